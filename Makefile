@@ -1,0 +1,30 @@
+# Two commands on a fresh machine: `make sweep` and `make test`. Each installs into .venv first; a second run installs nothing.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: install sweep test drills benchmarks lint
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@start=$$(date +%s); \
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv; \
+	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]' && \
+	touch $(INSTALLED) && echo "installed into .venv in $$(( $$(date +%s) - start )) s"
+
+sweep: $(INSTALLED)
+	$(BIN)/vgsearch tune mvt_tsa --budget smoke
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+drills: $(INSTALLED)
+	$(BIN)/python -m pytest -m slow
+
+benchmarks: $(INSTALLED)
+	$(BIN)/python -m pytest -m '' -s tests/benchmarks
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .

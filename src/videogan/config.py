@@ -1,0 +1,73 @@
+"""Typed, frozen configuration: wrong keys are errors with a suggestion, and all problems are told at once."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+
+class Config(BaseModel):
+    """A frozen record of settings; a key it does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ConfigurationError(ValueError):
+    """What must hold, what came and what to do, one line for each problem."""
+
+
+ConfigType = TypeVar("ConfigType", bound=Config)
+
+
+def parse_config(config_type: type[ConfigType], values: Mapping[str, Any], source: str = "configuration") -> ConfigType:
+    """Validates `values` as a `config_type`; raises ConfigurationError that names every problem and where it stands."""
+    try:
+        return config_type.model_validate(values)
+    except ValidationError as error:
+        raise ConfigurationError("\n".join(_describe(problem, config_type, source) for problem in error.errors())) from None
+
+
+def with_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of nested `values` in which each dotted path of `overrides` ("model.sigma_a") has its new value."""
+    merged = {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
+    for path, value in overrides.items():
+        head, _, rest = path.partition(".")
+        if not rest:
+            merged[head] = value
+            continue
+        section = merged.get(head, {})
+        if not isinstance(section, Mapping):
+            raise ConfigurationError(f"{path}: '{head}' is the value {section!r}, not a section; remove '.{rest}'.")
+        merged[head] = with_overrides(section, {rest: value})
+    return merged
+
+
+def suggestion(word: str, known: list[str]) -> str:
+    """'; did you mean ...?' where one of the known words is close to `word`, else the list of them."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else f"; it must be one of {', '.join(sorted(known))}."
+
+
+def _describe(problem: Mapping[str, Any], config_type: type[Config], source: str) -> str:
+    path = [str(part) for part in problem["loc"]]
+    if problem["type"] == "extra_forbidden":
+        section, known = _section(config_type, path[:-1])
+        under = f" under {section}" if section else ""
+        return f"{source}: unknown key '{path[-1]}'{under}{suggestion(path[-1], known)}"
+    if problem["type"] == "value_error":
+        return f"{source}: {problem['ctx']['error']}"
+    return f"{source}: {'.'.join(path)}: {problem['msg']}, got {problem['input']!r}."
+
+
+def _section(config_type: type[Config], path: list[str]) -> tuple[str, list[str]]:
+    """The readable name of a nested section and its field names; parts that only name a member of a union are dropped."""
+    names, current = [], config_type
+    for part in path:
+        field = current.model_fields.get(part)
+        if field is None:
+            continue
+        names.append(part)
+        members = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        current = next((m for m in members if isinstance(m, type) and issubclass(m, Config)), current)
+    return ".".join(names), list(current.model_fields)
