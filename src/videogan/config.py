@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -25,7 +25,9 @@ def parse_config(config_type: type[ConfigType], values: Mapping[str, Any], sourc
     try:
         return config_type.model_validate(values)
     except ValidationError as error:
-        raise ConfigurationError("\n".join(_describe(problem, config_type, source) for problem in error.errors())) from None
+        raise ConfigurationError(
+            "\n".join(_describe(problem, config_type, source) for problem in error.errors())
+        ) from None
 
 
 def with_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,19 +57,37 @@ def _describe(problem: Mapping[str, Any], config_type: type[Config], source: str
         section, known = _section(config_type, path[:-1])
         under = f" under {section}" if section else ""
         return f"{source}: unknown key '{path[-1]}'{under}{suggestion(path[-1], known)}"
-    if problem["type"] == "value_error":
-        return f"{source}: {problem['ctx']['error']}"
-    return f"{source}: {'.'.join(path)}: {problem['msg']}, got {problem['input']!r}."
+    if problem["type"] == "missing":
+        section, _ = _section(config_type, path[:-1])
+        return f"{source}: '{path[-1]}' is missing{f' under {section}' if section else ''}."
+    section, _ = _section(config_type, path)
+    if problem["type"] != "value_error":
+        return f"{_place(source, section)}{problem['msg']}, got {problem['input']!r}."
+    lines = str(problem["ctx"]["error"]).splitlines()
+    return "\n".join(_place(source, "" if line.startswith(section) else section) + line for line in lines)
+
+
+def _place(source: str, section: str) -> str:
+    return f"{source}: {section}: " if section else f"{source}: "
 
 
 def _section(config_type: type[Config], path: list[str]) -> tuple[str, list[str]]:
-    """The readable name of a nested section and its field names; parts that only name a member of a union are dropped."""
-    names, current = [], config_type
+    """The readable name of a place, without the parts that only pick a member of a union, and the field names there."""
+    names, types = [], [config_type]
     for part in path:
-        field = current.model_fields.get(part)
-        if field is None:
+        fields = [found.model_fields[part] for found in types if part in found.model_fields]
+        tagged = [found for found in types if any(part in get_args(f.annotation) for f in found.model_fields.values())]
+        if fields:
+            types = [nested for field in fields for nested in _config_types(field.annotation)]
+        elif tagged:
+            types = tagged
             continue
         names.append(part)
-        members = [field.annotation, *getattr(field.annotation, "__args__", ())]
-        current = next((m for m in members if isinstance(m, type) and issubclass(m, Config)), current)
-    return ".".join(names), list(current.model_fields)
+    return ".".join(names), sorted({name for found in types for name in found.model_fields})
+
+
+def _config_types(annotation: Any) -> list[type[Config]]:
+    """The Config types that an annotation mentions, at any depth."""
+    if isinstance(annotation, type) and issubclass(annotation, Config):
+        return [annotation]
+    return [found for nested in get_args(annotation) for found in _config_types(nested)]

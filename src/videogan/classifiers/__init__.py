@@ -1,0 +1,1 @@
+"""Video classifiers of S3 and the recipe that fits them."""

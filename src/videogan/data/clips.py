@@ -1,0 +1,140 @@
+"""Clips for training and testing: uint8 windows out of the cache, and their way into [-1, 1] and back."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor
+
+from videogan.config import Config
+from videogan.data.cache import CachedFiles, decoded_bytes
+from videogan.data.decode import Limits, preprocessing_named
+from videogan.data.manifest import Manifest, read_manifest
+from videogan.data.windows import Selection, ShortClips, WindowSchedule, select_clips, window
+
+
+class DataConfig(Config):
+    """How video files become clips."""
+
+    preprocessing: str | None = Field(None, description="by name, e.g. plain_64; none: plain_<model.resolution>")
+    short_clips: ShortClips = Field(
+        "skip", description="clips with fewer frames than the model's; repeat_last pads them"
+    )
+    feed: Literal["auto", "cache", "stream"] = Field(
+        "auto", description="auto: stream where the cache would pass cache_limit_gb"
+    )
+    cache_limit_gb: float = Field(50.0, gt=0, description="most that the decoded clips of one data set may take")
+    max_pixels: int = Field(Limits().max_pixels, ge=1, description="larger videos are skipped before they are decoded")
+    max_seconds: float = Field(
+        Limits().max_seconds, gt=0, description="longer videos are skipped before they are decoded"
+    )
+
+    @field_validator("preprocessing")
+    @classmethod
+    def _preprocessing_exists(cls, name: str | None) -> str | None:
+        if name is not None:
+            preprocessing_named(name)
+        return name
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.max_pixels, self.max_seconds)
+
+    def chosen_feed(self, manifest: Manifest, preprocessing: str) -> Literal["cache", "stream"]:
+        """`feed`, with auto resolved: the cache unless the decoded clips pass `cache_limit_gb`."""
+        if self.feed != "auto":
+            return self.feed
+        return (
+            "stream"
+            if decoded_bytes(manifest, preprocessing_named(preprocessing)) > self.cache_limit_gb * 1e9
+            else "cache"
+        )
+
+
+def to_video(frames: Tensor) -> Tensor:
+    """uint8 frames (B, T, H, W, C) -> float32 video (B, T, C, H, W) in [-1, 1]: x / 127.5 - 1."""
+    return frames.movedim(-1, 2).to(torch.float32) / 127.5 - 1
+
+
+def to_frames(video: Tensor) -> Tensor:
+    """Video (B, T, C, H, W) -> uint8 frames (B, T, H, W, C): the rounding inverse of `to_video`, clamped."""
+    return ((video.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).movedim(2, -1).contiguous()
+
+
+class ClipStore:
+    """A data set and its decoded files; pickles as three short values and opens again where it arrives."""
+
+    def __init__(self, manifest: Manifest, files: CachedFiles, short_clips: ShortClips = "skip") -> None:
+        self.manifest, self.files, self.short_clips = manifest, files, short_clips
+        self.preprocessing = preprocessing_named(files.preprocessing_name)
+
+    def __reduce__(self) -> tuple:
+        return open_cache, (self.files.folder, self.manifest.folder, self.short_clips)
+
+    @property
+    def classes(self) -> list[str]:
+        return self.manifest.classes
+
+    def select(self, split: str, n_frames: int) -> Selection:
+        """The clips of `split` that give windows of `n_frames`: labels, groups and what was left out why."""
+        unreadable = self.files.skipped
+        return select_clips(self.manifest, split, self.preprocessing, n_frames, self.short_clips, unreadable)
+
+    def windows(self, shas: list[str], starts: np.ndarray, n_frames: int) -> Tensor:
+        """uint8 (n, n_frames, H, W, 3): one window of each file, from its start."""
+        clips = [window(self.files.frames(sha), start, n_frames) for sha, start in zip(shas, starts, strict=True)]
+        return torch.from_numpy(np.stack(clips))
+
+
+def open_cache(folder: Path, manifest: Manifest | Path, short_clips: ShortClips = "skip") -> ClipStore:
+    """The clips of `manifest` (or of the data folder it lies in) out of the finished cache in `folder`."""
+    manifest = manifest if isinstance(manifest, Manifest) else read_manifest(manifest)
+    return ClipStore(manifest, CachedFiles(Path(folder)), short_clips)
+
+
+class TrainingClips:
+    """Windows for training out of the cache in WindowSchedule's order; each rank gets its part of each global batch."""
+
+    def __init__(
+        self,
+        store: ClipStore,
+        batch_size: int,
+        n_frames: int,
+        seed: int,
+        split: str = "train",
+        rank: int = 0,
+        n_ranks: int = 1,
+    ) -> None:
+        if batch_size % n_ranks:
+            raise ValueError(f"batch_size must be a multiple of the {n_ranks} ranks, got {batch_size}.")
+        self.store, self.batch_size, self.n_frames = store, batch_size, n_frames
+        self.rank, self.n_ranks = rank, n_ranks
+        self.selection = store.select(split, n_frames)
+        self.schedule = WindowSchedule(self.selection.lengths, n_frames, seed)
+
+    @property
+    def n_clips(self) -> int:
+        return len(self.selection)
+
+    @property
+    def label_counts(self) -> Tensor:
+        """(K,) int64: clips of each class."""
+        return torch.from_numpy(self.selection.label_counts)
+
+    def batch(self, index: int) -> tuple[Tensor, Tensor]:
+        """This rank's part of global batch `index` (from 0): uint8 (b, T, H, W, C) and int64 labels (b,).
+
+        A pure function of (seed, index).
+        """
+        clips, starts = self.schedule.batch(index, self.batch_size, self.rank, self.n_ranks)
+        shas = [self.selection.shas[clip] for clip in clips]
+        return self.store.windows(shas, starts, self.n_frames), torch.from_numpy(self.selection.labels[clips])
+
+
+def centre_windows(store: ClipStore, split: str, n_frames: int) -> tuple[Tensor, Tensor]:
+    """Each clip's centre window, in the order of `store.select`: uint8 (n, T, H, W, C) and int64 labels (n,)."""
+    selection = store.select(split, n_frames)
+    starts = np.maximum(selection.lengths - n_frames, 0) // 2
+    return store.windows(list(selection.shas), starts, n_frames), torch.from_numpy(selection.labels)

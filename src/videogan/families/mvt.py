@@ -1,0 +1,312 @@
+"""MVT-GAN (arXiv 2004.01823): video from a recurrent sequence generator and a per-frame image generator."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import torch
+from pydantic import ConfigDict, Field, model_validator
+from torch import Tensor, nn
+
+from videogan.config import Config
+from videogan.constraints import clip_batch_norm_gamma_, clip_singular_values_
+from videogan.losses import hinge_discriminator_loss, hinge_generator_loss
+from videogan.nets.image_discriminator import ImageDiscriminator
+from videogan.nets.image_generator import MULTIPLES, ImageGenerator, TemporalShift
+from videogan.nets.initialisation import Initialisation, initialise_
+from videogan.nets.sequence_generator import SequenceGenerator
+from videogan.nets.spectral_norm import NORMALISED, normalise_spectrally
+from videogan.nets.video_discriminator import N_FRAMES_MIN, VideoDiscriminator
+
+Variant = Literal["mvt", "mvt_mc", "mvt_var", "mvt_tsa"]
+_UNIT = {"sigma_a": 1.0, "sigma_b": 1.0, "sigma_c": 1.0, "shift_blocks": 0}
+_VAR = {"sigma_a": 0.5, "sigma_b": 1.0, "sigma_c": 2.0, "shift_blocks": 0}
+VARIANT_DEFAULTS: dict[str, dict[str, Any]] = {
+    "mvt": _UNIT,
+    "mvt_mc": {**_UNIT, "alpha": 1.0, "label_sampling": "match_real"},
+    "mvt_var": _VAR,
+    "mvt_tsa": {**_VAR, "shift_blocks": 2},
+}
+"""What each row of the paper's ablation (sec. 6.2, Table 2) sets; explicit values win."""
+
+
+class MVTConfig(Config):
+    """Everything that makes one MVT-GAN; the defaults are the paper's, and where it is silent its authors' code's."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    family: Literal["mvt"] = "mvt"
+    variant: Variant = Field("mvt_tsa", description="Row of the ablation, sets defaults (sec. 6.2)")
+    resolution: Literal[32, 64, 96, 128] = Field(
+        96, description="Side of a frame, 32 w (sec. 6.1; 32, 64 for small machines)"
+    )
+    n_classes: int = Field(ge=1, description="K, rows of the class embeddings (sec. 4.1.2)")
+    channels: int = Field(96, ge=1, description="a, the width of all networks but the GRU (released script)")
+    n_frames: int = Field(16, ge=1, description="T, clip length (sec. 6.2)")
+    n_frames_image: int = Field(
+        8, ge=1, description="N, frames D_Image sees (sec. 6.1: UCF-101 8, Weizmann and Jester 4)"
+    )
+    replace_frames: bool = Field(False, description="Draw the N frames with replacement (released code: yes)")
+    dim_a: int = Field(20, ge=1, description="Size of the noise subspace A (sec. 4.1.1)")
+    dim_b: int = Field(20, ge=1, description="Size of the noise subspace B (sec. 4.1.1)")
+    dim_c: int = Field(80, ge=1, description="Size of the noise subspace C (sec. 4.1.1)")
+    sigma_a: float = Field(0.5, gt=0, description="Standard deviation of A (sec. 6.2: VAR, TSA 0.5, else 1)")
+    sigma_b: float = Field(1.0, gt=0, description="Standard deviation of B (sec. 6.2: 1)")
+    sigma_c: float = Field(2.0, gt=0, description="Standard deviation of C (sec. 6.2: VAR, TSA 2, else 1)")
+    mean_a: float = Field(0.0, description="Mean of A (sec. 4.1.1: 0)")
+    mean_b: float = Field(0.0, description="Mean of B (sec. 4.1.1: 0)")
+    mean_c: float = Field(0.0, description="Mean of C (sec. 4.1.1: 0)")
+    gru_hidden: int = Field(2048, ge=1, description="Cells of the GRU (app. A)")
+    feed: Literal["auto", "repeat"] = Field(
+        "auto", description="GRU input: its own last code, or z_fc again (released: auto)"
+    )
+    seq_bn: Literal["per_step", "none"] = Field(
+        "per_step", description="Batch norm on each emitted code (released code)"
+    )
+    dim_embedding: int = Field(120, ge=1, description="Size of e(y) (sec. 4.1.2)")
+    sn_embed_g: bool = Field(False, description="Spectral norm on the generator's e(y) (released: yes; BigGAN: no)")
+    init: Initialisation = Field("orthogonal", description="Initial weights (BigGAN; released code: xavier)")
+    attention_after_g: Literal[3, 4] = Field(
+        3, description="Up-block before G's self-attention (released: 3; BigGAN: 4)"
+    )
+    attention_after_d: Literal[1, 2] = Field(
+        2, description="Block before D_Image's self-attention (released: 2; BigGAN: 1)"
+    )
+    norm_g: Literal["batch", "none"] = Field(
+        "batch", description="none: gain and bias alone, for exact data parallelism"
+    )
+    shift_blocks: int = Field(
+        2, ge=0, le=5, description="First up-blocks with temporal shift (sec. 4.1.3: TSA 2, else 0)"
+    )
+    fold_div: int = Field(8, ge=1, description="1 / fraction of channels shifted each way (TSM: 8; released code: 3)")
+    shift_place: Literal["residual", "inplace"] = Field(
+        "residual", description="Shift the branch only, or the input (fig. 4)"
+    )
+    shift_direction: Literal["bi", "uni"] = Field("bi", description="Both ways, or from the past only (sec. 4.1.3: bi)")
+    d_video: Literal["released", "mocogan"] = Field(
+        "released", description="Ladder of D_Video (released code; sec. 4.2)"
+    )
+    d_video_norm: Literal["bn", "none"] = Field("bn", description="Batch norm in D_Video (released code: bn)")
+    constraint_d_video: Literal["spectral_norm", "svc"] = Field(
+        "spectral_norm", description="D_Video's Lipschitz constraint"
+    )
+    n_clip: int = Field(5, ge=1, description="Generator steps between two clippings under svc (TGAN sec. 4, alg. 1)")
+    lambda_img: float = Field(1.0, ge=0, description="Weight of D_Image's terms (released code: 1)")
+    lambda_vid: float = Field(1.0, ge=0, description="Weight of D_Video's terms (released code: 1)")
+    label_sampling: Literal["uniform", "empirical", "match_real"] = Field(
+        "uniform", description="Labels of fakes (released)"
+    )
+    alpha: float = Field(0.0, ge=0, description="Weight of the motion constraint (eq. 6: MVT-MC 1, else 0)")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_variant(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        variant = values.get("variant", cls.model_fields["variant"].default)
+        return {**VARIANT_DEFAULTS.get(str(variant), {}), **values}
+
+    @model_validator(mode="after")
+    def _refuse_the_impossible(self) -> Self:
+        if problems := [*_frame_problems(self), *_shift_problems(self), *_constraint_problems(self)]:
+            raise ValueError("\n".join(problems))
+        return self
+
+    @property
+    def dim_z(self) -> int:
+        """d = d_A + d_B + d_C."""
+        return self.dim_a + self.dim_b + self.dim_c
+
+
+def _frame_problems(config: MVTConfig) -> list[str]:
+    n, t, t_min = config.n_frames_image, config.n_frames, N_FRAMES_MIN[config.d_video]
+    problems = []
+    if n > t:
+        problems.append(f"n_frames_image (N) = {n} is more than the clip length T = {t}. Lower model.n_frames_image.")
+    if t < t_min:
+        problems.append(
+            f"n_frames (T) must be at least {t_min} for D_Video ({config.d_video}) to keep a time step, got {t}. "
+            "Raise model.n_frames."
+        )
+    return problems
+
+
+def _shift_problems(config: MVTConfig) -> list[str]:
+    n_blocks, variant = config.shift_blocks, config.variant
+    if variant != "mvt_tsa":
+        problems = [f"shift_blocks = {n_blocks} needs variant = mvt_tsa, got {variant}. Set model.variant=mvt_tsa."]
+        inert = [
+            f"{name} = {getattr(config, name)} has no effect under variant = {variant}. Remove it or set mvt_tsa."
+            for name in ("fold_div", "shift_place", "shift_direction")
+            if getattr(config, name) != MVTConfig.model_fields[name].default
+        ]
+        return (problems if n_blocks else []) + inert
+    if n_blocks == 0:
+        return [
+            "shift_blocks must be at least 1 under variant = mvt_tsa, got 0. Without shift it is model.variant=mvt_var."
+        ]
+    least = 2 if config.shift_direction == "bi" else 1
+    most = config.channels * MULTIPLES[n_blocks - 1]
+    if not least <= config.fold_div <= most:
+        return [
+            f"fold_div must lie between {least} ({config.shift_direction}) and {most} (channels of the last block), "
+            f"got {config.fold_div}. Set model.fold_div."
+        ]
+    return []
+
+
+def _constraint_problems(config: MVTConfig) -> list[str]:
+    problems = []
+    if config.variant == "mvt_mc":
+        problems.append(
+            "variant = mvt_mc needs the motion constraint's optical flow, which this version does not have. "
+            "Set model.variant to mvt, mvt_var or mvt_tsa."
+        )
+    elif config.alpha > 0:
+        problems.append(
+            f"alpha = {config.alpha:g} needs variant = mvt_mc, got {config.variant}. Set model.variant=mvt_mc."
+        )
+    if config.constraint_d_video != "svc" and config.n_clip != MVTConfig.model_fields["n_clip"].default:
+        problems.append(
+            f"n_clip = {config.n_clip} has no effect under constraint_d_video = {config.constraint_d_video}. "
+            "Remove it or set model.constraint_d_video=svc."
+        )
+    return problems
+
+
+class MVTGenerator(nn.Module):
+    """G = G_Image after the sequence generator (fig. 2)."""
+
+    def __init__(self, config: MVTConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.sequence = SequenceGenerator(config.dim_z, config.gru_hidden, config.feed, config.seq_bn)
+        self.image = ImageGenerator(
+            config.channels,
+            config.resolution,
+            nn.Embedding(config.n_classes, config.dim_embedding),
+            config.dim_z,
+            TemporalShift(config.shift_blocks, config.fold_div, config.shift_place, config.shift_direction),
+            config.attention_after_g,
+            config.norm_g,
+        )
+
+    def sample_z(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """n codes Z_ABC, (n, d): one draw a video on the CPU, moved to the networks' device; see `sample_z`."""
+        return sample_z(self.config, n, generator).to(self.image.linear.bias.device)
+
+    def forward(self, z: Tensor, y: Tensor, n_frames: int = 16) -> Tensor:
+        """Videos (B, T, 3, R, R) in [-1, 1]; T = n_frames is free.
+
+        z: (B, d) codes; y: (B,) integer labels, or (B, dim_embedding) embeddings such as mixtures of two classes.
+        """
+        return self.image(self.sequence(z, n_frames), y)
+
+
+def sample_z(config: MVTConfig, n: int, generator: torch.Generator | None = None) -> Tensor:
+    """Z_ABC ~ N(mean, diag(sigma^2)), (n, d), its subspaces in the order A, B, C (sec. 4.1.1); drawn on the CPU."""
+    dims = torch.tensor([config.dim_a, config.dim_b, config.dim_c])
+    sigma = torch.tensor([config.sigma_a, config.sigma_b, config.sigma_c]).repeat_interleave(dims)
+    mean = torch.tensor([config.mean_a, config.mean_b, config.mean_c]).repeat_interleave(dims)
+    return mean + sigma * torch.randn(n, config.dim_z, generator=generator)
+
+
+@dataclass(frozen=True)
+class MVTNetworks:
+    """The networks of one MVT-GAN and its step; n clips of a global batch, b of them on this rank."""
+
+    config: MVTConfig
+    generator: MVTGenerator
+    discriminators: dict[str, nn.Module]
+
+    def draw(self, n: int, rng: torch.Generator, label_counts: Tensor, real_labels: Tensor) -> dict[str, Tensor]:
+        """Everything random of one pass over n clips, on the CPU; each tensor's first dimension is n, to slice by rank.
+
+        label_counts: (K,) training clips of each class; real_labels: (n,). Returns z (n, d), y (n,), and for each clip
+        the N frame indices D_Image sees, drawn apart for real and fake: frames_real, frames_fake (n, N).
+        """
+        return {
+            "z": sample_z(self.config, n, rng),
+            "y": self._draw_labels(n, rng, label_counts, real_labels),
+            "frames_real": self._draw_frames(n, rng),
+            "frames_fake": self._draw_frames(n, rng),
+        }
+
+    def generate(self, generator: nn.Module, draws: Mapping[str, Tensor]) -> Tensor:
+        """Fake videos (b, T, 3, R, R) of the draws; `generator` is ours or a wrapper of it."""
+        return generator(draws["z"], draws["y"], self.config.n_frames)
+
+    def discriminator_losses(
+        self,
+        discriminators: Mapping[str, nn.Module],
+        real: Tensor,
+        real_labels: Tensor,
+        fake: Tensor,
+        draws: Mapping[str, Tensor],
+    ) -> dict[str, Tensor]:
+        """Weighted hinge terms of D_Image and D_Video (eq. 2), to be summed; real and fake pass apart, each with its
+        own statistics.
+
+        real, fake: (b, T, 3, R, R), no gradient flows into them; real_labels: (b,).
+        """
+        image, video, fake = discriminators["image"], discriminators["video"], fake.detach()
+        image_loss = hinge_discriminator_loss(
+            image(_frames(real, draws["frames_real"]), real_labels),
+            image(_frames(fake, draws["frames_fake"]), draws["y"]),
+        )
+        video_loss = hinge_discriminator_loss(video(real, real_labels), video(fake, draws["y"]))
+        return {"image": self.config.lambda_img * image_loss, "video": self.config.lambda_vid * video_loss}
+
+    def generator_losses(
+        self, discriminators: Mapping[str, nn.Module], fake: Tensor, draws: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Weighted hinge terms of the generator (eq. 3), to be summed. fake: (b, T, 3, R, R), with its graph."""
+        image_logits = discriminators["image"](_frames(fake, draws["frames_fake"]), draws["y"])
+        video_logits = discriminators["video"](fake, draws["y"])
+        return {
+            "image": self.config.lambda_img * hinge_generator_loss(image_logits),
+            "video": self.config.lambda_vid * hinge_generator_loss(video_logits),
+        }
+
+    def constrain_(self, step: int) -> None:
+        """After D's update in step t, counted from 1: svc clips D_Video where (t - 1) % n_clip == 0 (TGAN alg. 1)."""
+        if self.config.constraint_d_video != "svc" or (step - 1) % self.config.n_clip:
+            return
+        for layer in self.discriminators["video"].modules():
+            if isinstance(layer, NORMALISED):
+                clip_singular_values_(layer.weight)
+            elif isinstance(layer, nn.BatchNorm3d):
+                clip_batch_norm_gamma_(layer)
+
+    def _draw_labels(self, n: int, rng: torch.Generator, label_counts: Tensor, real_labels: Tensor) -> Tensor:
+        if self.config.label_sampling == "uniform":
+            return torch.randint(self.config.n_classes, (n,), generator=rng)
+        if self.config.label_sampling == "empirical":
+            return torch.multinomial(label_counts.cpu().double(), n, replacement=True, generator=rng)
+        return real_labels.cpu()
+
+    def _draw_frames(self, n: int, rng: torch.Generator) -> Tensor:
+        t, n_frames_image = self.config.n_frames, self.config.n_frames_image
+        if self.config.replace_frames:
+            frames = torch.randint(t, (n, n_frames_image), generator=rng)
+        else:
+            frames = torch.rand(n, t, generator=rng).argsort(dim=1)[:, :n_frames_image]
+        return frames.sort(dim=1).values
+
+
+def build(config: MVTConfig) -> MVTNetworks:
+    """Puts the networks of `config` together on the default device, initialised from torch's global generator."""
+    generator = initialise_(MVTGenerator(config), config.init)
+    normalise_spectrally(generator, without=() if config.sn_embed_g else (generator.image.embedding,))
+    image = ImageDiscriminator(config.channels, config.n_classes, config.attention_after_d)
+    video = VideoDiscriminator(config.channels, config.n_classes, config.d_video, config.d_video_norm)
+    normalise_spectrally(initialise_(image, config.init))
+    initialise_(video, config.init)
+    if config.constraint_d_video == "spectral_norm":
+        normalise_spectrally(video)
+    return MVTNetworks(config, generator, {"image": image, "video": video})
+
+
+def _frames(videos: Tensor, indices: Tensor) -> Tensor:
+    """The frames `indices` (b, N) of videos (b, T, C, H, W): (b, N, C, H, W)."""
+    return videos[torch.arange(len(videos), device=videos.device)[:, None], indices]

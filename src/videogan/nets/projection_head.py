@@ -1,0 +1,23 @@
+"""The end of a conditional discriminator."""
+
+from torch import Tensor, nn
+
+from videogan.nets.precision import without_autocast
+
+
+class ProjectionHead(nn.Module):
+    """Projection discriminator's score: sum over positions h, then w^T h + b + <e(y), h> (Miyato & Koyama 2018, eq. 3).
+
+    x: (B, C, ...) features, y: (B,) integer labels -> (B,) logits, in fp32 whatever autocast says: a logit of bf16 has
+    two digits.
+    """
+
+    def __init__(self, n_features: int, n_classes: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(n_features, 1)
+        self.embedding = nn.Embedding(n_classes, n_features)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        with without_autocast(x):
+            pooled = x.flatten(2).sum(2, dtype=self.linear.bias.dtype)
+            return self.linear(pooled).squeeze(1) + (self.embedding(y) * pooled).sum(1)

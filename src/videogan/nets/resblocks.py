@@ -1,0 +1,56 @@
+"""Residual blocks of BigGAN's generator and discriminator."""
+
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate, relu
+
+from videogan.nets.conditional_norm import ConditionalNorm, Normalisation
+
+
+class UpBlock(nn.Module):
+    """Generator block, twice the side: CBN-ReLU-up-conv3x3-CBN-ReLU-conv3x3, plus up-conv1x1 of the shortcut (BigGAN).
+
+    branch and shortcut: (B, n_in, H, W), the same tensor unless something (temporal shift) comes before the residual
+    branch; condition: (B, dim_condition) -> (B, n_out, 2H, 2W). Upsampling is nearest.
+    """
+
+    def __init__(self, n_in: int, n_out: int, dim_condition: int, norm: Normalisation = "batch") -> None:
+        super().__init__()
+        self.norm1 = ConditionalNorm(n_in, dim_condition, norm)
+        self.conv1 = nn.Conv2d(n_in, n_out, 3, padding=1)
+        self.norm2 = ConditionalNorm(n_out, dim_condition, norm)
+        self.conv2 = nn.Conv2d(n_out, n_out, 3, padding=1)
+        self.shortcut = nn.Conv2d(n_in, n_out, 1)
+
+    def forward(self, branch: Tensor, shortcut: Tensor, condition: Tensor) -> Tensor:
+        hidden = self.conv1(_doubled(relu(self.norm1(branch, condition))))
+        hidden = self.conv2(relu(self.norm2(hidden, condition)))
+        # a 1x1 convolution commutes with nearest upsampling: before it, it costs a quarter
+        return hidden + _doubled(self.shortcut(shortcut))
+
+
+class DownBlock(nn.Module):
+    """Discriminator block: ReLU-conv3x3-ReLU-conv3x3-pool, plus the pooled shortcut, 1x1 if channels change (BigGAN).
+
+    preactivation=False leaves out the first ReLU: the first block sees pixels. down halves the side by average pooling.
+    x: (B, n_in, H, W) -> (B, n_out, H / 2, W / 2), or (B, n_out, H, W) without down.
+    """
+
+    def __init__(self, n_in: int, n_out: int, *, preactivation: bool = True, down: bool = True) -> None:
+        super().__init__()
+        self.preactivation, self.down = preactivation, down
+        self.conv1 = nn.Conv2d(n_in, n_out, 3, padding=1)
+        self.conv2 = nn.Conv2d(n_out, n_out, 3, padding=1)
+        self.shortcut = nn.Conv2d(n_in, n_out, 1) if n_in != n_out else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.conv1(relu(x) if self.preactivation else x)
+        hidden = self.conv2(relu(hidden))
+        # pooling is linear, so one pooling of each summand serves, and the 1x1 after it equals the 1x1 before, cheaper
+        return self._pooled(hidden) + self.shortcut(self._pooled(x))
+
+    def _pooled(self, x: Tensor) -> Tensor:
+        return avg_pool2d(x, 2) if self.down else x
+
+
+def _doubled(x: Tensor) -> Tensor:
+    return interpolate(x, scale_factor=2, mode="nearest")

@@ -1,0 +1,46 @@
+"""The sequence generator: one code a frame from one code a video."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+
+class SequenceGenerator(nn.Module):
+    """Recurrent z -> z_gru: x_0 = FC(z), h_t = GRU(x_{t-1}, h_{t-1}), x_t = W_p h_t + b_p (MVT-GAN sec. 4.1.2).
+
+    The paper's GRU of 2048 cells cannot emit d numbers itself: a projection does (released code). feed "auto": each x_t
+    is the next input; "repeat": x_0 is every input. seq_bn "per_step": batch norm without gain and bias on each emitted
+    x_t, its statistics over the batch alone; the feedback stays un-normalised (released code). forward: z (B, d) -> (B,
+    T, d) for any T. Raises ValueError in training with B = 1 under per_step.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        hidden: int,
+        feed: Literal["auto", "repeat"] = "auto",
+        seq_bn: Literal["per_step", "none"] = "per_step",
+    ) -> None:
+        super().__init__()
+        self.feed = feed
+        self.input = nn.Linear(dim, dim)
+        self.cell = nn.GRUCell(dim, hidden)
+        self.projection = nn.Linear(hidden, dim)
+        self.norm = nn.BatchNorm1d(dim, affine=False) if seq_bn == "per_step" else nn.Identity()
+
+    def forward(self, z: Tensor, n_frames: int) -> Tensor:
+        if self.training and len(z) < 2 and isinstance(self.norm, nn.BatchNorm1d):
+            raise ValueError(
+                f"seq_bn = per_step needs at least 2 videos in a training batch, got {len(z)}; set seq_bn = none."
+            )
+        x = first = self.input(z)
+        hidden = x.new_zeros(len(z), self.cell.hidden_size)
+        weight = self.projection.weight  # read once: each read of a spectrally normalised weight is a power iteration
+        codes = []
+        for _ in range(n_frames):
+            hidden = self.cell(first if self.feed == "repeat" else x, hidden)
+            x = linear(hidden, weight, self.projection.bias)
+            codes.append(self.norm(x))
+        return torch.stack(codes, dim=1)

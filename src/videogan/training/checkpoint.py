@@ -1,0 +1,137 @@
+"""Checkpoints of a run: written atomically, loaded with `weights_only`, the newest two and the best kept."""
+
+import json
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from videogan.config import parse_config
+from videogan.families import FAMILIES
+from videogan.training.run_config import RunConfig
+
+N_NEWEST = 2
+
+
+class UnreadableCheckpoint(RuntimeError):
+    """A file that is no whole checkpoint; says which and why."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a run after `step`: weights, optimisers, the average of the generator's weights where one is kept."""
+
+    step: int
+    n_clips_seen: int
+    config: dict[str, Any]
+    generator: dict[str, Any]
+    discriminators: dict[str, dict[str, Any]]
+    optimiser_g: dict[str, Any]
+    optimiser_d: dict[str, Any]
+    average: dict[str, Any] | None
+
+
+def load_checkpoint(path: Path | str) -> Checkpoint:
+    """Reads one checkpoint file onto the CPU; raises UnreadableCheckpoint where it is truncated or something else."""
+    try:
+        return Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
+    except FileNotFoundError:
+        raise UnreadableCheckpoint(
+            f"{path} does not exist; give a file such as .../checkpoints/step00001000.pt."
+        ) from None
+    # torch reports a damaged file as RuntimeError, UnpicklingError, EOFError, KeyError or OSError, by where the damage is.
+    except Exception as error:
+        raise UnreadableCheckpoint(
+            f"{path} does not load ({type(error).__name__}: {str(error).splitlines()[0]})."
+        ) from error
+
+
+def generator_from(path: Path | str) -> tuple[nn.Module, RunConfig]:
+    """The generator to sample from (the average where one is kept), in eval mode, and the config it was trained with."""
+    checkpoint = load_checkpoint(path)
+    config = parse_config(RunConfig, checkpoint.config, source=str(path))
+    generator = FAMILIES[config.model.family].build(config.model).generator
+    if checkpoint.average is None:
+        generator.load_state_dict(checkpoint.generator)
+    else:
+        prefix = "module."
+        generator.load_state_dict(
+            {key.removeprefix(prefix): value for key, value in checkpoint.average.items() if key.startswith(prefix)}
+        )
+    return generator.eval(), config
+
+
+class CheckpointFolder:
+    """The checkpoints of one run, and which of them looked best."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+
+    def save(self, checkpoint: Checkpoint) -> Path:
+        """Writes `step<step>.pt` so that a reader sees all of it or nothing, then drops what retention no longer keeps."""
+        path = self.path(checkpoint.step)
+        _write_atomically(path, lambda stream: torch.save(dict(_fields(checkpoint)), stream))
+        self._drop_old()
+        return path
+
+    def path(self, step: int) -> Path:
+        return self.folder / f"step{step:08d}.pt"
+
+    def newest(self) -> Checkpoint | None:
+        """The newest checkpoint that loads; warns for each newer one that does not."""
+        for step in reversed(self.steps()):
+            try:
+                return load_checkpoint(self.path(step))
+            except UnreadableCheckpoint as error:
+                warnings.warn(f"{error} Using the one before it.", RuntimeWarning, stacklevel=2)
+        return None
+
+    def mark_best(self, step: int, look: float) -> bool:
+        """Remembers `step` as the best where its look exceeds all before; returns whether it does."""
+        best = self._best()
+        if best is not None and best["look"] >= look:
+            return False
+        payload = json.dumps({"step": step, "look": look}).encode()
+        _write_atomically(self.folder / "best.json", lambda stream: stream.write(payload))
+        return True
+
+    def best(self) -> Path | None:
+        """The checkpoint with the best look, else the newest; none where nothing was saved."""
+        best = self._best()
+        if best is not None and self.path(best["step"]).exists():
+            return self.path(best["step"])
+        steps = self.steps()
+        return self.path(steps[-1]) if steps else None
+
+    def steps(self) -> list[int]:
+        return sorted(int(path.stem.removeprefix("step")) for path in self.folder.glob("step*.pt"))
+
+    def _best(self) -> dict[str, Any] | None:
+        path = self.folder / "best.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def _drop_old(self) -> None:
+        best = self._best()
+        for step in self.steps()[:-N_NEWEST]:
+            if best is None or step != best["step"]:
+                self.path(step).unlink()
+
+
+def _fields(checkpoint: Checkpoint) -> Iterator[tuple[str, Any]]:
+    """The checkpoint's own fields; not `asdict`, which would copy every tensor."""
+    return ((name, getattr(checkpoint, name)) for name in checkpoint.__dataclass_fields__)
+
+
+def _write_atomically(path: Path, write: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with open(part, "wb") as stream:
+        write(stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    part.replace(path)

@@ -1,0 +1,90 @@
+"""What a run will cost, counted on the meta device before a single byte is allocated."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from videogan.families import FAMILIES
+from videogan.training.run_config import RunConfig
+
+BYTES_FP32 = 4
+ADAM_STATES = 2
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Counted costs of one run: parameters by network, bytes, and FLOPs (twice the multiply-adds) of one step."""
+
+    parameters: dict[str, int]
+    flops_per_step: float
+    memory_bytes: float
+    checkpoint_bytes: float
+
+
+def forecast(config: RunConfig) -> Forecast:
+    """Counts the networks of `config` and one of its steps, of which one clip pair is traced and scaled to the batch.
+
+    Memory is that of one process holding the whole batch: weights, gradients, Adam's two moments, and the activations
+    that the larger of the two updates keeps for its backward pass.
+    """
+    with torch.device("meta"):
+        networks = FAMILIES[config.model.family].build(config.model)
+    players = {"generator": networks.generator, **{f"discriminator {k}": v for k, v in networks.discriminators.items()}}
+    parameters = {name: sum(p.numel() for p in network.parameters()) for name, network in players.items()}
+    n_parameters = sum(parameters.values())
+    flops, activations = _traced_step(config, networks)
+    scale = config.loop.batch_size / _TRACED_CLIPS
+    return Forecast(
+        parameters=parameters,
+        flops_per_step=flops * scale,
+        memory_bytes=n_parameters * BYTES_FP32 * (2 + ADAM_STATES) + activations * scale,
+        checkpoint_bytes=n_parameters * BYTES_FP32 * (1 + ADAM_STATES),
+    )
+
+
+_TRACED_CLIPS = 2  # batch norm needs two
+
+
+def _traced_step(config: RunConfig, networks: object) -> tuple[float, float]:
+    """FLOPs and kept activation bytes of one step (n_d discriminator updates, one generator update) on two clips."""
+    model, n = config.model, _TRACED_CLIPS
+    rng = torch.Generator().manual_seed(0)
+    labels = torch.zeros(n, dtype=torch.int64)
+    draws = networks.draw(n, rng, torch.ones(model.n_classes), labels)
+    draws = {name: tensor.to("meta") for name, tensor in draws.items()}
+    real = torch.empty(n, model.n_frames, 3, model.resolution, model.resolution, device="meta")
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=config.loop.precision == "bf16")
+    kept = {"d": _Kept(), "g": _Kept()}
+    with FlopCounterMode(display=False) as counter, autocast, kept["d"]:
+        with torch.no_grad():
+            fake = networks.generate(networks.generator, draws)
+        sum(
+            networks.discriminator_losses(networks.discriminators, real, labels.to("meta"), fake, draws).values()
+        ).backward()
+    flops = counter.get_total_flops() * config.loop.n_d
+    for network in networks.discriminators.values():
+        network.requires_grad_(False)
+    with FlopCounterMode(display=False) as counter, autocast, kept["g"]:
+        fake = networks.generate(networks.generator, draws)
+        sum(networks.generator_losses(networks.discriminators, fake, draws).values()).backward()
+    return flops + counter.get_total_flops(), max(k.n_bytes for k in kept.values())
+
+
+class _Kept(torch.autograd.graph.saved_tensors_hooks):
+    """Counts the bytes of the tensors that autograd keeps, each storage once."""
+
+    def __init__(self) -> None:
+        self._storages: dict[int, torch.UntypedStorage] = {}
+        super().__init__(self._keep, lambda tensor: tensor)
+
+    def _keep(self, tensor: Tensor) -> Tensor:
+        if not isinstance(tensor, torch.nn.Parameter):
+            storage = tensor.untyped_storage()
+            self._storages[storage._cdata] = storage
+        return tensor
+
+    @property
+    def n_bytes(self) -> int:
+        return sum(storage.nbytes() for storage in self._storages.values())

@@ -1,0 +1,232 @@
+"""The adversarial game: an iterator of Progress that owns the mathematics and leaves reporting, pruning and saving to whoever iterates."""
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from videogan.data.clips import to_video
+from videogan.families import FAMILIES
+from videogan.training.checkpoint import Checkpoint
+from videogan.training.divergence import TrainingDiverged
+from videogan.training.run_config import RunConfig
+
+
+class ClipSource(Protocol):
+    """Where a rank's real clips come from: the cache or a stream."""
+
+    label_counts: Tensor
+
+    def batch(self, index: int) -> tuple[Tensor, Tensor]:
+        """This rank's part of global batch `index`: uint8 (b, T, H, W, C) and int64 labels (b,)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Which part of each global batch a process trains on."""
+
+    rank: int = 0
+    n_ranks: int = 1
+
+    def of(self, tensor: Tensor) -> Tensor:
+        """This rank's rows of a tensor whose first dimension is the global batch."""
+        per_rank = len(tensor) // self.n_ranks
+        return tensor[self.rank * per_rank : (self.rank + 1) * per_rank]
+
+    def gathered(self, tensor: Tensor) -> Tensor:
+        """The global batch's rows, put together from all ranks."""
+        if self.n_ranks == 1:
+            return tensor
+        parts = [torch.empty_like(tensor) for _ in range(self.n_ranks)]
+        torch.distributed.all_gather(parts, tensor.contiguous())
+        return torch.cat(parts)
+
+    def averaged(self, tensor: Tensor) -> Tensor:
+        """The mean over ranks; a NaN on any rank is a NaN on all, so that all end together."""
+        if self.n_ranks > 1:
+            torch.distributed.all_reduce(tensor)
+            tensor /= self.n_ranks
+        return tensor
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One finished step: its losses by term ("d_image", "g_video"), its seconds, and the training it belongs to."""
+
+    step: int
+    n_clips_seen: int
+    losses: dict[str, float]
+    seconds: float
+    training: "Training"
+
+    def checkpoint(self) -> Checkpoint:
+        """The state after this step; valid until the iterator moves on."""
+        return self.training.checkpoint(self.step)
+
+
+def train(
+    config: RunConfig,
+    clips: ClipSource,
+    *,
+    start: Checkpoint | None = None,
+    wrap: Callable[[nn.Module], nn.Module] = lambda module: module,
+    shard: Shard = Shard(),
+    device: torch.device | str = "cpu",
+) -> Iterator[Progress]:
+    """Trains from `start` (or from scratch) to `config.loop.n_steps`.
+
+    `wrap` makes a network data-parallel. Every draw is a function of (seed, step), so a run that starts from a checkpoint
+    continues bit for bit (CPU, fp32). Raises TrainingDiverged at the first step with a loss that is not finite.
+    """
+    training = Training(config, wrap, shard, torch.device(device))
+    if start is not None:
+        training.load_(start)
+    for step in range((start.step if start else 0) + 1, config.loop.n_steps + 1):
+        began = time.perf_counter()
+        losses = training.step_(step, clips)
+        for term, value in losses.items():
+            if not math.isfinite(value):
+                raise TrainingDiverged(step, term)
+        yield Progress(step, training.n_clips_seen(step), losses, time.perf_counter() - began, training)
+
+
+def untrained(config: RunConfig) -> Any:
+    """The networks of a run before its first step: built under its seed on every rank, for spectral norm's u and v are
+    buffers, which must agree from the start."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_seed(config.seed, "initialisation", 0))
+        return FAMILIES[config.model.family].build(config.model)
+
+
+class Training:
+    """The two players of one run, their optimisers and the average of the generator's weights."""
+
+    def __init__(self, config: RunConfig, wrap: Callable, shard: Shard, device: torch.device) -> None:
+        if config.loop.batch_size % shard.n_ranks:
+            raise ValueError(
+                f"loop.batch_size must be a multiple of the {shard.n_ranks} workers, got {config.loop.batch_size}."
+            )
+        self.config, self.shard, self.device = config, shard, device
+        self.networks = untrained(config)
+        self.generator, self.discriminators = self.networks.generator, dict(self.networks.discriminators)
+        for network in (self.generator, *self.discriminators.values()):
+            network.to(device).train()
+            if config.loop.channels_last:
+                _lay_channels_last_(network)
+        self.average = _average(self.generator, config.loop.ema_decay)
+        self.wrapped_generator = wrap(self.generator)
+        self.wrapped_discriminators = {name: wrap(network) for name, network in self.discriminators.items()}
+        self.optimiser_g = _adam(config, config.optimiser.lr_g, [self.generator])
+        self.optimiser_d = _adam(config, config.optimiser.lr_d, list(self.discriminators.values()))
+
+    def step_(self, step: int, clips: ClipSource) -> dict[str, float]:
+        """`n_d` discriminator updates, each on fresh real clips and fresh fakes, then one generator update."""
+        for update in range(self.config.loop.n_d):
+            frames, labels = clips.batch((step - 1) * self.config.loop.n_d + update)
+            real, labels = to_video(frames.to(self.device)), labels.to(self.device)
+            all_labels = self.shard.gathered(labels).cpu()
+            terms_d = self._update_discriminators_(real, labels, self._draws(f"d{update}", step, clips, all_labels))
+        self.networks.constrain_(step)
+        terms_g = self._update_generator_(self._draws("g", step, clips, all_labels))
+        if self.average is not None:
+            self.average.update_parameters(self.generator)
+        terms = {f"d_{name}": term for name, term in terms_d.items()} | {
+            f"g_{name}": term for name, term in terms_g.items()
+        }
+        means = self.shard.averaged(torch.stack([term.detach().float() for term in terms.values()]))
+        return dict(zip(terms, means.tolist(), strict=True))
+
+    def _update_discriminators_(self, real: Tensor, labels: Tensor, draws: dict[str, Tensor]) -> dict[str, Tensor]:
+        with self._precision():
+            # The generator gets no gradient here, so it needs no wrapper, and its graph is never built.
+            with torch.no_grad():
+                fake = self.networks.generate(self.generator, draws)
+            terms = self.networks.discriminator_losses(self.wrapped_discriminators, real, labels, fake, draws)
+        self.optimiser_d.zero_grad(set_to_none=True)
+        sum(terms.values()).backward()
+        self.optimiser_d.step()
+        return terms
+
+    def _update_generator_(self, draws: dict[str, Tensor]) -> dict[str, Tensor]:
+        for network in self.discriminators.values():
+            network.requires_grad_(False)
+        with self._precision():
+            fake = self.networks.generate(self.wrapped_generator, draws)
+            terms = self.networks.generator_losses(self.discriminators, fake, draws)
+        self.optimiser_g.zero_grad(set_to_none=True)
+        sum(terms.values()).backward()
+        self.optimiser_g.step()
+        for network in self.discriminators.values():
+            network.requires_grad_(True)
+        return terms
+
+    def _draws(self, purpose: str, step: int, clips: ClipSource, real_labels: Tensor) -> dict[str, Tensor]:
+        """z, fake labels and frame choices, drawn for the global batch so that the number of ranks changes nothing."""
+        rng = torch.Generator().manual_seed(_seed(self.config.seed, purpose, step))
+        draws = self.networks.draw(self.config.loop.batch_size, rng, clips.label_counts, real_labels)
+        return {name: self.shard.of(tensor).to(self.device) for name, tensor in draws.items()}
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.loop.precision == "bf16")
+
+    def n_clips_seen(self, step: int) -> int:
+        """Real clips shown to the discriminators by the end of `step`, over all ranks."""
+        return step * self.config.loop.n_d * self.config.loop.batch_size
+
+    @property
+    def sampling_generator(self) -> nn.Module:
+        """The generator to judge: the average where one is kept."""
+        return self.generator if self.average is None else self.average.module
+
+    def checkpoint(self, step: int) -> Checkpoint:
+        """Everything a run needs to go on after `step`; batch-norm statistics are this rank's (rank 0 saves)."""
+        return Checkpoint(
+            step=step,
+            n_clips_seen=self.n_clips_seen(step),
+            config=self.config.model_dump(mode="json"),
+            generator=self.generator.state_dict(),
+            discriminators={name: network.state_dict() for name, network in self.discriminators.items()},
+            optimiser_g=self.optimiser_g.state_dict(),
+            optimiser_d=self.optimiser_d.state_dict(),
+            average=None if self.average is None else self.average.state_dict(),
+        )
+
+    def load_(self, checkpoint: Checkpoint) -> None:
+        """Takes over the state of a checkpoint of the same model."""
+        self.generator.load_state_dict(checkpoint.generator)
+        for name, network in self.discriminators.items():
+            network.load_state_dict(checkpoint.discriminators[name])
+        self.optimiser_g.load_state_dict(checkpoint.optimiser_g)
+        self.optimiser_d.load_state_dict(checkpoint.optimiser_d)
+        if self.average is not None:
+            self.average.load_state_dict(checkpoint.average)
+
+
+def _lay_channels_last_(network: nn.Module) -> None:
+    """Convolution weights in the layout that clips arrive in; `Module.to` would refuse a network with both 2-D and 3-D ones."""
+    layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
+    for parameter in network.parameters():
+        if parameter.dim() in layouts:
+            parameter.data = parameter.data.contiguous(memory_format=layouts[parameter.dim()])
+
+
+def _adam(config: RunConfig, lr: float, networks: list[nn.Module]) -> torch.optim.Adam:
+    settings = config.optimiser
+    parameters = [parameter for network in networks for parameter in network.parameters()]
+    return torch.optim.Adam(parameters, lr=lr, betas=(settings.beta1, settings.beta2), eps=settings.eps)
+
+
+def _average(generator: nn.Module, decay: float | None) -> AveragedModel | None:
+    """An exponential moving average of the weights; buffers are copied (averaged u and v of spectral norm are no unit vectors)."""
+    return None if decay is None else AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(decay))
+
+
+def _seed(seed: int, purpose: str, step: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}/{step}".encode()).digest()[:7], "big")

@@ -1,0 +1,91 @@
+"""One training run, whole: the model, its data, its optimiser, its loop, its evaluation and its seed."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from videogan.config import Config, suggestion
+from videogan.data.clips import DataConfig
+from videogan.families import FAMILIES
+from videogan.protocols import PROTOCOLS, S3Protocol
+
+_CONFIG_TYPES = tuple(family.config_type for family in FAMILIES.values())
+# pydantic refuses a discriminator on a union of one.
+ModelConfig = Annotated[_CONFIG_TYPES, Field(discriminator="family")] if len(_CONFIG_TYPES) > 1 else _CONFIG_TYPES[0]
+
+
+class OptimiserConfig(Config):
+    """Adam for both players; the discriminators' rate is `lr_ratio` times the generator's (MVT-GAN section 4.1: 5e-5, 2e-4)."""
+
+    lr_g: float = Field(5e-5, gt=0)
+    lr_ratio: float = Field(4.0, gt=0)
+    beta1: float = Field(0.0, ge=0, lt=1)
+    beta2: float = Field(0.9, gt=0, lt=1)
+    eps: float = Field(1e-8, gt=0)
+
+    @property
+    def lr_d(self) -> float:
+        return self.lr_g * self.lr_ratio
+
+
+class LoopConfig(Config):
+    """How long, in which batches and at which precision; a step is one generator update with its `n_d` discriminator updates."""
+
+    n_steps: int = Field(200_000, ge=1)
+    batch_size: int = Field(40, ge=2, description="clips of the global batch, over all workers")
+    n_d: int = Field(2, ge=1, description="discriminator updates per generator update (n_D)")
+    precision: Literal["fp32", "bf16"] = "fp32"
+    channels_last: bool = True
+    ema_decay: float | None = Field(
+        None, gt=0, lt=1, description="of the generator's weights; none: the weights themselves"
+    )
+    look_every: int = Field(5_000, ge=1, description="steps between two looks; each look also leaves a checkpoint")
+    log_every: int = Field(50, ge=1, description="steps between two lines of metrics.jsonl")
+
+
+class EvaluationConfig(Config):
+    """By what a trial is judged: the named protocol of its S3."""
+
+    protocol: str = "s3_r3d18_v1"
+    n_look_clips: int = Field(512, ge=1, description="most synthetic clips in a look")
+    standing_batches: int = Field(
+        16, ge=1, description="sampling batches that re-estimate batch norm before every evaluation"
+    )
+
+    @model_validator(mode="after")
+    def _protocol_exists(self) -> "EvaluationConfig":
+        if self.protocol not in PROTOCOLS:
+            raise ValueError(
+                f"evaluation.protocol '{self.protocol}' is unknown{suggestion(self.protocol, list(PROTOCOLS))}"
+            )
+        return self
+
+    @property
+    def s3_protocol(self) -> S3Protocol:
+        return PROTOCOLS[self.protocol]
+
+
+class RunConfig(Config):
+    """A resolved training run; combinations that cannot train are refused here, before anything starts."""
+
+    model: ModelConfig
+    data: DataConfig = DataConfig()
+    optimiser: OptimiserConfig = OptimiserConfig()
+    loop: LoopConfig = LoopConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _can_train(self) -> "RunConfig":
+        n_frames = self.evaluation.s3_protocol.n_frames
+        if self.model.n_frames != n_frames:
+            raise ValueError(
+                f"model.n_frames must be the {n_frames} of evaluation.protocol {self.evaluation.protocol}, "
+                f"got {self.model.n_frames}."
+            )
+        return self
+
+    @property
+    def preprocessing(self) -> str:
+        """The named preprocessing of every real clip this run sees."""
+        return self.data.preprocessing or f"plain_{self.model.resolution}"

@@ -1,0 +1,160 @@
+"""What the training loop may expect of every family: its step is pure, sliceable, and reaches every parameter."""
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from videogan.families import FAMILIES
+
+SMALL: dict[str, dict[str, Any]] = {
+    "mvt": {"resolution": 32, "n_classes": 3, "channels": 2, "gru_hidden": 8, "n_frames_image": 4},
+}
+WITHOUT_STATISTICS: dict[str, dict[str, Any]] = {
+    "mvt": {"norm_g": "none", "seq_bn": "none", "d_video_norm": "none"},
+}
+
+
+def built(family: str, **settings: Any) -> Any:
+    torch.manual_seed(0)
+    kind = FAMILIES[family]
+    return kind.build(kind.config_type(**{**SMALL[family], **settings}))
+
+
+def drawn(networks: Any, n: int = 4, seed: int = 0) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    config, rng = networks.config, torch.Generator().manual_seed(seed)
+    labels = torch.randint(config.n_classes, (n,), generator=rng)
+    real = torch.rand(n, config.n_frames, 3, config.resolution, config.resolution, generator=rng) * 2 - 1
+    return networks.draw(n, rng, torch.ones(config.n_classes), labels), real, labels
+
+
+def test_every_family_is_under_contract():
+    assert set(SMALL) == set(WITHOUT_STATISTICS) == set(FAMILIES)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_configuration_names_its_family(family: str):
+    assert FAMILIES[family].config_type(**SMALL[family]).family == family
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_draws_are_a_pure_function_of_the_generator_with_one_row_a_clip(family: str):
+    networks = built(family)
+    torch.manual_seed(1)
+    first, _, _ = drawn(networks)
+    torch.manual_seed(2)
+    before = torch.get_rng_state()
+    second, _, _ = drawn(networks)
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert all(len(draw) == 4 and draw.device.type == "cpu" for draw in first.values())
+    assert any(not torch.equal(first[name], draw) for name, draw in drawn(networks, seed=5)[0].items())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_step_uses_no_randomness_but_its_draws(family: str):
+    networks = built(family)
+    draws, real, labels = drawn(networks)
+    before = torch.get_rng_state()
+    fake = networks.generate(networks.generator, draws)
+    networks.discriminator_losses(networks.discriminators, real, labels, fake, draws)
+    networks.generator_losses(networks.discriminators, fake, draws)
+    networks.constrain_(1)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_videos_are_clips_in_range(family: str):
+    networks = built(family)
+    draws, real, _ = drawn(networks)
+    with torch.no_grad():
+        fake = networks.generate(networks.generator, draws)
+    assert fake.shape == real.shape
+    assert fake.abs().max() <= 1
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_discriminator_losses_reach_every_discriminator_parameter_and_no_generator_parameter(family: str):
+    networks = built(family)
+    draws, real, labels = drawn(networks)
+    fake = networks.generate(networks.generator, draws)
+    losses = networks.discriminator_losses(networks.discriminators, real, labels, fake, draws)
+    assert all(loss.ndim == 0 and loss.isfinite() for loss in losses.values())
+    sum(losses.values()).backward()
+    for name, discriminator in networks.discriminators.items():
+        missed = [parameter for parameter, value in discriminator.named_parameters() if value.grad is None]
+        assert not missed, name
+    assert all(parameter.grad is None for parameter in networks.generator.parameters())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_generator_losses_reach_every_generator_parameter(family: str):
+    networks = built(family)
+    draws, _, _ = drawn(networks)
+    losses = networks.generator_losses(networks.discriminators, networks.generate(networks.generator, draws), draws)
+    assert all(loss.ndim == 0 and loss.isfinite() for loss in losses.values())
+    sum(losses.values()).backward()
+    assert not [name for name, parameter in networks.generator.named_parameters() if parameter.grad is None]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_gradients_of_half_batches_average_to_those_of_the_whole_without_batch_statistics(family: str):
+    whole, halves = built(family, **WITHOUT_STATISTICS[family]), []
+    draws, real, labels = drawn(whole)
+
+    def gradients(networks: Any, rows: slice) -> list[Tensor]:
+        part = {name: draw[rows] for name, draw in draws.items()}
+        fake = networks.generate(networks.generator, part)
+        d_losses = networks.discriminator_losses(networks.discriminators, real[rows], labels[rows], fake, part)
+        g_losses = networks.generator_losses(networks.discriminators, fake, part)
+        d_parameters = [p for d in networks.discriminators.values() for p in d.parameters()]
+        d_gradients = torch.autograd.grad(sum(d_losses.values()), d_parameters)
+        return [*d_gradients, *torch.autograd.grad(sum(g_losses.values()), list(networks.generator.parameters()))]
+
+    halves = [gradients(copy.deepcopy(whole), rows) for rows in (slice(0, 2), slice(2, 4))]
+    for expected, first, second in zip(gradients(whole, slice(0, 4)), *halves, strict=True):
+        assert (expected - (first + second) / 2).abs().max() <= 1e-4 * expected.abs().max() + 1e-6
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_deep_copy_and_a_reloaded_state_generate_the_same_video(family: str):
+    networks = built(family)
+    draws, _, _ = drawn(networks)
+    torch.manual_seed(99)
+    other = FAMILIES[family].build(networks.config)
+    other.generator.load_state_dict(networks.generator.state_dict())
+    copied = copy.deepcopy(networks.generator)
+    with torch.no_grad():
+        videos = [networks.generate(g.eval(), draws) for g in (networks.generator, copied, other.generator)]
+    assert torch.equal(videos[0], videos[1])
+    assert torch.equal(videos[0], videos[2])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_same_seed_builds_the_same_networks(family: str):
+    first, second = built(family), built(family)
+    for one, other in zip(
+        (first.generator, *first.discriminators.values()),
+        (second.generator, *second.discriminators.values()),
+        strict=True,
+    ):
+        assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_memory_layout_changes_no_loss(family: str):
+    totals = []
+    for channels_last in (False, True):
+        networks = built(family)
+        if channels_last:
+            for network in (networks.generator, *networks.discriminators.values()):
+                is_3d = any(parameter.ndim == 5 for parameter in network.parameters())
+                network.to(memory_format=torch.channels_last_3d if is_3d else torch.channels_last)
+        draws, real, labels = drawn(networks)
+        fake = networks.generate(networks.generator, draws)
+        d_losses = networks.discriminator_losses(networks.discriminators, real, labels, fake, draws)
+        g_losses = networks.generator_losses(networks.discriminators, fake, draws)
+        totals.append(torch.stack([*d_losses.values(), *g_losses.values()]))
+    assert torch.allclose(totals[0], totals[1], rtol=1e-4, atol=1e-4)

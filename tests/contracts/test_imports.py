@@ -1,0 +1,139 @@
+"""Who may import whom, read from the code itself with `ast`, inside functions too."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCIENCE_MAY_IMPORT = {"torch", "numpy", "av", "pydantic", "pyarrow", "PIL", "torchmetrics", "videogan"}
+PLATFORM_RUNTIME = {"ray", "optuna"}
+UNSAFE_READERS = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
+SAFE_YAML = {"safe_load", "safe_dump", "YAMLError"}
+STRING_IMPORTS = {"import_module", "__import__", "exec", "eval"}
+
+
+def module_names() -> dict[str, Path]:
+    """Every module of the project, by its dotted name."""
+    names = {}
+    for source in (ROOT / "src", ROOT):
+        for package in ("videogan", "vgsearch"):
+            for path in sorted((source / package).rglob("*.py")):
+                parts = path.relative_to(source).with_suffix("").parts
+                names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return names
+
+
+MODULES = module_names()
+TREES = {name: ast.parse(path.read_text(), str(path)) for name, path in MODULES.items()}
+
+
+def imported(name: str) -> Iterator[str]:
+    """Dotted names of all that a module imports anywhere in its code; relative imports are resolved."""
+    package = name if MODULES[name].name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            source = ".".join([*parents, *([node.module] if node.module else [])])
+            yield from (f"{source}.{alias.name}" for alias in node.names)
+
+
+def top(dotted: str) -> str:
+    return dotted.partition(".")[0]
+
+
+def lies_in(dotted: str, package: str) -> bool:
+    return dotted == package or dotted.startswith(f"{package}.")
+
+
+def in_package(package: str) -> list[str]:
+    found = [name for name in MODULES if lies_in(name, package)]
+    assert found, f"no module in {package}"
+    return found
+
+
+@pytest.mark.parametrize("name", in_package("videogan"))
+def test_the_science_imports_the_standard_library_and_seven_packages_only(name: str):
+    allowed = SCIENCE_MAY_IMPORT | sys.stdlib_module_names
+    assert not sorted(found for found in imported(name) if top(found) not in allowed)
+
+
+def test_families_never_import_families():
+    families = {name for name in in_package("videogan.families") if name != "videogan.families"}
+    crossed = {
+        name: found
+        for name in families
+        for found in imported(name)
+        if lies_in(found, "videogan.families") and not lies_in(found, name)
+    }
+    assert not crossed
+
+
+def test_metrics_receive_predictions_and_never_reach_for_data_training_or_classifiers():
+    forbidden = ("videogan.data", "videogan.training", "videogan.classifiers", "videogan.families")
+    reached = {
+        name: found
+        for name in in_package("videogan.metrics")
+        for found in imported(name)
+        if any(lies_in(found, package) for package in forbidden)
+    }
+    assert not reached
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if not lies_in(name, "vgsearch.runtime")])
+def test_ray_and_optuna_live_in_one_folder(name: str):
+    assert not [found for found in imported(name) if top(found) in PLATFORM_RUNTIME]
+
+
+def test_the_folder_of_ray_is_seen_to_import_it():
+    found = {top(dotted) for name in in_package("vgsearch.runtime") for dotted in imported(name)}
+    assert found >= PLATFORM_RUNTIME
+
+
+def test_reading_spaces_folders_and_ledgers_loads_neither_torch_nor_ray_nor_optuna():
+    code = "import sys, vgsearch.space, vgsearch.artifacts, vgsearch.ledger; print(*sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert not {"torch", "ray", "optuna"} & set(told.split())
+
+
+def called(node: ast.Call) -> str:
+    """The dotted name of what is called, as it is written."""
+    return ast.unparse(node.func)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_nothing_is_read_that_could_run_code(name: str):
+    assert not [found for found in imported(name) if top(found) in UNSAFE_READERS]
+    assert not [found for found in imported(name) if found in ("torch.load", "numpy.load", "yaml.load")], (
+        "call it by module"
+    )
+    for call in (node for node in ast.walk(TREES[name]) if isinstance(node, ast.Call)):
+        given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+        if called(call) == "torch.load":
+            assert given.get("weights_only") == "True", f"line {call.lineno}"
+        assert given.get("allow_pickle", "False") == "False", f"line {call.lineno}"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_yaml_is_only_read_and_written_safely(name: str):
+    used = {
+        node.attr
+        for node in ast.walk(TREES[name])
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "yaml"
+    }
+    assert used <= SAFE_YAML
+    assert not [found for found in imported(name) if found.startswith("yaml.")], "call yaml by module"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_module_is_imported_by_a_string_or_from_a_changed_path(name: str):
+    calls = [node for node in ast.walk(TREES[name]) if isinstance(node, ast.Call)]
+    assert not [call.lineno for call in calls if called(call).rpartition(".")[2] in STRING_IMPORTS - {"eval", "exec"}]
+    assert not [call.lineno for call in calls if called(call) in {"eval", "exec"}]
+    attributes = [node for node in ast.walk(TREES[name]) if isinstance(node, ast.Attribute)]
+    assert not [node.lineno for node in attributes if ast.unparse(node) == "sys.path"]

@@ -1,0 +1,112 @@
+import pytest
+
+from videogan.data.formats.plain_folders import (
+    FoundVideo,
+    Grouping,
+    find_videos,
+    group_by_name,
+    manifest_rows,
+    read_split,
+)
+from videogan.data.manifest import DataError, write_manifest
+
+
+def test_the_default_group_is_ucfs_number_as_a_whole_word_else_the_first_part():
+    names = [
+        "v_Bowling_g08_c01.avi",
+        "v-g12.mp4",
+        "pig1_run.avi",
+        "person01_bend.mp4",
+        "alone.gif",
+        "v_RowingG1_g3.avi",
+    ]
+    found = group_by_name(names)
+    assert found.groups == ("g08", "g12", "pig1", "person01", "alone", "g3")
+    assert "g<number> between separators (3 files)" in found.rule
+    assert group_by_name(names[3:4]).rule == "the part before the first underscore"
+
+
+def test_a_mirrored_copy_stays_with_its_original_under_any_rule():
+    names = ["clip7.mp4", "clip7_flip.mp4"]
+    for pattern in (None, ".*", r"(clip\d+.*)"):
+        assert len(set(group_by_name(names, pattern).groups)) == 1, pattern
+
+
+def test_a_group_pattern_gives_its_bracket_and_must_match_every_name():
+    assert group_by_name(["a-p03-x.avi"], r"p(\d+)").groups == ("03",)
+    assert group_by_name(["a-p03-x.avi"], r"p\d+").groups == ("p03",)
+    with pytest.raises(DataError, match=r"finds nothing in the name 'b'"):
+        group_by_name(["p1.avi", "b.avi"], r"p\d")
+    with pytest.raises(DataError, match="no regular expression"):
+        group_by_name(["p1.avi"], "(")
+
+
+def test_videos_are_found_in_class_folders_by_suffix_or_content(tmp_path):
+    for name in ("run/a.AVI", "run/b.mp4", "run/notes.txt", "run/.hidden.mp4", "walk/c.gif", "stray.mp4", ".git/d.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "walk/renamed.dat").write_bytes(b"\x1aE\xdf\xa3rest")
+    (tmp_path / "walk/dangling.mkv").symlink_to("nowhere")
+    found = {(video.path.name, video.label) for video in find_videos(tmp_path)}
+    assert found == {
+        ("a.AVI", "run"),
+        ("b.mp4", "run"),
+        ("c.gif", "walk"),
+        ("renamed.dat", "walk"),
+        ("dangling.mkv", "walk"),
+    }
+
+
+def test_a_folder_of_videos_without_class_folders_is_one_class(tmp_path):
+    (tmp_path / "a.mp4").touch()
+    assert find_videos(tmp_path) == [FoundVideo(tmp_path / "a.mp4", tmp_path.name)]
+
+
+def test_a_folder_without_video_says_what_was_looked_for(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("nothing")
+    expected = (
+        r"no video found \(looked for avi mp4 mkv mov webm gif in 2 folders\)\. Expected .*/<class>/<clip>\.avi\."
+    )
+    with pytest.raises(DataError, match=expected):
+        find_videos(tmp_path)
+    with pytest.raises(DataError, match="no such folder"):
+        find_videos(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("file,split\nrun/a.mp4,train\nrun/b.mp4\n", r"split\.csv line 3: one column, expected file,split\."),
+        ("run/a.mp4,train\nrun/a.mp4,test\n", "line 2: run/a.mp4 is in train and test"),
+        ("run/a.mp4,valid\n", "line 1: split must be train or test, got 'valid'"),
+        ("run/gone.mp4,train\n", "line 1: run/gone.mp4 is no file"),
+        ('run/a.mp4,train\n"run/b.mp4,test\n', "split.csv line 2: unexpected end of data"),
+    ],
+)
+def test_a_bad_split_file_is_refused_with_its_line(tmp_path, content, message):
+    (tmp_path / "run").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "run" / f"{name}.mp4").touch()
+    (tmp_path / "split.csv").write_text(content)
+    with pytest.raises(DataError, match=message):
+        read_split(tmp_path)
+
+
+def test_a_split_file_that_leaks_a_group_is_refused_and_copies_are_skipped(tmp_path):
+    names = ["ira_1", "ira_2", "ido_1", "copy_1"]
+    videos = [FoundVideo(tmp_path / "run" / f"{name}.mp4", "run") for name in names]
+    seen = {"n_frames": 20, "fps": 25.0, "width": 64, "height": 64, "codec": "h264", "skipped": None, "warning": None}
+    inspected = {video.path: seen | {"sha": video.path.name} for video in videos}
+    inspected[videos[3].path] = inspected[videos[2].path]
+    groups = Grouping(("ira", "ira", "ido", "copy"), "")
+
+    rows = manifest_rows(tmp_path, videos, groups, inspected, None)
+    assert [row["skipped"] for row in rows] == [None, None, None, "same content as run/ido_1.mp4"]
+    assert rows[0]["split"] == rows[1]["split"] != rows[2]["split"]
+
+    splits = {"run/ira_1.mp4": "train", "run/ira_2.mp4": "test"}
+    rows = manifest_rows(tmp_path, videos, groups, inspected, splits)
+    assert rows[2]["skipped"] == "not in split.csv"
+    with pytest.raises(DataError, match="group 'ira' is in train and test"):
+        write_manifest(tmp_path, rows)

@@ -1,0 +1,41 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from videogan.data.decode import decode, preprocessing_named
+from videogan.data.manifest import DataError
+from videogan.data.synthetic import DIRECTIONS, make_moving_shapes
+
+
+def test_every_group_has_clips_of_every_class_and_a_quarter_is_for_test(moving_shapes):
+    rows = moving_shapes.usable.to_pylist()
+    assert set(Counter((row["group"], row["label"]) for row in rows).values()) == {1}
+    assert len(rows) == 16 * 4
+    assert moving_shapes.classes == sorted(DIRECTIONS)
+    assert len(set(moving_shapes.split("test")["group"].to_pylist())) == 4
+
+
+def test_same_seed_same_bytes(moving_shapes, tmp_path):
+    again = make_moving_shapes(tmp_path / "again", n_clips_each=1, n_frames=20)
+    other = make_moving_shapes(tmp_path / "other", seed=1, n_clips_each=1, n_frames=20)
+    assert again.digest == moving_shapes.digest != other.digest
+
+
+def test_shapes_move_the_way_their_class_says(moving_shapes):
+    plain = preprocessing_named("plain_64")
+    for row in moving_shapes.usable.to_pylist()[::5]:
+        frames = decode(moving_shapes.location(row["path"]), plain).astype(float).sum(-1)
+        shape = np.abs(frames - np.median(frames, axis=0)) > 120  # the background never moves
+        x, y = (np.exp(2j * np.pi * np.arange(64) / 64) @ shape.sum(axis).T for axis in (1, 2))
+        # Mean turn of the circular centre along each axis: the larger one is the motion.
+        turns = [np.angle(np.sum(place[1:] * place[:-1].conj())) for place in (x, y)]
+        assert (
+            np.sign(turns[np.argmax(np.abs(turns))]) * np.eye(2)[np.argmax(np.abs(turns))] @ DIRECTIONS[row["label"]]
+            == 1
+        )
+
+
+def test_an_existing_folder_is_left_alone(moving_shapes):
+    with pytest.raises(DataError, match="exists already"):
+        make_moving_shapes(moving_shapes.folder)

@@ -1,0 +1,114 @@
+"""Configurations refuse what they do not know, in words that say what to do."""
+
+from typing import Literal
+
+import pytest
+from pydantic import Field, ValidationError, model_validator
+
+from videogan.config import Config, ConfigurationError, parse_config, suggestion, with_overrides
+
+
+class Round(Config):
+    shape: Literal["round"] = "round"
+    radius: float = Field(1.0, gt=0)
+
+
+class Square(Config):
+    shape: Literal["square"] = "square"
+    side: int = 1
+
+    @model_validator(mode="after")
+    def _even(self) -> "Square":
+        if self.side % 2 == 0:
+            raise ValueError(f"side must be odd, got {self.side}.\nRaise side by one.")
+        return self
+
+
+class Drawing(Config):
+    rate: float = Field(gt=0)
+    optimiser: Round = Round()
+    figure: Round | Square = Field(Round(), discriminator="shape")
+    pens: dict[str, Square] = {}
+
+
+def problems(values: dict, config_type: type[Config] = Drawing) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_config(config_type, values, "drawing.yaml")
+    return str(caught.value).split("\n")
+
+
+def test_a_good_configuration_keeps_its_values_and_cannot_be_changed():
+    drawing = parse_config(Drawing, {"rate": 2, "figure": {"shape": "square", "side": 3}})
+    assert drawing == Drawing(rate=2.0, figure=Square(side=3))
+    with pytest.raises(ValidationError):
+        drawing.rate = 3.0
+
+
+def test_an_unknown_key_is_named_with_its_section_and_the_nearest_known_one():
+    assert problems({"rate": 1, "optimiser": {"raduis": 2}}) == [
+        "drawing.yaml: unknown key 'raduis' under optimiser; did you mean 'radius'?"
+    ]
+
+
+def test_an_unknown_key_at_the_top_has_no_section():
+    assert problems({"rate": 1, "ratee": 1}) == ["drawing.yaml: unknown key 'ratee'; did you mean 'rate'?"]
+
+
+def test_a_key_like_no_other_lists_all_that_exist():
+    assert problems({"rate": 1, "optimiser": {"colour": 2}}) == [
+        "drawing.yaml: unknown key 'colour' under optimiser; it must be one of radius, shape."
+    ]
+
+
+def test_the_member_of_a_union_is_no_part_of_a_section_and_only_its_own_fields_are_suggested():
+    assert problems({"rate": 1, "figure": {"shape": "square", "radius": 2}}) == [
+        "drawing.yaml: unknown key 'radius' under figure; it must be one of shape, side."
+    ]
+
+
+def test_all_problems_are_told_at_once():
+    assert problems({"optimiser": {"radius": -1}, "colour": "red"}) == [
+        "drawing.yaml: 'rate' is missing.",
+        "drawing.yaml: optimiser.radius: Input should be greater than 0, got -1.",
+        "drawing.yaml: unknown key 'colour'; it must be one of figure, optimiser, pens, rate.",
+    ]
+
+
+def test_values_inside_a_union_are_named_by_their_path_alone():
+    assert problems({"rate": 1, "figure": {"shape": "round", "radius": -1}}) == [
+        "drawing.yaml: figure.radius: Input should be greater than 0, got -1."
+    ]
+
+
+def test_what_a_configuration_says_of_itself_is_told_in_its_words_at_its_place_line_by_line():
+    assert problems({"side": 2}, Square) == [
+        "drawing.yaml: side must be odd, got 2.",
+        "drawing.yaml: Raise side by one.",
+    ]
+    assert problems({"rate": 1, "pens": {"red": {"side": 2}}}) == [
+        "drawing.yaml: pens.red: side must be odd, got 2.",
+        "drawing.yaml: pens.red: Raise side by one.",
+    ]
+
+
+def test_overrides_reach_every_depth_and_leave_the_original_alone():
+    original = {"model": {"sigma": {"a": 1, "b": 2}}, "seed": 0}
+    changed = with_overrides(original, {"model.sigma.a": 5, "seed": 7, "loop.n_steps": 3})
+    assert changed == {"model": {"sigma": {"a": 5, "b": 2}}, "seed": 7, "loop": {"n_steps": 3}}
+    assert original == {"model": {"sigma": {"a": 1, "b": 2}}, "seed": 0}
+    changed["model"]["sigma"]["b"] = 9
+    assert original["model"]["sigma"]["b"] == 2
+
+
+def test_a_later_override_wins_over_an_earlier_one():
+    assert with_overrides({}, {"model": {"a": 1}, "model.a": 2}) == {"model": {"a": 2}}
+
+
+def test_an_override_below_a_plain_value_is_refused():
+    with pytest.raises(ConfigurationError, match=r"seed\.x: 'seed' is the value 0, not a section"):
+        with_overrides({"seed": 0}, {"seed.x": 1})
+
+
+def test_suggestions_are_made_for_close_words_only():
+    assert suggestion("mvt_tas", ["mvt", "mvt_tsa"]) == "; did you mean 'mvt_tsa'?"
+    assert suggestion("zzz", ["b", "a"]) == "; it must be one of a, b."

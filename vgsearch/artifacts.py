@@ -1,0 +1,106 @@
+"""Every path and file name under runs/, in one place."""
+
+import fcntl
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+
+class ExperimentInUse(RuntimeError):
+    """Another driver writes this experiment's ledger."""
+
+
+@dataclass(frozen=True)
+class TrialFolder:
+    """What one trial leaves behind."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.folder / "tb"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def samples(self) -> Path:
+        return self.folder / "samples"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.txt"
+
+    @property
+    def status(self) -> Path:
+        return self.folder / "status.json"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One sweep's folder: `<out>/<name>`."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def sweep(self) -> Path:
+        return self.folder / "sweep.yaml"
+
+    @property
+    def ledger(self) -> Path:
+        return self.folder / "ledger.jsonl"
+
+    @property
+    def study(self) -> Path:
+        return self.folder / "optuna.db"
+
+    @property
+    def ray(self) -> Path:
+        """Ray Tune's own bookkeeping, which nothing here reads."""
+        return self.folder / ".ray"
+
+    @property
+    def stop_request(self) -> Path:
+        """Its existence asks every running trial to save and end."""
+        return self.folder / ".stop"
+
+    def trial(self, trial_id: str) -> TrialFolder:
+        return TrialFolder(self.folder / "trials" / trial_id)
+
+    def lock(self) -> IO[str]:
+        """Holds the experiment for one driver until the returned file is closed; raises ExperimentInUse."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        handle = open(self.folder / ".lock", "w")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.close()
+            raise ExperimentInUse(
+                f"{self.folder} is in use by another vgsearch on this machine; wait for it, or stop it with Ctrl-C."
+            ) from None
+        return handle
+
+
+def trial_id(index: int, digest: str) -> str:
+    """A trial's order and six hex digits of its config's hash: t0007-3fa9c1."""
+    return f"t{index:04d}-{digest[:6]}"
+
+
+def next_name(out: Path, space: str) -> str:
+    """The first free `<space>-<nnn>` under `out`."""
+    taken = [int(m[1]) for p in out.glob(f"{space}-*") if (m := re.fullmatch(rf"{re.escape(space)}-(\d+)", p.name))]
+    return f"{space}-{max(taken, default=0) + 1:03d}"

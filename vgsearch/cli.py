@@ -1,0 +1,44 @@
+"""The table of contents of the command line; each command lies in a file of its own, in the order of the journey."""
+
+import os
+import sys
+import traceback
+
+import typer
+
+from vgsearch.commands import data, doctor, resume, sample, spaces, status, train, tune
+
+app = typer.Typer(
+    name="vgsearch",
+    help="Searches the hyperparameters of video GANs on Ray, judged by the Symmetric Similarity Score.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("tune")(tune.tune)
+app.command("resume")(resume.resume)
+app.command("status")(status.status)
+app.command("train")(train.train)
+app.command("sample")(sample.sample)
+app.add_typer(data.app, name="data", help="Embedded data sets; import of folders of videos.")
+app.command("spaces")(spaces.spaces)
+app.command("doctor")(doctor.doctor)
+
+
+def main() -> None:
+    """Runs a command. Exit codes: 0 ok, 1 error, 2 usage, 3 no usable trial, 130 interrupted and resumable."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        # What our own packages raise is written for the user; anything else is a defect and shows where it is.
+        if (
+            type(error).__module__.partition(".")[0] not in ("vgsearch", "videogan")
+            or "VGSEARCH_TRACEBACK" in os.environ
+        ):
+            traceback.print_exc()
+        else:
+            print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)

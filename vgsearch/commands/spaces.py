@@ -1,0 +1,24 @@
+"""vgsearch spaces: the search spaces that exist."""
+
+from vgsearch.commands import options
+
+
+def spaces(json: options.Json = False) -> None:
+    """List the search spaces, each with its paper, what it searches and what its budgets cost."""
+    import json as json_module
+
+    from rich.console import Console
+
+    from vgsearch.space import load_space, shipped_spaces
+    from vgsearch.terminal import short_name
+
+    loaded = [load_space(name) for name in shipped_spaces()]
+    if json:
+        print(json_module.dumps([space.model_dump(mode="json") for space in loaded]))
+        return
+    console = Console(highlight=False)
+    for space in loaded:
+        console.print(f"[bold]{space.name}[/bold]  {space.title}  ({space.paper})")
+        console.print(f"  searches {', '.join(map(short_name, space.domains))}")
+        for name, budget in space.budgets.items():
+            console.print(f"  --budget {name}: {budget.n_trials} trials, {budget.purpose}")

@@ -1,0 +1,53 @@
+"""vgsearch tune SPACE: search."""
+
+from typing import Annotated
+
+import typer
+
+from vgsearch.commands import options
+
+Trials = Annotated[int | None, typer.Option("--trials", min=1, help="Number of trials; by default the budget's.")]
+
+
+def tune(
+    space: Annotated[str, typer.Argument(help="A name from `vgsearch spaces`, or the path of a YAML file.")],
+    data: options.Data = None,
+    budget: options.BudgetName = "laptop",
+    overrides: options.Overrides = None,
+    out: options.Out = options.DEFAULT_OUT,
+    name: options.Name = None,
+    trials: Trials = None,
+    seed: options.Seed = 0,
+    workers_per_trial: options.Workers = 1,
+    gpus_per_worker: options.Gpus = None,
+    max_concurrent: options.MaxConcurrent = None,
+    time_budget: options.TimeBudget = None,
+    address: options.Address = None,
+    dry_run: options.DryRun = False,
+    json: options.Json = False,
+) -> None:
+    """Search which hyperparameters make a video GAN better.
+
+    SPACE is a name in search_spaces/ (mvt_tsa) or the path of a YAML file. The paper's own point is always trial t0000.
+    """
+    from vgsearch.runtime.launch import Request, launch
+
+    launch(
+        Request(
+            space=space,
+            data=data,
+            budget=budget,
+            overrides=overrides or [],
+            out=out,
+            name=name,
+            n_trials=trials,
+            seed=seed,
+            n_workers=workers_per_trial,
+            gpus_per_worker=gpus_per_worker,
+            max_concurrent=max_concurrent,
+            time_budget=time_budget,
+        ),
+        address=address,
+        dry_run=dry_run,
+        json_lines=json,
+    )

@@ -1,0 +1,112 @@
+"""What a machine needs to run a sweep, checked one by one."""
+
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+LEAST_FREE_DISK_GB = 2
+LEAST_SHARED_MEMORY_GB = 1
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: what was looked at, what was found, and whether a failure keeps sweeps from running."""
+
+    what: str
+    ok: bool
+    told: str
+    blocks: bool = True
+
+
+def diagnose() -> list[Finding]:
+    """All findings, in the order in which a sweep would meet them."""
+    checks: tuple[Callable[[], Finding], ...] = (
+        _python,
+        _torch,
+        _ray,
+        _codecs,
+        _gpu,
+        _cpus,
+        _disk,
+        _shared_memory,
+        _token,
+    )
+    return [check() for check in checks]
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Finding("python", sys.version_info >= (3, 11), f"{version} (3.11 or newer is needed)")
+
+
+def _torch() -> Finding:
+    import torch
+
+    return Finding(
+        "torch", True, f"{torch.__version__}, bf16 {'native' if _has_native_bf16() else 'emulated (slow)'} on the CPU"
+    )
+
+
+def _has_native_bf16() -> bool:
+    import torch
+
+    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def _ray() -> Finding:
+    version = importlib.metadata.version("ray")
+    if importlib.util.find_spec("aiohttp") is None:
+        return Finding(
+            "ray", False, f"{version} without its dashboard; pip install 'ray[default,tune,train,data]=={version}'"
+        )
+    return Finding("ray", version.startswith("2.60."), f"{version} (2.60.* is needed)")
+
+
+def _codecs() -> Finding:
+    import av
+
+    missing = [name for name in ("h264", "mpeg4", "mjpeg", "vp9", "hevc") if name not in av.codecs_available]
+    return Finding("video", not missing, f"PyAV {av.__version__}" + (f" lacks {', '.join(missing)}" if missing else ""))
+
+
+def _gpu() -> Finding:
+    import torch
+
+    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    told = ", ".join(names) if names else "none: budgets smoke and laptop are made for CPUs, paper is not"
+    return Finding("gpu", bool(names), told, blocks=False)
+
+
+def _cpus() -> Finding:
+    n_cpus = os.cpu_count() or 1
+    return Finding("cpu", True, f"{n_cpus} cores: {n_cpus} trials of one thread side by side")
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(Path.cwd()).free / 1e9
+    return Finding("disk", free >= LEAST_FREE_DISK_GB, f"{free:.0f} GB free here ({LEAST_FREE_DISK_GB} are needed)")
+
+
+def _shared_memory() -> Finding:
+    folder = Path("/dev/shm")
+    if not folder.exists():
+        return Finding("memory", True, "no /dev/shm; Ray uses the disk for objects")
+    free = shutil.disk_usage(folder).free / 1e9
+    return Finding(
+        "memory", free >= LEAST_SHARED_MEMORY_GB, f"{free:.0f} GB of shared memory ({LEAST_SHARED_MEMORY_GB} is needed)"
+    )
+
+
+def _token() -> Finding:
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
+    if os.environ.get("RAY_AUTH_MODE", "token") != "token":
+        return Finding(
+            "token", False, "RAY_AUTH_MODE is not 'token': anyone who reaches Ray's ports runs code here", blocks=False
+        )
+    there = "RAY_AUTH_TOKEN" in os.environ or path.exists()
+    return Finding("token", True, f"{path}" if there else "none yet; Ray makes one at the first start")

@@ -1,0 +1,136 @@
+"""What happened in a sweep: an append-only file of events, written by the driver alone, and the state that follows from it."""
+
+import json
+import math
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+# How a trial can end; only `done` has a score, and only `interrupted` and `lost` go on when the sweep is resumed.
+ENDS = ("done", "pruned", "diverged", "failed", "unscored", "interrupted", "lost")
+UNFINISHED = ("running", "interrupted", "lost")
+
+
+class DamagedLedger(ValueError):
+    """A line of the ledger that is no event, other than a last one cut off by a crash."""
+
+
+@dataclass
+class TrialRecord:
+    """All the ledger says of one trial."""
+
+    trial_id: str
+    index: int
+    overrides: dict[str, Any]
+    state: str = "running"
+    is_paper_point: bool = False
+    step: int = 0
+    n_steps: int = 0
+    looks: dict[int, float] = field(default_factory=dict)
+    losses: dict[str, float] = field(default_factory=dict)
+    score: dict[str, Any] | None = None
+    reason: str = ""
+    seconds: float = 0.0
+    started: float = 0.0
+
+    @property
+    def s3(self) -> float:
+        return math.nan if self.score is None else self.score["s3"]["mean"]
+
+    @property
+    def look(self) -> float:
+        return self.looks[max(self.looks)] if self.looks else math.nan
+
+
+@dataclass
+class SweepRecord:
+    """All the ledger says of a sweep: its header, its trials in order, its floor, its end."""
+
+    header: dict[str, Any] = field(default_factory=dict)
+    trials: dict[str, TrialRecord] = field(default_factory=dict)
+    floor: dict[str, Any] | None = None
+    ended: str = ""
+
+    @property
+    def done(self) -> list[TrialRecord]:
+        return [trial for trial in self.trials.values() if trial.state == "done"]
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The done trial with the highest S3; nothing else can be best."""
+        return max(self.done, key=lambda trial: trial.s3, default=None)
+
+    def count(self, state: str) -> int:
+        return sum(trial.state == state for trial in self.trials.values())
+
+    def apply(self, event: dict[str, Any]) -> None:
+        """Takes one event into account."""
+        kind, trial = event["event"], self.trials.get(event.get("trial", ""))
+        if kind == "sweep_started":
+            self.header, self.ended = event, ""
+        elif kind == "sweep_ended":
+            self.ended = event["how"]
+        elif kind == "floor":
+            self.floor = event["score"]
+        elif kind == "trial_started" and trial is None:
+            self.trials[event["trial"]] = TrialRecord(
+                event["trial"], event["index"], event["overrides"],
+                is_paper_point=event["is_paper_point"], n_steps=event["n_steps"], started=event["time"],
+            )  # fmt: skip
+        elif kind == "trial_started":
+            trial.state, trial.started, trial.reason = "running", event["time"], ""
+        elif kind == "look":
+            trial.step, trial.looks[event["step"]] = event["step"], event["look"]
+            trial.losses = event["losses"]
+        elif kind == "trial_ended":
+            trial.state, trial.score, trial.reason = event["state"], event.get("score"), event.get("reason", "")
+            trial.step = event.get("step", trial.step)
+            trial.seconds += event["time"] - trial.started
+
+
+class Ledger:
+    """The file of events; `append` is durable when it returns."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.record = read_ledger(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _cut_torn_line(path)
+
+    def append(self, event: str, **fields: Any) -> dict[str, Any]:
+        """Writes one event, with the time, and applies it to `record`."""
+        entry = {"time": time.time(), "event": event, **fields}
+        with open(self.path, "a") as stream:
+            stream.write(json.dumps(entry) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        self.record.apply(entry)
+        return entry
+
+
+def read_ledger(path: Path) -> SweepRecord:
+    """The state of a sweep from its ledger alone, also while it runs; a last line cut off by a crash is not an event."""
+    record = SweepRecord()
+    if not path.exists():
+        return record
+    lines = path.read_text().split("\n")
+    for number, line in enumerate(lines[:-1], start=1):
+        try:
+            record.apply(json.loads(line))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DamagedLedger(
+                f"{path} line {number} is no event ({error!r}); restore the file from a copy."
+            ) from error
+    return record
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Removes what a crash left of an unfinished last line, so that the next event starts its own."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        os.truncate(path, whole)

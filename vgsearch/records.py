@@ -1,0 +1,47 @@
+"""What a trial writes about itself while it runs: metrics.jsonl, TensorBoard, log.txt; a resumed attempt goes on in them."""
+
+import json
+import logging
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from vgsearch.artifacts import TrialFolder
+from vgsearch.tensorboard import TrialBoard
+
+
+class Records:
+    """The trial's records from `step` on; what an interrupted attempt wrote after that step is dropped from them."""
+
+    def __init__(self, folder: TrialFolder, step: int) -> None:
+        self._folder, self._step = folder, step
+
+    def __enter__(self) -> Self:
+        _drop_lines_after(self._folder.metrics, self._step)
+        self._metrics = open(self._folder.metrics, "a", buffering=1)
+        self.board = TrialBoard(self._folder.tensorboard, self._step + 1)
+        self._handler = logging.FileHandler(self._folder.log)
+        self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logging.getLogger().addHandler(self._handler)
+        logging.captureWarnings(True)
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._metrics.close()
+        self.board.close()
+        logging.getLogger().removeHandler(self._handler)
+        logging.captureWarnings(False)
+        self._handler.close()
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        """One line of metrics.jsonl, and a point on each TensorBoard curve."""
+        self._metrics.write(json.dumps({"step": step, **values}) + "\n")
+        self.board.scalars(values, step)
+
+
+def _drop_lines_after(path: Path, step: int) -> None:
+    """Keeps the whole lines up to `step`, so that no step appears twice."""
+    if not path.exists():
+        return
+    lines = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    path.write_text("".join(line for line in lines if json.loads(line)["step"] <= step))

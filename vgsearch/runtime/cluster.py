@@ -1,0 +1,85 @@
+"""The Ray this process uses: a local one made for the command, or a running cluster."""
+
+import logging
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from videogan.config import ConfigurationError
+
+# Set before ray is imported; each can be overridden from outside.
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_MAX_PENDING_TRIALS_PG": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What the nodes have in all, and the most GPUs and CPUs that one node has."""
+
+    n_cpus: float
+    n_gpus: float
+    n_nodes: int
+    most_gpus_on_a_node: float
+    most_cpus_on_a_node: float
+
+    def max_concurrent(self, n_workers: int, gpus_per_worker: float, reserved_cpus: float = 0) -> int:
+        """How many trials fit side by side; raises ConfigurationError, with the remedy, where none ever does."""
+        if gpus_per_worker > self.most_gpus_on_a_node:
+            has = f"the largest has {self.most_gpus_on_a_node:g}" if self.n_gpus else "no node has a GPU"
+            raise ConfigurationError(
+                f"asks {gpus_per_worker:g} GPU per worker; {has}. Use --gpus-per-worker {self.most_gpus_on_a_node:g}."
+            )
+        cpus_per_trial = n_workers
+        by_cpu = math.floor((self.n_cpus - reserved_cpus) / cpus_per_trial)
+        by_gpu = math.floor(self.n_gpus / (gpus_per_worker * n_workers)) if gpus_per_worker else math.inf
+        if min(by_cpu, by_gpu) < 1:
+            kept = f", {reserved_cpus:g} of them kept for decoding" if reserved_cpus else ""
+            raise ConfigurationError(
+                f"a trial asks {n_workers} workers with 1 CPU and {gpus_per_worker:g} GPU each; the cluster has "
+                f"{self.n_cpus:g} CPUs{kept} and {self.n_gpus:g} GPUs. Lower --workers-per-trial or add nodes."
+            )
+        return int(min(by_cpu, by_gpu))
+
+
+@contextmanager
+def connect(address: str | None = None) -> Iterator[Resources]:
+    """Ray for the time of a command: the cluster at `address` (or RAY_ADDRESS), else a local one that ends with it."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    address = address or os.environ.get("RAY_ADDRESS")
+    if address:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    else:
+        # No dashboard: it costs a gigabyte, and nothing here depends on its State API (see train.py's reaper).
+        ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        yield resources()
+    finally:
+        ray.shutdown()
+
+
+def resources() -> Resources:
+    """What the connected cluster has now."""
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    cpus, gpus = ([node.get(kind, 0.0) for node in nodes] for kind in ("CPU", "GPU"))
+    return Resources(sum(cpus), sum(gpus), len(nodes), max(gpus, default=0.0), max(cpus, default=0.0))

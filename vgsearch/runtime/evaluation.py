@@ -1,0 +1,103 @@
+"""What judges the trials, made before the first of them: the shared real-trained classifiers, and the floor."""
+
+from pathlib import Path
+from typing import Any
+
+import ray
+from rich.console import Console
+
+from vgsearch.runtime import data
+from vgsearch.runtime.cluster import Resources
+from vgsearch.runtime.inputs import Inputs
+from vgsearch.sweep import Sweep
+from vgsearch.terminal import progress_bar
+from videogan.data.cache import cache_folder
+from videogan.data.manifest import Manifest
+from videogan.training.run_config import RunConfig
+
+
+def prepare_inputs(sweep: Sweep, manifest: Manifest, cluster: Resources, console: Console) -> Inputs:
+    """Decodes the data set and trains the real-trained classifiers, or finds both in the cache; tells the protocol and ReR."""
+    config = sweep.run_config(sweep.paper_points[0], 0)
+    feed = config.data.chosen_feed(manifest, config.preprocessing)
+    if feed == "stream":
+        data.refuse_starved_stream(cluster.n_cpus, sweep.n_workers)
+    protocol = config.evaluation.s3_protocol
+    with progress_bar(console) as bars:
+        cache = _build_cache(manifest, config, bars) if feed == "cache" else None
+        inputs = Inputs(
+            data=str(manifest.folder.absolute()),
+            preprocessing=config.preprocessing,
+            cache=cache and str(cache),
+            classifiers="",
+            digest="",
+            n_workers=sweep.n_workers,
+            gpus_per_worker=sweep.gpus_per_worker,
+        )
+        inputs = inputs.with_protocol(config, cache_folder("classifiers"))
+        _fit_real_classifiers(inputs, config, bars)
+    rer = [classifier.rer for classifier in inputs.real_classifiers(protocol)]
+    told = (
+        f"objective S3 (R3D-18 width {protocol.width}, {len(rer)} seeds, protocol {protocol.name} {inputs.digest[:6]})"
+    )
+    console.print(f"{told}   ReR {100 * sum(rer) / len(rer):.1f} %   clips {feed}", soft_wrap=True)
+    return inputs
+
+
+def _build_cache(manifest: Manifest, config: RunConfig, bars: Any) -> Path:
+    task = bars.add_task("decoding clips", total=len(manifest.usable))
+    folder = data.build_cache(
+        manifest, config.preprocessing, config.data, lambda done, total: bars.update(task, completed=done, total=total)
+    )
+    bars.update(task, completed=len(manifest.usable))
+    return folder
+
+
+def _fit_real_classifiers(inputs: Inputs, config: RunConfig, bars: Any) -> None:
+    """One Ray task for each classifier seed that no earlier sweep has trained."""
+    protocol = config.evaluation.s3_protocol
+    task = bars.add_task("real-trained classifiers", total=len(protocol.seeds))
+    fit = ray.remote(num_cpus=1, num_gpus=inputs.gpus_per_worker)(_fit_real_classifier)
+    values = config.model_dump(mode="json")
+    waiting = [fit.remote(inputs, values, seed) for seed in protocol.seeds if not inputs.classifier_path(seed).exists()]
+    bars.update(task, completed=len(protocol.seeds) - len(waiting))
+    while waiting:
+        ready, waiting = ray.wait(waiting)
+        ray.get(ready)
+        bars.advance(task)
+
+
+def _fit_real_classifier(inputs: Inputs, values: dict[str, Any], seed: int) -> None:
+    import torch
+
+    from videogan.config import parse_config
+    from videogan.protocols import cached_real_classifier
+
+    torch.set_num_threads(1)
+    config = parse_config(RunConfig, values)
+    train, test = (inputs.real_clips(config, split) for split in ("train", "test"))
+    cached_real_classifier(Path(inputs.classifiers), config.evaluation.s3_protocol, train, test, seed)
+
+
+class FloorTask:
+    """The S3 of an untrained generator of the paper's point, measured beside the trials: what a sweep must exceed."""
+
+    def __init__(self, sweep: Sweep, inputs: Inputs) -> None:
+        values = sweep.run_config(sweep.paper_points[0], 0).model_dump(mode="json")
+        self._result = ray.remote(num_cpus=1, num_gpus=inputs.gpus_per_worker)(_measure_floor).remote(inputs, values)
+
+    def result(self) -> dict[str, Any]:
+        return ray.get(self._result)
+
+
+def _measure_floor(inputs: Inputs, values: dict[str, Any]) -> dict[str, Any]:
+    import torch
+
+    from vgsearch.runtime.trial import Judge
+    from videogan.config import parse_config
+    from videogan.training.loop import untrained
+
+    torch.set_num_threads(1)
+    config = parse_config(RunConfig, values)
+    judge = Judge(inputs, config)
+    return judge.score(judge.sampler(untrained(config).generator), lambda done, total: None).to_json()

@@ -1,0 +1,287 @@
+"""From a request to a finished sweep: everything that can be refused is refused before anything starts."""
+
+import json
+import re
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from vgsearch.artifacts import Experiment, next_name
+from vgsearch.ledger import UNFINISHED, Ledger, SweepRecord
+from vgsearch.runtime.cluster import Resources, connect
+from vgsearch.space import BUDGETS, load_space, parse_override
+from vgsearch.sweep import Sweep, load_sweep
+from vgsearch.terminal import SweepView, interval, short_name, value
+from videogan.config import ConfigurationError, suggestion
+from videogan.data.cache import cache_folder, decoded_bytes
+from videogan.data.decode import preprocessing_named
+from videogan.data.manifest import Manifest, read_manifest
+from videogan.training.forecast import Forecast, forecast
+
+EXIT_NO_USABLE_TRIAL, EXIT_INTERRUPTED = 3, 130
+CHECKPOINTS_KEPT = 3
+
+
+@dataclass(frozen=True)
+class Request:
+    """A sweep as typed: what `vgsearch tune` and `vgsearch train` were given."""
+
+    space: str
+    data: Path | None
+    budget: str
+    overrides: list[str]
+    out: Path
+    name: str | None
+    n_trials: int | None
+    seed: int
+    n_workers: int
+    gpus_per_worker: float | None
+    max_concurrent: int | None = None
+    time_budget: str | None = None
+
+
+def launch(request: Request, address: str | None, dry_run: bool, json_lines: bool) -> None:
+    """Starts a new sweep and stays with it to its end; raises ConfigurationError for all that cannot work."""
+    console = Console(stderr=json_lines, highlight=False)
+    space = load_space(request.space)
+    if request.budget not in BUDGETS:
+        raise ConfigurationError(f"no budget '{request.budget}'{suggestion(request.budget, list(BUDGETS))}")
+    overrides = dict(parse_override(text) for text in request.overrides)
+    experiment = Experiment((request.out / (request.name or next_name(request.out, space.name))).absolute())
+    if experiment.sweep.exists():
+        held = load_sweep(experiment.sweep).space.name
+        raise ConfigurationError(
+            f"{experiment.folder} holds a sweep of '{held}'. "
+            f"Continue with vgsearch resume {experiment.folder}, or choose another --name."
+        )
+    manifest = _manifest(request.data, console)
+    sweep = Sweep(
+        space=space,
+        budget=request.budget,
+        data=str(manifest.folder.absolute()),
+        manifest_digest=manifest.digest,
+        n_classes=len(manifest.classes),
+        overrides=overrides,
+        n_trials=request.n_trials or space.budgets[request.budget].n_trials,
+        seed=request.seed,
+        n_workers=request.n_workers,
+        gpus_per_worker=request.gpus_per_worker or 0,
+        max_concurrent=request.max_concurrent,
+        time_budget_hours=_hours(request.time_budget),
+    )
+    sweep.refuse_impossible_domains()
+    if dry_run:
+        _tell_forecast(sweep, manifest, console, json_lines)
+        return
+    _refuse_full_disk(sweep, manifest, experiment)
+    with experiment.lock(), connect(address) as cluster:
+        if request.gpus_per_worker is None:
+            sweep = sweep.model_copy(update={"gpus_per_worker": 1.0 if cluster.n_gpus else 0.0})
+        sweep.save(experiment.sweep)
+        _run(experiment, sweep, manifest, cluster, console, json_lines)
+
+
+def resume(folder: Path, address: str | None, json_lines: bool) -> None:
+    """Goes on with a sweep: what finished stays, what was cut off continues, what is left is proposed."""
+    console = Console(stderr=json_lines, highlight=False)
+    experiment = Experiment(folder.absolute())
+    sweep = load_sweep(experiment.sweep)
+    manifest = read_manifest(Path(sweep.data))
+    if manifest.digest != sweep.manifest_digest:
+        raise ConfigurationError(
+            f"{sweep.data} has changed since {experiment.name} began (manifest {manifest.digest[:6]}, was "
+            f"{sweep.manifest_digest[:6]}). Its scores would not compare: restore the data, or start a new sweep."
+        )
+    with experiment.lock(), connect(address) as cluster:
+        experiment.stop_request.unlink(missing_ok=True)
+        _run(experiment, sweep, manifest, cluster, console, json_lines)
+
+
+def _run(
+    experiment: Experiment, sweep: Sweep, manifest: Manifest, cluster: Resources, console: Console, json_lines: bool
+) -> None:
+    """Prepares what trials share, runs them, tells the result and exits by it."""
+    from vgsearch.runtime.evaluation import FloorTask, prepare_inputs
+    from vgsearch.runtime.search import Proposal
+    from vgsearch.runtime.tune import Driver, run_trials
+
+    cluster.max_concurrent(sweep.n_workers, sweep.gpus_per_worker)
+    ledger = Ledger(experiment.ledger)
+    unfinished = [trial for trial in ledger.record.trials.values() if trial.state in UNFINISHED]
+    waiting = [Proposal.again(trial) for trial in unfinished]
+    if not ledger.record.trials:
+        waiting = [
+            Proposal(i, point, is_paper_point=True) for i, point in enumerate(sweep.paper_points[: sweep.n_trials])
+        ]
+    console.print(_heading(experiment, sweep, manifest, cluster), soft_wrap=True)
+    inputs = prepare_inputs(sweep, manifest, cluster, console)
+    view = SweepView(console, ledger.record, sweep.n_trials, json_lines)
+    view.tell(
+        ledger.append("sweep_started", space=sweep.space.name, budget=sweep.budget, data=sweep.data, seed=sweep.seed,
+                      n_trials=sweep.n_trials, protocol=inputs.digest, resumed=bool(ledger.record.trials))
+    )  # fmt: skip
+    driver = Driver(experiment, sweep, inputs, ledger, view)
+    floor = FloorTask(sweep, inputs) if ledger.record.floor is None else None
+    with _stop_on_interrupt(experiment, console), view.live():
+        record = run_trials(driver, waiting, cluster)
+        if floor is not None and not driver.stopping:
+            driver.floor_measured(floor.result())
+    how = "interrupted" if driver.stopping else "finished"
+    view.tell(ledger.append("sweep_ended", how=how))
+    experiment.stop_request.unlink(missing_ok=True)
+    if not json_lines:
+        tell_result(record, experiment, console)
+    if how == "interrupted":
+        console.print(f"stopped; go on with: vgsearch resume {_shown(experiment.folder)}", soft_wrap=True)
+        sys.exit(EXIT_INTERRUPTED)
+    if not record.done:
+        sys.exit(EXIT_NO_USABLE_TRIAL)
+
+
+@contextmanager
+def _stop_on_interrupt(experiment: Experiment, console: Console) -> Iterator[None]:
+    """The first Ctrl-C asks every trial to save and end; the second ends this process at once."""
+
+    def ask(signum: int, frame: Any) -> None:
+        if experiment.stop_request.exists():
+            raise KeyboardInterrupt
+        experiment.stop_request.touch()
+        console.print("saving and stopping (Ctrl-C again: at once, from the newest checkpoints)")
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def tell_result(record: SweepRecord, experiment: Experiment, console: Console) -> None:
+    """The best trial, its scores and its files, the floor beside it, and what to type next."""
+    counts = {
+        state: record.count(state) for state in ("done", "pruned", "diverged", "failed", "unscored", "interrupted")
+    }
+    ended = ", ".join(f"{n} {state}" for state, n in counts.items() if n)
+    console.print(f"\n{len(record.trials)} trials: {ended}")
+    best = record.best
+    if record.floor is not None:
+        console.print(f"floor   S3 {interval(record.floor['s3'])}  an untrained generator of the paper's point")
+    if best is None:
+        console.print("no trial was scored, so none is best; vgsearch status shows why each ended")
+        return
+    folder, score = experiment.trial(best.trial_id), best.score
+    parts = "  ".join(
+        f"{name} {100 * score[key]['mean']:.1f} %" for name, key in (("SeR", "ser"), ("ReS", "res"), ("ReR", "rer"))
+    )
+    console.print(
+        f"best    S3 {interval(score['s3'])}  {best.trial_id}{' (paper point)' if best.is_paper_point else ''}"
+    )
+    console.print(
+        f"        {parts}  chance floor {score['s3_of_guessing']:.2f}  protocol {score['protocol']} {score['digest'][:6]}"
+    )
+    for warning in score["warnings"]:
+        console.print(f"        note: {warning}", style="yellow", soft_wrap=True)
+    chosen = "  ".join(f"{short_name(path)} {value(v)}" for path, v in best.overrides.items())
+    console.print(f"        {chosen}", soft_wrap=True)
+    checkpoint = folder.checkpoints / f"step{best.step:08d}.pt"
+    console.print(f"checkpoint  {_shown(checkpoint)}", soft_wrap=True)
+    console.print(f"samples     {_shown(folder.samples)}", soft_wrap=True)
+    console.print(f"next        vgsearch sample {_shown(checkpoint)}", soft_wrap=True)
+    console.print(f"            tensorboard --logdir {_shown(experiment.folder)}", soft_wrap=True)
+
+
+def _heading(experiment: Experiment, sweep: Sweep, manifest: Manifest, cluster: Resources) -> str:
+    usable = manifest.usable
+    groups, test = (len(set(table["group"].to_pylist())) for table in (usable, manifest.split("test")))
+    return (
+        f"vgsearch {sweep.space.name} ({sweep.budget})   exp {_shown(experiment.folder)}   data {manifest.folder.name} "
+        f"{len(usable)} clips {len(manifest.classes)} classes {groups} groups (split {groups - test}/{test} by group)\n"
+        f"{cluster.n_nodes} node(s), {cluster.n_cpus:g} CPUs, {cluster.n_gpus:g} GPUs   "
+        f"resume: vgsearch resume {_shown(experiment.folder)}"
+    )
+
+
+def _manifest(data: Path | None, console: Console) -> Manifest:
+    """The data set in `data`; without one, moving-shapes, made in the cache if it is not there yet."""
+    if data is not None:
+        return read_manifest(data)
+    from videogan.data.manifest import MANIFEST_NAME
+    from videogan.data.synthetic import make_moving_shapes
+
+    folder = cache_folder("data") / "moving-shapes"
+    if (folder / MANIFEST_NAME).exists():
+        return read_manifest(folder)
+    console.print(f"no --data: making moving-shapes in {folder}")
+    return make_moving_shapes(folder)
+
+
+def _hours(budget: str | None) -> float | None:
+    """8h, 30m or 90s as hours."""
+    if budget is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([hms])", budget)
+    if not match:
+        raise ConfigurationError(f"--time-budget must look like 8h, 30m or 90s, got '{budget}'.")
+    return float(match[1]) / {"h": 1, "m": 60, "s": 3600}[match[2]]
+
+
+def _disk_gb(sweep: Sweep, manifest: Manifest, told: Forecast) -> float:
+    """Checkpoints of all trials, and the decoded clips where they are not streamed."""
+    config = sweep.run_config(sweep.paper_points[0], 0)
+    preprocessing = preprocessing_named(config.preprocessing)
+    cached = (
+        decoded_bytes(manifest, preprocessing)
+        if config.data.chosen_feed(manifest, config.preprocessing) == "cache"
+        else 0
+    )
+    return (sweep.n_trials * CHECKPOINTS_KEPT * told.checkpoint_bytes + cached) / 1e9
+
+
+def _refuse_full_disk(sweep: Sweep, manifest: Manifest, experiment: Experiment) -> None:
+    needed = _disk_gb(sweep, manifest, forecast(sweep.run_config(sweep.paper_points[0], 0)))
+    existing = next(parent for parent in experiment.folder.parents if parent.exists())
+    free = shutil.disk_usage(existing).free / 1e9
+    if needed > free:
+        raise ConfigurationError(
+            f"disk: forecast {needed:.0f} GB, free {free:.0f} GB. Lower --trials, or choose another --out."
+        )
+
+
+def _tell_forecast(sweep: Sweep, manifest: Manifest, console: Console, json_lines: bool) -> None:
+    config = sweep.run_config(sweep.paper_points[0], 0)
+    told = forecast(config)
+    disk = _disk_gb(sweep, manifest, told)
+    if json_lines:
+        print(
+            json.dumps({**told.__dict__, "disk_gb": disk, "n_trials": sweep.n_trials, "n_steps": config.loop.n_steps})
+        )
+        return
+    console.print(f"{sweep.space.name} ({sweep.budget}), the paper's point; forecast by counting, nothing was trained")
+    for name, n in told.parameters.items():
+        console.print(f"  {name:22} {n:>13,} parameters")
+    console.print(
+        f"  memory a worker        {told.memory_bytes / 1e9:>13.1f} GB (weights, gradients, Adam, activations; {config.loop.precision})"
+    )
+    console.print(
+        f"  a step                 {told.flops_per_step / 1e12:>13.2f} TFLOP ({config.loop.n_d} D updates + 1 G, batch {config.loop.batch_size})"
+    )
+    console.print(
+        f"  a trial                {told.flops_per_step * config.loop.n_steps / 1e15:>13.1f} PFLOP ({config.loop.n_steps:,} steps)"
+    )
+    console.print(
+        f"  the sweep              {told.flops_per_step * config.loop.n_steps * sweep.n_trials / 1e15:>13.1f} PFLOP ({sweep.n_trials} trials, none pruned, without S3)"
+    )
+    console.print(
+        f"  disk                   {disk:>13.1f} GB (decoded clips, {CHECKPOINTS_KEPT} checkpoints of {told.checkpoint_bytes / 1e6:.0f} MB a trial)"
+    )
+
+
+def _shown(path: Path) -> str:
+    """A path as one would type it here."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

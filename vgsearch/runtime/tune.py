@@ -1,0 +1,122 @@
+"""The sweep itself: Ray Tune runs the trials that the study proposes, and the ledger keeps what happened."""
+
+import json
+import logging
+import time
+from typing import Any
+
+import yaml
+from ray import tune
+
+from vgsearch.artifacts import Experiment
+from vgsearch.ledger import Ledger, SweepRecord
+from vgsearch.runtime.cluster import Resources
+from vgsearch.runtime.search import LookScheduler, Proposal, StudySearcher, open_study
+from vgsearch.runtime.trial import Inputs, TrialSpec
+from vgsearch.sweep import Sweep
+from vgsearch.terminal import SweepView
+
+# A trial whose process dies starts once more from its newest checkpoint.
+MAX_PROCESS_FAILURES = 1
+
+
+class Driver:
+    """The one writer of a sweep's ledger; tells the view what changes."""
+
+    def __init__(self, experiment: Experiment, sweep: Sweep, inputs: Inputs, ledger: Ledger, view: SweepView) -> None:
+        self.experiment, self.sweep, self.inputs, self.ledger, self.view = experiment, sweep, inputs, ledger, view
+        hours = sweep.time_budget_hours
+        self._deadline = None if hours is None else time.monotonic() + hours * 3600
+
+    def begin(self, proposal: Proposal) -> dict[str, Any] | None:
+        if self.stopping:
+            return None
+        config = self.sweep.run_config(proposal.overrides, proposal.index)
+        trial_id = self.sweep.trial_id(config, proposal.index)
+        folder = self.experiment.trial(trial_id)
+        folder.folder.mkdir(parents=True, exist_ok=True)
+        folder.config.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+        spec = TrialSpec(
+            trial_id=trial_id,
+            folder=str(folder.folder),
+            config=config.model_dump(mode="json"),
+            hyperparameters=proposal.overrides,
+            stop_request=str(self.experiment.stop_request),
+            inputs=self.inputs,
+        )
+        self._record("trial_started", trial=trial_id, index=proposal.index, overrides=proposal.overrides,
+                     is_paper_point=proposal.is_paper_point, n_steps=config.loop.n_steps)  # fmt: skip
+        return spec.to_parameters()
+
+    def progressed(self, parameters: dict[str, Any], result: dict[str, Any]) -> None:
+        trial = parameters["trial_id"]
+        if "look" in result and "end" not in result:
+            self._record("look", trial=trial, step=result["step"], look=result["look"], losses=_losses(result))
+        elif "end" not in result:
+            self.ledger.record.trials[trial].step = result["step"]
+            self.ledger.record.trials[trial].losses = _losses(result)
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            self.experiment.stop_request.touch()
+
+    def ended(self, parameters: dict[str, Any], end: str, result: dict[str, Any]) -> None:
+        trial = parameters["trial_id"]
+        lost = "its process died twice; see the trial's log.txt" if end == "failed" and "end" not in result else ""
+        fields = {"score": json.loads(result["score"])} if end == "done" else {"reason": result.get("reason", lost)}
+        self._record("trial_ended", trial=trial, state=end, step=result.get("step", 0), **fields)
+        record = self.ledger.record.trials[trial]
+        status = {name: getattr(record, name) for name in ("trial_id", "state", "reason", "step", "seconds", "score")}
+        self.experiment.trial(trial).status.write_text(json.dumps(status, indent=1) + "\n")
+
+    def floor_measured(self, score: dict[str, Any]) -> None:
+        self._record("floor", score=score)
+
+    def _record(self, event: str, **fields: Any) -> None:
+        self.view.tell(self.ledger.append(event, **fields))
+
+    @property
+    def stopping(self) -> bool:
+        return self.experiment.stop_request.exists()
+
+
+def _losses(result: dict[str, Any]) -> dict[str, float]:
+    """The losses by term; Ray Tune flattens what trials report."""
+    return {name.removeprefix("losses/"): loss for name, loss in result.items() if name.startswith("losses/")}
+
+
+def run_trials(driver: Driver, waiting: list[Proposal], cluster: Resources) -> SweepRecord:
+    """Runs what `waiting` holds and then what the study proposes, until the sweep has its trials or is asked to stop."""
+    sweep, experiment = driver.sweep, driver.experiment
+    n_fit = cluster.max_concurrent(sweep.n_workers, sweep.gpus_per_worker, driver.inputs.reserved_cpus)
+    searcher = StudySearcher(open_study(experiment.study, sweep), sweep, waiting, driver)
+    trainable, callbacks, cpus = _executor(sweep)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    tune.Tuner(
+        tune.with_resources(trainable, {"cpu": cpus, "gpu": sweep.gpus_per_worker if sweep.n_workers == 1 else 0}),
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=LookScheduler(searcher),
+            num_samples=-1,
+            max_concurrent_trials=min(n_fit, sweep.max_concurrent or n_fit),
+            reuse_actors=sweep.n_workers == 1,
+            trial_dirname_creator=lambda trial: trial.trial_id,
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(experiment.ray),
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=MAX_PROCESS_FAILURES),
+            callbacks=callbacks,
+        ),
+    ).fit()
+    return driver.ledger.record
+
+
+def _executor(sweep: Sweep) -> tuple[Any, list[tune.Callback], float]:
+    """The trainable of the sweep, the Tune callbacks it needs and the CPUs of the trial's own process."""
+    if sweep.n_workers == 1:
+        from vgsearch.runtime.trial import inline_trial
+
+        return inline_trial, [], 1
+    from vgsearch.runtime.train import PlacementGroupReaper, ray_train_trial
+
+    return ray_train_trial, [PlacementGroupReaper()], 0

@@ -1,0 +1,87 @@
+"""A sweep as it was asked for: the space, the budget, the data, and how a proposal becomes a run's configuration."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field
+
+from vgsearch.artifacts import trial_id
+from vgsearch.space import Budget, Domain, Space, is_active
+from videogan.config import Config, ConfigurationError, parse_config, with_overrides
+from videogan.training.run_config import RunConfig
+
+
+class Sweep(Config):
+    """Everything a driver needs to run or resume a sweep; saved as sweep.yaml."""
+
+    space: Space
+    budget: str
+    data: str = Field(description="folder of the data set's manifest")
+    manifest_digest: str
+    n_classes: int
+    overrides: dict[str, Any] = {}
+    n_trials: int = Field(ge=1)
+    seed: int = 0
+    n_workers: int = Field(1, ge=1, description="Ray Train workers a trial; 1 trains inside the trial itself")
+    gpus_per_worker: float = Field(0, ge=0)
+    max_concurrent: int | None = Field(None, ge=1)
+    time_budget_hours: float | None = Field(None, gt=0)
+
+    @property
+    def limits(self) -> Budget:
+        return self.space.budgets[self.budget]
+
+    @property
+    def domains(self) -> dict[str, Domain]:
+        """What is searched: the space's domains but for those that `overrides` fixes."""
+        return {path: domain for path, domain in self.space.domains.items() if path not in self.overrides}
+
+    @property
+    def paper_points(self) -> list[dict[str, Any]]:
+        """The paper's choices within what is searched."""
+        return [
+            {path: value for path, value in point.items() if path in self.domains} for point in self.space.paper_points
+        ]
+
+    def run_values(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
+        values = self.space.run_values(self.budget, dict(chosen))
+        return with_overrides(values, {"model.n_classes": self.n_classes, **self.overrides})
+
+    def run_config(self, chosen: Mapping[str, Any], index: int) -> RunConfig:
+        """The configuration of trial `index`; raises ConfigurationError where the combination cannot train."""
+        values = with_overrides(self.run_values(chosen), {"seed": self.overrides.get("seed", self.seed + index)})
+        return parse_config(RunConfig, values, f"{self.space.name}.yaml ({self.budget})")
+
+    def trial_id(self, config: RunConfig, index: int) -> str:
+        canonical = json.dumps(config.model_dump(mode="json"), sort_keys=True)
+        return trial_id(index, hashlib.sha256(canonical.encode()).hexdigest())
+
+    def refuse_impossible_domains(self) -> None:
+        """Builds the paper's point and, around it, both ends of every domain; raises ConfigurationError before anything starts."""
+        point = self.paper_points[0]
+        self.run_config(point, 0)
+        for path, domain in self.domains.items():
+            for end in domain.ends:
+                chosen = {**point, path: end, **domain.when}
+                for other, other_domain in self.domains.items():
+                    if is_active(other_domain, {**self.overrides, **chosen}) and other not in chosen:
+                        chosen[other] = other_domain.ends[0]
+                try:
+                    self.run_config(chosen, 0)
+                except ConfigurationError as error:
+                    raise ConfigurationError(f"domain {path} reaches {end!r}, which cannot train: {error}") from None
+
+    def save(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))
+
+
+def load_sweep(path: Path) -> Sweep:
+    """Reads sweep.yaml; raises ConfigurationError where there is none."""
+    if not path.exists():
+        raise ConfigurationError(f"{path.parent} holds no sweep (no {path.name}); give the folder of an experiment.")
+    return parse_config(Sweep, yaml.safe_load(path.read_text()), str(path))

@@ -1,0 +1,162 @@
+"""What a sweep looks like in a terminal: a live table, or one line per event where nobody watches."""
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from vgsearch.ledger import UNFINISHED, SweepRecord, TrialRecord
+
+COLOURS = {"done": "green", "running": "cyan", "pruned": "yellow", "diverged": "red", "failed": "red"}
+
+
+class SweepView:
+    """Shows a sweep's record while it changes."""
+
+    def __init__(self, console: Console, record: SweepRecord, n_trials: int, json_lines: bool = False) -> None:
+        self.console, self._record, self._n_trials, self._json_lines = console, record, n_trials, json_lines
+        self._began = time.monotonic()
+        self._ended_before = _n_ended(record)
+
+    @contextmanager
+    def live(self) -> Iterator[None]:
+        """Redraws the table twice a second on a terminal; elsewhere `tell` prints."""
+        if not self.console.is_terminal or self._json_lines:
+            yield
+            return
+        with Live(console=self.console, get_renderable=self.renderable, refresh_per_second=2):
+            yield
+
+    def tell(self, event: dict[str, Any]) -> None:
+        """One line for one event, where there is no live table."""
+        if self._json_lines:
+            print(json.dumps(event), flush=True)
+        elif not self.console.is_terminal and (line := event_line(event, self._record)):
+            self.console.print(line, highlight=False, soft_wrap=True)
+
+    def renderable(self) -> Group:
+        return Group(sweep_table(self._record), Text(self.summary(), style="dim"))
+
+    def summary(self) -> str:
+        counts = {state: self._record.count(state) for state in ("done", "pruned", "diverged", "failed", "running")}
+        told = " ".join(f"{n} {state}" for state, n in counts.items() if n)
+        best = self._record.best
+        ended = _n_ended(self._record)
+        shown_best = f"   best {best.trial_id[:5]} {best.s3:.2f}" if best else ""
+        return f"{ended}/{self._n_trials} trials   {told}{shown_best}   ETA {self._eta(ended)}   Ctrl-C once: save and stop"
+
+    def _eta(self, ended: int) -> str:
+        ended_here = ended - self._ended_before
+        if not ended_here:
+            return "-"
+        return duration((time.monotonic() - self._began) / ended_here * (self._n_trials - ended))
+
+
+def sweep_table(record: SweepRecord) -> Table:
+    """The table of trials: state, progress, look, scores, losses and what was varied."""
+    domains = list(dict.fromkeys(path for trial in record.trials.values() for path in trial.overrides))
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1))
+    for name in (
+        "id",
+        "state",
+        "step",
+        "look",
+        "S3 [95 %]",
+        "SeR/ReS",
+        "D-loss",
+        *map(short_name, domains),
+        "time",
+        "",
+    ):
+        table.add_column(name, no_wrap=True, justify="right" if name in ("step", "look", "time") else "left")
+    best = record.best
+    for trial in sorted(record.trials.values(), key=lambda trial: trial.index):
+        marker = "*" if best is not None and trial is best else " "
+        note = trial.reason or ("paper point" if trial.is_paper_point else "")
+        table.add_row(
+            f"{marker}{trial.trial_id[:5]}",
+            Text(trial.state, style=COLOURS.get(trial.state, "")),
+            f"{trial.step}/{trial.n_steps}",
+            number(100 * trial.look, ".1f"),
+            *scores(trial),
+            number(sum(v for k, v in trial.losses.items() if k.startswith("d_")), ".2f") if trial.losses else "-",
+            *(value(trial.overrides.get(path)) for path in domains),
+            duration(trial.seconds if trial.state != "running" else trial.seconds + time.time() - trial.started),
+            Text(note, overflow="ellipsis"),
+        )
+    return table
+
+
+def event_line(event: dict[str, Any], record: SweepRecord) -> str:
+    """The line that tells an event to a log."""
+    trial = record.trials.get(event.get("trial", ""))
+    if event["event"] == "trial_started":
+        chosen = " ".join(f"{short_name(path)}={value(v)}" for path, v in event["overrides"].items())
+        return f"{trial.trial_id} started{' (paper point)' if trial.is_paper_point else ''}  {chosen}"
+    if event["event"] == "look":
+        return f"{trial.trial_id} step {trial.step}/{trial.n_steps}  look {100 * trial.look:.1f}"
+    if event["event"] == "trial_ended":
+        s3, parts = scores(trial)
+        result = f"S3 {s3}  SeR/ReS {parts}" if trial.state == "done" else trial.reason
+        return f"{trial.trial_id} {trial.state} at step {trial.step}  {result}  {duration(trial.seconds)}"
+    if event["event"] == "floor":
+        return f"floor (an untrained generator)  S3 {interval(event['score']['s3'])}"
+    return ""
+
+
+def scores(trial: TrialRecord) -> tuple[str, str]:
+    """S3 with its interval, and SeR/ReS in percent."""
+    if trial.score is None:
+        return "-", "-"
+    return interval(trial.score["s3"]), f"{100 * trial.score['ser']['mean']:.1f}/{100 * trial.score['res']['mean']:.1f}"
+
+
+def interval(measured: dict[str, float | None]) -> str:
+    """0.62 [0.58, 0.66]; a dash where a value does not exist, as the interval of one seed."""
+    mean, low, high = (math.nan if measured[key] is None else measured[key] for key in ("mean", "low", "high"))
+    return f"{number(mean, '.2f')} [{number(low, '.2f')}, {number(high, '.2f')}]"
+
+
+def short_name(path: str) -> str:
+    """model.sigma_a as sigma_a."""
+    return path.rpartition(".")[2]
+
+
+def value(chosen: Any) -> str:
+    return "-" if chosen is None else f"{chosen:.2g}" if isinstance(chosen, float) else str(chosen)
+
+
+def number(measured: float, spec: str) -> str:
+    return "-" if math.isnan(measured) else format(measured, spec)
+
+
+def duration(seconds: float) -> str:
+    """90 as 1m30s, 5400 as 1h30m."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    return f"{whole // 60}m{whole % 60:02d}s" if whole < 3600 else f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+def progress_bar(console: Console) -> Progress:
+    """A bar with an estimate, for work that is counted."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, transient=False, disable=not console.is_terminal)
+
+
+def _n_ended(record: SweepRecord) -> int:
+    return sum(trial.state not in UNFINISHED for trial in record.trials.values())
