@@ -84,7 +84,7 @@ class Experiment:
     def lock(self) -> IO[str]:
         """Holds the experiment for one driver until the returned file is closed; raises ExperimentInUse."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        handle = open(self.folder / ".lock", "w")
+        handle = open(self.folder / ".lock", "w")  # noqa: SIM115 (the lock lives as long as the file is open)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

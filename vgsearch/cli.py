@@ -32,7 +32,7 @@ def main() -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (the last line of defence, where every error is told)
         # What our own packages raise is written for the user; anything else is a defect and shows where it is.
         if (
             type(error).__module__.partition(".")[0] not in ("vgsearch", "videogan")

@@ -1,4 +1,4 @@
-"""What happened in a sweep: an append-only file of events, written by the driver alone, and the state that follows from it."""
+"""What happened in a sweep: an append-only file of events, written by the driver alone, and what follows from them."""
 
 import json
 import math
@@ -111,7 +111,7 @@ class Ledger:
 
 
 def read_ledger(path: Path) -> SweepRecord:
-    """The state of a sweep from its ledger alone, also while it runs; a last line cut off by a crash is not an event."""
+    """The state of a sweep from its ledger alone, also while it runs; a last line that a crash cut off is no event."""
     record = SweepRecord()
     if not path.exists():
         return record

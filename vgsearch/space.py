@@ -23,7 +23,7 @@ class FloatDomain(Config):
     low: float
     high: float
     log: bool = False
-    when: dict[str, Any] = {}
+    when: dict[str, Any] = Field({}, description="values of other domains without which this is not searched")
 
     @model_validator(mode="after")
     def _ordered(self) -> "FloatDomain":
@@ -44,7 +44,7 @@ class IntDomain(Config):
     low: int
     high: int
     log: bool = False
-    when: dict[str, Any] = {}
+    when: dict[str, Any] = Field({}, description="values of other domains without which this is not searched")
 
     @model_validator(mode="after")
     def _ordered(self) -> "IntDomain":
@@ -63,7 +63,7 @@ class ChoiceDomain(Config):
 
     type: Literal["choice"]
     choices: list[Any] = Field(min_length=2)
-    when: dict[str, Any] = {}
+    when: dict[str, Any] = Field({}, description="values of other domains without which this is not searched")
 
     @property
     def ends(self) -> list[Any]:
@@ -93,7 +93,7 @@ class Budget(Config):
     n_trials: int = Field(ge=1)
     n_startup_trials: int = Field(10, ge=1, description="trials drawn at random before TPE models the rest")
     pruning: Pruning = Pruning()
-    overrides: dict[str, Any] = {}
+    overrides: dict[str, Any] = Field({}, description="by dotted path of the run's configuration")
 
 
 class Space(Config):
@@ -133,13 +133,13 @@ class Space(Config):
 
     def _problems_of_condition(self, path: str) -> list[str]:
         above = list(itertools.takewhile(lambda other: other != path, self.domains))
-        conditions = self.domains[path].when.items()
+        conditions = self.domains[path].when
         unlisted = [
-            f"domains: {path} waits for {name}: list {name} above it." for name, _ in conditions if name not in above
+            f"domains: {path} waits for {name}: list {name} above it." for name in conditions if name not in above
         ]
         never = [
             f"domains: {path} waits for {name} = {value!r}, which is not in the domain {self.domains[name].ends}."
-            for name, value in conditions
+            for name, value in conditions.items()
             if name in above and value not in self.domains[name]
         ]
         return unlisted + never
@@ -157,11 +157,8 @@ def is_active(domain: Domain, chosen: Mapping[str, Any]) -> bool:
 def shipped_spaces() -> dict[str, Any]:
     """Name to file of every search space in the wheel; the one place that knows where they lie."""
     files = resources.files("vgsearch.search_spaces").iterdir()
-    return {
-        file.name.removesuffix(".yaml"): file
-        for file in sorted(files, key=lambda f: f.name)
-        if file.name.endswith(".yaml")
-    }
+    spaces = sorted((file for file in files if file.name.endswith(".yaml")), key=lambda file: file.name)
+    return {file.name.removesuffix(".yaml"): file for file in spaces}
 
 
 def load_space(name_or_path: str) -> Space:

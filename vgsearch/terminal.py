@@ -50,8 +50,9 @@ class SweepView:
         told = " ".join(f"{n} {state}" for state, n in counts.items() if n)
         best = self._record.best
         ended = _n_ended(self._record)
-        shown_best = f"   best {best.trial_id[:5]} {best.s3:.2f}" if best else ""
-        return f"{ended}/{self._n_trials} trials   {told}{shown_best}   ETA {self._eta(ended)}   Ctrl-C once: save and stop"
+        if best:
+            told += f"   best {best.trial_id[:5]} {best.s3:.2f}"
+        return f"{ended}/{self._n_trials} trials   {told}   ETA {self._eta(ended)}   Ctrl-C once: save and stop"
 
     def _eta(self, ended: int) -> str:
         ended_here = ended - self._ended_before

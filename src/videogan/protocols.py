@@ -60,11 +60,12 @@ class S3Protocol(Config):
         return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     def build_classifier(self, n_classes: int, seed: int) -> nn.Module:
-        """A fresh classifier whose initial weights follow from `seed`."""
+        """A fresh classifier whose initial weights follow from `seed`; on the GPU where this process sees one."""
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             network = ResNet3D18(n_classes, self.width, self.shortcut, self.dropout)
-        return network if self.size is None else nn.Sequential(ResizeFrames(self.size), network)
+        network = network if self.size is None else nn.Sequential(ResizeFrames(self.size), network)
+        return network.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 class ResizeFrames(nn.Module):
@@ -108,7 +109,7 @@ def fit_on_real(
     _refuse_other_lengths(protocol, train, test)
     network = protocol.build_classifier(train.n_classes, seed)
     rer = _fit_and_test(protocol, network, train, test, seed, on_epoch)
-    return RealClassifier(seed, train.n_classes, rer, network.state_dict())
+    return RealClassifier(seed, train.n_classes, rer, network.cpu().state_dict())
 
 
 def cached_real_classifier(
@@ -119,7 +120,7 @@ def cached_real_classifier(
     seed: int,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> RealClassifier:
-    """The classifier of `seed` kept in `folder`, one folder for each digest; fitted and kept there where it is missing."""
+    """The classifier of `seed` kept in `folder`, which is the digest's own; fitted and kept there where it is missing."""
     path = real_classifier_path(folder, seed)
     if not path.exists():
         save_real_classifier(path, fit_on_real(protocol, train, test, seed, on_epoch))
@@ -150,7 +151,7 @@ def load_real_classifier(path: Path) -> RealClassifier:
 
 
 def look(protocol: S3Protocol, network: nn.Module, synthesise: Synthesise, labels: Tensor, seed: int) -> float:
-    """The cheap score during training: ReS by one shared real-trained `network` on clips of `labels` (n,). Never called S3."""
+    """The cheap score during training: ReS by one shared real-trained `network` on clips of `labels` (n,); not an S3."""
     return accuracy(predict(network, synthesise(labels, seed), protocol.recipe), labels)
 
 
@@ -292,14 +293,14 @@ PROTOCOLS = {
             width=16,
             dropout=0.0,
             size=None,
-            recipe=Recipe(lr=0.01, batch_size=16, max_epochs=60, patience=8, crop_padding=4),
+            recipe=Recipe(lr=0.01, batch_size=16, max_epochs=60, patience=8, clip_norm=5, crop_padding=4),
         ),
         S3Protocol(
             name="s3_r3d18_smoke_v1",
             width=8,
             dropout=0.0,
             size=None,
-            recipe=Recipe(lr=0.01, batch_size=16, max_epochs=20, patience=8, crop_padding=4),
+            recipe=Recipe(lr=0.01, batch_size=16, max_epochs=28, patience=8, clip_norm=5, crop_padding=4),
         ),
     )
 }

@@ -1,4 +1,4 @@
-"""Clips out of a trained generator: sampling copies with standing statistics, seeded synthetic sets, grids, GIF and mp4."""
+"""Clips out of a generator: sampling copies with standing statistics, seeded synthetic sets, grids, GIF and mp4."""
 
 import copy
 from fractions import Fraction
@@ -26,11 +26,11 @@ def sampling_copy(
     batch_size: int = SAMPLING_BATCH,
     seed: int = 0,
 ) -> nn.Module:
-    """A copy of `generator` in eval mode with standing statistics (BigGAN; MVT-GAN's batch norms lag behind its weights).
+    """A copy of `generator` in eval mode with the standing statistics of BigGAN, app. A: running ones lag behind weights.
 
-    The running mean and variance of every batch norm become plain averages over `n_batches` sampling batches with labels
-    uniform over `n_classes`, seeded by `seed`. Only the batch norms are in train mode meanwhile, so spectral norm's power
-    iteration stands still. The generator itself is left as it was.
+    The running mean and variance of every batch norm become plain averages over `n_batches` sampling batches, with
+    labels uniform over `n_classes`, seeded by `seed`. Only the batch norms are in train mode meanwhile, so that spectral
+    norm's power iteration stands still. The generator itself is left as it was.
     """
     sampler = copy.deepcopy(generator).eval().requires_grad_(False)
     norms = [module for module in sampler.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
@@ -53,7 +53,7 @@ def sampling_copy(
 
 
 def codes(generator: nn.Module, n: int, seed: int, first: int = 0) -> Tensor:
-    """Noise z of clips `first` to `first + n - 1`, on the CPU; clip i's code follows from (seed, i) alone, whatever n is."""
+    """Codes z of clips `first` to `first + n - 1`, (n, ...); clip i's follows from (seed, i) alone, whatever n is."""
     drawn = []
     for i in range(first, first + n):
         state = int(np.random.SeedSequence((seed, i)).generate_state(1, np.uint64)[0])
@@ -77,12 +77,12 @@ def render(generator: nn.Module, z: Tensor, y: Tensor, n_frames: int = 16, batch
 def synthesise(
     generator: nn.Module, labels: Tensor, seed: int, n_frames: int = 16, batch_size: int = SAMPLING_BATCH
 ) -> Tensor:
-    """A synthetic set: uint8 (n, T, H, W, C), one clip for each of `labels` (n,); clip i follows from (seed, i, label)."""
+    """A synthetic set, uint8 (n, T, H, W, C): one clip for each of `labels` (n,); clip i follows from (seed, i, label)."""
     return render(generator, codes(generator, len(labels), seed), labels, n_frames, batch_size)
 
 
 def sample_grid(generator: nn.Module, n_classes: int, n_per_class: int, seed: int, n_frames: int = 16) -> Tensor:
-    """One picture of moving clips, uint8 (T, H', W', C): rows are classes, each column one code shared by all classes."""
+    """A grid of clips, uint8 (T, H', W', C): rows are classes, each column is one code shared by all classes."""
     z = codes(generator, n_per_class, seed)
     z = z.repeat(n_classes, *[1] * (z.ndim - 1))
     y = torch.arange(n_classes).repeat_interleave(n_per_class)
@@ -90,7 +90,7 @@ def sample_grid(generator: nn.Module, n_classes: int, n_per_class: int, seed: in
 
 
 def grid_frames(videos: Tensor, n_columns: int, gap: int = 2) -> Tensor:
-    """uint8 (T, H', W', C): `videos` (n, T, H, W, C) row by row in `n_columns` columns, `gap` black pixels between them."""
+    """uint8 (T, H', W', C): `videos` (n, T, H, W, C) row by row in `n_columns` columns, `gap` black pixels apart."""
     n, n_frames, height, width, channels = videos.shape
     n_rows = -(-n // n_columns)
     grid = videos.new_zeros(n_frames, n_rows * (height + gap) - gap, n_columns * (width + gap) - gap, channels)
@@ -101,7 +101,7 @@ def grid_frames(videos: Tensor, n_columns: int, gap: int = 2) -> Tensor:
 
 
 def contact_sheet(frames: Tensor, n_shown: int = 4, gap: int = 4) -> Tensor:
-    """A still of a moving grid, uint8 (H', W', C): `n_shown` of its `frames` (T, H, W, C), evenly spaced, side by side."""
+    """A still of a grid, uint8 (H', W', C): `n_shown` of its `frames` (T, H, W, C), evenly spaced, side by side."""
     shown = torch.linspace(0, len(frames) - 1, min(n_shown, len(frames))).round().long()
     return grid_frames(frames[shown].unsqueeze(1), len(shown), gap)[0]
 

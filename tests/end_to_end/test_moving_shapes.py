@@ -24,7 +24,7 @@ def test_a_single_frame_classifier_stays_within_two_standard_errors_of_chance(tm
         nn.Conv2d(3, 16, 5, 2, 2), nn.ReLU(), nn.Conv2d(16, 32, 5, 2, 2), nn.ReLU(), nn.Flatten(), nn.Linear(32 * 64, 4)
     )
     optimiser = torch.optim.Adam(classifier.parameters(), 2e-3)
-    for _ in range(300):
+    for _ in range(200):
         chosen = torch.from_numpy(rng.integers(len(videos), size=64))
         frames = videos[chosen, torch.from_numpy(rng.integers(videos.shape[1], size=64))]
         optimiser.zero_grad()

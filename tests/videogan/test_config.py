@@ -28,7 +28,7 @@ class Drawing(Config):
     rate: float = Field(gt=0)
     optimiser: Round = Round()
     figure: Round | Square = Field(Round(), discriminator="shape")
-    pens: dict[str, Square] = {}
+    pens: dict[str, Square] = Field({})
 
 
 def problems(values: dict, config_type: type[Config] = Drawing) -> list[str]:

@@ -142,15 +142,9 @@ class StreamPlan:
     def decoded(self, position: int) -> tuple[np.ndarray, int]:
         """The window at a position of the stream, uint8 (T, H, W, 3), and its label. Raises UnreadableVideo."""
         (clip,), (start,) = self.schedule.at(np.array([position]))
-        n_frames, length = self.schedule.n_frames, int(self.selection.lengths[clip])
-        frames = decode(
-            self.selection.paths[clip],
-            preprocessing_named(self.preprocessing),
-            self.limits,
-            start=int(start),
-            n_frames=min(n_frames, length),
-        )
-        return window(frames, 0, n_frames), int(self.selection.labels[clip])
+        path, length = self.selection.paths[clip], int(self.selection.lengths[clip])
+        frames = _decoded_window(path, int(start), length, self.preprocessing, self.limits, self.schedule.n_frames)
+        return frames, int(self.selection.labels[clip])
 
 
 def stream_plan(
@@ -250,24 +244,32 @@ class StreamedClips:
 def streamed_centre_windows(
     selection: Selection, preprocessing: str, limits: Limits, n_frames: int
 ) -> tuple["torch.Tensor", "torch.Tensor"]:
-    """Each clip's centre window, decoded by Ray Data without a cache: uint8 (n, T, H, W, C) and int64 labels (n,)."""
+    """What `centre_windows` gives, without a cache: uint8 (n, T, H, W, C) and int64 labels (n,), in order."""
     import torch
 
+    columns = zip(selection.paths, selection.centre_starts(n_frames), selection.lengths, strict=True)
     rows = [
-        {"number": i, "path": path, "length": int(length)}
-        for i, (path, length) in enumerate(zip(selection.paths, selection.lengths, strict=True))
+        {"index": index, "path": path, "start": int(start), "length": int(length)}
+        for index, (path, start, length) in enumerate(columns)
     ]
-    decoded = partial(_decoded_centre, preprocessing=preprocessing, limits=limits, n_frames=n_frames)
-    dataset = _ray_data().from_items(rows, override_num_blocks=max(1, math.ceil(len(rows) / FILES_PER_TASK)))
-    found = {row["number"]: row["frames"] for row in dataset.map(decoded, num_cpus=DECODE_CPUS).iter_rows()}
-    frames = np.stack([found[i] for i in range(len(rows))])
+    decoded = partial(_centre_window, preprocessing=preprocessing, limits=limits, n_frames=n_frames)
+    dataset = _ray_data().from_items(rows, override_num_blocks=_n_tasks(selection.paths))
+    clips = {row["index"]: row["frames"] for row in dataset.map(decoded, num_cpus=STREAM_CPUS).iter_rows()}
+    frames = np.stack([clips[index] for index in range(len(selection))])
     return torch.from_numpy(frames), torch.from_numpy(selection.labels)
 
 
-def _decoded_centre(row: dict[str, Any], preprocessing: str, limits: Limits, n_frames: int) -> dict[str, Any]:
-    start, kept = max(row["length"] - n_frames, 0) // 2, min(n_frames, row["length"])
-    frames = decode(row["path"], preprocessing_named(preprocessing), limits, start=start, n_frames=kept)
-    return {"number": row["number"], "frames": window(frames, 0, n_frames)}
+def _centre_window(row: dict[str, Any], preprocessing: str, limits: Limits, n_frames: int) -> dict[str, Any]:
+    frames = _decoded_window(row["path"], row["start"], row["length"], preprocessing, limits, n_frames)
+    return {"index": row["index"], "frames": frames}
+
+
+def _decoded_window(
+    path: str, start: int, length: int, preprocessing: str, limits: Limits, n_frames: int
+) -> np.ndarray:
+    """uint8 (n_frames, H, W, 3) from `start` of a file of `length` frames; a short file repeats its last frame."""
+    named = preprocessing_named(preprocessing)
+    return window(decode(path, named, limits, start=start, n_frames=min(n_frames, length)), 0, n_frames)
 
 
 def refuse_starved_stream(n_cpus: float, n_reserved: float) -> None:
@@ -290,5 +292,5 @@ def _ray_data() -> Any:
     return ray.data
 
 
-def _n_tasks(paths: Sequence[Path]) -> int:
+def _n_tasks(paths: Sequence[Path | str]) -> int:
     return max(1, math.ceil(len(paths) / FILES_PER_TASK))

@@ -1,6 +1,7 @@
 """What all trials of a sweep share, made once before the first of them: decoded clips and real-trained classifiers."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,10 +40,10 @@ class Inputs:
         """CPUs that trainings must leave free: a stream decodes beside them, or waits for ever."""
         return 0 if self.cache else 1
 
-    def training_clips(self, config: "RunConfig", first_batch: int) -> "ClipSource":
+    def training_clips(self, config: "RunConfig", first_batch: int) -> AbstractContextManager["ClipSource"]:
         """The training split for a run in one process, ready from global batch `first_batch` on."""
         if self.cache:
-            return self.cached_clips(config)
+            return nullcontext(self.cached_clips(config))
         plan = self.stream_plan(config)
         datasets = data.stream_datasets(plan, n_batches(config), first_batch)
         return data.StreamedClips(plan, datasets[data.stream_name(0)].iterator())

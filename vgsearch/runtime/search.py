@@ -167,7 +167,7 @@ class LookScheduler(FIFOScheduler):
 
 
 def open_study(path: Path, sweep: Sweep) -> optuna.Study:
-    """The sweep's study on SQLite; what a killed driver left running is closed as failed, to be proposed again by name."""
+    """The sweep's study on SQLite; what a killed driver left running is closed as failed, to be proposed again."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         storage=f"sqlite:///{path}",

@@ -1,6 +1,7 @@
 """Trials on Ray Train: one Tune trial drives N data-parallel workers (gloo on CPUs, nccl on GPUs)."""
 
 import uuid
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def worker_loop(parameters: dict[str, Any]) -> None:
 
     def open_clips(config: RunConfig, first_batch: int) -> Any:
         if spec.inputs.cache:
-            return spec.inputs.cached_clips(config, shard.rank, shard.n_ranks)
+            return nullcontext(spec.inputs.cached_clips(config, shard.rank, shard.n_ranks))
         stream = ray.train.get_dataset_shard(data.stream_name(shard.rank))
         return data.StreamedClips(spec.inputs.stream_plan(config), stream, shard.rank, shard.n_ranks)
 

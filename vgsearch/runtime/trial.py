@@ -6,8 +6,8 @@ import logging
 import math
 import time
 import traceback
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from videogan.training.loop import ClipSource, Progress, Shard, train
 from videogan.training.run_config import RunConfig
 
 Report = Callable[[dict[str, Any]], None]
+OpenClips = Callable[[RunConfig, int], AbstractContextManager[ClipSource]]
 SAMPLES_PER_CLASS = 6
 SECONDS_BETWEEN_REPORTS = 2.0
 
@@ -81,7 +82,7 @@ class Trial:
         self.folder = TrialFolder(Path(spec.folder))
         self.checkpoints = CheckpointFolder(self.folder.checkpoints)
 
-    def run(self, open_clips: Callable[[RunConfig, int], ClipSource]) -> None:
+    def run(self, open_clips: OpenClips) -> None:
         """Trains and scores; every way to end is reported by its name. `open_clips(config, first batch)` opens the data."""
         # One thread a trial: two trials of one thread do more than one of two.
         torch.set_num_threads(1)
@@ -107,12 +108,16 @@ class Trial:
                 }
         self.report({**self._last, **ended})
 
-    def _train_and_score(self, start: Checkpoint | None, open_clips: Callable) -> dict[str, Any]:
-        loop = self.config.loop
-        clips = open_clips(self.config, self._last["step"] * loop.n_d)
+    def _train_and_score(self, start: Checkpoint | None, open_clips: OpenClips) -> dict[str, Any]:
         judge = Judge(self.spec.inputs, self.config) if self.shard.rank == 0 else None
-        reported = time.monotonic()
-        for progress in train(self.config, clips, start=start, wrap=self.wrap, shard=self.shard, device=self.device):
+        with open_clips(self.config, self._last["step"] * self.config.loop.n_d) as clips:
+            self._train(train(self.config, clips, start=start, wrap=self.wrap, shard=self.shard, device=self.device), judge)
+        return self._score(judge) if judge else {"end": "done"}
+
+    def _train(self, progresses: Iterator[Progress], judge: "Judge | None") -> None:
+        """Logs, looks, saves and stops on request while the training goes on."""
+        loop, reported = self.config.loop, time.monotonic()
+        for progress in progresses:
             self._last = {"step": progress.step, "losses": progress.losses}
             if progress.step % loop.log_every == 0:
                 self._log(progress)
@@ -124,7 +129,6 @@ class Trial:
             elif self.shard.n_ranks == 1 and time.monotonic() - reported > SECONDS_BETWEEN_REPORTS:
                 self.report(dict(self._last))
                 reported = time.monotonic()
-        return self._score(judge) if judge else {"end": "done"}
 
     def _log(self, progress: Progress) -> None:
         if self.shard.rank == 0:

@@ -46,8 +46,8 @@ class LabelledClips:
 class Recipe(Config):
     """App. B.1: the learning rate falls tenfold when the accuracy was not beaten for `patience` epochs in a row.
 
-    Batch 32, learning rate 0.001 and patience 4 are printed there for the 3-D ResNet-18; the optimiser is unstated and taken
-    from the ECO scripts: SGD with Nesterov momentum .9, weight decay 5e-4, gradient norm clipped at 50.
+    Batch 32, learning rate 0.001 and patience 4 are printed there for the 3-D ResNet-18; the optimiser is unstated and
+    taken from the ECO scripts: SGD with Nesterov momentum .9, weight decay 5e-4, gradient norm clipped at 50.
     The stop (after the third drop saturates, or 60 epochs) and the held-out validation part are ours.
     """
 
@@ -194,10 +194,10 @@ def predict(classifier: nn.Module, frames: Tensor, recipe: Recipe) -> Tensor:
 def validation_split(
     clips: LabelledClips, fraction: float, rng: torch.Generator
 ) -> tuple[LabelledClips, LabelledClips]:
-    """Parts of `clips` to train on and to validate on: about `fraction` of them, whole groups where there are 3 or more.
+    """Parts of `clips` to train and to validate on, the latter about `fraction`: whole groups where 3 or more exist.
 
-    Without groups the part is drawn from each class in its share. No class loses its last training clip; raises ValueError
-    where that leaves nothing to validate on.
+    Without groups the part is drawn from each class in its share. No class loses its last training clip; raises
+    ValueError where that leaves nothing to validate on.
     """
     if len(set(clips.groups or ())) >= 3:
         held_out = _whole_groups(clips, fraction, rng)

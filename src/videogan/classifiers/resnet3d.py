@@ -10,10 +10,10 @@ Shortcut = Literal["A", "B"]
 
 
 class ResNet3D18(nn.Module):
-    """3-D ResNet-18 of Hara et al. 2018: a 7x7x7 stem, eight basic blocks, global average pooling, dropout, one linear layer.
+    """3-D ResNet-18 of Hara et al. 2018: a 7x7x7 stem, eight basic blocks, global average pooling, dropout, one linear.
 
-    `width` is the number of channels after the stem, 64 in the paper. Shortcut "B" projects with a 1x1x1 convolution where
-    the shape changes; "A" subsamples and pads with zero channels. Clips from 16x32x32 (T, H, W) up.
+    `width` is the number of channels after the stem, 64 in the paper. Shortcut "B" projects with a 1x1x1 convolution
+    where the shape changes; "A" subsamples and pads with zero channels. Clips from 16x32x32 (T, H, W) up.
     Randomness: initialisation, and dropout in train mode, draw from torch's global generator.
     """
 
@@ -39,7 +39,7 @@ class ResNet3D18(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def features(self, video: Tensor) -> Tensor:
-        """Penultimate features (B, 8 width) of `video` (B, T, 3, H, W) in [-1, 1]: averaged over time and space, before dropout."""
+        """Penultimate features (B, 8 width) of `video` (B, T, 3, H, W) in [-1, 1]: means over time and space."""
         return self.blocks(self.stem(video.transpose(1, 2))).mean(dim=(2, 3, 4))
 
     def forward(self, video: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ class ResNet3D18(nn.Module):
 
 
 class ResidualBlock3D(nn.Module):
-    """Basic block: two 3x3x3 convolutions with batch norm, the first with `stride` in time and space, plus a shortcut."""
+    """Basic block: two 3x3x3 convolutions with batch norm, the first with `stride` in time and space, and a shortcut."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, shortcut: Shortcut):
         super().__init__()
@@ -78,8 +78,8 @@ class Conv3x3x3(nn.Conv3d):
         super().__init__(in_channels, out_channels, kernel_size=3, stride=stride, padding=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        # oneDNN's bf16 weight gradient (torch 2.13, AVX512-BF16 without AMX) is uninitialised memory wherever the kernel
-        # is longer than its input, as here from 2 frames down; padding by hand is the same sum and keeps clear of it.
+        # oneDNN's bf16 weight gradient (torch 2.13, AVX512-BF16 without AMX) is uninitialised memory wherever the
+        # kernel is longer than its input, as here from 2 frames down; padding by hand is the same sum without that.
         if min(x.shape[2:]) < 3:
             return F.conv3d(F.pad(x, (1,) * 6), self.weight, stride=self.stride)
         return super().forward(x)

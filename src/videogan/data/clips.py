@@ -136,5 +136,5 @@ class TrainingClips:
 def centre_windows(store: ClipStore, split: str, n_frames: int) -> tuple[Tensor, Tensor]:
     """Each clip's centre window, in the order of `store.select`: uint8 (n, T, H, W, C) and int64 labels (n,)."""
     selection = store.select(split, n_frames)
-    starts = np.maximum(selection.lengths - n_frames, 0) // 2
+    starts = selection.centre_starts(n_frames)
     return store.windows(list(selection.shas), starts, n_frames), torch.from_numpy(selection.labels)

@@ -38,6 +38,10 @@ class Selection:
         """(K,) clips of each class."""
         return np.bincount(self.labels, minlength=self.n_classes)
 
+    def centre_starts(self, n_frames: int) -> np.ndarray:
+        """(n,) first frame of each clip's centre window."""
+        return np.maximum(self.lengths - n_frames, 0) // 2
+
 
 def select_clips(
     manifest: Manifest,

@@ -29,13 +29,13 @@ def accuracy(predictions: Tensor, labels: Tensor) -> float:
 def s3_score(ser: float, res: float, rer: float) -> float:
     """S3 = sqrt((SeR / ReR) (ReS / ReR)), MVT-GAN eq. 6; NaN where ReR = 0, where it is undefined.
 
-    `ser`: train on synthetic, test on real; `res`: train on real, test on synthetic; `rer`: train on real, test on real.
+    `ser`: trained on synthetic, tested on real; `res`: trained on real, tested on synthetic; `rer`: both real.
     """
     return math.sqrt(ser * res) / rer if rer else math.nan
 
 
 def s3_chance_corrected(ser: float, res: float, rer: float, n_classes: int) -> float:
-    """S3 of accuracies (fractions) rescaled so that guessing among `n_classes` scores 0: (x - 1/K) / (1 - 1/K), at least 0.
+    """S3 of accuracies (fractions) rescaled so that guessing among K classes is 0: (x - 1/K) / (1 - 1/K), at least 0.
 
     Not the paper's score, which rewards guessing: with K = 4 an SeR at chance beside ReS = .96 still gives S3 = .5.
     """
@@ -53,7 +53,7 @@ def s3_of_guessing(rer: float, n_classes: int) -> float:
 
 
 def seed_interval(values: Sequence[float]) -> Interval:
-    """Mean over classifier seeds and Student's 95 % interval of that mean; `values` holds one score a seed, 1 to 10 of them."""
+    """Mean over classifier seeds and Student's 95 % interval of that mean; `values`: one score a seed, 1 to 10 of them."""
     n = len(values)
     if not 1 <= n <= MAX_SEEDS:
         raise ValueError(f"an interval needs 1 to {MAX_SEEDS} seeds, got {n}.")

@@ -1,4 +1,4 @@
-"""The adversarial game: an iterator of Progress that owns the mathematics and leaves reporting, pruning and saving to whoever iterates."""
+"""The adversarial game: an iterator of Progress that owns the mathematics; whoever iterates reports, prunes and saves."""
 
 import hashlib
 import math

@@ -13,9 +13,10 @@ from vgsearch.runtime.data import (
     stream_datasets,
     stream_name,
     stream_plan,
+    streamed_centre_windows,
 )
 from videogan.config import ConfigurationError
-from videogan.data.clips import DataConfig, TrainingClips, open_cache
+from videogan.data.clips import DataConfig, TrainingClips, centre_windows, open_cache
 from videogan.data.decode import Limits
 from videogan.data.manifest import DataError, write_manifest
 from videogan.data.synthetic import make_moving_shapes
@@ -76,6 +77,12 @@ def test_a_stream_brings_the_same_batches_as_the_cache(store, manifest):
                 assert one.dtype == other.dtype
         with pytest.raises(ValueError, match="batch 4 is not ahead"):
             streamed.batch(4)
+
+
+def test_streamed_centre_windows_equal_the_cached_ones(store):
+    streamed = streamed_centre_windows(store.select("test", WINDOW), "plain_32", Limits(), WINDOW)
+    for one, other in zip(streamed, centre_windows(store, "test", WINDOW), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_each_train_worker_streams_its_part_of_the_global_batch(store, manifest, tmp_path):

@@ -1,0 +1,156 @@
+"""What people and programs read of a sweep in a terminal."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from vgsearch.ledger import Ledger
+from vgsearch.terminal import SweepView, duration, event_line, interval, scores, short_name, sweep_table, value
+
+
+def score(s3: float, ser: float = 0.581, res: float = 0.61) -> dict[str, Any]:
+    return {"s3": {"mean": s3, "low": s3 - 0.02, "high": s3 + 0.02}, "ser": {"mean": ser}, "res": {"mean": res}}
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path / "ledger.jsonl")
+
+
+def start(ledger: Ledger, index: int) -> dict[str, Any]:
+    overrides = {"optimiser.lr_g": 5e-5, "model.n_frames_image": 4}
+    if index:
+        overrides["model.n_clip"] = 5
+    fields = {"trial": f"t{index:04d}-3fa9c1", "index": index, "overrides": overrides}
+    return ledger.append("trial_started", **fields, is_paper_point=index == 0, n_steps=300)
+
+
+def end(ledger: Ledger, index: int, state: str, **fields: Any) -> dict[str, Any]:
+    return ledger.append("trial_ended", trial=f"t{index:04d}-3fa9c1", state=state, step=300, **fields)
+
+
+def shown(ledger: Ledger) -> list[str]:
+    """The table's lines on a wide plain screen."""
+    console = Console(file=io.StringIO(), width=240)
+    console.print(sweep_table(ledger.record))
+    return console.file.getvalue().splitlines()
+
+
+def view(ledger: Ledger, n_trials: int = 8, **options: Any) -> SweepView:
+    return SweepView(Console(file=io.StringIO(), **options), ledger.record, n_trials)
+
+
+def test_the_table_shows_every_trial_in_its_order_and_marks_the_best_done_one(ledger: Ledger):
+    for index in (1, 0, 2, 3):
+        start(ledger, index)
+    ledger.append(
+        "look", trial="t0003-3fa9c1", step=50, look=0.9, losses={"d_image": 1.0, "d_video": 0.5, "g_image": 7}
+    )
+    end(ledger, 0, "done", score=score(0.62))
+    end(ledger, 1, "done", score=score(0.66))
+    end(ledger, 2, "pruned", reason="")
+    header, *rows = shown(ledger)
+    assert [row.split()[0] for row in rows] == ["t0000", "*t0001", "t0002", "t0003"]
+    assert [row.split()[1] for row in rows] == ["done", "done", "pruned", "running"]
+    assert "0.66 [0.64, 0.68]" in rows[1]
+    assert "58.1/61.0" in rows[1]
+    assert "paper point" in rows[0]
+    assert "50/300" in rows[3]
+    assert "90.0" in rows[3]
+    assert " 1.50 " in rows[3]
+    assert all(name in header.split() for name in ("lr_g", "n_frames_image", "n_clip"))
+    n_clip = header.split().index("n_clip") - header.split().index("lr_g")
+    assert rows[0].split()[rows[0].split().index("5e-05") + n_clip] == "-"
+
+
+def test_a_reason_takes_the_place_of_a_score(ledger: Ledger):
+    start(ledger, 0)
+    event = end(ledger, 0, "diverged", reason="g_image is not finite")
+    assert "g_image is not finite" in shown(ledger)[1]
+    assert event_line(event, ledger.record).startswith("t0000-3fa9c1 diverged at step 300  g_image is not finite")
+
+
+def test_each_event_is_one_line_for_a_log(ledger: Ledger):
+    began = event_line(start(ledger, 0), ledger.record)
+    assert began == "t0000-3fa9c1 started (paper point)  lr_g=5e-05 n_frames_image=4"
+    looked = ledger.append("look", trial="t0000-3fa9c1", step=50, look=0.251, losses={})
+    assert event_line(looked, ledger.record) == "t0000-3fa9c1 step 50/300  look 25.1"
+    ended = event_line(end(ledger, 0, "done", score=score(0.62)), ledger.record)
+    assert ended.startswith("t0000-3fa9c1 done at step 300  S3 0.62 [0.60, 0.64]  SeR/ReS 58.1/61.0  ")
+    floor = event_line(ledger.append("floor", score=score(0.1)), ledger.record)
+    assert floor == "floor (an untrained generator)  S3 0.10 [0.08, 0.12]"
+    assert event_line(ledger.append("sweep_ended", how="finished"), ledger.record) == ""
+
+
+def test_a_log_gets_lines_and_a_terminal_gets_the_table(ledger: Ledger):
+    event = start(ledger, 0)
+    log, terminal = view(ledger), view(ledger, force_terminal=True, width=200)
+    for seen in (log, terminal):
+        with seen.live():
+            seen.tell(event)
+    assert log.console.file.getvalue() == "t0000-3fa9c1 started (paper point)  lr_g=5e-05 n_frames_image=4\n"
+    assert "started" not in terminal.console.file.getvalue()
+    assert "t0000" in terminal.console.file.getvalue()
+
+
+def test_programs_get_one_json_object_an_event_and_nothing_else(ledger: Ledger, capsys: pytest.CaptureFixture):
+    told = SweepView(Console(stderr=True, force_terminal=True), ledger.record, 8, json_lines=True)
+    with told.live():
+        events = [start(ledger, 0), end(ledger, 0, "done", score=score(0.6))]
+        for event in events:
+            told.tell(event)
+    printed = capsys.readouterr()
+    assert [json.loads(line) for line in printed.out.splitlines()] == events
+    assert printed.err == ""
+
+
+def test_the_summary_counts_what_has_ended_and_names_the_best(ledger: Ledger):
+    for index in range(4):
+        start(ledger, index)
+    end(ledger, 0, "done", score=score(0.62))
+    end(ledger, 1, "failed", reason="x")
+    end(ledger, 2, "interrupted", reason="stopped")
+    told = view(ledger).summary()
+    assert told.startswith("2/8 trials   1 done 1 failed 1 running   best t0000 0.62")
+
+
+def test_the_estimate_after_a_resume_counts_this_drivers_trials_only(ledger: Ledger, monkeypatch: pytest.MonkeyPatch):
+    start(ledger, 0)
+    end(ledger, 0, "done", score=score(0.5))
+    start(ledger, 1)
+    end(ledger, 1, "interrupted", reason="stopped")
+    monkeypatch.setattr("time.monotonic", lambda: 1000.0)
+    resumed = view(ledger, n_trials=4)
+    start(ledger, 1)
+    monkeypatch.setattr("time.monotonic", lambda: 1060.0)
+    assert "ETA -" in resumed.summary()
+    end(ledger, 1, "done", score=score(0.5))
+    assert "2/4 trials" in resumed.summary()
+    assert "ETA 2m00s" in resumed.summary()
+
+
+def test_a_score_without_an_interval_is_shown_without_one():
+    assert interval({"mean": 0.5, "low": None, "high": None}) == "0.50 [-, -]"
+    assert interval({"mean": None, "low": None, "high": None}) == "- [-, -]"
+
+
+def test_no_score_is_two_dashes(ledger: Ledger):
+    start(ledger, 0)
+    assert scores(ledger.record.trials["t0000-3fa9c1"]) == ("-", "-")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0.4, "0s"), (59.4, "59s"), (59.6, "1m00s"), (90, "1m30s"), (3599.6, "1h00m"), (5400, "1h30m"), (90000, "25h00m")],
+)
+def test_durations_are_told_in_two_units(seconds: float, told: str):
+    assert duration(seconds) == told
+
+
+def test_values_and_names_are_short():
+    assert short_name("model.sigma_a") == "sigma_a"
+    assert [value(v) for v in (None, 5e-05, 0.123456, 16, "svc")] == ["-", "5e-05", "0.12", "16", "svc"]

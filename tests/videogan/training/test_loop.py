@@ -1,0 +1,175 @@
+"""The adversarial game: what it computes follows from (seed, step), and ends by name where it cannot go on."""
+
+import pytest
+import torch
+
+from videogan.config import parse_config
+from videogan.training.checkpoint import CheckpointFolder, generator_from
+from videogan.training.divergence import TrainingDiverged
+from videogan.training.loop import Shard, Training, train
+from videogan.training.run_config import RunConfig
+
+BATCH_SIZE, N_CLASSES = 4, 3
+
+
+class NoiseClips:
+    """A clip source of random frames: batch i is a pure function of i, and each rank gets its part of it."""
+
+    label_counts = torch.tensor([5, 3, 2])
+
+    def __init__(self, shard: Shard = Shard(), poisoned_from: int | None = None) -> None:
+        self._shard, self._poisoned_from = shard, poisoned_from
+
+    def batch(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        rng = torch.Generator().manual_seed(index)
+        frames = torch.randint(0, 256, (BATCH_SIZE, 16, 32, 32, 3), generator=rng, dtype=torch.uint8)
+        labels = torch.randint(N_CLASSES, (BATCH_SIZE,), generator=rng)
+        if self._poisoned_from is not None and index >= self._poisoned_from:
+            return self._shard.of(frames).float() * torch.nan, self._shard.of(labels)
+        return self._shard.of(frames), self._shard.of(labels)
+
+
+def run_config(**loop: object) -> RunConfig:
+    model = {"family": "mvt", "n_classes": N_CLASSES, "resolution": 32, "channels": 4, "gru_hidden": 16, "n_frames_image": 4}
+    exact = {"norm_g": "none", "seq_bn": "none", "d_video_norm": "none"} if loop.pop("without_batch_norm", False) else {}
+    values = {
+        "model": {**model, **exact, **loop.pop("model", {})},
+        "loop": {"n_steps": 4, "batch_size": BATCH_SIZE, **loop},
+        # Adam without momentum moves by the sign of a gradient; a large eps keeps rounding from turning one near zero around.
+        "optimiser": {"lr_g": 1e-3, "eps": 1e-2},
+        "evaluation": {"protocol": "s3_r3d18_smoke_v1"},
+    }
+    return parse_config(RunConfig, values)
+
+
+def states(training: Training) -> dict[str, torch.Tensor]:
+    networks = {"generator": training.generator, **training.discriminators}
+    return {f"{n}.{k}": v.clone() for n, network in networks.items() for k, v in network.state_dict().items()}
+
+
+def assert_bit_equal(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> None:
+    assert left.keys() == right.keys()
+    assert [name for name in left if not torch.equal(left[name], right[name])] == []
+
+
+@pytest.mark.parametrize("ema_decay", [None, 0.9])
+def test_resume_from_a_checkpoint_is_bit_exact(tmp_path, ema_decay):
+    config = run_config(ema_decay=ema_decay, model={"constraint_d_video": "svc", "n_clip": 2})
+    folder = CheckpointFolder(tmp_path)
+    uninterrupted = list(train(config, NoiseClips()))
+    for progress in train(config, NoiseClips()):
+        if progress.step == 2:
+            folder.save(progress.checkpoint())
+            break
+    resumed = list(train(config, NoiseClips(), start=folder.newest()))
+    assert [progress.step for progress in resumed] == [3, 4]
+    assert [p.losses for p in resumed] == [p.losses for p in uninterrupted[2:]]
+    assert_bit_equal(states(resumed[-1].training), states(uninterrupted[-1].training))
+    if ema_decay:
+        assert_bit_equal(resumed[-1].training.average.state_dict(), uninterrupted[-1].training.average.state_dict())
+
+
+def test_another_seed_is_another_run_and_the_global_generator_is_left_alone():
+    config = run_config(n_steps=1)
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    first = next(iter(train(config, NoiseClips()))).losses
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(8)
+    assert next(iter(train(config, NoiseClips()))).losses == first
+    assert next(iter(train(config.model_copy(update={"seed": 1}), NoiseClips()))).losses != first
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_its_term_and_step():
+    steps = []
+    with pytest.raises(TrainingDiverged) as diverged:
+        for progress in train(run_config(n_d=2), NoiseClips(poisoned_from=4)):
+            steps.append(progress.step)
+    assert steps == [1, 2]
+    assert (diverged.value.step, diverged.value.term) == (3, "d_image")
+
+
+def test_both_players_move_and_only_in_their_own_update():
+    config = run_config(n_steps=1, n_d=1)
+    training = Training(config, lambda module: module, Shard(), torch.device("cpu"))
+    before = states(training)
+    training.step_(1, NoiseClips())
+    after = states(training)
+    moved = {name.partition(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert moved == {"generator", "image", "video"}
+    assert all(p.requires_grad for network in training.discriminators.values() for p in network.parameters())
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in training.generator.parameters())
+
+
+def test_bf16_changes_the_losses_a_little_and_the_weights_stay_fp32():
+    exact = next(iter(train(run_config(n_steps=1), NoiseClips())))
+    rounded = next(iter(train(run_config(n_steps=1, precision="bf16"), NoiseClips())))
+    assert {p.dtype for p in rounded.training.generator.parameters()} == {torch.float32}
+    assert rounded.losses != exact.losses
+    # After one update of the discriminators, before the generator's.
+    assert rounded.losses["d_image"] == pytest.approx(exact.losses["d_image"], rel=0.05)
+    assert rounded.losses["d_video"] == pytest.approx(exact.losses["d_video"], rel=0.05)
+
+
+def test_channels_last_is_the_same_mathematics():
+    plain = next(iter(train(run_config(n_steps=1, channels_last=False), NoiseClips()))).losses
+    laid_out = next(iter(train(run_config(n_steps=1, channels_last=True), NoiseClips()))).losses
+    assert laid_out == pytest.approx(plain, rel=1e-4, abs=1e-5)
+
+
+def test_the_average_follows_the_generator_at_its_decay():
+    config = run_config(n_steps=2, n_d=1, ema_decay=0.75)
+    averages, generators = [], []
+    for progress in train(config, NoiseClips()):
+        averages.append([p.detach().clone() for p in progress.training.average.module.parameters()])
+        generators.append([p.detach().clone() for p in progress.training.generator.parameters()])
+    for first, second, generator in zip(averages[0], averages[1], generators[1], strict=True):
+        torch.testing.assert_close(second, 0.75 * first + 0.25 * generator)
+
+
+def test_the_generator_of_a_checkpoint_is_the_average_where_one_is_kept(tmp_path):
+    *_, last = train(run_config(n_steps=2, ema_decay=0.5), NoiseClips())
+    path = CheckpointFolder(tmp_path).save(last.checkpoint())
+    generator, config = generator_from(path)
+    assert config == last.training.config
+    assert_bit_equal(generator.state_dict(), last.training.average.module.state_dict())
+
+
+def test_a_batch_that_ranks_cannot_share_is_refused():
+    with pytest.raises(ValueError, match="multiple of the 3 workers"):
+        next(iter(train(run_config(), NoiseClips(), shard=Shard(0, 3))))
+
+
+def _rank(rank: int, n_ranks: int, rendezvous: str, without_batch_norm: bool, results: str) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=n_ranks)
+    shard = Shard(rank, n_ranks)
+    config = run_config(n_steps=3, without_batch_norm=without_batch_norm)
+    *_, last = train(
+        config, NoiseClips(shard), shard=shard, wrap=torch.nn.parallel.DistributedDataParallel
+    )
+    parameters = {k: v for k, v in states(last.training).items() if "running" not in k and "num_batches" not in k}
+    torch.save({"losses": last.losses, "parameters": parameters}, f"{results}/{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def _two_ranks(tmp_path, without_batch_norm: bool) -> list[dict]:
+    arguments = (2, str(tmp_path / "rendezvous"), without_batch_norm, str(tmp_path))
+    torch.multiprocessing.spawn(_rank, arguments, nprocs=2)
+    return [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+def test_two_ranks_on_half_batches_equal_one_process_on_the_whole_batch(tmp_path):
+    first, second = _two_ranks(tmp_path, without_batch_norm=True)
+    *_, whole = train(run_config(n_steps=3, without_batch_norm=True), NoiseClips())
+    assert first["losses"] == pytest.approx(whole.losses, rel=1e-4, abs=1e-5)
+    reference = states(whole.training)
+    for name, parameter in first["parameters"].items():
+        torch.testing.assert_close(parameter, reference[name], rtol=1e-4, atol=2e-5, msg=name)
+        assert torch.equal(parameter, second["parameters"][name]), name
+
+
+def test_ranks_stay_equal_with_batch_norm(tmp_path):
+    first, second = _two_ranks(tmp_path, without_batch_norm=False)
+    weights = [name for name in first["parameters"] if not name.endswith(("_u", "_v"))]
+    assert [n for n in weights if not torch.equal(first["parameters"][n], second["parameters"][n])] == []
