@@ -1,5 +1,6 @@
 """A sweep as it was asked for: the space, the budget, the data, and how a proposal becomes a run's configuration."""
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -37,15 +38,25 @@ class Sweep(Config):
 
     @property
     def domains(self) -> dict[str, Domain]:
-        """What is searched: the space's domains but for those that `overrides` fixes."""
-        return {path: domain for path, domain in self.space.domains.items() if path not in self.overrides}
+        """What is searched: the space's domains but for those that `overrides` fixes or whose condition it rules out."""
+        return {
+            path: domain
+            for path, domain in self.space.domains.items()
+            if path not in self.overrides and is_active(domain, {**domain.when, **self.overrides})
+        }
 
     @property
     def paper_points(self) -> list[dict[str, Any]]:
-        """The paper's choices within what is searched."""
-        return [
-            {path: value for path, value in point.items() if path in self.domains} for point in self.space.paper_points
-        ]
+        """The paper's choices within what is searched; a domain that `overrides` opens starts at its field's default."""
+        return [self._completed(point) for point in self.space.paper_points]
+
+    def _completed(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        chosen = {path: value for path, value in point.items() if path in self.domains}
+        config = self.run_config(chosen, 0)
+        for path, domain in self.domains.items():
+            if path not in chosen and is_active(domain, {**chosen, **self.overrides}):
+                chosen[path] = functools.reduce(getattr, path.split("."), config)
+        return chosen
 
     def run_values(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
         values = self.space.run_values(self.budget, dict(chosen))
@@ -66,9 +77,11 @@ class Sweep(Config):
         self.run_config(point, 0)
         for path, domain in self.domains.items():
             for end in domain.ends:
-                chosen = {**point, path: end, **domain.when}
+                chosen = {**point, **domain.when, path: end}
                 for other, other_domain in self.domains.items():
-                    if is_active(other_domain, {**self.overrides, **chosen}) and other not in chosen:
+                    if not is_active(other_domain, {**self.overrides, **chosen}):
+                        chosen.pop(other, None)
+                    elif other not in chosen:
                         chosen[other] = other_domain.ends[0]
                 try:
                     self.run_config(chosen, 0)

@@ -40,10 +40,10 @@ class SweepView:
         if self._json_lines:
             print(json.dumps(event), flush=True)
         elif not self.console.is_terminal and (line := event_line(event, self._record)):
-            self.console.print(line, highlight=False, soft_wrap=True)
+            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def renderable(self) -> Group:
-        return Group(sweep_table(self._record), Text(self.summary(), style="dim"))
+        return Group(sweep_table(self._record, self.console.width), Text(self.summary(), style="dim"))
 
     def summary(self) -> str:
         counts = {state: self._record.count(state) for state in ("done", "pruned", "diverged", "failed", "running")}
@@ -61,39 +61,53 @@ class SweepView:
         return duration((time.monotonic() - self._began) / ended_here * (self._n_trials - ended))
 
 
-def sweep_table(record: SweepRecord) -> Table:
-    """The table of trials: state, progress, look, scores, losses and what was varied."""
+def sweep_table(record: SweepRecord, width: int) -> Table:
+    """The table of trials: state, progress, look, scores, losses and as many of the searched values as `width` holds."""
+    fixed = ("id", "state", "step", "look", "S3 [95 %]", "SeR/ReS", "D-loss", "time")
     domains = list(dict.fromkeys(path for trial in record.trials.values() for path in trial.overrides))
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1))
-    for name in (
-        "id",
-        "state",
-        "step",
-        "look",
-        "S3 [95 %]",
-        "SeR/ReS",
-        "D-loss",
-        *map(short_name, domains),
-        "time",
-        "",
-    ):
-        table.add_column(name, no_wrap=True, justify="right" if name in ("step", "look", "time") else "left")
-    best = record.best
-    for trial in sorted(record.trials.values(), key=lambda trial: trial.index):
-        marker = "*" if best is not None and trial is best else " "
-        note = trial.reason or ("paper point" if trial.is_paper_point else "")
-        table.add_row(
-            f"{marker}{trial.trial_id[:5]}",
-            Text(trial.state, style=COLOURS.get(trial.state, "")),
-            f"{trial.step}/{trial.n_steps}",
-            number(100 * trial.look, ".1f"),
-            *scores(trial),
-            number(sum(v for k, v in trial.losses.items() if k.startswith("d_")), ".2f") if trial.losses else "-",
-            *(value(trial.overrides.get(path)) for path in domains),
-            duration(trial.seconds if trial.state != "running" else trial.seconds + time.time() - trial.started),
-            Text(note, overflow="ellipsis"),
+    trials = sorted(record.trials.values(), key=lambda trial: trial.index)
+    columns = {name: [name] for name in fixed} | {path: [short_name(path)] for path in domains} | {"": [""]}
+    for trial in trials:
+        for name, cell in (
+            _cells(trial, record.best) | {path: value(trial.overrides.get(path)) for path in domains}
+        ).items():
+            columns[name].append(cell)
+    widths = {name: max(map(len, cells)) + 2 for name, cells in columns.items()}
+    shown = [*fixed, ""]
+    for path in domains:
+        if sum(widths[name] for name in shown) + widths[path] <= width:
+            shown.insert(-1, path)
+    hidden = [short_name(path) for path in domains if path not in shown]
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0), caption_justify="left")
+    for name in shown:
+        table.add_column(
+            columns[name][0], no_wrap=True, justify="right" if name in ("step", "look", "time") else "left"
         )
+    for row, trial in enumerate(trials, start=1):
+        # As Text: a reason may hold brackets, which rich would read as markup.
+        cells = {name: Text(columns[name][row]) for name in shown}
+        cells["state"].stylize(COLOURS.get(trial.state, ""))
+        table.add_row(*cells.values())
+    if hidden:
+        table.caption = f"a wider terminal also shows {', '.join(hidden)}"
     return table
+
+
+def _cells(trial: TrialRecord, best: TrialRecord | None) -> dict[str, str]:
+    s3, parts = scores(trial)
+    since_start = time.time() - trial.started if trial.state == "running" else 0.0
+    d_loss = sum(loss for term, loss in trial.losses.items() if term.startswith("d_")) if trial.losses else math.nan
+    return {
+        "id": f"{'*' if trial is best else ' '}{trial.trial_id[:5]}",
+        "state": trial.state,
+        "step": f"{trial.step}/{trial.n_steps}",
+        "look": number(100 * trial.look, ".1f"),
+        "S3 [95 %]": s3,
+        "SeR/ReS": parts,
+        "D-loss": number(d_loss, ".2f"),
+        "time": duration(trial.seconds + since_start),
+        "": trial.reason or ("paper point" if trial.is_paper_point else ""),
+    }
 
 
 def event_line(event: dict[str, Any], record: SweepRecord) -> str:

@@ -33,10 +33,10 @@ def end(ledger: Ledger, index: int, state: str, **fields: Any) -> dict[str, Any]
     return ledger.append("trial_ended", trial=f"t{index:04d}-3fa9c1", state=state, step=300, **fields)
 
 
-def shown(ledger: Ledger) -> list[str]:
-    """The table's lines on a wide plain screen."""
-    console = Console(file=io.StringIO(), width=240)
-    console.print(sweep_table(ledger.record))
+def shown(ledger: Ledger, width: int = 240) -> list[str]:
+    """The table's lines on a plain screen."""
+    console = Console(file=io.StringIO(), width=width)
+    console.print(sweep_table(ledger.record, width))
     return console.file.getvalue().splitlines()
 
 
@@ -72,6 +72,26 @@ def test_a_reason_takes_the_place_of_a_score(ledger: Ledger):
     event = end(ledger, 0, "diverged", reason="g_image is not finite")
     assert "g_image is not finite" in shown(ledger)[1]
     assert event_line(event, ledger.record).startswith("t0000-3fa9c1 diverged at step 300  g_image is not finite")
+
+
+def test_a_narrow_screen_keeps_scores_whole_and_names_the_values_it_leaves_out(ledger: Ledger):
+    start(ledger, 0)
+    end(ledger, 0, "done", score=score(0.62))
+    header, row, *caption = shown(ledger, width=92)
+    assert "0.62 [0.60, 0.64]" in row
+    left_out = {"lr_g", "n_frames_image"} - set(header.split())
+    assert left_out
+    assert all(name in " ".join(caption) for name in left_out)
+    assert len(shown(ledger)) == 2
+
+
+def test_brackets_in_a_reason_are_text(ledger: Ledger):
+    start(ledger, 0)
+    event = end(ledger, 0, "failed", reason="KeyError: [/tmp] [bold]x")
+    assert "KeyError: [/tmp] [bold]x" in shown(ledger)[1]
+    log = view(ledger)
+    log.tell(event)
+    assert "KeyError: [/tmp] [bold]x" in log.console.file.getvalue()
 
 
 def test_each_event_is_one_line_for_a_log(ledger: Ledger):

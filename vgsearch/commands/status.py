@@ -33,9 +33,12 @@ def status(
         told = {"sweep": record.header, "ended": record.ended, "floor": record.floor, "best": best and best.trial_id}
         print(json_module.dumps({**told, "trials": trials}))
         return
-    console = Console()
+    # Where nobody watches there is no width to fit.
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 200
     header = record.header
     console.print(f"{experiment}   {header['space']} ({header['budget']})   {record.ended or 'running, or cut off'}")
-    console.print(sweep_table(record))
+    console.print(sweep_table(record, console.width))
     if record.floor is not None:
         console.print(f"floor (an untrained generator)  S3 {interval(record.floor['s3'])}", highlight=False)

@@ -262,24 +262,30 @@ def _tell_forecast(sweep: Sweep, manifest: Manifest, console: Console, json_line
             json.dumps({**told.__dict__, "disk_gb": disk, "n_trials": sweep.n_trials, "n_steps": config.loop.n_steps})
         )
         return
+    loop, flops = config.loop, told.flops_per_step
     console.print(f"{sweep.space.name} ({sweep.budget}), the paper's point; forecast by counting, nothing was trained")
-    for name, n in told.parameters.items():
-        console.print(f"  {name:22} {n:>13,} parameters")
-    console.print(
-        f"  memory a worker        {told.memory_bytes / 1e9:>13.1f} GB (weights, gradients, Adam, activations; {config.loop.precision})"
-    )
-    console.print(
-        f"  a step                 {told.flops_per_step / 1e12:>13.2f} TFLOP ({config.loop.n_d} D updates + 1 G, batch {config.loop.batch_size})"
-    )
-    console.print(
-        f"  a trial                {told.flops_per_step * config.loop.n_steps / 1e15:>13.1f} PFLOP ({config.loop.n_steps:,} steps)"
-    )
-    console.print(
-        f"  the sweep              {told.flops_per_step * config.loop.n_steps * sweep.n_trials / 1e15:>13.1f} PFLOP ({sweep.n_trials} trials, none pruned, without S3)"
-    )
-    console.print(
-        f"  disk                   {disk:>13.1f} GB (decoded clips, {CHECKPOINTS_KEPT} checkpoints of {told.checkpoint_bytes / 1e6:.0f} MB a trial)"
-    )
+    rows = [(name, f"{n:,}", "parameters") for name, n in told.parameters.items()]
+    rows += [
+        (
+            "memory a worker",
+            f"{told.memory_bytes / 1e9:.1f} GB",
+            f"weights, gradients, Adam, activations; {loop.precision}",
+        ),
+        ("a step", f"{flops / 1e12:.2f} TFLOP", f"{loop.n_d} D updates and 1 G update, batch {loop.batch_size}"),
+        ("a trial", f"{flops * loop.n_steps / 1e15:.2f} PFLOP", f"{loop.n_steps:,} steps"),
+        (
+            "the sweep",
+            f"{flops * loop.n_steps * sweep.n_trials / 1e15:.2f} PFLOP",
+            f"{sweep.n_trials} trials, none pruned, no S3",
+        ),
+        (
+            "disk",
+            f"{disk:.1f} GB",
+            f"clips, and {CHECKPOINTS_KEPT} checkpoints of {told.checkpoint_bytes / 1e6:.0f} MB a trial",
+        ),
+    ]
+    for name, amount, meaning in rows:
+        console.print(f"  {name:22}{amount:>16}  {meaning}", soft_wrap=True)
 
 
 def _shown(path: Path) -> str:

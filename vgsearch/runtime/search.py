@@ -123,7 +123,7 @@ class StudySearcher(Searcher):
         if "look" not in result or "end" in result:
             return False
         self._report(trial_id, result["step"], result["look"])
-        return result["step"] >= self._sweep.limits.pruning.warm_up and trial.should_prune()
+        return trial.should_prune()
 
     def _report(self, trial_id: str, step: int, look: float) -> None:
         looks = self._looks[trial_id]

@@ -111,7 +111,9 @@ class Trial:
     def _train_and_score(self, start: Checkpoint | None, open_clips: OpenClips) -> dict[str, Any]:
         judge = Judge(self.spec.inputs, self.config) if self.shard.rank == 0 else None
         with open_clips(self.config, self._last["step"] * self.config.loop.n_d) as clips:
-            self._train(train(self.config, clips, start=start, wrap=self.wrap, shard=self.shard, device=self.device), judge)
+            self._train(
+                train(self.config, clips, start=start, wrap=self.wrap, shard=self.shard, device=self.device), judge
+            )
         return self._score(judge) if judge else {"end": "done"}
 
     def _train(self, progresses: Iterator[Progress], judge: "Judge | None") -> None:

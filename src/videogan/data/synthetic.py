@@ -21,7 +21,7 @@ FPS = 25
 def make_moving_shapes(
     folder: Path | str,
     seed: int = 0,
-    n_clips_each: int = 4,
+    n_clips_each: int = 8,
     n_frames: int = 32,
     size: int = 64,
     on_progress: Callable[[int, int], None] = lambda done, total: None,

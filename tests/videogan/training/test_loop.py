@@ -30,8 +30,17 @@ class NoiseClips:
 
 
 def run_config(**loop: object) -> RunConfig:
-    model = {"family": "mvt", "n_classes": N_CLASSES, "resolution": 32, "channels": 4, "gru_hidden": 16, "n_frames_image": 4}
-    exact = {"norm_g": "none", "seq_bn": "none", "d_video_norm": "none"} if loop.pop("without_batch_norm", False) else {}
+    model = {
+        "family": "mvt",
+        "n_classes": N_CLASSES,
+        "resolution": 32,
+        "channels": 4,
+        "gru_hidden": 16,
+        "n_frames_image": 4,
+    }
+    exact = (
+        {"norm_g": "none", "seq_bn": "none", "d_video_norm": "none"} if loop.pop("without_batch_norm", False) else {}
+    )
     values = {
         "model": {**model, **exact, **loop.pop("model", {})},
         "loop": {"n_steps": 4, "batch_size": BATCH_SIZE, **loop},
@@ -81,11 +90,10 @@ def test_another_seed_is_another_run_and_the_global_generator_is_left_alone():
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_its_term_and_step():
-    steps = []
+    progresses = train(run_config(n_d=2), NoiseClips(poisoned_from=4))
+    assert [next(progresses).step, next(progresses).step] == [1, 2]
     with pytest.raises(TrainingDiverged) as diverged:
-        for progress in train(run_config(n_d=2), NoiseClips(poisoned_from=4)):
-            steps.append(progress.step)
-    assert steps == [1, 2]
+        next(progresses)
     assert (diverged.value.step, diverged.value.term) == (3, "d_image")
 
 
@@ -145,9 +153,7 @@ def _rank(rank: int, n_ranks: int, rendezvous: str, without_batch_norm: bool, re
     torch.distributed.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=n_ranks)
     shard = Shard(rank, n_ranks)
     config = run_config(n_steps=3, without_batch_norm=without_batch_norm)
-    *_, last = train(
-        config, NoiseClips(shard), shard=shard, wrap=torch.nn.parallel.DistributedDataParallel
-    )
+    *_, last = train(config, NoiseClips(shard), shard=shard, wrap=torch.nn.parallel.DistributedDataParallel)
     parameters = {k: v for k, v in states(last.training).items() if "running" not in k and "num_batches" not in k}
     torch.save({"losses": last.losses, "parameters": parameters}, f"{results}/{rank}.pt")
     torch.distributed.destroy_process_group()

@@ -1,0 +1,215 @@
+"""Every shipped search space searches what exists, what matters and what can be built, around the paper's own point."""
+
+import functools
+import itertools
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from vgsearch.space import BUDGETS, Domain, Space, is_active, load_space, shipped_spaces
+from vgsearch.sweep import Sweep
+from videogan.config import Config
+from videogan.families import FAMILIES
+from videogan.training.loop import train
+from videogan.training.run_config import RunConfig
+
+TINY = {
+    "mvt": {
+        "model.resolution": 32,
+        "model.channels": 2,
+        "model.gru_hidden": 8,
+        "loop.batch_size": 2,
+        "loop.n_steps": 1,
+        "loop.n_d": 1,
+    }
+}
+"""What keeps a family's run within a fraction of a second."""
+SPACES = {name: load_space(name) for name in shipped_spaces()}
+DOMAINS = [pytest.param(SPACES[name], path, id=f"{name}-{path}") for name in SPACES for path in SPACES[name].domains]
+
+
+def a_sweep(space: Space, budget: str, overrides: dict[str, Any] | None = None) -> Sweep:
+    fixed = {"data": "data", "manifest_digest": "0" * 64, "n_classes": 4, "n_trials": 1}
+    return Sweep(space=space, budget=budget, overrides=overrides or {}, **fixed)
+
+
+def variations(space: Space, path: str) -> list[dict[str, Any]]:
+    """The paper's point with each end of one domain, under the domain's own condition; other conditions stay as they are."""
+    domain: Domain = space.domains[path]
+    chosen = [{**space.paper_points[0], **domain.when, path: end} for end in domain.ends]
+    waiting = {other: found for other, found in space.domains.items() if path in found.when}
+    return [
+        {**point, **{other: found.ends[0] for other, found in waiting.items() if found.when[path] == point[path]}}
+        for point in chosen
+    ]
+
+
+def tiny_configs(space: Space, path: str) -> list[RunConfig]:
+    sweep = a_sweep(space, "smoke", TINY[space.base["model"]["family"]])
+    return [sweep.run_config(point, 0) for point in variations(space, path)]
+
+
+class NoiseClips:
+    """Clips of uniform noise: any real batch will do to see that a setting changes the run."""
+
+    def __init__(self, config: RunConfig) -> None:
+        self._config = config
+        self.label_counts = torch.ones(config.model.n_classes)
+
+    def batch(self, index: int) -> tuple[Tensor, Tensor]:
+        rng = torch.Generator().manual_seed(index)
+        size, model = self._config.loop.batch_size, self._config.model
+        shape = (size, model.n_frames, model.resolution, model.resolution, 3)
+        frames = torch.randint(256, shape, dtype=torch.uint8, generator=rng)
+        return frames, torch.randint(model.n_classes, (size,), generator=rng)
+
+
+@functools.cache
+def behaviour(config: RunConfig) -> list[Tensor]:
+    """What the networks draw, generate and lose, and what their constraint leaves of growing weights."""
+    torch.manual_seed(0)
+    networks = FAMILIES[config.model.family].build(config.model)
+    clips = NoiseClips(config)
+    frames, labels = clips.batch(0)
+    real = frames.movedim(-1, 2) / 127.5 - 1
+    draws = networks.draw(len(labels), torch.Generator().manual_seed(0), clips.label_counts, labels)
+    seen = list(draws.values())
+    with torch.no_grad():
+        fake = networks.generate(networks.generator, draws)
+        losses = networks.discriminator_losses(networks.discriminators, real, labels, fake, draws)
+        seen += [fake, *losses.values()]
+        weights = [p for network in networks.discriminators.values() for p in network.parameters()]
+        for step in range(1, 13):
+            for weight in weights:
+                weight *= 2
+            networks.constrain_(step)
+            seen.append(torch.stack([weight.norm() for weight in weights]))
+    return seen
+
+
+@functools.cache
+def trained(config: RunConfig) -> list[Tensor]:
+    """Every weight after the run."""
+    (progress,) = train(config, NoiseClips(config))
+    networks = (progress.training.generator, *progress.training.discriminators.values())
+    return [weight.detach() for network in networks for weight in network.parameters()]
+
+
+def differ(one: list[Tensor], other: list[Tensor]) -> bool:
+    if [tensor.shape for tensor in one] != [tensor.shape for tensor in other]:
+        return True
+    return any(not torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_every_family_has_a_search_space():
+    assert {space.base["model"]["family"] for space in SPACES.values()} == set(FAMILIES) == set(TINY)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_a_space_has_the_name_of_its_file_and_all_budgets(name: str):
+    assert SPACES[name].name == name
+    assert set(SPACES[name].budgets) == set(BUDGETS)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_resolution_and_protocol_are_never_searched(name: str):
+    assert not {path for path in SPACES[name].domains if path == "model.resolution" or path.startswith("evaluation.")}
+
+
+@pytest.mark.parametrize(("space", "path"), DOMAINS)
+def test_a_domain_names_a_field_and_each_of_its_values_arrives_there(space: Space, path: str):
+    sweep = a_sweep(space, "smoke")
+    for point in variations(space, path):
+        config = sweep.run_config(point, 0)
+        assert functools.reduce(getattr, path.split("."), config) == point[path]
+
+
+@pytest.mark.parametrize(("space", "path"), [case for case in DOMAINS if case.values[1].startswith("model.")])
+def test_a_domain_of_the_model_changes_what_its_networks_do(space: Space, path: str):
+    seen = [behaviour(config) for config in tiny_configs(space, path)]
+    assert all(differ(one, other) for one, other in itertools.combinations(seen, 2))
+
+
+@pytest.mark.parametrize(("space", "path"), [case for case in DOMAINS if not case.values[1].startswith("model.")])
+def test_any_other_domain_changes_the_run(space: Space, path: str):
+    seen = [trained(config) for config in tiny_configs(space, path)]
+    assert all(differ(one, other) for one, other in itertools.combinations(seen, 2))
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_a_run_repeated_is_the_same_run(name: str):
+    path = next(path for path in SPACES[name].domains if not path.startswith("model."))
+    config = tiny_configs(SPACES[name], path)[0]
+    for seen in (trained, behaviour):
+        assert not differ(seen.__wrapped__(config), seen.__wrapped__(config))
+
+
+def corners(space: Space) -> list[dict[str, Any]]:
+    """Joint choices of ends alone, in which every end of every domain comes at least once."""
+    n = 2 * max(len(domain.ends) for domain in space.domains.values())
+    joint = [{path: domain.ends[k % len(domain.ends)] for path, domain in space.domains.items()} for k in range(n)]
+    return [{path: end for path, end in point.items() if is_active(space.domains[path], point)} for point in joint]
+
+
+@functools.cache
+def builds(model: Config) -> bool:
+    """Whether the networks of a model's configuration build, without memory for their weights."""
+    with torch.device("meta"):
+        networks = FAMILIES[model.family].build(model)
+    return all(weight.is_meta for weight in networks.generator.parameters())
+
+
+@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_both_ends_of_every_domain_build_at_every_budget(name: str, budget: str):
+    space = SPACES[name]
+    sweep = a_sweep(space, budget)
+    sweep.refuse_impossible_domains()
+    for path, domain in space.domains.items():
+        assert not [end for end in domain.ends if end not in [point.get(path) for point in corners(space)]]
+    assert all(builds(sweep.run_config(point, 0).model) for point in corners(space))
+
+
+@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_the_papers_point_is_what_the_family_and_the_optimiser_are_without_a_search(name: str, budget: str):
+    space = SPACES[name]
+    sweep = a_sweep(space, budget)
+    assert sweep.run_config(space.paper_points[0], 0) == sweep.run_config({}, 0)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_the_papers_budget_keeps_the_papers_network_and_batch(name: str):
+    config = a_sweep(SPACES[name], "paper").run_config(SPACES[name].paper_points[0], 0)
+    assert (config.model.resolution, config.model.channels, config.model.gru_hidden) == (96, 96, 2048)
+    assert (config.loop.batch_size, config.optimiser.lr_g, config.optimiser.lr_d) == (40, 5e-5, 2e-4)
+    assert config.evaluation.protocol == "s3_r3d18_v1"
+
+
+@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_a_trial_looks_at_least_twice_after_the_warm_up_and_at_its_end(name: str, budget: str):
+    space = SPACES[name]
+    loop = a_sweep(space, budget).run_config(space.paper_points[0], 0).loop
+    looks = range(loop.look_every, loop.n_steps + 1, loop.look_every)
+    warm_up = space.budgets[budget].pruning.warm_up
+    assert looks[-1] == loop.n_steps
+    assert sum(warm_up <= step < loop.n_steps for step in looks) >= 2
+
+
+@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_a_sweep_goes_past_its_random_start(name: str, budget: str):
+    limits = SPACES[name].budgets[budget]
+    assert limits.n_startup_trials < limits.n_trials
+    assert limits.pruning.n_startup_trials < limits.n_trials

@@ -1,0 +1,88 @@
+"""The one wheel holds the platform, the science and the search spaces, and its command starts at once."""
+
+import json
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = ("src", "vgsearch", "search_spaces", "pyproject.toml", "README.md", "LICENSE")
+SLOW_IMPORTS = {"torch", "ray", "optuna", "av", "pyarrow", "tensorboardX"}
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """The standard output of a command that must succeed."""
+    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bin folder of an otherwise empty environment with the wheel; what the wheel depends on is seen from outside."""
+    folder = tmp_path_factory.mktemp("wheel")
+    sources = folder / "sources"
+    for name in SOURCES:
+        source = ROOT / name
+        skip = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        copied = (
+            shutil.copytree(source, sources / name, ignore=skip) if source.is_dir() else shutil.copy2(source, sources)
+        )
+        assert Path(copied).exists()
+    pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
+    run(*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder / "dist", sources, cwd=folder)
+    venv.create(folder / "venv", symlinks=True)
+    python = folder / "venv" / "bin" / "python"
+    (wheel,) = (folder / "dist").glob("*.whl")
+    run(*pip, "--python", python, "install", "--no-deps", "--no-index", wheel, cwd=folder)
+    # Only now: pip would take the copy that is installed outside for this one. A .pth file's folder brings no .pth of its
+    # own, so the editable copy outside stays unseen.
+    site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip())
+    (site / "outside.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return python.parent
+
+
+def test_both_packages_come_from_the_wheel_and_every_module_is_in_it(installed: Path, tmp_path: Path):
+    code = "import vgsearch, videogan; print(vgsearch.__path__[0], videogan.__path__[0], sep='\\n')"
+    folders = [Path(line) for line in run(installed / "python", "-c", code, cwd=tmp_path).splitlines()]
+    assert all(folder.is_relative_to(installed.parent) for folder in folders)
+    for folder, source in zip(folders, (ROOT / "vgsearch", ROOT / "src" / "videogan"), strict=True):
+        modules = {path.relative_to(source) for path in source.rglob("*.py")}
+        assert {path.relative_to(folder) for path in folder.rglob("*.py")} >= modules
+
+
+def test_the_search_spaces_are_found_from_any_folder(installed: Path, tmp_path: Path):
+    shipped = sorted(path.stem for path in (ROOT / "search_spaces").glob("*.yaml"))
+    assert shipped
+    told = json.loads(run(installed / "vgsearch", "spaces", "--json", cwd=tmp_path))
+    assert [space["name"] for space in told] == shipped
+    assert all(name in run(installed / "vgsearch", "spaces", cwd=tmp_path) for name in shipped)
+
+
+def test_help_comes_in_less_than_a_second(installed: Path, tmp_path: Path):
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        assert "spaces" in run(installed / "vgsearch", "--help", cwd=tmp_path)
+        seconds.append(time.perf_counter() - began)
+    assert min(seconds) < 1
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["tune", "--help"], ["spaces"]], ids=" ".join)
+def test_what_needs_no_training_loads_nothing_heavy(installed: Path, tmp_path: Path, arguments: list[str]):
+    code = (
+        "import atexit, sys\n"
+        "atexit.register(lambda: print('MODULES', *{name.partition('.')[0] for name in sys.modules}))\n"
+        "from vgsearch.cli import main\n"
+        "main()"
+    )
+    told = run(installed / "python", "-c", code, *arguments, cwd=tmp_path)
+    loaded = told.splitlines()[-1].split()
+    assert loaded[0] == "MODULES"
+    assert not SLOW_IMPORTS & set(loaded)
