@@ -295,14 +295,14 @@ PROTOCOLS = {
             width=16,
             dropout=0.0,
             size=None,
-            recipe=Recipe(lr=0.01, batch_size=16, max_epochs=60, patience=10, clip_norm=5, crop_padding=6),
+            recipe=Recipe(lr=0.01, batch_size=16, max_epochs=20, patience=10, clip_norm=5, crop_padding=4),
         ),
         S3Protocol(
             name="s3_r3d18_smoke_v1",
             width=8,
             dropout=0.0,
             size=None,
-            recipe=Recipe(lr=0.01, batch_size=16, max_epochs=14, patience=8, clip_norm=5, crop_padding=4),
+            recipe=Recipe(lr=0.01, batch_size=16, max_epochs=9, patience=8, clip_norm=5, crop_padding=4),
         ),
     )
 }

@@ -16,7 +16,7 @@ from rich.console import Console
 from vgsearch.artifacts import Experiment, next_name
 from vgsearch.ledger import UNFINISHED, Ledger, SweepRecord
 from vgsearch.runtime.cluster import Resources, connect
-from vgsearch.space import BUDGETS, load_space, parse_override
+from vgsearch.space import load_space, parse_override
 from vgsearch.sweep import Sweep, load_sweep
 from vgsearch.terminal import SweepView, interval, short_name, value
 from videogan.config import ConfigurationError, suggestion
@@ -49,10 +49,12 @@ class Request:
 
 def launch(request: Request, address: str | None, dry_run: bool, json_lines: bool) -> None:
     """Starts a new sweep and stays with it to its end; raises ConfigurationError for all that cannot work."""
-    console = Console(stderr=json_lines, highlight=False)
+    console = Console(stderr=json_lines, highlight=False, markup=False)
     space = load_space(request.space)
-    if request.budget not in BUDGETS:
-        raise ConfigurationError(f"no budget '{request.budget}'{suggestion(request.budget, list(BUDGETS))}")
+    if request.budget not in space.budgets:
+        raise ConfigurationError(
+            f"no budget '{request.budget}' in {space.name}{suggestion(request.budget, list(space.budgets))}"
+        )
     overrides = dict(parse_override(text) for text in request.overrides)
     experiment = Experiment((request.out / (request.name or next_name(request.out, space.name))).absolute())
     if experiment.sweep.exists():
@@ -90,7 +92,7 @@ def launch(request: Request, address: str | None, dry_run: bool, json_lines: boo
 
 def resume(folder: Path, address: str | None, json_lines: bool) -> None:
     """Goes on with a sweep: what finished stays, what was cut off continues, what is left is proposed."""
-    console = Console(stderr=json_lines, highlight=False)
+    console = Console(stderr=json_lines, highlight=False, markup=False)
     experiment = Experiment(folder.absolute())
     sweep = load_sweep(experiment.sweep)
     manifest = read_manifest(Path(sweep.data))

@@ -88,10 +88,10 @@ def run_trials(driver: Driver, waiting: list[Proposal], cluster: Resources) -> S
     sweep, experiment = driver.sweep, driver.experiment
     n_fit = cluster.max_concurrent(sweep.n_workers, sweep.gpus_per_worker, driver.inputs.reserved_cpus)
     searcher = StudySearcher(open_study(experiment.study, sweep), sweep, waiting, driver)
-    trainable, callbacks, cpus = _executor(sweep)
+    trainable, callbacks, resources = _executor(sweep)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     tune.Tuner(
-        tune.with_resources(trainable, {"cpu": cpus, "gpu": sweep.gpus_per_worker if sweep.n_workers == 1 else 0}),
+        tune.with_resources(trainable, resources),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=LookScheduler(searcher),
@@ -111,12 +111,13 @@ def run_trials(driver: Driver, waiting: list[Proposal], cluster: Resources) -> S
     return driver.ledger.record
 
 
-def _executor(sweep: Sweep) -> tuple[Any, list[tune.Callback], float]:
-    """The trainable of the sweep, the Tune callbacks it needs and the CPUs of the trial's own process."""
+def _executor(sweep: Sweep) -> tuple[Any, list[tune.Callback], dict[str, float]]:
+    """The trainable of the sweep, the Tune callbacks it needs and the resources of the trial's own process."""
     if sweep.n_workers == 1:
         from vgsearch.runtime.trial import inline_trial
 
-        return inline_trial, [], 1
+        return inline_trial, [], {"cpu": 1, "gpu": sweep.gpus_per_worker}
     from vgsearch.runtime.train import PlacementGroupReaper, ray_train_trial
 
-    return ray_train_trial, [PlacementGroupReaper()], 0
+    # The workers have resources of their own. A trial must ask for something: one byte leaves them every CPU.
+    return ray_train_trial, [PlacementGroupReaper()], {"memory": 1}

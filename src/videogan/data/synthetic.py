@@ -54,13 +54,13 @@ def make_moving_shapes(
 
 
 def _moving_shape(rng: np.random.Generator, label: str, group: str, n_frames: int, size: int) -> np.ndarray:
-    """uint8 (T, size, size, 3): uniform on the torus at every time, at a speed of 1/48 to 1/24 of the frame."""
+    """uint8 (T, size, size, 3): uniform on the torus at every time, at a speed of 1/24 to 1/12 of the frame."""
     shape, background = group.split("-")
     hue = rng.random()
     scene = _background(rng, background, size, (hue + rng.uniform(0.3, 0.7)) % 1)
     colour = np.array(colorsys.hsv_to_rgb(hue, rng.uniform(0.7, 1), rng.uniform(0.85, 1)))
-    radius = size * rng.uniform(0.14, 0.2)
-    velocity = size * rng.uniform(1 / 48, 1 / 24) * np.array(DIRECTIONS[label])
+    radius = size * rng.uniform(0.22, 0.28)
+    velocity = size * rng.uniform(1 / 24, 1 / 12) * np.array(DIRECTIONS[label])
     centres = rng.uniform(0, size, 2) + np.arange(n_frames)[:, None] * velocity
     pixels = np.arange(size)
     # Offsets on the torus, (T, size): the shape that leaves on one side comes in on the other.
@@ -84,12 +84,12 @@ def _background(rng: np.random.Generator, kind: str, size: int, hue: float) -> n
     """A still scene (size, size, 3) in [0, 1], darker and paler than any shape."""
     dark, light = (
         np.array(colorsys.hsv_to_rgb(hue, rng.uniform(0.2, 0.6), value))
-        for value in (rng.uniform(0.1, 0.25), rng.uniform(0.35, 0.5))
+        for value in (rng.uniform(0.02, 0.08), rng.uniform(0.12, 0.22))
     )
     y, x = np.mgrid[:size, :size] / size
     angle, phase = rng.uniform(0, 2 * np.pi), rng.uniform(0, 2 * np.pi)
     along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
-    waves = 2 * np.pi * rng.uniform(2, 5)
+    waves = 2 * np.pi * rng.uniform(1, 3)
     blend = {
         "flat": np.full_like(along, 0.5),
         "gradient": (along - along.min()) / np.ptp(along),

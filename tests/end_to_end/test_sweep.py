@@ -1,0 +1,194 @@
+"""Whole sweeps as a user types them: real video files, real Ray, the real command in its own process."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from vgsearch.artifacts import Experiment
+from vgsearch.ledger import SweepRecord, read_ledger
+from videogan.data.synthetic import make_moving_shapes
+from videogan.training.checkpoint import CheckpointFolder
+
+VGSEARCH = [sys.executable, "-c", "from vgsearch.cli import main; main()"]
+TINY = ["--budget", "smoke", "--set", "model.channels=2", "--set", "model.gru_hidden=8", "--set", "loop.log_every=1"]
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory) -> Path:
+    return make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1).folder
+
+
+def vgsearch(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
+    return subprocess.run([*VGSEARCH, *map(str, arguments)], cwd=folder, capture_output=True, text=True, timeout=500)
+
+
+def steps(n: int, look_every: int) -> list[str]:
+    return ["--set", f"loop.n_steps={n}", "--set", f"loop.look_every={look_every}"]
+
+
+def record(folder: Path, name: str) -> SweepRecord:
+    return read_ledger(Experiment(folder / "runs" / name).ledger)
+
+
+@pytest.fixture(scope="module")
+def sweep(shapes, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
+    folder = tmp_path_factory.mktemp("sweep")
+    run = vgsearch(
+        "tune", "mvt_tsa", "--data", shapes, "--trials", 3, "--name", "s", *TINY, *steps(4, 2), folder=folder
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return folder, run
+
+
+def test_a_sweep_scores_its_trials_and_starts_at_the_papers_point(sweep):
+    folder, run = sweep
+    told = record(folder, "s")
+    assert [trial.state for trial in told.trials.values()] == ["done"] * 3
+    first, *others = told.trials.values()
+    assert first.is_paper_point
+    assert first.overrides["optimiser.lr_g"] == 5e-5
+    assert len({json.dumps(trial.overrides, sort_keys=True) for trial in told.trials.values()}) == 3
+    assert told.floor["s3"]["mean"] > 0
+    assert told.best.trial_id in run.stdout
+    assert told.ended == "finished"
+    for trial in told.trials.values():
+        assert sorted(trial.looks) == [2, 4]
+        score = trial.score
+        assert score["s3"]["mean"] == pytest.approx(sum(score["per_seed"]["s3"]) / 3)
+        for ser, res, rer, s3 in zip(*(score["per_seed"][name] for name in ("ser", "res", "rer", "s3")), strict=True):
+            assert s3 == pytest.approx(math.sqrt(ser * res) / rer)
+
+
+def test_every_trial_leaves_its_config_checkpoints_samples_and_curves(sweep):
+    folder, _ = sweep
+    experiment = Experiment(folder / "runs" / "s")
+    for trial_id in record(folder, "s").trials:
+        trial = experiment.trial(trial_id)
+        assert CheckpointFolder(trial.checkpoints).newest().step == 4
+        assert (trial.samples / "grid.gif").read_bytes().startswith(b"GIF89a")
+        assert (trial.samples / "grid.mp4").stat().st_size > 0
+        assert trial.config.exists()
+        assert json.loads(trial.status.read_text())["state"] == "done"
+        logged = [json.loads(line)["step"] for line in trial.metrics.read_text().splitlines()]
+        assert set(logged) == {1, 2, 3, 4}
+        board = EventAccumulator(str(trial.tensorboard)).Reload()
+        assert [event.step for event in board.Scalars("d_video")] == [1, 2, 3, 4]
+        assert [event.step for event in board.Images("samples")] == [2, 4]
+        assert "_hparams_/session_start_info" in board.summary_metadata
+
+
+def test_status_tells_the_sweep_from_its_ledger_alone(sweep):
+    folder, _ = sweep
+    told = json.loads(vgsearch("status", "runs/s", "--json", folder=folder).stdout)
+    assert told["best"] == record(folder, "s").best.trial_id
+    assert len(told["trials"]) == 3
+
+
+def test_a_name_in_use_is_refused_with_the_way_to_go_on(sweep, shapes):
+    folder, _ = sweep
+    run = vgsearch("tune", "mvt", "--data", shapes, "--name", "s", *TINY, folder=folder)
+    assert run.returncode == 1
+    assert "holds a sweep of 'mvt_tsa'. Continue with vgsearch resume" in run.stderr
+
+
+def test_ctrl_c_saves_and_resume_goes_on_where_it_stopped(shapes, tmp_path):
+    arguments = ["tune", "mvt_tsa", "--data", str(shapes), "--trials", "2", "--name", "s", *TINY, *steps(60, 20)]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with open(tmp_path / "log", "w") as log:
+        run = subprocess.Popen([*VGSEARCH, *arguments], cwd=tmp_path, stdout=log, stderr=log, env=environment)
+        deadline = time.monotonic() + 300
+        while "step 20/60" not in (tmp_path / "log").read_text():
+            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+            assert run.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.2)
+        run.send_signal(signal.SIGINT)
+        assert run.wait(timeout=120) == 130
+    assert "vgsearch resume runs/s" in (tmp_path / "log").read_text()
+    stopped = record(tmp_path, "s")
+    interrupted = [trial.trial_id for trial in stopped.trials.values() if trial.state == "interrupted"]
+    assert interrupted
+    resumed = vgsearch("resume", "runs/s", folder=tmp_path)
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    finished = record(tmp_path, "s")
+    assert [trial.state for trial in finished.trials.values()] == ["done"] * 2
+    for trial_id, trial in stopped.trials.items():
+        assert finished.trials[trial_id].overrides == trial.overrides
+        logged = [
+            json.loads(line)
+            for line in Experiment(tmp_path / "runs/s").trial(trial_id).metrics.read_text().splitlines()
+        ]
+        trained = [line["step"] for line in logged if "d_video" in line]
+        assert trained == list(range(1, 61))
+
+
+def test_a_diverging_trial_ends_by_name_and_alone_leaves_no_best(shapes, tmp_path):
+    run = vgsearch(
+        "train", "mvt_tsa", "--data", shapes, "--name", "s", *TINY, *steps(30, 30), "--set", "optimiser.lr_g=1.0e+30",
+        folder=tmp_path,
+    )  # fmt: skip
+    assert run.returncode == 3, run.stdout + run.stderr
+    (trial,) = record(tmp_path, "s").trials.values()
+    assert trial.state == "diverged"
+    assert "is not finite" in trial.reason
+    assert 1 <= trial.step <= 30
+
+
+def test_a_trial_trains_on_a_stream_without_any_cache(shapes, tmp_path, monkeypatch):
+    monkeypatch.setenv("VGSEARCH_CACHE", str(tmp_path / "cache"))
+    run = vgsearch(
+        "train",
+        "mvt_tsa",
+        "--data",
+        shapes,
+        "--name",
+        "s",
+        *TINY,
+        *steps(4, 4),
+        "--set",
+        "data.feed=stream",
+        folder=tmp_path,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert not (tmp_path / "cache" / "clips").exists()
+    (trial,) = record(tmp_path, "s").trials.values()
+    assert trial.state == "done"
+
+
+def test_two_ray_train_workers_train_what_one_process_trains(shapes, tmp_path):
+    """One trial under TorchTrainer with two workers: same data, same draws; batch norm off, so the same losses."""
+    exact = ["norm_g=none", "seq_bn=none", "d_video_norm=none"]
+    off = [argument for name in exact for argument in ("--set", f"model.{name}")]
+    precise = ["--set", "loop.precision=fp32", "--set", "optimiser.eps=0.01"]
+    losses = {}
+    for n_workers in (1, 2):
+        name = f"w{n_workers}"
+        run = vgsearch(
+            "train", "mvt_tsa", "--data", shapes, "--name", name, *TINY, *steps(4, 4), *off, *precise,
+            "--workers-per-trial", n_workers, folder=tmp_path,
+        )  # fmt: skip
+        assert run.returncode == 0, run.stdout + run.stderr
+        (trial,) = record(tmp_path, name).trials.values()
+        lines = Experiment(tmp_path / "runs" / name).trial(trial.trial_id).metrics.read_text().splitlines()
+        losses[n_workers] = [line for line in map(json.loads, lines) if "d_video" in line]
+    assert [line["step"] for line in losses[2]] == [1, 2, 3, 4]
+    for one, two in zip(losses[1], losses[2], strict=True):
+        for term in ("d_image", "d_video", "g_image", "g_video"):
+            assert two[term] == pytest.approx(one[term], rel=1e-4, abs=1e-5), (one["step"], term)
+
+
+def test_a_stream_that_workers_leave_no_cpu_is_refused(shapes, tmp_path):
+    n_cpus = os.cpu_count()
+    run = vgsearch(
+        "train", "mvt_tsa", "--data", shapes, "--name", "s", *TINY, "--set", "data.feed=stream",
+        "--set", f"loop.batch_size={2 * n_cpus}", "--workers-per-trial", n_cpus, folder=tmp_path,
+    )  # fmt: skip
+    assert run.returncode == 1
+    assert "Lower --workers-per-trial" in run.stderr
