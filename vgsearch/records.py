@@ -23,6 +23,7 @@ class Records:
         self._handler = logging.FileHandler(self._folder.log)
         self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logging.getLogger().addHandler(self._handler)
+        logging.getLogger("vgsearch").setLevel(logging.INFO)
         logging.captureWarnings(True)
         return self
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from videogan.data.clips import to_frames
+from videogan.nets.layout import lay_channels_last_
 
 STANDING_BATCHES = 16  # SCIENCE A4: 16 to 100
 SAMPLING_BATCH = 32
@@ -32,7 +33,7 @@ def sampling_copy(
     labels uniform over `n_classes`, seeded by `seed`. Only the batch norms are in train mode meanwhile, so that spectral
     norm's power iteration stands still. The generator itself is left as it was.
     """
-    sampler = copy.deepcopy(generator).eval().requires_grad_(False)
+    sampler = lay_channels_last_(copy.deepcopy(generator).eval().requires_grad_(False))
     norms = [module for module in sampler.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
     if not norms:
         return sampler

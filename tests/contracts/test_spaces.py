@@ -192,7 +192,7 @@ def test_the_papers_point_is_what_the_family_and_the_optimiser_are_without_a_sea
 def test_the_papers_budget_keeps_the_papers_network_and_batch(name: str):
     config = a_sweep(SPACES[name], "paper").run_config(SPACES[name].paper_points[0], 0)
     assert (config.model.resolution, config.model.channels, config.model.gru_hidden) == (96, 96, 2048)
-    assert (config.loop.batch_size, config.optimiser.lr_g, config.optimiser.lr_d) == (40, 5e-5, 2e-4)
+    assert (config.loop.batch_size, config.optimiser.lr_g, config.optimiser.rate_d) == (40, 5e-5, 2e-4)
     assert config.evaluation.protocol == "s3_r3d18_v1"
 
 

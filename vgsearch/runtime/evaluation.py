@@ -86,6 +86,9 @@ class FloorTask:
         values = sweep.run_config(sweep.paper_points[0], 0).model_dump(mode="json")
         self._result = ray.remote(num_cpus=1, num_gpus=inputs.gpus_per_worker)(_measure_floor).remote(inputs, values)
 
+    def wait(self) -> None:
+        ray.wait([self._result])
+
     def result(self) -> dict[str, Any]:
         return ray.get(self._result)
 

@@ -23,6 +23,7 @@ from videogan.config import ConfigurationError, suggestion
 from videogan.data.cache import cache_folder, decoded_bytes
 from videogan.data.decode import preprocessing_named
 from videogan.data.manifest import Manifest, read_manifest
+from videogan.data.windows import select_clips
 from videogan.training.forecast import Forecast, forecast
 
 EXIT_NO_USABLE_TRIAL, EXIT_INTERRUPTED = 3, 130
@@ -79,11 +80,16 @@ def launch(request: Request, address: str | None, dry_run: bool, json_lines: boo
         time_budget_hours=_hours(request.time_budget),
     )
     sweep.refuse_impossible_domains()
+    config = sweep.run_config(sweep.paper_points[0], 0)
     if dry_run:
         _tell_forecast(sweep, manifest, console, json_lines)
         return
+    for split in ("train", "test"):
+        select_clips(
+            manifest, split, preprocessing_named(config.preprocessing), config.model.n_frames, config.data.short_clips
+        )
     _refuse_full_disk(sweep, manifest, experiment)
-    with experiment.lock(), connect(address) as cluster:
+    with experiment.lock(), _told_how_to_go_on(experiment, console), connect(address) as cluster:
         if request.gpus_per_worker is None:
             sweep = sweep.model_copy(update={"gpus_per_worker": 1.0 if cluster.n_gpus else 0.0})
         sweep.save(experiment.sweep)
@@ -101,7 +107,7 @@ def resume(folder: Path, address: str | None, json_lines: bool) -> None:
             f"{sweep.data} has changed since {experiment.name} began (manifest {manifest.digest[:6]}, was "
             f"{sweep.manifest_digest[:6]}). Its scores would not compare: restore the data, or start a new sweep."
         )
-    with experiment.lock(), connect(address) as cluster:
+    with experiment.lock(), _told_how_to_go_on(experiment, console), connect(address) as cluster:
         experiment.stop_request.unlink(missing_ok=True)
         _run(experiment, sweep, manifest, cluster, console, json_lines)
 
@@ -131,6 +137,9 @@ def _run(
     )  # fmt: skip
     driver = Driver(experiment, sweep, inputs, ledger, view)
     floor = FloorTask(sweep, inputs) if ledger.record.floor is None else None
+    if floor is not None and sweep.n_workers > 1:
+        # A gang of workers starts all at once or not at all; it must not wait for the floor's CPU.
+        floor.wait()
     with _stop_on_interrupt(experiment, console), view.live():
         record = run_trials(driver, waiting, cluster)
         if floor is not None and not driver.stopping:
@@ -145,6 +154,16 @@ def _run(
         sys.exit(EXIT_INTERRUPTED)
     if not record.done:
         sys.exit(EXIT_NO_USABLE_TRIAL)
+
+
+@contextmanager
+def _told_how_to_go_on(experiment: Experiment, console: Console) -> Iterator[None]:
+    """A Ctrl-C outside the trials, or a second one, ends at once: nothing finished is lost, and the user hears so."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print(f"stopped at once; go on with: vgsearch resume {_shown(experiment.folder)}", soft_wrap=True)
+        sys.exit(EXIT_INTERRUPTED)
 
 
 @contextmanager
@@ -170,7 +189,7 @@ def tell_result(record: SweepRecord, experiment: Experiment, console: Console) -
         state: record.count(state) for state in ("done", "pruned", "diverged", "failed", "unscored", "interrupted")
     }
     ended = ", ".join(f"{n} {state}" for state, n in counts.items() if n)
-    console.print(f"\n{len(record.trials)} trials: {ended}")
+    console.print(f"\n{len(record.trials)} trial{'s' * (len(record.trials) != 1)}: {ended}")
     best = record.best
     if record.floor is not None:
         console.print(f"floor   S3 {interval(record.floor['s3'])}  an untrained generator of the paper's point")

@@ -6,6 +6,7 @@ import logging
 import math
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from videogan.training.divergence import TrainingDiverged
 from videogan.training.loop import ClipSource, Progress, Shard, train
 from videogan.training.run_config import RunConfig
 
+LOGGER = logging.getLogger(__name__)
 Report = Callable[[dict[str, Any]], None]
 OpenClips = Callable[[RunConfig, int], AbstractContextManager[ClipSource]]
 SAMPLES_PER_CLASS = 6
@@ -86,26 +88,37 @@ class Trial:
         """Trains and scores; every way to end is reported by its name. `open_clips(config, first batch)` opens the data."""
         # One thread a trial: two trials of one thread do more than one of two.
         torch.set_num_threads(1)
-        start = self.checkpoints.newest()
+        # The log opens at the step of the checkpoint, so what is said of damaged ones waits for it.
+        with warnings.catch_warnings(record=True) as damaged:
+            warnings.simplefilter("always")
+            start = self.checkpoints.newest()
         self._last = {"step": start.step if start else 0, "losses": {}}
         records = Records(self.folder, self._last["step"]) if self.shard.rank == 0 else nullcontext()
         with records as self._records:
+            for warning in damaged:
+                LOGGER.warning(warning.message)
+            LOGGER.info("training from step %d to %d", self._last["step"], self.config.loop.n_steps)
             try:
                 ended = self._train_and_score(start, open_clips)
             except TrainingDiverged as error:
-                ended = {"end": "diverged", "reason": f"{error.term} is not finite", "step": error.step}
+                ended = {
+                    "end": "diverged",
+                    "reason": f"{error.term} is not finite; lower the learning rates",
+                    "step": error.step,
+                }
             except StopRequested:
                 ended = {"end": "interrupted", "reason": "stopped; vgsearch resume goes on"}
             except Exception as error:
                 # The sweep goes on, and the trial's log says where it happened. With several ranks the others wait for
                 # this one, so Ray Train must see the failure and end them.
-                logging.getLogger(__name__).error(traceback.format_exc())
+                LOGGER.error(traceback.format_exc())
                 if self.shard.n_ranks > 1:
                     raise
                 ended = {
                     "end": "failed",
                     "reason": f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}",
                 }
+            LOGGER.info("ended: %s", ended)
         self.report({**self._last, **ended})
 
     def _train_and_score(self, start: Checkpoint | None, open_clips: OpenClips) -> dict[str, Any]:
@@ -162,7 +175,11 @@ class Trial:
         path = self.checkpoints.path(self.config.loop.n_steps)
         generator = judge.sampler(generator_from(path)[0].to(self.device))
         self._write_samples(judge.grid(generator))
-        score = judge.score(generator, self._while_scoring)
+        LOGGER.info("scoring")
+        try:
+            score = judge.score(generator, self._while_scoring)
+        except TrainingDiverged as error:
+            return {"end": "unscored", "reason": f"a classifier of the score failed: {error}"}
         values = {name: getattr(score, name).mean for name in ("s3", "ser", "res", "rer", "s3_chance_corrected")}
         self._records.write(self.config.loop.n_steps, {f"score/{name}": value for name, value in values.items()})
         if not math.isfinite(values["s3"]):

@@ -2,10 +2,10 @@
 
 
 class TrainingDiverged(ArithmeticError):
-    """A loss became infinite or NaN; carries the `step` (counted from 1) and the name of the `term`."""
+    """A loss became infinite or NaN; carries the `step` (counted from 1; a classifier's epoch) and the name of the `term`."""
 
     def __init__(self, step: int, term: str) -> None:
-        super().__init__(f"{term} is not finite at step {step}; lower optimiser.lr_g or optimiser.lr_ratio.")
+        super().__init__(f"{term} is not finite at step {step}.")
         self.step, self.term = step, term
 
     def __reduce__(self) -> tuple:

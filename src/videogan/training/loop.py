@@ -13,6 +13,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from videogan.data.clips import to_video
 from videogan.families import FAMILIES
+from videogan.nets.layout import lay_channels_last_
 from videogan.training.checkpoint import Checkpoint
 from videogan.training.divergence import TrainingDiverged
 from videogan.training.run_config import RunConfig
@@ -119,12 +120,12 @@ class Training:
         for network in (self.generator, *self.discriminators.values()):
             network.to(device).train()
             if config.loop.channels_last:
-                _lay_channels_last_(network)
+                lay_channels_last_(network)
         self.average = _average(self.generator, config.loop.ema_decay)
         self.wrapped_generator = wrap(self.generator)
         self.wrapped_discriminators = {name: wrap(network) for name, network in self.discriminators.items()}
-        self.optimiser_g = _adam(config, config.optimiser.lr_g, [self.generator])
-        self.optimiser_d = _adam(config, config.optimiser.lr_d, list(self.discriminators.values()))
+        self.optimiser_g = _adam(config, config.optimiser.rate_g, [self.generator])
+        self.optimiser_d = _adam(config, config.optimiser.rate_d, list(self.discriminators.values()))
 
     def step_(self, step: int, clips: ClipSource) -> dict[str, float]:
         """`n_d` discriminator updates, each on fresh real clips and fresh fakes, then one generator update."""
@@ -207,14 +208,6 @@ class Training:
         self.optimiser_d.load_state_dict(checkpoint.optimiser_d)
         if self.average is not None:
             self.average.load_state_dict(checkpoint.average)
-
-
-def _lay_channels_last_(network: nn.Module) -> None:
-    """Convolution weights in the layout that clips arrive in; `Module.to` would refuse a network with both 2-D and 3-D ones."""
-    layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
-    for parameter in network.parameters():
-        if parameter.dim() in layouts:
-            parameter.data = parameter.data.contiguous(memory_format=layouts[parameter.dim()])
 
 
 def _adam(config: RunConfig, lr: float, networks: list[nn.Module]) -> torch.optim.Adam:

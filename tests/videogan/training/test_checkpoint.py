@@ -1,0 +1,66 @@
+"""Checkpoints: whole or not there, the newest two and the best kept, damaged ones passed over by name."""
+
+import pytest
+import torch
+
+from videogan.training.checkpoint import Checkpoint, CheckpointFolder, UnreadableCheckpoint, load_checkpoint
+
+
+def checkpoint(step: int) -> Checkpoint:
+    weights = {"weight": torch.full((4, 4), float(step))}
+    return Checkpoint(step, 2 * step, {"seed": 0}, weights, {"image": weights}, {"state": {}}, {"state": {}}, None)
+
+
+def test_the_newest_two_and_the_best_are_kept(tmp_path):
+    folder = CheckpointFolder(tmp_path)
+    for step, look in ((1, 0.3), (2, 0.9), (3, 0.4), (4, 0.5), (5, 0.6)):
+        folder.save(checkpoint(step))
+        assert folder.mark_best(step, look) == (step in (1, 2))
+    assert folder.steps() == [2, 4, 5]
+    assert folder.best() == folder.path(2)
+    assert folder.newest().step == 5
+
+
+def test_a_truncated_checkpoint_is_named_and_the_one_before_it_used(tmp_path):
+    folder = CheckpointFolder(tmp_path)
+    folder.save(checkpoint(1))
+    path = folder.save(checkpoint(2))
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.warns(RuntimeWarning, match=r"step00000002.pt does not load .* Using the one before it"):
+        newest = folder.newest()
+    assert newest.step == 1
+    assert torch.equal(newest.generator["weight"], torch.ones(4, 4))
+
+
+def test_no_checkpoint_is_none_and_a_missing_file_says_what_to_give(tmp_path):
+    assert CheckpointFolder(tmp_path).newest() is None
+    assert CheckpointFolder(tmp_path).best() is None
+    with pytest.raises(UnreadableCheckpoint, match="does not exist; give a file such as"):
+        load_checkpoint(tmp_path / "step00000009.pt")
+
+
+def test_a_file_that_would_run_code_is_not_loaded(tmp_path):
+    class Evil:
+        def __reduce__(self) -> tuple:
+            return (tmp_path.joinpath("ran").touch, ())
+
+    torch.save({"step": Evil()}, tmp_path / "evil.pt")
+    with pytest.raises(UnreadableCheckpoint):
+        load_checkpoint(tmp_path / "evil.pt")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_an_interrupted_write_leaves_the_old_checkpoint_alone(tmp_path, monkeypatch):
+    folder = CheckpointFolder(tmp_path)
+    folder.save(checkpoint(1))
+
+    def out_of_disk(value: object, stream: object) -> None:
+        stream.write(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(torch, "save", out_of_disk)
+    with pytest.raises(OSError, match="No space"):
+        folder.save(checkpoint(1))
+    monkeypatch.undo()
+    assert folder.newest().step == 1
+    assert folder.steps() == [1]

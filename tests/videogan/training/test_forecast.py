@@ -1,0 +1,71 @@
+"""The forecast counts on the meta device what the real networks hold and do."""
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from videogan.config import ConfigurationError, parse_config
+from videogan.training.forecast import forecast
+from videogan.training.loop import Shard, Training
+from videogan.training.run_config import RunConfig
+
+
+def run_config(**loop: object) -> RunConfig:
+    model = {"family": "mvt", "n_classes": 3, "resolution": 32, "channels": 4, "gru_hidden": 16, "n_frames_image": 4}
+    return parse_config(
+        RunConfig, {"model": model, "loop": {"batch_size": 2, **loop}, "evaluation": {"protocol": "s3_r3d18_smoke_v1"}}
+    )
+
+
+class TwoClips:
+    label_counts = torch.ones(3)
+
+    def batch(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.zeros(2, 16, 32, 32, 3, dtype=torch.uint8), torch.tensor([0, 1])
+
+
+@pytest.mark.parametrize("n_d", [1, 2])
+def test_the_forecast_flops_are_those_of_a_real_step(n_d):
+    config = run_config(n_d=n_d)
+    training = Training(config, lambda module: module, Shard(), torch.device("cpu"))
+    with FlopCounterMode(display=False) as counter:
+        training.step_(1, TwoClips())
+    assert forecast(config).flops_per_step == pytest.approx(counter.get_total_flops(), rel=0.02)
+
+
+def test_the_forecast_parameters_and_checkpoint_are_the_real_ones(tmp_path):
+    config = run_config()
+    training = Training(config, lambda module: module, Shard(), torch.device("cpu"))
+    networks = [training.generator, *training.discriminators.values()]
+    told = forecast(config)
+    assert sum(told.parameters.values()) == sum(p.numel() for network in networks for p in network.parameters())
+    training.step_(1, TwoClips())
+    torch.save(training.checkpoint(1).__dict__, tmp_path / "checkpoint.pt")
+    assert (tmp_path / "checkpoint.pt").stat().st_size == pytest.approx(told.checkpoint_bytes, rel=0.25)
+
+
+def test_twice_the_batch_is_twice_the_flops_and_the_weights_stay():
+    one, two = forecast(run_config()), forecast(run_config(batch_size=4))
+    assert two.flops_per_step == pytest.approx(2 * one.flops_per_step)
+    assert one.parameters == two.parameters
+    assert one.memory_bytes < two.memory_bytes < 2 * one.memory_bytes
+
+
+def test_a_clip_length_the_protocol_does_not_score_is_refused():
+    with pytest.raises(
+        ConfigurationError, match=r"model.n_frames must be the 16 of evaluation.protocol s3_r3d18_smoke_v1, got 18"
+    ):
+        parse_config(
+            RunConfig,
+            {
+                "model": {"family": "mvt", "n_classes": 3, "n_frames": 18},
+                "evaluation": {"protocol": "s3_r3d18_smoke_v1"},
+            },
+        )
+
+
+def test_an_unknown_protocol_suggests_the_one_meant():
+    with pytest.raises(ConfigurationError, match="did you mean 's3_r3d18_smoke_v1'"):
+        parse_config(
+            RunConfig, {"model": {"family": "mvt", "n_classes": 3}, "evaluation": {"protocol": "s3_r3d18_smok_v1"}}
+        )
