@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: install sweep test drills benchmarks lint
+.PHONY: install sweep test drills lint
 
 install: $(INSTALLED)
 
@@ -21,9 +21,6 @@ test: $(INSTALLED)
 
 drills: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
-
-benchmarks: $(INSTALLED)
-	$(BIN)/python -m pytest -m '' -s tests/benchmarks
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

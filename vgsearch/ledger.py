@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# How a trial can end; only `done` has a score, and only `interrupted` and `lost` go on when the sweep is resumed.
-ENDS = ("done", "pruned", "diverged", "failed", "unscored", "interrupted", "lost")
-UNFINISHED = ("running", "interrupted", "lost")
+# How a trial can end; only `done` has a score, and only `interrupted` goes on when the sweep is resumed.
+ENDS = ("done", "pruned", "diverged", "failed", "unscored", "interrupted")
+UNFINISHED = ("running", "interrupted")
 
 
 class DamagedLedger(ValueError):

@@ -16,7 +16,7 @@ class TrialBoard:
     """Writes one trial's event files under `folder`; `first_step` hides what an interrupted attempt wrote from there on."""
 
     def __init__(self, folder: Path, first_step: int) -> None:
-        self._writer = SummaryWriter(str(folder), purge_step=first_step if first_step > 1 else None, flush_secs=5)
+        self._writer = SummaryWriter(str(folder), purge_step=first_step, flush_secs=5)
 
     def scalars(self, values: dict[str, float], step: int) -> None:
         for name, value in values.items():

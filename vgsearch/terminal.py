@@ -65,7 +65,7 @@ def sweep_table(record: SweepRecord, width: int) -> Table:
     """The table of trials: state, progress, look, scores, losses and as many of the searched values as `width` holds."""
     fixed = ("id", "state", "step", "look", "S3 [95 %]", "SeR/ReS", "D-loss", "time")
     domains = list(dict.fromkeys(path for trial in record.trials.values() for path in trial.overrides))
-    trials = sorted(record.trials.values(), key=lambda trial: trial.index)
+    trials = sorted(list(record.trials.values()), key=lambda trial: trial.index)
     columns = {name: [name] for name in fixed} | {path: [short_name(path)] for path in domains} | {"": [""]}
     for trial in trials:
         for name, cell in (
@@ -123,8 +123,14 @@ def event_line(event: dict[str, Any], record: SweepRecord) -> str:
         result = f"S3 {s3}  SeR/ReS {parts}" if trial.state == "done" else trial.reason
         return f"{trial.trial_id} {trial.state} at step {trial.step}  {result}  {duration(trial.seconds)}"
     if event["event"] == "floor":
-        return f"floor (an untrained generator)  S3 {interval(event['score']['s3'])}"
+        return floor_line(event["score"])
     return ""
+
+
+def floor_line(floor: dict[str, Any]) -> str:
+    """What an untrained generator of the paper's point scores, or why that is not known."""
+    told = f"S3 {interval(floor['s3'])}" if "s3" in floor else floor["reason"]
+    return f"floor   {told}  (an untrained generator of the paper's point)"
 
 
 def scores(trial: TrialRecord) -> tuple[str, str]:

@@ -283,9 +283,8 @@ def _null_for_nan(number: float) -> float | None:
 
 
 # The scaled protocols take frames as they are and a narrow network. Their recipes were chosen by measurement on moving
-# shapes (192 training clips at 32 px): the first gradients have norms near 70, and clipping at 5 rather than 50 decides
-# how soon motion is found; shifted crops decide whether it is found on new groups. Classifier seeds 0, 1, 2 reach ReR
-# .94, .95, .88 in 28 epochs (smoke); seeds 0, 1 reach .97, 1.0 in 60 (laptop).
+# shapes at 32 px: the first gradients have norms near 70, and clipping at 5 rather than 50 decides how soon motion is
+# found; shifted crops decide whether it is found on new groups.
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (

@@ -15,7 +15,7 @@ Overrides = Annotated[
 ]
 Out = Annotated[Path, typer.Option("--out", help="Folder of experiments.")]
 Name = Annotated[str | None, typer.Option("--name", help="Name of the experiment; by default <space>-<nnn>.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of the proposals and of the trials.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the proposals and of the trials.")]
 Workers = Annotated[int, typer.Option("--workers-per-trial", min=1, help="Ray Train workers (DDP) a trial.")]
 Gpus = Annotated[
     float | None, typer.Option("--gpus-per-worker", min=0, help="By default 1 where the cluster has GPUs, else 0.")

@@ -20,7 +20,7 @@ def status(
 
     from vgsearch.artifacts import Experiment
     from vgsearch.ledger import read_ledger
-    from vgsearch.terminal import interval, sweep_table
+    from vgsearch.terminal import floor_line, sweep_table
     from videogan.config import ConfigurationError
 
     path = Experiment(experiment).ledger
@@ -41,4 +41,4 @@ def status(
     console.print(f"{experiment}   {header['space']} ({header['budget']})   {record.ended or 'running, or cut off'}")
     console.print(sweep_table(record, console.width))
     if record.floor is not None:
-        console.print(f"floor (an untrained generator)  S3 {interval(record.floor['s3'])}", highlight=False)
+        console.print(floor_line(record.floor))

@@ -19,7 +19,8 @@ ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Who asks for no GPU sees none.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
@@ -31,13 +32,12 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Resources:
-    """What the nodes have in all, and the most GPUs and CPUs that one node has."""
+    """What the nodes have in all, and the most GPUs that one node has."""
 
     n_cpus: float
     n_gpus: float
     n_nodes: int
     most_gpus_on_a_node: float
-    most_cpus_on_a_node: float
 
     def max_concurrent(self, n_workers: int, gpus_per_worker: float, reserved_cpus: float = 0) -> int:
         """How many trials fit side by side; raises ConfigurationError, with the remedy, where none ever does."""
@@ -84,4 +84,4 @@ def resources() -> Resources:
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     cpus, gpus = ([node.get(kind, 0.0) for node in nodes] for kind in ("CPU", "GPU"))
-    return Resources(sum(cpus), sum(gpus), len(nodes), max(gpus, default=0.0), max(cpus, default=0.0))
+    return Resources(sum(cpus), sum(gpus), len(nodes), max(gpus, default=0.0))

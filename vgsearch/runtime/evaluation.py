@@ -11,6 +11,7 @@ from vgsearch.runtime.cluster import Resources
 from vgsearch.runtime.inputs import Inputs
 from vgsearch.sweep import Sweep
 from vgsearch.terminal import progress_bar
+from videogan.config import ConfigurationError
 from videogan.data.cache import cache_folder
 from videogan.data.manifest import Manifest
 from videogan.training.run_config import RunConfig
@@ -20,8 +21,6 @@ def prepare_inputs(sweep: Sweep, manifest: Manifest, cluster: Resources, console
     """Decodes the data set and trains the real-trained classifiers, or finds both in the cache; tells the protocol and ReR."""
     config = sweep.run_config(sweep.paper_points[0], 0)
     feed = config.data.chosen_feed(manifest, config.preprocessing)
-    if feed == "stream":
-        data.refuse_starved_stream(cluster.n_cpus, sweep.n_workers)
     protocol = config.evaluation.s3_protocol
     with progress_bar(console) as bars:
         cache = _build_cache(manifest, config, bars) if feed == "cache" else None
@@ -59,11 +58,21 @@ def _fit_real_classifiers(inputs: Inputs, config: RunConfig, bars: Any) -> None:
     task = bars.add_task("real-trained classifiers", total=len(protocol.seeds))
     fit = ray.remote(num_cpus=1, num_gpus=inputs.gpus_per_worker)(_fit_real_classifier)
     values = config.model_dump(mode="json")
-    waiting = [fit.remote(inputs, values, seed) for seed in protocol.seeds if not inputs.classifier_path(seed).exists()]
-    bars.update(task, completed=len(protocol.seeds) - len(waiting))
-    while waiting:
-        ready, waiting = ray.wait(waiting)
-        ray.get(ready)
+    missing = [seed for seed in protocol.seeds if not inputs.classifier_path(seed).exists()]
+    bars.update(task, completed=len(protocol.seeds) - len(missing))
+    # One after the other where clips are streamed: each fit holds a CPU, and its stream needs another.
+    at_once = len(missing) if inputs.cache else 1
+    running: list[Any] = []
+    while missing or running:
+        while missing and len(running) < at_once:
+            running.append(fit.remote(inputs, values, missing.pop(0)))
+        ready, running = ray.wait(running)
+        try:
+            ray.get(ready)
+        except ray.exceptions.RayTaskError as error:
+            raise ConfigurationError(
+                f"the real-trained classifiers of {inputs.data} can't be fitted: {error.cause}"
+            ) from error
         bars.advance(task)
 
 
@@ -86,11 +95,10 @@ class FloorTask:
         values = sweep.run_config(sweep.paper_points[0], 0).model_dump(mode="json")
         self._result = ray.remote(num_cpus=1, num_gpus=inputs.gpus_per_worker)(_measure_floor).remote(inputs, values)
 
-    def wait(self) -> None:
-        ray.wait([self._result])
-
-    def result(self) -> dict[str, Any]:
-        return ray.get(self._result)
+    def result(self, timeout: float) -> dict[str, Any] | None:
+        """The score, None where it is not there after `timeout` seconds; raises the task's own error."""
+        ready, _ = ray.wait([self._result], timeout=timeout)
+        return ray.get(ready[0]) if ready else None
 
 
 def _measure_floor(inputs: Inputs, values: dict[str, Any]) -> dict[str, Any]:
@@ -103,4 +111,5 @@ def _measure_floor(inputs: Inputs, values: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(1)
     config = parse_config(RunConfig, values)
     judge = Judge(inputs, config)
-    return judge.score(judge.sampler(untrained(config).generator), lambda done, total: None).to_json()
+    generator = untrained(config).generator.to("cuda" if inputs.gpus_per_worker else "cpu")
+    return judge.score(judge.sampler(generator), lambda done, total: None).to_json()

@@ -1,8 +1,6 @@
 """From a request to a finished sweep: everything that can be refused is refused before anything starts."""
 
-import json
 import re
-import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -15,19 +13,16 @@ from rich.console import Console
 
 from vgsearch.artifacts import Experiment, next_name
 from vgsearch.ledger import UNFINISHED, Ledger, SweepRecord
+from vgsearch.runtime import preflight
 from vgsearch.runtime.cluster import Resources, connect
 from vgsearch.space import load_space, parse_override
 from vgsearch.sweep import Sweep, load_sweep
-from vgsearch.terminal import SweepView, interval, short_name, value
+from vgsearch.terminal import SweepView, floor_line, interval, short_name, value
 from videogan.config import ConfigurationError, suggestion
-from videogan.data.cache import cache_folder, decoded_bytes
-from videogan.data.decode import preprocessing_named
+from videogan.data.cache import cache_folder
 from videogan.data.manifest import Manifest, read_manifest
-from videogan.data.windows import select_clips
-from videogan.training.forecast import Forecast, forecast
 
 EXIT_NO_USABLE_TRIAL, EXIT_INTERRUPTED = 3, 130
-CHECKPOINTS_KEPT = 3
 
 
 @dataclass(frozen=True)
@@ -80,18 +75,15 @@ def launch(request: Request, address: str | None, dry_run: bool, json_lines: boo
         time_budget_hours=_hours(request.time_budget),
     )
     sweep.refuse_impossible_domains()
-    config = sweep.run_config(sweep.paper_points[0], 0)
     if dry_run:
-        _tell_forecast(sweep, manifest, console, json_lines)
+        preflight.tell_forecast(sweep, manifest, console, json_lines)
         return
-    for split in ("train", "test"):
-        select_clips(
-            manifest, split, preprocessing_named(config.preprocessing), config.model.n_frames, config.data.short_clips
-        )
-    _refuse_full_disk(sweep, manifest, experiment)
+    preflight.refuse_unusable_data(sweep, manifest)
+    preflight.refuse_full_disk(sweep, manifest, experiment)
     with experiment.lock(), _told_how_to_go_on(experiment, console), connect(address) as cluster:
         if request.gpus_per_worker is None:
             sweep = sweep.model_copy(update={"gpus_per_worker": 1.0 if cluster.n_gpus else 0.0})
+        preflight.refuse_what_no_node_fits(sweep, manifest, cluster)
         sweep.save(experiment.sweep)
         _run(experiment, sweep, manifest, cluster, console, json_lines)
 
@@ -108,6 +100,7 @@ def resume(folder: Path, address: str | None, json_lines: bool) -> None:
             f"{sweep.manifest_digest[:6]}). Its scores would not compare: restore the data, or start a new sweep."
         )
     with experiment.lock(), _told_how_to_go_on(experiment, console), connect(address) as cluster:
+        preflight.refuse_what_no_node_fits(sweep, manifest, cluster)
         experiment.stop_request.unlink(missing_ok=True)
         _run(experiment, sweep, manifest, cluster, console, json_lines)
 
@@ -120,16 +113,19 @@ def _run(
     from vgsearch.runtime.search import Proposal
     from vgsearch.runtime.tune import Driver, run_trials
 
-    cluster.max_concurrent(sweep.n_workers, sweep.gpus_per_worker)
     ledger = Ledger(experiment.ledger)
     unfinished = [trial for trial in ledger.record.trials.values() if trial.state in UNFINISHED]
     waiting = [Proposal.again(trial) for trial in unfinished]
-    if not ledger.record.trials:
-        waiting = [
-            Proposal(i, point, is_paper_point=True) for i, point in enumerate(sweep.paper_points[: sweep.n_trials])
-        ]
+    begun = {trial.index for trial in ledger.record.trials.values()}
+    points = enumerate(sweep.paper_points[: sweep.n_trials])
+    waiting += [Proposal(index, point, is_paper_point=True) for index, point in points if index not in begun]
     console.print(_heading(experiment, sweep, manifest, cluster), soft_wrap=True)
     inputs = prepare_inputs(sweep, manifest, cluster, console)
+    if ledger.record.header.get("protocol", inputs.digest) != inputs.digest:
+        raise ConfigurationError(
+            f"{experiment.name} was scored under protocol {ledger.record.header['protocol'][:6]}, this version scores under "
+            f"{inputs.digest[:6]}; the scores would not compare. Start a new sweep, or resume with the version that began it."
+        )
     view = SweepView(console, ledger.record, sweep.n_trials, json_lines)
     view.tell(
         ledger.append("sweep_started", space=sweep.space.name, budget=sweep.budget, data=sweep.data, seed=sweep.seed,
@@ -137,13 +133,13 @@ def _run(
     )  # fmt: skip
     driver = Driver(experiment, sweep, inputs, ledger, view)
     floor = FloorTask(sweep, inputs) if ledger.record.floor is None else None
-    if floor is not None and sweep.n_workers > 1:
-        # A gang of workers starts all at once or not at all; it must not wait for the floor's CPU.
-        floor.wait()
     with _stop_on_interrupt(experiment, console), view.live():
+        # Workers that start all at once, and streams, must not wait for the CPU that the floor holds.
+        if floor is not None and (sweep.n_workers > 1 or inputs.cache is None):
+            driver.await_floor(floor)
         record = run_trials(driver, waiting, cluster)
-        if floor is not None and not driver.stopping:
-            driver.floor_measured(floor.result())
+        if floor is not None and record.floor is None:
+            driver.await_floor(floor)
     how = "interrupted" if driver.stopping else "finished"
     view.tell(ledger.append("sweep_ended", how=how))
     experiment.stop_request.unlink(missing_ok=True)
@@ -162,6 +158,8 @@ def _told_how_to_go_on(experiment: Experiment, console: Console) -> Iterator[Non
     try:
         yield
     except KeyboardInterrupt:
+        if not experiment.sweep.exists():
+            raise
         console.print(f"stopped at once; go on with: vgsearch resume {_shown(experiment.folder)}", soft_wrap=True)
         sys.exit(EXIT_INTERRUPTED)
 
@@ -170,9 +168,12 @@ def _told_how_to_go_on(experiment: Experiment, console: Console) -> Iterator[Non
 def _stop_on_interrupt(experiment: Experiment, console: Console) -> Iterator[None]:
     """The first Ctrl-C asks every trial to save and end; the second ends this process at once."""
 
+    pressed: list[int] = []
+
     def ask(signum: int, frame: Any) -> None:
-        if experiment.stop_request.exists():
+        if pressed:
             raise KeyboardInterrupt
+        pressed.append(signum)
         experiment.stop_request.touch()
         console.print("saving and stopping (Ctrl-C again: at once, from the newest checkpoints)")
 
@@ -192,7 +193,7 @@ def tell_result(record: SweepRecord, experiment: Experiment, console: Console) -
     console.print(f"\n{len(record.trials)} trial{'s' * (len(record.trials) != 1)}: {ended}")
     best = record.best
     if record.floor is not None:
-        console.print(f"floor   S3 {interval(record.floor['s3'])}  an untrained generator of the paper's point")
+        console.print(floor_line(record.floor), soft_wrap=True)
     if best is None:
         console.print("no trial was scored, so none is best; vgsearch status shows why each ended")
         return
@@ -214,7 +215,9 @@ def tell_result(record: SweepRecord, experiment: Experiment, console: Console) -
     console.print(f"checkpoint  {_shown(checkpoint)}", soft_wrap=True)
     console.print(f"samples     {_shown(folder.samples)}", soft_wrap=True)
     console.print(f"next        vgsearch sample {_shown(checkpoint)}", soft_wrap=True)
-    console.print(f"            tensorboard --logdir {_shown(experiment.folder)}", soft_wrap=True)
+    console.print(
+        f"            tensorboard --logdir {_shown(experiment.folder)}   (pip install tensorboard)", soft_wrap=True
+    )
 
 
 def _heading(experiment: Experiment, sweep: Sweep, manifest: Manifest, cluster: Resources) -> str:
@@ -247,66 +250,9 @@ def _hours(budget: str | None) -> float | None:
     if budget is None:
         return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([hms])", budget)
-    if not match:
+    if not match or float(match[1]) == 0:
         raise ConfigurationError(f"--time-budget must look like 8h, 30m or 90s, got '{budget}'.")
     return float(match[1]) / {"h": 1, "m": 60, "s": 3600}[match[2]]
-
-
-def _disk_gb(sweep: Sweep, manifest: Manifest, told: Forecast) -> float:
-    """Checkpoints of all trials, and the decoded clips where they are not streamed."""
-    config = sweep.run_config(sweep.paper_points[0], 0)
-    preprocessing = preprocessing_named(config.preprocessing)
-    cached = (
-        decoded_bytes(manifest, preprocessing)
-        if config.data.chosen_feed(manifest, config.preprocessing) == "cache"
-        else 0
-    )
-    return (sweep.n_trials * CHECKPOINTS_KEPT * told.checkpoint_bytes + cached) / 1e9
-
-
-def _refuse_full_disk(sweep: Sweep, manifest: Manifest, experiment: Experiment) -> None:
-    needed = _disk_gb(sweep, manifest, forecast(sweep.run_config(sweep.paper_points[0], 0)))
-    existing = next(parent for parent in experiment.folder.parents if parent.exists())
-    free = shutil.disk_usage(existing).free / 1e9
-    if needed > free:
-        raise ConfigurationError(
-            f"disk: forecast {needed:.0f} GB, free {free:.0f} GB. Lower --trials, or choose another --out."
-        )
-
-
-def _tell_forecast(sweep: Sweep, manifest: Manifest, console: Console, json_lines: bool) -> None:
-    config = sweep.run_config(sweep.paper_points[0], 0)
-    told = forecast(config)
-    disk = _disk_gb(sweep, manifest, told)
-    if json_lines:
-        print(
-            json.dumps({**told.__dict__, "disk_gb": disk, "n_trials": sweep.n_trials, "n_steps": config.loop.n_steps})
-        )
-        return
-    loop, flops = config.loop, told.flops_per_step
-    console.print(f"{sweep.space.name} ({sweep.budget}), the paper's point; forecast by counting, nothing was trained")
-    rows = [(name, f"{n:,}", "parameters") for name, n in told.parameters.items()]
-    rows += [
-        (
-            "memory a worker",
-            f"{told.memory_bytes / 1e9:.1f} GB",
-            f"weights, gradients, Adam, activations; {loop.precision}",
-        ),
-        ("a step", f"{flops / 1e12:.2f} TFLOP", f"{loop.n_d} D updates and 1 G update, batch {loop.batch_size}"),
-        ("a trial", f"{flops * loop.n_steps / 1e15:.2f} PFLOP", f"{loop.n_steps:,} steps"),
-        (
-            "the sweep",
-            f"{flops * loop.n_steps * sweep.n_trials / 1e15:.2f} PFLOP",
-            f"{sweep.n_trials} trials, none pruned, no S3",
-        ),
-        (
-            "disk",
-            f"{disk:.1f} GB",
-            f"clips, and {CHECKPOINTS_KEPT} checkpoints of {told.checkpoint_bytes / 1e6:.0f} MB a trial",
-        ),
-    ]
-    for name, amount, meaning in rows:
-        console.print(f"  {name:22}{amount:>16}  {meaning}", soft_wrap=True)
 
 
 def _shown(path: Path) -> str:

@@ -105,7 +105,7 @@ class PlacementGroupRecorder(WorkerGroupCallback):
 
 
 class PlacementGroupReaper(tune.Callback):
-    """Frees the workers' placement groups of every trial that ended, however it ended."""
+    """Frees the workers' placement groups of every trial that ended or is tried again, however it ended."""
 
     def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         self._reap(trial)
@@ -113,9 +113,17 @@ class PlacementGroupReaper(tune.Callback):
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         self._reap(trial)
 
+    def on_trial_recover(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        self._reap(trial)
+
     def _reap(self, trial: Any) -> None:
-        path = _placement_groups(trial.config["folder"])
-        if path.exists():
-            for group in path.read_text().split():
-                remove_placement_group(PlacementGroup(PlacementGroupID.from_hex(group)))
-            path.unlink()
+        free_placement_groups(trial.config["folder"])
+
+
+def free_placement_groups(folder: str) -> None:
+    """Frees every worker group that was recorded in a trial's folder, and the record."""
+    path = _placement_groups(folder)
+    if path.exists():
+        for group in path.read_text().split():
+            remove_placement_group(PlacementGroup(PlacementGroupID.from_hex(group)))
+        path.unlink()

@@ -5,12 +5,14 @@ import logging
 import time
 from typing import Any
 
+import ray
 import yaml
 from ray import tune
 
 from vgsearch.artifacts import Experiment
 from vgsearch.ledger import Ledger, SweepRecord
 from vgsearch.runtime.cluster import Resources
+from vgsearch.runtime.evaluation import FloorTask
 from vgsearch.runtime.search import LookScheduler, Proposal, StudySearcher, open_study
 from vgsearch.runtime.trial import Inputs, TrialSpec
 from vgsearch.sweep import Sweep
@@ -60,15 +62,29 @@ class Driver:
 
     def ended(self, parameters: dict[str, Any], end: str, result: dict[str, Any]) -> None:
         trial = parameters["trial_id"]
-        lost = "its process died twice; see the trial's log.txt" if end == "failed" and "end" not in result else ""
-        fields = {"score": json.loads(result["score"])} if end == "done" else {"reason": result.get("reason", lost)}
-        self._record("trial_ended", trial=trial, state=end, step=result.get("step", 0), **fields)
+        if end == "done":
+            fields = {"score": json.loads(result["score"])}
+        else:
+            # Without a report of its own end, a trial was pruned, or its process failed beyond its retries.
+            fields = {
+                "reason": result.get("reason", "failed again when retried; see log.txt" if end == "failed" else "")
+            }
+        step = {"step": result["step"]} if "step" in result else {}
+        self._record("trial_ended", trial=trial, state=end, **step, **fields)
         record = self.ledger.record.trials[trial]
         status = {name: getattr(record, name) for name in ("trial_id", "state", "reason", "step", "seconds", "score")}
         self.experiment.trial(trial).status.write_text(json.dumps(status, indent=1) + "\n")
 
-    def floor_measured(self, score: dict[str, Any]) -> None:
-        self._record("floor", score=score)
+    def await_floor(self, floor: FloorTask) -> None:
+        """Records the floor when it is measured, unless the sweep is asked to stop before; a floor that fails says why."""
+        while not self.stopping:
+            try:
+                score = floor.result(timeout=0.5)
+            except ray.exceptions.RayTaskError as error:
+                score = {"reason": f"the floor could not be measured: {error.cause}"}
+            if score is not None:
+                self._record("floor", score=score)
+                return
 
     def _record(self, event: str, **fields: Any) -> None:
         self.view.tell(self.ledger.append(event, **fields))

@@ -23,11 +23,11 @@ class Forecast:
     checkpoint_bytes: float
 
 
-def forecast(config: RunConfig) -> Forecast:
+def forecast(config: RunConfig, n_workers: int = 1) -> Forecast:
     """Counts the networks of `config` and one of its steps, of which one clip pair is traced and scaled to the batch.
 
-    Memory is that of one process holding the whole batch: weights, gradients, Adam's two moments, and the activations
-    that the larger of the two updates keeps for its backward pass.
+    Memory is one worker's, in fp32: weights, gradients, Adam's two moments, the generator's average where one is kept, and
+    the activations of its part of the batch that the larger of the two updates keeps for its backward pass.
     """
     with torch.device("meta"):
         networks = FAMILIES[config.model.family].build(config.model)
@@ -36,11 +36,12 @@ def forecast(config: RunConfig) -> Forecast:
     n_parameters = sum(parameters.values())
     flops, activations = _traced_step(config, networks)
     scale = config.loop.batch_size / _TRACED_CLIPS
+    n_averaged = 0 if config.loop.ema_decay is None else parameters["generator"]
     return Forecast(
         parameters=parameters,
         flops_per_step=flops * scale,
-        memory_bytes=n_parameters * BYTES_FP32 * (2 + ADAM_STATES) + activations * scale,
-        checkpoint_bytes=n_parameters * BYTES_FP32 * (1 + ADAM_STATES),
+        memory_bytes=(n_parameters * (2 + ADAM_STATES) + n_averaged) * BYTES_FP32 + activations * scale / n_workers,
+        checkpoint_bytes=(n_parameters * (1 + ADAM_STATES) + n_averaged) * BYTES_FP32,
     )
 
 
@@ -55,9 +56,8 @@ def _traced_step(config: RunConfig, networks: object) -> tuple[float, float]:
     draws = networks.draw(n, rng, torch.ones(model.n_classes), labels)
     draws = {name: tensor.to("meta") for name, tensor in draws.items()}
     real = torch.empty(n, model.n_frames, 3, model.resolution, model.resolution, device="meta")
-    autocast = torch.autocast("cpu", torch.bfloat16, enabled=config.loop.precision == "bf16")
     kept = {"d": _Kept(), "g": _Kept()}
-    with FlopCounterMode(display=False) as counter, autocast, kept["d"]:
+    with FlopCounterMode(display=False) as counter, kept["d"]:
         with torch.no_grad():
             fake = networks.generate(networks.generator, draws)
         sum(
@@ -66,7 +66,7 @@ def _traced_step(config: RunConfig, networks: object) -> tuple[float, float]:
     flops = counter.get_total_flops() * config.loop.n_d
     for network in networks.discriminators.values():
         network.requires_grad_(False)
-    with FlopCounterMode(display=False) as counter, autocast, kept["g"]:
+    with FlopCounterMode(display=False) as counter, kept["g"]:
         fake = networks.generate(networks.generator, draws)
         sum(networks.generator_losses(networks.discriminators, fake, draws).values()).backward()
     return flops + counter.get_total_flops(), max(k.n_bytes for k in kept.values())

@@ -3,7 +3,7 @@
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -48,6 +48,12 @@ class Shard:
         parts = [torch.empty_like(tensor) for _ in range(self.n_ranks)]
         torch.distributed.all_gather(parts, tensor.contiguous())
         return torch.cat(parts)
+
+    def take_first_ranks_(self, buffers: Iterable[Tensor]) -> None:
+        """Replaces each buffer by rank 0's."""
+        if self.n_ranks > 1:
+            for buffer in buffers:
+                torch.distributed.broadcast(buffer, src=0)
 
     def averaged(self, tensor: Tensor) -> Tensor:
         """The mean over ranks; a NaN on any rank is a NaN on all, so that all end together."""
@@ -134,6 +140,8 @@ class Training:
             real, labels = to_video(frames.to(self.device)), labels.to(self.device)
             all_labels = self.shard.gathered(labels).cpu()
             terms_d = self._update_discriminators_(real, labels, self._draws(f"d{update}", step, clips, all_labels))
+        # Gamma clipping reads running variances, which differ by rank until rank 0's are taken.
+        self.shard.take_first_ranks_(buffer for network in self.discriminators.values() for buffer in network.buffers())
         self.networks.constrain_(step)
         terms_g = self._update_generator_(self._draws("g", step, clips, all_labels))
         if self.average is not None:

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from videogan.config import Config, suggestion
 from videogan.data.clips import DataConfig
+from videogan.data.decode import preprocessing_named
 from videogan.families import FAMILIES
 from videogan.protocols import PROTOCOLS, S3Protocol
 
@@ -84,10 +85,16 @@ class RunConfig(Config):
     optimiser: OptimiserConfig = OptimiserConfig()
     loop: LoopConfig = LoopConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
-    seed: int = 0
+    seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")
     def _can_train(self) -> "RunConfig":
+        size = preprocessing_named(self.preprocessing).size
+        if size != self.model.resolution:
+            raise ValueError(
+                f"data.preprocessing must give frames of model.resolution {self.model.resolution}, got {size} from "
+                f"{self.preprocessing}; leave it out, or name one of that size."
+            )
         n_frames = self.evaluation.s3_protocol.n_frames
         if self.model.n_frames != n_frames:
             raise ValueError(

@@ -175,7 +175,7 @@ def test_two_ranks_on_half_batches_equal_one_process_on_the_whole_batch(tmp_path
         assert torch.equal(parameter, second["parameters"][name]), name
 
 
-def test_ranks_stay_equal_with_batch_norm(tmp_path):
+def test_ranks_stay_equal_with_batch_norm_and_its_clipped_gammas(tmp_path):
     first, second = _two_ranks(tmp_path, without_batch_norm=False)
     weights = [name for name in first["parameters"] if not name.endswith(("_u", "_v"))]
     assert [n for n in weights if not torch.equal(first["parameters"][n], second["parameters"][n])] == []

@@ -1,0 +1,106 @@
+"""What is refused, and what is forecast, before a sweep starts."""
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+
+from vgsearch.artifacts import Experiment
+from vgsearch.runtime import data
+from vgsearch.runtime.cluster import Resources
+from vgsearch.sweep import Sweep
+from videogan.config import ConfigurationError
+from videogan.data.cache import clip_cache_folder, decoded_bytes, is_complete
+from videogan.data.decode import preprocessing_named
+from videogan.data.manifest import Manifest
+from videogan.data.windows import select_clips
+from videogan.training.forecast import forecast
+from videogan.training.run_config import RunConfig
+
+CHECKPOINTS_KEPT = 3
+LEAST_CLIPS_A_WORKER = 2  # of a batch: batch norm needs two
+
+
+def refuse_unusable_data(sweep: Sweep, manifest: Manifest) -> None:
+    """Raises where a split has no clip that the run can use, or where there is nothing to tell apart."""
+    config = _paper_config(sweep)
+    if len(manifest.classes) < 2:
+        raise ConfigurationError(
+            f"{manifest.folder}: S3 needs at least 2 classes, got {len(manifest.classes)}. Import DIR/<class>/<clip>."
+        )
+    named = preprocessing_named(config.preprocessing)
+    for split in ("train", "test"):
+        select_clips(manifest, split, named, config.model.n_frames, config.data.short_clips)
+
+
+def refuse_what_no_node_fits(sweep: Sweep, manifest: Manifest, cluster: Resources) -> None:
+    """Raises where a trial's workers could never start, or would leave a stream no CPU, or share the batch unevenly."""
+    config, n_workers = _paper_config(sweep), sweep.n_workers
+    batch_size = config.loop.batch_size
+    if batch_size % n_workers or batch_size // n_workers < LEAST_CLIPS_A_WORKER:
+        raise ConfigurationError(
+            f"loop.batch_size must give each of the {n_workers} workers the same {LEAST_CLIPS_A_WORKER} or more clips, "
+            f"got {batch_size}; --set loop.batch_size={max(LEAST_CLIPS_A_WORKER, batch_size // n_workers) * n_workers}."
+        )
+    streams = config.data.chosen_feed(manifest, config.preprocessing) == "stream"
+    if streams:
+        data.refuse_starved_stream(cluster.n_cpus, n_workers)
+    cluster.max_concurrent(n_workers, sweep.gpus_per_worker, reserved_cpus=1 if streams else 0)
+
+
+def refuse_full_disk(sweep: Sweep, manifest: Manifest, experiment: Experiment) -> None:
+    """Raises where the checkpoints or the decoded clips will not fit on the disks they go to."""
+    checkpoints, clips, cache = _disk_bytes(sweep, manifest)
+    for folder, needed, remedy in (
+        (experiment.folder, checkpoints, "Lower --trials, or choose another --out."),
+        (cache, clips, "Set VGSEARCH_CACHE to a larger disk, or --set data.feed=stream."),
+    ):
+        free = shutil.disk_usage(next(parent for parent in folder.absolute().parents if parent.exists())).free
+        if needed > free:
+            raise ConfigurationError(
+                f"disk: {folder} will take {needed / 1e9:.0f} GB, free {free / 1e9:.0f} GB. {remedy}"
+            )
+
+
+def tell_forecast(sweep: Sweep, manifest: Manifest, console: Console, json_lines: bool) -> None:
+    """Prints parameters, memory, FLOPs and disk of the sweep, counted at the paper's point."""
+    config = _paper_config(sweep)
+    told, loop = forecast(config, sweep.n_workers), config.loop
+    checkpoints, clips, _ = _disk_bytes(sweep, manifest)
+    flops, trials = told.flops_per_step, sweep.n_trials
+    if json_lines:
+        totals = {"disk_bytes": checkpoints + clips, "n_trials": trials, "n_steps": loop.n_steps}
+        print(json.dumps({**asdict(told), **totals}))
+        return
+    rows = [(name, f"{n:,}", "parameters") for name, n in told.parameters.items()]
+    rows += [
+        ("memory a worker", f"{told.memory_bytes / 1e9:.1f} GB", "weights, gradients, Adam, activations in fp32"),
+        ("a step", f"{flops / 1e12:.2f} TFLOP", f"{loop.n_d} D updates and 1 G update, batch {loop.batch_size}"),
+        ("a trial", f"{flops * loop.n_steps / 1e15:.2f} PFLOP", f"{loop.n_steps:,} steps"),
+        ("the sweep", f"{flops * loop.n_steps * trials / 1e15:.2f} PFLOP", f"{trials} trials, none pruned, without S3"),
+        (
+            "checkpoints",
+            f"{checkpoints / 1e9:.1f} GB",
+            f"{CHECKPOINTS_KEPT} a trial, {told.checkpoint_bytes / 1e6:.0f} MB each",
+        ),
+        ("decoded clips", f"{clips / 1e9:.1f} GB", f"{manifest.folder.name}, still to be decoded"),
+    ]
+    console.print(f"{sweep.space.name} ({sweep.budget}), the paper's point; forecast by counting, nothing was trained")
+    for name, amount, meaning in rows:
+        console.print(f"  {name:22}{amount:>16}  {meaning}", soft_wrap=True)
+
+
+def _paper_config(sweep: Sweep) -> RunConfig:
+    return sweep.run_config(sweep.paper_points[0], 0)
+
+
+def _disk_bytes(sweep: Sweep, manifest: Manifest) -> tuple[float, float, Path]:
+    """Bytes of all trials' checkpoints, bytes of the clips still to be decoded, and where those go."""
+    config = _paper_config(sweep)
+    named = preprocessing_named(config.preprocessing)
+    cache = clip_cache_folder(manifest, named)
+    decoded = is_complete(cache) or config.data.chosen_feed(manifest, config.preprocessing) == "stream"
+    clips = 0 if decoded else decoded_bytes(manifest, named)
+    return sweep.n_trials * CHECKPOINTS_KEPT * forecast(config).checkpoint_bytes, clips, cache
