@@ -301,7 +301,7 @@ PROTOCOLS = {
             width=8,
             dropout=0.0,
             size=None,
-            recipe=Recipe(lr=0.01, batch_size=16, max_epochs=9, patience=8, clip_norm=5, crop_padding=4),
+            recipe=Recipe(lr=0.01, batch_size=16, max_epochs=12, patience=8, clip_norm=5, crop_padding=4),
         ),
     )
 }

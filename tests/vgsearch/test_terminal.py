@@ -102,7 +102,7 @@ def test_each_event_is_one_line_for_a_log(ledger: Ledger):
     ended = event_line(end(ledger, 0, "done", score=score(0.62)), ledger.record)
     assert ended.startswith("t0000-3fa9c1 done at step 300  S3 0.62 [0.60, 0.64]  SeR/ReS 58.1/61.0  ")
     floor = event_line(ledger.append("floor", score=score(0.1)), ledger.record)
-    assert floor == "floor (an untrained generator)  S3 0.10 [0.08, 0.12]"
+    assert floor == "floor   S3 0.10 [0.08, 0.12]  (an untrained generator of the paper's point)"
     assert event_line(ledger.append("sweep_ended", how="finished"), ledger.record) == ""
 
 
