@@ -39,7 +39,7 @@ def test_what_make_writes_import_reads_back(tmp_path):
     assert imported["skipped"] == {
         "not a video that FFmpeg reads (Invalid data found when processing input)": ["broken.mp4"]
     }
-    with pytest.raises(DataError, match="1 of 257 videos cannot be used"):
+    with pytest.raises(DataError, match="1 of 513 videos cannot be used"):
         vgsearch_data(*arguments, "--strict")
 
 
