@@ -205,7 +205,8 @@ def tell_result(record: SweepRecord, experiment: Experiment, console: Console) -
         f"best    S3 {interval(score['s3'])}  {best.trial_id}{' (paper point)' if best.is_paper_point else ''}"
     )
     console.print(
-        f"        {parts}  chance floor {score['s3_of_guessing']:.2f}  protocol {score['protocol']} {score['digest'][:6]}"
+        f"        {parts}  chance floor {score['s3_of_guessing']:.2f}  protocol {score['protocol']} {score['digest'][:6]}",
+        soft_wrap=True,
     )
     for warning in score["warnings"]:
         console.print(f"        note: {warning}", style="yellow", soft_wrap=True)
