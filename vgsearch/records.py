@@ -8,6 +8,7 @@ from typing import Self
 
 from vgsearch.artifacts import TrialFolder
 from vgsearch.tensorboard import TrialBoard
+from videogan.atomic import write_atomically
 
 
 class Records:
@@ -45,4 +46,5 @@ def _drop_lines_after(path: Path, step: int) -> None:
     if not path.exists():
         return
     lines = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
-    path.write_text("".join(line for line in lines if json.loads(line)["step"] <= step))
+    kept = "".join(line for line in lines if json.loads(line)["step"] <= step)
+    write_atomically(path, lambda stream: stream.write(kept.encode()))

@@ -104,7 +104,6 @@ class Space(Config):
     paper: str
     base: dict[str, Any]
     domains: dict[str, Domain] = Field(min_length=1)
-    objective: Literal["s3"] = "s3"
     paper_points: list[dict[str, Any]] = Field(min_length=1)
     budgets: dict[Literal[BUDGETS], Budget]
 

@@ -64,7 +64,7 @@ class Sweep(Config):
 
     def run_config(self, chosen: Mapping[str, Any], index: int) -> RunConfig:
         """The configuration of trial `index`; raises ConfigurationError where the combination cannot train."""
-        values = with_overrides(self.run_values(chosen), {"seed": self.overrides.get("seed", self.seed + index)})
+        values = {"seed": self.seed + index, **self.run_values(chosen)}
         return parse_config(RunConfig, values, f"{self.space.name}.yaml ({self.budget})")
 
     def trial_id(self, config: RunConfig, index: int) -> str:

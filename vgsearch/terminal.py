@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from vgsearch.ledger import UNFINISHED, SweepRecord, TrialRecord
+from vgsearch.ledger import ENDS, UNFINISHED, SweepRecord, TrialRecord
 
 COLOURS = {"done": "green", "running": "cyan", "pruned": "yellow", "diverged": "red", "failed": "red"}
 
@@ -46,8 +46,8 @@ class SweepView:
         return Group(sweep_table(self._record, self.console.width), Text(self.summary(), style="dim"))
 
     def summary(self) -> str:
-        counts = {state: self._record.count(state) for state in ("done", "pruned", "diverged", "failed", "running")}
-        told = " ".join(f"{n} {state}" for state, n in counts.items() if n)
+        finished = [state for state in ENDS if state not in UNFINISHED]
+        told = " ".join(f"{n} {state}" for state in (*finished, "running") if (n := self._record.count(state)))
         best = self._record.best
         ended = _n_ended(self._record)
         if best:
@@ -65,6 +65,7 @@ def sweep_table(record: SweepRecord, width: int) -> Table:
     """The table of trials: state, progress, look, scores, losses and as many of the searched values as `width` holds."""
     fixed = ("id", "state", "step", "look", "S3 [95 %]", "SeR/ReS", "D-loss", "time")
     domains = list(dict.fromkeys(path for trial in record.trials.values() for path in trial.overrides))
+    # A copy: the driver adds trials while the live table is drawn in a thread of its own.
     trials = sorted(list(record.trials.values()), key=lambda trial: trial.index)
     columns = {name: [name] for name in fixed} | {path: [short_name(path)] for path in domains} | {"": [""]}
     for trial in trials:

@@ -3,8 +3,6 @@
 import hashlib
 import json
 import math
-import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from videogan.atomic import write_atomically
 from videogan.classifiers.fit import Epoch, LabelledClips, Recipe, fit, predict
 from videogan.classifiers.resnet3d import ResNet3D18
 from videogan.config import Config
@@ -134,15 +133,7 @@ def real_classifier_path(folder: Path, seed: int) -> Path:
 
 def save_real_classifier(path: Path, classifier: RealClassifier) -> None:
     """Writes the classifier at once or not at all; of two processes that write it, the last wins."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, staging = tempfile.mkstemp(dir=path.parent, suffix=".partial")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            torch.save(asdict(classifier), file)
-        os.replace(staging, path)
-    except BaseException:
-        os.unlink(staging)
-        raise
+    write_atomically(path, lambda stream: torch.save(asdict(classifier), stream))
 
 
 def load_real_classifier(path: Path) -> RealClassifier:

@@ -103,13 +103,15 @@ def test_ctrl_c_saves_and_resume_goes_on_where_it_stopped(shapes, tmp_path):
     arguments = ["tune", "mvt_tsa", "--data", str(shapes), "--trials", "2", "--name", "s", *TINY, *steps(60, 20)]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with open(tmp_path / "log", "w") as log:
-        run = subprocess.Popen([*VGSEARCH, *arguments], cwd=tmp_path, stdout=log, stderr=log, env=environment)
+        run = subprocess.Popen(
+            [*VGSEARCH, *arguments], cwd=tmp_path, stdout=log, stderr=log, env=environment, start_new_session=True
+        )
         deadline = time.monotonic() + 300
         while "step 20/60" not in (tmp_path / "log").read_text():
             assert time.monotonic() < deadline, (tmp_path / "log").read_text()
             assert run.poll() is None, (tmp_path / "log").read_text()
             time.sleep(0.2)
-        run.send_signal(signal.SIGINT)
+        os.killpg(run.pid, signal.SIGINT)  # a terminal sends Ctrl-C to the whole group, Ray's processes included
         assert run.wait(timeout=120) == 130
     assert "vgsearch resume runs/s" in (tmp_path / "log").read_text()
     stopped = record(tmp_path, "s")

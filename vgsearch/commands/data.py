@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vgsearch.commands import options
+
 if TYPE_CHECKING:
     from videogan.data.manifest import Manifest
 
@@ -31,7 +33,7 @@ def make(
     name: Annotated[Embedded, typer.Argument(help="The data set to write.")],
     out: Annotated[Path | None, typer.Option(help="Folder to write; by default data/<name>.")] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same files.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """Write an embedded, labelled data set as real video files."""
     from videogan.data.synthetic import make_moving_shapes
@@ -52,7 +54,7 @@ def import_folder(
         typer.Option(help="file: DIR/split.csv; group: a quarter of the groups. Default: file if there is one."),
     ] = None,
     strict: Annotated[bool, typer.Option(help="Fail if any file is skipped.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """Decode every video once and write the manifest: labels, groups, a leak-proof split."""
     from vgsearch.runtime.cluster import connect
@@ -136,10 +138,10 @@ def _summary(manifest: "Manifest") -> dict[str, Any]:
 def _progress(what: str, silent: bool) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on a terminal's stderr; nothing elsewhere."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=silent or not console.is_terminal) as bar:
+    from vgsearch.terminal import progress_bar
+
+    console = Console(stderr=True, quiet=silent)
+    with progress_bar(console) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

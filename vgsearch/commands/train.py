@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from vgsearch.commands import options
+from vgsearch.commands.tune import tune
 
 
 def train(
@@ -22,22 +23,18 @@ def train(
     json: options.Json = False,
 ) -> None:
     """Train the paper's point of a space once, with what --set changes, and score it: an experiment with one trial."""
-    from vgsearch.runtime.launch import Request, launch
-
-    launch(
-        Request(
-            space=space,
-            data=data,
-            budget=budget,
-            overrides=overrides or [],
-            out=out,
-            name=name,
-            n_trials=1,
-            seed=seed,
-            n_workers=workers_per_trial,
-            gpus_per_worker=gpus_per_worker,
-        ),
+    tune(
+        space,
+        data=data,
+        budget=budget,
+        overrides=overrides,
+        out=out,
+        name=name,
+        trials=1,
+        seed=seed,
+        workers_per_trial=workers_per_trial,
+        gpus_per_worker=gpus_per_worker,
         address=address,
         dry_run=dry_run,
-        json_lines=json,
+        json=json,
     )

@@ -21,7 +21,6 @@ ENVIRONMENT = {
     "RAY_TRAIN_METRICS_ENABLED": "0",
     # Who asks for no GPU sees none.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
-    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
@@ -46,8 +45,7 @@ class Resources:
             raise ConfigurationError(
                 f"asks {gpus_per_worker:g} GPU per worker; {has}. Use --gpus-per-worker {self.most_gpus_on_a_node:g}."
             )
-        cpus_per_trial = n_workers
-        by_cpu = math.floor((self.n_cpus - reserved_cpus) / cpus_per_trial)
+        by_cpu = math.floor((self.n_cpus - reserved_cpus) / n_workers)
         by_gpu = math.floor(self.n_gpus / (gpus_per_worker * n_workers)) if gpus_per_worker else math.inf
         if min(by_cpu, by_gpu) < 1:
             kept = f", {reserved_cpus:g} of them kept for decoding" if reserved_cpus else ""

@@ -1,5 +1,6 @@
 """What judges the trials, made before the first of them: the shared real-trained classifiers, and the floor."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,6 @@ import ray
 from rich.console import Console
 
 from vgsearch.runtime import data
-from vgsearch.runtime.cluster import Resources
 from vgsearch.runtime.inputs import Inputs
 from vgsearch.sweep import Sweep
 from vgsearch.terminal import progress_bar
@@ -17,7 +17,7 @@ from videogan.data.manifest import Manifest
 from videogan.training.run_config import RunConfig
 
 
-def prepare_inputs(sweep: Sweep, manifest: Manifest, cluster: Resources, console: Console) -> Inputs:
+def prepare_inputs(sweep: Sweep, manifest: Manifest, console: Console) -> Inputs:
     """Decodes the data set and trains the real-trained classifiers, or finds both in the cache; tells the protocol and ReR."""
     config = sweep.run_config(sweep.paper_points[0], 0)
     feed = config.data.chosen_feed(manifest, config.preprocessing)
@@ -28,12 +28,12 @@ def prepare_inputs(sweep: Sweep, manifest: Manifest, cluster: Resources, console
             data=str(manifest.folder.absolute()),
             preprocessing=config.preprocessing,
             cache=cache and str(cache),
-            classifiers="",
-            digest="",
             n_workers=sweep.n_workers,
             gpus_per_worker=sweep.gpus_per_worker,
         )
-        inputs = inputs.with_protocol(config, cache_folder("classifiers"))
+        n_train, n_test = (len(inputs.selection(config, split)) for split in ("train", "test"))
+        digest = protocol.digest(manifest.digest, config.preprocessing, n_train, n_test)
+        inputs = replace(inputs, digest=digest, classifiers=str(cache_folder("classifiers") / digest[:16]))
         _fit_real_classifiers(inputs, config, bars)
     rer = [classifier.rer for classifier in inputs.real_classifiers(protocol)]
     told = (
@@ -111,5 +111,5 @@ def _measure_floor(inputs: Inputs, values: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(1)
     config = parse_config(RunConfig, values)
     judge = Judge(inputs, config)
-    generator = untrained(config).generator.to("cuda" if inputs.gpus_per_worker else "cpu")
+    generator = untrained(config).generator.to(inputs.device)
     return judge.score(judge.sampler(generator), lambda done, total: None).to_json()

@@ -1,8 +1,7 @@
 """What all trials of a sweep share, made once before the first of them: decoded clips and real-trained classifiers."""
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +12,10 @@ from videogan.data.windows import Selection, select_clips
 
 if TYPE_CHECKING:
     from videogan.classifiers.fit import LabelledClips
+    from videogan.data.clips import ClipStore
     from videogan.protocols import RealClassifier, S3Protocol
     from videogan.training.loop import ClipSource
     from videogan.training.run_config import RunConfig
-
-OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -28,17 +26,22 @@ class Inputs:
     preprocessing: str
     cache: str | None
     """Folder of the decoded clips; None where clips are streamed."""
-    classifiers: str
-    """Folder of the real-trained classifiers of this sweep's protocol."""
-    digest: str
-    """Of the protocol on this data set; scores compare only where it is the same."""
     n_workers: int = 1
     gpus_per_worker: float = 0
+    digest: str = ""
+    """Of the protocol on this data set; scores compare only where it is the same."""
+    classifiers: str = ""
+    """Folder of the real-trained classifiers of that protocol."""
 
     @property
     def reserved_cpus(self) -> int:
         """CPUs that trainings must leave free: a stream decodes beside them, or waits for ever."""
         return 0 if self.cache else 1
+
+    @property
+    def device(self) -> str:
+        """Where a process that asked for this sweep's resources computes."""
+        return "cuda" if self.gpus_per_worker else "cpu"
 
     def training_clips(self, config: "RunConfig", first_batch: int) -> AbstractContextManager["ClipSource"]:
         """The training split for a run in one process, ready from global batch `first_batch` on."""
@@ -50,11 +53,10 @@ class Inputs:
 
     def cached_clips(self, config: "RunConfig", rank: int = 0, n_ranks: int = 1) -> "ClipSource":
         """One rank's part of the training split, out of the cache."""
-        from videogan.data.clips import TrainingClips, open_cache
+        from videogan.data.clips import TrainingClips
 
-        store = open_cache(Path(self.cache), Path(self.data), config.data.short_clips)
         size, n_frames = config.loop.batch_size, config.model.n_frames
-        return TrainingClips(store, size, n_frames, config.seed, rank=rank, n_ranks=n_ranks)
+        return TrainingClips(self._store(config), size, n_frames, config.seed, rank=rank, n_ranks=n_ranks)
 
     def stream_plan(self, config: "RunConfig") -> data.StreamPlan:
         manifest = read_manifest(Path(self.data))
@@ -64,25 +66,14 @@ class Inputs:
     def real_clips(self, config: "RunConfig", split: str) -> "LabelledClips":
         """The centre windows of a split, in memory, for the classifiers."""
         from videogan.classifiers.fit import LabelledClips
-        from videogan.data.clips import centre_windows, open_cache
+        from videogan.data.clips import centre_windows
 
+        selection, n_frames = self.selection(config, split), config.model.n_frames
         if self.cache:
-            store = open_cache(Path(self.cache), Path(self.data), config.data.short_clips)
-            frames, labels = centre_windows(store, split, config.model.n_frames)
-            selection = store.select(split, config.model.n_frames)
+            frames, labels = centre_windows(self._store(config), split, n_frames)
         else:
-            selection = self._selection(config, split)
-            frames, labels = data.streamed_centre_windows(
-                selection, self.preprocessing, config.data.limits, config.model.n_frames
-            )
+            frames, labels = data.streamed_centre_windows(selection, self.preprocessing, config.data.limits, n_frames)
         return LabelledClips(frames, labels, selection.n_classes, selection.groups)
-
-    def with_protocol(self, config: "RunConfig", folder: Path) -> "Inputs":
-        """The same, with the digest of the config's protocol and its classifiers' place under `folder`."""
-        n_train, n_test = (self._n_clips(config, split) for split in ("train", "test"))
-        manifest_digest = read_manifest(Path(self.data)).digest
-        digest = config.evaluation.s3_protocol.digest(manifest_digest, self.preprocessing, n_train, n_test)
-        return replace(self, digest=digest, classifiers=str(folder / digest[:16]))
 
     def classifier_path(self, seed: int) -> Path:
         from videogan.protocols import real_classifier_path
@@ -95,18 +86,17 @@ class Inputs:
 
         return [load_real_classifier(self.classifier_path(seed)) for seed in protocol.seeds]
 
-    def _n_clips(self, config: "RunConfig", split: str) -> int:
+    def selection(self, config: "RunConfig", split: str) -> Selection:
+        """The clips of a split that runs use; of cached ones, those that could be decoded."""
+        if self.cache:
+            return self._store(config).select(split, config.model.n_frames)
+        named, manifest = preprocessing_named(self.preprocessing), read_manifest(Path(self.data))
+        return select_clips(manifest, split, named, config.model.n_frames, config.data.short_clips)
+
+    def _store(self, config: "RunConfig") -> "ClipStore":
         from videogan.data.clips import open_cache
 
-        if self.cache:
-            store = open_cache(Path(self.cache), Path(self.data), config.data.short_clips)
-            return len(store.select(split, config.model.n_frames))
-        return len(self._selection(config, split))
-
-    def _selection(self, config: "RunConfig", split: str) -> Selection:
-        named = preprocessing_named(self.preprocessing)
-        manifest = read_manifest(Path(self.data))
-        return select_clips(manifest, split, named, config.model.n_frames, config.data.short_clips)
+        return open_cache(Path(self.cache), Path(self.data), config.data.short_clips)
 
 
 def n_batches(config: "RunConfig") -> int:

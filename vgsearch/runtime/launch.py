@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from vgsearch.artifacts import Experiment, next_name
-from vgsearch.ledger import UNFINISHED, Ledger, SweepRecord
+from vgsearch.ledger import ENDS, UNFINISHED, Ledger, SweepRecord
 from vgsearch.runtime import preflight
 from vgsearch.runtime.cluster import Resources, connect
 from vgsearch.space import load_space, parse_override
@@ -39,8 +39,8 @@ class Request:
     seed: int
     n_workers: int
     gpus_per_worker: float | None
-    max_concurrent: int | None = None
-    time_budget: str | None = None
+    max_concurrent: int | None
+    time_budget: str | None
 
 
 def launch(request: Request, address: str | None, dry_run: bool, json_lines: bool) -> None:
@@ -120,7 +120,7 @@ def _run(
     points = enumerate(sweep.paper_points[: sweep.n_trials])
     waiting += [Proposal(index, point, is_paper_point=True) for index, point in points if index not in begun]
     console.print(_heading(experiment, sweep, manifest, cluster), soft_wrap=True)
-    inputs = prepare_inputs(sweep, manifest, cluster, console)
+    inputs = prepare_inputs(sweep, manifest, console)
     if ledger.record.header.get("protocol", inputs.digest) != inputs.digest:
         raise ConfigurationError(
             f"{experiment.name} was scored under protocol {ledger.record.header['protocol'][:6]}, this version scores under "
@@ -186,10 +186,7 @@ def _stop_on_interrupt(experiment: Experiment, console: Console) -> Iterator[Non
 
 def tell_result(record: SweepRecord, experiment: Experiment, console: Console) -> None:
     """The best trial, its scores and its files, the floor beside it, and what to type next."""
-    counts = {
-        state: record.count(state) for state in ("done", "pruned", "diverged", "failed", "unscored", "interrupted")
-    }
-    ended = ", ".join(f"{n} {state}" for state, n in counts.items() if n)
+    ended = ", ".join(f"{n} {state}" for state in ENDS if (n := record.count(state)))
     console.print(f"\n{len(record.trials)} trial{'s' * (len(record.trials) != 1)}: {ended}")
     best = record.best
     if record.floor is not None:

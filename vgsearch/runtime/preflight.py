@@ -16,7 +16,7 @@ from videogan.data.cache import clip_cache_folder, decoded_bytes, is_complete
 from videogan.data.decode import preprocessing_named
 from videogan.data.manifest import Manifest
 from videogan.data.windows import select_clips
-from videogan.training.forecast import forecast
+from videogan.training.forecast import checkpoint_bytes, forecast
 from videogan.training.run_config import RunConfig
 
 CHECKPOINTS_KEPT = 3
@@ -103,4 +103,4 @@ def _disk_bytes(sweep: Sweep, manifest: Manifest) -> tuple[float, float, Path]:
     cache = clip_cache_folder(manifest, named)
     decoded = is_complete(cache) or config.data.chosen_feed(manifest, config.preprocessing) == "stream"
     clips = 0 if decoded else decoded_bytes(manifest, named)
-    return sweep.n_trials * CHECKPOINTS_KEPT * forecast(config).checkpoint_bytes, clips, cache
+    return sweep.n_trials * CHECKPOINTS_KEPT * checkpoint_bytes(config), clips, cache

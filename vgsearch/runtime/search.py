@@ -135,11 +135,12 @@ class StudySearcher(Searcher):
         trial, parameters = self._running.pop(trial_id)
         result = result or {}
         end = "failed" if error else result.get("end", "pruned")
+        # The record first: it is the truth, and a trial that only the study called done would be run again.
+        self._listener.ended(parameters, end, result)
         if end == "done":
             self.study.tell(trial, result["s3"])
         else:
             self.study.tell(trial, state=TrialState.PRUNED if end == "pruned" else TrialState.FAIL)
-        self._listener.ended(parameters, end, result)
 
     def on_trial_result(self, trial_id: str, result: dict) -> None:
         """Results come through `take`, which the scheduler calls."""

@@ -117,13 +117,8 @@ class PlacementGroupReaper(tune.Callback):
         self._reap(trial)
 
     def _reap(self, trial: Any) -> None:
-        free_placement_groups(trial.config["folder"])
-
-
-def free_placement_groups(folder: str) -> None:
-    """Frees every worker group that was recorded in a trial's folder, and the record."""
-    path = _placement_groups(folder)
-    if path.exists():
-        for group in path.read_text().split():
-            remove_placement_group(PlacementGroup(PlacementGroupID.from_hex(group)))
-        path.unlink()
+        path = _placement_groups(trial.config["folder"])
+        if path.exists():
+            for group in path.read_text().split():
+                remove_placement_group(PlacementGroup(PlacementGroupID.from_hex(group)))
+            path.unlink()

@@ -63,8 +63,9 @@ def inline_trial(parameters: dict[str, Any]) -> None:
     from ray import tune
 
     spec = TrialSpec.from_parameters(parameters)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    Trial(spec, tune.report, device=device).run(lambda config, start: spec.inputs.training_clips(config, start))
+    Trial(spec, tune.report, device=spec.inputs.device).run(
+        lambda config, start: spec.inputs.training_clips(config, start)
+    )
 
 
 class Trial:
@@ -136,7 +137,6 @@ class Trial:
             self._last = {"step": progress.step, "losses": progress.losses}
             if progress.step % loop.log_every == 0:
                 self._log(progress)
-                self._stop_if_requested(progress)
             if progress.step % loop.look_every == 0 or progress.step == loop.n_steps:
                 self._look(progress, judge)
                 reported = time.monotonic()
@@ -144,6 +144,9 @@ class Trial:
             elif self.shard.n_ranks == 1 and time.monotonic() - reported > SECONDS_BETWEEN_REPORTS:
                 self.report(dict(self._last))
                 reported = time.monotonic()
+            # After the look, which a resume from this step would not make up for.
+            if progress.step % loop.log_every == 0:
+                self._stop_if_requested(progress)
 
     def _log(self, progress: Progress) -> None:
         if self.shard.rank == 0:

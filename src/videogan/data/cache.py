@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from videogan.atomic import write_atomically
 from videogan.data.decode import DECODER_VERSION, Preprocessing
 from videogan.data.manifest import DataError, Manifest
 
@@ -101,9 +102,7 @@ def write_index(
             "Set VGSEARCH_CACHE to a folder all nodes share, or --set data.feed=stream."
         )
     content = {"preprocessing": preprocessing.name, "shards": shards, "skipped": skipped}
-    staging = folder / f"{INDEX_NAME}.part"
-    staging.write_text(json.dumps(content))
-    os.replace(staging, folder / INDEX_NAME)
+    write_atomically(folder / INDEX_NAME, lambda stream: stream.write(json.dumps(content).encode()))
 
 
 @dataclass

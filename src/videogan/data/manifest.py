@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from videogan.atomic import write_atomically
 from videogan.config import ConfigurationError
 
 MANIFEST_NAME = "manifest.parquet"
@@ -94,13 +95,10 @@ def read_manifest(folder: Path | str) -> Manifest:
 def write_manifest(folder: Path | str, rows: Iterable[Mapping[str, Any]]) -> Manifest:
     """Writes `rows` (mappings with SCHEMA's keys, absent ones null) as the folder's manifest, whole or not at all."""
     folder = Path(folder).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
     placed = [{**row, "path": _relative(folder, row["path"])} for row in rows]
     refuse_leak([row for row in placed if row.get("skipped") is None])
     table = pa.Table.from_pylist(sorted(placed, key=lambda row: row["path"]), schema=SCHEMA)
-    staging = folder / f".{MANIFEST_NAME}.{os.getpid()}"
-    pq.write_table(table, staging)
-    os.replace(staging, folder / MANIFEST_NAME)
+    write_atomically(folder / MANIFEST_NAME, lambda stream: pq.write_table(table, stream))
     return Manifest(folder, table)
 
 

@@ -1,7 +1,6 @@
 """Checkpoints of a run: written atomically, loaded with `weights_only`, the newest two and the best kept."""
 
 import json
-import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from videogan.atomic import write_atomically
 from videogan.config import parse_config
 from videogan.families import FAMILIES
 from videogan.training.run_config import RunConfig
@@ -75,7 +75,7 @@ class CheckpointFolder:
     def save(self, checkpoint: Checkpoint) -> Path:
         """Writes `step<step>.pt` so that a reader sees all of it or nothing, then drops what retention no longer keeps."""
         path = self.path(checkpoint.step)
-        _write_atomically(path, lambda stream: torch.save(dict(_fields(checkpoint)), stream))
+        write_atomically(path, lambda stream: torch.save(dict(_fields(checkpoint)), stream))
         self._drop_old()
         return path
 
@@ -97,7 +97,7 @@ class CheckpointFolder:
         if best is not None and best["look"] >= look:
             return False
         payload = json.dumps({"step": step, "look": look}).encode()
-        _write_atomically(self.folder / "best.json", lambda stream: stream.write(payload))
+        write_atomically(self.folder / "best.json", lambda stream: stream.write(payload))
         return True
 
     def best(self) -> Path | None:
@@ -125,13 +125,3 @@ class CheckpointFolder:
 def _fields(checkpoint: Checkpoint) -> Iterator[tuple[str, Any]]:
     """The checkpoint's own fields; not `asdict`, which would copy every tensor."""
     return ((name, getattr(checkpoint, name)) for name in checkpoint.__dataclass_fields__)
-
-
-def _write_atomically(path: Path, write: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with open(part, "wb") as stream:
-        write(stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(path)

@@ -1,6 +1,7 @@
 """What a run will cost, counted on the meta device before a single byte is allocated."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,26 +30,35 @@ def forecast(config: RunConfig, n_workers: int = 1) -> Forecast:
     Memory is one worker's, in fp32: weights, gradients, Adam's two moments, the generator's average where one is kept, and
     the activations of its part of the batch that the larger of the two updates keeps for its backward pass.
     """
-    with torch.device("meta"):
-        networks = FAMILIES[config.model.family].build(config.model)
-    players = {"generator": networks.generator, **{f"discriminator {k}": v for k, v in networks.discriminators.items()}}
-    parameters = {name: sum(p.numel() for p in network.parameters()) for name, network in players.items()}
-    n_parameters = sum(parameters.values())
+    networks = _on_meta(config)
     flops, activations = _traced_step(config, networks)
     scale = config.loop.batch_size / _TRACED_CLIPS
+    parameters = _parameters(networks)
+    saved, gradients = checkpoint_bytes(config), sum(parameters.values()) * BYTES_FP32
+    return Forecast(parameters, flops * scale, saved + gradients + activations * scale / n_workers, saved)
+
+
+def checkpoint_bytes(config: RunConfig) -> int:
+    """Bytes of one checkpoint: weights, Adam's two moments, and the generator's average where one is kept."""
+    parameters = _parameters(_on_meta(config))
     n_averaged = 0 if config.loop.ema_decay is None else parameters["generator"]
-    return Forecast(
-        parameters=parameters,
-        flops_per_step=flops * scale,
-        memory_bytes=(n_parameters * (2 + ADAM_STATES) + n_averaged) * BYTES_FP32 + activations * scale / n_workers,
-        checkpoint_bytes=(n_parameters * (1 + ADAM_STATES) + n_averaged) * BYTES_FP32,
-    )
+    return (sum(parameters.values()) * (1 + ADAM_STATES) + n_averaged) * BYTES_FP32
+
+
+def _on_meta(config: RunConfig) -> Any:
+    with torch.device("meta"):
+        return FAMILIES[config.model.family].build(config.model)
+
+
+def _parameters(networks: Any) -> dict[str, int]:
+    players = {"generator": networks.generator, **{f"discriminator {k}": v for k, v in networks.discriminators.items()}}
+    return {name: sum(p.numel() for p in network.parameters()) for name, network in players.items()}
 
 
 _TRACED_CLIPS = 2  # batch norm needs two
 
 
-def _traced_step(config: RunConfig, networks: object) -> tuple[float, float]:
+def _traced_step(config: RunConfig, networks: Any) -> tuple[float, float]:
     """FLOPs and kept activation bytes of one step (n_d discriminator updates, one generator update) on two clips."""
     model, n = config.model, _TRACED_CLIPS
     rng = torch.Generator().manual_seed(0)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from videogan.data.clips import to_video
@@ -141,7 +142,8 @@ class Training:
             all_labels = self.shard.gathered(labels).cpu()
             terms_d = self._update_discriminators_(real, labels, self._draws(f"d{update}", step, clips, all_labels))
         # Gamma clipping reads running variances, which differ by rank until rank 0's are taken.
-        self.shard.take_first_ranks_(buffer for network in self.discriminators.values() for buffer in network.buffers())
+        layers = (layer for network in self.discriminators.values() for layer in network.modules())
+        self.shard.take_first_ranks_(b for layer in layers if isinstance(layer, _BatchNorm) for b in layer.buffers())
         self.networks.constrain_(step)
         terms_g = self._update_generator_(self._draws("g", step, clips, all_labels))
         if self.average is not None:
