@@ -276,6 +276,18 @@ def _null_for_nan(number: float) -> float | None:
 # The scaled protocols take frames as they are and a narrow network. Their recipes were chosen by measurement on moving
 # shapes at 32 px: the first gradients have norms near 70, and clipping at 5 rather than 50 decides how soon motion is
 # found; shifted crops decide whether it is found on new groups.
+def _scaled_recipe(max_epochs: int, patience: int) -> Recipe:
+    return Recipe(
+        lr=0.01,
+        batch_size=16,
+        max_epochs=max_epochs,
+        min_updates_per_epoch=20,
+        patience=patience,
+        clip_norm=5,
+        crop_padding=4,
+    )
+
+
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
@@ -285,14 +297,14 @@ PROTOCOLS = {
             width=16,
             dropout=0.0,
             size=None,
-            recipe=Recipe(lr=0.01, batch_size=16, max_epochs=20, patience=10, clip_norm=5, crop_padding=4),
+            recipe=_scaled_recipe(max_epochs=20, patience=10),
         ),
         S3Protocol(
             name="s3_r3d18_smoke_v1",
             width=8,
             dropout=0.0,
             size=None,
-            recipe=Recipe(lr=0.01, batch_size=16, max_epochs=12, patience=8, clip_norm=5, crop_padding=4),
+            recipe=_scaled_recipe(max_epochs=8, patience=8),
         ),
     )
 }

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vgsearch.runtime import data
+from vgsearch.runtime import stream
 from videogan.data.decode import preprocessing_named
 from videogan.data.manifest import read_manifest
 from videogan.data.windows import Selection, select_clips
@@ -48,8 +48,8 @@ class Inputs:
         if self.cache:
             return nullcontext(self.cached_clips(config))
         plan = self.stream_plan(config)
-        datasets = data.stream_datasets(plan, n_batches(config), first_batch)
-        return data.StreamedClips(plan, datasets[data.stream_name(0)].iterator())
+        datasets = stream.stream_datasets(plan, n_batches(config), first_batch)
+        return stream.StreamedClips(plan, datasets[stream.stream_name(0)].iterator())
 
     def cached_clips(self, config: "RunConfig", rank: int = 0, n_ranks: int = 1) -> "ClipSource":
         """One rank's part of the training split, out of the cache."""
@@ -58,10 +58,10 @@ class Inputs:
         size, n_frames = config.loop.batch_size, config.model.n_frames
         return TrainingClips(self._store(config), size, n_frames, config.seed, rank=rank, n_ranks=n_ranks)
 
-    def stream_plan(self, config: "RunConfig") -> data.StreamPlan:
+    def stream_plan(self, config: "RunConfig") -> stream.StreamPlan:
         manifest = read_manifest(Path(self.data))
         size, n_frames = config.loop.batch_size, config.model.n_frames
-        return data.stream_plan(manifest, self.preprocessing, config.data, size, n_frames, config.seed)
+        return stream.stream_plan(manifest, self.preprocessing, config.data, size, n_frames, config.seed)
 
     def real_clips(self, config: "RunConfig", split: str) -> "LabelledClips":
         """The centre windows of a split, in memory, for the classifiers."""
@@ -72,7 +72,7 @@ class Inputs:
         if self.cache:
             frames, labels = centre_windows(self._store(config), split, n_frames)
         else:
-            frames, labels = data.streamed_centre_windows(selection, self.preprocessing, config.data.limits, n_frames)
+            frames, labels = stream.streamed_centre_windows(selection, self.preprocessing, config.data.limits, n_frames)
         return LabelledClips(frames, labels, selection.n_classes, selection.groups)
 
     def classifier_path(self, seed: int) -> Path:

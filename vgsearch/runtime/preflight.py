@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from vgsearch.artifacts import Experiment
-from vgsearch.runtime import data
+from vgsearch.runtime import stream
 from vgsearch.runtime.cluster import Resources
 from vgsearch.sweep import Sweep
 from videogan.config import ConfigurationError
@@ -46,7 +46,7 @@ def refuse_what_no_node_fits(sweep: Sweep, manifest: Manifest, cluster: Resource
         )
     streams = config.data.chosen_feed(manifest, config.preprocessing) == "stream"
     if streams:
-        data.refuse_starved_stream(cluster.n_cpus, n_workers)
+        stream.refuse_starved_stream(cluster.n_cpus, n_workers)
     cluster.max_concurrent(n_workers, sweep.gpus_per_worker, reserved_cpus=1 if streams else 0)
 
 

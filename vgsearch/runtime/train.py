@@ -20,7 +20,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from vgsearch.artifacts import TrialFolder
-from vgsearch.runtime import data
+from vgsearch.runtime import stream
 from vgsearch.runtime.inputs import n_batches
 from vgsearch.runtime.trial import Trial, TrialSpec
 from videogan.config import parse_config
@@ -43,7 +43,7 @@ def ray_train_trial(parameters: dict[str, Any]) -> None:
         train_loop_config=parameters,
         scaling_config=ray.train.ScalingConfig(num_workers=n_workers, use_gpu=gpus > 0, resources_per_worker=worker),
         datasets=_streams(spec, config, n_workers),
-        dataset_config=data.stream_data_config(),
+        dataset_config=stream.stream_data_config(),
         run_config=ray.train.RunConfig(
             # A name of its own for each attempt: with an old one Ray Train would resurrect that run's state, and
             # the trial's own checkpoints are the only truth about where it stands.
@@ -66,8 +66,8 @@ def worker_loop(parameters: dict[str, Any]) -> None:
     def open_clips(config: RunConfig, first_batch: int) -> Any:
         if spec.inputs.cache:
             return nullcontext(spec.inputs.cached_clips(config, shard.rank, shard.n_ranks))
-        stream = ray.train.get_dataset_shard(data.stream_name(shard.rank))
-        return data.StreamedClips(spec.inputs.stream_plan(config), stream, shard.rank, shard.n_ranks)
+        own = ray.train.get_dataset_shard(stream.stream_name(shard.rank))
+        return stream.StreamedClips(spec.inputs.stream_plan(config), own, shard.rank, shard.n_ranks)
 
     Trial(spec, ray.train.report, wrap=prepare_model, shard=shard, device=get_device()).run(open_clips)
 
@@ -78,7 +78,7 @@ def _streams(spec: TrialSpec, config: RunConfig, n_workers: int) -> dict[str, An
         return None
     newest = CheckpointFolder(TrialFolder(Path(spec.folder)).checkpoints).newest()
     first_batch = (newest.step if newest else 0) * config.loop.n_d
-    return data.stream_datasets(spec.inputs.stream_plan(config), n_batches(config), first_batch, n_workers)
+    return stream.stream_datasets(spec.inputs.stream_plan(config), n_batches(config), first_batch, n_workers)
 
 
 def _placement_groups(folder: str) -> Path:

@@ -48,12 +48,15 @@ class Recipe(Config):
 
     Batch 32, learning rate 0.001 and patience 4 are printed there for the 3-D ResNet-18; the optimiser is unstated and
     taken from the ECO scripts: SGD with Nesterov momentum .9, weight decay 5e-4, gradient norm clipped at 50.
-    The stop (after the third drop saturates, or 60 epochs) and the held-out validation part are ours.
+    The stop (after the third drop saturates, or 60 epochs), the held-out validation part and `min_updates_per_epoch`
+    are ours.
     """
 
     lr: float = Field(0.001, gt=0)
     batch_size: int = Field(32, ge=2)
     max_epochs: int = Field(60, ge=1)
+    min_updates_per_epoch: int = Field(1, ge=1)
+    """A data set too small for so many batches is passed through again within the epoch, whole passes only."""
     patience: int = Field(4, ge=1)
     n_drops: int = Field(3, ge=0)
     momentum: float = Field(0.9, gt=0, lt=1)
@@ -88,6 +91,7 @@ def fit(
 ) -> list[Epoch]:
     """Trains `classifier` in place by `recipe` and leaves it, in eval mode, with the weights of its best epoch.
 
+    Of epochs equally good the last one's weights are taken, for a small validation part is soon all right.
     `test` is used under `paper_protocol` only, instead of a validation part of `train`. Raises TrainingDiverged.
     Randomness: the validation part, the order of the clips and dropout follow from `seed`; torch's global generator is
     put back as it was.
@@ -128,8 +132,10 @@ def _fit_on_schedule(
         epoch = Epoch(number, loss, accuracy(predict(classifier, held_out.frames, recipe), held_out.labels), lr)
         history.append(epoch)
         on_epoch(epoch)
+        if epoch.accuracy >= best:
+            best_state = copy.deepcopy(classifier.state_dict())
         if epoch.accuracy > best:
-            best, best_state, n_unbeaten = epoch.accuracy, copy.deepcopy(classifier.state_dict()), 0
+            best, n_unbeaten = epoch.accuracy, 0
             continue
         n_unbeaten += 1
         if n_unbeaten == recipe.patience:
@@ -152,11 +158,13 @@ def _train_epoch(
 ) -> float:
     classifier.train()
     device = next(classifier.parameters()).device
+    n_batches = math.ceil(len(train) / recipe.batch_size)
+    n_passes = math.ceil(recipe.min_updates_per_epoch / n_batches)
     total = 0.0
-    for indices in _batches(len(train), recipe.batch_size, rng):
+    for indices in (batch for _ in range(n_passes) for batch in _shuffled_batches(len(train), n_batches, rng)):
         labels = train.labels[indices].to(device)
         with _precision(recipe, device):
-            logits = classifier(random_crops(to_video(train.frames[indices].to(device)), recipe.crop_padding, rng))
+            logits = classifier(to_video(random_crops(train.frames[indices].to(device), recipe.crop_padding, rng)))
         loss = F.cross_entropy(logits.float(), labels)
         if not torch.isfinite(loss):
             raise TrainingDiverged(epoch, "classifier loss")
@@ -165,18 +173,19 @@ def _train_epoch(
         nn.utils.clip_grad_norm_(classifier.parameters(), recipe.clip_norm)
         optimiser.step()
         total += loss.item() * len(indices)
-    return total / len(train)
+    return total / (n_passes * len(train))
 
 
-def random_crops(video: Tensor, padding: int, rng: torch.Generator) -> Tensor:
-    """`video` (B, T, C, H, W), each clip shifted as a whole by up to `padding` pixels each way, its border repeated."""
+def random_crops(frames: Tensor, padding: int, rng: torch.Generator) -> Tensor:
+    """`frames` uint8 (B, T, H, W, C), each clip shifted as a whole by up to `padding` pixels each way, its border repeated."""
     if not padding:
-        return video
-    height, width = video.shape[-2:]
-    padded = F.pad(video.flatten(1, 2), (padding,) * 4, mode="replicate").unflatten(1, video.shape[1:3])
-    corners = torch.randint(2 * padding + 1, (len(video), 2), generator=rng).tolist()
-    crops = zip(padded, corners, strict=True)
-    return torch.stack([clip[..., top : top + height, left : left + width] for clip, (top, left) in crops])
+        return frames
+    n, n_frames, height, width, _ = frames.shape
+    top, left = torch.randint(-padding, padding + 1, (n, 2), generator=rng).to(frames.device).unbind(1)
+    rows = (top[:, None] + torch.arange(height, device=frames.device)).clamp(0, height - 1)
+    columns = (left[:, None] + torch.arange(width, device=frames.device)).clamp(0, width - 1)
+    clip, time = (torch.arange(length, device=frames.device) for length in (n, n_frames))
+    return frames[clip[:, None, None, None], time[:, None, None], rows[:, None, :, None], columns[:, None, None, :]]
 
 
 @torch.no_grad()
@@ -233,9 +242,9 @@ def _share_of_each_class(clips: LabelledClips, fraction: float, rng: torch.Gener
     return held_out
 
 
-def _batches(n: int, batch_size: int, rng: torch.Generator) -> tuple[Tensor, ...]:
+def _shuffled_batches(n: int, n_batches: int, rng: torch.Generator) -> tuple[Tensor, ...]:
     """A random order of n clips in batches of nearly equal size: batch norm can't train on a last batch of one clip."""
-    return torch.randperm(n, generator=rng).tensor_split(math.ceil(n / batch_size))
+    return torch.randperm(n, generator=rng).tensor_split(n_batches)
 
 
 def _precision(recipe: Recipe, device: torch.device) -> torch.autocast:

@@ -55,7 +55,8 @@ class DataConfig(Config):
 
 def to_video(frames: Tensor) -> Tensor:
     """uint8 frames (B, T, H, W, C) -> float32 video (B, T, C, H, W) in [-1, 1]: x / 127.5 - 1."""
-    return frames.movedim(-1, 2).to(torch.float32) / 127.5 - 1
+    # The channels move last: arithmetic on memory in its own order is several times faster.
+    return frames.to(torch.float32).div_(127.5).sub_(1).movedim(-1, 2)
 
 
 def to_frames(video: Tensor) -> Tensor:

@@ -135,17 +135,26 @@ class Training:
         self.optimiser_d = _adam(config, config.optimiser.rate_d, list(self.discriminators.values()))
 
     def step_(self, step: int, clips: ClipSource) -> dict[str, float]:
-        """`n_d` discriminator updates, each on fresh real clips and fresh fakes, then one generator update."""
-        for update in range(self.config.loop.n_d):
-            frames, labels = clips.batch((step - 1) * self.config.loop.n_d + update)
+        """`n_d` discriminator updates, each on fresh real clips and fresh fakes, then one generator update.
+
+        The generator's update draws fresh fakes too, unless `reuse_fakes` gives it those of the last discriminator update.
+        """
+        loop = self.config.loop
+        for update in range(loop.n_d):
+            frames, labels = clips.batch((step - 1) * loop.n_d + update)
             real, labels = to_video(frames.to(self.device)), labels.to(self.device)
             all_labels = self.shard.gathered(labels).cpu()
-            terms_d = self._update_discriminators_(real, labels, self._draws(f"d{update}", step, clips, all_labels))
+            draws = self._draws(f"d{update}", step, clips, all_labels)
+            fake = self._fakes(draws, for_generator=loop.reuse_fakes and update == loop.n_d - 1)
+            terms_d = self._update_discriminators_(real, labels, fake, draws)
         # Gamma clipping reads running variances, which differ by rank until rank 0's are taken.
         layers = (layer for network in self.discriminators.values() for layer in network.modules())
         self.shard.take_first_ranks_(b for layer in layers if isinstance(layer, _BatchNorm) for b in layer.buffers())
         self.networks.constrain_(step)
-        terms_g = self._update_generator_(self._draws("g", step, clips, all_labels))
+        if not loop.reuse_fakes:
+            draws = self._draws("g", step, clips, all_labels)
+            fake = self._fakes(draws, for_generator=True)
+        terms_g = self._update_generator_(fake, draws)
         if self.average is not None:
             self.average.update_parameters(self.generator)
         terms = {f"d_{name}": term for name, term in terms_d.items()} | {
@@ -154,22 +163,25 @@ class Training:
         means = self.shard.averaged(torch.stack([term.detach().float() for term in terms.values()]))
         return dict(zip(terms, means.tolist(), strict=True))
 
-    def _update_discriminators_(self, real: Tensor, labels: Tensor, draws: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _fakes(self, draws: dict[str, Tensor], for_generator: bool) -> Tensor:
+        """Fakes of the draws, with their graph where the generator's update needs it; else they need no wrapper either."""
+        with self._precision(), torch.set_grad_enabled(for_generator):
+            return self.networks.generate(self.wrapped_generator if for_generator else self.generator, draws)
+
+    def _update_discriminators_(
+        self, real: Tensor, labels: Tensor, fake: Tensor, draws: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
         with self._precision():
-            # The generator gets no gradient here, so it needs no wrapper, and its graph is never built.
-            with torch.no_grad():
-                fake = self.networks.generate(self.generator, draws)
             terms = self.networks.discriminator_losses(self.wrapped_discriminators, real, labels, fake, draws)
         self.optimiser_d.zero_grad(set_to_none=True)
         sum(terms.values()).backward()
         self.optimiser_d.step()
         return terms
 
-    def _update_generator_(self, draws: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _update_generator_(self, fake: Tensor, draws: dict[str, Tensor]) -> dict[str, Tensor]:
         for network in self.discriminators.values():
             network.requires_grad_(False)
         with self._precision():
-            fake = self.networks.generate(self.wrapped_generator, draws)
             terms = self.networks.generator_losses(self.discriminators, fake, draws)
         self.optimiser_g.zero_grad(set_to_none=True)
         sum(terms.values()).backward()
@@ -223,7 +235,7 @@ class Training:
 def _adam(config: RunConfig, lr: float, networks: list[nn.Module]) -> torch.optim.Adam:
     settings = config.optimiser
     parameters = [parameter for network in networks for parameter in network.parameters()]
-    return torch.optim.Adam(parameters, lr=lr, betas=(settings.beta1, settings.beta2), eps=settings.eps)
+    return torch.optim.Adam(parameters, lr=lr, betas=(settings.beta1, settings.beta2), eps=settings.eps, fused=True)
 
 
 def _average(generator: nn.Module, decay: float | None) -> AveragedModel | None:

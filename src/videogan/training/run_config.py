@@ -46,6 +46,9 @@ class LoopConfig(Config):
     n_steps: int = Field(200_000, ge=1)
     batch_size: int = Field(40, ge=2, description="clips of the global batch, over all workers")
     n_d: int = Field(2, ge=1, description="discriminator updates per generator update (n_D)")
+    reuse_fakes: bool = Field(
+        False, description="the generator's update judges the last discriminator update's fakes anew, and draws none"
+    )
     precision: Literal["fp32", "bf16"] = "fp32"
     channels_last: bool = True
     ema_decay: float | None = Field(

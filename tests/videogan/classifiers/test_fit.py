@@ -80,7 +80,7 @@ def test_the_weights_of_the_best_epoch_are_kept_not_the_last():
         test=test,
         on_epoch=lambda epoch: states.append({k: v.clone() for k, v in kept.state_dict().items()}),
     )
-    best = max(range(len(history)), key=lambda i: history[i].accuracy)
+    best = max(range(len(history)), key=lambda i: (history[i].accuracy, i))
     assert history[best].accuracy > history[-1].accuracy, "the case must have a worse last epoch"
     assert torch.equal(kept.linear.weight, states[best]["linear.weight"])
     assert not kept.training
@@ -143,17 +143,44 @@ def test_validation_leaves_every_class_to_train_on():
 
 
 def test_random_crops_shift_whole_clips_and_repeat_the_border():
-    video = torch.rand(6, 4, 3, 8, 8)
-    crops = random_crops(video, 2, torch.Generator().manual_seed(0))
-    padded = nn.functional.pad(video.flatten(1, 2), (2,) * 4, mode="replicate").unflatten(1, (4, 3))
+    frames = torch.randint(256, (6, 4, 8, 10, 3), dtype=torch.uint8)
+    crops = random_crops(frames, 2, torch.Generator().manual_seed(0))
+    stills = frames.permute(0, 1, 4, 2, 3).flatten(1, 2).float()
+    padded = nn.functional.pad(stills, (2,) * 4, mode="replicate").unflatten(1, (4, 3)).permute(0, 1, 3, 4, 2)
     shifts = [(top, left) for top in range(5) for left in range(5)]
     found = [
-        [s for s in shifts if torch.equal(crop, clip[..., s[0] : s[0] + 8, s[1] : s[1] + 8])]
+        [s for s in shifts if torch.equal(crop.float(), clip[:, s[0] : s[0] + 8, s[1] : s[1] + 10])]
         for crop, clip in zip(crops, padded, strict=True)
     ]
+    assert crops.dtype == torch.uint8
     assert all(len(shift) == 1 for shift in found)
     assert len({shift[0] for shift in found}) > 1
-    assert random_crops(video, 0, torch.Generator()) is video
+    assert random_crops(frames, 0, torch.Generator()) is frames
+
+
+@pytest.mark.parametrize(("n_clips", "n_passes", "n_batches"), [(20, 2, 5), (100, 1, 22)])
+def test_a_small_data_set_is_passed_through_again_until_an_epoch_has_its_updates(n_clips, n_passes, n_batches):
+    classifier, updates = MeanColour(2), []
+
+    def count(module, inputs):
+        if module.training:
+            updates.append(len(inputs[0]))
+
+    classifier.register_forward_pre_hook(count)
+    fit(classifier, coloured_clips(n_clips), recipe(max_epochs=2, min_updates_per_epoch=10), seed=0)
+    assert len(updates) == 2 * n_passes * n_batches
+    n_train = sum(updates) / (2 * n_passes)
+    assert n_train == int(n_train)
+    assert n_batches == -(-n_train // 8)
+
+
+def test_of_equally_good_epochs_the_last_weights_are_kept():
+    classifier = Untrainable(2)
+    history = fit(classifier, coloured_clips(20), recipe(patience=4, max_epochs=3), seed=0)
+    assert len({epoch.accuracy for epoch in history}) == 1
+    shorter = Untrainable(2)
+    fit(shorter, coloured_clips(20), recipe(patience=4, max_epochs=1), seed=0)
+    assert not torch.equal(classifier.linear.weight, shorter.linear.weight)
 
 
 def test_labelled_clips_refuse_unequal_lengths():

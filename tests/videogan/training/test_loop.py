@@ -109,6 +109,15 @@ def test_both_players_move_and_only_in_their_own_update():
     assert all(p.grad is None or torch.isfinite(p.grad).all() for p in training.generator.parameters())
 
 
+@pytest.mark.parametrize(("reuse_fakes", "n_passes"), [(False, 3), (True, 2)])
+def test_the_generator_update_makes_fakes_of_its_own_unless_it_reuses_the_last(reuse_fakes, n_passes):
+    training = Training(run_config(n_d=2, reuse_fakes=reuse_fakes), lambda m: m, Shard(), torch.device("cpu"))
+    videos = []
+    training.generator.register_forward_hook(lambda module, inputs, video: videos.append(video))
+    training.step_(1, NoiseClips())
+    assert [video.requires_grad for video in videos] == [False] * (n_passes - 1) + [True]
+
+
 def test_bf16_changes_the_losses_a_little_and_the_weights_stay_fp32():
     exact = next(iter(train(run_config(n_steps=1), NoiseClips())))
     rounded = next(iter(train(run_config(n_steps=1, precision="bf16"), NoiseClips())))
@@ -148,26 +157,27 @@ def test_a_batch_that_ranks_cannot_share_is_refused():
         next(iter(train(run_config(), NoiseClips(), shard=Shard(0, 3))))
 
 
-def _rank(rank: int, n_ranks: int, rendezvous: str, without_batch_norm: bool, results: str) -> None:
+def _rank(rank: int, n_ranks: int, rendezvous: str, loop: dict[str, bool], results: str) -> None:
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=n_ranks)
     shard = Shard(rank, n_ranks)
-    config = run_config(n_steps=3, without_batch_norm=without_batch_norm)
+    config = run_config(n_steps=3, **loop)
     *_, last = train(config, NoiseClips(shard), shard=shard, wrap=torch.nn.parallel.DistributedDataParallel)
     parameters = {k: v for k, v in states(last.training).items() if "running" not in k and "num_batches" not in k}
     torch.save({"losses": last.losses, "parameters": parameters}, f"{results}/{rank}.pt")
     torch.distributed.destroy_process_group()
 
 
-def _two_ranks(tmp_path, without_batch_norm: bool) -> list[dict]:
-    arguments = (2, str(tmp_path / "rendezvous"), without_batch_norm, str(tmp_path))
+def _two_ranks(tmp_path, **loop: bool) -> list[dict]:
+    arguments = (2, str(tmp_path / "rendezvous"), loop, str(tmp_path))
     torch.multiprocessing.spawn(_rank, arguments, nprocs=2)
     return [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
 
 
-def test_two_ranks_on_half_batches_equal_one_process_on_the_whole_batch(tmp_path):
-    first, second = _two_ranks(tmp_path, without_batch_norm=True)
-    *_, whole = train(run_config(n_steps=3, without_batch_norm=True), NoiseClips())
+@pytest.mark.parametrize("reuse_fakes", [False, True])
+def test_two_ranks_on_half_batches_equal_one_process_on_the_whole_batch(tmp_path, reuse_fakes):
+    first, second = _two_ranks(tmp_path, without_batch_norm=True, reuse_fakes=reuse_fakes)
+    *_, whole = train(run_config(n_steps=3, without_batch_norm=True, reuse_fakes=reuse_fakes), NoiseClips())
     assert first["losses"] == pytest.approx(whole.losses, rel=1e-4, abs=1e-5)
     reference = states(whole.training)
     for name, parameter in first["parameters"].items():
@@ -176,6 +186,6 @@ def test_two_ranks_on_half_batches_equal_one_process_on_the_whole_batch(tmp_path
 
 
 def test_ranks_stay_equal_with_batch_norm_and_its_clipped_gammas(tmp_path):
-    first, second = _two_ranks(tmp_path, without_batch_norm=False)
+    first, second = _two_ranks(tmp_path)
     weights = [name for name in first["parameters"] if not name.endswith(("_u", "_v"))]
     assert [n for n in weights if not torch.equal(first["parameters"][n], second["parameters"][n])] == []
