@@ -1,6 +1,7 @@
-"""What tests share: a cache folder of their own, and one local Ray for the tests that ask for it."""
+"""What tests share: a cache folder of their own, and one local Ray or one S3 server for the tests that ask for it."""
 
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,3 +30,24 @@ def ray_cluster(_own_cache: Path) -> Iterator[Resources]:
     """A local Ray that lives for one test module."""
     with connect() as resources:
         yield resources
+
+
+@pytest.fixture(scope="module")
+def s3_bucket() -> Iterator[str]:
+    """The address of an empty bucket on an S3 server on loopback; processes that start later reach it too."""
+    moto_server = pytest.importorskip("moto.server", reason="needs the test extra: make test")
+    from pyarrow.fs import S3FileSystem
+
+    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    address = "{}:{}".format(*server.get_host_and_port())
+    name = f"bucket-{uuid.uuid4().hex[:8]}"  # connections are kept by bucket: no other server has this one
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{address}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        S3FileSystem(endpoint_override=address, scheme="http", allow_bucket_creation=True).create_dir(name)
+        yield f"s3://{name}"
+    server.stop()

@@ -1,11 +1,11 @@
 """Protocols of S3: everything a score depends on but the generator, under a name (MVT-GAN, sec. 4 and App. B.1)."""
 
 import hashlib
+import io
 import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -17,6 +17,7 @@ from videogan.atomic import write_atomically
 from videogan.classifiers.fit import Epoch, LabelledClips, Recipe, fit, predict
 from videogan.classifiers.resnet3d import ResNet3D18
 from videogan.config import Config
+from videogan.data.storage import Place
 from videogan.metrics.s3 import (
     MAX_SEEDS,
     Interval,
@@ -112,7 +113,7 @@ def fit_on_real(
 
 
 def cached_real_classifier(
-    folder: Path,
+    folder: Place,
     protocol: S3Protocol,
     train: LabelledClips,
     test: LabelledClips,
@@ -126,19 +127,20 @@ def cached_real_classifier(
     return load_real_classifier(path)
 
 
-def real_classifier_path(folder: Path, seed: int) -> Path:
+def real_classifier_path(folder: Place, seed: int) -> Place:
     """Where the classifier of `seed` is kept in the folder of its protocol's digest."""
     return folder / f"real-{seed}.pt"
 
 
-def save_real_classifier(path: Path, classifier: RealClassifier) -> None:
+def save_real_classifier(path: Place, classifier: RealClassifier) -> None:
     """Writes the classifier at once or not at all; of two processes that write it, the last wins."""
     write_atomically(path, lambda stream: torch.save(asdict(classifier), stream))
 
 
-def load_real_classifier(path: Path) -> RealClassifier:
+def load_real_classifier(path: Place) -> RealClassifier:
     """Reads what `save_real_classifier` wrote."""
-    return RealClassifier(**torch.load(path, map_location="cpu", weights_only=True))
+    stored = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
+    return RealClassifier(**stored)
 
 
 def look(protocol: S3Protocol, network: nn.Module, synthesise: Synthesise, labels: Tensor, seed: int) -> float:

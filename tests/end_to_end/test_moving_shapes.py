@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from videogan.data.decode import decode, preprocessing_named
+from videogan.data.decode import decode
+from videogan.data.preprocessing import preprocessing_named
 from videogan.data.synthetic import make_moving_shapes
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vgsearch.commands import options
+from vgsearch.commands.data_check import check
 
 if TYPE_CHECKING:
     from videogan.data.manifest import Manifest
@@ -21,6 +22,21 @@ WINDOW = 16  # the papers' clip length T; the import tells how many videos are s
 
 class Embedded(StrEnum):
     moving_shapes = "moving-shapes"
+    moving_mnist = "moving-mnist"
+
+
+class LayoutName(StrEnum):
+    """auto, and the names in videogan.data.formats.FORMATS, which --help need not import."""
+
+    auto = "auto"
+    plain = "plain"
+    csv = "csv"
+    ucf101 = "ucf101"
+    weizmann = "weizmann"
+    jester = "jester"
+    golf = "golf"
+    moving_mnist = "moving_mnist"
+    strips = "strips"
 
 
 class SplitBy(StrEnum):
@@ -33,25 +49,47 @@ def make(
     name: Annotated[Embedded, typer.Argument(help="The data set to write.")],
     out: Annotated[Path | None, typer.Option(help="Folder to write; by default data/<name>.")] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same files.")] = 0,
+    digits: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="moving-mnist: real digits, 784 pixels and a label per line.")
+    ] = None,
+    clips: Annotated[int | None, typer.Option(min=2, help="moving-mnist: how many; by default 1000.")] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Write an embedded, labelled data set as real video files."""
+    """Write an embedded, labelled data set as real files."""
+    from videogan.config import ConfigurationError
+    from videogan.data.moving_mnist import make_moving_mnist
     from videogan.data.synthetic import make_moving_shapes
 
     folder = out or Path("data") / name.value
+    if name == Embedded.moving_shapes:
+        if digits is not None or clips is not None:
+            raise ConfigurationError("--digits and --clips belong to moving-mnist; moving-shapes has neither.")
+        with _progress("writing", as_json) as on_progress:
+            manifest = make_moving_shapes(folder, seed=seed, on_progress=on_progress)
+        _tell(manifest, {"group_rule": "a shape on a kind of background"}, as_json)
+        return
     with _progress("writing", as_json) as on_progress:
-        manifest = make_moving_shapes(folder, seed=seed, on_progress=on_progress)
-    _tell(manifest, {"group_rule": "a shape on a kind of background"}, as_json)
+        manifest = make_moving_mnist(folder, digits, seed, n_clips=clips or 1000, on_progress=on_progress)
+    source = f"real digits of {digits}" if digits else "drawn glyphs, not MNIST; --digits CSV takes real ones"
+    _tell(manifest, {"group_rule": "each sequence its own", "digits": source}, as_json)
 
 
 @app.command("import")
 def import_folder(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Videos as DIR/<class>/<clip>.<ext>.")],
-    out: Annotated[Path | None, typer.Option(help="Folder for manifest.parquet; by default DIR.")] = None,
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Videos as DIR/<class>/<clip>.<ext>, another layout, or a CSV list.")
+    ],
+    layout: Annotated[LayoutName, typer.Option(help="How DIR is stored; auto tells which it took.")] = LayoutName.auto,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for manifest.parquet, also s3://bucket/path; by default DIR.")
+    ] = None,
     group: Annotated[str | None, typer.Option(metavar="REGEX", help="Group from the file name.")] = None,
     split_by: Annotated[
         SplitBy | None,
-        typer.Option(help="file: DIR/split.csv; group: a quarter of the groups. Default: file if there is one."),
+        typer.Option(help="file: the published split, split.csv; group: a quarter. Default: file if there is one."),
+    ] = None,
+    fold: Annotated[
+        int | None, typer.Option(min=1, max=3, help="Published split of ucf101, weizmann. Default: 1.")
     ] = None,
     strict: Annotated[bool, typer.Option(help="Fail if any file is skipped.")] = False,
     as_json: options.Json = False,
@@ -60,28 +98,35 @@ def import_folder(
     from vgsearch.runtime.cluster import connect
     from vgsearch.runtime.data import inspect_videos
     from videogan.data.clips import DataConfig
-    from videogan.data.formats.plain_folders import SPLIT_NAME, find_videos, group_by_name, manifest_rows, read_split
+    from videogan.data.formats import layout_of
+    from videogan.data.formats.contract import ImportOptions, refuse_options
+    from videogan.data.formats.rows import manifest_rows, shown_name
     from videogan.data.manifest import DataError, write_manifest
+    from videogan.data.storage import RemotePath, place
 
-    folder = folder.absolute()
-    videos = find_videos(folder)
-    grouping = group_by_name([video.path.name for video in videos], group)
-    splits = None if split_by == SplitBy.group else read_split(folder)
-    if split_by == SplitBy.file and splits is None:
-        raise DataError(f"{folder}: --split-by file needs {SPLIT_NAME} with the columns file,split.")
+    if isinstance(place(folder), RemotePath):
+        raise DataError(f"{place(folder)}: videos are imported from a local folder; --out may be on any storage.")
+    source = folder.absolute()
+    chosen = layout_of(source, None if layout == LayoutName.auto else layout.value)
+    wanted = ImportOptions(group, split_by.value if split_by else None, fold)
+    refuse_options(chosen, wanted)
+    found = chosen.find(source, wanted)
+    folder = source if source.is_dir() else source.parent  # of a list that was named itself
     with connect(), _progress("decoding", as_json) as on_progress:
-        inspected = inspect_videos([video.path for video in videos], DataConfig().limits, on_progress)
-    rows = manifest_rows(folder, videos, grouping, inspected, splits)
-    skipped = {row["path"].relative_to(folder).as_posix(): row["skipped"] for row in rows if row["skipped"]}
+        paths = [video.path for video in found.videos if video.skipped is None]
+        inspected = inspect_videos(paths, DataConfig().limits, on_progress)
+    rows = manifest_rows(folder, found, inspected)
+    skipped = {shown_name(folder, row["path"]): row["skipped"] for row in rows if row["skipped"]}
     if len(skipped) == len(rows) or (strict and skipped):
         listed = "\n".join(f"  {name}: {reason}" for name, reason in skipped.items())
         raise DataError(f"{folder}: {len(skipped)} of {len(rows)} videos cannot be used.\n{listed}")
-    manifest = write_manifest(out or folder, rows)
-    warnings = {
-        path.relative_to(folder).as_posix(): seen["warning"] for path, seen in inspected.items() if seen["warning"]
-    }
-    rule = {"group_rule": grouping.rule, "split_rule": SPLIT_NAME if splits is not None else "a quarter of the groups"}
-    _tell(manifest, rule | {"warnings": warnings}, as_json)
+    manifest = write_manifest(out or folder, rows, found.classes)
+    warnings = {shown_name(folder, path): seen["warning"] for path, seen in inspected.items() if seen["warning"]}
+    rules = {"layout": chosen.NAME, "group_rule": found.group_rule, "split_rule": found.split_rule}
+    _tell(manifest, rules | {"warnings": warnings}, as_json)
+
+
+app.command("check")(check)
 
 
 def _tell(manifest: "Manifest", found: dict[str, Any], as_json: bool) -> None:
@@ -91,12 +136,17 @@ def _tell(manifest: "Manifest", found: dict[str, Any], as_json: bool) -> None:
         typer.echo(json.dumps(summary))
         return
     n_groups = len(summary["groups"])
+    for name in ("layout", "digits"):
+        if name in found:
+            typer.echo(f"{name:<8} {found[name]}")
     typer.echo(
         f"{summary['n_clips']} clips  {len(summary['classes'])} classes  {n_groups} groups ({found['group_rule']})"
     )
     typer.echo("classes  " + "  ".join(f"{label} {n}" for label, n in summary["classes"].items()))
     shown = [f"{group} {n}" for group, n in list(summary["groups"].items())[:12]]
     typer.echo("groups   " + "  ".join(shown) + (f"  and {n_groups - 12} more" if n_groups > 12 else ""))
+    if "split_rule" in found:
+        typer.echo(f"split    {found['split_rule']}")
     for split, part in summary["splits"].items():
         typer.echo(
             f"{split:<8} {part['n_clips']} clips, {len(part['groups'])} groups: {', '.join(part['groups'][:12])}"
@@ -118,12 +168,13 @@ def _summary(manifest: "Manifest") -> dict[str, Any]:
     for row in manifest.table.to_pylist():
         if row["skipped"]:
             skipped.setdefault(row["skipped"], []).append(Path(row["path"]).name)
+    n_of_class = Counter(row["label"] for row in usable)
     parts = {split: [row for row in usable if row["split"] == split] for split in ("train", "test")}
     return {
         "manifest": str(manifest.folder / MANIFEST_NAME),
         "digest": manifest.digest,
         "n_clips": len(usable),
-        "classes": dict(sorted(Counter(row["label"] for row in usable).items())),
+        "classes": {label: n_of_class[label] for label in manifest.classes},
         "groups": dict(sorted(Counter(row["group"] for row in usable).items())),
         "splits": {
             split: {"n_clips": len(rows), "groups": sorted({row["group"] for row in rows})}

@@ -1,7 +1,8 @@
-"""Ray Data on video files: checking them, and decoding them into the shared cache."""
+"""Ray Data on video files: checking them, and decoding them into the shared cache. Both go on where they stood."""
 
 import logging
 import math
+import random
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -9,17 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from videogan.data.cache import clip_cache_folder, is_complete, staged, write_index, write_shard
-from videogan.data.decode import (
-    Limits,
-    MissingVideo,
-    UnreadableVideo,
-    decode,
-    file_sha,
-    inspect,
-    preprocessing_named,
+from videogan.data.cache import (
+    Shard,
+    clip_cache_folder,
+    is_complete,
+    missing_shards,
+    planned_shards,
+    write_index,
+    write_shard,
 )
+from videogan.data.decode import Limits, MissingVideo, UnreadableVideo, content_sha, decode, inspect
+from videogan.data.journal import journal_folder, journal_writer, read_journal, signature
 from videogan.data.manifest import DataError, Manifest
+from videogan.data.preprocessing import preprocessing_named
+from videogan.data.storage import Place, RemotePath, fetched, place
 
 if TYPE_CHECKING:
     from videogan.data.clips import DataConfig
@@ -27,38 +31,64 @@ if TYPE_CHECKING:
 OnProgress = Callable[[int, int], None]  # (clips done, clips in all)
 DECODE_CPUS = 1.0  # of a task that decodes whole files, before any training starts
 FILES_PER_TASK = 8
-CLIPS_PER_SHARD = 16
+_TEXTS = ("skipped", "warning", "sha", "codec")  # of an inspection
 
 
 def inspect_videos(paths: Sequence[Path], limits: Limits, on_progress: OnProgress) -> dict[Path, dict[str, Any]]:
-    """Decodes every file from end to end, in parallel: the manifest's columns of each, and `warning` (None: fine)."""
-    dataset = silent_ray_data().from_items([{"path": str(path)} for path in paths], override_num_blocks=n_tasks(paths))
-    found = {}
-    for row in dataset.map(partial(_inspected, limits=limits), num_cpus=DECODE_CPUS).iter_rows():
-        path = Path(row.pop("path"))
-        found[path] = row | {name: row[name] or None for name in ("skipped", "warning", "sha", "codec")}
+    """Decodes every file from end to end, in parallel: the manifest's columns of each, and `warning` (None: fine).
+
+    What was found is journalled file by file: those inspected before, and unchanged since, are not decoded again.
+    Raises DataError for a video on remote storage.
+    """
+    if not paths:
+        return {}
+    remote = next((path for path in paths if isinstance(path, RemotePath)), None)
+    if remote is not None:
+        raise DataError(f"{remote}: videos are inspected as local files. Copy them into a folder and import that.")
+    journal = journal_folder(paths, limits)
+    found = read_journal(journal, paths)
+    if found:
         on_progress(len(found), len(paths))
-    return found
+    rows = [{"path": str(path)} for path in paths if path not in found]
+    if rows:
+        inspected = partial(_inspected, limits=limits, journal=journal)
+        dataset = silent_ray_data().from_items(rows, override_num_blocks=n_tasks(rows))
+        for row in dataset.map_batches(inspected, batch_size=FILES_PER_TASK, num_cpus=DECODE_CPUS).iter_rows():
+            found[Path(row.pop("path"))] = row
+            on_progress(len(found), len(paths))
+    return {path: row | {name: row[name] or None for name in _TEXTS} for path, row in found.items()}
 
 
-def _inspected(row: dict[str, str], limits: Limits) -> dict[str, Any]:
+def _inspected(batch: dict[str, np.ndarray], limits: Limits, journal: Place) -> dict[str, list[Any]]:
+    """Columns `path` and what `_inspection` finds of each file, which is in the journal as soon as it is known."""
+    rows = []
+    with journal_writer(journal) as write:
+        for path in map(str, batch["path"]):
+            before = signature(Path(path))
+            row = _inspection(path, limits)
+            write(path, before, row)
+            rows.append({"path": path} | row)
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def _inspection(path: str, limits: Limits) -> dict[str, Any]:
     # Every row has the same types ("" for none), since Arrow blocks of one data set must.
     unknown = {"n_frames": 0, "fps": 0.0, "width": 0, "height": 0, "codec": "", "sha": "", "warning": ""}
     try:
-        seen = inspect(row["path"], limits)
+        seen = inspect(path, limits)
     except UnreadableVideo as error:
-        return {**row, **unknown, "skipped": error.reason}
+        return {**unknown, "skipped": error.reason}
     info = {name: getattr(seen.info, name) for name in ("fps", "width", "height", "codec")}
-    return {**row, **info, "n_frames": seen.n_frames, "sha": seen.sha, "warning": seen.warning or "", "skipped": ""}
+    return {**info, "n_frames": seen.n_frames, "sha": seen.sha, "warning": seen.warning or "", "skipped": ""}
 
 
 def build_cache(
     manifest: Manifest, preprocessing: str, config: "DataConfig", on_progress: OnProgress = lambda done, total: None
-) -> Path:
-    """The folder of the data set's decoded clips; decodes them where no earlier run did.
+) -> Place:
+    """The folder of the data set's decoded clips; decodes those shards that no earlier or other run did.
 
-    Tasks write shards into a private folder, which is renamed when whole. Files that don't decode are recorded as
-    skipped. Raises DataError where files are gone or changed since the manifest was made.
+    Files that don't decode are recorded as skipped. Raises DataError where files are gone or changed since the manifest
+    was made.
     """
     named = preprocessing_named(preprocessing)
     folder = clip_cache_folder(manifest, named)
@@ -66,57 +96,62 @@ def build_cache(
         return folder
     usable = manifest.usable.select(["sha", "path"]).to_pylist()
     files = {row["sha"]: str(manifest.location(row["path"])) for row in usable}
-    rows = [{"sha": sha, "path": path} for sha, path in files.items()]
-    n_shards = math.ceil(len(rows) / CLIPS_PER_SHARD)
-    with staged(folder) as staging:
-        write = partial(_write_shard, folder=staging, preprocessing=preprocessing, limits=config.limits)
-        dataset = silent_ray_data().from_items(rows, override_num_blocks=n_shards)
-        written = dataset.map_batches(write, batch_size=CLIPS_PER_SHARD, num_cpus=DECODE_CPUS)
-        shards: dict[str, list[str]] = {}
-        skipped, lost = {}, []
-        for n_done, row in enumerate(written.iter_rows(), start=1):
-            if row["lost"]:
-                lost.append(f"{files[row['sha']]}: {row['lost']}")
-            elif row["skipped"]:
-                skipped[row["sha"]] = row["skipped"]
-            else:
-                shards.setdefault(row["shard"], []).append(row["sha"])
-            on_progress(n_done, len(rows))
+    shards = planned_shards(list(files))
+    missing = missing_shards(folder, shards)
+    n_done = len(files) - sum(len(shard.shas) for shard in missing)
+    if n_done:
+        on_progress(n_done, len(files))
+    if missing:
+        random.Random().shuffle(missing)  # builders at work at the same time meet seldom, and then share the work
+        rows = [{"shas": list(shard.shas), "paths": [files[sha] for sha in shard.shas]} for shard in missing]
+        write = partial(_decode_shard, folder=folder, preprocessing=preprocessing, limits=config.limits)
+        dataset = silent_ray_data().from_items(rows, override_num_blocks=len(rows))
+        lost: list[str] = []
+        for row in dataset.map(write, num_cpus=DECODE_CPUS).iter_rows():
+            lost += row["lost"]
+            n_done += row["n_clips"]
+            on_progress(n_done, len(files))
         if lost:
             raise DataError(f"{lost[0]} ({len(lost)} such files). Make the manifest again with: vgsearch data import")
-        write_index(staging, named, shards, skipped)
+    if not is_complete(folder):
+        write_index(folder, named, shards)
     return folder
 
 
-def _write_shard(
-    batch: dict[str, np.ndarray], folder: Path, preprocessing: str, limits: Limits
-) -> dict[str, list[str]]:
-    """Decodes a batch of files one by one into one shard; a row for each file tells where it went or why it did not."""
-    skipped, lost = {}, {}
+def _decode_shard(row: dict[str, Any], folder: Place, preprocessing: str, limits: Limits) -> dict[str, Any]:
+    """Decodes the files of one shard, or none of them where some are `lost`, each told in words."""
+    shard = Shard(tuple(map(str, row["shas"])))
+    places = {sha: place(str(path)) for sha, path in zip(shard.shas, row["paths"], strict=True)}
+    told = {"n_clips": len(shard.shas), "lost": []}
+    if not missing_shards(folder, [shard]):
+        return told  # another builder was here since
+    lost = [f"{places[sha]}: {reason}" for sha in shard.shas if (reason := _lost(places[sha], sha))]
+    if lost:
+        return told | {"lost": lost}
 
-    def clips() -> Iterator[tuple[str, np.ndarray]]:
-        for sha, path in zip(batch["sha"], batch["path"], strict=True):
+    def clips() -> Iterator[tuple[str, np.ndarray | str]]:
+        for sha in shard.shas:
             try:
-                if Path(path).is_file() and file_sha(path) != sha:
-                    lost[sha] = "changed since the manifest was made"
-                    continue
-                frames = decode(path, preprocessing_named(preprocessing), limits)
-            except MissingVideo as error:
-                lost[sha] = error.reason
+                with fetched(places[sha]) as file:
+                    yield sha, decode(file, preprocessing_named(preprocessing), limits)
+            except MissingVideo:
+                raise  # gone since a moment ago: no reason to keep
             except UnreadableVideo as error:
-                skipped[sha] = error.reason
-            else:
-                yield str(sha), frames
+                yield sha, error.reason
 
-    shard, written = write_shard(folder, clips())
-    others = [str(sha) for sha in (*skipped, *lost)]
-    # The written ones first and in the shard's order: the index counts on it.
-    return {
-        "sha": written + others,
-        "shard": [shard] * len(written) + [""] * len(others),
-        "skipped": [skipped.get(sha, "") for sha in written + others],
-        "lost": [lost.get(sha, "") for sha in written + others],
-    }
+    write_shard(folder, shard, clips())
+    return told
+
+
+def _lost(video: Place, sha: str) -> str | None:
+    """Why a file is not what the manifest says."""
+    try:
+        with fetched(video) as file:
+            return None if content_sha(file) == sha else "changed since the manifest was made"
+    except MissingVideo as error:
+        return error.reason
+    except FileNotFoundError:
+        return "no such file"
 
 
 def silent_ray_data() -> Any:
@@ -130,5 +165,5 @@ def silent_ray_data() -> Any:
     return ray.data
 
 
-def n_tasks(paths: Sequence[Path | str]) -> int:
-    return max(1, math.ceil(len(paths) / FILES_PER_TASK))
+def n_tasks(files: Sequence[Any]) -> int:
+    return max(1, math.ceil(len(files) / FILES_PER_TASK))

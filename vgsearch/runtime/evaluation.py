@@ -1,7 +1,6 @@
 """What judges the trials, made before the first of them: the shared real-trained classifiers, and the floor."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -14,6 +13,7 @@ from vgsearch.terminal import progress_bar
 from videogan.config import ConfigurationError
 from videogan.data.cache import cache_folder
 from videogan.data.manifest import Manifest
+from videogan.data.storage import Place, place
 from videogan.training.run_config import RunConfig
 
 
@@ -43,7 +43,7 @@ def prepare_inputs(sweep: Sweep, manifest: Manifest, console: Console) -> Inputs
     return inputs
 
 
-def _build_cache(manifest: Manifest, config: RunConfig, bars: Any) -> Path:
+def _build_cache(manifest: Manifest, config: RunConfig, bars: Any) -> Place:
     task = bars.add_task("decoding clips", total=len(manifest.usable))
     folder = data.build_cache(
         manifest, config.preprocessing, config.data, lambda done, total: bars.update(task, completed=done, total=total)
@@ -85,7 +85,7 @@ def _fit_real_classifier(inputs: Inputs, values: dict[str, Any], seed: int) -> N
     torch.set_num_threads(1)
     config = parse_config(RunConfig, values)
     train, test = (inputs.real_clips(config, split) for split in ("train", "test"))
-    cached_real_classifier(Path(inputs.classifiers), config.evaluation.s3_protocol, train, test, seed)
+    cached_real_classifier(place(inputs.classifiers), config.evaluation.s3_protocol, train, test, seed)
 
 
 class FloorTask:

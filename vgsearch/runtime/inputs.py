@@ -1,18 +1,19 @@
 """What all trials of a sweep share, made once before the first of them: decoded clips and real-trained classifiers."""
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vgsearch.runtime import stream
-from videogan.data.decode import preprocessing_named
-from videogan.data.manifest import read_manifest
+from videogan.data.manifest import DataError, read_manifest
+from videogan.data.preprocessing import preprocessing_named
+from videogan.data.storage import Place, RemotePath, place
 from videogan.data.windows import Selection, select_clips
 
 if TYPE_CHECKING:
     from videogan.classifiers.fit import LabelledClips
     from videogan.data.clips import ClipStore
+    from videogan.data.prefetch import PrefetchedClips
     from videogan.protocols import RealClassifier, S3Protocol
     from videogan.training.loop import ClipSource
     from videogan.training.run_config import RunConfig
@@ -46,20 +47,25 @@ class Inputs:
     def training_clips(self, config: "RunConfig", first_batch: int) -> AbstractContextManager["ClipSource"]:
         """The training split for a run in one process, ready from global batch `first_batch` on."""
         if self.cache:
-            return nullcontext(self.cached_clips(config))
+            return self.cached_clips(config)
+        # Ray Data itself fetches ahead.
         plan = self.stream_plan(config)
         datasets = stream.stream_datasets(plan, n_batches(config), first_batch)
         return stream.StreamedClips(plan, datasets[stream.stream_name(0)].iterator())
 
-    def cached_clips(self, config: "RunConfig", rank: int = 0, n_ranks: int = 1) -> "ClipSource":
-        """One rank's part of the training split, out of the cache."""
+    def cached_clips(self, config: "RunConfig", rank: int = 0, n_ranks: int = 1) -> "PrefetchedClips":
+        """One rank's part of the training split, out of the cache, a batch ahead of the training; close it."""
         from videogan.data.clips import TrainingClips
+        from videogan.data.prefetch import PrefetchedClips
 
-        size, n_frames = config.loop.batch_size, config.model.n_frames
-        return TrainingClips(self._store(config), size, n_frames, config.seed, rank=rank, n_ranks=n_ranks)
+        store, size, n_frames = self._store(config), config.loop.batch_size, config.model.n_frames
+        sampling = config.data.sampling
+        return PrefetchedClips(
+            TrainingClips(store, size, n_frames, config.seed, rank=rank, n_ranks=n_ranks, sampling=sampling)
+        )
 
     def stream_plan(self, config: "RunConfig") -> stream.StreamPlan:
-        manifest = read_manifest(Path(self.data))
+        manifest = read_manifest(self.data)
         size, n_frames = config.loop.batch_size, config.model.n_frames
         return stream.stream_plan(manifest, self.preprocessing, config.data, size, n_frames, config.seed)
 
@@ -75,10 +81,10 @@ class Inputs:
             frames, labels = stream.streamed_centre_windows(selection, self.preprocessing, config.data.limits, n_frames)
         return LabelledClips(frames, labels, selection.n_classes, selection.groups)
 
-    def classifier_path(self, seed: int) -> Path:
+    def classifier_path(self, seed: int) -> Place:
         from videogan.protocols import real_classifier_path
 
-        return real_classifier_path(Path(self.classifiers), seed)
+        return real_classifier_path(place(self.classifiers), seed)
 
     def real_classifiers(self, protocol: "S3Protocol") -> list["RealClassifier"]:
         """The real-trained classifiers, one for each seed of the protocol."""
@@ -90,13 +96,17 @@ class Inputs:
         """The clips of a split that runs use; of cached ones, those that could be decoded."""
         if self.cache:
             return self._store(config).select(split, config.model.n_frames)
-        named, manifest = preprocessing_named(self.preprocessing), read_manifest(Path(self.data))
-        return select_clips(manifest, split, named, config.model.n_frames, config.data.short_clips)
+        named, manifest = preprocessing_named(self.preprocessing), read_manifest(self.data)
+        selection = select_clips(manifest, split, named, config.model.n_frames, config.data.short_clips)
+        remote = next((path for path in selection.paths if isinstance(place(path), RemotePath)), None)
+        if remote is not None:
+            raise DataError(f"{remote}: a stream reads local files. Copy the videos, or --set data.feed=cache.")
+        return selection
 
     def _store(self, config: "RunConfig") -> "ClipStore":
         from videogan.data.clips import open_cache
 
-        return open_cache(Path(self.cache), Path(self.data), config.data.short_clips)
+        return open_cache(self.cache, self.data, config.data.short_clips)
 
 
 def n_batches(config: "RunConfig") -> int:

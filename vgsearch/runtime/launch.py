@@ -19,7 +19,7 @@ from vgsearch.space import load_space, parse_override
 from vgsearch.sweep import Sweep, load_sweep
 from vgsearch.terminal import SweepView, floor_line, interval, short_name, value
 from videogan.config import ConfigurationError, suggestion
-from videogan.data.cache import cache_folder
+from videogan.data.cache import local_cache_folder
 from videogan.data.manifest import Manifest, read_manifest
 
 EXIT_NO_USABLE_TRIAL, EXIT_INTERRUPTED = 3, 130
@@ -236,7 +236,7 @@ def _manifest(data: Path | None, console: Console) -> Manifest:
     from videogan.data.manifest import MANIFEST_NAME
     from videogan.data.synthetic import make_moving_shapes
 
-    folder = cache_folder("data") / "moving-shapes"
+    folder = local_cache_folder("data") / "moving-shapes"
     if (folder / MANIFEST_NAME).exists():
         return read_manifest(folder)
     console.print(f"no --data: making moving-shapes in {folder}")

@@ -12,9 +12,9 @@ from vgsearch.runtime import stream
 from vgsearch.runtime.cluster import Resources
 from vgsearch.sweep import Sweep
 from videogan.config import ConfigurationError
-from videogan.data.cache import clip_cache_folder, decoded_bytes, is_complete
-from videogan.data.decode import preprocessing_named
+from videogan.data.cache import clip_cache_folder, decoded_bytes, is_complete, mirror_folder
 from videogan.data.manifest import Manifest
+from videogan.data.preprocessing import preprocessing_named
 from videogan.data.windows import select_clips
 from videogan.training.forecast import checkpoint_bytes, forecast
 from videogan.training.run_config import RunConfig
@@ -103,4 +103,4 @@ def _disk_bytes(sweep: Sweep, manifest: Manifest) -> tuple[float, float, Path]:
     cache = clip_cache_folder(manifest, named)
     decoded = is_complete(cache) or config.data.chosen_feed(manifest, config.preprocessing) == "stream"
     clips = 0 if decoded else decoded_bytes(manifest, named)
-    return sweep.n_trials * CHECKPOINTS_KEPT * checkpoint_bytes(config), clips, cache
+    return sweep.n_trials * CHECKPOINTS_KEPT * checkpoint_bytes(config), clips, mirror_folder(cache)

@@ -1,5 +1,7 @@
 """Streams of training windows: Ray Data decodes beside the training what no cache could hold."""
 
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -8,9 +10,10 @@ import numpy as np
 
 from vgsearch.runtime.data import n_tasks, silent_ray_data
 from videogan.config import ConfigurationError
-from videogan.data.decode import Limits, decode, preprocessing_named
+from videogan.data.decode import Limits, decode
 from videogan.data.manifest import Manifest
-from videogan.data.windows import Selection, WindowSchedule, select_clips, window
+from videogan.data.preprocessing import preprocessing_named
+from videogan.data.windows import Selection, WindowSchedule, rank_positions, select_clips, window
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
 
 STREAM_CPUS = 0.5  # of a task of a stream: two fit on the CPU that trainings leave
 MOST_STREAM_BLOCKS = 1000
+# Of a decoding task whose process died. Ray Data would try for ever, and a file that crashes the decoder every time would
+# stop the training without a word.
+MOST_STREAM_RETRIES = 3
 
 
 @dataclass(frozen=True)
@@ -33,12 +39,12 @@ class StreamPlan:
     preprocessing: str
     limits: Limits
 
-    def decoded(self, position: int) -> tuple[np.ndarray, int]:
-        """The window at a position of the stream, uint8 (T, H, W, 3), and its label. Raises UnreadableVideo."""
-        (clip,), (start,) = self.schedule.at(np.array([position]))
-        path, length = self.selection.paths[clip], int(self.selection.lengths[clip])
-        frames = _decoded_window(path, int(start), length, self.preprocessing, self.limits, self.schedule.n_frames)
-        return frames, int(self.selection.labels[clip])
+    def decoded(self, positions: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+        """The window at each position of the stream, uint8 (T, H, W, 3), and its label. Raises UnreadableVideo."""
+        for clip, start in zip(*self.schedule.at(positions), strict=True):
+            path, length = self.selection.paths[clip], int(self.selection.lengths[clip])
+            frames = _decoded_window(path, int(start), length, self.preprocessing, self.limits, self.schedule.n_frames)
+            yield frames, int(self.selection.labels[clip])
 
 
 def stream_plan(
@@ -46,7 +52,7 @@ def stream_plan(
 ) -> StreamPlan:
     """The plan for the training split of `manifest`, for data whose cache would be too large."""
     selection = select_clips(manifest, "train", preprocessing_named(preprocessing), n_frames, config.short_clips)
-    schedule = WindowSchedule(selection.lengths, n_frames, seed)
+    schedule = selection.schedule(n_frames, seed, config.sampling)
     return StreamPlan(selection, schedule, batch_size, preprocessing, config.limits)
 
 
@@ -55,17 +61,27 @@ def stream_datasets(plan: StreamPlan, n_batches: int, start: int = 0, n_ranks: i
 
     Nothing is split by Ray: each rank's rows follow from the plan, so any number of ranks sees the same global batches.
     """
-    per_rank = plan.batch_size // n_ranks
+    per_rank = rank_positions(np.arange(1), plan.batch_size, n_ranks=n_ranks).size
     n_rows = (n_batches - start) * per_rank
     n_blocks = max(1, min(n_batches - start, MOST_STREAM_BLOCKS))
     datasets = {}
     for rank in range(n_ranks):
         windows = partial(_decoded_windows, plan=plan, start=start, rank=rank, n_ranks=n_ranks)
         dataset = silent_ray_data().range(n_rows, override_num_blocks=n_blocks)
-        dataset = dataset.map_batches(windows, batch_size=per_rank, num_cpus=STREAM_CPUS)
+        dataset = _mapped(dataset.map_batches, windows, batch_size=per_rank)
         dataset.context.execution_options.preserve_order = True
+        # A full stream stands still while the training looks or scores, for as long as that takes.
+        dataset.context.execution_no_progress_timeout_s = -1
         datasets[stream_name(rank)] = dataset
     return datasets
+
+
+def _mapped(how: Callable[..., "Dataset"], decoded: Callable, **options: Any) -> "Dataset":
+    """`how` (a dataset's map or map_batches) of a function that decodes, in tasks that are tried again when they die."""
+    with warnings.catch_warnings():
+        # Ray 2.60, which pyproject.toml pins, knows no other way to bound the retries, and already warns of this one.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return how(decoded, num_cpus=STREAM_CPUS, max_retries=MOST_STREAM_RETRIES, **options)
 
 
 def stream_name(rank: int) -> str:
@@ -84,9 +100,9 @@ def stream_data_config() -> "TrainDataConfig":
 def _decoded_windows(
     batch: dict[str, np.ndarray], plan: StreamPlan, start: int, rank: int, n_ranks: int
 ) -> dict[str, np.ndarray]:
-    per_rank = plan.batch_size // n_ranks
-    positions = (start + batch["id"] // per_rank) * plan.batch_size + rank * per_rank + batch["id"] % per_rank
-    clips = [plan.decoded(position) for position in positions]
+    batches, places = np.divmod(batch["id"], plan.batch_size // n_ranks)
+    positions = rank_positions(start + batches, plan.batch_size, rank, n_ranks)[np.arange(len(batches)), places]
+    clips = list(plan.decoded(positions))
     return {
         "position": positions,
         "frames": np.stack([frames for frames, _ in clips]),
@@ -105,7 +121,7 @@ class StreamedClips:
 
         self.plan, self.rank, self.per_rank = plan, rank, plan.batch_size // n_ranks
         self.n_clips = len(plan.selection)
-        self.label_counts = torch.from_numpy(plan.selection.label_counts)
+        self.label_counts = torch.from_numpy(plan.selection.label_counts_in(plan.schedule))
         self._batches = iter(stream.iter_torch_batches(batch_size=self.per_rank, prefetch_batches=2))
 
     def __enter__(self) -> "StreamedClips":
@@ -148,7 +164,7 @@ def streamed_centre_windows(
     ]
     decoded = partial(_centre_window, preprocessing=preprocessing, limits=limits, n_frames=n_frames)
     dataset = silent_ray_data().from_items(rows, override_num_blocks=n_tasks(selection.paths))
-    clips = {row["index"]: row["frames"] for row in dataset.map(decoded, num_cpus=STREAM_CPUS).iter_rows()}
+    clips = {row["index"]: row["frames"] for row in _mapped(dataset.map, decoded).iter_rows()}
     frames = np.stack([clips[index] for index in range(len(selection))])
     return torch.from_numpy(frames), torch.from_numpy(selection.labels)
 

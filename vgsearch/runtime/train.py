@@ -1,7 +1,6 @@
 """Trials on Ray Train: one Tune trial drives N data-parallel workers (gloo on CPUs, nccl on GPUs)."""
 
 import uuid
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +64,7 @@ def worker_loop(parameters: dict[str, Any]) -> None:
 
     def open_clips(config: RunConfig, first_batch: int) -> Any:
         if spec.inputs.cache:
-            return nullcontext(spec.inputs.cached_clips(config, shard.rank, shard.n_ranks))
+            return spec.inputs.cached_clips(config, shard.rank, shard.n_ranks)
         own = ray.train.get_dataset_shard(stream.stream_name(shard.rank))
         return stream.StreamedClips(spec.inputs.stream_plan(config), own, shard.rank, shard.n_ranks)
 

@@ -150,8 +150,8 @@ class Trial:
 
     def _log(self, progress: Progress) -> None:
         if self.shard.rank == 0:
-            values = {**progress.losses, "seconds_per_step": progress.seconds, "n_clips_seen": progress.n_clips_seen}
-            self._records.write(progress.step, values)
+            seconds = {"seconds_per_step": progress.seconds, "seconds_waiting": progress.seconds_waiting}
+            self._records.write(progress.step, {**progress.losses, **seconds, "n_clips_seen": progress.n_clips_seen})
 
     def _look(self, progress: Progress, judge: "Judge | None") -> None:
         """Saves, looks and reports; every rank reports, for Ray Train waits for all."""

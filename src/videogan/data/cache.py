@@ -1,4 +1,10 @@
-"""The decoded-clip cache: whole files as uint8, decoded once, memory-mapped by all trials. No torch here."""
+"""The decoded-clip cache: whole files as uint8, decoded once, memory-mapped by all trials. No torch here.
+
+A cache is a folder of shards and an index that is written last: without it the cache is not finished. Which files a
+shard holds and what it is called follow from the cache's key, so a build needs no lock and no journal: it decodes the
+shards that are not there. One that is interrupted leaves its finished shards to the next; builders at work at the same
+time write the same files.
+"""
 
 import hashlib
 import json
@@ -6,19 +12,23 @@ import os
 import shutil
 import sys
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
 
 from videogan.atomic import write_atomically
-from videogan.data.decode import DECODER_VERSION, Preprocessing
+from videogan.data.decode import DECODER_VERSION
 from videogan.data.manifest import DataError, Manifest
+from videogan.data.preprocessing import Preprocessing
+from videogan.data.storage import Place, file_names, mirrored, place
 
 INDEX_NAME = "index.json"
+CLIPS_PER_SHARD = 16  # what an interruption can cost each worker
 _SCHEMA = pa.schema(
     [
         ("sha", pa.string()),
@@ -30,13 +40,24 @@ _SCHEMA = pa.schema(
 )
 
 
-def cache_folder(kind: str) -> Path:
-    """`$VGSEARCH_CACHE/<kind>`, else `vgsearch/<kind>` in the user's cache folder; kinds: clips, classifiers, data."""
+def cache_folder(kind: str) -> Place:
+    """`$VGSEARCH_CACHE/<kind>`, else `vgsearch/<kind>` in the user's cache folder.
+
+    Kinds: clips, classifiers, inspections, data.
+    """
     chosen = os.environ.get("VGSEARCH_CACHE")
-    if chosen:
-        return Path(chosen).absolute() / kind
+    return place(chosen).absolute() / kind if chosen else _user_cache() / kind
+
+
+def local_cache_folder(kind: str) -> Path:
+    """`cache_folder` for what needs a local file system: in the user's cache folder where VGSEARCH_CACHE is remote."""
+    folder = cache_folder(kind)
+    return folder if isinstance(folder, Path) else _user_cache() / kind
+
+
+def _user_cache() -> Path:
     usual = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
-    return Path(os.environ.get("XDG_CACHE_HOME") or usual) / "vgsearch" / kind
+    return Path(os.environ.get("XDG_CACHE_HOME") or usual) / "vgsearch"
 
 
 def cache_key(manifest: Manifest, preprocessing: Preprocessing) -> str:
@@ -45,12 +66,17 @@ def cache_key(manifest: Manifest, preprocessing: Preprocessing) -> str:
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 
-def clip_cache_folder(manifest: Manifest, preprocessing: Preprocessing) -> Path:
+def clip_cache_folder(manifest: Manifest, preprocessing: Preprocessing) -> Place:
     """Where the decoded clips of a data set lie, made or not yet made."""
     return cache_folder("clips") / f"{preprocessing.name}-{cache_key(manifest, preprocessing)[:16]}"
 
 
-def is_complete(folder: Path) -> bool:
+def mirror_folder(folder: Place) -> Path:
+    """Where this machine reads the shards of a cache: the cache itself where it is local, else its copies."""
+    return folder if isinstance(folder, Path) else local_cache_folder("mirrored") / folder.name
+
+
+def is_complete(folder: Place) -> bool:
     """Whether a cache was finished; its index is written last."""
     return (folder / INDEX_NAME).is_file()
 
@@ -77,48 +103,97 @@ def staged(folder: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def write_shard(folder: Path, clips: Iterable[tuple[str, np.ndarray]]) -> tuple[str, list[str]]:
-    """Writes (sha, uint8 (T, H, W, 3)) clips as one Arrow IPC file; returns its name and the shas."""
-    name, shas = f"{uuid.uuid4().hex}.arrow", []
-    with pa.OSFile(str(folder / f"{name}.part"), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
-        for sha, frames in clips:
-            n_frames, height, width, _ = frames.shape
-            columns = [[sha], [n_frames], [height], [width], [np.ascontiguousarray(frames).data]]
-            arrays = [pa.array(values, type=kind) for values, kind in zip(columns, _SCHEMA.types, strict=True)]
-            writer.write_batch(pa.record_batch(arrays, schema=_SCHEMA))
-            shas.append(sha)
-    os.replace(folder / f"{name}.part", folder / name)
-    return name, shas
+@dataclass(frozen=True)
+class Shard:
+    """The files that one shard of a cache is for, by sha, in its order; those that don't decode are not in it."""
+
+    shas: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{hashlib.sha256(' '.join(self.shas).encode()).hexdigest()[:32]}.arrow"
+
+    @property
+    def skipped_name(self) -> str:
+        """The file that tells which shas are not in the shard, and why; there is none where all are."""
+        return f"{self.name}.skipped.json"
 
 
-def write_index(
-    folder: Path, preprocessing: Preprocessing, shards: dict[str, list[str]], skipped: dict[str, str]
-) -> None:
-    """Completes a cache: shard -> shas in it, and unreadable sha -> reason. DataError on a missing shard."""
-    missing = [name for name in shards if not (folder / name).is_file()]
+def planned_shards(shas: Sequence[str]) -> list[Shard]:
+    """The shards of a cache of these files, each file once."""
+    once = list(dict.fromkeys(shas))
+    return [Shard(tuple(once[at : at + CLIPS_PER_SHARD])) for at in range(0, len(once), CLIPS_PER_SHARD)]
+
+
+def missing_shards(folder: Place, shards: Sequence[Shard]) -> list[Shard]:
+    """Those of `shards` that no build has finished."""
+    there = file_names(folder)
+    return [shard for shard in shards if shard.name not in there]
+
+
+def write_shard(folder: Place, shard: Shard, clips: Iterable[tuple[str, np.ndarray | str]]) -> None:
+    """Writes a shard as one Arrow IPC file, a clip at a time, whole or not at all.
+
+    clips: for each sha of the shard, in its order, uint8 (T, H, W, 3), or in words why there are no frames.
+    """
+    skipped: dict[str, str] = {}
+
+    def write(stream: BinaryIO) -> None:
+        with pa.ipc.new_file(stream, _SCHEMA) as writer:
+            for sha, frames in clips:
+                if isinstance(frames, str):
+                    skipped[sha] = frames
+                else:
+                    writer.write_batch(_batch(sha, frames))
+        if skipped:  # before the shard's name appears: who sees that takes both for written
+            write_atomically(folder / shard.skipped_name, lambda other: other.write(json.dumps(skipped).encode()))
+
+    write_atomically(folder / shard.name, write)
+
+
+def _batch(sha: str, frames: np.ndarray) -> pa.RecordBatch:
+    n_frames, height, width, _ = frames.shape
+    columns = [[sha], [n_frames], [height], [width], [np.ascontiguousarray(frames).data]]
+    arrays = [pa.array(values, type=kind) for values, kind in zip(columns, _SCHEMA.types, strict=True)]
+    return pa.record_batch(arrays, schema=_SCHEMA)
+
+
+def write_index(folder: Place, preprocessing: Preprocessing, shards: Sequence[Shard]) -> None:
+    """Completes a cache of these shards, and sweeps up what killed builders left. DataError on a missing shard."""
+    missing = missing_shards(folder, shards)
     if missing:
         raise DataError(
             f"{len(missing)} of {len(shards)} cache shards were written where this machine cannot see them. "
             "Set VGSEARCH_CACHE to a folder all nodes share, or --set data.feed=stream."
         )
-    content = {"preprocessing": preprocessing.name, "shards": shards, "skipped": skipped}
+    names, skipped = file_names(folder), {}
+    for shard in shards:
+        if shard.skipped_name in names:
+            skipped |= json.loads((folder / shard.skipped_name).read_bytes())
+    held = {shard.name: [sha for sha in shard.shas if sha not in skipped] for shard in shards}
+    content = {"preprocessing": preprocessing.name, "shards": held, "skipped": skipped}
     write_atomically(folder / INDEX_NAME, lambda stream: stream.write(json.dumps(content).encode()))
+    for name in names:
+        if name.endswith(".part"):
+            (folder / name).unlink(missing_ok=True)
 
 
 @dataclass
 class CachedFiles:
-    """The decoded files of a complete cache by sha; pickles as its folder and maps the shards where it arrives."""
+    """The decoded files of a complete cache by sha; pickles as its folder and maps the shards where it arrives.
 
-    folder: Path
+    Shards of a remote cache are copied to `mirror_folder` as they are first asked for, and mapped there.
+    """
+
+    folder: Place | str
     _places: dict[str, tuple[str, int]] = field(init=False, repr=False)
     _readers: dict[str, pa.ipc.RecordBatchFileReader] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.folder = place(self.folder)
         if not is_complete(self.folder):
-            raise DataError(
-                f"{self.folder} is no finished clip cache (no {INDEX_NAME}). Delete it; the next run builds it."
-            )
-        index = json.loads((self.folder / INDEX_NAME).read_text())
+            raise DataError(f"{self.folder} is no finished clip cache (no {INDEX_NAME}). The next run finishes it.")
+        index = json.loads((self.folder / INDEX_NAME).read_bytes())
         self.preprocessing_name: str = index["preprocessing"]
         self.skipped: dict[str, str] = index["skipped"]
         self._places = {sha: (name, row) for name, shas in index["shards"].items() for row, sha in enumerate(shas)}
@@ -133,7 +208,8 @@ class CachedFiles:
         """The whole file as uint8 (T, H, W, 3): a read-only view of the mapped shard, nothing is copied."""
         name, row = self._places[sha]
         if name not in self._readers:
-            self._readers[name] = pa.ipc.open_file(pa.memory_map(str(self.folder / name)))
+            shard = mirrored(self.folder / name, mirror_folder(self.folder))
+            self._readers[name] = pa.ipc.open_file(pa.memory_map(str(shard)))
         batch = self._readers[name].get_batch(row)
         shape = [batch[column][0].as_py() for column in ("n_frames", "height", "width")]
         frames = np.frombuffer(batch["frames"][0].as_buffer(), np.uint8).reshape(*shape, 3)

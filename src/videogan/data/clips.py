@@ -1,6 +1,5 @@
 """Clips for training and testing: uint8 windows out of the cache, and their way into [-1, 1] and back."""
 
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -10,9 +9,11 @@ from torch import Tensor
 
 from videogan.config import Config
 from videogan.data.cache import CachedFiles, decoded_bytes
-from videogan.data.decode import Limits, preprocessing_named
+from videogan.data.decode import Limits
 from videogan.data.manifest import Manifest, read_manifest
-from videogan.data.windows import Selection, ShortClips, WindowSchedule, select_clips, window
+from videogan.data.preprocessing import preprocessing_named
+from videogan.data.storage import Place
+from videogan.data.windows import Sampling, Selection, ShortClips, select_clips, window
 
 
 class DataConfig(Config):
@@ -21,6 +22,9 @@ class DataConfig(Config):
     preprocessing: str | None = Field(None, description="by name, e.g. plain_64; none: plain_<model.resolution>")
     short_clips: ShortClips = Field(
         "skip", description="clips with fewer frames than the model's; repeat_last pads them"
+    )
+    sampling: Sampling = Field(
+        "shuffled", description="class_balanced: equally many windows of each class, however many clips it has"
     )
     feed: Literal["auto", "cache", "stream"] = Field(
         "auto", description="auto: stream where the cache would pass cache_limit_gb"
@@ -89,10 +93,10 @@ class ClipStore:
         return torch.from_numpy(np.stack(clips))
 
 
-def open_cache(folder: Path, manifest: Manifest | Path, short_clips: ShortClips = "skip") -> ClipStore:
+def open_cache(folder: Place | str, manifest: Manifest | Place | str, short_clips: ShortClips = "skip") -> ClipStore:
     """The clips of `manifest` (or of the data folder it lies in) out of the finished cache in `folder`."""
     manifest = manifest if isinstance(manifest, Manifest) else read_manifest(manifest)
-    return ClipStore(manifest, CachedFiles(Path(folder)), short_clips)
+    return ClipStore(manifest, CachedFiles(folder), short_clips)
 
 
 class TrainingClips:
@@ -107,22 +111,18 @@ class TrainingClips:
         split: str = "train",
         rank: int = 0,
         n_ranks: int = 1,
+        sampling: Sampling = "shuffled",
     ) -> None:
-        if batch_size % n_ranks:
-            raise ValueError(f"batch_size must be a multiple of the {n_ranks} ranks, got {batch_size}.")
         self.store, self.batch_size, self.n_frames = store, batch_size, n_frames
         self.rank, self.n_ranks = rank, n_ranks
         self.selection = store.select(split, n_frames)
-        self.schedule = WindowSchedule(self.selection.lengths, n_frames, seed)
+        self.schedule = self.selection.schedule(n_frames, seed, sampling)
+        self.label_counts = torch.from_numpy(self.selection.label_counts_in(self.schedule))
+        """(K,) int64: windows of each class in an epoch."""
 
     @property
     def n_clips(self) -> int:
         return len(self.selection)
-
-    @property
-    def label_counts(self) -> Tensor:
-        """(K,) int64: clips of each class."""
-        return torch.from_numpy(self.selection.label_counts)
 
     def batch(self, index: int) -> tuple[Tensor, Tensor]:
         """This rank's part of global batch `index` (from 0): uint8 (b, T, H, W, C) and int64 labels (b,).

@@ -1,120 +1,45 @@
-"""Video files as FFmpeg finds them in the wild -> uint8 frames at the size the networks see. No torch here."""
+"""Videos as FFmpeg finds them in the wild, or as pictures -> uint8 frames at the size the networks see. No torch here."""
 
 import hashlib
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
 
+from videogan.data.preprocessing import Preprocessing
+from videogan.data.source import MAX_FPS, Inspection, Limits, MissingVideo, UnreadableVideo, VideoInfo
+from videogan.data.stills import StillsReader, is_stills, stills_sha
+
 DECODER_VERSION = (
-    f"1-av{av.__version__}"  # part of every cache key: raise the number when the same file gives other pixels
+    f"2-av{av.__version__}"  # part of every cache key: raise the number when the same file gives other pixels
 )
-MAX_FPS = 120  # bounds the frames of a file whose timestamps ask for more
 # Only containers of video: FFmpeg would render a text file as a terminal, and follow playlists to other files.
 _CONTAINERS = "avi,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,gif,mpeg,mpegts,flv,asf,ogg,mpegvideo,h264,hevc,m4v"
-
-
-class UnreadableVideo(ValueError):
-    """A file that cannot serve as a video, with the reason in words."""
-
-    def __init__(self, path: Path | str, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
-        self.path, self.reason = str(path), reason
-
-    def __reduce__(self) -> tuple:
-        return type(self), (self.path, self.reason)
-
-
-class MissingVideo(UnreadableVideo):
-    """No file where one should be: nothing is known about its content."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one file may ask for, checked on its header before decoding and on each frame after."""
-
-    max_pixels: int = 4096 * 2304
-    max_seconds: float = 300.0
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """A file as its header and first frame tell it; width and height as displayed, i.e. after rotation."""
-
-    codec: str
-    width: int
-    height: int
-    fps: float
-    n_frames_header: int  # 0: not told
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """A file that was decoded from end to end: `n_frames` clean frames, and what is wrong with the rest."""
-
-    info: VideoInfo
-    n_frames: int
-    sha: str
-    warning: str | None
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """A named way from a frame of any size to (size, size) pixels: resize, then centre crop.
-
-    `resized` maps the displayed (width, height) and the size to (width, height) before the crop.
-    """
-
-    name: str
-    size: int
-    resized: Callable[[int, int, int], tuple[int, int]]
-
-    def problem(self, width: int, height: int) -> str | None:
-        """Why a source of this size cannot be used; nothing is ever enlarged silently."""
-        if min(width, height) < self.size:
-            return f"{width}x{height} pixels, {self.name} needs at least {self.size} on the short side"
-        return None
-
-    def __reduce__(self) -> tuple:
-        return preprocessing_named, (self.name,)
-
-
-def _short_side(width: int, height: int, size: int) -> tuple[int, int]:
-    short = min(width, height)
-    return max(size, round(width * size / short)), max(size, round(height * size / short))
-
-
-PREPROCESSINGS = {"plain": _short_side}
-
-
-def preprocessing_named(name: str) -> Preprocessing:
-    """`plain_<size>`: short side to `size`, then the centre `size` x `size` pixels. ValueError for other names."""
-    match = re.fullmatch(r"([a-z0-9_]+)_([1-9]\d*)", name)
-    if match is None or match[1] not in PREPROCESSINGS:
-        known = ", ".join(f"{kind}_<size>" for kind in PREPROCESSINGS)
-        raise ValueError(f"preprocessing must be one of {known}, got {name!r}.")
-    return Preprocessing(name, int(match[2]), PREPROCESSINGS[match[1]])
+# Codecs whose every packet shows one frame, so that a frame's place is known without decoding all before it.
+_SEEKABLE = {"h264", "hevc", "mpeg4", "mjpeg"}
+_SEEKABLE_IN_AVI = {"mpeg4", "mjpeg"}  # and there only without B-frames: AVI has no timestamps to put them in order
+_SKIPS_NONREF = {"h264", "hevc"}  # the others gain nothing by it
+_MAX_NVOP_BYTES = 19  # MPEG-4: a packet this small may show no frame (FFmpeg's mpeg4_unpack_bframes has the same bound)
 
 
 def probe(path: Path | str, limits: Limits = Limits()) -> VideoInfo:
     """What the header and the first frame say. Raises UnreadableVideo."""
-    with _Reader(path, limits) as reader:
+    with _opened(path, limits) as reader:
         return reader.info(next(iter(reader.frames()), None))
 
 
 def inspect(path: Path | str, limits: Limits = Limits()) -> Inspection:
     """Decodes the whole file without converting it: only what decodes counts, headers lie. Raises UnreadableVideo."""
-    with _Reader(path, limits) as reader:
+    with _opened(path, limits) as reader:
         first, n_decoded = None, 0
         for frame in reader.frames():
             first = first or frame
             n_decoded += 1
         info, ticks = reader.info(first), reader.ticks
         n_frames = n_decoded if ticks is None else int((ticks < n_decoded).sum())
-        return Inspection(info, n_frames, file_sha(path), reader.warning(n_decoded))
+        return Inspection(info, n_frames, content_sha(path), reader.warning(n_decoded))
 
 
 def decode(
@@ -130,15 +55,14 @@ def decode(
     frames after the first damaged one are left out. Raises UnreadableVideo, also where too few decode.
     """
     end = None if n_frames is None else start + n_frames
-    with _Reader(path, limits) as reader:
+    with _opened(path, limits) as reader:
         # Source frames to keep: ticks of a variable frame rate name some of them twice and others never.
         wanted = None if reader.ticks is None else reader.ticks[start:end]
         first, last = (start, end) if wanted is None or not len(wanted) else (int(wanted[0]), int(wanted[-1]) + 1)
         convert, images = _Converter(path, preprocessing), []
-        for index, frame in enumerate(reader.frames()):
-            if index >= first:
-                images.append(convert(frame))
-            if last is not None and index + 1 >= last:
+        for frame in reader.frames(first):
+            images.append(convert(frame))
+            if last is not None and first + len(images) >= last:
                 break
     if wanted is not None:
         images = [images[index - first] for index in wanted if index - first < len(images)]
@@ -147,10 +71,26 @@ def decode(
     return np.stack(images)
 
 
-def file_sha(path: Path | str) -> str:
-    """The sha256 of a file's content, in hex."""
+def content_sha(path: Path | str) -> str:
+    """The sha256 (hex) of what a path stands for: a video file, or pictures or an array. Raises MissingVideo."""
+    if is_stills(path):
+        return stills_sha(path)
+    if not Path(path).is_file():
+        raise MissingVideo(path, "no such file")
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _opened(path: Path | str, limits: Limits) -> "_Reader | StillsReader":
+    return StillsReader(path, limits) if is_stills(path) else _Reader(path, limits)
+
+
+class _Packet(NamedTuple):
+    """One frame as the container stores it."""
+
+    pts: int
+    is_keyframe: bool
+    n_bytes: int
 
 
 class _Reader:
@@ -158,13 +98,14 @@ class _Reader:
 
     def __init__(self, path: Path | str, limits: Limits) -> None:
         self.path, self.limits, self.damage = Path(path), limits, None
+        self.most_frames = int(limits.max_seconds * MAX_FPS)
         self.container = self._open()
         try:
-            if not self.container.streams.video:
-                raise UnreadableVideo(path, "no video stream")
-            self.stream = self.container.streams.video[0]
-            self.stream.codec_context.thread_count = 1  # files are decoded side by side; threads within one only wait
+            self.stream = self._first_video_stream()
             self._check_header()
+            # Known without decoding, in the order of the file: none where timestamps cannot be relied on.
+            self.packets = self._packets_of_avi() if self._is_avi else self._packets()
+            self.shown = sorted(packet.pts for packet in self.packets)  # timestamps in display order
             self.ticks = self._ticks()
         except BaseException:
             self.container.close()
@@ -183,12 +124,37 @@ class _Reader:
             raise MissingVideo(self.path, "no such file")
         if self.path.stat().st_size == 0:
             raise UnreadableVideo(self.path, "empty file")
-        options = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
+        # max_pixels: FFmpeg decodes a frame or more to open a file, before any check of ours.
+        options = {
+            "format_whitelist": _CONTAINERS, "protocol_whitelist": "file", "max_pixels": str(self.limits.max_pixels),
+        }  # fmt: skip
+        self._at_start = True
         try:
             # "file:": a colon in a name is no protocol. "replace": real HMDB clips carry non-UTF-8 metadata.
-            return av.open(f"file:{self.path.absolute()}", metadata_errors="replace", container_options=options)
+            return av.open(f"file:{self.path.absolute()}", metadata_errors="replace", options=options)
         except (av.error.FFmpegError, OSError) as error:
             raise UnreadableVideo(self.path, f"not a video that FFmpeg reads ({error.strerror})") from None
+
+    def _first_video_stream(self) -> av.VideoStream:
+        pictures = av.stream.Disposition.attached_pic  # the cover of a song is a video stream to FFmpeg
+        streams = [stream for stream in self.container.streams.video if not stream.disposition & pictures]
+        if not streams:
+            raise UnreadableVideo(self.path, "no video stream")
+        context = streams[0].codec_context
+        if context is not None:
+            context.thread_count = 1  # files are decoded side by side; threads within one only wait
+            context.options = {"max_pixels": str(self.limits.max_pixels)}
+        return streams[0]
+
+    def _reopen(self) -> None:
+        if not self._at_start:
+            self.container.close()
+            self.container = self._open()
+            self.stream = self._first_video_stream()
+
+    @property
+    def _is_avi(self) -> bool:
+        return "avi" in self.container.format.name
 
     def _check_header(self) -> None:
         if self.stream.codec_context is None or self.stream.codec_context.name in ("", "none"):
@@ -209,25 +175,42 @@ class _Reader:
                 self.path, f"{seconds:.0f} s long, data.max_seconds allows {self.limits.max_seconds:g}"
             )
 
+    def _packets(self) -> list[_Packet]:
+        """The stream's packets, read but not decoded; none where a timestamp is missing, doubled or not to be shown."""
+        self._at_start, packets = False, []
+        try:
+            for packet in self.container.demux(self.stream):
+                if packet.size:
+                    if packet.pts is None or packet.is_discard or packet.is_corrupt:
+                        return []
+                    packets.append(_Packet(packet.pts, packet.is_keyframe, packet.size))
+                    if len(packets) > self.most_frames:
+                        self._check_count(len(packets))
+        except av.error.FFmpegError:
+            return []  # damage: what decodes before it is taken frame by frame
+        return packets if len({packet.pts for packet in packets}) == len(packets) else []
+
+    def _packets_of_avi(self) -> list[_Packet]:
+        """An AVI's packets by its index; none where B-frames change their order, since AVI has no timestamps."""
+        self._check_count(len(self.stream.index_entries))
+        if self.stream.codec_context.name not in _SEEKABLE_IN_AVI or self.stream.codec_context.has_b_frames:
+            return []
+        entries = [_Packet(entry.timestamp, entry.is_keyframe, entry.size) for entry in self.stream.index_entries]
+        return entries if [packet.pts for packet in entries] == list(range(len(entries))) else []
+
+    def _check_count(self, n_frames: int) -> None:
+        if n_frames > self.most_frames:
+            told = f"more than {self.most_frames} frames ({MAX_FPS} fps for data.max_seconds)"
+            raise UnreadableVideo(self.path, told)
+
     def _ticks(self) -> np.ndarray | None:
         """For a variable frame rate, the source frame shown at each tick of the median rate; None for a constant rate.
 
-        Timestamps come from the packets, so nothing is decoded. AVI has none: FFmpeg guesses them, out of order.
+        An AVI's rate is constant by its format.
         """
-        if "avi" in self.container.format.name:
+        if self._is_avi or len(self.packets) < 3:
             return None
-        try:
-            times = [packet.pts for packet in self.container.demux(self.stream) if packet.size]
-        except av.error.FFmpegError:
-            times = [None]  # damage: what decodes before it is taken frame by frame
-        self.container.close()
-        self.container = self._open()
-        self.stream = self.container.streams.video[0]
-        self.stream.codec_context.thread_count = 1
-        if len(times) < 3 or None in times:
-            return None
-        seconds = np.sort(np.array(times, dtype=np.float64)) * float(self.stream.time_base)
-        seconds -= seconds[0]
+        seconds = np.array([pts - self.shown[0] for pts in self.shown]) * float(self.stream.time_base)
         period = max(float(np.median(np.diff(seconds))), 1 / MAX_FPS)
         self._check_seconds(seconds[-1])
         if np.abs(np.diff(seconds) - period).max() <= period / 2:
@@ -236,20 +219,82 @@ class _Reader:
         clock = np.arange(0, seconds[-1] + period / 2, period)
         return np.searchsorted(seconds, clock + period / 2, side="right") - 1
 
-    def frames(self) -> Iterator[av.VideoFrame]:
-        """Clean frames in display order; the first damaged one ends them and is remembered in `damage`."""
-        most = int(self.limits.max_seconds * MAX_FPS)
+    def frames(self, first: int = 0) -> Iterator[av.VideoFrame]:
+        """Clean frames from the `first` on in display order; the first damaged one ends them and stays in `damage`.
+
+        With `first` > 0 decoding begins at a keyframe before it where that gives the same frames; damage before that
+        keyframe goes unseen.
+        """
+        for frame in self._frames_after_keyframe(first):
+            yield frame
+            first += 1
+        # Nothing sought, or it ended early: decoding from the start tells the truth.
+        self._reopen()
+        for index, frame in enumerate(self._frames_from_start()):
+            if index >= first:
+                yield frame
+
+    def _frames_from_start(self) -> Iterator[av.VideoFrame]:
+        self._at_start = False
         try:
             for index, frame in enumerate(self.container.decode(self.stream)):
                 if frame.is_corrupt:
                     self.damage = f"frame {index + 1} is damaged"
                     return
                 self._check_pixels(frame.width, frame.height)
-                if index >= most:
-                    raise UnreadableVideo(self.path, f"more than {most} frames ({MAX_FPS} fps for data.max_seconds)")
+                self._check_count(index + 1)
                 yield frame
         except av.error.FFmpegError as error:
             self.damage = error.strerror
+
+    def _frames_after_keyframe(self, first: int) -> Iterator[av.VideoFrame]:
+        """Frames from the `first` on, decoded from a keyframe before it; ends where one is not the expected one.
+
+        Frames are told by their timestamps.
+        """
+        keyframe = self._keyframe_before(first)
+        if keyframe is None:
+            return
+        landed = False
+        for frame in self._sought(keyframe, self.shown[first]):
+            if frame.pts is None or frame.is_corrupt:
+                return
+            if not landed and frame.pts >= keyframe.pts:
+                # H.264 also calls a frame key that begins a refresh line by line, whole only some frames later.
+                landed = frame.pts == keyframe.pts and frame.pict_type == av.video.frame.PictureType.I
+                if not landed:
+                    return
+            if frame.pts < self.shown[first]:
+                continue
+            if frame.pts != self.shown[first]:
+                return
+            self._check_pixels(frame.width, frame.height)
+            yield frame
+            first += 1
+            if first == len(self.shown):
+                return
+
+    def _sought(self, keyframe: _Packet, start: int) -> Iterator[av.VideoFrame]:
+        """What decodes from a keyframe on, but for frames before timestamp `start` that no other frame refers to."""
+        context, self._at_start = self.stream.codec_context, False
+        try:
+            self.container.seek(keyframe.pts, stream=self.stream)
+            for packet in self.container.demux(self.stream):
+                if context.name in _SKIPS_NONREF and packet.size:
+                    context.skip_frame = "NONREF" if packet.pts < start else "DEFAULT"
+                yield from packet.decode()
+        except av.error.FFmpegError:
+            return  # decoding from the start will tell
+
+    def _keyframe_before(self, first: int) -> _Packet | None:
+        """Where to seek for frame `first`; None: nowhere, or what lies before it may not be one frame a packet."""
+        name = self.stream.codec_context.name
+        if not 0 < first < len(self.shown) or name not in _SEEKABLE or not self.packets[0].is_keyframe:
+            return None
+        before = [packet for packet in self.packets if packet.pts <= self.shown[first]]
+        if name == "mpeg4" and min(packet.n_bytes for packet in before) <= _MAX_NVOP_BYTES:
+            return None
+        return max((packet for packet in before if packet.is_keyframe), key=lambda packet: packet.pts)
 
     def info(self, first: av.VideoFrame | None) -> VideoInfo:
         if first is None:
@@ -286,7 +331,10 @@ class _Converter:
             raise UnreadableVideo(self.path, problem)
         width, height = self.preprocessing.resized(*displayed, size)
         stored = (height, width) if turned else (width, height)
-        small = self.reformatter.reformat(frame, *stored, format="rgb24", interpolation="BILINEAR", threads=1)
+        # Planar RGB keeps the whole chroma, where swscale's rgb24 halves it at even widths, and takes half the time;
+        # but unscaled it leaves the last columns unwritten where the width is no multiple of 8.
+        layout = "rgb24" if stored == (frame.width, frame.height) else "gbrp"
+        small = self.reformatter.reformat(frame, *stored, format=layout, interpolation="BILINEAR", threads=1)
         image = np.rot90(small.to_ndarray(), quarter_turns)
-        top, left = (height - size) // 2, (width - size) // 2
+        left, top = self.preprocessing.corner(width, height)
         return image[top : top + size, left : left + size]

@@ -1,6 +1,7 @@
 """The manifest: one row per video file of a data set, with its label, group and split; the data set's identity."""
 
 import hashlib
+import io
 import json
 import os
 from collections import Counter
@@ -17,11 +18,15 @@ import pyarrow.parquet as pq
 
 from videogan.atomic import write_atomically
 from videogan.config import ConfigurationError
+from videogan.data.storage import Place, joined, place
 
 MANIFEST_NAME = "manifest.parquet"
 SCHEMA = pa.schema(
     [
-        ("path", pa.string()),  # relative to the manifest's folder where the file lies beneath it, else absolute
+        (
+            "path",
+            pa.string(),
+        ),  # relative to the manifest's folder where the file lies beneath it, else absolute or s3://
         ("label", pa.string()),
         ("group", pa.string()),
         ("split", pa.string()),  # train or test; null where skipped
@@ -44,7 +49,7 @@ class DataError(ConfigurationError):
 class Manifest:
     """A data set's table (columns of SCHEMA, ordered by path) and the folder its relative paths start from."""
 
-    folder: Path
+    folder: Place
     table: pa.Table
 
     @cached_property
@@ -54,14 +59,19 @@ class Manifest:
 
     @cached_property
     def classes(self) -> list[str]:
-        """Labels in alphabetical order; a label's index is its class number."""
-        return sorted(set(self.usable["label"].to_pylist()))
+        """Labels in the data set's own order of classes, else by alphabet; a label's index is its class number."""
+        labels = set(self.usable["label"].to_pylist())
+        official = json.loads((self.table.schema.metadata or {}).get(b"classes", "[]"))
+        return [label for label in official if label in labels] + sorted(labels - set(official))
 
     @cached_property
     def digest(self) -> str:
         """sha256 (hex) of what is used, in order: content, label, group, split, length; not where the files lie."""
         columns = [self.usable[name].to_pylist() for name in ("sha", "label", "group", "split", "n_frames")]
-        return hashlib.sha256(json.dumps(list(zip(*columns, strict=True))).encode()).hexdigest()
+        identity: list = list(zip(*columns, strict=True))
+        if self.classes != sorted(self.classes):
+            identity = [identity, self.classes]  # other class numbers: a classifier fitted on them is another
+        return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
     def split(self, name: str) -> pa.Table:
         """The usable rows of `train` or `test`."""
@@ -69,35 +79,46 @@ class Manifest:
             raise ValueError(f"split must be train or test, got {name!r}.")
         return self.usable.filter(pc.equal(self.usable["split"], name))
 
-    def location(self, path: str) -> Path:
+    def location(self, path: str) -> Place:
         """Where the file of a row's `path` lies."""
-        return self.folder / path
+        return joined(self.folder, path)
 
 
-def read_manifest(folder: Path | str) -> Manifest:
-    """The manifest of a data folder. Raises DataError where it is missing, has other columns, or leaks a group."""
-    folder = Path(folder).absolute()
+def read_manifest(folder: Place | str) -> Manifest:
+    """The manifest of a data folder. Raises DataError where it is missing, has other columns, or leaks a group.
+
+    Also StorageError, where the folder is on a storage that does not answer.
+    """
+    folder = place(folder).absolute()
     file = folder / MANIFEST_NAME
     if not file.is_file():
         raise DataError(f"{folder}: no {MANIFEST_NAME}. Make one with: vgsearch data import {folder}")
     try:
-        table = pq.read_table(file)
+        table = pq.read_table(io.BytesIO(file.read_bytes()))
     except pa.ArrowInvalid as error:
         raise DataError(f"{file} is not a parquet file ({error}). Make it again with: vgsearch data import") from None
     missing = [name for name in SCHEMA.names if name not in table.column_names]
     if missing:
         raise DataError(f"{file}: columns {', '.join(missing)} are missing. Make it again with: vgsearch data import")
-    manifest = Manifest(folder, table.select(SCHEMA.names).cast(SCHEMA))
+    metadata = table.schema.metadata
+    manifest = Manifest(folder, table.select(SCHEMA.names).cast(SCHEMA).replace_schema_metadata(metadata))
     refuse_leak(manifest.usable.to_pylist())
     return manifest
 
 
-def write_manifest(folder: Path | str, rows: Iterable[Mapping[str, Any]]) -> Manifest:
-    """Writes `rows` (mappings with SCHEMA's keys, absent ones null) as the folder's manifest, whole or not at all."""
-    folder = Path(folder).absolute()
+def write_manifest(
+    folder: Place | str, rows: Iterable[Mapping[str, Any]], classes: Sequence[str] | None = None
+) -> Manifest:
+    """Writes `rows` (mappings with SCHEMA's keys, absent ones null) as the folder's manifest, whole or not at all.
+
+    `classes`: the data set's own order of its classes, where it has one.
+    """
+    folder = place(folder).absolute()
     placed = [{**row, "path": _relative(folder, row["path"])} for row in rows]
     refuse_leak([row for row in placed if row.get("skipped") is None])
     table = pa.Table.from_pylist(sorted(placed, key=lambda row: row["path"]), schema=SCHEMA)
+    if classes is not None:
+        table = table.replace_schema_metadata({"classes": json.dumps(classes)})
     write_atomically(folder / MANIFEST_NAME, lambda stream: pq.write_table(table, stream))
     return Manifest(folder, table)
 
@@ -159,6 +180,8 @@ def _choose_test_groups(of_class: Mapping[str, set[str]], order: Sequence[str]) 
     return test
 
 
-def _relative(folder: Path, path: Path | str) -> str:
-    absolute = Path(os.path.abspath(folder / path))
-    return absolute.relative_to(folder).as_posix() if absolute.is_relative_to(folder) else absolute.as_posix()
+def _relative(folder: Place, path: Place | str) -> str:
+    whole = joined(folder, path)
+    if isinstance(whole, Path):
+        whole = os.path.abspath(whole)
+    return str(whole).removeprefix(f"{folder}/")

@@ -9,7 +9,7 @@ import av
 import numpy as np
 
 from videogan.data.cache import staged
-from videogan.data.decode import file_sha
+from videogan.data.decode import content_sha
 from videogan.data.manifest import DataError, Manifest, read_manifest, split_by_group, write_manifest
 
 DIRECTIONS = {"down": (0, 1), "left": (-1, 0), "right": (1, 0), "up": (0, -1)}  # class -> unit (x, y)
@@ -47,7 +47,9 @@ def make_moving_shapes(
             rng = np.random.default_rng([seed, index])
             _write_intra_mp4(file, _moving_shape(rng, label, group, n_frames, size))
             numbers = {"n_frames": n_frames, "fps": float(FPS), "width": size, "height": size, "codec": "h264"}
-            rows.append({"path": file, "label": label, "group": group, "split": split, "sha": file_sha(file)} | numbers)
+            rows.append(
+                {"path": file, "label": label, "group": group, "split": split, "sha": content_sha(file)} | numbers
+            )
             on_progress(index + 1, len(clips))
         write_manifest(staging, rows)
     return read_manifest(folder)

@@ -3,19 +3,21 @@
 Pure functions of the manifest and a seed, without torch: the cache and the Ray Data stream follow the same ones.
 """
 
+import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
 
-from videogan.data.decode import Preprocessing
 from videogan.data.manifest import DataError, Manifest
+from videogan.data.preprocessing import Preprocessing
 
 ShortClips = Literal["skip", "repeat_last"]
+Sampling = Literal["shuffled", "class_balanced"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,15 @@ class Selection:
     def label_counts(self) -> np.ndarray:
         """(K,) clips of each class."""
         return np.bincount(self.labels, minlength=self.n_classes)
+
+    def schedule(self, n_frames: int, seed: int, sampling: Sampling = "shuffled") -> "WindowSchedule":
+        """The training windows of these clips."""
+        return WindowSchedule(self.lengths, n_frames, seed, self.labels if sampling == "class_balanced" else None)
+
+    def label_counts_in(self, schedule: "WindowSchedule") -> np.ndarray:
+        """(K,) windows of each class in one epoch of `schedule`."""
+        clips, _ = schedule.at(np.arange(schedule.n_windows))
+        return np.bincount(self.labels[clips], minlength=self.n_classes)
 
     def centre_starts(self, n_frames: int) -> np.ndarray:
         """(n,) first frame of each clip's centre window."""
@@ -81,35 +92,97 @@ def select_clips(
 
 @dataclass(frozen=True)
 class WindowSchedule:
-    """The endless stream of training windows: permutations of all clips in turn, each window at a random start.
+    """The endless stream of training windows, epoch after epoch, each window at a random start.
 
-    The start is uniform over all valid ones, the last included. A pure function of (seed, position), so a resumed
-    training and a Ray Data task anywhere see the same windows.
+    An epoch is a permutation of all clips. Where classes are balanced it has, in random order, equally many windows of
+    each class that occurs, about as many in all as there are clips; the clips of a class take turns, so that none is
+    shown again before each of them was. The start is uniform over all valid ones, the last included. A pure function of
+    (seed, position), so a resumed training and a Ray Data task anywhere see the same windows.
     """
 
     lengths: np.ndarray  # (n,) frames of each clip
     n_frames: int
     seed: int
+    balanced: np.ndarray | None = None  # (n,) labels whose classes are shown equally often; None: each clip is
+    _drawn: dict[int, tuple[np.ndarray, np.ndarray]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+
+    @property
+    def n_windows(self) -> int:
+        """Windows in an epoch."""
+        return len(self.lengths) if self.balanced is None else self._per_class * len(np.unique(self.balanced))
 
     def at(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(clip numbers, first frames) of stream `positions` (m,), both (m,) int64."""
-        n_clips = len(self.lengths)
         clips, starts = np.empty(len(positions), np.int64), np.empty(len(positions), np.int64)
-        for epoch in np.unique(positions // n_clips):
-            rng = np.random.default_rng([self.seed, int(epoch)])
-            order = rng.permutation(n_clips)
-            first_frames = rng.integers(0, np.maximum(self.lengths - self.n_frames, 0) + 1)
-            here = positions // n_clips == epoch
-            clips[here] = order[positions[here] % n_clips]
-            starts[here] = first_frames[clips[here]]
+        epochs, places = np.divmod(positions, self.n_windows)
+        for epoch in np.unique(epochs).tolist():
+            here = epochs == epoch
+            clips[here], starts[here] = (column[places[here]] for column in self._epoch(epoch))
         return clips, starts
 
     def batch(self, index: int, batch_size: int, rank: int = 0, n_ranks: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """The windows of rank `rank`'s part of global batch `index`."""
-        per_rank = batch_size // n_ranks
-        return self.at(index * batch_size + rank * per_rank + np.arange(per_rank))
+        return self.at(rank_positions(np.array([index]), batch_size, rank, n_ranks)[0])
+
+    def _epoch(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """(clip numbers, first frames) of an epoch, both (n_windows,); the last two are kept, for batches come in order."""
+        drawn = self._drawn.get(epoch)
+        if drawn is None:
+            drawn = self._shuffled(epoch) if self.balanced is None else self._balanced(epoch)
+            for old in list(self._drawn)[:-1]:
+                self._drawn.pop(old, None)
+            self._drawn[epoch] = drawn
+        return drawn
+
+    def _shuffled(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng([self.seed, epoch])
+        order = rng.permutation(len(self.lengths))
+        return order, rng.integers(0, self._n_starts)[order]
+
+    def _balanced(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng([self.seed, epoch])
+        clips = np.concatenate([self._turns(label, epoch) for label in np.unique(self.balanced).tolist()])
+        clips = clips[rng.permutation(len(clips))]
+        return clips, rng.integers(0, self._n_starts[clips])
+
+    def _turns(self, label: int, epoch: int) -> np.ndarray:
+        """Clips of one class for an epoch: the next `_per_class` of an endless row of permutations of all its clips."""
+        members, count = np.flatnonzero(self.balanced == label), self._per_class
+        # Permutations are drawn by the block of at least `count`, so that an epoch draws two at most, whatever the sizes.
+        rounds = math.ceil(count / len(members))
+        size = rounds * len(members)
+        first, last = epoch * count // size, ((epoch + 1) * count - 1) // size
+        blocks = []
+        for block in range(first, last + 1):
+            # Never the seed of an epoch: numpy takes trailing zeros of a seed for none, and label + 1 is no zero.
+            rng = np.random.default_rng([self.seed, block, label + 1])
+            blocks.append(rng.permuted(np.tile(members, (rounds, 1)), axis=1).ravel())
+        return np.concatenate(blocks)[epoch * count - first * size :][:count]
+
+    @property
+    def _per_class(self) -> int:
+        return math.ceil(len(self.lengths) / len(np.unique(self.balanced)))
+
+    @property
+    def _n_starts(self) -> np.ndarray:
+        return np.maximum(self.lengths - self.n_frames, 0) + 1
+
+
+def rank_positions(batches: np.ndarray, batch_size: int, rank: int = 0, n_ranks: int = 1) -> np.ndarray:
+    """Stream positions of a rank's part of the global `batches` (m,), as (m, batch_size / n_ranks).
+
+    Raises ValueError where a global batch does not divide by the ranks.
+    """
+    if batch_size % n_ranks:
+        raise ValueError(f"batch_size must be a multiple of the {n_ranks} ranks, got {batch_size}.")
+    per_rank = batch_size // n_ranks
+    return batches[:, None] * batch_size + rank * per_rank + np.arange(per_rank)
 
 
 def window(frames: np.ndarray, start: int, n_frames: int) -> np.ndarray:
-    """Frames [start, start + n_frames) of (T, H, W, C); a clip that ends before repeats its last frame."""
+    """Frames [start, start + n_frames) of (T, H, W, C), a view; a clip that ends before repeats its last frame, a copy."""
+    if start + n_frames <= len(frames):
+        return frames[start : start + n_frames]
     return frames[np.minimum(start + np.arange(n_frames), len(frames) - 1)]

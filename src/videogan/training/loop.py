@@ -64,14 +64,32 @@ class Shard:
         return tensor
 
 
+class TimedClips:
+    """A clip source that adds up the seconds for which its batches were waited for."""
+
+    def __init__(self, clips: ClipSource) -> None:
+        self._clips, self.label_counts, self.seconds = clips, clips.label_counts, 0.0
+
+    def batch(self, index: int) -> tuple[Tensor, Tensor]:
+        """The source's batch `index`."""
+        began = time.perf_counter()
+        batch = self._clips.batch(index)
+        self.seconds += time.perf_counter() - began
+        return batch
+
+
 @dataclass(frozen=True)
 class Progress:
-    """One finished step: its losses by term ("d_image", "g_video"), its seconds, and the training it belongs to."""
+    """One finished step: its losses by term ("d_image", "g_video"), its seconds, and the training it belongs to.
+
+    `seconds_waiting` of the `seconds` went by until the real clips were there.
+    """
 
     step: int
     n_clips_seen: int
     losses: dict[str, float]
     seconds: float
+    seconds_waiting: float
     training: "Training"
 
     def checkpoint(self) -> Checkpoint:
@@ -97,12 +115,13 @@ def train(
     if start is not None:
         training.load_(start)
     for step in range((start.step if start else 0) + 1, config.loop.n_steps + 1):
-        began = time.perf_counter()
-        losses = training.step_(step, clips)
+        began, timed = time.perf_counter(), TimedClips(clips)
+        losses = training.step_(step, timed)
         for term, value in losses.items():
             if not math.isfinite(value):
                 raise TrainingDiverged(step, term)
-        yield Progress(step, training.n_clips_seen(step), losses, time.perf_counter() - began, training)
+        seconds = time.perf_counter() - began
+        yield Progress(step, training.n_clips_seen(step), losses, seconds, timed.seconds, training)
 
 
 def untrained(config: RunConfig) -> Any:

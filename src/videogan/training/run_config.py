@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from videogan.config import Config, suggestion
 from videogan.data.clips import DataConfig
-from videogan.data.decode import preprocessing_named
+from videogan.data.preprocessing import preprocessing_named
 from videogan.families import FAMILIES
 from videogan.protocols import PROTOCOLS, S3Protocol
 

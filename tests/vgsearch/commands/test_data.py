@@ -1,13 +1,32 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+from ray.cluster_utils import Cluster
 from typer.testing import CliRunner
 
-from vgsearch.commands.data import app
+from vgsearch.commands.data import LayoutName, app
+from vgsearch.runtime.cluster import connect
+from vgsearch.runtime.data import build_cache
+from videogan.config import ConfigurationError
+from videogan.data.clips import DataConfig, open_cache
+from videogan.data.formats import FORMATS
 from videogan.data.manifest import DataError, read_manifest
+from videogan.data.synthetic import make_moving_shapes
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _running_ray():
+    """One cluster that all commands of this module connect to, as with RAY_ADDRESS: each would start its own."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_ADDRESS", cluster.address)
+        yield
+    cluster.shutdown()
 
 
 def vgsearch_data(*arguments) -> str:
@@ -20,7 +39,7 @@ def test_weizmann_imports_with_persons_as_groups(tmp_path):
     if not (SHARED / "weizmann4").is_dir():
         pytest.skip(f"no real clips at {SHARED}")
     printed = vgsearch_data("import", SHARED / "weizmann4", "--out", tmp_path)
-    assert "56 clips  4 classes  7 groups (the part before the first underscore)" in printed
+    assert "layout   plain\n56 clips  4 classes  7 groups (the part before the first underscore)" in printed
     manifest = read_manifest(tmp_path)
     assert manifest.classes == ["bend", "jack", "wave1", "wave2"]
     groups = {split: set(manifest.split(split)["group"].to_pylist()) for split in ("train", "test")}
@@ -53,3 +72,73 @@ def test_split_by_file_needs_the_file(tmp_path):
     (tmp_path / "run" / "a.mp4").touch()
     with pytest.raises(DataError, match=r"needs split\.csv"):
         vgsearch_data("import", tmp_path, "--split-by", "file")
+
+
+def test_every_layout_can_be_named():
+    assert {name.value for name in LayoutName} == {"auto", *FORMATS}
+
+
+def test_an_option_that_the_layout_has_no_use_for_is_refused_before_ray_starts(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "a.mp4").touch()
+    with pytest.raises(DataError, match="--fold has no effect on the layout plain"):
+        vgsearch_data("import", tmp_path, "--fold", 2)
+
+
+def test_moving_mnist_is_made_imported_and_decoded_into_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("VGSEARCH_CACHE", str(tmp_path / "cache"))
+    arguments = ("make", "moving-mnist", "--out", tmp_path / "digits", "--clips", 8)
+    assert "digits   drawn glyphs, not MNIST; --digits CSV takes real ones" in vgsearch_data(*arguments)
+    made = read_manifest(tmp_path / "digits")
+    printed = vgsearch_data("import", tmp_path / "digits")
+    assert "layout   moving_mnist" in printed
+    assert "8 clips  1 classes  8 groups (each sequence its own)" in printed
+    assert read_manifest(tmp_path / "digits").digest == made.digest
+    with connect():
+        folder = build_cache(made, "plain_64", DataConfig())
+        array = np.load(tmp_path / "digits" / "moving_mnist.npy")
+        cached = open_cache(folder, made).files
+        sha = made.usable["sha"][3].as_py()
+        np.testing.assert_array_equal(cached.frames(sha)[..., 0], array[:, 3])
+        array[:, 3] = 0
+        np.save(tmp_path / "digits" / "moving_mnist.npy", array)
+        monkeypatch.setenv("VGSEARCH_CACHE", str(tmp_path / "another"))
+        with pytest.raises(DataError, match="changed since the manifest was made"):
+            build_cache(made, "plain_64", DataConfig())
+
+
+def test_options_of_another_embedded_set_are_refused(tmp_path):
+    with pytest.raises(ConfigurationError, match="belong to moving-mnist"):
+        vgsearch_data("make", "moving-shapes", "--out", tmp_path / "shapes", "--clips", 8)
+
+
+def test_strips_and_bad_ones_among_them_are_imported(tmp_path):
+    levels = np.arange(20, dtype=np.uint8) * 10
+    for label in ("0", "1"):
+        (tmp_path / "actions" / label).mkdir(parents=True)
+        for number, person in enumerate(("daria", "ido", "moshe")):
+            strip = np.repeat(levels + 3 * number + int(label), 64)[None, :, None] * np.ones((64, 1, 3), np.uint8)
+            Image.fromarray(strip).save(tmp_path / "actions" / label / f"{person}_x.jpg")
+    bad = tmp_path / "actions" / "1" / "moshe_x.jpg"
+    bad.write_bytes(bad.read_bytes()[:-200])
+    told = json.loads(vgsearch_data("import", tmp_path / "actions", "--json"))
+    assert (told["layout"], told["n_clips"], told["classes"]) == ("strips", 5, {"0": 3, "1": 2})
+    assert [reason.partition(" (")[0] for reason in told["skipped"]] == ["no frame decodes"]
+    rows = read_manifest(tmp_path / "actions").usable.to_pylist()
+    assert {(row["n_frames"], row["width"], row["height"], row["codec"]) for row in rows} == {
+        (20, 64, 64, "jpeg_strip")
+    }
+
+
+def test_a_csv_list_is_imported_beside_itself(tmp_path):
+    make_moving_shapes(tmp_path / "shapes", n_clips_each=1, n_frames=4)
+    clips = [f"shapes/{label}/{group}_000.mp4" for label in ("left", "up") for group in ("disc-flat", "ring-checks")]
+    lines = [
+        f"{clip},{clip.split('/')[1]},{clip.split('/')[2][:4]},{'test' if 'ring' in clip else 'train'}"
+        for clip in clips
+    ]
+    (tmp_path / "mine.csv").write_text("\n".join(["file,label,group,split", *lines]))
+    printed = vgsearch_data("import", tmp_path / "mine.csv")
+    assert "layout   csv\n4 clips  2 classes  2 groups (the column group)" in printed
+    assert "split    the column split" in printed
+    assert [row["split"] for row in read_manifest(tmp_path).usable.to_pylist()] == ["train", "test"] * 2

@@ -1,9 +1,19 @@
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import psutil
 import pytest
+import ray
 import torch
 
 from vgsearch.runtime.data import build_cache
 from vgsearch.runtime.stream import (
     StreamedClips,
+    StreamPlan,
     refuse_starved_stream,
     stream_data_config,
     stream_datasets,
@@ -77,6 +87,92 @@ def test_each_train_worker_streams_its_part_of_the_global_batch(store, manifest,
     for index in range(3):
         for which, expected in enumerate(cached.batch(index)):
             assert torch.equal(torch.cat([part[index][which] for part in parts]), expected)
+
+
+@pytest.mark.parametrize("sampling", ["shuffled", "class_balanced"])
+def test_resumed_on_another_number_of_ranks_a_stream_goes_on_with_the_same_global_batches(store, manifest, sampling):
+    n_batches, plan = 7, stream_plan(manifest, "plain_32", DataConfig(sampling=sampling), 6, WINDOW, seed=1)
+    cached = TrainingClips(store, 6, WINDOW, seed=1, sampling=sampling)
+    positions = []
+    for n_ranks, start, end in ((2, 0, 3), (3, 3, n_batches)):
+        streams = stream_datasets(plan, end, start, n_ranks)
+        parts = [list(streams[stream_name(rank)].iter_batches(batch_size=6 // n_ranks)) for rank in range(n_ranks)]
+        for index, batches in enumerate(zip(*parts, strict=True), start=start):
+            frames, labels = cached.batch(index)
+            np.testing.assert_array_equal(np.concatenate([batch["frames"] for batch in batches]), frames)
+            np.testing.assert_array_equal(np.concatenate([batch["label"] for batch in batches]), labels)
+            positions.extend(np.concatenate([batch["position"] for batch in batches]).tolist())
+    assert positions == list(range(6 * n_batches))
+
+
+def test_ranks_that_do_not_divide_the_batch_are_refused(manifest):
+    plan = stream_plan(manifest, "plain_32", DataConfig(), BATCH, WINDOW, seed=3)
+    with pytest.raises(ValueError, match="batch_size must be a multiple of the 3 ranks, got 8"):
+        stream_datasets(plan, n_batches=3, n_ranks=3)
+
+
+def kill_a_decoding_worker(seconds: float = 30) -> None:
+    """Kills a process of this test's own Ray in the middle of a decoding task, as the kernel does when memory is short."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        for process in psutil.Process().children(recursive=True):
+            try:
+                if "_decoded_windows" not in " ".join(process.cmdline()):
+                    continue
+                process.suspend()
+                # Stopped, it cannot leave the task any more; while it was being stopped, it could.
+                decoding = "_decoded_windows" in " ".join(process.cmdline())
+                process.send_signal(signal.SIGKILL if decoding else signal.SIGCONT)
+            except psutil.NoSuchProcess:
+                continue
+            if decoding:
+                return
+    raise AssertionError(f"no worker was seen decoding in {seconds} s")
+
+
+def test_a_killed_decoding_worker_costs_a_retry_and_no_batch(store, manifest):
+    plan = stream_plan(manifest, "plain_32", DataConfig(), BATCH, WINDOW, seed=3)
+    cached = TrainingClips(store, BATCH, WINDOW, seed=3)
+    stream = stream_datasets(plan, n_batches=100)[stream_name(0)]
+    with StreamedClips(plan, stream.iterator()) as streamed:
+        for index in range(100):
+            if index == 2:
+                kill_a_decoding_worker()
+            for one, other in zip(streamed.batch(index), cached.batch(index), strict=True):
+                assert torch.equal(one, other)
+
+
+@dataclass(frozen=True)
+class CrashingPlan(StreamPlan):
+    """A plan with a file in it on which the decoder crashes with its process, each time."""
+
+    def decoded(self, positions: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+        if 20 in positions:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return super().decoded(positions)
+
+
+def test_a_stream_waits_for_a_training_that_pauses_longer_than_ray_data_allows(manifest, monkeypatch):
+    # Ray Data ends what made no progress for half an hour, and a full stream makes none while a paper's score is computed.
+    monkeypatch.setattr(ray.data.DataContext.get_current(), "execution_no_progress_timeout_s", 1)
+    plan = stream_plan(manifest, "plain_64", DataConfig(), BATCH, WINDOW, seed=3)
+    stream = stream_datasets(plan, n_batches=40)[stream_name(0)]
+    stream.context.execution_options.resource_limits = ray.data.ExecutionResources.for_limits(object_store_memory=1e7)
+    with StreamedClips(plan, stream.iterator()) as streamed:
+        streamed.batch(0)
+        time.sleep(3)
+        for index in range(1, 40):
+            streamed.batch(index)
+
+
+@pytest.mark.slow
+def test_a_file_that_crashes_every_worker_ends_the_stream_with_an_error(manifest):
+    plan = stream_plan(manifest, "plain_32", DataConfig(), BATCH, WINDOW, seed=3)
+    plan = CrashingPlan(plan.selection, plan.schedule, BATCH, "plain_32", Limits())
+    stream = stream_datasets(plan, n_batches=4)[stream_name(0)]
+    # Batch 2 has position 20; which of the batches before it arrive depends on how far ahead Ray Data is.
+    with StreamedClips(plan, stream.iterator()) as streamed, pytest.raises(ray.exceptions.WorkerCrashedError):
+        streamed.batch(2)
 
 
 def test_a_stream_with_no_cpu_left_is_refused_with_the_remedy():

@@ -3,7 +3,8 @@
 import torch
 
 from videogan.classifiers.fit import LabelledClips
-from videogan.data.decode import decode, preprocessing_named
+from videogan.data.decode import decode
+from videogan.data.preprocessing import preprocessing_named
 from videogan.data.synthetic import make_moving_shapes
 from videogan.protocols import PROTOCOLS, fit_on_real
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from videogan.data.cache import staged, write_index, write_shard
+from videogan.data.cache import planned_shards, write_index, write_shard
 from videogan.data.clips import ClipStore, open_cache
-from videogan.data.decode import decode, preprocessing_named
+from videogan.data.decode import decode
 from videogan.data.manifest import Manifest
+from videogan.data.preprocessing import preprocessing_named
 from videogan.data.synthetic import make_moving_shapes
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
@@ -21,11 +22,11 @@ def moving_shapes(tmp_path_factory) -> Manifest:
 @pytest.fixture(scope="session")
 def store(moving_shapes, tmp_path_factory) -> ClipStore:
     folder, plain = tmp_path_factory.mktemp("cache") / "clips", preprocessing_named("plain_32")
-    rows = moving_shapes.usable.to_pylist()
-    with staged(folder) as staging:
-        clips = [(row["sha"], decode(moving_shapes.location(row["path"]), plain)) for row in rows]
-        shards = dict(write_shard(staging, clips[start : start + 24]) for start in range(0, len(clips), 24))
-        write_index(staging, plain, shards, {})
+    paths = {row["sha"]: moving_shapes.location(row["path"]) for row in moving_shapes.usable.to_pylist()}
+    shards = planned_shards(list(paths))
+    for shard in shards:
+        write_shard(folder, shard, ((sha, decode(paths[sha], plain)) for sha in shard.shas))
+    write_index(folder, plain, shards)
     return open_cache(folder, moving_shapes)
 
 

@@ -1,21 +1,67 @@
+import json
+import multiprocessing
 import os
 import pickle
+import signal
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from videogan.data.cache import CachedFiles, cache_folder, cache_key, is_complete, staged, write_index, write_shard
-from videogan.data.decode import decode, preprocessing_named
+from videogan.data.cache import (
+    CLIPS_PER_SHARD,
+    INDEX_NAME,
+    CachedFiles,
+    Shard,
+    cache_folder,
+    cache_key,
+    is_complete,
+    local_cache_folder,
+    missing_shards,
+    planned_shards,
+    write_index,
+    write_shard,
+)
+from videogan.data.decode import decode
 from videogan.data.manifest import DataError, write_manifest
+from videogan.data.preprocessing import preprocessing_named
+from videogan.data.storage import RemotePath
 
 PLAIN = preprocessing_named("plain_32")
+SPAWN = multiprocessing.get_context("spawn")
+SHARDS = planned_shards([f"{number:03d}" for number in range(5 * CLIPS_PER_SHARD - 3)])
 
 
-def build(folder: Path, value: int) -> None:
-    with staged(folder) as staging:
-        name, shas = write_shard(staging, [("a", np.full((2, 4, 4, 3), value, np.uint8))])
-        write_index(staging, PLAIN, {name: shas}, {"b": "empty file"})
+def clip(sha: str) -> np.ndarray:
+    return np.full((2, 4, 4, 3), int(sha), np.uint8)
+
+
+def fill(folder: Path, shard: Shard) -> None:
+    write_shard(folder, shard, ((sha, clip(sha)) for sha in shard.shas))
+
+
+def build(folder: Path) -> None:
+    """What a build does, in this process: the shards that are missing, then the index."""
+    for shard in missing_shards(folder, SHARDS):
+        fill(folder, shard)
+    write_index(folder, PLAIN, SHARDS)
+
+
+def written(folder: Path) -> dict[str, tuple[int, int]]:
+    """Which file each shard is, and since when."""
+    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.glob("*.arrow")}
+
+
+def killed_in_the_third_shard(folder: Path) -> None:
+    fill(folder, SHARDS[0])
+    fill(folder, SHARDS[1])
+
+    def clips():
+        yield SHARDS[2].shas[0], clip(SHARDS[2].shas[0])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    write_shard(folder, SHARDS[2], clips())
 
 
 def test_cached_files_equal_what_decodes(store, moving_shapes):
@@ -26,44 +72,103 @@ def test_cached_files_equal_what_decodes(store, moving_shapes):
         assert not frames.flags.writeable
 
 
-def test_of_two_builders_one_cache_remains(tmp_path):
+def test_each_file_is_in_one_shard_and_the_names_follow_from_the_content():
+    shas = [sha for shard in SHARDS for sha in shard.shas]
+    assert len(shas) == len(set(shas)) == 77
+    assert max(len(shard.shas) for shard in SHARDS) == CLIPS_PER_SHARD
+    assert planned_shards(shas + shas[:20]) == SHARDS, "a file that is listed twice is decoded once"
+    assert len({shard.name for shard in SHARDS}) == len(SHARDS)
+    assert Shard(("a", "b")).name != Shard(("b", "a")).name, "rows are told by their order"
+
+
+def test_a_build_that_is_killed_leaves_its_shards_to_the_next(tmp_path):
     folder = tmp_path / "cache"
-    with staged(folder) as slow:
-        build(folder, 1)
-        name, shas = write_shard(slow, [("a", np.zeros((2, 4, 4, 3), np.uint8))])
-        write_index(slow, PLAIN, {name: shas}, {})
-    assert CachedFiles(folder).frames("a").max() == 1, "the first one to finish"
-    assert os.listdir(tmp_path) == ["cache"]
-
-
-def test_a_half_written_cache_is_never_taken_for_whole(tmp_path):
-    folder = tmp_path / "cache"
-
-    def interrupted_clips():
-        yield "a", np.zeros((2, 4, 4, 3), np.uint8)
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt), staged(folder) as staging:
-        write_shard(staging, interrupted_clips())
+    process = SPAWN.Process(target=killed_in_the_third_shard, args=(folder,))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert not is_complete(folder)
-    assert not os.listdir(tmp_path)
     with pytest.raises(DataError, match="no finished clip cache"):
         CachedFiles(folder)
+    assert missing_shards(folder, SHARDS) == SHARDS[2:], "a shard that was begun is not there"
+    assert len(list(folder.glob(".*.part"))) == 1
+    kept = written(folder)
+    build(folder)
+    assert written(folder).items() >= kept.items(), "not written again"
+    assert sorted(os.listdir(folder)) == sorted([INDEX_NAME, *(shard.name for shard in SHARDS)]), "swept up"
+    assert all(CachedFiles(folder).frames(sha).max() == int(sha) for shard in SHARDS for sha in shard.shas)
+
+
+def test_an_interrupted_shard_is_not_there(tmp_path):
+    def interrupted_clips():
+        yield "000", clip("000")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_shard(tmp_path, SHARDS[0], interrupted_clips())
+    assert not os.listdir(tmp_path)
+
+
+def test_two_processes_make_one_cache(tmp_path):
+    folder = tmp_path / "cache"
+    builders = [SPAWN.Process(target=build, args=(folder,)) for _ in range(2)]
+    for builder in builders:
+        builder.start()
+    for builder in builders:
+        builder.join()
+    assert [builder.exitcode for builder in builders] == [0, 0]
+    assert sorted(os.listdir(folder)) == sorted([INDEX_NAME, *(shard.name for shard in SHARDS)])
+    assert all(CachedFiles(folder).frames(sha).max() == int(sha) for shard in SHARDS for sha in shard.shas)
+
+
+def test_a_builder_whose_part_was_swept_up_finds_the_shard_of_the_other(tmp_path):
+    def clips_while_another_finishes():
+        yield "000", clip("000")
+        build(tmp_path)  # and sweeps up the .part of this one
+        yield from ((sha, clip(sha)) for sha in SHARDS[0].shas[1:])
+
+    write_shard(tmp_path, SHARDS[0], clips_while_another_finishes())
+    assert pa.ipc.open_file(pa.memory_map(str(tmp_path / SHARDS[0].name))).num_record_batches == CLIPS_PER_SHARD
+
+
+def test_what_does_not_decode_is_told_with_its_reason_also_by_a_later_build(tmp_path):
+    shard = Shard(("001", "bad", "003"))
+    write_shard(tmp_path, shard, [("001", clip("001")), ("bad", "empty file"), ("003", clip("003"))])
+    write_index(tmp_path, PLAIN, [shard])
+    files = CachedFiles(tmp_path)
+    assert files.skipped == {"bad": "empty file"}
+    assert len(files) == 2
+    assert files.frames("003").max() == 3, "the row after the one left out"
 
 
 def test_a_shard_out_of_sight_is_an_error_with_the_remedy(tmp_path):
     with pytest.raises(DataError, match="VGSEARCH_CACHE"):
-        write_index(tmp_path, PLAIN, {"elsewhere.arrow": ["a"]}, {})
+        write_index(tmp_path, PLAIN, SHARDS)
+    assert not is_complete(tmp_path)
 
 
 def test_cached_files_pickle_as_their_folder(tmp_path):
-    build(tmp_path / "cache", 7)
+    build(tmp_path / "cache")
     files = CachedFiles(tmp_path / "cache")
-    assert files.frames("a").max() == 7
+    assert files.frames("007").max() == 7
     sent = pickle.dumps(files)
     assert len(sent) < 500
-    assert pickle.loads(sent).frames("a").max() == 7
-    assert pickle.loads(sent).skipped == {"b": "empty file"}
+    assert pickle.loads(sent).frames("007").max() == 7
+
+
+def test_a_cache_in_memory_storage_is_copied_shard_by_shard_and_read_from_there(monkeypatch, tmp_path):
+    monkeypatch.setenv("VGSEARCH_CACHE", str(tmp_path))
+    folder = RemotePath("memory://caches", "two/builds")
+    fill(folder, SHARDS[0])
+    assert missing_shards(folder, SHARDS) == SHARDS[1:]
+    assert not is_complete(folder)
+    build(folder)
+    files = pickle.loads(pickle.dumps(CachedFiles(folder)))
+    frames = files.frames(SHARDS[1].shas[3])
+    assert frames.max() == int(SHARDS[1].shas[3])
+    assert not frames.flags.owndata, "mapped"
+    assert os.listdir(tmp_path / "mirrored" / "builds") == [SHARDS[1].name], "nothing more was loaded"
+    assert json.loads((folder / INDEX_NAME).read_bytes())["preprocessing"] == PLAIN.name
 
 
 def test_the_key_follows_content_and_size_but_not_labels(tmp_path):
@@ -79,6 +184,10 @@ def test_the_key_follows_content_and_size_but_not_labels(tmp_path):
 
 def test_the_cache_lies_where_the_user_says(monkeypatch, tmp_path):
     monkeypatch.setenv("VGSEARCH_CACHE", str(tmp_path))
-    assert cache_folder("clips") == tmp_path / "clips"
+    assert cache_folder("clips") == local_cache_folder("clips") == tmp_path / "clips"
+    monkeypatch.setenv("VGSEARCH_CACHE", "s3://bucket/cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert str(cache_folder("clips")) == "s3://bucket/cache/clips"
+    assert local_cache_folder("data") == tmp_path / "vgsearch" / "data"
     monkeypatch.delenv("VGSEARCH_CACHE")
     assert cache_folder("clips").parts[-2:] == ("vgsearch", "clips")

@@ -5,6 +5,9 @@ import torch
 
 from videogan.config import ConfigurationError, parse_config
 from videogan.data.clips import DataConfig, TrainingClips, centre_windows, open_cache, to_frames, to_video
+from videogan.data.manifest import write_manifest
+from videogan.training.loop import Shard, Training
+from videogan.training.run_config import RunConfig
 
 
 def test_frames_and_video_are_inverse_and_bounded():
@@ -43,6 +46,71 @@ def test_training_never_sees_a_test_clip_and_counts_its_labels(store):
     assert clips.n_clips + len(test) == len(store.manifest.usable)
     _, labels = zip(*[clips.batch(index) for index in range(4)], strict=True)
     assert torch.equal(torch.bincount(torch.cat(labels)), clips.label_counts), "one epoch of 48 clips"
+
+
+def unequal(store, tmp_path):
+    """The store's data set with most clips of all classes but one left out: the same files, unequal classes."""
+    rows = store.manifest.usable.to_pylist()
+    seen = {label: 0 for label in store.classes}
+    kept = []
+    for row in rows:
+        seen[row["label"]] += row["split"] == "train"
+        if row["label"] == "up" or row["split"] == "test" or seen[row["label"]] <= 2:
+            kept.append({**row, "path": store.manifest.location(row["path"])})
+    return open_cache(store.files.folder, write_manifest(tmp_path, kept))
+
+
+def test_balanced_batches_show_each_class_equally_often_and_say_so(store, tmp_path):
+    few = unequal(store, tmp_path)
+    assert few.select("train", 16).label_counts.tolist() == [2, 2, 2, 12]
+    clips = TrainingClips(few, 10, 16, seed=0, sampling="class_balanced")
+    frames, labels = zip(*[clips.batch(index) for index in range(2)], strict=True)
+    assert torch.bincount(torch.cat(labels)).tolist() == [5, 5, 5, 5]
+    assert clips.label_counts.tolist() == [5, 5, 5, 5], "what label_sampling=empirical draws fakes by"
+    shown = {clip.numpy().tobytes() for clip in torch.cat(frames)}
+    assert len(shown) > 6 + 5, "windows of one clip differ in their start"
+    assert TrainingClips(few, 10, 16, seed=0).label_counts.tolist() == [2, 2, 2, 12]
+
+
+@pytest.mark.parametrize("sampling", ["shuffled", "class_balanced"])
+@pytest.mark.parametrize(("batch_size", "n_before", "n_after"), [(4, 1, 2), (12, 3, 4), (8, 8, 1)])
+def test_a_run_resumed_on_another_number_of_ranks_goes_on_with_the_same_global_batches(
+    store, sampling, batch_size, n_before, n_after
+):
+    def batches(n_ranks, indices):
+        ranks = [
+            TrainingClips(store, batch_size, 16, seed=1, rank=rank, n_ranks=n_ranks, sampling=sampling)
+            for rank in range(n_ranks)
+        ]
+        return [[torch.cat(column) for column in zip(*[r.batch(i) for r in ranks], strict=True)] for i in indices]
+
+    uninterrupted = batches(1, range(9))
+    continued = batches(n_before, range(4)) + batches(n_after, range(4, 9))
+    for one, other in zip(uninterrupted, continued, strict=True):
+        assert torch.equal(one[0], other[0])
+        assert torch.equal(one[1], other[1])
+
+
+def test_matched_fakes_carry_the_labels_of_the_real_batches(store):
+    clips = TrainingClips(store, 12, 16, seed=0)
+    model = {"family": "mvt", "n_classes": len(store.classes), "resolution": 32, "channels": 4, "gru_hidden": 16}
+    values = {
+        "model": {**model, "label_sampling": "match_real"},
+        "loop": {"n_steps": 2, "batch_size": 12, "n_d": 2},
+        "evaluation": {"protocol": "s3_r3d18_smoke_v1"},
+    }
+    training = Training(parse_config(RunConfig, values), lambda module: module, Shard(), torch.device("cpu"))
+    fakes = []
+    training.generator.register_forward_pre_hook(lambda module, inputs: fakes.append(inputs[1].tolist()))
+    training.step_(2, clips)
+    first, second = (clips.batch(index)[1].tolist() for index in (2, 3))
+    assert first != second
+    assert fakes == [first, second, second], "one for each update of the discriminators, then the generator's"
+
+
+def test_an_unknown_sampling_is_refused_with_those_there_are():
+    with pytest.raises(ConfigurationError, match=r"sampling: .*'shuffled' or 'class_balanced', got 'balanced'"):
+        parse_config(DataConfig, {"sampling": "balanced"})
 
 
 def test_centre_windows_are_the_middle_of_each_clip(store):

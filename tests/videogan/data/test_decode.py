@@ -4,15 +4,8 @@ import av
 import numpy as np
 import pytest
 
-from videogan.data.decode import (
-    Limits,
-    MissingVideo,
-    UnreadableVideo,
-    decode,
-    inspect,
-    preprocessing_named,
-    probe,
-)
+from videogan.data.decode import Limits, MissingVideo, UnreadableVideo, decode, inspect, probe
+from videogan.data.preprocessing import preprocessing_named
 
 
 def write_video(path, frames, ticks=None, codec="libx264", options=None):

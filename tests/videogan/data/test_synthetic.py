@@ -3,8 +3,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from videogan.data.decode import decode, preprocessing_named
+from videogan.data.decode import decode
 from videogan.data.manifest import DataError
+from videogan.data.preprocessing import preprocessing_named
 from videogan.data.synthetic import DIRECTIONS, make_moving_shapes
 
 

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 
-from videogan.data.decode import preprocessing_named
 from videogan.data.manifest import DataError, write_manifest
+from videogan.data.preprocessing import preprocessing_named
 from videogan.data.windows import WindowSchedule, select_clips, window
+
+UNEQUAL = np.repeat([0, 1, 3], [1, 9, 40])  # labels; class 2 does not occur
 
 
 def test_each_epoch_shows_every_clip_once_in_a_new_order():
@@ -28,11 +30,82 @@ def test_a_position_has_its_window_whatever_was_asked_before():
         assert schedule.at(np.array([position])) == (clips[position], starts[position])
 
 
-def test_ranks_share_the_global_batch_between_them():
-    schedule = WindowSchedule(np.full(7, 30), n_frames=16, seed=3)
-    whole = np.stack(schedule.batch(5, 8))
-    parts = np.concatenate([np.stack(schedule.batch(5, 8, rank, 4)) for rank in range(4)], axis=1)
-    np.testing.assert_array_equal(whole, parts)
+def test_the_order_of_earlier_versions_stands():
+    clips, starts = WindowSchedule(np.array([16, 20, 33, 18, 50]), n_frames=16, seed=7).at(np.arange(12))
+    assert clips.tolist() == [2, 0, 4, 1, 3, 3, 0, 2, 1, 4, 0, 2]
+    assert starts.tolist() == [13, 0, 7, 2, 2, 1, 0, 2, 1, 15, 0, 16]
+
+
+@pytest.mark.parametrize("batch_size", [1, 6, 24])
+def test_ranks_parts_of_every_global_batch_are_disjoint_whole_and_in_order(batch_size):
+    lengths = np.arange(1000, 1019)
+    for balanced in (None, np.arange(19) % 4):
+        schedule = WindowSchedule(lengths, 16, seed=3, balanced=balanced)
+        windows = np.stack(schedule.at(np.arange(8 * batch_size)))
+        for n_ranks in [n for n in range(1, batch_size + 1) if batch_size % n == 0]:
+            for index in range(8):
+                parts = [np.stack(schedule.batch(index, batch_size, rank, n_ranks)) for rank in range(n_ranks)]
+                whole = windows[:, index * batch_size : (index + 1) * batch_size]
+                np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
+
+
+@pytest.mark.parametrize(("batch_size", "n_ranks"), [(1, 1), (4, 2), (12, 3), (24, 8), (60, 6)])
+def test_over_one_epoch_the_ranks_show_every_clip_exactly_once(batch_size, n_ranks):
+    n_clips = 120
+    schedule = WindowSchedule(np.full(n_clips, 20), 16, seed=2)
+    shown = [
+        schedule.batch(index, batch_size, rank, n_ranks)[0]
+        for index in range(n_clips // batch_size)
+        for rank in range(n_ranks)
+    ]
+    assert sorted(np.concatenate(shown)) == list(range(n_clips))
+
+
+def test_a_global_batch_that_does_not_divide_by_the_ranks_is_refused():
+    with pytest.raises(ValueError, match="batch_size must be a multiple of the 3 ranks, got 8"):
+        WindowSchedule(np.full(9, 20), 16, seed=0).batch(0, 8, 0, 3)
+
+
+def test_balanced_classes_get_equally_many_windows_in_every_epoch():
+    schedule = WindowSchedule(np.full(50, 20), 16, seed=1, balanced=UNEQUAL)
+    assert schedule.n_windows == 51
+    clips, _ = schedule.at(np.arange(7 * 51))
+    for epoch in UNEQUAL[clips].reshape(7, 51):
+        assert np.bincount(epoch).tolist() == [17, 17, 0, 17]
+    assert len({tuple(epoch) for epoch in UNEQUAL[clips].reshape(7, 51)}) == 7, "in an order of its own"
+
+
+def test_the_clips_of_a_balanced_class_take_turns():
+    schedule = WindowSchedule(np.full(50, 20), 16, seed=1, balanced=UNEQUAL)
+    clips, _ = schedule.at(np.arange(100 * 51))
+    for n_epochs in (1, 2, 3, 100):
+        shown = np.bincount(clips[: n_epochs * 51], minlength=50)
+        for label in (0, 1, 3):
+            of_class = shown[label == UNEQUAL]
+            assert of_class.sum() == 17 * n_epochs
+            assert np.ptp(of_class) <= 1
+    # Rounds are drawn anew: the nine clips of class 1 do not come in one order for ever.
+    rounds = clips[UNEQUAL[clips] == 1][: 9 * 20]
+    assert len({tuple(order) for order in rounds.reshape(20, 9)}) > 1
+
+
+def test_balanced_starts_are_uniform_and_each_showing_has_its_own():
+    schedule = WindowSchedule(np.full(50, 20), 16, seed=1, balanced=UNEQUAL)
+    clips, starts = schedule.at(np.arange(100 * 51))
+    only = starts[clips == 0]
+    assert np.abs(np.bincount(only) - 340).max() < 4 * np.sqrt(1700 * 0.2 * 0.8)
+    assert len(set(only[:17])) > 1, "one clip, 17 times in its first epoch"
+
+
+def test_a_balanced_window_follows_from_seed_and_position_alone():
+    schedule = WindowSchedule(np.arange(16, 66), n_frames=16, seed=3, balanced=UNEQUAL)
+    clips, starts = schedule.at(np.arange(400))
+    for position in (399, 0, 57, 200):
+        fresh = WindowSchedule(np.arange(16, 66), n_frames=16, seed=3, balanced=UNEQUAL)
+        assert fresh.at(np.array([position])) == (clips[position], starts[position])
+        assert schedule.at(np.array([position])) == (clips[position], starts[position])
+    other, _ = WindowSchedule(np.arange(16, 66), n_frames=16, seed=4, balanced=UNEQUAL).at(np.arange(400))
+    assert not np.array_equal(clips, other)
 
 
 def test_a_short_clip_is_skipped_with_the_remedy_or_repeats_its_last_frame(tmp_path):

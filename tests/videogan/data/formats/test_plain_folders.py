@@ -1,13 +1,9 @@
 import pytest
 
-from videogan.data.formats.plain_folders import (
-    FoundVideo,
-    Grouping,
-    find_videos,
-    group_by_name,
-    manifest_rows,
-    read_split,
-)
+from videogan.data.formats.contract import Found, FoundVideo, ImportOptions
+from videogan.data.formats.listing import group_by_name
+from videogan.data.formats.plain_folders import find, read_split
+from videogan.data.formats.rows import manifest_rows
 from videogan.data.manifest import DataError, write_manifest
 
 
@@ -47,7 +43,7 @@ def test_videos_are_found_in_class_folders_by_suffix_or_content(tmp_path):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "walk/renamed.dat").write_bytes(b"\x1aE\xdf\xa3rest")
     (tmp_path / "walk/dangling.mkv").symlink_to("nowhere")
-    found = {(video.path.name, video.label) for video in find_videos(tmp_path)}
+    found = {(video.path.name, video.label) for video in find(tmp_path, ImportOptions()).videos}
     assert found == {
         ("a.AVI", "run"),
         ("b.mp4", "run"),
@@ -59,7 +55,7 @@ def test_videos_are_found_in_class_folders_by_suffix_or_content(tmp_path):
 
 def test_a_folder_of_videos_without_class_folders_is_one_class(tmp_path):
     (tmp_path / "a.mp4").touch()
-    assert find_videos(tmp_path) == [FoundVideo(tmp_path / "a.mp4", tmp_path.name)]
+    assert find(tmp_path, ImportOptions()).videos == (FoundVideo(tmp_path / "a.mp4", tmp_path.name, "a"),)
 
 
 def test_a_folder_without_video_says_what_was_looked_for(tmp_path):
@@ -69,9 +65,9 @@ def test_a_folder_without_video_says_what_was_looked_for(tmp_path):
         r"no video found \(looked for avi mp4 mkv mov webm gif in 2 folders\)\. Expected .*/<class>/<clip>\.avi\."
     )
     with pytest.raises(DataError, match=expected):
-        find_videos(tmp_path)
+        find(tmp_path, ImportOptions())
     with pytest.raises(DataError, match="no such folder"):
-        find_videos(tmp_path / "absent")
+        find(tmp_path / "absent", ImportOptions())
 
 
 @pytest.mark.parametrize(
@@ -94,19 +90,24 @@ def test_a_bad_split_file_is_refused_with_its_line(tmp_path, content, message):
 
 
 def test_a_split_file_that_leaks_a_group_is_refused_and_copies_are_skipped(tmp_path):
-    names = ["ira_1", "ira_2", "ido_1", "copy_1"]
-    videos = [FoundVideo(tmp_path / "run" / f"{name}.mp4", "run") for name in names]
+    names = {"ira_1": "ira", "ira_2": "ira", "ido_1": "ido", "copy_1": "copy"}
+    videos = tuple(FoundVideo(tmp_path / "run" / f"{name}.mp4", "run", group) for name, group in names.items())
     seen = {"n_frames": 20, "fps": 25.0, "width": 64, "height": 64, "codec": "h264", "skipped": None, "warning": None}
     inspected = {video.path: seen | {"sha": video.path.name} for video in videos}
     inspected[videos[3].path] = inspected[videos[2].path]
-    groups = Grouping(("ira", "ira", "ido", "copy"), "")
 
-    rows = manifest_rows(tmp_path, videos, groups, inspected, None)
+    rows = manifest_rows(tmp_path, Found(videos, "", ""), inspected)
     assert [row["skipped"] for row in rows] == [None, None, None, "same content as run/ido_1.mp4"]
     assert rows[0]["split"] == rows[1]["split"] != rows[2]["split"]
 
-    splits = {"run/ira_1.mp4": "train", "run/ira_2.mp4": "test"}
-    rows = manifest_rows(tmp_path, videos, groups, inspected, splits)
-    assert rows[2]["skipped"] == "not in split.csv"
+    (tmp_path / "run").mkdir()
+    for video in videos:
+        video.path.touch()
+    (tmp_path / "split.csv").write_text("run/ira_1.mp4,train\nrun/ira_2.mp4,test\n")
+    found = find(tmp_path, ImportOptions())
+    assert {video.path.stem for video in found.videos if video.skipped == "not in split.csv"} == {"ido_1", "copy_1"}
+    rows = manifest_rows(tmp_path, found, inspected)
     with pytest.raises(DataError, match="group 'ira' is in train and test"):
         write_manifest(tmp_path, rows)
+    drawn = find(tmp_path, ImportOptions(split_by="group"))
+    assert {video.split for video in drawn.videos} == {None}

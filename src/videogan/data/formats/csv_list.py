@@ -1,0 +1,80 @@
+"""A CSV file of clips, videos.csv or one that is named: the columns file, label and, where they are known, group, split."""
+
+from pathlib import Path
+
+from videogan.data.formats.contract import DRAWN, Found, FoundVideo, ImportOptions
+from videogan.data.formats.listing import group_by_name, read_csv
+from videogan.data.manifest import DataError
+from videogan.data.stills import clip_exists
+
+NAME = "csv"
+TAKES = frozenset({"group", "split_by"})
+LIST_NAME = "videos.csv"
+_REQUIRED, _KNOWN = ("file", "label"), ("file", "label", "group", "split")
+
+
+def recognises(folder: Path) -> bool:
+    """A folder with videos.csv, or a CSV file itself."""
+    return _list(folder).is_file()
+
+
+def find(folder: Path, options: ImportOptions) -> Found:
+    """The clips of the list; files are relative to the list's folder, or absolute, and may be any kind of clip.
+
+    Without a group column, groups are found in the names as for plain folders. Raises DataError with the line that is
+    wrong: a column or cell that is missing, a file that is not there, a file with two labels, an open quote.
+    """
+    file = _list(folder)
+    if not file.is_file():
+        raise DataError(f"{folder}: no {LIST_NAME} in it. Expected the columns file,label[,group][,split].")
+    rows = _rows(file)
+    if not rows:
+        raise DataError(f"{file}: no line after the header.")
+    names = list(rows)
+    if options.group is None and "group" in rows[names[0]]:
+        groups, group_rule = [rows[name]["group"] for name in names], "the column group"
+    else:
+        grouping = group_by_name([Path(name).name for name in names], options.group)
+        groups, group_rule = list(grouping.groups), grouping.rule
+    split_given = "split" in rows[names[0]]
+    if options.split_by == "file" and not split_given:
+        raise DataError(f"{file.name} line 1: --split-by file needs the column split.")
+    given = split_given and options.split_by != "group"
+    videos = [
+        FoundVideo(file.parent / name, rows[name]["label"], group, rows[name]["split"] if given else None)
+        for name, group in zip(names, groups, strict=True)
+    ]
+    return Found(tuple(videos), group_rule, "the column split" if given else DRAWN)
+
+
+def _list(folder: Path) -> Path:
+    return folder if folder.suffix == ".csv" and not folder.is_dir() else folder / LIST_NAME
+
+
+def _rows(file: Path) -> dict[str, dict[str, str]]:
+    """File -> its cells by column; a line that repeats another is one."""
+    lines = read_csv(file, ",".join(_KNOWN))
+    where, header = next(lines, (f"{file.name} line 1", []))
+    missing = [name for name in _REQUIRED if name not in header]
+    unknown = [name for name in header if name not in _KNOWN]
+    if missing or unknown or len(set(header)) < len(header):
+        raise DataError(f"{where}: expected the columns file,label[,group][,split], got {','.join(header)}.")
+    rows: dict[str, dict[str, str]] = {}
+    for where, cells in lines:
+        if len(cells) != len(header):
+            raise DataError(f"{where}: {len(cells)} columns, expected {','.join(header)}.")
+        row = dict(zip(header, cells, strict=True))
+        empty = [name for name, cell in row.items() if not cell]
+        if empty:
+            raise DataError(f"{where}: {empty[0]} is empty.")
+        name = row["file"]
+        if row.get("split", "train") not in ("train", "test"):
+            raise DataError(f"{where}: split must be train or test, got '{row['split']}'.")
+        if rows.setdefault(name, row) != row:
+            differing = next(column for column in header if rows[name][column] != row[column])
+            raise DataError(
+                f"{where}: {name} has the {differing} '{row[differing]}', before it had '{rows[name][differing]}'."
+            )
+        if not clip_exists(file.parent / name):
+            raise DataError(f"{where}: {name} is no file of {file.parent}.")
+    return rows

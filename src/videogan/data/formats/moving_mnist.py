@@ -1,0 +1,36 @@
+"""Moving MNIST: one .npy file of grey clips, uint8 (T, n, H, W) with time first, as `mnist_test_seq.npy` is published."""
+
+from pathlib import Path
+
+from videogan.data.formats.contract import DRAWN, Found, FoundVideo, ImportOptions
+from videogan.data.formats.listing import files_in
+from videogan.data.manifest import DataError
+from videogan.data.source import UnreadableVideo
+from videogan.data.stills import open_clips, row_of
+
+NAME = "moving_mnist"
+TAKES = frozenset[str]()
+LABEL = "digits"  # the data set has one class
+
+
+def recognises(folder: Path) -> bool:
+    """The folder holds one .npy file."""
+    return len(_arrays(folder)) == 1
+
+
+def find(folder: Path, options: ImportOptions) -> Found:
+    """Each sequence of the array, its own group. Raises DataError."""
+    arrays = _arrays(folder)
+    if len(arrays) != 1:
+        raise DataError(f"{folder}: {len(arrays)} .npy files, expected one, e.g. mnist_test_seq.npy.")
+    try:
+        n_clips = open_clips(arrays[0]).shape[1]
+    except UnreadableVideo as error:
+        raise DataError(f"{error}.") from None
+    paths = [row_of(arrays[0], index, n_clips) for index in range(n_clips)]
+    videos = tuple(FoundVideo(path, LABEL, path.name.partition("#")[2]) for path in paths)
+    return Found(videos, "each sequence its own", DRAWN)
+
+
+def _arrays(folder: Path) -> list[Path]:
+    return files_in(folder, lambda path: path.suffix == ".npy") if folder.is_dir() else []

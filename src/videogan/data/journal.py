@@ -1,0 +1,92 @@
+"""What inspecting video files found, kept file by file: an interrupted import goes on where it stood. No torch here.
+
+A journal is a folder of lines of JSON, one line for each inspected file, written by whichever process inspected it. A
+line holds for the file as it was: the same path, size and times. Lines are only added, so nobody needs a lock, and a
+line that a killed process left unfinished is passed over.
+"""
+
+import hashlib
+import json
+import os
+import socket
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from videogan.atomic import write_atomically
+from videogan.data.cache import cache_folder
+from videogan.data.decode import DECODER_VERSION
+from videogan.data.source import Limits
+from videogan.data.storage import Place, file_names
+
+Write = Callable[[str, str | None, dict[str, Any]], None]
+
+
+def journal_folder(paths: Sequence[Path], limits: Limits) -> Place:
+    """The journal of the files below a folder under these limits: that of the folder all `paths` have in common."""
+    above = os.path.commonpath([os.path.abspath(path.parent) for path in paths])
+    identity = hashlib.sha256(json.dumps([above, asdict(limits), DECODER_VERSION]).encode())
+    return cache_folder("inspections") / identity.hexdigest()[:16]
+
+
+def signature(path: Path) -> str | None:
+    """What changes when the content does: size and times of a file, of all in a folder; None where there is nothing.
+
+    The time of the last change of status is in it, since a program can set that of the content back. `x.npy#17`, a
+    clip of an array, changes with the array.
+    """
+    try:
+        if not path.is_dir():
+            return _stated(os.stat(path if path.exists() else path.with_name(path.name.partition("#")[0])))
+        with os.scandir(path) as entries:
+            inside = sorted(f"{entry.name} {_stated(entry.stat())}" for entry in entries)
+        return hashlib.sha256("\n".join(inside).encode()).hexdigest()
+    except OSError:
+        return None
+
+
+def _stated(stat: os.stat_result) -> str:
+    return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
+
+
+def read_journal(folder: Place, paths: Sequence[Path]) -> dict[Path, dict[str, Any]]:
+    """What earlier inspections found of those `paths` that have not changed since."""
+    with ThreadPoolExecutor(16) as pool:  # remote storages answer late
+        contents = pool.map(lambda name: (folder / name).read_bytes(), sorted(file_names(folder)))
+        lines = (line for content in contents for line in content.splitlines())
+        found = {path: (seen, row) for path, seen, row in map(_parsed, lines) if path is not None}
+    known = {path: found[str(path)] for path in paths if str(path) in found}
+    return {path: row for path, (seen, row) in known.items() if seen is not None and seen == signature(path)}
+
+
+def _parsed(line: bytes) -> tuple[str | None, str | None, dict[str, Any]]:
+    try:
+        path, seen, row = json.loads(line)
+    except ValueError:  # cut off by a kill, or the empty line that keeps what follows apart from it
+        return None, None, {}
+    return path, seen, row
+
+
+@contextmanager
+def journal_writer(folder: Place) -> Iterator[Write]:
+    """Takes (path, its signature before it was read, what was found) and keeps it: at once where `folder` is local.
+
+    A remote storage cannot add to a file; there the lines of a block are kept when it ends.
+    """
+    if isinstance(folder, Path):
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / f"{socket.gethostname()}-{os.getpid()}.jsonl", "ab", buffering=0) as stream:
+            # The line break comes first: an unfinished line of a dead process with this number ends there.
+            yield lambda *line: stream.write(b"\n" + json.dumps(line).encode() + b"\n")
+        return
+    lines: list[bytes] = []
+    try:
+        yield lambda *line: lines.append(json.dumps(line).encode())
+    finally:
+        if lines:
+            name = f"{uuid.uuid4().hex}.jsonl"
+            write_atomically(folder / name, lambda stream: stream.write(b"\n".join(lines)))

@@ -1,0 +1,60 @@
+"""The next batch before the step asks for it: any clip source, one batch ahead in a thread of its own."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Protocol, Self
+
+import torch
+from torch import Tensor
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Source(Protocol):
+    """What is read ahead: TrainingClips, or anything that gives batches by their index."""
+
+    label_counts: Tensor
+
+    def batch(self, index: int) -> Batch:
+        """Global batch `index`, or a rank's part of it: frames and labels."""
+        ...
+
+
+class PrefetchedClips:
+    """A clip source that fetches batch index + 1 while the step computes on batch index.
+
+    The batches are the source's own, bit for bit; on a machine with CUDA they lie in pinned memory. Only the one thread
+    ever touches the source. What the source raises is raised by the call that asks for that batch, and by no other. A
+    context manager: closing waits for the batch that is being fetched and ends the thread.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source, self.label_counts = source, source.label_counts
+        self._pins = torch.cuda.is_available()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch")
+        self._ahead: tuple[int, Future[Batch]] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the thread; RuntimeError from any later `batch`."""
+        self._ahead = None
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def batch(self, index: int) -> Batch:
+        """The source's batch `index`; waits only for what is not yet fetched."""
+        ahead, self._ahead = self._ahead, None
+        asked = ahead[1] if ahead and ahead[0] == index else self._thread.submit(self._fetch, index)
+        batch = asked.result()
+        self._ahead = (index + 1, self._thread.submit(self._fetch, index + 1))
+        return batch
+
+    def _fetch(self, index: int) -> Batch:
+        frames, labels = self.source.batch(index)
+        return (frames.pin_memory(), labels.pin_memory()) if self._pins else (frames, labels)

@@ -1,0 +1,88 @@
+"""Named ways from a frame of any size to the square the networks see; the papers' own ones among them. No torch here."""
+
+import difflib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Resized = Callable[[int, int, int], tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """A named way from a frame of any size to (size, size) pixels: resize, then crop.
+
+    `resized` maps the displayed (width, height) and the size to (width, height) before the crop. `left` is the first
+    column that is kept where it is not the centre's. `least` is the smallest (width, height) of a source, by default
+    (size, size).
+    """
+
+    name: str
+    size: int
+    resized: Resized
+    left: int | None = None
+    least: tuple[int, int] | None = None
+
+    def problem(self, width: int, height: int) -> str | None:
+        """Why a source of this size cannot be used; nothing is ever enlarged silently."""
+        least_width, least_height = self.least or (self.size, self.size)
+        if width >= least_width and height >= least_height:
+            return None
+        if least_width == least_height:
+            return f"{width}x{height} pixels, {self.name} needs at least {least_width} on the short side"
+        return f"{width}x{height} pixels, {self.name} needs at least {least_width}x{least_height}"
+
+    def corner(self, width: int, height: int) -> tuple[int, int]:
+        """(left, top) of the crop in a frame already resized to (width, height)."""
+        return (width - self.size) // 2 if self.left is None else self.left, (height - self.size) // 2
+
+    def __reduce__(self) -> tuple:
+        return preprocessing_named, (self.name,)
+
+
+def _short_side(width: int, height: int, size: int) -> tuple[int, int]:
+    short = min(width, height)
+    return max(size, round(width * size / short)), max(size, round(height * size / short))
+
+
+def _always(resized_width: int, resized_height: int) -> Resized:
+    """The same size for every source: the aspect is not kept."""
+    return lambda width, height, size: (resized_width, resized_height)
+
+
+def _untouched(width: int, height: int, size: int) -> tuple[int, int]:
+    return width, height
+
+
+PREPROCESSINGS = {"plain": _short_side}
+_OF_PAPERS = {
+    # MVT, section 4: UCF-101 is resized without its aspect, then cropped.
+    "mvt_ucf101_96": Preprocessing("mvt_ucf101_96", 96, _always(127, 127), least=(127, 127)),
+    "mvt_ucf101_128": Preprocessing("mvt_ucf101_128", 128, _always(170, 170), least=(170, 170)),
+    # "we cropped the videos to 96x96": nothing is resized.
+    "mvt_weizmann": Preprocessing("mvt_weizmann", 96, _untouched),
+    # Height 96, width 136, for the common 100x142; Jester's width varies, and the narrow ones are stretched, as theirs.
+    "mvt_jester": Preprocessing("mvt_jester", 96, _always(136, 96)),
+    # TGAN's released reader crops columns 10:74 of 85, which is not exactly the centre.
+    "tgan_64": Preprocessing("tgan_64", 64, _always(85, 64), left=10, least=(85, 64)),
+}
+
+
+def preprocessing_named(name: str) -> Preprocessing:
+    """The paper's preprocessing of that name, or `plain_<size>`: short side to `size`, then the centre square.
+
+    Raises ValueError for other names, listing those that exist.
+    """
+    if name in _OF_PAPERS:
+        return _OF_PAPERS[name]
+    match = re.fullmatch(r"([a-z0-9_]+)_([1-9]\d*)", name)
+    if match is None or match[1] not in PREPROCESSINGS:
+        raise ValueError(_unknown(name))
+    return Preprocessing(name, int(match[2]), PREPROCESSINGS[match[1]])
+
+
+def _unknown(name: str) -> str:
+    size = (re.findall(r"[1-9]\d*", name) or ["64"])[-1]
+    near = difflib.get_close_matches(name, [*_OF_PAPERS, *(f"{kind}_{size}" for kind in PREPROCESSINGS)], n=1)
+    known = ", ".join([*(f"{kind}_<size>" for kind in PREPROCESSINGS), *_OF_PAPERS])
+    return f"preprocessing must be one of {known}, got {name!r}." + (f" Did you mean {near[0]}?" if near else "")

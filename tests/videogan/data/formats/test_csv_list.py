@@ -1,0 +1,79 @@
+import pytest
+
+from videogan.data.formats import layout_of
+from videogan.data.formats.contract import ImportOptions
+from videogan.data.manifest import DataError
+
+
+@pytest.fixture
+def listed(tmp_path):
+    """Two files, a folder of frames, an array, and a way to write the list."""
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "arrays").mkdir()
+    for name in ("a.avi", "b.avi", "arrays/clips.npy"):
+        (tmp_path / name).touch()
+
+    def write(content, name="videos.csv"):
+        (tmp_path / name).write_text(content)
+        return tmp_path
+
+    return write
+
+
+def find(folder, **options):
+    layout = layout_of(folder)
+    assert layout.NAME == "csv"
+    return layout.find(folder, ImportOptions(**options))
+
+
+def test_every_column_is_taken_as_it_is_given(listed):
+    folder = listed(
+        "file,label,group,split\na.avi,run,p1,train\nframes,walk,p2,test\n\narrays/clips.npy#3,run,p3,train\na.avi,run,p1,train\n"
+    )
+    found = find(folder)
+    assert [(video.path, video.label, video.group, video.split) for video in found.videos] == [
+        (folder / "a.avi", "run", "p1", "train"),
+        (folder / "frames", "walk", "p2", "test"),
+        (folder / "arrays/clips.npy#3", "run", "p3", "train"),
+    ]
+    assert (found.group_rule, found.split_rule) == ("the column group", "the column split")
+    assert {video.split for video in find(folder, split_by="group").videos} == {None}
+    assert [video.group for video in find(folder, group=r"^\w").videos] == ["a", "f", "c"]
+
+
+def test_groups_and_splits_may_be_left_to_the_rules(listed):
+    folder = listed("label,file\nrun,a.avi\nwalk,b.avi\n")
+    assert [(video.group, video.split) for video in find(folder).videos] == [("a", None), ("b", None)]
+    with pytest.raises(DataError, match="needs the column split"):
+        find(folder, split_by="file")
+
+
+def test_a_list_of_any_name_may_be_named_itself(listed):
+    folder = listed("file,label\na.avi,run\n", "mine.csv")
+    assert layout_of(folder).NAME == "plain"
+    assert [video.path for video in find(folder / "mine.csv").videos] == [folder / "a.avi"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (
+            "file,label\na.avi,run\na.avi,walk\n",
+            r"videos\.csv line 3: a\.avi has the label 'walk', before it had 'run'",
+        ),
+        ("file,label,split\na.avi,run,train\na.avi,run,test\n", "line 3: a.avi has the split 'test'"),
+        ("file,label\ngone.avi,run\n", r"line 2: gone\.avi is no file"),
+        ("file,label\na.avi\n", "line 2: 1 columns, expected file,label"),
+        ("file,label\na.avi,\n", "line 2: label is empty"),
+        ("file,label,split\na.avi,run,val\n", "line 2: split must be train or test, got 'val'"),
+        ('file,label\na.avi,run\n"b.avi,run\n', r"videos\.csv line 3: unexpected end of data"),
+        ("file,group\na.avi,run\n", r"line 1: expected the columns file,label\[,group\]\[,split\], got file,group"),
+        ("file,label,person\n", "line 1: expected the columns"),
+        ("a.avi,run\n", "line 1: expected the columns"),
+        ("file,label\n", "no line after the header"),
+        ("", "line 1: expected the columns"),
+    ],
+)
+def test_a_bad_list_is_refused_with_its_line(listed, lines, message):
+    with pytest.raises(DataError, match=message):
+        find(listed(lines))

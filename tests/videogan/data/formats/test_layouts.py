@@ -1,0 +1,34 @@
+import pytest
+
+from videogan.data.formats import FORMATS, layout_of
+from videogan.data.formats.contract import ImportOptions, refuse_options
+from videogan.data.manifest import DataError
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_layout_keeps_the_contract(name, tmp_path):
+    layout = FORMATS[name]
+    assert name == layout.NAME
+    assert set(ImportOptions.__dataclass_fields__) >= layout.TAKES
+    assert layout.recognises(tmp_path) == (name == "plain"), "an empty folder is no data set"
+    assert not layout.recognises(tmp_path / "absent")
+    for folder in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(DataError, match=str(folder)):
+            layout.find(folder, ImportOptions())
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_option_without_effect_is_refused(name):
+    values = {"group": ".*", "split_by": "group", "fold": 1}
+    for option, value in values.items():
+        options = ImportOptions(**{option: value})
+        if option in FORMATS[name].TAKES:
+            refuse_options(FORMATS[name], options)
+        else:
+            with pytest.raises(DataError, match=f"--{option.replace('_', '-')} has no effect on the layout {name}"):
+                refuse_options(FORMATS[name], options)
+
+
+def test_a_folder_that_is_not_there_is_told_before_any_guess(tmp_path):
+    with pytest.raises(DataError, match="no such folder"):
+        layout_of(tmp_path / "absent")

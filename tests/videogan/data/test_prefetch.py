@@ -1,0 +1,117 @@
+"""One batch ahead: the source's own batches and errors, at the calls that ask for them, and no thread left behind."""
+
+import threading
+import time
+
+import pytest
+import torch
+
+from videogan.config import parse_config
+from videogan.data.clips import TrainingClips
+from videogan.data.prefetch import PrefetchedClips
+from videogan.training.loop import train
+from videogan.training.run_config import RunConfig
+
+
+class Slow:
+    """Clips that each take `seconds` to come."""
+
+    def __init__(self, clips: TrainingClips, seconds: float) -> None:
+        self.clips, self.seconds, self.label_counts = clips, seconds, clips.label_counts
+
+    def batch(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        time.sleep(self.seconds)
+        return self.clips.batch(index)
+
+
+class Counted:
+    """A source of numbers that tells what it was asked for, by which thread; it has `n` batches and takes `seconds` each."""
+
+    label_counts = torch.tensor([3, 1])
+
+    def __init__(self, n: int = 100, seconds: float = 0.0) -> None:
+        self.n, self.seconds = n, seconds
+        self.asked, self.threads = [], set()
+
+    def batch(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        self.asked.append(index)
+        self.threads.add(threading.get_ident())
+        time.sleep(self.seconds)
+        if index >= self.n:
+            raise LookupError(f"no batch {index}")
+        return torch.full((2, 3), index), torch.tensor([index, index])
+
+
+def test_the_batches_are_the_sources_own_from_any_index_on(store):
+    plain = TrainingClips(store, 8, 16, seed=5)
+    with PrefetchedClips(TrainingClips(store, 8, 16, seed=5)) as ahead:
+        assert torch.equal(ahead.label_counts, plain.label_counts)
+        # In order, resumed far ahead, the same once more, and back.
+        for index in (0, 1, 2, 37, 38, 38, 3):
+            for one, other in zip(ahead.batch(index), plain.batch(index), strict=True):
+                assert torch.equal(one, other)
+                assert one.dtype == other.dtype
+
+
+def test_the_next_batch_is_fetched_while_the_step_computes():
+    source = Counted(seconds=0.1)
+    with PrefetchedClips(source) as ahead:
+        ahead.batch(0)
+        time.sleep(0.3)
+        assert source.asked == [0, 1]
+        began = time.perf_counter()
+        assert ahead.batch(1)[1].tolist() == [1, 1]
+        assert time.perf_counter() - began < 0.05, "half of what the source takes"
+
+
+def test_only_one_thread_touches_the_source_and_never_the_callers():
+    source = Counted(seconds=0.005)
+    with PrefetchedClips(source) as ahead:
+        for index in (0, 1, 5, 6, 2, 3):
+            ahead.batch(index)
+    assert len(source.threads) == 1
+    assert threading.get_ident() not in source.threads
+
+
+def test_an_error_of_the_source_comes_with_the_batch_that_has_it():
+    with PrefetchedClips(Counted(n=2)) as ahead:
+        assert [int(ahead.batch(index)[1][0]) for index in (0, 1)] == [0, 1]
+        for _ in range(2):
+            with pytest.raises(LookupError, match="no batch 2"):
+                ahead.batch(2)
+        assert int(ahead.batch(1)[1][0]) == 1
+
+
+def test_a_batch_that_nobody_asks_for_raises_nothing():
+    with PrefetchedClips(Counted(n=1)) as ahead:
+        ahead.batch(0)
+
+
+def test_no_thread_is_left_however_it_ends():
+    before = threading.active_count()
+    with PrefetchedClips(Counted(seconds=0.02)) as ahead:
+        ahead.batch(0)
+        assert threading.active_count() == before + 1
+    assert threading.active_count() == before
+    with PrefetchedClips(Counted(n=1)) as ahead:
+        ahead.batch(0)
+        with pytest.raises(LookupError):
+            ahead.batch(1)
+    assert threading.active_count() == before
+    with pytest.raises(RuntimeError):
+        ahead.batch(1)
+
+
+def test_a_step_tells_how_long_it_waited_and_trains_on_the_same_batches_without_waiting(store):
+    model = {"family": "mvt", "n_classes": len(store.classes), "resolution": 32, "channels": 4, "gru_hidden": 16}
+    loop = {"n_steps": 4, "batch_size": 4, "n_d": 2}
+    values = {"model": model, "loop": loop, "evaluation": {"protocol": "s3_r3d18_smoke_v1"}}
+    config = parse_config(RunConfig, values)
+    slow = Slow(TrainingClips(store, 4, 16, config.seed), seconds=0.02)
+    waiting = list(train(config, slow))
+    assert all(0.04 <= progress.seconds_waiting < progress.seconds for progress in waiting)
+    with PrefetchedClips(slow) as ahead:
+        ready = list(train(config, ahead))
+    assert [progress.losses for progress in ready] == [progress.losses for progress in waiting]
+    # The first step opens with a batch that nobody could have fetched before.
+    assert sum(p.seconds_waiting for p in ready[1:]) < 0.5 * sum(p.seconds_waiting for p in waiting[1:])

@@ -1,0 +1,213 @@
+"""What a data set holds and what is wrong with it, once every file of it was decoded."""
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from videogan.data.formats.contract import Found
+from videogan.data.formats.rows import manifest_rows, shown_name
+from videogan.data.manifest import MANIFEST_NAME, SCHEMA, DataError, Manifest
+
+WINDOW = 16  # the papers' clip length T
+NOT_DRAWN = "not drawn"  # the split of clips that the import could not split
+IMBALANCED = 3.0  # the largest class over the smallest, from where it is told of
+
+
+@dataclass(frozen=True)
+class CheckedVideo:
+    """A file as its data set names it and as it decoded; the last six are unknown where it did not."""
+
+    path: Path
+    name: str
+    label: str
+    group: str
+    split: str | None  # None where it is skipped
+    skipped: str | None
+    warning: str | None
+    n_frames: int = 0
+    fps: float = 0.0
+    width: int = 0
+    height: int = 0
+    codec: str | None = None
+    sha: str | None = None
+
+
+@dataclass(frozen=True)
+class DataCheck:
+    """A data set's files, in order, and the rules that gave their groups and splits."""
+
+    folder: Path
+    videos: tuple[CheckedVideo, ...]
+    group_rule: str
+    split_rule: str
+    changed: tuple[str, ...] = ()  # files that hold something else than when the manifest was made
+    refusal: str | None = None  # why the import could not split the data set
+
+    @cached_property
+    def usable(self) -> list[CheckedVideo]:
+        return [video for video in self.videos if video.skipped is None]
+
+    @cached_property
+    def classes(self) -> dict[str, list[CheckedVideo]]:
+        """The usable videos of each class, also of those that have none left."""
+        return {
+            label: [video for video in self.usable if video.label == label]
+            for label in sorted({video.label for video in self.videos})
+        }
+
+    @cached_property
+    def skipped(self) -> dict[str, list[str]]:
+        """Reason -> names, the most frequent first."""
+        names: dict[str, list[str]] = {}
+        for video in self.videos:
+            if video.skipped is not None:
+                names.setdefault(video.skipped, []).append(video.name)
+        return dict(sorted(names.items(), key=lambda item: -len(item[1])))
+
+    @cached_property
+    def duplicates(self) -> list[list[str]]:
+        """Names of files with the same content, those that are skipped for it among them."""
+        return [[video.name for video in same] for same in self._same_content(self.videos)]
+
+    @cached_property
+    def leaks(self) -> list[str]:
+        """What is in train and test at once: a group, or the same content under two names."""
+        splits: dict[str, set[str | None]] = {}
+        for video in self.usable:
+            splits.setdefault(video.group, set()).add(video.split)
+        groups = [f"group '{group}' is in train and test" for group in splits if {"train", "test"} <= splits[group]]
+        contents = [
+            f"{' and '.join(video.name for video in same)} have the same content and are in train and test"
+            for same in self._same_content(self.usable)
+            if {"train", "test"} <= {video.split for video in same}
+        ]
+        return sorted(groups) + contents
+
+    @cached_property
+    def blockers(self) -> list[str]:
+        """Why no score of this data set would mean anything."""
+        nothing = [] if self.usable else ["no video can be used"]
+        nothing += [self.refusal] if self.refusal else []
+        changed = [f"{name} has changed since the manifest was made; run vgsearch data import" for name in self.changed]
+        return nothing + self.leaks + changed
+
+    @cached_property
+    def remarks(self) -> list[str]:
+        """What one should know, and may live with."""
+        counts = {label: len(videos) for label, videos in self.classes.items()}
+        told = [f"class '{label}' has no usable clip" for label, n in counts.items() if not n]
+        smallest = min((n for n in counts.values() if n), default=0)
+        if smallest and max(counts.values()) >= IMBALANCED * smallest:
+            told.append(f"the largest class has {max(counts.values()) / smallest:.1f} times the clips of the smallest")
+        n_short = sum(video.n_frames < WINDOW for video in self.usable)
+        if n_short:
+            told.append(
+                f"{n_short} clips have fewer than {WINDOW} frames; data.short_clips decides what becomes of them"
+            )
+        if self.duplicates:
+            told.append(f"{len(self.duplicates)} contents lie under more than one name")
+        return told
+
+    def spread(self, of: Iterable[CheckedVideo]) -> dict[str, float] | None:
+        """Shortest, median and longest in frames; None of nothing."""
+        lengths = [video.n_frames for video in of]
+        if not lengths:
+            return None
+        return {"min": min(lengths), "median": statistics.median(lengths), "max": max(lengths)}
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many usable clips have each size, frame rate and codec, the most frequent first."""
+        return {
+            "size": _counted(f"{video.width}x{video.height}" for video in self.usable),
+            "fps": _counted(f"{video.fps:.4g}" for video in self.usable),
+            "codec": _counted(video.codec or "unknown" for video in self.usable),
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """All of it as one object for programs."""
+        return {
+            "folder": str(self.folder),
+            "n_files": len(self.videos),
+            "n_clips": len(self.usable),
+            "group_rule": self.group_rule,
+            "split_rule": self.split_rule,
+            "classes": {
+                label: {
+                    "n_clips": len(videos),
+                    "n_groups": len({video.group for video in videos}),
+                    "splits": _counted(video.split for video in videos),
+                    "n_frames": self.spread(videos),
+                }
+                for label, videos in self.classes.items()
+            },
+            "groups": dict(sorted(Counter(video.group for video in self.usable).items())),
+            "n_frames": self.spread(self.usable),
+            **self.counts(),
+            "skipped": self.skipped,
+            "warnings": {video.name: video.warning for video in self.videos if video.warning},
+            "duplicates": self.duplicates,
+            "leaks": self.leaks,
+            "blockers": self.blockers,
+            "remarks": self.remarks,
+        }
+
+    @staticmethod
+    def _same_content(videos: Iterable[CheckedVideo]) -> list[list[CheckedVideo]]:
+        by_content: dict[str, list[CheckedVideo]] = {}
+        for video in videos:
+            if video.sha:
+                by_content.setdefault(video.sha, []).append(video)
+        return [same for same in by_content.values() if len(same) > 1]
+
+
+def check_found(folder: Path, found: Found, inspected: Mapping[Path, Mapping[str, Any]]) -> DataCheck:
+    """The check of what a layout found; `inspected` has what decoding told of each video the layout did not skip."""
+    try:
+        rows, refusal = manifest_rows(folder, found, inspected), None
+    except DataError as error:  # no split can be drawn; all the rest is still worth telling
+        videos = tuple(replace(video, split=video.split or NOT_DRAWN) for video in found.videos)
+        rows, refusal = manifest_rows(folder, replace(found, videos=videos), inspected), str(error)
+    warnings = {path: seen["warning"] for path, seen in inspected.items()}
+    videos = [_checked(folder, row, warnings.get(row["path"])) for row in rows]
+    return DataCheck(folder, tuple(videos), found.group_rule, found.split_rule, refusal=refusal)
+
+
+def manifest_as_it_is(folder: Path) -> Manifest:
+    """The folder's manifest, also with a leak, which `read_manifest` refuses. Raises DataError where it is unreadable."""
+    file = folder / MANIFEST_NAME
+    try:
+        table = pq.read_table(file, columns=SCHEMA.names).cast(SCHEMA)
+    except ValueError as error:  # pyarrow's are
+        raise DataError(f"{file}: {error}. Make it again with: vgsearch data import {folder}") from None
+    return Manifest(folder, table)
+
+
+def check_manifest(manifest: Manifest, inspected: Mapping[Path, Mapping[str, Any]]) -> DataCheck:
+    """The check of an imported data set: its manifest's word on labels, groups, splits, against what decodes now."""
+    videos, changed = [], []
+    for row in manifest.table.to_pylist():
+        path = manifest.location(row["path"])
+        seen = inspected[path]
+        video = _checked(manifest.folder, row | seen | {"path": path}, seen["warning"])
+        if row["skipped"] is not None:
+            video = replace(video, skipped=video.skipped or row["skipped"])
+        elif seen["sha"] != row["sha"]:  # none where it does not decode any more
+            changed.append(video.name)
+        videos.append(video)
+    return DataCheck(manifest.folder, tuple(videos), "the manifest's", "the manifest's", tuple(changed))
+
+
+def _checked(folder: Path, row: Mapping[str, Any], warning: str | None) -> CheckedVideo:
+    known = {name: row[name] for name in ("n_frames", "fps", "width", "height", "codec", "sha") if name in row}
+    name = shown_name(folder, row["path"])
+    return CheckedVideo(row["path"], name, row["label"], row["group"], row["split"], row["skipped"], warning, **known)
+
+
+def _counted(values: Iterable[str]) -> dict[str, int]:
+    return dict(Counter(values).most_common())
