@@ -2,8 +2,10 @@
 
 The clips are like UCF-101's: 320x240, 180 frames, mpeg4 in AVI, 25 groups a class. A few dozen are encoded; the others
 are copies with a chunk of their own at the end, so that no two files have the same content and every one is decoded.
-Memory is the proportional set size of the command, Ray and all its workers, so that shared pages count once. The line
-through the measured points is extended to UCF-101's 13,320 clips: that number is computed, not measured.
+Memory is the proportional set size of the command, Ray and all its workers, so that shared pages count once; of the
+command alone it is what it allocated itself, since shared pages become its own when its workers end. The line through
+the measured points is extended to UCF-101's 13,320 clips: that number is computed, not measured. With --frames 16
+--sizes 13320 as many files are really imported, short ones: what is kept of a file does not depend on its length.
 """
 
 import argparse
@@ -20,7 +22,7 @@ import av
 import numpy as np
 import psutil
 
-WIDTH, HEIGHT, N_FRAMES, FPS = 320, 240, 180, 25
+WIDTH, HEIGHT, FPS = 320, 240, 25
 SIZES = (100, 300, 600, 1332)
 UCF101 = 13_320
 CLIPS_PER_CLASS, N_GROUPS = 133, 25
@@ -42,10 +44,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--distinct", type=int, default=24, help="clips that are encoded; the others are copies")
+    parser.add_argument("--frames", type=int, default=180, help="of a clip")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="import-scale-") as folder:
         start = time.perf_counter()
-        encoded = [encode(Path(folder) / "encoded" / f"{seed}.avi", seed) for seed in range(options.distinct)]
+        encoded = [
+            encode(Path(folder) / "encoded" / f"{seed}.avi", seed, options.frames) for seed in range(options.distinct)
+        ]
         mean = sum(path.stat().st_size for path in encoded) / len(encoded)
         print(
             f"{len(encoded)} clips encoded in {time.perf_counter() - start:.0f} s, {mean / 1e3:.0f} kB each", flush=True
@@ -60,12 +65,14 @@ def main() -> None:
                 f"{result.command_mb:16.0f}{result.n_samples:9}",
                 flush=True,
             )
+    if len(measured) < 3:
+        return
     tell_line("seconds", [(result.n_clips, result.seconds) for result in measured])
     tell_line("peak MB", [(result.n_clips, result.peak_mb) for result in measured])
     tell_line("command MB", [(result.n_clips, result.command_mb) for result in measured])
 
 
-def encode(path: Path, seed: int) -> Path:
+def encode(path: Path, seed: int, n_frames: int) -> Path:
     """A textured scene that drifts, with a little noise: enough detail that a frame costs what a real one does."""
     path.parent.mkdir(exist_ok=True)
     rng = np.random.default_rng(seed)
@@ -75,7 +82,7 @@ def encode(path: Path, seed: int) -> Path:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=FPS)
         stream.width, stream.height, stream.pix_fmt, stream.bit_rate = WIDTH, HEIGHT, "yuv420p", 400_000
-        for index in range(N_FRAMES):
+        for index in range(n_frames):
             view = scene[index : index + HEIGHT, index : index + WIDTH] // 2 + np.roll(noise, index * 7, axis=1)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(view), format="rgb24")))
         container.mux(stream.encode())
@@ -98,8 +105,8 @@ def measure(folder: Path, encoded: list[Path], n_clips: int) -> Measured:
     start, peak, own, n_samples = time.perf_counter(), 0.0, 0.0, 0
     process = subprocess.Popen(command, env=environment | {"VGSEARCH_CACHE": cache}, stdout=subprocess.PIPE)
     while process.poll() is None:
-        sizes = {pid: pss_mb(pid) for pid in at_work_for(cache)}
-        peak, own = max(peak, sum(sizes.values())), max(own, sizes.get(process.pid, 0.0))
+        peak = max(peak, sum(memory_mb(pid, "Pss:") for pid in at_work_for(cache)))
+        own = max(own, memory_mb(process.pid, "Pss_Anon:"))
         n_samples += 1
         time.sleep(SECONDS_BETWEEN_SAMPLES)
     seconds, output = time.perf_counter() - start, process.stdout.read().decode()
@@ -121,13 +128,13 @@ def at_work_for(cache: str) -> list[int]:
     return pids
 
 
-def pss_mb(pid: int) -> float:
+def memory_mb(pid: int, kind: str) -> float:
     """A process's part of the memory it holds, pages shared by n processes counted as one n-th; 0 when it has ended."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
         return 0.0
-    return next((int(line.split()[1]) / 1e3 for line in lines if line.startswith("Pss:")), 0.0)
+    return next((int(line.split()[1]) / 1e3 for line in lines if line.startswith(kind)), 0.0)
 
 
 def tell_line(what: str, points: list[tuple[int, float]]) -> None:

@@ -22,7 +22,7 @@ def check(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Decode every video and tell what the data set holds: exit code 1 on a leak or where nothing can be used."""
+    """Tell what the data set holds, every video decoded once: exit code 1 on a leak or where nothing can be used."""
     from vgsearch.data_check_page import write_check
     from videogan.data.clips import DataConfig
 

@@ -3,6 +3,7 @@
 import logging
 import math
 import random
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -26,11 +27,16 @@ from videogan.data.preprocessing import preprocessing_named
 from videogan.data.storage import Place, RemotePath, fetched, place
 
 if TYPE_CHECKING:
+    from ray.data import Dataset
+
     from videogan.data.clips import DataConfig
 
 OnProgress = Callable[[int, int], None]  # (clips done, clips in all)
 DECODE_CPUS = 1.0  # of a task that decodes whole files, before any training starts
 FILES_PER_TASK = 8
+# Of a decoding task whose process died. Ray Data would try for ever, and a file that crashes the decoder every time would
+# stop the work without a word.
+MOST_RETRIES = 3
 _TEXTS = ("skipped", "warning", "sha", "codec")  # of an inspection
 
 
@@ -53,7 +59,7 @@ def inspect_videos(paths: Sequence[Path], limits: Limits, on_progress: OnProgres
     if rows:
         inspected = partial(_inspected, limits=limits, journal=journal)
         dataset = silent_ray_data().from_items(rows, override_num_blocks=n_tasks(rows))
-        for row in dataset.map_batches(inspected, batch_size=FILES_PER_TASK, num_cpus=DECODE_CPUS).iter_rows():
+        for row in decoding(dataset.map_batches, inspected, DECODE_CPUS, batch_size=FILES_PER_TASK).iter_rows():
             found[Path(row.pop("path"))] = row
             on_progress(len(found), len(paths))
     return {path: row | {name: row[name] or None for name in _TEXTS} for path, row in found.items()}
@@ -107,7 +113,7 @@ def build_cache(
         write = partial(_decode_shard, folder=folder, preprocessing=preprocessing, limits=config.limits)
         dataset = silent_ray_data().from_items(rows, override_num_blocks=len(rows))
         lost: list[str] = []
-        for row in dataset.map(write, num_cpus=DECODE_CPUS).iter_rows():
+        for row in decoding(dataset.map, write, DECODE_CPUS).iter_rows():
             lost += row["lost"]
             n_done += row["n_clips"]
             on_progress(n_done, len(files))
@@ -152,6 +158,14 @@ def _lost(video: Place, sha: str) -> str | None:
         return error.reason
     except FileNotFoundError:
         return "no such file"
+
+
+def decoding(how: Callable[..., "Dataset"], function: Callable, n_cpus: float, **options: Any) -> "Dataset":
+    """`how` (a dataset's map or map_batches) of a `function` that decodes, in tasks that are tried again when they die."""
+    with warnings.catch_warnings():
+        # Ray 2.60, which pyproject.toml pins, knows no other way to bound the retries, and already warns of this one.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return how(function, num_cpus=n_cpus, max_retries=MOST_RETRIES, **options)
 
 
 def silent_ray_data() -> Any:

@@ -1,14 +1,13 @@
 """Streams of training windows: Ray Data decodes beside the training what no cache could hold."""
 
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vgsearch.runtime.data import n_tasks, silent_ray_data
+from vgsearch.runtime.data import decoding, n_tasks, silent_ray_data
 from videogan.config import ConfigurationError
 from videogan.data.decode import Limits, decode
 from videogan.data.manifest import Manifest
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
 
 STREAM_CPUS = 0.5  # of a task of a stream: two fit on the CPU that trainings leave
 MOST_STREAM_BLOCKS = 1000
-# Of a decoding task whose process died. Ray Data would try for ever, and a file that crashes the decoder every time would
-# stop the training without a word.
-MOST_STREAM_RETRIES = 3
 
 
 @dataclass(frozen=True)
@@ -68,20 +64,12 @@ def stream_datasets(plan: StreamPlan, n_batches: int, start: int = 0, n_ranks: i
     for rank in range(n_ranks):
         windows = partial(_decoded_windows, plan=plan, start=start, rank=rank, n_ranks=n_ranks)
         dataset = silent_ray_data().range(n_rows, override_num_blocks=n_blocks)
-        dataset = _mapped(dataset.map_batches, windows, batch_size=per_rank)
+        dataset = decoding(dataset.map_batches, windows, STREAM_CPUS, batch_size=per_rank)
         dataset.context.execution_options.preserve_order = True
         # A full stream stands still while the training looks or scores, for as long as that takes.
         dataset.context.execution_no_progress_timeout_s = -1
         datasets[stream_name(rank)] = dataset
     return datasets
-
-
-def _mapped(how: Callable[..., "Dataset"], decoded: Callable, **options: Any) -> "Dataset":
-    """`how` (a dataset's map or map_batches) of a function that decodes, in tasks that are tried again when they die."""
-    with warnings.catch_warnings():
-        # Ray 2.60, which pyproject.toml pins, knows no other way to bound the retries, and already warns of this one.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return how(decoded, num_cpus=STREAM_CPUS, max_retries=MOST_STREAM_RETRIES, **options)
 
 
 def stream_name(rank: int) -> str:
@@ -164,7 +152,7 @@ def streamed_centre_windows(
     ]
     decoded = partial(_centre_window, preprocessing=preprocessing, limits=limits, n_frames=n_frames)
     dataset = silent_ray_data().from_items(rows, override_num_blocks=n_tasks(selection.paths))
-    clips = {row["index"]: row["frames"] for row in _mapped(dataset.map, decoded).iter_rows()}
+    clips = {row["index"]: row["frames"] for row in decoding(dataset.map, decoded, STREAM_CPUS).iter_rows()}
     frames = np.stack([clips[index] for index in range(len(selection))])
     return torch.from_numpy(frames), torch.from_numpy(selection.labels)
 
