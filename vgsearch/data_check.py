@@ -14,7 +14,7 @@ from videogan.data.formats.contract import Found
 from videogan.data.formats.rows import manifest_rows, shown_name
 from videogan.data.manifest import MANIFEST_NAME, SCHEMA, DataError, Manifest
 
-WINDOW = 16  # the papers' clip length T
+WINDOW = 16  # the papers' clip length T; import and check tell how many videos are shorter
 NOT_DRAWN = "not drawn"  # the split of clips that the import could not split
 IMBALANCED = 3.0  # the largest class over the smallest, from where it is told of
 

@@ -12,10 +12,11 @@ from PIL import Image, ImageDraw, ImageFont
 from vgsearch.data_check import CheckedVideo, DataCheck
 from videogan.atomic import write_atomically
 from videogan.data.decode import decode
+from videogan.data.formats.listing import CHECK_PAGE
 from videogan.data.preprocessing import preprocessing_named
 from videogan.data.source import Limits, UnreadableVideo
 
-SHEET_NAME, PAGE_NAME = "contact-sheet.png", "check.html"
+SHEET_NAME = "contact-sheet.png"
 N_FRAMES = 8  # shown of each clip
 _LONGEST_LOOK = 256  # frames of a file that are decoded for the sheet
 _FEW_CLASSES = 12  # up to here each class shows three clips, beyond one small one
@@ -38,8 +39,8 @@ def write_check(check: DataCheck, out: Path, limits: Limits) -> tuple[Path, Path
     contact_sheet(check, limits).save(picture, "PNG", optimize=True)
     html = page(check, picture.getvalue())
     write_atomically(out / SHEET_NAME, lambda stream: stream.write(picture.getvalue()))
-    write_atomically(out / PAGE_NAME, lambda stream: stream.write(html.encode("utf-8", "replace")))
-    return out / SHEET_NAME, out / PAGE_NAME
+    write_atomically(out / CHECK_PAGE, lambda stream: stream.write(html.encode("utf-8", "replace")))
+    return out / SHEET_NAME, out / CHECK_PAGE
 
 
 def contact_sheet(check: DataCheck, limits: Limits) -> Image.Image:

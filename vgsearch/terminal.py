@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -178,6 +178,14 @@ def progress_bar(console: Console) -> Progress:
         TimeRemainingColumn(),
     )
     return Progress(*columns, console=console, transient=False, disable=not console.is_terminal)
+
+
+@contextmanager
+def counted(what: str, silent: bool) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on a terminal's stderr, told (done, total); nothing elsewhere, or where `silent`."""
+    with progress_bar(Console(stderr=True, quiet=silent)) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _n_ended(record: SweepRecord) -> int:

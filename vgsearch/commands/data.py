@@ -2,8 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +15,6 @@ if TYPE_CHECKING:
     from videogan.data.manifest import Manifest
 
 app = typer.Typer(no_args_is_help=True, help="Data sets: make the embedded one, import a folder of videos.")
-WINDOW = 16  # the papers' clip length T; the import tells how many videos are shorter
 
 
 class Embedded(StrEnum):
@@ -56,6 +53,7 @@ def make(
     as_json: options.Json = False,
 ) -> None:
     """Write an embedded, labelled data set as real files."""
+    from vgsearch.terminal import counted
     from videogan.config import ConfigurationError
     from videogan.data.moving_mnist import make_moving_mnist
     from videogan.data.synthetic import make_moving_shapes
@@ -64,11 +62,11 @@ def make(
     if name == Embedded.moving_shapes:
         if digits is not None or clips is not None:
             raise ConfigurationError("--digits and --clips belong to moving-mnist; moving-shapes has neither.")
-        with _progress("writing", as_json) as on_progress:
+        with counted("writing", as_json) as on_progress:
             manifest = make_moving_shapes(folder, seed=seed, on_progress=on_progress)
         _tell(manifest, {"group_rule": "a shape on a kind of background"}, as_json)
         return
-    with _progress("writing", as_json) as on_progress:
+    with counted("writing", as_json) as on_progress:
         manifest = make_moving_mnist(folder, digits, seed, n_clips=clips or 1000, on_progress=on_progress)
     source = f"real digits of {digits}" if digits else "drawn glyphs, not MNIST; --digits CSV takes real ones"
     _tell(manifest, {"group_rule": "each sequence its own", "digits": source}, as_json)
@@ -97,6 +95,7 @@ def import_folder(
     """Decode every video once and write the manifest: labels, groups, a leak-proof split."""
     from vgsearch.runtime.cluster import connect
     from vgsearch.runtime.data import inspect_videos
+    from vgsearch.terminal import counted
     from videogan.data.clips import DataConfig
     from videogan.data.formats import layout_of
     from videogan.data.formats.contract import ImportOptions, refuse_options
@@ -112,7 +111,7 @@ def import_folder(
     refuse_options(chosen, wanted)
     found = chosen.find(source, wanted)
     folder = source if source.is_dir() else source.parent  # of a list that was named itself
-    with connect(), _progress("decoding", as_json) as on_progress:
+    with connect(), counted("decoding", as_json) as on_progress:
         paths = [video.path for video in found.videos if video.skipped is None]
         inspected = inspect_videos(paths, DataConfig().limits, on_progress)
     rows = manifest_rows(folder, found, inspected)
@@ -131,6 +130,8 @@ app.command("check")(check)
 
 def _tell(manifest: "Manifest", found: dict[str, Any], as_json: bool) -> None:
     """Prints what the data set holds, as text for people or as one JSON object for programs."""
+    from vgsearch.data_check import WINDOW
+
     summary = _summary(manifest) | found
     if as_json:
         typer.echo(json.dumps(summary))
@@ -161,6 +162,7 @@ def _tell(manifest: "Manifest", found: dict[str, Any], as_json: bool) -> None:
 
 
 def _summary(manifest: "Manifest") -> dict[str, Any]:
+    from vgsearch.data_check import WINDOW
     from videogan.data.manifest import MANIFEST_NAME
 
     usable = manifest.usable.to_pylist()
@@ -183,16 +185,3 @@ def _summary(manifest: "Manifest") -> dict[str, Any]:
         "skipped": skipped,
         "n_short": sum(row["n_frames"] < WINDOW for row in usable),
     }
-
-
-@contextmanager
-def _progress(what: str, silent: bool) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on a terminal's stderr; nothing elsewhere."""
-    from rich.console import Console
-
-    from vgsearch.terminal import progress_bar
-
-    console = Console(stderr=True, quiet=silent)
-    with progress_bar(console) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

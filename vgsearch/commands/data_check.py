@@ -59,18 +59,13 @@ def _checked(folder: Path, group: str | None, silent: bool) -> "DataCheck":
 
 
 def _inspected(paths: list[Path], silent: bool) -> dict[Path, dict[str, Any]]:
-    from rich.console import Console
-
     from vgsearch.runtime.cluster import connect
     from vgsearch.runtime.data import inspect_videos
-    from vgsearch.terminal import progress_bar
+    from vgsearch.terminal import counted
     from videogan.data.clips import DataConfig
 
-    with connect(), progress_bar(Console(stderr=True, quiet=silent)) as bar:
-        task = bar.add_task("decoding", total=len(paths))
-        return inspect_videos(
-            paths, DataConfig().limits, lambda done, total: bar.update(task, completed=done, total=total)
-        )
+    with connect(), counted("decoding", silent) as on_progress:
+        return inspect_videos(paths, DataConfig().limits, on_progress)
 
 
 def _tell(check: "DataCheck") -> None:

@@ -108,7 +108,6 @@ class StreamedClips:
         import torch
 
         self.plan, self.rank, self.per_rank = plan, rank, plan.batch_size // n_ranks
-        self.n_clips = len(plan.selection)
         self.label_counts = torch.from_numpy(plan.selection.label_counts_in(plan.schedule))
         self._batches = iter(stream.iter_torch_batches(batch_size=self.per_rank, prefetch_batches=2))
 

@@ -1,6 +1,6 @@
 """Clips for training and testing: uint8 windows out of the cache, and their way into [-1, 1] and back."""
 
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -99,6 +99,17 @@ def open_cache(folder: Place | str, manifest: Manifest | Place | str, short_clip
     return ClipStore(manifest, CachedFiles(folder), short_clips)
 
 
+class ClipSource(Protocol):
+    """Where a rank's real clips come from: the cache or a stream."""
+
+    label_counts: Tensor
+    """(K,) int64: windows of each class in an epoch."""
+
+    def batch(self, index: int) -> tuple[Tensor, Tensor]:
+        """This rank's part of global batch `index` (from 0): uint8 (b, T, H, W, C) and int64 labels (b,)."""
+        ...
+
+
 class TrainingClips:
     """Windows for training out of the cache in WindowSchedule's order; each rank gets its part of each global batch."""
 
@@ -108,21 +119,15 @@ class TrainingClips:
         batch_size: int,
         n_frames: int,
         seed: int,
-        split: str = "train",
         rank: int = 0,
         n_ranks: int = 1,
         sampling: Sampling = "shuffled",
     ) -> None:
         self.store, self.batch_size, self.n_frames = store, batch_size, n_frames
         self.rank, self.n_ranks = rank, n_ranks
-        self.selection = store.select(split, n_frames)
+        self.selection = store.select("train", n_frames)
         self.schedule = self.selection.schedule(n_frames, seed, sampling)
         self.label_counts = torch.from_numpy(self.selection.label_counts_in(self.schedule))
-        """(K,) int64: windows of each class in an epoch."""
-
-    @property
-    def n_clips(self) -> int:
-        return len(self.selection)
 
     def batch(self, index: int) -> tuple[Tensor, Tensor]:
         """This rank's part of global batch `index` (from 0): uint8 (b, T, H, W, C) and int64 labels (b,).

@@ -98,7 +98,6 @@ class _Reader:
 
     def __init__(self, path: Path | str, limits: Limits) -> None:
         self.path, self.limits, self.damage = Path(path), limits, None
-        self.most_frames = int(limits.max_seconds * MAX_FPS)
         self.container = self._open()
         try:
             self.stream = self._first_video_stream()
@@ -159,15 +158,9 @@ class _Reader:
     def _check_header(self) -> None:
         if self.stream.codec_context is None or self.stream.codec_context.name in ("", "none"):
             raise UnreadableVideo(self.path, "no decoder for its video stream")
-        self._check_pixels(self.stream.width, self.stream.height)
+        self.limits.check_pixels(self.path, self.stream.width, self.stream.height)
         duration = self.container.duration
         self._check_seconds(0.0 if duration is None else duration / av.time_base)
-
-    def _check_pixels(self, width: int, height: int) -> None:
-        if width * height > self.limits.max_pixels:
-            raise UnreadableVideo(
-                self.path, f"{width}x{height} pixels, data.max_pixels allows {self.limits.max_pixels}"
-            )
 
     def _check_seconds(self, seconds: float) -> None:
         if seconds > self.limits.max_seconds:
@@ -184,8 +177,7 @@ class _Reader:
                     if packet.pts is None or packet.is_discard or packet.is_corrupt:
                         return []
                     packets.append(_Packet(packet.pts, packet.is_keyframe, packet.size))
-                    if len(packets) > self.most_frames:
-                        self._check_count(len(packets))
+                    self._check_count(len(packets))
         except av.error.FFmpegError:
             return []  # damage: what decodes before it is taken frame by frame
         return packets if len({packet.pts for packet in packets}) == len(packets) else []
@@ -199,8 +191,8 @@ class _Reader:
         return entries if [packet.pts for packet in entries] == list(range(len(entries))) else []
 
     def _check_count(self, n_frames: int) -> None:
-        if n_frames > self.most_frames:
-            told = f"more than {self.most_frames} frames ({MAX_FPS} fps for data.max_seconds)"
+        if n_frames > self.limits.most_frames:
+            told = f"more than {self.limits.most_frames} frames ({MAX_FPS} fps for data.max_seconds)"
             raise UnreadableVideo(self.path, told)
 
     def _ticks(self) -> np.ndarray | None:
@@ -241,7 +233,7 @@ class _Reader:
                 if frame.is_corrupt:
                     self.damage = f"frame {index + 1} is damaged"
                     return
-                self._check_pixels(frame.width, frame.height)
+                self.limits.check_pixels(self.path, frame.width, frame.height)
                 self._check_count(index + 1)
                 yield frame
         except av.error.FFmpegError as error:
@@ -268,7 +260,7 @@ class _Reader:
                 continue
             if frame.pts != self.shown[first]:
                 return
-            self._check_pixels(frame.width, frame.height)
+            self.limits.check_pixels(self.path, frame.width, frame.height)
             yield frame
             first += 1
             if first == len(self.shown):

@@ -21,6 +21,7 @@ from videogan.atomic import write_atomically
 from videogan.data.cache import cache_folder
 from videogan.data.decode import DECODER_VERSION
 from videogan.data.source import Limits
+from videogan.data.stills import holder
 from videogan.data.storage import Place, file_names
 
 Write = Callable[[str, str | None, dict[str, Any]], None]
@@ -41,7 +42,7 @@ def signature(path: Path) -> str | None:
     """
     try:
         if not path.is_dir():
-            return _stated(os.stat(path if path.exists() else path.with_name(path.name.partition("#")[0])))
+            return _stated(os.stat(holder(path)))
         with os.scandir(path) as entries:
             inside = sorted(f"{entry.name} {_stated(entry.stat())}" for entry in entries)
         return hashlib.sha256("\n".join(inside).encode()).hexdigest()

@@ -23,10 +23,8 @@ from videogan.data.storage import Place, joined, place
 MANIFEST_NAME = "manifest.parquet"
 SCHEMA = pa.schema(
     [
-        (
-            "path",
-            pa.string(),
-        ),  # relative to the manifest's folder where the file lies beneath it, else absolute or s3://
+        # relative to the manifest's folder where the file lies beneath it, else absolute or s3://
+        ("path", pa.string()),
         ("label", pa.string()),
         ("group", pa.string()),
         ("split", pa.string()),  # train or test; null where skipped

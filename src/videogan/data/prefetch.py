@@ -2,22 +2,14 @@
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 import torch
 from torch import Tensor
 
+from videogan.data.clips import ClipSource
+
 Batch = tuple[Tensor, Tensor]
-
-
-class Source(Protocol):
-    """What is read ahead: TrainingClips, or anything that gives batches by their index."""
-
-    label_counts: Tensor
-
-    def batch(self, index: int) -> Batch:
-        """Global batch `index`, or a rank's part of it: frames and labels."""
-        ...
 
 
 class PrefetchedClips:
@@ -28,7 +20,7 @@ class PrefetchedClips:
     context manager: closing waits for the batch that is being fetched and ends the thread.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ClipSource) -> None:
         self.source, self.label_counts = source, source.label_counts
         self._pins = torch.cuda.is_available()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch")

@@ -56,15 +56,18 @@ def _untouched(width: int, height: int, size: int) -> tuple[int, int]:
 
 PREPROCESSINGS = {"plain": _short_side}
 _OF_PAPERS = {
-    # MVT, section 4: UCF-101 is resized without its aspect, then cropped.
-    "mvt_ucf101_96": Preprocessing("mvt_ucf101_96", 96, _always(127, 127), least=(127, 127)),
-    "mvt_ucf101_128": Preprocessing("mvt_ucf101_128", 128, _always(170, 170), least=(170, 170)),
-    # "we cropped the videos to 96x96": nothing is resized.
-    "mvt_weizmann": Preprocessing("mvt_weizmann", 96, _untouched),
-    # Height 96, width 136, for the common 100x142; Jester's width varies, and the narrow ones are stretched, as theirs.
-    "mvt_jester": Preprocessing("mvt_jester", 96, _always(136, 96)),
-    # TGAN's released reader crops columns 10:74 of 85, which is not exactly the centre.
-    "tgan_64": Preprocessing("tgan_64", 64, _always(85, 64), left=10, least=(85, 64)),
+    paper.name: paper
+    for paper in (
+        # MVT, section 4: UCF-101 is resized without its aspect, then cropped.
+        Preprocessing("mvt_ucf101_96", 96, _always(127, 127), least=(127, 127)),
+        Preprocessing("mvt_ucf101_128", 128, _always(170, 170), least=(170, 170)),
+        # "we cropped the videos to 96x96": nothing is resized.
+        Preprocessing("mvt_weizmann", 96, _untouched),
+        # Height 96, width 136, for the common 100x142; Jester's width varies, and the narrow ones are stretched, as theirs.
+        Preprocessing("mvt_jester", 96, _always(136, 96)),
+        # TGAN's released reader crops columns 10:74 of 85, which is not exactly the centre.
+        Preprocessing("tgan_64", 64, _always(85, 64), left=10, least=(85, 64)),
+    )
 }
 
 

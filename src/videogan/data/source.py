@@ -28,6 +28,15 @@ class Limits:
     max_pixels: int = 4096 * 2304
     max_seconds: float = 300.0
 
+    @property
+    def most_frames(self) -> int:
+        return int(self.max_seconds * MAX_FPS)
+
+    def check_pixels(self, path: Path | str, width: int, height: int) -> None:
+        """Raises UnreadableVideo where a frame is larger than allowed."""
+        if width * height > self.max_pixels:
+            raise UnreadableVideo(path, f"{width}x{height} pixels, data.max_pixels allows {self.max_pixels}")
+
 
 @dataclass(frozen=True)
 class VideoInfo:

@@ -32,10 +32,10 @@ def is_image_name(path: Path | str) -> bool:
     return Path(path).suffix.lower().removeprefix(".") in IMAGE_SUFFIXES
 
 
-def clip_exists(path: Path) -> bool:
-    """Whether there is a file or folder where a path says, whatever it holds."""
+def holder(path: Path) -> Path:
+    """The file or folder that holds a clip: the array of `file.npy#17`, else the path itself."""
     row = _ROW.fullmatch(str(path))
-    return Path(row[1] if row else path).exists()
+    return Path(row[1] if row else path)
 
 
 def row_of(file: Path, index: int, n_rows: int) -> Path:
@@ -133,7 +133,7 @@ class StillsReader:
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             reason = "empty file" if file.is_file() and not file.stat().st_size else "not a JPEG or PNG picture"
             raise UnreadableVideo(self.path, f"{reason} ({type(error).__name__})") from None
-        self._check_pixels(width, height)
+        self.limits.check_pixels(self.path, width, height)
         return kind, width, height
 
     def _array(self, file: Path, index: int) -> tuple[int, _FramesFrom]:
@@ -141,20 +141,14 @@ class StillsReader:
         n_frames, n_clips, height, width = clips.shape
         if index >= n_clips:
             raise MissingVideo(self.path, f"clip {index} of an array that holds {n_clips}, counted from 0")
-        self._check_pixels(width, height)
+        self.limits.check_pixels(self.path, width, height)
         self._check_length(n_frames)
         # Copied once: its frames lie far apart in the file.
         frames = np.ascontiguousarray(clips[:, index])
         return n_frames, lambda first: (av.VideoFrame.from_ndarray(frame, format="gray") for frame in frames[first:])
 
-    def _check_pixels(self, width: int, height: int) -> None:
-        if width * height > self.limits.max_pixels:
-            raise UnreadableVideo(
-                self.path, f"{width}x{height} pixels, data.max_pixels allows {self.limits.max_pixels}"
-            )
-
     def _check_length(self, n_frames: int) -> None:
-        most = int(self.limits.max_seconds * MAX_FPS)
+        most = self.limits.most_frames
         if n_frames > most:
             raise UnreadableVideo(
                 self.path, f"{n_frames} frames, data.max_seconds allows {most} ({MAX_FPS} fps at the most)"

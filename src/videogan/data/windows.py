@@ -7,7 +7,6 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from types import MappingProxyType
 from typing import Literal
 
@@ -34,11 +33,6 @@ class Selection:
 
     def __len__(self) -> int:
         return len(self.paths)
-
-    @cached_property
-    def label_counts(self) -> np.ndarray:
-        """(K,) clips of each class."""
-        return np.bincount(self.labels, minlength=self.n_classes)
 
     def schedule(self, n_frames: int, seed: int, sampling: Sampling = "shuffled") -> "WindowSchedule":
         """The training windows of these clips."""

@@ -5,29 +5,19 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from videogan.data.clips import to_video
+from videogan.data.clips import ClipSource, to_video
 from videogan.families import FAMILIES
 from videogan.nets.layout import lay_channels_last_
 from videogan.training.checkpoint import Checkpoint
 from videogan.training.divergence import TrainingDiverged
 from videogan.training.run_config import RunConfig
-
-
-class ClipSource(Protocol):
-    """Where a rank's real clips come from: the cache or a stream."""
-
-    label_counts: Tensor
-
-    def batch(self, index: int) -> tuple[Tensor, Tensor]:
-        """This rank's part of global batch `index`: uint8 (b, T, H, W, C) and int64 labels (b,)."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def test_a_stream_brings_the_same_batches_as_the_cache(store, manifest):
     # A run resumed at batch 2 whose loop asks from batch 3 on.
     stream = stream_datasets(plan, n_batches=8, start=2)[stream_name(0)]
     with StreamedClips(plan, stream.iterator()) as streamed:
-        assert streamed.n_clips == cached.n_clips
+        assert len(streamed.plan.selection) == len(cached.selection)
         assert torch.equal(streamed.label_counts, cached.label_counts)
         for index in range(3, 8):
             for one, other in zip(streamed.batch(index), cached.batch(index), strict=True):

@@ -1,7 +1,9 @@
 """A small real data set, its decoded cache, and the shared real clips where they are present."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import av
 import pytest
 
 from videogan.data.cache import planned_shards, write_index, write_shard
@@ -35,3 +37,27 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"no real clips at {SHARED}")
     return SHARED
+
+
+@pytest.fixture
+def write_video() -> Callable[..., Path]:
+    """Writes a real video file of some frames."""
+
+    def write_video(path, frames, codec="libx264", ticks=None, options=None, rotation=None, title=None):
+        """Frames (T, H, W, 3) at the given ticks of 1/25 s; `rotation` in degrees, as the container tells it."""
+        with av.open(str(path), "w") as container:
+            if title is not None:
+                container.metadata["title"] = title
+            stream = container.add_stream(codec, rate=25, options=options or {})
+            stream.height, stream.width = frames.shape[1:3]
+            stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv444p" if frames.shape[1] % 2 else "yuv420p"
+            if rotation is not None:
+                stream.set_display_rotation(rotation)
+            for tick, image in zip(ticks or range(len(frames)), frames, strict=True):
+                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+                frame.pts = tick
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+        return path
+
+    return write_video

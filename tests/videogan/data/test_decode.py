@@ -8,25 +8,11 @@ from videogan.data.decode import Limits, MissingVideo, UnreadableVideo, decode, 
 from videogan.data.preprocessing import preprocessing_named
 
 
-def write_video(path, frames, ticks=None, codec="libx264", options=None):
-    """Frames (T, H, W, 3) at the given ticks of 1/25 s."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=25, options=options or {})
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "yuv420p"
-        for tick, image in zip(ticks or range(len(frames)), frames, strict=True):
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-            frame.pts = tick
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
-
-
 def grey(levels, size=64):
     return np.tile(np.array(levels, np.uint8)[:, None, None, None], (1, size, size, 3))
 
 
-def test_frames_come_straight_at_the_size_and_in_order(tmp_path):
+def test_frames_come_straight_at_the_size_and_in_order(tmp_path, write_video):
     levels = list(range(20, 220, 10))
     frames = decode(write_video(tmp_path / "a.mp4", grey(levels)), preprocessing_named("plain_32"))
     assert frames.shape == (20, 32, 32, 3)
@@ -35,7 +21,7 @@ def test_frames_come_straight_at_the_size_and_in_order(tmp_path):
 
 
 @pytest.mark.parametrize("options", [{"g": "100"}, {"g": "4"}])
-def test_a_window_equals_the_slice_of_the_whole_file(tmp_path, options):
+def test_a_window_equals_the_slice_of_the_whole_file(tmp_path, options, write_video):
     rng = np.random.default_rng(0)
     path = write_video(tmp_path / "a.mp4", rng.integers(0, 255, (24, 64, 64, 3), dtype=np.uint8), options=options)
     plain = preprocessing_named("plain_32")
@@ -46,10 +32,10 @@ def test_a_window_equals_the_slice_of_the_whole_file(tmp_path, options):
         decode(path, plain, start=9, n_frames=16)
 
 
-def test_a_variable_frame_rate_is_sampled_at_its_median_rate(tmp_path):
+def test_a_variable_frame_rate_is_sampled_at_its_median_rate(tmp_path, write_video):
     # Ten frames, a gap of three ticks, ten more: the last frame before the gap is shown through it.
     ticks = [*range(10), *range(13, 23)]
-    path = write_video(tmp_path / "vfr.mkv", grey([10 * n for n in range(20)]), ticks)
+    path = write_video(tmp_path / "vfr.mkv", grey([10 * n for n in range(20)]), ticks=ticks)
     frames = decode(path, preprocessing_named("plain_64"))
     shown = np.round(frames.mean((1, 2, 3)) / 10).astype(int).tolist()
     assert shown == [*range(10), 9, 9, 9, *range(10, 20)]
@@ -57,13 +43,13 @@ def test_a_variable_frame_rate_is_sampled_at_its_median_rate(tmp_path):
     np.testing.assert_array_equal(decode(path, preprocessing_named("plain_64"), start=8, n_frames=8), frames[8:16])
 
 
-def test_plain_keeps_the_centre_of_the_long_side(tmp_path):
+def test_plain_keeps_the_centre_of_the_long_side(tmp_path, write_video):
     frames = np.zeros((3, 64, 128, 3), np.uint8)
     frames[:, :, 32:96] = 255
     assert decode(write_video(tmp_path / "wide.mp4", frames), preprocessing_named("plain_32"))[:, :, 2:-2].min() > 240
 
 
-def test_nothing_is_enlarged(tmp_path):
+def test_nothing_is_enlarged(tmp_path, write_video):
     path = write_video(tmp_path / "small.mp4", grey([1, 2], size=32))
     assert decode(path, preprocessing_named("plain_32")).shape == (2, 32, 32, 3)
     with pytest.raises(UnreadableVideo, match="32x32 pixels, plain_64 needs at least 64"):
@@ -75,7 +61,7 @@ def test_an_unknown_preprocessing_lists_those_that_exist():
         preprocessing_named("fancy_64")
 
 
-def test_limits_hold_before_anything_is_decoded(tmp_path):
+def test_limits_hold_before_anything_is_decoded(tmp_path, write_video):
     path = write_video(tmp_path / "a.mp4", grey([0] * 50))
     with pytest.raises(UnreadableVideo, match=r"64x64 pixels, data\.max_pixels allows 100"):
         probe(path, Limits(max_pixels=100))
@@ -83,7 +69,7 @@ def test_limits_hold_before_anything_is_decoded(tmp_path):
         probe(path, Limits(max_seconds=1))
 
 
-def test_files_that_are_no_video_say_why(tmp_path):
+def test_files_that_are_no_video_say_why(tmp_path, write_video):
     (tmp_path / "text.mp4").write_text("<html>not found</html>\n" * 100)
     (tmp_path / "list.mp4").write_text("#EXTM3U\n#EXTINF:1,\n/etc/passwd\n")
     (tmp_path / "empty.mp4").touch()
@@ -108,14 +94,14 @@ def test_files_that_are_no_video_say_why(tmp_path):
         inspect(tmp_path / "dangling.mp4")
 
 
-def test_the_content_decides_not_the_name(tmp_path):
+def test_the_content_decides_not_the_name(tmp_path, write_video):
     path = write_video(tmp_path / "a.mp4", grey(range(5)))
     odd = tmp_path / "Пётр: run 100%d.avi"
     os.rename(path, odd)
     assert inspect(odd).n_frames == 5
 
 
-def test_a_damaged_file_keeps_its_clean_frames_and_is_told_of(tmp_path):
+def test_a_damaged_file_keeps_its_clean_frames_and_is_told_of(tmp_path, write_video):
     rng = np.random.default_rng(0)
     path = write_video(tmp_path / "a.avi", rng.integers(0, 255, (60, 64, 64, 3), dtype=np.uint8), codec="mpeg4")
     content = path.read_bytes()

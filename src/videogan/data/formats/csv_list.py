@@ -5,7 +5,7 @@ from pathlib import Path
 from videogan.data.formats.contract import DRAWN, Found, FoundVideo, ImportOptions
 from videogan.data.formats.listing import group_by_name, read_csv
 from videogan.data.manifest import DataError
-from videogan.data.stills import clip_exists
+from videogan.data.stills import holder
 
 NAME = "csv"
 TAKES = frozenset({"group", "split_by"})
@@ -75,6 +75,6 @@ def _rows(file: Path) -> dict[str, dict[str, str]]:
             raise DataError(
                 f"{where}: {name} has the {differing} '{row[differing]}', before it had '{rows[name][differing]}'."
             )
-        if not clip_exists(file.parent / name):
+        if not holder(file.parent / name).exists():
             raise DataError(f"{where}: {name} is no file of {file.parent}.")
     return rows

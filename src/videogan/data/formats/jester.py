@@ -3,18 +3,19 @@
 from pathlib import Path
 
 from videogan.data.formats.contract import DRAWN, Found, FoundVideo, ImportOptions
-from videogan.data.formats.listing import read_lines
+from videogan.data.formats.listing import in_or_beside, read_lines
 from videogan.data.manifest import DataError
 
 NAME = "jester"
 TAKES = frozenset({"split_by"})
 PREFIX = "jester-v1"
+LABELS_NAME = f"{PREFIX}-labels.csv"
 _SPLITS = {"train": "train", "validation": "test"}  # the labels of the published test clips are not public
 
 
 def recognises(folder: Path) -> bool:
     """The file of labels lies in the folder, or beside it."""
-    return folder.is_dir() and _lists(folder) is not None
+    return folder.is_dir() and in_or_beside(folder, LABELS_NAME) is not None
 
 
 def find(folder: Path, options: ImportOptions) -> Found:
@@ -22,10 +23,10 @@ def find(folder: Path, options: ImportOptions) -> Found:
 
     Who performs a clip is not published: each is its own group. Raises DataError with the line that is wrong.
     """
-    lists = _lists(folder)
+    lists = in_or_beside(folder, LABELS_NAME)
     if lists is None:
-        raise DataError(f"{folder}: no {PREFIX}-labels.csv in it or beside it.")
-    classes = [label for _, label in read_lines(lists / f"{PREFIX}-labels.csv")]
+        raise DataError(f"{folder}: no {LABELS_NAME} in it or beside it.")
+    classes = [label for _, label in read_lines(lists / LABELS_NAME)]
     frames = folder / f"20bn-{PREFIX}"
     frames = frames if frames.is_dir() else folder
     by_group = options.split_by == "group"
@@ -34,7 +35,7 @@ def find(folder: Path, options: ImportOptions) -> Found:
         for where, line in read_lines(lists / f"{PREFIX}-{part}.csv"):
             clip, _, label = (cell.strip() for cell in line.partition(";"))
             if label not in classes:
-                raise DataError(f"{where}: expected id;label with a label of {PREFIX}-labels.csv, got '{line}'.")
+                raise DataError(f"{where}: expected id;label with a label of {LABELS_NAME}, got '{line}'.")
             if clip in videos:
                 raise DataError(f"{where}: clip {clip} was listed before, as '{videos[clip].label}'.")
             videos[clip] = FoundVideo(frames / clip, label, clip, None if by_group else split)
@@ -42,8 +43,3 @@ def find(folder: Path, options: ImportOptions) -> Found:
     return Found(
         tuple(sorted(videos.values(), key=lambda video: video.path)), "each clip its own", rule, tuple(classes)
     )
-
-
-def _lists(folder: Path) -> Path | None:
-    places = (folder, folder.absolute().parent)
-    return next((place for place in places if (place / f"{PREFIX}-labels.csv").is_file()), None)

@@ -11,6 +11,7 @@ from pathlib import Path
 from videogan.data.manifest import DataError
 
 SUFFIXES = ("avi", "mp4", "mkv", "mov", "webm", "gif")
+CHECK_PAGE = "check.html"  # in the folder that `data check` writes
 MIRRORED = "_flip"  # a mirrored copy: <stem>_flip.<ext> stays with its original
 _UCF_GROUP = re.compile(r"(?:^|[_\-. ])(g\d+)(?=$|[_\-. ])")
 _UCF_RULE, _FIRST_PART_RULE = "g<number> between separators", "the part before the first underscore"
@@ -27,7 +28,12 @@ class Grouping:
 def subfolders(folder: Path) -> list[Path]:
     """The folders in `folder` by name, hidden ones and what `data check` wrote left out."""
     entries = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    return [entry for entry in entries if not (entry / "check.html").is_file()]
+    return [entry for entry in entries if not (entry / CHECK_PAGE).is_file()]
+
+
+def in_or_beside(folder: Path, name: str) -> Path | None:
+    """The folder itself, or the one it lies in, where that holds a file `name`: data and lists unpack both ways."""
+    return next((place for place in (folder, folder.absolute().parent) if (place / name).is_file()), None)
 
 
 def files_in(folder: Path, wanted: Callable[[Path], bool]) -> list[Path]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from videogan.data.formats.contract import DRAWN, Found, FoundVideo, ImportOptions, chosen_fold
-from videogan.data.formats.listing import files_in, looks_like_video, read_lines, subfolders
+from videogan.data.formats.listing import files_in, in_or_beside, looks_like_video, read_lines, subfolders
 from videogan.data.manifest import DataError
 
 NAME = "ucf101"
@@ -56,8 +56,8 @@ def find(folder: Path, options: ImportOptions) -> Found:
 
 
 def _lists(folder: Path) -> Path | None:
-    places = (folder / LISTS, folder.absolute().parent / LISTS)
-    return next((place for place in places if (place / "classInd.txt").is_file()), None)
+    place = in_or_beside(folder, f"{LISTS}/classInd.txt")
+    return place and place / LISTS
 
 
 def _videos(folder: Path) -> list[Path]:

@@ -1,11 +1,15 @@
 """Tiny clips in the codecs and containers that the layouts are published in."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 from PIL import Image
+
+from videogan.data.formats import layout_of
+from videogan.data.formats.contract import Found, ImportOptions
 
 
 def pictures(seed: int, n_frames: int = 4, height: int = 48, width: int = 64) -> np.ndarray:
@@ -54,3 +58,15 @@ class Clips:
 @pytest.fixture
 def clips() -> Clips:
     return Clips()
+
+
+@pytest.fixture
+def find(request: pytest.FixtureRequest) -> Callable[..., Found]:
+    """What the layout LAYOUT of the test's module finds in a folder, which must be recognised as that layout."""
+
+    def found(folder: Path, **options: object) -> Found:
+        layout = layout_of(folder)
+        assert layout.NAME == request.module.LAYOUT
+        return layout.find(folder, ImportOptions(**options))
+
+    return found

@@ -1,8 +1,9 @@
 import pytest
 
 from videogan.data.formats import layout_of
-from videogan.data.formats.contract import ImportOptions
 from videogan.data.manifest import DataError
+
+LAYOUT = "csv"
 
 
 @pytest.fixture
@@ -20,13 +21,7 @@ def listed(tmp_path):
     return write
 
 
-def find(folder, **options):
-    layout = layout_of(folder)
-    assert layout.NAME == "csv"
-    return layout.find(folder, ImportOptions(**options))
-
-
-def test_every_column_is_taken_as_it_is_given(listed):
+def test_every_column_is_taken_as_it_is_given(listed, find):
     folder = listed(
         "file,label,group,split\na.avi,run,p1,train\nframes,walk,p2,test\n\narrays/clips.npy#3,run,p3,train\na.avi,run,p1,train\n"
     )
@@ -41,14 +36,14 @@ def test_every_column_is_taken_as_it_is_given(listed):
     assert [video.group for video in find(folder, group=r"^\w").videos] == ["a", "f", "c"]
 
 
-def test_groups_and_splits_may_be_left_to_the_rules(listed):
+def test_groups_and_splits_may_be_left_to_the_rules(listed, find):
     folder = listed("label,file\nrun,a.avi\nwalk,b.avi\n")
     assert [(video.group, video.split) for video in find(folder).videos] == [("a", None), ("b", None)]
     with pytest.raises(DataError, match="needs the column split"):
         find(folder, split_by="file")
 
 
-def test_a_list_of_any_name_may_be_named_itself(listed):
+def test_a_list_of_any_name_may_be_named_itself(listed, find):
     folder = listed("file,label\na.avi,run\n", "mine.csv")
     assert layout_of(folder).NAME == "plain"
     assert [video.path for video in find(folder / "mine.csv").videos] == [folder / "a.avi"]
@@ -74,6 +69,6 @@ def test_a_list_of_any_name_may_be_named_itself(listed):
         ("", "line 1: expected the columns"),
     ],
 )
-def test_a_bad_list_is_refused_with_its_line(listed, lines, message):
+def test_a_bad_list_is_refused_with_its_line(listed, lines, message, find):
     with pytest.raises(DataError, match=message):
         find(listed(lines))

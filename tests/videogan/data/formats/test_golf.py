@@ -7,6 +7,8 @@ from videogan.data.formats.contract import ImportOptions
 from videogan.data.manifest import DataError
 from videogan.data.preprocessing import preprocessing_named
 
+LAYOUT = "golf"
+
 NAMES = ("a/video1/0001.jpg", "a/video1/0002.jpg", "b/video2/0001.jpg")
 
 
@@ -17,13 +19,7 @@ def golf(tmp_path, clips):
     return tmp_path
 
 
-def find(folder, **options):
-    layout = layout_of(folder)
-    assert layout.NAME == "golf"
-    return layout.find(folder, ImportOptions(**options))
-
-
-def test_clips_of_one_video_are_one_group(golf):
+def test_clips_of_one_video_are_one_group(golf, find):
     found = find(golf)
     assert [video.path for video in found.videos] == [golf / name for name in NAMES]
     assert [video.group for video in found.videos] == ["a/video1", "a/video1", "b/video2"]
@@ -31,21 +27,21 @@ def test_clips_of_one_video_are_one_group(golf):
     assert [video.group for video in find(golf, group=r"video\d").videos] == ["video1", "video1", "video2"]
 
 
-def test_frames_lie_one_above_the_other(golf, clips):
+def test_frames_lie_one_above_the_other(golf, clips, find):
     path = find(golf).videos[1].path
     assert (inspect(path).info.codec, inspect(path).n_frames) == ("jpeg_stack", 4)
     shown = decode(path, preprocessing_named("plain_64"))
     assert np.abs(shown.astype(int) - clips.written[NAMES[1]]).max() < 12
 
 
-def test_a_wrong_line_is_refused_with_its_number(golf):
+def test_a_wrong_line_is_refused_with_its_number(golf, find):
     for line, message in ((NAMES[0], "golf.txt line 4: .* was listed before"), ("README", "line 4: expected the rel")):
         (golf / "golf.txt").write_text("\n".join((*NAMES, line)))
         with pytest.raises(DataError, match=message):
             find(golf)
 
 
-def test_two_lists_are_one_too_many(golf):
+def test_two_lists_are_one_too_many(golf, find):
     (golf / "more.txt").write_text(NAMES[0])
     with pytest.raises(DataError, match="2 text files that list pictures, expected one"):
         layout_of(golf, "golf").find(golf, ImportOptions())

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from videogan.data.decode import decode, inspect
-from videogan.data.formats import layout_of
-from videogan.data.formats.contract import ImportOptions
 from videogan.data.formats.rows import manifest_rows
 from videogan.data.manifest import DataError, read_manifest, write_manifest
 from videogan.data.preprocessing import preprocessing_named
+
+LAYOUT = "jester"
 
 LABELS = ("Swiping Left", "Swiping Right", "Doing other things")
 
@@ -23,13 +23,7 @@ def jester(tmp_path, clips):
     return tmp_path
 
 
-def find(folder, **options):
-    layout = layout_of(folder)
-    assert layout.NAME == "jester"
-    return layout.find(folder, ImportOptions(**options))
-
-
-def test_validation_is_for_test_and_clips_without_labels_are_left_out(jester):
+def test_validation_is_for_test_and_clips_without_labels_are_left_out(jester, find):
     found = find(jester)
     assert [(video.path.name, video.label, video.split) for video in found.videos] == [
         ("34870", "Swiping Right", "train"),
@@ -42,7 +36,7 @@ def test_validation_is_for_test_and_clips_without_labels_are_left_out(jester):
     assert len(find(jester / "20bn-jester-v1").videos) == 3, "the lists may lie beside the frames"
 
 
-def test_class_numbers_follow_the_file_of_labels(jester):
+def test_class_numbers_follow_the_file_of_labels(jester, find):
     found = find(jester)
     inspected = {video.path: {"sha": video.group, "n_frames": 4, "skipped": None} for video in found.videos}
     rows = manifest_rows(jester, found, inspected)
@@ -52,7 +46,7 @@ def test_class_numbers_follow_the_file_of_labels(jester):
     assert write_manifest(jester / "c", rows[:2], found.classes).classes == list(LABELS[:2]), "those that have clips"
 
 
-def test_a_frame_is_the_picture_of_its_file(jester, clips):
+def test_a_frame_is_the_picture_of_its_file(jester, clips, find):
     clip = find(jester).videos[0].path
     assert (inspect(clip).info.codec, inspect(clip).n_frames) == ("jpeg_frames", 4)
     shown = decode(clip, preprocessing_named("plain_48"), start=2, n_frames=1)[0]
@@ -67,14 +61,14 @@ def test_a_frame_is_the_picture_of_its_file(jester, clips):
         ("validation", "34870;Swiping Left", "line 2: clip 34870 was listed before, as 'Swiping Right'"),
     ],
 )
-def test_a_wrong_line_is_refused_with_its_number(jester, part, line, message):
+def test_a_wrong_line_is_refused_with_its_number(jester, part, line, message, find):
     with (jester / f"jester-v1-{part}.csv").open("a") as file:
         file.write(line + "\n")
     with pytest.raises(DataError, match=message):
         find(jester)
 
 
-def test_a_list_that_is_missing_is_named(jester, tmp_path):
+def test_a_list_that_is_missing_is_named(jester, tmp_path, find):
     (jester / "jester-v1-validation.csv").unlink()
     with pytest.raises(DataError, match=r"jester-v1-validation\.csv: no such file"):
         find(jester)

@@ -5,6 +5,8 @@ from videogan.data.formats import layout_of
 from videogan.data.formats.contract import ImportOptions
 from videogan.data.manifest import DataError
 
+LAYOUT = "ucf101"
+
 CLASSES = ("Basketball", "HandstandPushups")
 
 
@@ -34,14 +36,8 @@ def ucf(tmp_path, clips):
     return folder
 
 
-def find(folder, **options):
-    layout = layout_of(folder)
-    assert layout.NAME == "ucf101"
-    return layout.find(folder, ImportOptions(**options))
-
-
 @pytest.mark.parametrize(("fold", "test_group"), [(None, "g01"), (1, "g01"), (2, "g08"), (3, "g15")])
-def test_each_official_split_is_read_despite_crlf_and_the_capital_s(ucf, fold, test_group):
+def test_each_official_split_is_read_despite_crlf_and_the_capital_s(ucf, fold, test_group, find):
     found = find(ucf, fold=fold)
     assert found.classes == CLASSES
     assert len(found.videos) == 6
@@ -53,7 +49,7 @@ def test_each_official_split_is_read_despite_crlf_and_the_capital_s(ucf, fold, t
     assert inspect(found.videos[0].path).info.codec == "mpeg4"
 
 
-def test_a_flat_folder_has_its_classes_from_the_lists(ucf):
+def test_a_flat_folder_has_its_classes_from_the_lists(ucf, find):
     for path in sorted((ucf / "UCF-101").glob("*/*.avi")):
         path.rename(ucf / path.name)
     for label in CLASSES:
@@ -64,11 +60,11 @@ def test_a_flat_folder_has_its_classes_from_the_lists(ucf):
     }
 
 
-def test_the_lists_may_lie_beside_the_videos(ucf):
+def test_the_lists_may_lie_beside_the_videos(ucf, find):
     assert {video.split for video in find(ucf / "UCF-101").videos} == {"train", "test"}
 
 
-def test_what_is_listed_nowhere_or_gone_is_skipped_with_that_reason(ucf, clips):
+def test_what_is_listed_nowhere_or_gone_is_skipped_with_that_reason(ucf, clips, find):
     clips.video(ucf / "UCF-101" / "Basketball" / name("Basketball", 2))
     (ucf / "UCF-101" / "Basketball" / name("Basketball", 1)).unlink()
     skipped = {video.path.name: video.skipped for video in find(ucf).videos if video.skipped}
@@ -78,7 +74,7 @@ def test_what_is_listed_nowhere_or_gone_is_skipped_with_that_reason(ucf, clips):
     }
 
 
-def test_a_quarter_of_the_groups_may_be_drawn_instead(ucf):
+def test_a_quarter_of_the_groups_may_be_drawn_instead(ucf, find):
     found = find(ucf, split_by="group")
     assert {video.split for video in found.videos} == {None}
     with pytest.raises(DataError, match="Leave one of them out"):
@@ -98,14 +94,14 @@ def test_a_quarter_of_the_groups_may_be_drawn_instead(ucf):
         ("classInd.txt", "4 Diving", r"classInd\.txt line 3: expected '3 <class>'"),
     ],
 )
-def test_a_wrong_line_is_refused_with_its_number(ucf, file, line, message):
+def test_a_wrong_line_is_refused_with_its_number(ucf, file, line, message, find):
     path = ucf / "ucfTrainTestlist" / file
     path.write_bytes(path.read_bytes() + line.encode() + b"\r\n")
     with pytest.raises(DataError, match=message):
         find(ucf)
 
 
-def test_lists_that_are_missing_or_of_other_videos_are_told(ucf, tmp_path):
+def test_lists_that_are_missing_or_of_other_videos_are_told(ucf, tmp_path, find):
     (ucf / "ucfTrainTestlist" / "testlist02.txt").unlink()
     with pytest.raises(DataError, match=r"testlist02\.txt: no such file"):
         find(ucf, fold=2)

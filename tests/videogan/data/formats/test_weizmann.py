@@ -5,6 +5,8 @@ from videogan.data.formats.contract import ImportOptions
 from videogan.data.formats.weizmann import FOLDS
 from videogan.data.manifest import DataError
 
+LAYOUT = "weizmann"
+
 PUBLISHED = [
     f"{person}_{action}.avi" for person in ("daria", "ido", "lena", "shahar") for action in ("bend", "wave1", "wave2")
 ] + ["lena_run1.avi", "lena_run2.avi", "lena_walk1.avi", "lena_skip2.avi", "daria_run.avi", "ido_pjump.avi"]
@@ -20,13 +22,7 @@ def weizmann(request, tmp_path):
     return tmp_path
 
 
-def find(folder, **options):
-    layout = layout_of(folder)
-    assert layout.NAME == "weizmann"
-    return layout.find(folder, ImportOptions(**options))
-
-
-def test_lenas_second_run_is_a_run_but_the_second_wave_is_another_action(weizmann):
+def test_lenas_second_run_is_a_run_but_the_second_wave_is_another_action(weizmann, find):
     labels = {video.path.stem: video.label for video in find(weizmann).videos}
     assert labels["lena_run1"] == labels["lena_run2"] == labels["daria_run"] == "run"
     assert (labels["lena_walk1"], labels["lena_skip2"], labels["ido_pjump"]) == ("walk", "skip", "pjump")
@@ -34,7 +30,7 @@ def test_lenas_second_run_is_a_run_but_the_second_wave_is_another_action(weizman
 
 
 @pytest.mark.parametrize("fold", [1, 2, 3])
-def test_a_fold_leaves_three_of_nine_persons_for_test(weizmann, fold):
+def test_a_fold_leaves_three_of_nine_persons_for_test(weizmann, fold, find):
     found = find(weizmann, fold=fold)
     assert {video.group for video in found.videos} == {"daria", "ido", "lena", "shahar"}
     for video in found.videos:
@@ -46,7 +42,7 @@ def test_every_person_is_for_test_in_one_fold():
     assert len({person for persons in FOLDS for person in persons}) == 9
 
 
-def test_a_stranger_is_skipped_where_the_layout_is_named(weizmann):
+def test_a_stranger_is_skipped_where_the_layout_is_named(weizmann, find):
     (weizmann / "daria_swim.avi").touch()
     assert layout_of(weizmann).NAME == "plain"
     found = layout_of(weizmann, "weizmann").find(weizmann, ImportOptions())
@@ -55,7 +51,7 @@ def test_a_stranger_is_skipped_where_the_layout_is_named(weizmann):
         layout_of(weizmann, "weizmann").find(weizmann / "nowhere", ImportOptions())
 
 
-def test_class_folders_of_mp4_files_and_mirrored_copies_are_plain_folders(tmp_path, shared_data):
+def test_class_folders_of_mp4_files_and_mirrored_copies_are_plain_folders(tmp_path, shared_data, find):
     for name in ("daria_bend.mp4", "daria_bend_flip.mp4", "ido_bend.mp4"):
         (tmp_path / "bend").mkdir(exist_ok=True)
         (tmp_path / "bend" / name).touch()
