@@ -13,6 +13,7 @@ from vgsearch.commands.data_check import check
 
 if TYPE_CHECKING:
     from videogan.data.manifest import Manifest
+    from videogan.data.source import Limits
 
 app = typer.Typer(no_args_is_help=True, help="Data sets: make the embedded one, import a folder of videos.")
 
@@ -90,13 +91,15 @@ def import_folder(
         int | None, typer.Option(min=1, max=3, help="Published split of ucf101, weizmann. Default: 1.")
     ] = None,
     strict: Annotated[bool, typer.Option(help="Fail if any file is skipped.")] = False,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="data.max_pixels=... or data.max_seconds=...: limits of a video.")
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Decode every video once and write the manifest: labels, groups, a leak-proof split."""
     from vgsearch.runtime.cluster import connect
     from vgsearch.runtime.data import inspect_videos
     from vgsearch.terminal import counted
-    from videogan.data.clips import DataConfig
     from videogan.data.formats import layout_of
     from videogan.data.formats.contract import ImportOptions, refuse_options
     from videogan.data.formats.rows import manifest_rows, shown_name
@@ -106,6 +109,7 @@ def import_folder(
     if isinstance(place(folder), RemotePath):
         raise DataError(f"{place(folder)}: videos are imported from a local folder; --out may be on any storage.")
     source = folder.absolute()
+    limits = _limits(overrides or [])
     chosen = layout_of(source, None if layout == LayoutName.auto else layout.value)
     wanted = ImportOptions(group, split_by.value if split_by else None, fold)
     refuse_options(chosen, wanted)
@@ -113,7 +117,7 @@ def import_folder(
     folder = source if source.is_dir() else source.parent  # of a list that was named itself
     with connect(), counted("decoding", as_json) as on_progress:
         paths = [video.path for video in found.videos if video.skipped is None]
-        inspected = inspect_videos(paths, DataConfig().limits, on_progress)
+        inspected = inspect_videos(paths, limits, on_progress)
     rows = manifest_rows(folder, found, inspected)
     skipped = {shown_name(folder, row["path"]): row["skipped"] for row in rows if row["skipped"]}
     if len(skipped) == len(rows) or (strict and skipped):
@@ -126,6 +130,21 @@ def import_folder(
 
 
 app.command("check")(check)
+
+
+def _limits(overrides: list[str]) -> "Limits":
+    """The limits on a video that `--set data.max_pixels=...` and `--set data.max_seconds=...` ask for."""
+    from vgsearch.space import parse_override
+    from videogan.config import ConfigurationError, parse_config
+    from videogan.data.clips import DataConfig
+
+    values = dict(parse_override(text) for text in overrides)
+    for path in values:
+        if path not in ("data.max_pixels", "data.max_seconds"):
+            raise ConfigurationError(f"--set {path}: an import takes data.max_pixels and data.max_seconds alone.")
+    return parse_config(
+        DataConfig, {path.removeprefix("data."): value for path, value in values.items()}, "--set"
+    ).limits
 
 
 def _tell(manifest: "Manifest", found: dict[str, Any], as_json: bool) -> None:

@@ -31,7 +31,8 @@ def status(
         best = record.best
         trials = [dataclasses.asdict(trial) for trial in record.trials.values()]
         told = {"sweep": record.header, "ended": record.ended, "floor": record.floor, "best": best and best.trial_id}
-        print(json_module.dumps({**told, "trials": trials}))
+        front = [trial.trial_id for trial in record.front]
+        print(json_module.dumps({**told, "front": front, "trials": trials}))
         return
     # Where nobody watches there is no width to fit.
     console = Console(highlight=False)
@@ -41,4 +42,4 @@ def status(
     console.print(f"{experiment}   {header['space']} ({header['budget']})   {record.ended or 'running, or cut off'}")
     console.print(sweep_table(record, console.width))
     if record.floor is not None:
-        console.print(floor_line(record.floor))
+        console.print(floor_line(record))

@@ -35,6 +35,16 @@ def vgsearch_data(*arguments) -> str:
     return result.stdout
 
 
+def test_limits_on_a_video_are_set_at_its_import_and_nothing_else_is(tmp_path):
+    make_moving_shapes(tmp_path / "shapes", n_clips_each=1)
+    limited = ["import", str(tmp_path / "shapes"), "--out", str(tmp_path / "out"), "--set"]
+    with pytest.raises(DataError, match=r"data.max_pixels allows 4000"):
+        CliRunner().invoke(app, [*limited, "data.max_pixels=4000"], catch_exceptions=False)
+    vgsearch_data(*limited, "data.max_pixels=5000")
+    with pytest.raises(ConfigurationError, match=r"an import takes data.max_pixels and data.max_seconds alone"):
+        CliRunner().invoke(app, [*limited, "data.short_clips=repeat_last"], catch_exceptions=False)
+
+
 def test_weizmann_imports_with_persons_as_groups(tmp_path):
     if not (SHARED / "weizmann4").is_dir():
         pytest.skip(f"no real clips at {SHARED}")

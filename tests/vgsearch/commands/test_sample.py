@@ -6,8 +6,9 @@ from typer.testing import CliRunner
 from vgsearch.cli import app
 from videogan.config import parse_config
 from videogan.training.checkpoint import CheckpointFolder, UnreadableCheckpoint
-from videogan.training.loop import Shard, Training
+from videogan.training.loop import Training
 from videogan.training.run_config import RunConfig
+from videogan.training.shard import Shard
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +16,9 @@ def checkpoint(tmp_path_factory):
     model = {"variant": "mvt_tsa", "resolution": 32, "n_classes": 3, "channels": 8, "gru_hidden": 16}
     values = {"model": model, "evaluation": {"standing_batches": 1}}
     training = Training(parse_config(RunConfig, values), lambda module: module, Shard(), "cpu")
-    return CheckpointFolder(tmp_path_factory.mktemp("trial") / "checkpoints").save(training.checkpoint(7))
+    return CheckpointFolder(tmp_path_factory.mktemp("trial") / "checkpoints").save(
+        training.checkpoint(7, trained_on="a manifest")
+    )
 
 
 def sample(*arguments) -> str:
