@@ -37,6 +37,9 @@ FILES_PER_TASK = 8
 # Of a decoding task whose process died. Ray Data would try for ever, and a file that crashes the decoder every time would
 # stop the work without a word.
 MOST_RETRIES = 3
+MOST_ALONE = 64  # files inspected each in a task of its own, at once
+# Of a file that was not read. Every row has the same types ("" for none), since Arrow blocks of one data set must.
+UNKNOWN = {"n_frames": 0, "fps": 0.0, "width": 0, "height": 0, "codec": "", "sha": "", "warning": ""}
 _TEXTS = ("skipped", "warning", "sha", "codec")  # of an inspection
 
 
@@ -56,13 +59,39 @@ def inspect_videos(paths: Sequence[Path], limits: Limits, on_progress: OnProgres
     if found:
         on_progress(len(found), len(paths))
     rows = [{"path": str(path)} for path in paths if path not in found]
-    if rows:
-        inspected = partial(_inspected, limits=limits, journal=journal)
-        dataset = silent_ray_data().from_items(rows, override_num_blocks=n_tasks(rows))
-        for row in decoding(dataset.map_batches, inspected, DECODE_CPUS, batch_size=FILES_PER_TASK).iter_rows():
-            found[Path(row.pop("path"))] = row
-            on_progress(len(found), len(paths))
+    for row in _inspections(rows, partial(_inspected, limits=limits, journal=journal)) if rows else ():
+        found[Path(row.pop("path"))] = row
+        on_progress(len(found), len(paths))
     return {path: row | {name: row[name] or None for name in _TEXTS} for path, row in found.items()}
+
+
+def _inspections(rows: list[dict[str, str]], inspected: Callable[[dict], dict]) -> Iterator[dict[str, Any]]:
+    """What is found in each file of `rows`; one on which the decoder crashes with its process is skipped by name."""
+    import ray
+
+    dataset = silent_ray_data().from_items(rows, override_num_blocks=n_tasks(rows))
+    done = set()
+    try:
+        for row in decoding(dataset.map_batches, inspected, DECODE_CPUS, batch_size=FILES_PER_TASK).iter_rows():
+            done.add(row["path"])
+            yield row
+    except ray.exceptions.WorkerCrashedError:
+        # Which of its block's files it was, nobody told: each of the rest goes alone.
+        task = ray.remote(num_cpus=DECODE_CPUS, max_retries=1)(lambda path: inspected({"path": [path]}))
+        running: dict[Any, str] = {}
+        waiting = [row["path"] for row in rows if row["path"] not in done]
+        while waiting or running:
+            while waiting and len(running) < MOST_ALONE:
+                path = waiting.pop()
+                running[task.remote(path)] = path
+            (ready,), _ = ray.wait(list(running), num_returns=1)
+            path = running.pop(ready)
+            try:
+                columns = ray.get(ready)
+            except ray.exceptions.WorkerCrashedError:
+                yield {"path": path, **UNKNOWN, "skipped": "the decoder crashed on it, twice"}
+            else:
+                yield {name: values[0] for name, values in columns.items()}
 
 
 def _inspected(batch: dict[str, np.ndarray], limits: Limits, journal: Place) -> dict[str, list[Any]]:
@@ -78,12 +107,10 @@ def _inspected(batch: dict[str, np.ndarray], limits: Limits, journal: Place) -> 
 
 
 def _inspection(path: str, limits: Limits) -> dict[str, Any]:
-    # Every row has the same types ("" for none), since Arrow blocks of one data set must.
-    unknown = {"n_frames": 0, "fps": 0.0, "width": 0, "height": 0, "codec": "", "sha": "", "warning": ""}
     try:
         seen = inspect(path, limits)
     except UnreadableVideo as error:
-        return {**unknown, "skipped": error.reason}
+        return {**UNKNOWN, "skipped": error.reason}
     info = {name: getattr(seen.info, name) for name in ("fps", "width", "height", "codec")}
     return {**info, "n_frames": seen.n_frames, "sha": seen.sha, "warning": seen.warning or "", "skipped": ""}
 

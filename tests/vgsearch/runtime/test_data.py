@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from vgsearch.runtime import data
 from vgsearch.runtime.data import build_cache, inspect_videos
 from videogan.data.cache import clip_cache_folder, is_complete
 from videogan.data.clips import DataConfig, open_cache
@@ -100,6 +101,26 @@ def test_an_import_that_is_killed_goes_on_without_decoding_a_file_twice(ray_clus
     assert sorted(inspections(cache)) == paths, "each file was decoded once, by the one or the other"
     assert inspect_videos(paths, Limits(), lambda done, total: None) == found
     assert len(inspections(cache)) == 512, "nothing is left to decode"
+
+
+def test_a_file_on_which_the_decoder_crashes_costs_only_itself(ray_cluster, manifest, monkeypatch, tmp_path):
+    paths = sorted(manifest.folder.rglob("*.mp4"))[:20]
+    deadly, inspected = str(paths[9]), data._inspected
+
+    def crashing(batch, limits, journal):
+        if deadly in batch["path"]:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return inspected(batch, limits, journal)
+
+    monkeypatch.setattr(data, "_inspected", crashing)
+    monkeypatch.setenv("VGSEARCH_CACHE", str(tmp_path))
+    seen = []
+    found = inspect_videos(paths, Limits(), lambda done, total: seen.append((done, total)))
+    assert set(found) == set(paths)
+    assert {path for path, row in found.items() if row["skipped"]} == {paths[9]}
+    assert found[paths[9]]["skipped"] == "the decoder crashed on it, twice"
+    assert all(found[path]["n_frames"] == 20 for path in paths if path != paths[9])
+    assert seen[-1] == (20, 20)
 
 
 @pytest.mark.slow
