@@ -13,8 +13,11 @@ from torch import Tensor, nn
 
 from videogan.config import Config
 from videogan.data.clips import to_video
-from videogan.metrics.s3 import accuracy
+from videogan.nets.layout import lay_channels_last_
 from videogan.training.divergence import TrainingDiverged
+from videogan.training.shard import Shard
+
+Layer = Literal["penultimate", "logits"]
 
 
 @dataclass(frozen=True)
@@ -88,13 +91,20 @@ def fit(
     seed: int,
     test: LabelledClips | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
+    wrap: Callable[[nn.Module], nn.Module] = lambda module: module,
+    shard: Shard = Shard(),
 ) -> list[Epoch]:
     """Trains `classifier` in place by `recipe` and leaves it, in eval mode, with the weights of its best epoch.
 
     Of epochs equally good the last one's weights are taken, for a small validation part is soon all right.
     `test` is used under `paper_protocol` only, instead of a validation part of `train`. Raises TrainingDiverged.
-    Randomness: the validation part, the order of the clips and dropout follow from `seed`; torch's global generator is
-    put back as it was.
+    Randomness: the validation part, the order of the clips, their crops and dropout follow from `seed`; torch's global
+    generator is put back as it was.
+
+    `wrap` makes the classifier data-parallel. All ranks are given the same arguments and all clips, train on their part
+    of each batch, call `on_epoch` with the same epochs and end with the same classifier, bit by bit. Order and crops
+    are those of one process, so R ranks compute what one does but for two things: dropout draws by rank, and batch norm
+    normalises by the statistics of a rank's part. Its running statistics, by which every epoch is judged, are rank 0's.
     """
     if recipe.paper_protocol != (test is not None):
         raise ValueError("test clips are given under paper_protocol and only there.")
@@ -104,100 +114,139 @@ def fit(
     else:
         held_out = test
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return _fit_on_schedule(classifier, train, held_out, recipe, rng, on_epoch or (lambda epoch: None))
+        torch.manual_seed(seed + (shard.rank << 32))
+        run = _Fit(classifier, wrap, shard, recipe, rng)
+        return run.on_schedule(train, held_out, on_epoch or (lambda epoch: None))
 
 
-def _fit_on_schedule(
-    classifier: nn.Module,
-    train: LabelledClips,
-    held_out: LabelledClips,
-    recipe: Recipe,
-    rng: torch.Generator,
-    on_epoch: Callable[[Epoch], None],
-) -> list[Epoch]:
-    classifier.to(memory_format=torch.channels_last_3d)
-    optimiser = torch.optim.SGD(
-        classifier.parameters(),
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        nesterov=True,
-    )
-    best, best_state, n_unbeaten, n_dropped = -math.inf, None, 0, 0
-    history: list[Epoch] = []
-    for number in range(1, recipe.max_epochs + 1):
-        lr = optimiser.param_groups[0]["lr"]
-        loss = _train_epoch(classifier, optimiser, train, recipe, rng, number)
-        epoch = Epoch(number, loss, accuracy(predict(classifier, held_out.frames, recipe), held_out.labels), lr)
-        history.append(epoch)
-        on_epoch(epoch)
-        if epoch.accuracy >= best:
-            best_state = copy.deepcopy(classifier.state_dict())
-        if epoch.accuracy > best:
-            best, n_unbeaten = epoch.accuracy, 0
-            continue
-        n_unbeaten += 1
-        if n_unbeaten == recipe.patience:
-            if n_dropped == recipe.n_drops:
-                break
-            optimiser.param_groups[0]["lr"] /= 10
-            n_unbeaten, n_dropped = 0, n_dropped + 1
-    classifier.load_state_dict(best_state)
-    classifier.eval()
-    return history
+class _Fit:
+    """One fit on one rank: the classifier, what wraps it, and its optimiser."""
+
+    def __init__(
+        self, classifier: nn.Module, wrap: Callable, shard: Shard, recipe: Recipe, rng: torch.Generator
+    ) -> None:
+        self.classifier, self.shard, self.recipe, self.rng = lay_channels_last_(classifier), shard, recipe, rng
+        self.wrapped = wrap(classifier)
+        self.device = next(classifier.parameters()).device
+        self.optimiser = torch.optim.SGD(
+            classifier.parameters(),
+            lr=recipe.lr,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            nesterov=True,
+        )
+
+    def on_schedule(
+        self, train: LabelledClips, held_out: LabelledClips, on_epoch: Callable[[Epoch], None]
+    ) -> list[Epoch]:
+        recipe, best, best_state, n_unbeaten, n_dropped = self.recipe, -math.inf, None, 0, 0
+        history: list[Epoch] = []
+        for number in range(1, recipe.max_epochs + 1):
+            lr = self.optimiser.param_groups[0]["lr"]
+            loss = self._train_epoch(train, number)
+            self.shard.take_first_ranks_(self.classifier.buffers())
+            epoch = Epoch(number, loss, self._accuracy(held_out), lr)
+            history.append(epoch)
+            on_epoch(epoch)
+            if epoch.accuracy >= best:
+                best_state = copy.deepcopy(self.classifier.state_dict())
+            if epoch.accuracy > best:
+                best, n_unbeaten = epoch.accuracy, 0
+                continue
+            n_unbeaten += 1
+            if n_unbeaten == recipe.patience:
+                if n_dropped == recipe.n_drops:
+                    break
+                self.optimiser.param_groups[0]["lr"] /= 10
+                n_unbeaten, n_dropped = 0, n_dropped + 1
+        self.classifier.load_state_dict(best_state)
+        self.classifier.eval()
+        return history
+
+    def _train_epoch(self, train: LabelledClips, epoch: int) -> float:
+        """One epoch; its mean loss over all ranks' clips."""
+        self.wrapped.train()
+        n_batches = math.ceil(len(train) / self.recipe.batch_size)
+        n_passes = math.ceil(self.recipe.min_updates_per_epoch / n_batches)
+        total = 0.0
+        for indices in (b for _ in range(n_passes) for b in _shuffled_batches(len(train), n_batches, self.rng)):
+            loss = self._loss(train, indices)
+            mean = self.shard.averaged(loss.detach().clone())
+            if not torch.isfinite(mean):
+                raise TrainingDiverged(epoch, "classifier loss")
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            # The gradients are already the mean over ranks, so every rank scales them by the same norm.
+            nn.utils.clip_grad_norm_(self.classifier.parameters(), self.recipe.clip_norm)
+            self.optimiser.step()
+            total += mean.item() * len(indices)
+        return total / (n_passes * len(train))
+
+    def _loss(self, train: LabelledClips, indices: Tensor) -> Tensor:
+        """This rank's loss on the global batch `indices`, so weighted that the mean over ranks is the batch's mean."""
+        shifts = random_shifts(len(indices), self.recipe.crop_padding, self.rng)
+        # Batch norm can't train on a part of one clip.
+        rows = self.shard.uneven_part(len(indices), at_least=2)
+        weight = self.shard.n_ranks * len(rows) / len(indices)
+        if not len(rows):
+            # The other ranks wait for this one's gradients: it computes along on clips of the first, and counts nothing.
+            rows = torch.arange(len(indices))[:2]
+        frames = train.frames[indices[rows]].to(self.device)
+        with _precision(self.recipe, self.device):
+            logits = self.wrapped(to_video(shifted(frames, shifts[rows])))
+        return weight * F.cross_entropy(logits.float(), train.labels[indices[rows]].to(self.device))
+
+    def _accuracy(self, clips: LabelledClips) -> float:
+        """Accuracy on `clips`, of which each rank judges its part."""
+        rows = self.shard.uneven_part(len(clips))
+        n_right = torch.zeros((), dtype=torch.float64, device=self.device)
+        if len(rows):
+            n_right += (predict(self.classifier, clips.frames[rows], self.recipe) == clips.labels[rows]).sum()
+        return self.shard.averaged(n_right).item() * self.shard.n_ranks / len(clips)
 
 
-def _train_epoch(
-    classifier: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    train: LabelledClips,
-    recipe: Recipe,
-    rng: torch.Generator,
-    epoch: int,
-) -> float:
-    classifier.train()
-    device = next(classifier.parameters()).device
-    n_batches = math.ceil(len(train) / recipe.batch_size)
-    n_passes = math.ceil(recipe.min_updates_per_epoch / n_batches)
-    total = 0.0
-    for indices in (batch for _ in range(n_passes) for batch in _shuffled_batches(len(train), n_batches, rng)):
-        labels = train.labels[indices].to(device)
-        with _precision(recipe, device):
-            logits = classifier(to_video(random_crops(train.frames[indices].to(device), recipe.crop_padding, rng)))
-        loss = F.cross_entropy(logits.float(), labels)
-        if not torch.isfinite(loss):
-            raise TrainingDiverged(epoch, "classifier loss")
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(classifier.parameters(), recipe.clip_norm)
-        optimiser.step()
-        total += loss.item() * len(indices)
-    return total / (n_passes * len(train))
+def random_shifts(n: int, padding: int, rng: torch.Generator) -> Tensor:
+    """For each of n clips a shift down and right of up to `padding` pixels each way, int64 (n, 2)."""
+    return torch.randint(-padding, padding + 1, (n, 2), generator=rng) if padding else torch.zeros(n, 2).long()
 
 
-def random_crops(frames: Tensor, padding: int, rng: torch.Generator) -> Tensor:
-    """`frames` uint8 (B, T, H, W, C), each clip shifted as a whole by up to `padding` pixels each way, its border repeated."""
-    if not padding:
+def shifted(frames: Tensor, shifts: Tensor) -> Tensor:
+    """`frames` uint8 (B, T, H, W, C), each clip moved as a whole by its row of `shifts` (B, 2), its border repeated."""
+    if not shifts.any():
         return frames
     n, n_frames, height, width, _ = frames.shape
-    top, left = torch.randint(-padding, padding + 1, (n, 2), generator=rng).to(frames.device).unbind(1)
+    top, left = shifts.to(frames.device).unbind(1)
     rows = (top[:, None] + torch.arange(height, device=frames.device)).clamp(0, height - 1)
     columns = (left[:, None] + torch.arange(width, device=frames.device)).clamp(0, width - 1)
     clip, time = (torch.arange(length, device=frames.device) for length in (n, n_frames))
     return frames[clip[:, None, None, None], time[:, None, None], rows[:, None, :, None], columns[:, None, None, :]]
 
 
-@torch.no_grad()
 def predict(classifier: nn.Module, frames: Tensor, recipe: Recipe) -> Tensor:
     """Predicted labels (n,) on the CPU of `frames` uint8 (n, T, H, W, C), in eval mode and the recipe's precision."""
+    return features(classifier, frames, recipe, "logits").argmax(1)
+
+
+def probabilities(classifier: nn.Module, frames: Tensor, recipe: Recipe) -> Tensor:
+    """Softmax over the classes, float32 (n, K) on the CPU, of `frames` uint8 (n, T, H, W, C); otherwise as `predict`."""
+    return features(classifier, frames, recipe, "logits").softmax(1)
+
+
+@torch.no_grad()
+def features(classifier: nn.Module, frames: Tensor, recipe: Recipe, layer: Layer) -> Tensor:
+    """What `layer` of the classifier makes of `frames` uint8 (n, T, H, W, C): float32 (n, d) on the CPU.
+
+    "penultimate" is what its last linear layer reads (`classifier.features`), "logits" what it gives. In eval mode, batch
+    by batch in the recipe's precision.
+    """
     classifier.eval()
     device = next(classifier.parameters()).device
-    predicted = []
+    compute = classifier.features if layer == "penultimate" else classifier
+    computed = []
     for batch in frames.split(recipe.batch_size):
         with _precision(recipe, device):
-            predicted.append(classifier(to_video(batch.to(device))).argmax(1).cpu())
-    return torch.cat(predicted)
+            computed.append(compute(to_video(batch.to(device))).float().cpu())
+    return torch.cat(computed)
 
 
 def validation_split(

@@ -14,6 +14,8 @@ class ResNet3D18(nn.Module):
 
     `width` is the number of channels after the stem, 64 in the paper. Shortcut "B" projects with a 1x1x1 convolution
     where the shape changes; "A" subsamples and pads with zero channels. Clips from 16x32x32 (T, H, W) up.
+    Input is RGB in [-1, 1]. Hara's Kinetics weights expect 0 ... 255 less a mean: their files have another layout and
+    are not taken.
     Randomness: initialisation, and dropout in train mode, draw from torch's global generator.
     """
 
@@ -32,6 +34,7 @@ class ResNet3D18(nn.Module):
             blocks.append(ResidualBlock3D(out_channels, out_channels, 1, shortcut))
             channels = out_channels
         self.blocks = nn.Sequential(*blocks)
+        self.n_features = channels
         self.dropout = nn.Dropout(dropout)
         self.classify = nn.Linear(channels, n_classes)
         for module in self.modules():
@@ -72,16 +75,16 @@ class ResidualBlock3D(nn.Module):
 
 
 class Conv3x3x3(nn.Conv3d):
-    """3x3x3 convolution without bias, zero padded by one on every side."""
+    """3x3x3 convolution, zero padded by one on every side."""
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int):
-        super().__init__(in_channels, out_channels, kernel_size=3, stride=stride, padding=1, bias=False)
+    def __init__(self, in_channels: int, out_channels: int, stride: int, bias: bool = False):
+        super().__init__(in_channels, out_channels, kernel_size=3, stride=stride, padding=1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         # oneDNN's bf16 weight gradient (torch 2.13, AVX512-BF16 without AMX) is uninitialised memory wherever the
         # kernel is longer than its input, as here from 2 frames down; padding by hand is the same sum without that.
         if min(x.shape[2:]) < 3:
-            return F.conv3d(F.pad(x, (1,) * 6), self.weight, stride=self.stride)
+            return F.conv3d(F.pad(x, (1,) * 6), self.weight, self.bias, self.stride)
         return super().forward(x)
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from videogan.classifiers.resnet3d import Conv3x3x3, PaddedSubsample, ResNet3D18
 
@@ -13,6 +14,7 @@ from videogan.classifiers.resnet3d import Conv3x3x3, PaddedSubsample, ResNet3D18
         (10, "B", 33_209_034),
         (10, "A", 33_035_210),
         (27, "B", 33_217_755),
+        (27, "A", 33_043_931),
         (101, "B", 33_255_717),
         (101, "A", 33_081_893),
         (400, "B", 33_409_104),
@@ -25,13 +27,19 @@ def test_parameter_counts_are_those_of_hara(n_classes, shortcut, expected):
     assert sum(p.numel() for p in classifier.parameters()) == expected
 
 
+def test_a_clip_takes_16_6_gflop():
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        ResNet3D18(101).eval()(torch.empty(1, 16, 3, 112, 112))
+    assert counter.get_total_flops() / 1e9 == pytest.approx(16.6, abs=0.1)
+
+
 @pytest.mark.parametrize("shortcut", ["A", "B"])
 @pytest.mark.parametrize("size", [32, 48])
 def test_clips_from_32_pixels_up_give_logits_and_features(shortcut, size):
     classifier = ResNet3D18(4, width=8, shortcut=shortcut).eval()
     video = torch.rand(2, 16, 3, size, size) * 2 - 1
     assert classifier(video).shape == (2, 4)
-    assert classifier.features(video).shape == (2, 64)
+    assert classifier.features(video).shape == (2, classifier.n_features) == (2, 64)
 
 
 def test_logits_of_a_clip_do_not_depend_on_its_batch():
@@ -51,9 +59,10 @@ def test_shortcut_a_subsamples_and_appends_zero_channels():
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 2, 2), (2, 5, 5), (4, 4, 4)])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_convolution_equals_torchs_padded_one(shape, stride):
+@pytest.mark.parametrize("bias", [False, True])
+def test_convolution_equals_torchs_padded_one(shape, stride, bias):
     torch.manual_seed(0)
-    ours, theirs = Conv3x3x3(4, 6, stride), nn.Conv3d(4, 6, 3, stride, padding=1, bias=False)
+    ours, theirs = Conv3x3x3(4, 6, stride, bias), nn.Conv3d(4, 6, 3, stride, padding=1, bias=bias)
     theirs.load_state_dict(ours.state_dict())
     x = torch.randn(2, 4, *shape)
     torch.testing.assert_close(ours(x), theirs(x))
