@@ -1,0 +1,96 @@
+"""Memorisation: are fakes nearer to training clips than real test clips are? (SCIENCE D6; MVT-GAN fig. 6)"""
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from videogan.metrics.features import require_features
+
+Distance = Literal["cosine", "euclidean"]
+
+BLOCK = 256  # clips in float64 at a time: 50 MB of pixels
+PIXEL_FRAMES, PIXEL_SIZE = 8, 32
+
+
+def nearest_neighbours(
+    queries: Tensor, references: Tensor, k: int, distance: Distance = "cosine"
+) -> tuple[Tensor, Tensor]:
+    """The `k` nearest of `references` (m, d) to each of `queries` (n, d), nearest first.
+
+    Returns distances (n, k), float64, and indices (n, k) into `references`, int64. `cosine` is 1 - cos, from 0 to 2;
+    `euclidean` has the features' unit. A copy is at distance 0 exactly. Raises ValueError if k is not in 1 to m, sizes d
+    differ, or `cosine` meets a clip whose features are all 0, which has no direction.
+    """
+    for features, name in ((queries, "queries"), (references, "references")):
+        require_features(features, name)
+        if distance == "cosine" and not features.any(1).all():
+            raise ValueError(f"{name} must not be all 0 for cosine, got such a clip; use euclidean or another layer.")
+    if queries.shape[1] != references.shape[1]:
+        raise ValueError(
+            f"queries and references need as many features, got {queries.shape[1]}, {references.shape[1]}."
+        )
+    if not 1 <= k <= len(references):
+        raise ValueError(f"k must be 1 to the number of references ({len(references)}), got {k}.")
+    found = [_nearest_of_block(block, references, k, distance) for block in queries.split(BLOCK)]
+    squared, indices = (torch.cat(part) for part in zip(*found, strict=True))
+    return (squared / 2 if distance == "cosine" else squared.sqrt()), indices
+
+
+def _nearest_of_block(queries: Tensor, references: Tensor, k: int, distance: Distance) -> tuple[Tensor, Tensor]:
+    """Squared euclidean distances and indices; of unit vectors for cosine, where |a - b|^2 = 2 (1 - cos)."""
+    a = _prepared(queries, distance)
+    squared = a.new_empty(len(a), 0)
+    indices = a.new_empty(len(a), 0, dtype=torch.int64)
+    for number, block in enumerate(references.split(BLOCK)):
+        b = _prepared(block, distance)
+        here = a.square().sum(1, keepdim=True) + b.square().sum(1) - 2 * a @ b.T
+        positions = torch.arange(len(b), device=b.device).expand_as(here) + number * BLOCK
+        squared, kept = torch.cat([squared, here], 1).topk(min(k, squared.shape[1] + len(b)), largest=False)
+        indices = torch.cat([indices, positions], 1).gather(1, kept)
+    # The expanded square errs by 1e-16 of the norms and so denies that a copy is one: once more, from differences.
+    columns = [(a - _prepared(references[column], distance)).square().sum(1) for column in indices.unbind(1)]
+    squared, order = torch.stack(columns, 1).sort(stable=True)
+    return squared, indices.gather(1, order)
+
+
+def _prepared(features: Tensor, distance: Distance) -> Tensor:
+    return F.normalize(features.double(), eps=0) if distance == "cosine" else features.double()
+
+
+def memorisation_ratio(fake_to_train: Tensor, test_to_train: Tensor) -> float:
+    """r = median distance of fakes to their nearest training clip / that of real test clips to theirs (SCIENCE D6).
+
+    Both are distances of `nearest_neighbours` (n, k) or nearest ones alone (n,). Near 1: fakes are as far from what was
+    trained on as unseen clips are; r << 1: memorisation. NaN where the denominator is 0: half of the test clips are then
+    copies of training clips, and nothing can be told. ValueError without clips or for distances that are no numbers.
+    """
+    fake, test = (_median_nearest(d, name) for d, name in ((fake_to_train, "fake"), (test_to_train, "test")))
+    return fake / test if test else math.nan
+
+
+def _median_nearest(distances: Tensor, name: str) -> float:
+    if not distances.numel():
+        raise ValueError(f"the median of {name}_to_train needs at least one clip, got {tuple(distances.shape)}.")
+    nearest = distances.double() if distances.ndim == 1 else distances.double().amin(1)
+    if not (nearest >= 0).all():  # so written, NaN is refused too
+        raise ValueError(f"{name}_to_train must be distances of 0 or more, got {nearest.min().item()}.")
+    return nearest.quantile(0.5).item()
+
+
+def pixel_features(frames: Tensor) -> Tensor:
+    """Clips as plain pixels for a euclidean distance: 8 frames evenly spaced, 32 x 32 by area, uint8 (n, 8*32*32*3).
+
+    `frames`: uint8 (n, T, H, W, 3). Kept as bytes, since 10,000 clips take 1 GB as float32. Frames repeat where T < 8.
+    """
+    if frames.ndim != 5 or frames.shape[4] != 3 or frames.dtype != torch.uint8:
+        raise ValueError(f"frames must be uint8 (n, T, H, W, 3), got {frames.dtype} {tuple(frames.shape)}.")
+    shown = torch.linspace(0, frames.shape[1] - 1, PIXEL_FRAMES).round().long()
+    features = frames.new_empty(len(frames), PIXEL_FRAMES * PIXEL_SIZE**2 * 3)
+    for clip, row in zip(frames, features, strict=True):
+        pixels = clip[shown].permute(0, 3, 1, 2).float()
+        small = F.interpolate(pixels, (PIXEL_SIZE, PIXEL_SIZE), mode="area")
+        row.copy_(small.round().permute(0, 2, 3, 1).flatten())
+    return features

@@ -1,0 +1,118 @@
+"""Motion health: do fakes freeze or loop more than real clips do, and is a score sensitive to the order of frames?
+
+After the temporal-diversity measures of MDP (SCIENCE C: the least difference of a clip from itself over lags).
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+FROZEN = 0.1
+"""A clip is frozen if it moves less than this fraction of what the median real clip moves."""
+RETURNS = 0.5
+"""A clip returns after a lag if it then differs from itself by less than this fraction of what one frame step changes:
+a period of p + 1/2 frames, seen at p, is missed by half a step."""
+MIN_FRAMES = 4
+BLOCK = 64  # clips whose differences are held at once
+
+
+class MotionHealth(NamedTuple):
+    """Shares of clips, of the fakes and beside it of the real clips; NaN where real clips do not move."""
+
+    freezing: float
+    freezing_real: float
+    looping: float
+    looping_real: float
+
+
+def motion_health(frames: Tensor, real_frames: Tensor) -> MotionHealth:
+    """Freezing and looping rate of `frames` against those of `real_frames`, both uint8 (., T, H, W, C) of one T, H, W, C."""
+    if frames.shape[1:] != real_frames.shape[1:]:
+        raise ValueError(
+            "fakes and real clips need one size, since motion per pixel depends on it, "
+            f"got {tuple(frames.shape[1:])} and {tuple(real_frames.shape[1:])}; resize the real ones."
+        )
+    typical = typical_motion(real_frames)
+    return MotionHealth(
+        freezing_rate(frames, typical),
+        freezing_rate(real_frames, typical),
+        looping_rate(frames, typical),
+        looping_rate(real_frames, typical),
+    )
+
+
+def motion(frames: Tensor) -> Tensor:
+    """How much each clip moves: mean absolute difference of adjacent frames in levels of 255, float64 (n,).
+
+    `frames`: uint8 (n, T, H, W, C).
+    """
+    return _change_after(frames, 1)
+
+
+def typical_motion(real_frames: Tensor) -> float:
+    """The median real clip's motion: what `FROZEN` is a fraction of."""
+    return motion(real_frames).quantile(0.5).item()
+
+
+def freezing_rate(frames: Tensor, typical: float) -> float:
+    """Share of clips whose motion is less than `FROZEN` times `typical`; NaN if `typical` is 0, where none could be less."""
+    return _is_frozen(frames, typical).double().mean().item() if typical else math.nan
+
+
+def looping_rate(frames: Tensor, typical: float) -> float:
+    """Share of clips that move (are not frozen) and yet return to what they showed; NaN if `typical` is 0.
+
+    A clip returns if after some lag from 2 to T/2 its frames differ from themselves by less than `RETURNS` times their
+    motion, on average over the clip; at half its length, every frame takes part. Steady motion changes more after 2 frames
+    than after 1, independent noise as much after any lag, so neither is taken for a loop. Real clips may loop too (running
+    on the spot), and a few shuffled ones do by chance: what counts is the difference.
+    """
+    if not typical:
+        return math.nan
+    lags = range(2, frames.shape[1] // 2 + 1)
+    nearest_return = torch.stack([_change_after(frames, lag) for lag in lags]).amin(0)
+    loops = (nearest_return < RETURNS * motion(frames)) & ~_is_frozen(frames, typical)
+    return loops.double().mean().item()
+
+
+def shuffle_frames(frames: Tensor, seed: int) -> Tensor:
+    """The clips (n, T, ...) with the frames of each in a random order of its own, never the one they had."""
+    if frames.shape[1] < 2:
+        raise ValueError(f"shuffling needs clips of at least 2 frames, got {frames.shape[1]}.")
+    generator = torch.Generator().manual_seed(seed)
+    return torch.stack([clip[_other_order(len(clip), generator)] for clip in frames]) if len(frames) else frames.clone()
+
+
+def repeat_single_frame(frames: Tensor, seed: int) -> Tensor:
+    """The clips (n, T, ...) with one frame of each, drawn uniformly, in place of all its frames."""
+    generator = torch.Generator().manual_seed(seed)
+    shown = torch.randint(frames.shape[1], (len(frames),), generator=generator)
+    return frames[torch.arange(len(frames)), shown].unsqueeze(1).expand_as(frames).contiguous()
+
+
+def _other_order(n_frames: int, generator: torch.Generator) -> Tensor:
+    in_order = torch.arange(n_frames)
+    while True:
+        order = torch.randperm(n_frames, generator=generator)
+        if not order.equal(in_order):
+            return order
+
+
+def _is_frozen(frames: Tensor, typical: float) -> Tensor:
+    return motion(frames) < FROZEN * typical
+
+
+def _change_after(frames: Tensor, lag: int) -> Tensor:
+    """Mean absolute difference between frames `lag` apart, float64 (n,); exact, since differences of bytes fit int16."""
+    if frames.ndim != 5 or frames.dtype != torch.uint8 or not len(frames) or frames.shape[1] < MIN_FRAMES:
+        raise ValueError(
+            f"motion needs uint8 clips (n, T, H, W, C), n >= 1, T >= {MIN_FRAMES}, "
+            f"got {frames.dtype} {tuple(frames.shape)}."
+        )
+    totals, n_differences = [], frames[0, lag:].numel()
+    for clips in frames.split(BLOCK):
+        later, earlier = clips[:, lag:].short(), clips[:, :-lag].short()
+        totals.append((later - earlier).abs().flatten(1).sum(1))
+    return torch.cat(totals).double() / n_differences
