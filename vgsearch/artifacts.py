@@ -38,6 +38,16 @@ class TrialFolder:
         return self.folder / "samples"
 
     @property
+    def scores(self) -> Path:
+        """The final scores whole, confusion matrices and all; status.json and the ledger hold their summary."""
+        return self.folder / "scores.json"
+
+    @property
+    def evaluations(self) -> Path:
+        """What `vgsearch evaluate` found of single checkpoints, a folder each."""
+        return self.folder / "evaluations"
+
+    @property
     def log(self) -> Path:
         return self.folder / "log.txt"
 

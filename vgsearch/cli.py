@@ -6,7 +6,7 @@ import traceback
 
 import typer
 
-from vgsearch.commands import data, doctor, resume, sample, spaces, status, train, tune
+from vgsearch.commands import data, doctor, evaluate, resume, sample, spaces, status, train, tune
 
 app = typer.Typer(
     name="vgsearch",
@@ -19,6 +19,7 @@ app.command("tune")(tune.tune)
 app.command("resume")(resume.resume)
 app.command("status")(status.status)
 app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
 app.command("sample")(sample.sample)
 app.add_typer(data.app, name="data", help="Embedded data sets; import of folders of videos.")
 app.command("spaces")(spaces.spaces)

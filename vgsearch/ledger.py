@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vgsearch.objective import Objective, measured, pareto_front
+
 # How a trial can end; only `done` has a score, and only `interrupted` goes on when the sweep is resumed.
 ENDS = ("done", "pruned", "diverged", "failed", "unscored", "interrupted")
 UNFINISHED = ("running", "interrupted")
@@ -31,13 +33,10 @@ class TrialRecord:
     looks: dict[int, float] = field(default_factory=dict)
     losses: dict[str, float] = field(default_factory=dict)
     score: dict[str, Any] | None = None
+    scores: dict[str, float] = field(default_factory=dict)
     reason: str = ""
     seconds: float = 0.0
     started: float = 0.0
-
-    @property
-    def s3(self) -> float:
-        return math.nan if self.score is None else self.score["s3"]["mean"]
 
     @property
     def look(self) -> float:
@@ -55,12 +54,25 @@ class SweepRecord:
 
     @property
     def done(self) -> list[TrialRecord]:
-        return [trial for trial in self.trials.values() if trial.state == "done"]
+        # A copy: a live table reads this in a thread of its own while the driver adds trials.
+        return [trial for trial in list(self.trials.values()) if trial.state == "done"]
+
+    @property
+    def objectives(self) -> list[Objective]:
+        """What the search makes better, the first first."""
+        return [Objective.parse(written) for written in self.header.get("objective", ["s3"])]
+
+    @property
+    def front(self) -> list[TrialRecord]:
+        """The done trials that no other done trial dominates; with one objective, the best and its equals."""
+        objectives = self.objectives
+        scored = [trial for trial in self.done if all(objective.name in trial.scores for objective in objectives)]
+        return [scored[index] for index in pareto_front([trial.scores for trial in scored], objectives)]
 
     @property
     def best(self) -> TrialRecord | None:
-        """The done trial with the highest S3; nothing else can be best."""
-        return max(self.done, key=lambda trial: trial.s3, default=None)
+        """The done trial that is best by the only objective, or of the front by the first; nothing else can be best."""
+        return min(self.front, key=lambda trial: self.objectives[0].loss(trial.scores), default=None)
 
     def count(self, state: str) -> int:
         return sum(trial.state == state for trial in self.trials.values())
@@ -86,6 +98,8 @@ class SweepRecord:
             trial.losses = event["losses"]
         elif kind == "trial_ended":
             trial.state, trial.score, trial.reason = event["state"], event.get("score"), event.get("reason", "")
+            # A ledger from before objectives had names holds the summary alone.
+            trial.scores = event.get("scores", measured(trial.score or {}))
             trial.step = event.get("step", trial.step)
             trial.seconds += event["time"] - trial.started
 

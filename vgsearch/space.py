@@ -111,6 +111,11 @@ class Space(Config):
     def _consistent(self) -> "Space":
         problems = [problem for point in self.paper_points for problem in self._problems_of(point)]
         problems += [problem for path in self.domains for problem in self._problems_of_condition(path)]
+        problems += [
+            f"domains: {path} can't be searched: scores compare only under one evaluation. Set it in base, or with --set."
+            for path in self.domains
+            if path.split(".")[0] == "evaluation"
+        ]
         if problems:
             raise ValueError("\n".join(problems))
         return self

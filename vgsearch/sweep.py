@@ -11,6 +11,7 @@ import yaml
 from pydantic import Field
 
 from vgsearch.artifacts import trial_id
+from vgsearch.objective import Objective, read_objectives
 from vgsearch.space import Budget, Domain, Space, is_active
 from videogan.config import Config, ConfigurationError, parse_config, with_overrides
 from videogan.training.run_config import RunConfig
@@ -67,14 +68,18 @@ class Sweep(Config):
         values = {"seed": self.seed + index, **self.run_values(chosen)}
         return parse_config(RunConfig, values, f"{self.space.name}.yaml ({self.budget})")
 
+    def objectives(self) -> tuple[Objective, ...]:
+        """What the search makes better, the same for all trials; raises ConfigurationError where it can't lead one."""
+        return read_objectives(self.run_config(self.paper_points[0], 0).evaluation.objective, self.n_classes)
+
     def trial_id(self, config: RunConfig, index: int) -> str:
         canonical = json.dumps(config.model_dump(mode="json"), sort_keys=True)
         return trial_id(index, hashlib.sha256(canonical.encode()).hexdigest())
 
     def refuse_impossible_domains(self) -> None:
         """Builds the paper's point and, around it, both ends of every domain; raises ConfigurationError before anything starts."""
+        self.objectives()
         point = self.paper_points[0]
-        self.run_config(point, 0)
         for path, domain in self.domains.items():
             for end in domain.ends:
                 chosen = {**point, **domain.when, path: end}

@@ -13,9 +13,12 @@ from videogan.sampling import write_gif
 
 
 class TrialBoard:
-    """Writes one trial's event files under `folder`; `first_step` hides what an interrupted attempt wrote from there on."""
+    """Writes one trial's event files under `folder`.
 
-    def __init__(self, folder: Path, first_step: int) -> None:
+    `first_step` hides what an interrupted attempt wrote from there on; None hides nothing.
+    """
+
+    def __init__(self, folder: Path, first_step: int | None) -> None:
         self._writer = SummaryWriter(str(folder), purge_step=first_step, flush_secs=5)
 
     def scalars(self, values: dict[str, float], step: int) -> None:

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from vgsearch.ledger import ENDS, UNFINISHED, SweepRecord, TrialRecord
+from vgsearch.objective import COST, Objective, looks_at_distance, measured
 
+S3_COLUMNS = ("S3 [95 %]", "SeR/ReS")
 COLOURS = {"done": "green", "running": "cyan", "pruned": "yellow", "diverged": "red", "failed": "red"}
 
 
@@ -48,10 +50,9 @@ class SweepView:
     def summary(self) -> str:
         finished = [state for state in ENDS if state not in UNFINISHED]
         told = " ".join(f"{n} {state}" for state in (*finished, "running") if (n := self._record.count(state)))
-        best = self._record.best
         ended = _n_ended(self._record)
-        if best:
-            told += f"   best {best.trial_id[:5]} {best.s3:.2f}"
+        if best := _told_best(self._record):
+            told += f"   {best}"
         return f"{ended}/{self._n_trials} trials   {told}   ETA {self._eta(ended)}   Ctrl-C once: save and stop"
 
     def _eta(self, ended: int) -> str:
@@ -63,16 +64,20 @@ class SweepView:
 
 def sweep_table(record: SweepRecord, width: int) -> Table:
     """The table of trials: state, progress, look, scores, losses and as many of the searched values as `width` holds."""
-    fixed = ("id", "state", "step", "look", "S3 [95 %]", "SeR/ReS", "D-loss", "time")
-    domains = list(dict.fromkeys(path for trial in record.trials.values() for path in trial.overrides))
     # A copy: the driver adds trials while the live table is drawn in a thread of its own.
     trials = sorted(list(record.trials.values()), key=lambda trial: trial.index)
+    front, objectives = [trial.trial_id for trial in record.front], record.objectives
+    # Data of one class has no S3.
+    s3 = S3_COLUMNS if not record.done or any("s3" in trial.scores for trial in trials) else ()
+    named = [objective.name for objective in _beside_s3(objectives)]
+    fixed = ("id", "state", "step", "look", *s3, *named, "D-loss", "time")
+    domains = list(dict.fromkeys(path for trial in trials for path in trial.overrides))
     columns = {name: [name] for name in fixed} | {path: [short_name(path)] for path in domains} | {"": [""]}
     for trial in trials:
-        for name, cell in (
-            _cells(trial, record.best) | {path: value(trial.overrides.get(path)) for path in domains}
-        ).items():
-            columns[name].append(cell)
+        cells = _cells(trial, trial.trial_id in front, objectives)
+        cells |= {path: value(trial.overrides.get(path)) for path in domains}
+        for name, column in columns.items():
+            column.append(cells[name])
     widths = {name: max(map(len, cells)) + 2 for name, cells in columns.items()}
     shown = [*fixed, ""]
     for path in domains:
@@ -82,7 +87,7 @@ def sweep_table(record: SweepRecord, width: int) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0), caption_justify="left")
     for name in shown:
         table.add_column(
-            columns[name][0], no_wrap=True, justify="right" if name in ("step", "look", "time") else "left"
+            columns[name][0], no_wrap=True, justify="right" if name in ("step", "look", "time", *named) else "left"
         )
     for row, trial in enumerate(trials, start=1):
         # As Text: a reason may hold brackets, which rich would read as markup.
@@ -94,17 +99,18 @@ def sweep_table(record: SweepRecord, width: int) -> Table:
     return table
 
 
-def _cells(trial: TrialRecord, best: TrialRecord | None) -> dict[str, str]:
+def _cells(trial: TrialRecord, on_front: bool, objectives: Sequence[Objective]) -> dict[str, str]:
     s3, parts = scores(trial)
+    beside = {objective.name: objective_value(objective, trial.scores) for objective in _beside_s3(objectives)}
     since_start = time.time() - trial.started if trial.state == "running" else 0.0
     d_loss = sum(loss for term, loss in trial.losses.items() if term.startswith("d_")) if trial.losses else math.nan
     return {
-        "id": f"{'*' if trial is best else ' '}{trial.trial_id[:5]}",
+        "id": f"{'*' if on_front else ' '}{trial.trial_id[:5]}",
         "state": trial.state,
         "step": f"{trial.step}/{trial.n_steps}",
-        "look": number(100 * trial.look, ".1f"),
-        "S3 [95 %]": s3,
-        "SeR/ReS": parts,
+        "look": _look(trial, objectives),
+        **dict(zip(S3_COLUMNS, (s3, parts), strict=True)),
+        **beside,
         "D-loss": number(d_loss, ".2f"),
         "time": duration(trial.seconds + since_start),
         "": trial.reason or ("paper point" if trial.is_paper_point else ""),
@@ -118,27 +124,71 @@ def event_line(event: dict[str, Any], record: SweepRecord) -> str:
         chosen = " ".join(f"{short_name(path)}={value(v)}" for path, v in event["overrides"].items())
         return f"{trial.trial_id} started{' (paper point)' if trial.is_paper_point else ''}  {chosen}"
     if event["event"] == "look":
-        return f"{trial.trial_id} step {trial.step}/{trial.n_steps}  look {100 * trial.look:.1f}"
+        return f"{trial.trial_id} step {trial.step}/{trial.n_steps}  look {_look(trial, record.objectives)}"
     if event["event"] == "trial_ended":
-        s3, parts = scores(trial)
-        result = f"S3 {s3}  SeR/ReS {parts}" if trial.state == "done" else trial.reason
+        result = trial_result(trial, record.objectives) if trial.state == "done" else trial.reason
         return f"{trial.trial_id} {trial.state} at step {trial.step}  {result}  {duration(trial.seconds)}"
     if event["event"] == "floor":
-        return floor_line(event["score"])
+        return floor_line(record)
     return ""
 
 
-def floor_line(floor: dict[str, Any]) -> str:
+def floor_line(record: SweepRecord) -> str:
     """What an untrained generator of the paper's point scores, or why that is not known."""
-    told = f"S3 {interval(floor['s3'])}" if "s3" in floor else floor["reason"]
-    return f"floor   {told}  (an untrained generator of the paper's point)"
+    floor, told = record.floor, [record.floor["reason"]] if "reason" in record.floor else []
+    if "s3" in floor:
+        told.append(f"S3 {interval(floor['s3'])}")
+    told += _told_beside_s3(measured(floor), record.objectives)
+    return f"floor   {'  '.join(told)}  (an untrained generator of the paper's point)"
+
+
+def trial_result(trial: TrialRecord, objectives: Sequence[Objective]) -> str:
+    """S3 with its interval and its parts where it is measured, and what else the search makes better."""
+    s3, parts = scores(trial)
+    told = [f"S3 {s3}  SeR/ReS {parts}"] if "s3" in trial.scores else []
+    return "  ".join(told + _told_beside_s3(trial.scores, objectives))
 
 
 def scores(trial: TrialRecord) -> tuple[str, str]:
     """S3 with its interval, and SeR/ReS in percent."""
-    if trial.score is None:
+    if "s3" not in trial.scores:
         return "-", "-"
     return interval(trial.score["s3"]), f"{100 * trial.score['ser']['mean']:.1f}/{100 * trial.score['res']['mean']:.1f}"
+
+
+def objective_value(objective: Objective, scores: Mapping[str, float]) -> str:
+    """0.66, 310.52, 0.0031, 5m12s; a dash where it was not measured."""
+    if objective.name not in scores:
+        return "-"
+    value = objective.value_of(scores)
+    if objective.name == COST:
+        return duration(value)
+    return format(value, ".2f" if abs(value) >= 0.1 else ".2g")
+
+
+def _beside_s3(objectives: Sequence[Objective]) -> list[Objective]:
+    """The objectives that the columns of S3 and its parts do not show."""
+    return [objective for objective in objectives if objective.name not in ("s3", "ser", "res")]
+
+
+def _told_beside_s3(scores: Mapping[str, float], objectives: Sequence[Objective]) -> list[str]:
+    shown = [objective for objective in _beside_s3(objectives) if objective.name in scores]
+    return [f"{objective.name} {objective_value(objective, scores)}" for objective in shown]
+
+
+def _look(trial: TrialRecord, objectives: Sequence[Objective]) -> str:
+    """ReS in percent, or minus a kernel distance as it is."""
+    return number(trial.look, ".3g") if looks_at_distance(objectives) else number(100 * trial.look, ".1f")
+
+
+def _told_best(record: SweepRecord) -> str:
+    """best t0004 s3 0.66, or front t0001 t0004; nothing before a trial is scored."""
+    best, objectives = record.best, record.objectives
+    if best is None:
+        return ""
+    if len(objectives) > 1:
+        return f"front {' '.join(trial.trial_id[:5] for trial in record.front)}"
+    return f"best {best.trial_id[:5]} {objectives[0].name} {objective_value(objectives[0], best.scores)}"
 
 
 def interval(measured: dict[str, float | None]) -> str:

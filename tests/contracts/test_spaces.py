@@ -56,7 +56,7 @@ class NoiseClips:
 
     def __init__(self, config: RunConfig) -> None:
         self._config = config
-        self.label_counts = torch.ones(config.model.n_classes)
+        self.label_counts, self.manifest_digest = torch.ones(config.model.n_classes), "noise"
 
     def batch(self, index: int) -> tuple[Tensor, Tensor]:
         rng = torch.Generator().manual_seed(index)

@@ -39,7 +39,8 @@ def test_a_ledger_read_from_its_file_says_what_its_writer_knows(ledger: Ledger):
     assert record.header["space"] == "mvt_tsa"
     assert (record.floor, record.ended) == (score(0.1), "finished")
     done, diverged = record.trials.values()
-    assert (done.state, done.step, done.s3, done.look, done.losses) == ("done", 300, 0.6, 0.5, {"d_image": 1.5})
+    assert (done.state, done.step, done.look, done.losses) == ("done", 300, 0.5, {"d_image": 1.5})
+    assert done.scores == {"s3": 0.6}
     assert (done.is_paper_point, done.overrides, done.n_steps) == (True, {"model.sigma_a": 0.0}, 300)
     assert (diverged.state, diverged.step, diverged.reason) == ("diverged", 70, "g_image is not finite")
     assert [record.count(state) for state in ("done", "diverged", "running")] == [1, 1, 0]
@@ -59,10 +60,52 @@ def test_only_done_trials_can_be_best(ledger: Ledger):
     assert ledger.record.best.index == 1
 
 
+def sweep_of(ledger: Ledger, objective: list[str], *scores: dict[str, float]) -> None:
+    ledger.append("sweep_started", space="mvt", objective=objective)
+    for index, measured in enumerate(scores):
+        ledger.append("trial_ended", trial=started(ledger, index), state="done", score={}, scores=measured)
+
+
+def test_what_is_minimised_is_best_where_it_is_smallest(ledger: Ledger):
+    sweep_of(ledger, ["-kvd"], {"kvd": 0.2, "s3": 0.9}, {"kvd": -0.1, "s3": 0.1}, {"kvd": 0.0, "s3": 0.5})
+    assert ledger.record.best.index == 1
+    assert [trial.index for trial in ledger.record.front] == [1]
+
+
+def test_of_two_objectives_the_front_is_kept_and_the_first_names_the_best(ledger: Ledger):
+    sweep_of(
+        ledger,
+        ["s3", "-cost"],
+        {"s3": 0.4, "cost": 10},
+        {"s3": 0.7, "cost": 90},
+        {"s3": 0.4, "cost": 11},
+        {"s3": 0.6, "cost": 20},
+    )
+    record = read_ledger(ledger.path)
+    assert [trial.index for trial in record.front] == [0, 1, 3]
+    assert record.best.index == 1
+
+
+def test_a_done_trial_without_the_objective_is_on_no_front(ledger: Ledger):
+    sweep_of(ledger, ["-kvd"], {"s3": 0.9})
+    assert (ledger.record.front, ledger.record.best) == ([], None)
+
+
+def test_a_ledger_from_before_objectives_had_names_is_searched_for_s3(ledger: Ledger):
+    ledger.append("sweep_started", space="mvt")
+    for index, s3 in enumerate((0.3, 0.5, 0.4)):
+        parts = {"ser": {"mean": 0.6, "low": 0.5, "high": 0.7}, "seeds": [0, 1], "warnings": []}
+        ledger.append("trial_ended", trial=started(ledger, index), state="done", score=score(s3) | parts)
+    record = read_ledger(ledger.path)
+    assert [str(objective) for objective in record.objectives] == ["s3"]
+    assert record.best.index == 1
+    assert record.best.scores == {"s3": 0.5, "ser": 0.6}
+
+
 def test_a_trial_without_looks_or_score_has_neither(ledger: Ledger):
     trial = ledger.record.trials[started(ledger, 0)]
     assert trial.look != trial.look
-    assert trial.s3 != trial.s3
+    assert trial.scores == {}
 
 
 def test_a_resumed_trial_keeps_its_looks_and_adds_its_seconds(ledger: Ledger, monkeypatch: pytest.MonkeyPatch):

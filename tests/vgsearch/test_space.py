@@ -132,6 +132,16 @@ def test_a_condition_must_be_a_domain_above_and_reach_its_value():
     ]
 
 
+@pytest.mark.parametrize("path", ["evaluation.objective", "evaluation.protocol", "evaluation"])
+def test_what_judges_the_trials_is_never_searched(path: str):
+    point = {**GOOD["paper_points"][0], path: "s3"}
+    domains = with_domain(path, type="choice", choices=["s3", "-kvd"])
+    assert problems(domains=domains, paper_points=[point]) == [
+        f"tiny.yaml: domains: {path} can't be searched: scores compare only under one evaluation. "
+        "Set it in base, or with --set."
+    ]
+
+
 def test_unknown_keys_are_told_with_the_nearest_known_one():
     assert problems(titel="Tiny") == ["tiny.yaml: unknown key 'titel'; did you mean 'title'?"]
     assert problems(domains=with_domain("loop.n_d", type="int", low=1, high=3, logg=True)) == [
@@ -168,6 +178,8 @@ def test_a_space_of_ones_own_loads_by_path(tmp_path: Path):
         ("data.preprocessing=null", ("data.preprocessing", None)),
         ("loop.channels_last=false", ("loop.channels_last", False)),
         ("model.name=a=b", ("model.name", "a=b")),
+        ("evaluation.objective=-kvd", ("evaluation.objective", "-kvd")),
+        ("evaluation.objective=[s3,-cost]", ("evaluation.objective", ["s3", "-cost"])),
     ],
 )
 def test_an_override_is_a_path_and_a_yaml_value(text: str, override: tuple[str, Any]):

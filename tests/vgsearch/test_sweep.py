@@ -104,8 +104,33 @@ def test_a_rate_typed_without_a_dot_is_a_number_all_the_same():
     assert config.optimiser.lr_g == 1e-5
 
 
+@pytest.mark.parametrize(
+    ("written", "names"), [(None, ["s3"]), ("-kvd", ["-kvd"]), (["-fvd"], ["-fvd"]), (["s3", "-cost"], ["s3", "-cost"])]
+)
+def test_objectives_are_set_in_the_spaces_base_or_over_it(written: Any, names: list[str]):
+    based = a_sweep().space.model_dump()
+    based["base"] |= {"evaluation": {"objective": written or "s3"}}
+    for sweep in (
+        a_sweep(overrides={"evaluation.objective": written} if written else {}),
+        Sweep(**{**a_sweep().model_dump(), "space": based}),
+    ):
+        assert [str(objective) for objective in sweep.objectives()] == names
+        sweep.refuse_impossible_domains()
+
+
+def test_objectives_that_can_lead_no_search_are_refused_before_anything_starts():
+    for settings, told in (
+        ({"overrides": {"evaluation.objective": "kvd"}}, "write -kvd"),
+        ({"n_classes": 1}, "Use --set evaluation.objective=-kvd"),
+    ):
+        with pytest.raises(ConfigurationError, match=told):
+            a_sweep(**settings).refuse_impossible_domains()
+    a_sweep(n_classes=1, overrides={"evaluation.objective": "-kvd"}).refuse_impossible_domains()
+
+
 def test_a_saved_sweep_loads_as_it_was(tmp_path: Path):
-    sweep = a_sweep(overrides={"model.sigma_a": 0.3}, seed=3, time_budget_hours=0.5)
+    overrides = {"model.sigma_a": 0.3, "evaluation.objective": ["s3", "-cost"]}
+    sweep = a_sweep(overrides=overrides, seed=3, time_budget_hours=0.5)
     experiment = Experiment(tmp_path / "mvt_tsa-001")
     sweep.save(experiment.sweep)
     loaded = load_sweep(experiment.sweep)

@@ -135,7 +135,55 @@ def test_the_summary_counts_what_has_ended_and_names_the_best(ledger: Ledger):
     end(ledger, 1, "failed", reason="x")
     end(ledger, 2, "interrupted", reason="stopped")
     told = view(ledger).summary()
-    assert told.startswith("2/8 trials   1 done 1 failed 1 running   best t0000 0.62")
+    assert told.startswith("2/8 trials   1 done 1 failed 1 running   best t0000 s3 0.62   ETA")
+
+
+def with_objectives(ledger: Ledger, objective: list[str], *trials: tuple[dict[str, Any], dict[str, float]]) -> None:
+    """A sweep for `objective` whose trials ended with these summaries and scores."""
+    ledger.append("sweep_started", space="mvt_tsa", objective=objective)
+    for index, (summary, measured) in enumerate(trials):
+        start(ledger, index)
+        end(ledger, index, "done", score=summary, scores=measured)
+
+
+def test_two_objectives_show_both_mark_the_front_and_name_it(ledger: Ledger):
+    trials = [(score(s3), {"s3": s3, "cost": cost}) for s3, cost in ((0.5, 61.0), (0.4, 90.0), (0.66, 312.4))]
+    with_objectives(ledger, ["s3", "-cost"], *trials)
+    header, *rows = shown(ledger)
+    assert [row.split()[0] for row in rows] == ["*t0000", "t0001", "*t0002"]
+    assert "cost" in header.split()
+    assert rows[2].split()[4:9] == ["0.66", "[0.64,", "0.68]", "58.1/61.0", "5m12s"]
+    assert "   front t0000 t0002   ETA" in view(ledger).summary()
+
+
+def test_data_without_classes_show_the_objective_and_no_s3(ledger: Ledger):
+    with_objectives(
+        ledger, ["-kvd"], *[({"kvd": {"mean": kvd}}, {"kvd": kvd, "cost": 9.0}) for kvd in (0.0312, 0.0041)]
+    )
+    looked = ledger.append("look", trial="t0001-3fa9c1", step=50, look=-0.0125, losses={})
+    header, *rows = shown(ledger)
+    assert "S3" not in header
+    assert "SeR/ReS" not in header
+    assert [row.split()[0] for row in rows] == ["t0000", "*t0001"]
+    assert rows[1].split()[3:5] == ["-0.0125", "0.0041"]
+    assert event_line(looked, ledger.record) == "t0001-3fa9c1 step 50/300  look -0.0125"
+    assert "   best t0001 kvd 0.0041   ETA" in view(ledger).summary()
+    floor = ledger.append("floor", score={"kvd": {"mean": 0.52, "real": 0.001}})
+    assert event_line(floor, ledger.record) == "floor   kvd 0.52  (an untrained generator of the paper's point)"
+
+
+def test_s3_is_shown_beside_another_objective_where_it_is_measured(ledger: Ledger):
+    ledger.append("sweep_started", space="mvt_tsa", objective=["-fvd"])
+    start(ledger, 0)
+    summary = score(0.62) | {"fvd": {"mean": 310.517}}
+    ended = event_line(end(ledger, 0, "done", score=summary, scores={"s3": 0.62, "fvd": 310.517}), ledger.record)
+    assert ended.startswith("t0000-3fa9c1 done at step 300  S3 0.62 [0.60, 0.64]  SeR/ReS 58.1/61.0  fvd 310.52  ")
+    assert {"S3", "fvd"} <= set(shown(ledger)[0].split())
+
+
+def test_a_floor_that_could_not_be_measured_says_why(ledger: Ledger):
+    floor = ledger.append("floor", score={"reason": "the floor could not be measured: out of memory"})
+    assert event_line(floor, ledger.record).startswith("floor   the floor could not be measured: out of memory  (")
 
 
 def test_the_estimate_after_a_resume_counts_this_drivers_trials_only(ledger: Ledger, monkeypatch: pytest.MonkeyPatch):

@@ -1,5 +1,6 @@
 """What all trials of a sweep share, made once before the first of them: decoded clips and real-trained classifiers."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,9 +13,9 @@ from videogan.data.windows import Selection, select_clips
 
 if TYPE_CHECKING:
     from videogan.classifiers.fit import LabelledClips
-    from videogan.data.clips import ClipStore
+    from videogan.data.clips import ClipStore, DataConfig
     from videogan.data.prefetch import PrefetchedClips
-    from videogan.protocols import RealClassifier, S3Protocol
+    from videogan.protocols.classifier import ClassifierProtocol, DataFacts, RealClassifier
     from videogan.training.loop import ClipSource
     from videogan.training.run_config import RunConfig
 
@@ -29,10 +30,12 @@ class Inputs:
     """Folder of the decoded clips; None where clips are streamed."""
     n_workers: int = 1
     gpus_per_worker: float = 0
-    digest: str = ""
-    """Of the protocol on this data set; scores compare only where it is the same."""
     classifiers: str = ""
-    """Folder of the real-trained classifiers of that protocol."""
+    """Folder of all real-trained classifiers, by the digest of their protocol on their data."""
+    manifest_digest: str = ""
+    n_classes: int = 0
+    n_train: int = 0
+    n_test: int = 0
 
     @property
     def reserved_cpus(self) -> int:
@@ -43,6 +46,13 @@ class Inputs:
     def device(self) -> str:
         """Where a process that asked for this sweep's resources computes."""
         return "cuda" if self.gpus_per_worker else "cpu"
+
+    @property
+    def facts(self) -> "DataFacts":
+        """What of the data a score depends on."""
+        from videogan.protocols.classifier import DataFacts
+
+        return DataFacts(self.manifest_digest, self.preprocessing, self.n_classes, self.n_train, self.n_test)
 
     def training_clips(self, config: "RunConfig", first_batch: int) -> AbstractContextManager["ClipSource"]:
         """The training split for a run in one process, ready from global batch `first_batch` on."""
@@ -58,7 +68,7 @@ class Inputs:
         from videogan.data.clips import TrainingClips
         from videogan.data.prefetch import PrefetchedClips
 
-        store, size, n_frames = self._store(config), config.loop.batch_size, config.model.n_frames
+        store, size, n_frames = self._store(config.data), config.loop.batch_size, config.model.n_frames
         sampling = config.data.sampling
         return PrefetchedClips(
             TrainingClips(store, size, n_frames, config.seed, rank=rank, n_ranks=n_ranks, sampling=sampling)
@@ -69,44 +79,45 @@ class Inputs:
         size, n_frames = config.loop.batch_size, config.model.n_frames
         return stream.stream_plan(manifest, self.preprocessing, config.data, size, n_frames, config.seed)
 
-    def real_clips(self, config: "RunConfig", split: str) -> "LabelledClips":
+    def real_clips(self, data: "DataConfig", n_frames: int, split: str) -> "LabelledClips":
         """The centre windows of a split, in memory, for the classifiers."""
         from videogan.classifiers.fit import LabelledClips
         from videogan.data.clips import centre_windows
 
-        selection, n_frames = self.selection(config, split), config.model.n_frames
+        selection = self.selection(data, n_frames, split)
         if self.cache:
-            frames, labels = centre_windows(self._store(config), split, n_frames)
+            frames, labels = centre_windows(self._store(data), split, n_frames)
         else:
-            frames, labels = stream.streamed_centre_windows(selection, self.preprocessing, config.data.limits, n_frames)
+            frames, labels = stream.streamed_centre_windows(selection, self.preprocessing, data.limits, n_frames)
         return LabelledClips(frames, labels, selection.n_classes, selection.groups)
 
-    def classifier_path(self, seed: int) -> Place:
-        from videogan.protocols import real_classifier_path
+    def classifier_path(self, protocol: "ClassifierProtocol", seed: int) -> Place:
+        """Where the real-trained classifier of `seed` is kept, for every score and sweep that needs the same one."""
+        from videogan.protocols.classifier import real_classifier_path
 
-        return real_classifier_path(place(self.classifiers), seed)
+        return real_classifier_path(place(self.classifiers) / protocol.digest(self.facts)[:16], seed)
 
-    def real_classifiers(self, protocol: "S3Protocol") -> list["RealClassifier"]:
-        """The real-trained classifiers, one for each seed of the protocol."""
-        from videogan.protocols import load_real_classifier
+    def real_classifiers(self, protocol: "ClassifierProtocol", seeds: Sequence[int]) -> list["RealClassifier"]:
+        """The real-trained classifiers, one for each of `seeds`."""
+        from videogan.protocols.classifier import load_real_classifier
 
-        return [load_real_classifier(self.classifier_path(seed)) for seed in protocol.seeds]
+        return [load_real_classifier(self.classifier_path(protocol, seed)) for seed in seeds]
 
-    def selection(self, config: "RunConfig", split: str) -> Selection:
+    def selection(self, data: "DataConfig", n_frames: int, split: str) -> Selection:
         """The clips of a split that runs use; of cached ones, those that could be decoded."""
         if self.cache:
-            return self._store(config).select(split, config.model.n_frames)
+            return self._store(data).select(split, n_frames)
         named, manifest = preprocessing_named(self.preprocessing), read_manifest(self.data)
-        selection = select_clips(manifest, split, named, config.model.n_frames, config.data.short_clips)
+        selection = select_clips(manifest, split, named, n_frames, data.short_clips)
         remote = next((path for path in selection.paths if isinstance(place(path), RemotePath)), None)
         if remote is not None:
             raise DataError(f"{remote}: a stream reads local files. Copy the videos, or --set data.feed=cache.")
         return selection
 
-    def _store(self, config: "RunConfig") -> "ClipStore":
+    def _store(self, data: "DataConfig") -> "ClipStore":
         from videogan.data.clips import open_cache
 
-        return open_cache(self.cache, self.data, config.data.short_clips)
+        return open_cache(self.cache, self.data, data.short_clips)
 
 
 def n_batches(config: "RunConfig") -> int:

@@ -12,12 +12,13 @@ from typing import Any
 from rich.console import Console
 
 from vgsearch.artifacts import Experiment, next_name
-from vgsearch.ledger import ENDS, UNFINISHED, Ledger, SweepRecord
+from vgsearch.ledger import ENDS, UNFINISHED, Ledger, SweepRecord, TrialRecord
+from vgsearch.objective import notes_of
 from vgsearch.runtime import preflight
 from vgsearch.runtime.cluster import Resources, connect
 from vgsearch.space import load_space, parse_override
 from vgsearch.sweep import Sweep, load_sweep
-from vgsearch.terminal import SweepView, floor_line, interval, short_name, value
+from vgsearch.terminal import SweepView, floor_line, short_name, trial_result, value
 from videogan.config import ConfigurationError, suggestion
 from videogan.data.cache import local_cache_folder
 from videogan.data.manifest import Manifest, read_manifest
@@ -120,16 +121,20 @@ def _run(
     points = enumerate(sweep.paper_points[: sweep.n_trials])
     waiting += [Proposal(index, point, is_paper_point=True) for index, point in points if index not in begun]
     console.print(_heading(experiment, sweep, manifest, cluster), soft_wrap=True)
+    for note in notes_of(sweep.objectives(), sweep.limits.pruning.pruner != "none"):
+        print(note, file=sys.stderr)
     inputs = prepare_inputs(sweep, manifest, console)
-    if ledger.record.header.get("protocol", inputs.digest) != inputs.digest:
+    digest = sweep.run_config(sweep.paper_points[0], 0).evaluation.s3_protocol.digest(inputs.facts)
+    if ledger.record.header.get("protocol", digest) != digest:
         raise ConfigurationError(
             f"{experiment.name} was scored under protocol {ledger.record.header['protocol'][:6]}, this version scores under "
-            f"{inputs.digest[:6]}; the scores would not compare. Start a new sweep, or resume with the version that began it."
+            f"{digest[:6]}; the scores would not compare. Start a new sweep, or resume with the version that began it."
         )
     view = SweepView(console, ledger.record, sweep.n_trials, json_lines)
     view.tell(
         ledger.append("sweep_started", space=sweep.space.name, budget=sweep.budget, data=sweep.data, seed=sweep.seed,
-                      n_trials=sweep.n_trials, protocol=inputs.digest, resumed=bool(ledger.record.trials))
+                      n_trials=sweep.n_trials, objective=[str(objective) for objective in sweep.objectives()],
+                      protocol=digest, resumed=bool(ledger.record.trials))
     )  # fmt: skip
     driver = Driver(experiment, sweep, inputs, ledger, view)
     floor = FloorTask(sweep, inputs) if ledger.record.floor is None else None
@@ -185,28 +190,28 @@ def _stop_on_interrupt(experiment: Experiment, console: Console) -> Iterator[Non
 
 
 def tell_result(record: SweepRecord, experiment: Experiment, console: Console) -> None:
-    """The best trial, its scores and its files, the floor beside it, and what to type next."""
+    """The best trial or the front, the best one's scores and files, the floor beside it, and what to type next."""
     ended = ", ".join(f"{n} {state}" for state in ENDS if (n := record.count(state)))
     console.print(f"\n{len(record.trials)} trial{'s' * (len(record.trials) != 1)}: {ended}")
     best = record.best
     if record.floor is not None:
-        console.print(floor_line(record.floor), soft_wrap=True)
+        console.print(floor_line(record), soft_wrap=True)
     if best is None:
         console.print("no trial was scored, so none is best; vgsearch status shows why each ended")
         return
+    if len(record.objectives) > 1:
+        for trial in record.front:
+            console.print(f"front   {_told(trial, record)}", soft_wrap=True)
+    console.print(f"best    {_told(best, record)}", soft_wrap=True)
     folder, score = experiment.trial(best.trial_id), best.score
-    parts = "  ".join(
-        f"{name} {100 * score[key]['mean']:.1f} %" for name, key in (("SeR", "ser"), ("ReS", "res"), ("ReR", "rer"))
-    )
-    console.print(
-        f"best    S3 {interval(score['s3'])}  {best.trial_id}{' (paper point)' if best.is_paper_point else ''}"
-    )
-    console.print(
-        f"        {parts}  chance floor {score['s3_of_guessing']:.2f}  protocol {score['protocol']} {score['digest'][:6]}",
-        soft_wrap=True,
-    )
-    for warning in score["warnings"]:
-        console.print(f"        note: {warning}", style="yellow", soft_wrap=True)
+    if "rer" in score:
+        console.print(f"        ReR {100 * score['rer']['mean']:.1f} %  chance floor {score['s3_of_guessing']:.2f}")
+    # S3's own summary lies beside those of the scores on features.
+    for measured in (score, *(part for part in score.values() if isinstance(part, dict))):
+        if "protocol" in measured:
+            console.print(f"        protocol {measured['protocol']} {measured['digest'][:6]}", soft_wrap=True)
+        for warning in measured.get("warnings", ()):
+            console.print(f"        note: {warning}", style="yellow", soft_wrap=True)
     chosen = "  ".join(f"{short_name(path)} {value(v)}" for path, v in best.overrides.items())
     console.print(f"        {chosen}", soft_wrap=True)
     checkpoint = folder.checkpoints / f"step{best.step:08d}.pt"
@@ -216,6 +221,11 @@ def tell_result(record: SweepRecord, experiment: Experiment, console: Console) -
     console.print(
         f"            tensorboard --logdir {_shown(experiment.folder)}   (pip install tensorboard)", soft_wrap=True
     )
+
+
+def _told(trial: TrialRecord, record: SweepRecord) -> str:
+    mark = " (paper point)" if trial.is_paper_point else ""
+    return f"{trial_result(trial, record.objectives)}  {trial.trial_id}{mark}"
 
 
 def _heading(experiment: Experiment, sweep: Sweep, manifest: Manifest, cluster: Resources) -> str:

@@ -24,12 +24,8 @@ LEAST_CLIPS_A_WORKER = 2  # of a batch: batch norm needs two
 
 
 def refuse_unusable_data(sweep: Sweep, manifest: Manifest) -> None:
-    """Raises where a split has no clip that the run can use, or where there is nothing to tell apart."""
+    """Raises where a split has no clip that the run can use."""
     config = _paper_config(sweep)
-    if len(manifest.classes) < 2:
-        raise ConfigurationError(
-            f"{manifest.folder}: S3 needs at least 2 classes, got {len(manifest.classes)}. Import DIR/<class>/<clip>."
-        )
     named = preprocessing_named(config.preprocessing)
     for split in ("train", "test"):
         select_clips(manifest, split, named, config.model.n_frames, config.data.short_clips)

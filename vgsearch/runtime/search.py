@@ -21,6 +21,7 @@ from ray.tune.search.searcher import Searcher
 from vgsearch.ledger import TrialRecord
 from vgsearch.space import ChoiceDomain, Domain, Pruning, is_active
 from vgsearch.sweep import Sweep
+from videogan.config import ConfigurationError
 
 STUDY_NAME = "vgsearch"
 
@@ -87,9 +88,10 @@ class StudySearcher(Searcher):
 
     def __init__(self, study: optuna.Study, sweep: Sweep, waiting: list[Proposal], listener: SweepListener) -> None:
         """`waiting` is proposed first: the paper's points of a new sweep, the unfinished trials of a resumed one."""
-        super().__init__(metric="s3", mode="max")
+        super().__init__()
         self.study, self._sweep, self._waiting, self._listener = study, sweep, list(waiting), listener
         used = [trial.user_attrs["index"] for trial in study.trials if "index" in trial.user_attrs]
+        self._objectives = sweep.objectives()
         self._next_index = 1 + max(used + [proposal.index for proposal in waiting], default=-1)
         self._running: dict[str, tuple[optuna.Trial, dict[str, Any]]] = {}
         self._looks: dict[str, list[float]] = defaultdict(list)
@@ -113,23 +115,25 @@ class StudySearcher(Searcher):
         trial.set_user_attr("index", proposal.index)
         self._running[trial_id] = trial, parameters
         for step, look in proposal.looks:
-            self._report(trial_id, step, look)
+            self._should_prune(trial_id, step, look)
         return parameters
 
     def take(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Takes a trial's report into account; whether the study's pruner gives the trial up."""
-        trial, parameters = self._running[trial_id]
-        self._listener.progressed(parameters, result)
+        self._listener.progressed(self._running[trial_id][1], result)
         if "look" not in result or "end" in result:
             return False
-        self._report(trial_id, result["step"], result["look"])
-        return trial.should_prune()
+        return self._should_prune(trial_id, result["step"], result["look"])
 
-    def _report(self, trial_id: str, step: int, look: float) -> None:
-        looks = self._looks[trial_id]
+    def _should_prune(self, trial_id: str, step: int, look: float) -> bool:
+        """Reports a look, smoothed, and asks the pruner, which Optuna has for a single objective only."""
+        if len(self._objectives) > 1:
+            return False
+        trial, looks = self._running[trial_id][0], self._looks[trial_id]
         looks.append(look)
         recent = looks[-self._sweep.limits.pruning.smoothing :]
-        self._running[trial_id][0].report(sum(recent) / len(recent), step)
+        trial.report(sum(recent) / len(recent), step)
+        return trial.should_prune()
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
         trial, parameters = self._running.pop(trial_id)
@@ -138,7 +142,8 @@ class StudySearcher(Searcher):
         # The record first: it is the truth, and a trial that only the study called done would be run again.
         self._listener.ended(parameters, end, result)
         if end == "done":
-            self.study.tell(trial, result["s3"])
+            scores = reported(result, "scores")
+            self.study.tell(trial, [objective.value_of(scores) for objective in self._objectives])
         else:
             self.study.tell(trial, state=TrialState.PRUNED if end == "pruned" else TrialState.FAIL)
 
@@ -167,20 +172,44 @@ class LookScheduler(FIFOScheduler):
         return self.STOP if self._searcher.take(trial.trial_id, result) else self.CONTINUE
 
 
+def reported(result: dict[str, Any], name: str) -> dict[str, float]:
+    """What a trial reported under `name`, which Ray Tune flattens: {"losses/d_image": 1.5} as {"d_image": 1.5}."""
+    prefix = f"{name}/"
+    return {key.removeprefix(prefix): value for key, value in result.items() if key.startswith(prefix)}
+
+
 def open_study(path: Path, sweep: Sweep) -> optuna.Study:
-    """The sweep's study on SQLite; what a killed driver left running is closed as failed, to be proposed again."""
+    """The sweep's study on SQLite; what a killed driver left running is closed as failed, to be proposed again.
+
+    Raises ConfigurationError where the study was begun for other objectives than the sweep's.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    objectives = sweep.objectives()
     study = optuna.create_study(
         storage=f"sqlite:///{path}",
         study_name=STUDY_NAME,
-        direction="maximize",
+        directions=[objective.direction for objective in objectives],
         load_if_exists=True,
         sampler=IndexedSampler(sweep.seed, sweep.limits.n_startup_trials),
         pruner=_pruner(sweep.limits.pruning),
     )
+    _name_objectives(study, [str(objective) for objective in objectives], path)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
     return study
+
+
+def _name_objectives(study: optuna.Study, written: list[str], path: Path) -> None:
+    """Keeps the objectives' names in the study, which otherwise knows their directions alone."""
+    if study.metric_names is None:
+        with _experimental():
+            study.set_metric_names(written)
+    elif study.metric_names != written:
+        began, asked = ", ".join(study.metric_names), ", ".join(written)
+        raise ConfigurationError(
+            f"{path}: the sweep began with evaluation.objective [{began}], and is asked for [{asked}]. "
+            "Its scores would not compare: restore sweep.yaml, or start a new sweep."
+        )
 
 
 def suggest_all(trial: optuna.Trial, domains: dict[str, Domain], fixed: dict[str, Any]) -> dict[str, Any]:

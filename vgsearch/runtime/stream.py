@@ -29,6 +29,7 @@ MOST_STREAM_BLOCKS = 1000
 class StreamPlan:
     """Which windows a stream brings, in which order: the same ones TrainingClips takes from the cache for this seed."""
 
+    manifest_digest: str
     selection: Selection
     schedule: WindowSchedule
     batch_size: int
@@ -49,7 +50,7 @@ def stream_plan(
     """The plan for the training split of `manifest`, for data whose cache would be too large."""
     selection = select_clips(manifest, "train", preprocessing_named(preprocessing), n_frames, config.short_clips)
     schedule = selection.schedule(n_frames, seed, config.sampling)
-    return StreamPlan(selection, schedule, batch_size, preprocessing, config.limits)
+    return StreamPlan(manifest.digest, selection, schedule, batch_size, preprocessing, config.limits)
 
 
 def stream_datasets(plan: StreamPlan, n_batches: int, start: int = 0, n_ranks: int = 1) -> dict[str, "Dataset"]:
@@ -109,6 +110,7 @@ class StreamedClips:
 
         self.plan, self.rank, self.per_rank = plan, rank, plan.batch_size // n_ranks
         self.label_counts = torch.from_numpy(plan.selection.label_counts_in(plan.schedule))
+        self.manifest_digest = plan.manifest_digest
         self._batches = iter(stream.iter_torch_batches(batch_size=self.per_rank, prefetch_batches=2))
 
     def __enter__(self) -> "StreamedClips":

@@ -24,8 +24,8 @@ from vgsearch.runtime.inputs import n_batches
 from vgsearch.runtime.trial import Trial, TrialSpec
 from videogan.config import parse_config
 from videogan.training.checkpoint import CheckpointFolder
-from videogan.training.loop import Shard
 from videogan.training.run_config import RunConfig
+from videogan.training.shard import Shard
 
 MAX_WORKER_FAILURES = 1
 MAX_CONTROLLER_FAILURES = 2

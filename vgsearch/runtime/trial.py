@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import logging
-import math
 import time
 import traceback
 import warnings
@@ -17,15 +16,18 @@ import torch
 from torch import Tensor, nn
 
 from vgsearch.artifacts import TrialFolder
+from vgsearch.objective import COST, Objective, measured
 from vgsearch.records import Records
 from vgsearch.runtime.inputs import Inputs
+from vgsearch.runtime.judge import Judge, Looks, objective_scores, sampler_of, summary_of, synthetic_set
+from videogan.atomic import write_atomically
 from videogan.config import parse_config
-from videogan.protocols import S3Result, Synthesise, look, s3_evaluation
-from videogan.sampling import sample_grid, sampling_copy, synthesise, write_gif, write_mp4
+from videogan.sampling import sample_grid, write_gif, write_mp4
 from videogan.training.checkpoint import Checkpoint, CheckpointFolder, generator_from
 from videogan.training.divergence import TrainingDiverged
-from videogan.training.loop import ClipSource, Progress, Shard, train
+from videogan.training.loop import ClipSource, Progress, train
 from videogan.training.run_config import RunConfig
+from videogan.training.shard import Shard
 
 LOGGER = logging.getLogger(__name__)
 Report = Callable[[dict[str, Any]], None]
@@ -93,8 +95,11 @@ class Trial:
             warnings.simplefilter("always")
             start = self.checkpoints.newest()
         self._last = {"step": start.step if start else 0, "losses": {}}
+        self._seconds = 0.0
         records = Records(self.folder, self._last["step"]) if self.shard.rank == 0 else nullcontext()
         with records as self._records:
+            if self.shard.rank == 0:
+                self._seconds = self._records.newest("seconds_training", 0.0)
             for warning in damaged:
                 LOGGER.warning(warning.message)
             LOGGER.info("training from step %d to %d", self._last["step"], self.config.loop.n_steps)
@@ -122,22 +127,24 @@ class Trial:
         self.report({**self._last, **ended})
 
     def _train_and_score(self, start: Checkpoint | None, open_clips: OpenClips) -> dict[str, Any]:
-        judge = Judge(self.spec.inputs, self.config) if self.shard.rank == 0 else None
-        with open_clips(self.config, self._last["step"] * self.config.loop.n_d) as clips:
-            self._train(
-                train(self.config, clips, start=start, wrap=self.wrap, shard=self.shard, device=self.device), judge
-            )
+        config, judge = self.config, None
+        if self.shard.rank == 0:
+            judge = Judge(self.spec.inputs, config.data, config.model.n_frames)
+        looks = Looks(judge, config) if judge else None
+        with open_clips(config, self._last["step"] * config.loop.n_d) as clips:
+            self._train(train(config, clips, start=start, wrap=self.wrap, shard=self.shard, device=self.device), looks)
         return self._score(judge) if judge else {"end": "done"}
 
-    def _train(self, progresses: Iterator[Progress], judge: "Judge | None") -> None:
+    def _train(self, progresses: Iterator[Progress], looks: Looks | None) -> None:
         """Logs, looks, saves and stops on request while the training goes on."""
         loop, reported = self.config.loop, time.monotonic()
         for progress in progresses:
             self._last = {"step": progress.step, "losses": progress.losses}
+            self._seconds += progress.seconds
             if progress.step % loop.log_every == 0:
                 self._log(progress)
             if progress.step % loop.look_every == 0 or progress.step == loop.n_steps:
-                self._look(progress, judge)
+                self._look(progress, looks)
                 reported = time.monotonic()
             # Ranks reach a time apart, so with several of them only looks are reported.
             elif self.shard.n_ranks == 1 and time.monotonic() - reported > SECONDS_BETWEEN_REPORTS:
@@ -150,18 +157,20 @@ class Trial:
     def _log(self, progress: Progress) -> None:
         if self.shard.rank == 0:
             seconds = {"seconds_per_step": progress.seconds, "seconds_waiting": progress.seconds_waiting}
+            seconds["seconds_training"] = self._seconds
             self._records.write(progress.step, {**progress.losses, **seconds, "n_clips_seen": progress.n_clips_seen})
 
-    def _look(self, progress: Progress, judge: "Judge | None") -> None:
+    def _look(self, progress: Progress, looks: Looks | None) -> None:
         """Saves, looks and reports; every rank reports, for Ray Train waits for all."""
         self._last["look"] = 0.0
-        if judge is not None:
-            generator = judge.sampler(progress.training.sampling_generator)
-            self._last["look"] = judge.look(generator)
+        if looks is not None:
+            sampler = sampler_of(progress.training.sampling_generator, self.config)
+            self._last["look"] = looks(synthetic_set(sampler, self.config))
+            # Before the checkpoint, from which a resumed attempt must know the seconds that led there.
+            self._records.write(progress.step, {"look": self._last["look"], "seconds_training": self._seconds})
             self.checkpoints.save(progress.checkpoint())
             self.checkpoints.mark_best(progress.step, self._last["look"])
-            self._records.write(progress.step, {"look": self._last["look"]})
-            self._records.board.video("samples", judge.grid(generator), progress.step)
+            self._records.board.video("samples", self._grid(sampler), progress.step)
         self.report(dict(self._last))
 
     def _stop_if_requested(self, progress: Progress) -> None:
@@ -172,73 +181,42 @@ class Trial:
                 self.checkpoints.save(progress.checkpoint())
             raise StopRequested
 
-    def _score(self, judge: "Judge") -> dict[str, Any]:
-        """The full S3 of the last step's generator, and its samples."""
+    def _score(self, judge: Judge) -> dict[str, Any]:
+        """The scores of the last step's generator, and its samples."""
         path = self.checkpoints.path(self.config.loop.n_steps)
-        generator = judge.sampler(generator_from(path)[0].to(self.device))
-        self._write_samples(judge.grid(generator))
+        sampler = sampler_of(generator_from(path)[0].to(self.device), self.config)
+        self._write_samples(self._grid(sampler))
         LOGGER.info("scoring")
         try:
-            score = judge.score(generator, self._while_scoring)
+            results = objective_scores(self.config, judge, synthetic_set(sampler, self.config), self._while_scoring)
         except TrainingDiverged as error:
             return {"end": "unscored", "reason": f"a classifier of the score failed: {error}"}
-        values = {name: getattr(score, name).mean for name in ("s3", "ser", "res", "rer", "s3_chance_corrected")}
-        self._records.write(self.config.loop.n_steps, {f"score/{name}": value for name, value in values.items()})
-        if not math.isfinite(values["s3"]):
-            return {"end": "unscored", "reason": "S3 is undefined: the real-trained classifiers get no real clip right"}
+        whole = {name: result.to_json() for name, result in results.items()}
+        write_atomically(self.folder.scores, lambda stream: stream.write(json.dumps(whole, indent=1).encode()))
+        summary = summary_of(results)
+        scores = {**measured(summary), COST: self._seconds}
+        self._records.write(self.config.loop.n_steps, {f"score/{name}": value for name, value in scores.items()})
+        objectives = [Objective.parse(written) for written in self.config.evaluation.objective]
+        undefined = [objective.name for objective in objectives if objective.name not in scores]
+        if undefined:
+            # Distances raise where they have no value, so it is a ratio to ReR.
+            why = "the real-trained classifiers get no real clip right"
+            return {"end": "unscored", "reason": f"{' and '.join(undefined)} undefined: {why}"}
         self._records.board.hparams(
-            self.spec.hyperparameters, {f"hparam/{name}": value for name, value in values.items()}
+            self.spec.hyperparameters, {f"hparam/{name}": value for name, value in scores.items()}
         )
-        return {"end": "done", "s3": values["s3"], "score": json.dumps(score.to_json())}
+        return {"end": "done", "scores": scores, "score": json.dumps(summary)}
 
     def _while_scoring(self, done: int, total: int) -> None:
         if Path(self.spec.stop_request).exists():
             raise StopRequested
 
+    def _grid(self, sampler: nn.Module) -> Tensor:
+        """Always the same codes, the same for every trial: uint8 (T, H', W', 3)."""
+        model = self.config.model
+        return sample_grid(sampler, model.n_classes, SAMPLES_PER_CLASS, seed=0, n_frames=model.n_frames)
+
     def _write_samples(self, grid: Tensor) -> None:
         self.folder.samples.mkdir(exist_ok=True)
         write_gif(self.folder.samples / "grid.gif", grid)
         write_mp4(self.folder.samples / "grid.mp4", grid)
-
-
-class Judge:
-    """What judges a trial: the shared real-trained classifiers and the real clips of the protocol."""
-
-    def __init__(self, inputs: Inputs, config: RunConfig) -> None:
-        self.inputs, self.config, self.protocol = inputs, config, config.evaluation.s3_protocol
-        self.real = inputs.real_classifiers(self.protocol)
-        self.test = inputs.real_clips(config, "test")
-        self._network = self.real[0].network(self.protocol)
-        n_look = min(len(self.test), config.evaluation.n_look_clips)
-        self._look_labels = self.test.labels[torch.linspace(0, len(self.test) - 1, n_look).long()]
-
-    def sampler(self, generator: nn.Module) -> nn.Module:
-        """A copy to sample from, with standing statistics."""
-        n_batches = self.config.evaluation.standing_batches
-        return sampling_copy(generator, self.config.model.n_classes, n_batches, seed=self.config.seed)
-
-    def look(self, sampler: nn.Module) -> float:
-        """ReS by the first real-trained classifier, on always the same codes."""
-        return look(self.protocol, self._network, self._synthesise(sampler), self._look_labels, self.config.seed)
-
-    def grid(self, sampler: nn.Module) -> Tensor:
-        """Always the same codes, the same for every trial: uint8 (T, H', W', 3)."""
-        return sample_grid(
-            sampler, self.config.model.n_classes, SAMPLES_PER_CLASS, seed=0, n_frames=self.config.model.n_frames
-        )
-
-    def score(self, sampler: nn.Module, on_progress: Callable[[int, int], None]) -> S3Result:
-        """The full S3 by the protocol."""
-        train = self.inputs.real_clips(self.config, "train")
-        digest = self.inputs.digest
-        return s3_evaluation(self.protocol, digest, self.real, train, self.test, self._synthesise(sampler), on_progress)
-
-    def _synthesise(self, sampler: nn.Module) -> Synthesise:
-        """Synthetic clips at the precision the generator was trained at, which bf16 makes in three fifths of the time."""
-        device, precision = next(sampler.parameters()).device, self.config.loop.precision
-
-        def at_its_precision(labels: Tensor, seed: int) -> Tensor:
-            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-                return synthesise(sampler, labels, seed)
-
-        return at_its_precision

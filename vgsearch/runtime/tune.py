@@ -13,7 +13,7 @@ from vgsearch.artifacts import Experiment
 from vgsearch.ledger import Ledger, SweepRecord
 from vgsearch.runtime.cluster import Resources
 from vgsearch.runtime.evaluation import FloorTask
-from vgsearch.runtime.search import LookScheduler, Proposal, StudySearcher, open_study
+from vgsearch.runtime.search import LookScheduler, Proposal, StudySearcher, open_study, reported
 from vgsearch.runtime.trial import Inputs, TrialSpec
 from vgsearch.sweep import Sweep
 from vgsearch.terminal import SweepView
@@ -53,17 +53,19 @@ class Driver:
     def progressed(self, parameters: dict[str, Any], result: dict[str, Any]) -> None:
         trial = parameters["trial_id"]
         if "look" in result and "end" not in result:
-            self._record("look", trial=trial, step=result["step"], look=result["look"], losses=_losses(result))
+            self._record(
+                "look", trial=trial, step=result["step"], look=result["look"], losses=reported(result, "losses")
+            )
         elif "end" not in result:
             self.ledger.record.trials[trial].step = result["step"]
-            self.ledger.record.trials[trial].losses = _losses(result)
+            self.ledger.record.trials[trial].losses = reported(result, "losses")
         if self._deadline is not None and time.monotonic() > self._deadline:
             self.experiment.stop_request.touch()
 
     def ended(self, parameters: dict[str, Any], end: str, result: dict[str, Any]) -> None:
         trial = parameters["trial_id"]
         if end == "done":
-            fields = {"score": json.loads(result["score"])}
+            fields = {"scores": reported(result, "scores"), "score": json.loads(result["score"])}
         else:
             # Without a report of its own end, a trial was pruned, or its process failed beyond its retries.
             fields = {
@@ -72,7 +74,8 @@ class Driver:
         step = {"step": result["step"]} if "step" in result else {}
         self._record("trial_ended", trial=trial, state=end, **step, **fields)
         record = self.ledger.record.trials[trial]
-        status = {name: getattr(record, name) for name in ("trial_id", "state", "reason", "step", "seconds", "score")}
+        told = ("trial_id", "state", "reason", "step", "seconds", "scores", "score")
+        status = {name: getattr(record, name) for name in told}
         self.experiment.trial(trial).status.write_text(json.dumps(status, indent=1) + "\n")
 
     def await_floor(self, floor: FloorTask) -> None:
@@ -92,11 +95,6 @@ class Driver:
     @property
     def stopping(self) -> bool:
         return self.experiment.stop_request.exists()
-
-
-def _losses(result: dict[str, Any]) -> dict[str, float]:
-    """The losses by term; Ray Tune flattens what trials report."""
-    return {name.removeprefix("losses/"): loss for name, loss in result.items() if name.startswith("losses/")}
 
 
 def run_trials(driver: Driver, waiting: list[Proposal], cluster: Resources) -> SweepRecord:

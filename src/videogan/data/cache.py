@@ -43,7 +43,7 @@ _SCHEMA = pa.schema(
 def cache_folder(kind: str) -> Place:
     """`$VGSEARCH_CACHE/<kind>`, else `vgsearch/<kind>` in the user's cache folder.
 
-    Kinds: clips, classifiers, inspections, data.
+    Kinds: clips, classifiers, inspections, data, evaluations.
     """
     chosen = os.environ.get("VGSEARCH_CACHE")
     return place(chosen).absolute() / kind if chosen else _user_cache() / kind

@@ -104,6 +104,8 @@ class ClipSource(Protocol):
 
     label_counts: Tensor
     """(K,) int64: windows of each class in an epoch."""
+    manifest_digest: str
+    """Of the manifest whose train split this is."""
 
     def batch(self, index: int) -> tuple[Tensor, Tensor]:
         """This rank's part of global batch `index` (from 0): uint8 (b, T, H, W, C) and int64 labels (b,)."""
@@ -125,6 +127,7 @@ class TrainingClips:
     ) -> None:
         self.store, self.batch_size, self.n_frames = store, batch_size, n_frames
         self.rank, self.n_ranks = rank, n_ranks
+        self.manifest_digest = store.manifest.digest
         self.selection = store.select("train", n_frames)
         self.schedule = self.selection.schedule(n_frames, seed, sampling)
         self.label_counts = torch.from_numpy(self.selection.label_counts_in(self.schedule))

@@ -21,7 +21,7 @@ class PrefetchedClips:
     """
 
     def __init__(self, source: ClipSource) -> None:
-        self.source, self.label_counts = source, source.label_counts
+        self.source, self.label_counts, self.manifest_digest = source, source.label_counts, source.manifest_digest
         self._pins = torch.cuda.is_available()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch")
         self._ahead: tuple[int, Future[Batch]] | None = None

@@ -268,6 +268,17 @@ class MVTNetworks:
             "video": self.config.lambda_vid * hinge_generator_loss(video_logits),
         }
 
+    def realness(self, videos: Tensor, labels: Tensor) -> Tensor:
+        """What the discriminators say of videos (b, T, 3, R, R) with labels (b,): weighted as in the losses, (b,).
+
+        Higher is more real; the zero is nobody's. D_Image sees N frames evenly spaced.
+        """
+        n, t = self.config.n_frames_image, videos.shape[1]
+        frames = torch.linspace(0, t - 1, n, device=videos.device).round().long().expand(len(videos), n)
+        image = self.discriminators["image"](_frames(videos, frames), labels).view(len(videos), n).mean(1)
+        video = self.discriminators["video"](videos, labels).view(len(videos))
+        return self.config.lambda_img * image + self.config.lambda_vid * video
+
     def constrain_(self, step: int) -> None:
         """After D's update in step t, counted from 1: svc clips D_Video where (t - 1) % n_clip == 0 (TGAN alg. 1)."""
         if self.config.constraint_d_video != "svc" or (step - 1) % self.config.n_clip:

@@ -24,10 +24,15 @@ class UnreadableCheckpoint(RuntimeError):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state of a run after `step`: weights, optimisers, the average of the generator's weights where one is kept."""
+    """The state of a run after `step`: weights, optimisers, the average of the generator's weights where one is kept.
+
+    `trained_on` is the digest of the manifest whose train split the run saw: on another data set, or another split of the
+    same files, its test clips may be among those.
+    """
 
     step: int
     n_clips_seen: int
+    trained_on: str
     config: dict[str, Any]
     generator: dict[str, Any]
     discriminators: dict[str, dict[str, Any]]
@@ -37,9 +42,20 @@ class Checkpoint:
 
 
 def load_checkpoint(path: Path | str) -> Checkpoint:
-    """Reads one checkpoint file onto the CPU; raises UnreadableCheckpoint where it is truncated or something else."""
+    """Reads one checkpoint file onto the CPU.
+
+    Raises UnreadableCheckpoint where it is truncated, something else, or from before checkpoints said what they were
+    trained on: no score of such a generator could be trusted.
+    """
     try:
-        return Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+        if set(Checkpoint.__dataclass_fields__) - set(stored) == {"trained_on"}:
+            raise UnreadableCheckpoint(
+                f"{path} does not say which data set it was trained on, as checkpoints of earlier versions did not; train it anew."
+            )
+        return Checkpoint(**stored)
+    except UnreadableCheckpoint:
+        raise
     except FileNotFoundError:
         raise UnreadableCheckpoint(
             f"{path} does not exist; give a file such as .../checkpoints/step00001000.pt."
@@ -53,17 +69,26 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
 
 def generator_from(path: Path | str) -> tuple[nn.Module, RunConfig]:
     """The generator to sample from (the average where one is kept), in eval mode, and the config it was trained with."""
+    networks, config = networks_from(path)
+    return networks.generator, config
+
+
+def networks_from(path: Path | str) -> tuple[Any, RunConfig]:
+    """A family's networks in eval mode, their generator the one to sample from, and the config they were trained with."""
     checkpoint = load_checkpoint(path)
     config = parse_config(RunConfig, checkpoint.config, source=str(path))
-    generator = FAMILIES[config.model.family].build(config.model).generator
+    networks = FAMILIES[config.model.family].build(config.model)
     if checkpoint.average is None:
-        generator.load_state_dict(checkpoint.generator)
+        networks.generator.load_state_dict(checkpoint.generator)
     else:
         prefix = "module."
-        generator.load_state_dict(
-            {key.removeprefix(prefix): value for key, value in checkpoint.average.items() if key.startswith(prefix)}
-        )
-    return generator.eval(), config
+        average = {k.removeprefix(prefix): value for k, value in checkpoint.average.items() if k.startswith(prefix)}
+        networks.generator.load_state_dict(average)
+    for name, network in networks.discriminators.items():
+        network.load_state_dict(checkpoint.discriminators[name])
+        network.eval()
+    networks.generator.eval()
+    return networks, config
 
 
 class CheckpointFolder:

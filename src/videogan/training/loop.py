@@ -3,7 +3,7 @@
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,53 +12,22 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from videogan.config import ConfigurationError
 from videogan.data.clips import ClipSource, to_video
 from videogan.families import FAMILIES
 from videogan.nets.layout import lay_channels_last_
 from videogan.training.checkpoint import Checkpoint
 from videogan.training.divergence import TrainingDiverged
 from videogan.training.run_config import RunConfig
-
-
-@dataclass(frozen=True)
-class Shard:
-    """Which part of each global batch a process trains on."""
-
-    rank: int = 0
-    n_ranks: int = 1
-
-    def of(self, tensor: Tensor) -> Tensor:
-        """This rank's rows of a tensor whose first dimension is the global batch."""
-        per_rank = len(tensor) // self.n_ranks
-        return tensor[self.rank * per_rank : (self.rank + 1) * per_rank]
-
-    def gathered(self, tensor: Tensor) -> Tensor:
-        """The global batch's rows, put together from all ranks."""
-        if self.n_ranks == 1:
-            return tensor
-        parts = [torch.empty_like(tensor) for _ in range(self.n_ranks)]
-        torch.distributed.all_gather(parts, tensor.contiguous())
-        return torch.cat(parts)
-
-    def take_first_ranks_(self, buffers: Iterable[Tensor]) -> None:
-        """Replaces each buffer by rank 0's."""
-        if self.n_ranks > 1:
-            for buffer in buffers:
-                torch.distributed.broadcast(buffer, src=0)
-
-    def averaged(self, tensor: Tensor) -> Tensor:
-        """The mean over ranks; a NaN on any rank is a NaN on all, so that all end together."""
-        if self.n_ranks > 1:
-            torch.distributed.all_reduce(tensor)
-            tensor /= self.n_ranks
-        return tensor
+from videogan.training.shard import Shard
 
 
 class TimedClips:
     """A clip source that adds up the seconds for which its batches were waited for."""
 
     def __init__(self, clips: ClipSource) -> None:
-        self._clips, self.label_counts, self.seconds = clips, clips.label_counts, 0.0
+        self._clips, self.seconds = clips, 0.0
+        self.label_counts, self.manifest_digest = clips.label_counts, clips.manifest_digest
 
     def batch(self, index: int) -> tuple[Tensor, Tensor]:
         """The source's batch `index`."""
@@ -72,7 +41,7 @@ class TimedClips:
 class Progress:
     """One finished step: its losses by term ("d_image", "g_video"), its seconds, and the training it belongs to.
 
-    `seconds_waiting` of the `seconds` went by until the real clips were there.
+    `seconds_waiting` of the `seconds` went by until the real clips were there; `trained_on` is their manifest's digest.
     """
 
     step: int
@@ -80,11 +49,12 @@ class Progress:
     losses: dict[str, float]
     seconds: float
     seconds_waiting: float
+    trained_on: str
     training: "Training"
 
     def checkpoint(self) -> Checkpoint:
         """The state after this step; valid until the iterator moves on."""
-        return self.training.checkpoint(self.step)
+        return self.training.checkpoint(self.step, self.trained_on)
 
 
 def train(
@@ -99,8 +69,14 @@ def train(
     """Trains from `start` (or from scratch) to `config.loop.n_steps`.
 
     `wrap` makes a network data-parallel. Every draw is a function of (seed, step), so a run that starts from a checkpoint
-    continues bit for bit (CPU, fp32). Raises TrainingDiverged at the first step with a loss that is not finite.
+    continues bit for bit (CPU, fp32). Raises TrainingDiverged at the first step with a loss that is not finite, and
+    ConfigurationError for a start that was trained on another manifest.
     """
+    if start is not None and start.trained_on != clips.manifest_digest:
+        raise ConfigurationError(
+            f"a run goes on with the data it began with: the checkpoint of step {start.step} was trained on the manifest "
+            f"{start.trained_on[:6]}, got {clips.manifest_digest[:6]}. Put that data set back, or start a new run."
+        )
     training = Training(config, wrap, shard, torch.device(device))
     if start is not None:
         training.load_(start)
@@ -111,7 +87,8 @@ def train(
             if not math.isfinite(value):
                 raise TrainingDiverged(step, term)
         seconds = time.perf_counter() - began
-        yield Progress(step, training.n_clips_seen(step), losses, seconds, timed.seconds, training)
+        seen = training.n_clips_seen(step)
+        yield Progress(step, seen, losses, seconds, timed.seconds, clips.manifest_digest, training)
 
 
 def untrained(config: RunConfig) -> Any:
@@ -217,11 +194,12 @@ class Training:
         """The generator to judge: the average where one is kept."""
         return self.generator if self.average is None else self.average.module
 
-    def checkpoint(self, step: int) -> Checkpoint:
+    def checkpoint(self, step: int, trained_on: str) -> Checkpoint:
         """Everything a run needs to go on after `step`; batch-norm statistics are this rank's (rank 0 saves)."""
         return Checkpoint(
             step=step,
             n_clips_seen=self.n_clips_seen(step),
+            trained_on=trained_on,
             config=self.config.model_dump(mode="json"),
             generator=self.generator.state_dict(),
             discriminators={name: network.state_dict() for name, network in self.discriminators.items()},

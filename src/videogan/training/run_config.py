@@ -1,14 +1,15 @@
 """One training run, whole: the model, its data, its optimiser, its loop, its evaluation and its seed."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from videogan.config import Config, suggestion
 from videogan.data.clips import DataConfig
 from videogan.data.preprocessing import preprocessing_named
 from videogan.families import FAMILIES
-from videogan.protocols import PROTOCOLS, S3Protocol
+from videogan.protocols import PROTOCOLS, FeatureProtocol, S3Protocol
+from videogan.protocols.features import FeatureMetric
 
 _CONFIG_TYPES = tuple(family.config_type for family in FAMILIES.values())
 # pydantic refuses a discriminator on a union of one.
@@ -59,25 +60,39 @@ class LoopConfig(Config):
 
 
 class EvaluationConfig(Config):
-    """By what a trial is judged: the named protocol of its S3."""
+    """By what a trial is judged: the named protocol of its S3, and the scores that a search makes better.
+
+    Scores on features, where an objective names one, are taken on the protocol's own classifier, at the same scale.
+    """
 
     protocol: str = "s3_r3d18_v1"
+    objective: tuple[str, ...] = Field(
+        ("s3",), description="one score by name, or two for a Pareto front; a leading minus: smaller is better"
+    )
     n_look_clips: int = Field(512, ge=1, description="most synthetic clips in a look")
     standing_batches: int = Field(
         16, ge=1, description="sampling batches that re-estimate batch norm before every evaluation"
     )
 
+    @field_validator("objective", mode="before")
+    @classmethod
+    def _one_is_enough(cls, written: Any) -> Any:
+        return (written,) if isinstance(written, str) else written
+
     @model_validator(mode="after")
     def _protocol_exists(self) -> "EvaluationConfig":
-        if self.protocol not in PROTOCOLS:
-            raise ValueError(
-                f"evaluation.protocol '{self.protocol}' is unknown{suggestion(self.protocol, list(PROTOCOLS))}"
-            )
+        known = [name for name, protocol in PROTOCOLS.items() if isinstance(protocol, S3Protocol)]
+        if self.protocol not in known:
+            raise ValueError(f"evaluation.protocol '{self.protocol}' is unknown{suggestion(self.protocol, known)}")
         return self
 
     @property
     def s3_protocol(self) -> S3Protocol:
         return PROTOCOLS[self.protocol]
+
+    def feature_protocol(self, metric: FeatureMetric) -> FeatureProtocol:
+        """The protocol of `metric` on the S3 protocol's classifier: kvd_r3d18_smoke_v1 beside s3_r3d18_smoke_v1."""
+        return PROTOCOLS[self.protocol.replace("s3", metric, 1)]
 
 
 class RunConfig(Config):
@@ -98,7 +113,7 @@ class RunConfig(Config):
                 f"data.preprocessing must give frames of model.resolution {self.model.resolution}, got {size} from "
                 f"{self.preprocessing}; leave it out, or name one of that size."
             )
-        n_frames = self.evaluation.s3_protocol.n_frames
+        n_frames = self.evaluation.s3_protocol.classifier.n_frames
         if self.model.n_frames != n_frames:
             raise ValueError(
                 f"model.n_frames must be the {n_frames} of evaluation.protocol {self.evaluation.protocol}, "

@@ -19,7 +19,8 @@ from videogan.data.manifest import DataError, read_manifest, write_manifest
 from videogan.data.preprocessing import preprocessing_named
 from videogan.data.storage import file_names, place
 from videogan.data.synthetic import make_moving_shapes
-from videogan.protocols import RealClassifier, load_real_classifier, save_real_classifier
+from videogan.protocols import PROTOCOLS
+from videogan.protocols.classifier import RealClassifier, load_real_classifier, save_real_classifier
 from videogan.training.run_config import RunConfig
 
 PLAIN = preprocessing_named("plain_32")
@@ -101,7 +102,7 @@ def test_videos_on_s3_are_decoded_into_a_cache_and_a_missing_one_is_named(s3_buc
         inspect_videos([manifest.location(row["path"]) for row in rows], Limits(), lambda done, total: None)
     config = parse_config(RunConfig, {"model": {"family": "mvt", "n_classes": 4}})
     with pytest.raises(DataError, match=rf"{folder}.*data\.feed=cache"):
-        Inputs(str(folder), "plain_32", cache=None).selection(config, "train")
+        Inputs(str(folder), "plain_32", cache=None).selection(config.data, 16, "train")
 
 
 def test_inspections_are_journalled_on_s3_too(local, cache_on_s3, ray_cluster):
@@ -114,9 +115,10 @@ def test_inspections_are_journalled_on_s3_too(local, cache_on_s3, ray_cluster):
 
 def test_inputs_lead_every_node_to_classifiers_and_clips_on_s3(s3_bucket):
     inputs = Inputs(f"{s3_bucket}/shapes", "plain_32", f"{s3_bucket}/clips", classifiers=f"{s3_bucket}/classifiers")
-    path = inputs.classifier_path(3)
+    path = inputs.classifier_path(PROTOCOLS["s3_r3d18_v1"].classifier, 3)
+    assert str(path).startswith(f"{s3_bucket}/classifiers/")
     assert not path.exists()
-    save_real_classifier(path, RealClassifier(3, 2, 0.5, {"weight": torch.arange(3.0)}))
+    save_real_classifier(path, RealClassifier(3, 2, torch.tensor([0, 1]), 0.5, {"weight": torch.arange(3.0)}))
     assert load_real_classifier(path).weights["weight"].tolist() == [0.0, 1.0, 2.0]
 
 

@@ -7,28 +7,39 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from ray import tune
 from ray.tune.search.searcher import Searcher
 
-from vgsearch.ledger import TrialRecord
+from vgsearch.ledger import Ledger, TrialRecord, read_ledger
 from vgsearch.runtime.cluster import Resources
-from vgsearch.runtime.search import IndexedSampler, LookScheduler, Proposal, StudySearcher, open_study, suggest_all
+from vgsearch.runtime.search import (
+    IndexedSampler,
+    LookScheduler,
+    Proposal,
+    StudySearcher,
+    open_study,
+    reported,
+    suggest_all,
+)
 from vgsearch.space import ChoiceDomain, FloatDomain, IntDomain, load_space
 from vgsearch.sweep import Sweep
+from videogan.config import ConfigurationError
 
 CONSTRAINT, N_CLIP, SIGMA_A = "model.constraint_d_video", "model.n_clip", "model.sigma_a"
 N_STARTUP = 4
 MEDIAN = {"pruner": "median", "warm_up": 20, "n_startup_trials": 2, "smoothing": 2}
 
 
-def a_sweep(n_trials: int = 12, seed: int = 0, pruning: dict[str, Any] = MEDIAN, **space: Any) -> Sweep:
+def a_sweep(
+    n_trials: int = 12, seed: int = 0, pruning: dict[str, Any] = MEDIAN, objective: Any = "s3", **space: Any
+) -> Sweep:
     """The shipped mvt_tsa with a random start short enough for a dozen trials to reach TPE."""
     values = load_space("mvt_tsa").model_dump() | space
     values["budgets"]["smoke"] |= {"n_startup_trials": N_STARTUP, "pruning": pruning}
-    return Sweep(
-        space=values, budget="smoke", data="data", manifest_digest="0" * 64, n_classes=4, n_trials=n_trials, seed=seed
-    )
+    fixed = {"budget": "smoke", "data": "data", "manifest_digest": "0" * 64, "n_classes": 4}
+    return Sweep(space=values, overrides={"evaluation.objective": objective}, n_trials=n_trials, seed=seed, **fixed)
 
 
 class Record:
@@ -79,6 +90,10 @@ class Driven:
     def end(self, error: bool = False, **result: Any) -> None:
         self.searcher.on_trial_complete(self._id, {"step": 300, **result}, error=error)
 
+    def done(self, **scores: float) -> None:
+        """Ends the trial with these scores, flattened as Ray Tune does."""
+        self.end(end="done", **{f"scores/{name}": score for name, score in scores.items()})
+
     def run(self, n: int) -> list[dict[str, Any]]:
         """Runs `n` trials: each scores by what it chose, but every fifth diverges."""
         return [self._run_one() for _ in range(n)]
@@ -89,7 +104,8 @@ class Driven:
         if chosen["index"] % 5 == 3:
             self.end(end="diverged")
         else:
-            self.end(end="done", s3=1 - abs(chosen[SIGMA_A] - 0.3) + 0.1 * (chosen[CONSTRAINT] == "svc"))
+            s3 = 1 - abs(chosen[SIGMA_A] - 0.3) + 0.1 * (chosen[CONSTRAINT] == "svc")
+            self.done(s3=s3, kvd=1 - s3, cost=100 * chosen[SIGMA_A])
         return chosen
 
     @property
@@ -106,7 +122,7 @@ def test_the_papers_point_is_proposed_first_and_called_so():
     driven = Driven(a_sweep())
     paper = load_space("mvt_tsa").paper_points[0]
     assert choices(driven.ask()) == paper
-    driven.end(end="done", s3=0.5)
+    driven.done(s3=0.5)
     driven.ask()
     first, second = driven.record.began
     assert (first.index, first.is_paper_point, second.index, second.is_paper_point) == (0, True, 1, False)
@@ -123,7 +139,7 @@ def test_a_sweep_has_its_number_of_trials_and_then_no_more():
 @pytest.mark.parametrize(
     ("result", "error", "end", "state"),
     [
-        ({"end": "done", "s3": 0.4}, False, "done", TrialState.COMPLETE),
+        ({"end": "done", "scores/s3": 0.4}, False, "done", TrialState.COMPLETE),
         ({"look": 0.1}, False, "pruned", TrialState.PRUNED),
         ({"end": "diverged"}, False, "diverged", TrialState.FAIL),
         ({"end": "failed"}, False, "failed", TrialState.FAIL),
@@ -138,7 +154,7 @@ def test_every_end_is_told_as_what_it_was(result: dict, error: bool, end: str, s
     driven.end(error=error, **result)
     assert driven.record.ends == {0: end}
     assert driven.states == {0: state}
-    assert driven.study.trials[0].value == result.get("s3")
+    assert driven.study.trials[0].value == result.get("scores/s3")
 
 
 @pytest.mark.parametrize("n_done", [1, N_STARTUP + 1], ids=["random start", "TPE"])
@@ -147,7 +163,7 @@ def test_a_trial_that_failed_is_never_proposed_again(n_done: int):
     proposed = []
     for _ in range(n_done):
         proposed.append(choices(driven.ask()))
-        driven.end(end="done", s3=0.5)
+        driven.done(s3=0.5)
     for _ in range(5):
         proposed.append(choices(driven.ask()))
         driven.end(end="failed")
@@ -170,7 +186,7 @@ def test_scores_change_proposals_after_the_random_start_and_none_before():
         proposed[sign] = []
         for _ in range(N_STARTUP + 2):
             proposed[sign].append(driven.ask())
-            driven.end(end="done", s3=sign * proposed[sign][-1][SIGMA_A])
+            driven.done(s3=sign * proposed[sign][-1][SIGMA_A])
     assert proposed[1][:N_STARTUP] == proposed[-1][:N_STARTUP]
     assert proposed[1][N_STARTUP:] != proposed[-1][N_STARTUP:]
 
@@ -196,7 +212,7 @@ def test_a_trial_that_goes_on_brings_its_looks_and_keeps_its_place():
     assert driven.ask() == {"index": 2, **paper}
     driven.look(150, 0.8)
     assert driven.study.trials[0].intermediate_values == {50: 0.4, 100: 0.5, 150: 0.7}
-    driven.end(end="done", s3=0.5)
+    driven.done(s3=0.5)
     assert driven.ask()["index"] == 3
 
 
@@ -216,7 +232,7 @@ def test_independent_parameters_of_one_proposal_are_not_one_random_number():
     driven = Driven(sweep, waiting=[])
     for _ in range(N_STARTUP + 3):
         drawn = choices(driven.ask())
-        driven.end(end="done", s3=sum(drawn.values()))
+        driven.done(s3=sum(drawn.values()))
         assert min(abs(one - other) for one, other in itertools.combinations(drawn.values(), 2)) > 1e-4
 
 
@@ -259,7 +275,7 @@ def two_good_trials(driven: Driven) -> None:
         driven.ask()
         for step in (10, 20, 30):
             assert not driven.look(step, 0.6)
-        driven.end(end="done", s3=0.6)
+        driven.done(s3=0.6)
 
 
 def test_poor_looks_end_a_trial_after_the_warm_up_only():
@@ -276,7 +292,7 @@ def test_one_poor_look_after_a_good_one_is_smoothed_away():
     driven.ask()
     assert not driven.look(10, 0.95)
     assert not driven.look(20, 0.3)
-    driven.end(end="done", s3=0.1)
+    driven.done(s3=0.1)
     assert driven.study.trials[-1].intermediate_values == {10: 0.95, 20: pytest.approx(0.625)}
 
 
@@ -285,7 +301,9 @@ def test_reports_without_a_look_are_no_reason_to_prune():
     two_good_trials(driven)
     driven.ask()
     assert not driven.searcher.take(driven._id, {"step": 25, "losses": {}})
-    assert not driven.searcher.take(driven._id, {"step": 30, "look": 0.0, "losses": {}, "end": "done", "s3": 0.0})
+    assert not driven.searcher.take(
+        driven._id, {"step": 30, "look": 0.0, "losses": {}, "end": "done", "scores/s3": 0.0}
+    )
     assert driven.study.trials[-1].intermediate_values == {}
 
 
@@ -305,16 +323,68 @@ def test_each_pruner_gives_up_a_worsening_trial_when_it_should(pruning: dict, pr
         driven.ask()
         for step in (10, 20, 30):
             driven.look(step, 0.6)
-        driven.end(end="done", s3=0.6)
+        driven.done(s3=0.6)
     driven.ask()
     looks = {10: 0.3, 20: 0.2, 30: 0.1}
     assert next((step for step, look in looks.items() if driven.look(step, look)), None) == pruned_at
+
+
+def test_what_is_minimised_is_told_as_measured_and_searched_where_it_is_small():
+    larger, smaller = Driven(a_sweep()), Driven(a_sweep(objective="-kvd"))
+    # kvd = 1 - s3: TPE sees the same order of the same trials, and so proposes the same.
+    assert larger.run(9) == smaller.run(9)
+    told = [trial.value for trial in larger.study.trials if trial.state == TrialState.COMPLETE]
+    assert [1 - trial.value for trial in smaller.study.trials if trial.state == TrialState.COMPLETE] == pytest.approx(
+        told
+    )
+    assert smaller.study.direction == StudyDirection.MINIMIZE
+
+
+TWO = ["s3", "-cost"]
+
+
+def test_two_objectives_are_told_in_their_order_and_never_prune():
+    driven = Driven(a_sweep(objective=TWO))
+    for _ in range(3):
+        driven.ask()
+        assert not any(driven.look(step, 0.6) for step in (10, 20, 30))
+        driven.done(s3=0.6, ser=0.5, cost=100.0)
+    driven.ask()
+    assert not any(driven.look(step, 0.0) for step in (10, 20, 30))
+    assert driven.study.trials[0].values == [0.6, 100.0]
+    assert driven.study.directions == [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
+
+
+def test_a_trial_of_two_objectives_goes_on_after_a_stop():
+    record = TrialRecord("t0002-aaaaaa", 2, a_sweep().paper_points[0], state="interrupted", looks={50: 0.4})
+    driven = Driven(a_sweep(objective=TWO), waiting=[Proposal.again(record)])
+    assert driven.ask()["index"] == 2
+    assert not driven.look(100, 0.1)
+    driven.done(s3=0.5, cost=3.0)
+    assert driven.states == {2: TrialState.COMPLETE}
+
+
+def test_a_study_of_two_objectives_goes_on_with_the_same_proposals(tmp_path: Path):
+    path = tmp_path / "optuna.db"
+    whole = Driven(a_sweep(objective=TWO)).run(12)
+    begun = Driven(a_sweep(objective=TWO), path=path).run(7)
+    assert begun + Driven(a_sweep(objective=TWO), waiting=[], path=path).run(5) == whole
+
+
+@pytest.mark.parametrize("other", ["ser", "-kvd", ["-cost", "s3"], TWO])
+def test_a_study_goes_on_with_the_objectives_it_began_with_only(tmp_path: Path, other: Any):
+    path = tmp_path / "optuna.db"
+    open_study(path, a_sweep())
+    with pytest.raises(ConfigurationError, match=r"began with evaluation\.objective \[s3\], and is asked for \["):
+        open_study(path, a_sweep(objective=other))
+    open_study(path, a_sweep())
 
 
 def test_proposing_warns_of_nothing():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Driven(a_sweep()).run(2)
+        Driven(a_sweep(objective=TWO)).run(N_STARTUP + 2)
 
 
 def test_a_real_tune_run_tells_the_study_how_each_trial_ended(tmp_path: Path, ray_cluster: Resources):
@@ -329,7 +399,7 @@ def test_a_real_tune_run_tells_the_study_how_each_trial_ended(tmp_path: Path, ra
             tune.report({"step": step, "look": 0.1 if index == 5 else 0.6, "losses": {}})
             if index == 2:
                 raise RuntimeError("the process broke")
-        end = {"end": "diverged"} if index == 3 else {"end": "done", "s3": 0.6}
+        end = {"end": "diverged"} if index == 3 else {"end": "done", "scores": {"s3": 0.6, "cost": 1.0}}
         tune.report({"step": 30, "losses": {}, **end})
 
     tune.Tuner(
@@ -347,3 +417,54 @@ def test_a_real_tune_run_tells_the_study_how_each_trial_ended(tmp_path: Path, ra
     told = [study.trials[i].state.name for i in range(6)]
     assert told == ["COMPLETE", "COMPLETE", "FAIL", "FAIL", "COMPLETE", "PRUNED"]
     assert [proposal.is_paper_point for proposal in record.began] == [True, False, False, False, False, False]
+
+
+class Recorded(Record):
+    """A listener that also writes the ledger, as a driver does."""
+
+    def __init__(self, path: Path, sweep: Sweep) -> None:
+        super().__init__()
+        self.ledger = Ledger(path)
+        self.ledger.append("sweep_started", objective=[str(objective) for objective in sweep.objectives()])
+
+    def begin(self, proposal: Proposal) -> dict[str, Any] | None:
+        told = {"trial": f"t{proposal.index:04d}-aaaaaa", "index": proposal.index, "overrides": proposal.overrides}
+        self.ledger.append("trial_started", **told, is_paper_point=proposal.is_paper_point, n_steps=30)
+        return super().begin(proposal)
+
+    def ended(self, parameters: dict[str, Any], end: str, result: dict[str, Any]) -> None:
+        trial = f"t{parameters['index']:04d}-aaaaaa"
+        self.ledger.append("trial_ended", trial=trial, state=end, score={}, scores=reported(result, "scores"))
+        super().ended(parameters, end, result)
+
+
+def test_a_real_tune_run_of_two_objectives_finds_their_front_and_a_second_one_keeps_it(
+    tmp_path: Path, ray_cluster: Resources
+):
+    s3, cost = (0.5, 0.6, 0.4, 0.8, 0.7), (20.0, 30.0, 10.0, 90.0, 95.0)
+
+    def millisecond_trial(parameters: dict[str, Any]) -> None:
+        index = parameters["index"]
+        tune.report({"step": 10, "look": 0.1, "losses": {}})
+        tune.report({"step": 30, "losses": {}, "end": "done", "scores": {"s3": s3[index], "cost": cost[index]}})
+
+    for n_trials, front, best in ((3, [0, 1, 2], 1), (5, [0, 1, 2, 3], 3)):
+        sweep = a_sweep(n_trials=n_trials, objective=TWO)
+        record = Recorded(tmp_path / "ledger.jsonl", sweep)
+        study = open_study(tmp_path / "optuna.db", sweep)
+        searcher = StudySearcher(study, sweep, [], record)
+        tune.Tuner(
+            millisecond_trial,
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                scheduler=LookScheduler(searcher),
+                num_samples=-1,
+                max_concurrent_trials=1,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(name=f"tune{n_trials}", storage_path=str(tmp_path), verbose=0),
+        ).fit()
+        read = read_ledger(tmp_path / "ledger.jsonl")
+        assert [trial.index for trial in read.front] == front
+        assert [trial.number for trial in study.best_trials] == front
+        assert read.best.index == best

@@ -49,6 +49,7 @@ def test_a_stream_brings_the_same_batches_as_the_cache(store, manifest):
     with StreamedClips(plan, stream.iterator()) as streamed:
         assert len(streamed.plan.selection) == len(cached.selection)
         assert torch.equal(streamed.label_counts, cached.label_counts)
+        assert streamed.manifest_digest == cached.manifest_digest == manifest.digest
         for index in range(3, 8):
             for one, other in zip(streamed.batch(index), cached.batch(index), strict=True):
                 assert torch.equal(one, other)

@@ -17,7 +17,8 @@ class Slow:
     """Clips that each take `seconds` to come."""
 
     def __init__(self, clips: TrainingClips, seconds: float) -> None:
-        self.clips, self.seconds, self.label_counts = clips, seconds, clips.label_counts
+        self.clips, self.seconds = clips, seconds
+        self.label_counts, self.manifest_digest = clips.label_counts, clips.manifest_digest
 
     def batch(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         time.sleep(self.seconds)
@@ -27,7 +28,7 @@ class Slow:
 class Counted:
     """A source of numbers that tells what it was asked for, by which thread; it has `n` batches and takes `seconds` each."""
 
-    label_counts = torch.tensor([3, 1])
+    label_counts, manifest_digest = torch.tensor([3, 1]), "numbers"
 
     def __init__(self, n: int = 100, seconds: float = 0.0) -> None:
         self.n, self.seconds = n, seconds
@@ -46,6 +47,7 @@ def test_the_batches_are_the_sources_own_from_any_index_on(store):
     plain = TrainingClips(store, 8, 16, seed=5)
     with PrefetchedClips(TrainingClips(store, 8, 16, seed=5)) as ahead:
         assert torch.equal(ahead.label_counts, plain.label_counts)
+        assert ahead.manifest_digest == plain.manifest_digest == store.manifest.digest
         # In order, resumed far ahead, the same once more, and back.
         for index in (0, 1, 2, 37, 38, 38, 3):
             for one, other in zip(ahead.batch(index), plain.batch(index), strict=True):

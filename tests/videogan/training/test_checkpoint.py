@@ -8,7 +8,8 @@ from videogan.training.checkpoint import Checkpoint, CheckpointFolder, Unreadabl
 
 def checkpoint(step: int) -> Checkpoint:
     weights = {"weight": torch.full((4, 4), float(step))}
-    return Checkpoint(step, 2 * step, {"seed": 0}, weights, {"image": weights}, {"state": {}}, {"state": {}}, None)
+    optimiser = {"state": {}}
+    return Checkpoint(step, 2 * step, "0a1b2c", {"seed": 0}, weights, {"image": weights}, optimiser, optimiser, None)
 
 
 def test_the_newest_two_and_the_best_are_kept(tmp_path):
@@ -37,6 +38,23 @@ def test_no_checkpoint_is_none_and_a_missing_file_says_what_to_give(tmp_path):
     assert CheckpointFolder(tmp_path).best() is None
     with pytest.raises(UnreadableCheckpoint, match="does not exist; give a file such as"):
         load_checkpoint(tmp_path / "step00000009.pt")
+
+
+def test_a_checkpoint_that_does_not_say_what_it_was_trained_on_is_refused_by_name(tmp_path):
+    path = CheckpointFolder(tmp_path).save(checkpoint(3))
+    assert load_checkpoint(path).trained_on == "0a1b2c"
+    stored = torch.load(path, weights_only=True)
+    del stored["trained_on"]
+    torch.save(stored, path)
+    with pytest.raises(UnreadableCheckpoint, match=r"step00000003.pt does not say which data set .* train it anew"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("value", [{"weight": 1}, [1, 2], 7])
+def test_a_file_of_something_else_is_named(tmp_path, value):
+    torch.save(value, tmp_path / "other.pt")
+    with pytest.raises(UnreadableCheckpoint, match=r"other\.pt does not load"):
+        load_checkpoint(tmp_path / "other.pt")
 
 
 def test_a_file_that_would_run_code_is_not_loaded(tmp_path):

@@ -6,8 +6,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from videogan.config import ConfigurationError, parse_config
 from videogan.training.forecast import forecast
-from videogan.training.loop import Shard, Training
+from videogan.training.loop import Training
 from videogan.training.run_config import RunConfig
+from videogan.training.shard import Shard
 
 
 def run_config(**loop: object) -> RunConfig:
@@ -18,7 +19,7 @@ def run_config(**loop: object) -> RunConfig:
 
 
 class TwoClips:
-    label_counts = torch.ones(3)
+    label_counts, manifest_digest = torch.ones(3), "two clips"
 
     def batch(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.zeros(2, 16, 32, 32, 3, dtype=torch.uint8), torch.tensor([0, 1])
@@ -40,7 +41,7 @@ def test_the_forecast_parameters_and_checkpoint_are_the_real_ones(tmp_path):
     told = forecast(config)
     assert sum(told.parameters.values()) == sum(p.numel() for network in networks for p in network.parameters())
     training.step_(1, TwoClips())
-    torch.save(training.checkpoint(1).__dict__, tmp_path / "checkpoint.pt")
+    torch.save(training.checkpoint(1, trained_on="0" * 64).__dict__, tmp_path / "checkpoint.pt")
     assert (tmp_path / "checkpoint.pt").stat().st_size == pytest.approx(told.checkpoint_bytes, rel=0.25)
 
 

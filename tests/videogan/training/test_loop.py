@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from videogan.config import parse_config
+from videogan.config import ConfigurationError, parse_config
 from videogan.training.checkpoint import CheckpointFolder, generator_from
 from videogan.training.divergence import TrainingDiverged
-from videogan.training.loop import Shard, Training, train
+from videogan.training.loop import Training, train
 from videogan.training.run_config import RunConfig
+from videogan.training.shard import Shard
 
 BATCH_SIZE, N_CLASSES = 4, 3
 
@@ -17,8 +18,8 @@ class NoiseClips:
 
     label_counts = torch.tensor([5, 3, 2])
 
-    def __init__(self, shard: Shard = Shard(), poisoned_from: int | None = None) -> None:
-        self._shard, self._poisoned_from = shard, poisoned_from
+    def __init__(self, shard: Shard = Shard(), poisoned_from: int | None = None, manifest: str = "aaaaaaaa") -> None:
+        self._shard, self._poisoned_from, self.manifest_digest = shard, poisoned_from, manifest
 
     def batch(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         rng = torch.Generator().manual_seed(index)
@@ -76,6 +77,16 @@ def test_resume_from_a_checkpoint_is_bit_exact(tmp_path, ema_decay):
     assert_bit_equal(states(resumed[-1].training), states(uninterrupted[-1].training))
     if ema_decay:
         assert_bit_equal(resumed[-1].training.average.state_dict(), uninterrupted[-1].training.average.state_dict())
+
+
+def test_a_checkpoint_says_what_it_was_trained_on_and_a_run_on_other_data_does_not_go_on_from_it():
+    config = run_config(n_steps=2, n_d=1)
+    start = next(iter(train(config, NoiseClips()))).checkpoint()
+    assert start.trained_on == "aaaaaaaa"
+    other = NoiseClips(manifest="bbbbbbbb")
+    with pytest.raises(ConfigurationError, match="step 1 was trained on the manifest aaaaaa, got bbbbbb"):
+        next(iter(train(config, other, start=start)))
+    assert next(iter(train(config, other))).checkpoint().trained_on == "bbbbbbbb"
 
 
 def test_another_seed_is_another_run_and_the_global_generator_is_left_alone():

@@ -1,0 +1,133 @@
+"""What the scores do not see: memorisation, frozen and looping clips, motion that no class needs, collapse within classes."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from videogan.classifiers.fit import LabelledClips, features, predict
+from videogan.metrics.diversity import class_diversity
+from videogan.metrics.memorisation import Distance, memorisation_ratio, nearest_neighbours, pixel_features
+from videogan.metrics.motion_health import motion_health, shuffle_frames, typical_motion
+from videogan.metrics.s3 import accuracy
+from videogan.protocols.classifier import ClassifierProtocol, refuse_other_lengths
+from videogan.protocols.s3 import SyntheticSet, plain
+
+N_NEAREST = 3
+N_PICTURED = 8
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One measure of synthetic clips beside the same of the real test clips."""
+
+    synthetic: float
+    real: float
+
+
+@dataclass(frozen=True)
+class BlindSpots:
+    """What a high score may hide; every measure beside that of the real test clips."""
+
+    memorisation_features: float
+    """Median cosine distance to the nearest training clip over that of real test clips; much below 1: memorised."""
+    memorisation_pixels: float
+    """The same of euclidean distances of 8 frames at 32 x 32."""
+    motion: Pair
+    """Median mean absolute change between adjacent frames, in levels of 255."""
+    freezing_rate: Pair
+    looping_rate: Pair
+    res: Pair
+    """Accuracy of the real-trained classifier; of real clips it is ReR."""
+    res_of_shuffled_frames: Pair
+    """The same with the frames of each clip in random order: what it loses is what motion tells of the class."""
+    class_diversity: list[float]
+    """For each class the mean distance between its synthetic clips over that between its real ones; 0: one clip."""
+    n_synthetic: int
+    warnings: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON, which has no NaN: null stands for it."""
+        return plain(asdict(self))
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Synthetic clips and the training clips nearest to them, for the eye: uint8 clips (T, H, W, 3)."""
+
+    synthetic: Tensor
+    """(n, T, H, W, 3): the ones nearest to a training clip in feature space, nearest first."""
+    by_features: Tensor
+    """(n, 3, T, H, W, 3)"""
+    by_pixels: Tensor
+    """(n, 3, T, H, W, 3)"""
+
+
+def blind_spots(
+    protocol: ClassifierProtocol,
+    network: nn.Module,
+    train: LabelledClips,
+    test: LabelledClips,
+    synthesise: SyntheticSet,
+    seed: int = 0,
+) -> tuple[BlindSpots, Neighbours]:
+    """Looks where the scores don't: at one synthetic clip for each real test clip, by the real-trained `network`."""
+    refuse_other_lengths(protocol, train, test)
+    synthetic = synthesise("test", test.labels, seed)
+    sets = {"synthetic": synthetic, "real": test.frames, "train": train.frames}
+    learnt = {name: features(network, frames, protocol.recipe, "penultimate") for name, frames in sets.items()}
+    pixels = {name: pixel_features(frames) for name, frames in sets.items()}
+    by_features, nearest_features = _memorisation(learnt, "cosine")
+    by_pixels, nearest_pixels = _memorisation(pixels, "euclidean")
+    health = motion_health(synthetic, test.frames)
+    diversity = class_diversity(learnt["synthetic"], test.labels, learnt["real"], test.labels, test.n_classes)
+
+    def both(measure: Any) -> Pair:
+        return Pair(measure(synthetic), measure(test.frames))
+
+    result = BlindSpots(
+        memorisation_features=by_features,
+        memorisation_pixels=by_pixels,
+        motion=both(typical_motion),
+        freezing_rate=Pair(health.freezing, health.freezing_real),
+        looping_rate=Pair(health.looping, health.looping_real),
+        res=both(lambda frames: accuracy(predict(network, frames, protocol.recipe), test.labels)),
+        res_of_shuffled_frames=both(
+            lambda frames: accuracy(predict(network, shuffle_frames(frames, seed), protocol.recipe), test.labels)
+        ),
+        class_diversity=diversity.tolist(),
+        n_synthetic=len(synthetic),
+        warnings=[],
+    )
+    result.warnings.extend(_warnings(result))
+    distances, indices = nearest_features
+    shown = distances[:, 0].argsort()[:N_PICTURED]
+    return result, Neighbours(synthetic[shown], train.frames[indices[shown]], train.frames[nearest_pixels[1][shown]])
+
+
+def _memorisation(of: dict[str, Tensor], distance: Distance) -> tuple[float, tuple[Tensor, Tensor]]:
+    """The ratio of median distances, and the nearest training clips of each synthetic one: distances, indices (n, 3)."""
+    k = min(N_NEAREST, len(of["train"]))
+    nearest = nearest_neighbours(of["synthetic"], of["train"], k, distance)
+    real = nearest_neighbours(of["real"], of["train"], 1, distance)[0]
+    return memorisation_ratio(nearest[0], real), nearest
+
+
+def _warnings(found: BlindSpots) -> list[str]:
+    warnings = []
+    for name, ratio in (("features", found.memorisation_features), ("pixels", found.memorisation_pixels)):
+        if ratio < 0.5:
+            warnings.append(
+                f"memorisation: in {name}, samples lie {ratio:.2f} times as far from training clips as test clips do."
+            )
+    if found.freezing_rate.synthetic > found.freezing_rate.real + 0.2:
+        warnings.append(f"{100 * found.freezing_rate.synthetic:.0f} % of the samples hardly move.")
+    if found.looping_rate.synthetic > found.looping_rate.real + 0.2:
+        warnings.append(f"{100 * found.looping_rate.synthetic:.0f} % of the samples loop.")
+    collapsed = sum(value < 0.2 for value in found.class_diversity if not math.isnan(value))
+    if collapsed:
+        warnings.append(
+            f"{collapsed} classes have collapsed: their samples differ less than a fifth of what real clips do."
+        )
+    return warnings

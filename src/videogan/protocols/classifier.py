@@ -1,0 +1,233 @@
+"""How the classifier behind a score is built and trained, and the real-trained classifiers that all trials share."""
+
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from videogan.atomic import write_atomically
+from videogan.classifiers import CLASSIFIERS
+from videogan.classifiers.fit import Epoch, LabelledClips, Recipe, fit, predict
+from videogan.classifiers.weights import load_weights_
+from videogan.config import Config, ConfigurationError
+from videogan.data.clips import to_video
+from videogan.data.storage import Place
+from videogan.metrics.s3 import accuracy
+from videogan.training.shard import Shard
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What of a data set a score depends on."""
+
+    manifest_digest: str
+    preprocessing: str
+    n_classes: int
+    n_train: int
+    n_test: int
+
+
+class WeightsFile(Config):
+    """A user's file of initial weights; what it holds is told by its sha256, wherever it lies."""
+
+    path: str
+    sha256: str
+
+
+class ClassifierProtocol(Config):
+    """Everything a trained classifier depends on but its seed and its data."""
+
+    classifier: Literal["r3d18", "tsn", "eco_lite", "c3d", "i3d"]
+    width: int = Field(64, ge=1)
+    shortcut: Literal["A", "B"] | None = None
+    """Of the 3-D ResNet-18 alone, whose default is B."""
+    dropout: float = Field(ge=0, lt=1)
+    size: int | None = Field(ge=32)
+    """Side in pixels that frames are resized to before the classifier; None: as they are."""
+    n_frames: int = Field(16, ge=8)
+    recipe: Recipe
+    weights: WeightsFile | None = None
+    trained: bool = True
+    """False: the network stays as its weights file gives it."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "ClassifierProtocol":
+        if self.shortcut is not None and self.classifier != "r3d18":
+            raise ValueError(f"shortcut {self.shortcut} is the r3d18's alone, got {self.classifier}; leave it out.")
+        if not self.trained and self.weights is None:
+            raise ValueError("a classifier that is not trained needs a weights file; give weights, or trained = true.")
+        return self
+
+    def facts(self) -> dict[str, Any]:
+        """What goes into a digest: all but where the weights file lies."""
+        return self.model_dump(mode="json", exclude={"weights"}) | {
+            "initial_weights": self.weights.sha256 if self.weights else "random"
+        }
+
+    def digest(self, data: DataFacts) -> str:
+        """sha256 (hex) of the classifier on one data set: the name of its folder in the cache."""
+        return digest_of(self.facts() | asdict(data))
+
+    def build(self, n_classes: int, seed: int) -> "ResizingClassifier":
+        """A fresh classifier whose initial weights follow from `seed`; on the GPU where this process sees one."""
+        options = {} if self.shortcut is None else {"shortcut": self.shortcut}
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            network = CLASSIFIERS[self.classifier](n_classes, width=self.width, dropout=self.dropout, **options)
+        if self.weights is not None:
+            load_weights_(network, self.weights.path)
+        return ResizingClassifier(network, self.size).to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def weights_file(path: Path) -> WeightsFile:
+    """The file of initial weights at `path`; raises ConfigurationError where there is none."""
+    try:
+        with open(path, "rb") as stream:
+            return WeightsFile(path=str(path.absolute()), sha256=hashlib.file_digest(stream, "sha256").hexdigest())
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path}: no file of classifier weights can be read there ({error.strerror})."
+        ) from None
+
+
+def digest_of(facts: dict[str, Any]) -> str:
+    """sha256 (hex) of canonical JSON; its first 6 digits are what people see."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+class ResizingClassifier(nn.Module):
+    """A classifier behind a resize of its frames to `size` x `size`, bilinear and antialiased; None: as they are."""
+
+    def __init__(self, network: nn.Module, size: int | None):
+        super().__init__()
+        self.network, self.size = network, size
+
+    @property
+    def classify(self) -> nn.Module:
+        """The last layer: logits of features."""
+        return self.network.classify
+
+    def features(self, video: Tensor) -> Tensor:
+        """Penultimate features (B, n_features) of `video` (B, T, 3, H, W) in [-1, 1]."""
+        return self.network.features(self._resized(video))
+
+    def forward(self, video: Tensor) -> Tensor:
+        """Class logits (B, K) of `video` (B, T, 3, H, W) in [-1, 1]."""
+        return self.network(self._resized(video))
+
+    def _resized(self, video: Tensor) -> Tensor:
+        if self.size is None or video.shape[-2:] == (self.size, self.size):
+            return video
+        frames = F.interpolate(video.flatten(0, 1), (self.size, self.size), mode="bilinear", antialias=True)
+        return frames.unflatten(0, video.shape[:2])
+
+
+@dataclass(frozen=True)
+class RealClassifier:
+    """A classifier trained on real clips and what it says of real test clips; made once per protocol and data set."""
+
+    seed: int
+    n_classes: int
+    predictions: Tensor
+    """(n_test,) of the real test clips."""
+    rer: float
+    weights: dict[str, Tensor]
+
+    def network(self, protocol: ClassifierProtocol) -> ResizingClassifier:
+        """The network with its weights, in eval mode."""
+        network = protocol.build(self.n_classes, self.seed)
+        network.load_state_dict(self.weights)
+        return network.eval()
+
+
+def fit_on_real(
+    protocol: ClassifierProtocol,
+    train: LabelledClips,
+    test: LabelledClips,
+    seed: int,
+    on_epoch: Callable[[Epoch], None] | None = None,
+    wrap: Callable[[nn.Module], nn.Module] = lambda module: module,
+    shard: Shard = Shard(),
+) -> RealClassifier:
+    """Train real, test real: the classifier behind ReR and ReS, and whose features tell real clips from synthetic.
+
+    Clips of one class teach no classifier: there the network keeps its initial weights, and only the statistics of its
+    batch norms are the real clips' (random features, Naeem et al. 2020, sec. 5). A user's weights that are not to be
+    trained stay as they are.
+    """
+    refuse_other_lengths(protocol, train, test)
+    network = protocol.build(train.n_classes, seed)
+    if not protocol.trained:
+        network.eval()
+    elif train.n_classes == 1:
+        _settle_statistics_(network, train, protocol.recipe)
+    else:
+        schedule_on = test if protocol.recipe.paper_protocol else None
+        fit(network, train, protocol.recipe, seed, schedule_on, on_epoch, wrap=wrap, shard=shard)
+    predictions = predict(network, test.frames, protocol.recipe)
+    rer = accuracy(predictions, test.labels)
+    return RealClassifier(seed, train.n_classes, predictions, rer, network.cpu().state_dict())
+
+
+@torch.no_grad()
+def _settle_statistics_(network: nn.Module, clips: LabelledClips, recipe: Recipe) -> None:
+    """Running statistics of every batch norm become plain averages over the batches of `clips`."""
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = None  # torch: cumulative average instead of a moving one
+        norm.train()
+    device = next(network.parameters()).device
+    for frames in clips.frames.tensor_split(max(1, len(clips) // recipe.batch_size)):
+        network(to_video(frames.to(device)))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    network.eval()
+
+
+def refuse_other_lengths(protocol: ClassifierProtocol, *sets: LabelledClips) -> None:
+    """Raises ValueError unless all clips have the frames of `protocol`."""
+    for clips in sets:
+        n_frames = clips.frames.shape[1]
+        if n_frames != protocol.n_frames:
+            raise ValueError(f"the protocol's classifier needs clips of {protocol.n_frames} frames, got {n_frames}.")
+
+
+def cached_real_classifier(
+    folder: Place,
+    protocol: ClassifierProtocol,
+    train: LabelledClips,
+    test: LabelledClips,
+    seed: int,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> RealClassifier:
+    """The classifier of `seed` kept in `folder`, which is the digest's own; fitted and kept there where it is missing."""
+    path = real_classifier_path(folder, seed)
+    if not path.exists():
+        save_real_classifier(path, fit_on_real(protocol, train, test, seed, on_epoch))
+    return load_real_classifier(path)
+
+
+def real_classifier_path(folder: Place, seed: int) -> Place:
+    """Where the classifier of `seed` is kept in the folder of its protocol's digest."""
+    return folder / f"real-{seed}.pt"
+
+
+def save_real_classifier(path: Place, classifier: RealClassifier) -> None:
+    """Writes the classifier at once or not at all; of two processes that write it, the last wins."""
+    write_atomically(path, lambda stream: torch.save(asdict(classifier), stream))
+
+
+def load_real_classifier(path: Place) -> RealClassifier:
+    """Reads what `save_real_classifier` wrote."""
+    stored = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
+    return RealClassifier(**stored)

@@ -1,0 +1,179 @@
+"""IS, FID, FVD-style and kernel distances by a named protocol, on a real-trained classifier, the real data's own beside."""
+
+import statistics
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from videogan.classifiers.fit import LabelledClips, features, probabilities
+from videogan.config import Config
+from videogan.metrics.frechet import frechet_distance, moments
+from videogan.metrics.inception_score import inception_score
+from videogan.metrics.kernel_distance import kernel_distance
+from videogan.protocols.classifier import ClassifierProtocol, DataFacts, digest_of, refuse_other_lengths
+from videogan.protocols.s3 import SyntheticSet, plain
+
+FeatureMetric = Literal["is", "fid", "fvd", "kvd"]
+SAMPLES_AT_ONCE = 256
+
+
+class FeatureProtocol(Config):
+    """How a score on features is measured.
+
+    is: inception score of the class probabilities, higher is better, 1 to K.
+    fid: Frechet distance of penultimate features, as the MVT-GAN paper takes it of its TSN (SCIENCE D4); lower is better.
+    fvd: Frechet distance of logits, as Unterthiner et al. 2018 take it of I3D; lower is better.
+    kvd: unbiased kernel distance (MMD^2) of penultimate features; lower is better, near 0 and of either sign at best.
+
+    Labels of the samples follow the histogram of the real training clips. Distances are to real training clips.
+    """
+
+    name: str
+    metric: FeatureMetric
+    classifier: ClassifierProtocol
+    n_samples: int = Field(ge=2)
+    n_repeats: int = Field(ge=1)
+    seed: int = 0
+    """Of the one real-trained classifier."""
+
+    @property
+    def layer(self) -> Literal["penultimate", "logits"]:
+        """What distances compare."""
+        return "logits" if self.metric == "fvd" else "penultimate"
+
+    def digest(self, data: DataFacts) -> str:
+        """sha256 (hex) of the protocol on one data set; its first 6 digits are what people see."""
+        facts = self.model_dump(mode="json", exclude={"classifier"}) | {"truncation": None}
+        return digest_of(facts | self.classifier.facts() | asdict(data))
+
+
+@dataclass(frozen=True)
+class FeatureResult:
+    """A score on features over its repeats, and the same score of real clips."""
+
+    protocol: str
+    digest: str
+    metric: str
+    mean: float
+    spread: float
+    """Population standard deviation over the repeats, as the papers print it."""
+    values: list[float]
+    real: float
+    """Of the real test clips in place of samples: the ceiling of IS, the floor of distances."""
+    n_samples: int
+    n_repeats: int
+    n_real_train: int
+    n_real_test: int
+    n_features: int
+    warnings: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON, which has no NaN: null stands for it."""
+        return plain(asdict(self))
+
+
+def feature_score(
+    protocol: FeatureProtocol,
+    digest: str,
+    network: nn.Module,
+    train: LabelledClips,
+    test: LabelledClips,
+    synthesise: SyntheticSet,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> FeatureResult:
+    """The score of the generator behind `synthesise` by the real-trained `network`, over the protocol's repeats.
+
+    `on_progress(done, total)` counts samples. Raises ValueError for clips of another length, or a test set of one clip.
+    """
+    refuse_other_lengths(protocol.classifier, train, test)
+    measure = _measure(protocol, network, train)
+    total, values = protocol.n_samples * protocol.n_repeats, []
+    for repeat in range(protocol.n_repeats):
+        outputs = []
+        labels = sample_labels(train, protocol.n_samples, seed=repeat)
+        for chunk in labels.split(SAMPLES_AT_ONCE):
+            # Every chunk draws from a seed of its own: samples of one seed begin with the same codes.
+            seed = repeat * total + sum(map(len, outputs))
+            outputs.append(_outputs(protocol, network, synthesise("samples", chunk, seed)))
+            on_progress(repeat * protocol.n_samples + sum(map(len, outputs)), total)
+        values.append(measure(torch.cat(outputs)))
+    of_test = _outputs(protocol, network, test.frames)
+    real, n_features = measure(of_test), of_test.shape[1]
+    warnings = _warnings(protocol, n_features, len(train), len(test))
+    if protocol.metric == "is" and max(values) > real:
+        warnings.append(
+            f"above the {real:.2f} of real clips: the classifier is surer of samples than of what they imitate."
+        )
+    return FeatureResult(
+        protocol=protocol.name,
+        digest=digest,
+        metric=protocol.metric,
+        mean=statistics.fmean(values),
+        spread=statistics.pstdev(values),
+        values=values,
+        real=real,
+        n_samples=protocol.n_samples,
+        n_repeats=protocol.n_repeats,
+        n_real_train=len(train),
+        n_real_test=len(test),
+        n_features=n_features,
+        warnings=warnings,
+    )
+
+
+def kernel_look(
+    protocol: ClassifierProtocol,
+    network: nn.Module,
+    train_features: Tensor,
+    synthesise: SyntheticSet,
+    labels: Tensor,
+    seed: int,
+) -> float:
+    """The cheap score during training where there are no classes: minus the kernel distance of samples to real clips.
+
+    train_features: (m, d) penultimate features of real training clips; labels: (n,) of the samples. Higher is better.
+    """
+    fakes = features(network, synthesise("look", labels, seed), protocol.recipe, "penultimate")
+    return -kernel_distance(fakes, train_features)
+
+
+def sample_labels(train: LabelledClips, n: int, seed: int) -> Tensor:
+    """n labels (n,) with the histogram of the training clips, as nearly as n allows, in random order."""
+    rng = torch.Generator().manual_seed(seed)
+    rounds = -(-n // len(train))
+    return torch.cat([train.labels[torch.randperm(len(train), generator=rng)] for _ in range(rounds)])[:n]
+
+
+def _outputs(protocol: FeatureProtocol, network: nn.Module, frames: Tensor) -> Tensor:
+    recipe = protocol.classifier.recipe
+    if protocol.metric == "is":
+        return probabilities(network, frames, recipe)
+    return features(network, frames, recipe, protocol.layer)
+
+
+def _measure(protocol: FeatureProtocol, network: nn.Module, train: LabelledClips) -> Callable[[Tensor], float]:
+    """outputs (n, d) of the network -> the score; the real training clips' part of it is computed once."""
+    if protocol.metric == "is":
+        return inception_score
+    real = _outputs(protocol, network, train.frames)
+    if protocol.metric == "kvd":
+        return lambda outputs: kernel_distance(outputs, real)
+    real_moments = moments(real)
+    return lambda outputs: frechet_distance(*moments(outputs), *real_moments)
+
+
+def _warnings(protocol: FeatureProtocol, n_features: int, n_train: int, n_test: int) -> list[str]:
+    warnings = []
+    if protocol.metric in ("fid", "fvd"):
+        for what, n in (("samples", protocol.n_samples), ("real train clips", n_train), ("real test clips", n_test)):
+            if n <= n_features:
+                warnings.append(
+                    f"{n} {what} for {n_features} features: their covariance is singular, the distance biased."
+                )
+    if protocol.metric != "kvd" and n_test != protocol.n_samples:
+        warnings.append(f"biased by the number of clips: {protocol.n_samples} samples, but {n_test} real test clips.")
+    return warnings

@@ -1,0 +1,214 @@
+"""S3 by a named protocol: classifiers trained on real and tested on synthetic clips, and the other way round."""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from videogan.classifiers.fit import Epoch, LabelledClips, fit, predict
+from videogan.config import Config
+from videogan.metrics.s3 import (
+    MAX_SEEDS,
+    Interval,
+    accuracy,
+    bootstrap_intervals,
+    confusion_matrix,
+    per_class_accuracy,
+    s3_chance_corrected,
+    s3_of_guessing,
+    s3_score,
+    seed_interval,
+)
+from videogan.protocols.classifier import (
+    ClassifierProtocol,
+    DataFacts,
+    RealClassifier,
+    digest_of,
+    refuse_other_lengths,
+)
+
+Purpose = Literal["train", "test", "look", "samples"]
+SyntheticSet = Callable[[Purpose, Tensor, int], Tensor]
+"""(what for, labels (n,), seed) -> synthetic clips, uint8 (n, T, H, W, C).
+
+"train" and "test" stand for the real set of that split, one clip for each of its clips, in its order; "look" and
+"samples" are for looks and for scores on samples.
+"""
+
+
+class S3Protocol(Config):
+    """How S3 is measured; two scores compare only under one protocol on one data set, which is what `digest` tells."""
+
+    name: str
+    classifier: ClassifierProtocol
+    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, max_length=MAX_SEEDS)
+    """One real-trained and one synthetic-trained classifier, and one synthetic train and test set, for each seed."""
+
+    def digest(self, data: DataFacts) -> str:
+        """sha256 (hex) of the protocol on one data set; its first 6 digits are what people see."""
+        facts = {
+            "name": self.name,
+            "seeds": list(self.seeds),
+            "labels": "one synthetic clip for each real clip, with its label",
+            "truncation": None,
+        }
+        return digest_of(facts | self.classifier.facts() | asdict(data))
+
+
+def look(
+    protocol: ClassifierProtocol, network: nn.Module, synthesise: SyntheticSet, labels: Tensor, seed: int
+) -> float:
+    """The cheap score during training: ReS by one shared real-trained `network` on clips of `labels` (n,); not an S3."""
+    return accuracy(predict(network, synthesise("look", labels, seed), protocol.recipe), labels)
+
+
+@dataclass(frozen=True)
+class S3Result:
+    """S3 and its accuracies over the classifier seeds, with all that tells what they are worth."""
+
+    protocol: str
+    digest: str
+    s3: Interval
+    ser: Interval
+    res: Interval
+    rer: Interval
+    s3_chance_corrected: Interval
+    s3_of_guessing: float
+    bootstrap: dict[str, Interval]
+    """Of each score: its 95 % interval over resampled test clips, the classifiers as they are."""
+    per_seed: dict[str, list[float]]
+    seeds: list[int]
+    n_classes: int
+    n_train: int
+    n_test: int
+    warnings: list[str]
+    confusion: dict[str, list[list[int]]]
+    """Of ser, res and rer: test clips of class i (row) called class j (column), over all seeds."""
+    per_class: dict[str, list[float]]
+    """Of ser, res and rer: the accuracy on each class; NaN where it has no test clip."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON, which has no NaN: null stands for it."""
+        return plain(asdict(self))
+
+    def summary(self) -> dict[str, Any]:
+        """`to_json` without what grows with the number of classes."""
+        return {name: value for name, value in self.to_json().items() if name not in ("confusion", "per_class")}
+
+
+def s3_evaluation(
+    protocol: S3Protocol,
+    digest: str,
+    real: list[RealClassifier],
+    train: LabelledClips,
+    test: LabelledClips,
+    synthesise: SyntheticSet,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> S3Result:
+    """S3 of the generator behind `synthesise`: for each real-trained classifier one ReS, one SeR and so one S3.
+
+    The synthetic sets have the sizes and labels of the real `train` and `test`; the synthetic-trained classifiers start
+    from fresh weights and see no real clip before they are tested. `on_progress(done, total)` counts epochs. Raises
+    ValueError where there are fewer than 2 classes, or a class has no training clip.
+    """
+    refuse_other_lengths(protocol.classifier, train, test)
+    _refuse_empty_classes(protocol, train)
+    n_epochs = protocol.classifier.recipe.max_epochs
+    predictions: dict[str, list[Tensor]] = {"ser": [], "res": [], "rer": []}
+    for position, classifier in enumerate(real):
+
+        def on_epoch(epoch: Epoch, before: int = position * n_epochs) -> None:
+            on_progress(before + epoch.number, len(real) * n_epochs)
+
+        synthetic_test = synthesise("test", test.labels, classifier.seed)
+        network = classifier.network(protocol.classifier)
+        predictions["res"].append(predict(network, synthetic_test, protocol.classifier.recipe))
+        predictions["rer"].append(classifier.predictions)
+        synthetic = LabelledClips(synthesise("train", train.labels, classifier.seed), train.labels, train.n_classes)
+        predictions["ser"].append(_trained_on(protocol.classifier, synthetic, test, classifier.seed, on_epoch))
+        on_progress((position + 1) * n_epochs, len(real) * n_epochs)  # it may have stopped early
+    return _result(protocol, digest, predictions, [classifier.seed for classifier in real], train, test)
+
+
+def _trained_on(
+    protocol: ClassifierProtocol,
+    synthetic: LabelledClips,
+    test: LabelledClips,
+    seed: int,
+    on_epoch: Callable[[Epoch], None],
+) -> Tensor:
+    """What a fresh classifier trained on `synthetic` says of the real test clips, (n_test,)."""
+    network = protocol.build(synthetic.n_classes, seed)
+    schedule_on = test if protocol.recipe.paper_protocol else None
+    fit(network, synthetic, protocol.recipe, seed, schedule_on, on_epoch)
+    return predict(network, test.frames, protocol.recipe)
+
+
+def _result(
+    protocol: S3Protocol,
+    digest: str,
+    predictions: dict[str, list[Tensor]],
+    seeds: list[int],
+    train: LabelledClips,
+    test: LabelledClips,
+) -> S3Result:
+    n_classes, chance = train.n_classes, 1 / train.n_classes
+    correct = {name: torch.stack(said) == test.labels for name, said in predictions.items()}
+    per_seed = {name: right.double().mean(1).tolist() for name, right in correct.items()}
+    accuracies = list(zip(per_seed["ser"], per_seed["res"], per_seed["rer"], strict=True))
+    per_seed["s3"] = [s3_score(*values) for values in accuracies]
+    per_seed["s3_chance_corrected"] = [s3_chance_corrected(*values, n_classes) for values in accuracies]
+    intervals = {name: seed_interval(values) for name, values in per_seed.items()}
+    confusion = {
+        name: confusion_matrix(torch.cat(said), test.labels.repeat(len(said)), n_classes)
+        for name, said in predictions.items()
+    }
+    return S3Result(
+        protocol=protocol.name,
+        digest=digest,
+        **intervals,
+        s3_of_guessing=s3_of_guessing(intervals["rer"].mean, n_classes),
+        bootstrap=bootstrap_intervals(correct["ser"], correct["res"], correct["rer"], n_classes),
+        per_seed=per_seed,
+        seeds=seeds,
+        n_classes=n_classes,
+        n_train=len(train),
+        n_test=len(test),
+        warnings=_warnings(intervals["ser"], intervals["rer"], chance),
+        confusion={name: matrix.tolist() for name, matrix in confusion.items()},
+        per_class={name: per_class_accuracy(matrix).tolist() for name, matrix in confusion.items()},
+    )
+
+
+def _warnings(ser: Interval, rer: Interval, chance: float) -> list[str]:
+    warnings = []
+    if rer.mean < 0.9:
+        warnings.append(f"ReR is {rer.mean:.3f}, below 0.9: dividing by it flatters S3.")
+    if math.isnan(ser.low):
+        warnings.append("one classifier seed: the scores have no interval over seeds.")
+    elif ser.low <= chance:
+        warnings.append(f"SeR's interval [{ser.low:.3f}, {ser.high:.3f}] includes chance ({chance:.3f}).")
+    return warnings
+
+
+def _refuse_empty_classes(protocol: S3Protocol, train: LabelledClips) -> None:
+    if train.n_classes < 2:
+        raise ValueError(f"{protocol.name} needs at least 2 classes, got {train.n_classes}; score by kvd instead.")
+    empty = (torch.bincount(train.labels, minlength=train.n_classes) == 0).nonzero().flatten().tolist()
+    if empty:
+        raise ValueError(f"{protocol.name} needs training clips of each class, got none of {empty}; fix the split.")
+
+
+def plain(value: Any) -> Any:
+    """`value` with every NaN as None, every interval as a mapping of its names."""
+    if isinstance(value, Interval):
+        return plain(value._asdict())
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,139 @@
+"""What a search makes better: one score by its name, or two at once for a Pareto front."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from videogan.config import ConfigurationError, suggestion
+
+OF_S3 = ("s3", "s3_chance_corrected", "ser", "res")
+"""What one evaluation of S3 tells."""
+OF_CLASSES = (*OF_S3, "is")
+"""Scores that need classes to tell apart; better when larger."""
+DISTANCES = ("fid", "fvd", "kvd")
+"""Distances between features of real and synthetic clips."""
+COST = "cost"
+"""Seconds that a trial's steps took, waits for clips among them; looks, checkpoints and scoring are not."""
+NAMES = (*OF_CLASSES, *DISTANCES, COST)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One score that a search makes larger or, written with a minus ("-kvd"), smaller."""
+
+    name: str
+
+    @classmethod
+    def parse(cls, written: str) -> "Objective":
+        """Raises ConfigurationError for a name that is no score, and for a sign that would search for the worst."""
+        objective = cls(written.removeprefix("-"))
+        if objective.name not in NAMES:
+            raise ConfigurationError(
+                f"evaluation.objective '{objective.name}' is unknown{suggestion(objective.name, list(NAMES))}"
+            )
+        if written != str(objective):
+            better = "larger" if objective.direction == "maximize" else "smaller"
+            raise ConfigurationError(
+                f"evaluation.objective '{written}': {objective.name} is better when {better}; write {objective}."
+            )
+        return objective
+
+    def __str__(self) -> str:
+        return self.name if self.direction == "maximize" else f"-{self.name}"
+
+    @property
+    def direction(self) -> Literal["maximize", "minimize"]:
+        """As Optuna calls it."""
+        return "maximize" if self.name in OF_CLASSES else "minimize"
+
+    @property
+    def is_part_of_s3(self) -> bool:
+        """Whether an evaluation of S3 measures it."""
+        return self.name in OF_S3
+
+    @property
+    def is_of_features(self) -> bool:
+        """Whether it is a score on features, with a protocol of its own."""
+        return self.name not in (*OF_S3, COST)
+
+    def value_of(self, scores: Mapping[str, float]) -> float:
+        """As it was measured."""
+        return scores[self.name]
+
+    def loss(self, scores: Mapping[str, float]) -> float:
+        """The value with the sign under which smaller is better."""
+        return -self.value_of(scores) if self.direction == "maximize" else self.value_of(scores)
+
+
+def read_objectives(written: Sequence[str], n_classes: int) -> tuple[Objective, ...]:
+    """The objectives of a search on data of `n_classes`; raises ConfigurationError where they can't lead it."""
+    if not 1 <= len(written) <= 2:
+        raise ConfigurationError(
+            f"evaluation.objective must name one score, or two for a Pareto front, got {len(written)}; "
+            "such as s3, -kvd or [s3,-cost]."
+        )
+    objectives = tuple(Objective.parse(name) for name in written)
+    if len(set(objectives)) < len(objectives):
+        raise ConfigurationError(
+            f"evaluation.objective names {objectives[0]} twice; name it once, or another beside it."
+        )
+    if [objective.name for objective in objectives] == [COST]:
+        raise ConfigurationError(
+            "evaluation.objective: cost alone is best where nothing is learnt; name what it buys, such as [s3,-cost]."
+        )
+    unusable = [objective.name for objective in objectives if objective.name in OF_CLASSES]
+    if n_classes < 2 and unusable:
+        raise ConfigurationError(
+            f"evaluation.objective: {' and '.join(unusable)} can't be measured below 2 classes, and the data set has {n_classes}. "
+            "Use --set evaluation.objective=-kvd, or import DIR/<class>/<clip>."
+        )
+    return objectives
+
+
+def notes_of(objectives: Sequence[Objective], pruning: bool) -> list[str]:
+    """What a user must know of the objectives before the sweep starts; `pruning`: whether its budget prunes trials."""
+    notes = []
+    if {objective.name for objective in objectives} - {COST} == {"is"}:
+        notes.append(
+            "warning: never IS alone. MVT-TSA's 42.79 lies above the real data's 34.49: it can be exploited, and it sees "
+            "neither memorisation nor collapse within a class. Stop, and --set evaluation.objective=s3 or [s3,is]"
+        )
+    if len(objectives) > 1 and pruning:
+        notes.append(
+            f"two objectives ({', '.join(map(str, objectives))}): trials are not pruned, each trains to its end"
+        )
+    return notes
+
+
+def looks_at_distance(objectives: Sequence[Objective]) -> bool:
+    """Whether looks are minus a kernel distance, larger being better; else they are ReS.
+
+    The first objective decides: its looks prune and mark the best checkpoint. Cost alone says nothing of samples.
+    """
+    first = next(objective for objective in objectives if objective.name != COST)
+    return first.name in DISTANCES
+
+
+def measured(summary: Mapping[str, Any]) -> dict[str, float]:
+    """Score by name in the JSON summary of an evaluation: the means that exist."""
+    means = {name: part["mean"] for name, part in summary.items() if isinstance(part, Mapping) and "mean" in part}
+    return {name: mean for name, mean in means.items() if mean is not None and math.isfinite(mean)}
+
+
+def pareto_front(points: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> list[int]:
+    """Indices of the points that no other dominates: none is as good in every objective and better in one.
+
+    With one objective these are the best point and those that equal it.
+    """
+    losses = [tuple(objective.loss(point) for objective in objectives) for point in points]
+    front: list[int] = []
+    # What dominates a point comes before it in this order, and is on the front or dominated from there.
+    for index in sorted(range(len(points)), key=losses.__getitem__):
+        if not any(_dominates(losses[other], losses[index]) for other in front):
+            front.append(index)
+    return sorted(front)
+
+
+def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
