@@ -14,11 +14,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from vgsearch.artifacts import Experiment
 from vgsearch.ledger import SweepRecord, read_ledger
+from videogan.data.moving_mnist import make_moving_mnist
 from videogan.data.synthetic import make_moving_shapes
 from videogan.training.checkpoint import CheckpointFolder
 
 VGSEARCH = [sys.executable, "-c", "from vgsearch.cli import main; main()"]
 TINY = ["--budget", "smoke", "--set", "model.channels=2", "--set", "model.gru_hidden=8", "--set", "loop.log_every=1"]
+# Looks and scores that train no classifier on samples, for tests of everything else.
+BY_DISTANCE = ["--set", "evaluation.objective=-kvd"]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +45,7 @@ def record(folder: Path, name: str) -> SweepRecord:
 def sweep(shapes, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
     folder = tmp_path_factory.mktemp("sweep")
     run = vgsearch(
-        "tune", "mvt_tsa", "--data", shapes, "--trials", 3, "--name", "s", *TINY, *steps(4, 2), folder=folder
+        "tune", "mvt_tsa", "--data", shapes, "--trials", 2, "--name", "s", *TINY, *steps(4, 2), folder=folder
     )
     assert run.returncode == 0, run.stdout + run.stderr
     return folder, run
@@ -51,11 +54,11 @@ def sweep(shapes, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
 def test_a_sweep_scores_its_trials_and_starts_at_the_papers_point(sweep):
     folder, run = sweep
     told = record(folder, "s")
-    assert [trial.state for trial in told.trials.values()] == ["done"] * 3
+    assert [trial.state for trial in told.trials.values()] == ["done"] * 2
     first = next(iter(told.trials.values()))
     assert first.is_paper_point
     assert first.overrides["optimiser.lr_g"] == 5e-5
-    assert len({json.dumps(trial.overrides, sort_keys=True) for trial in told.trials.values()}) == 3
+    assert len({json.dumps(trial.overrides, sort_keys=True) for trial in told.trials.values()}) == 2
     assert told.floor["s3"]["mean"] > 0
     assert told.best.trial_id in run.stdout
     assert told.ended == "finished"
@@ -77,6 +80,8 @@ def test_every_trial_leaves_its_config_checkpoints_samples_and_curves(sweep):
         assert (trial.samples / "grid.mp4").stat().st_size > 0
         assert trial.config.exists()
         assert json.loads(trial.status.read_text())["state"] == "done"
+        confusion = json.loads(trial.scores.read_text())["s3"]["confusion"]
+        assert all(sum(map(sum, matrix)) == 3 * 16 for matrix in confusion.values()), "3 seeds, 16 test clips"
         logged = [json.loads(line)["step"] for line in trial.metrics.read_text().splitlines()]
         assert set(logged) == {1, 2, 3, 4}
         board = EventAccumulator(str(trial.tensorboard)).Reload()
@@ -89,7 +94,8 @@ def test_status_tells_the_sweep_from_its_ledger_alone(sweep):
     folder, _ = sweep
     told = json.loads(vgsearch("status", "runs/s", "--json", folder=folder).stdout)
     assert told["best"] == record(folder, "s").best.trial_id
-    assert len(told["trials"]) == 3
+    assert len(told["trials"]) == 2
+    assert told["front"] == [told["best"]]
 
 
 def test_a_name_in_use_is_refused_with_the_way_to_go_on(sweep, shapes):
@@ -100,7 +106,8 @@ def test_a_name_in_use_is_refused_with_the_way_to_go_on(sweep, shapes):
 
 
 def test_ctrl_c_saves_and_resume_goes_on_where_it_stopped(shapes, tmp_path):
-    arguments = ["tune", "mvt_tsa", "--data", str(shapes), "--trials", "2", "--name", "s", *TINY, *steps(60, 20)]
+    arguments = ["tune", "mvt_tsa", "--data", str(shapes), "--trials", "2", "--name", "s", *TINY, *BY_DISTANCE]
+    arguments += steps(60, 20)
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with open(tmp_path / "log", "w") as log:
         run = subprocess.Popen(
@@ -143,25 +150,20 @@ def test_a_diverging_trial_ends_by_name_and_alone_leaves_no_best(shapes, tmp_pat
     assert 1 <= trial.step <= 30
 
 
-def test_a_trial_trains_on_a_stream_without_any_cache(shapes, tmp_path, monkeypatch):
+def test_data_without_classes_is_searched_by_the_kernel_distance_on_a_stream_without_any_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("VGSEARCH_CACHE", str(tmp_path / "cache"))
-    run = vgsearch(
-        "train",
-        "mvt_tsa",
-        "--data",
-        shapes,
-        "--name",
-        "s",
-        *TINY,
-        *steps(4, 4),
-        "--set",
-        "data.feed=stream",
-        folder=tmp_path,
-    )
+    data = make_moving_mnist(tmp_path / "digits", n_clips=24).folder
+    asked = ["train", "mvt_tsa", "--data", data, *TINY, *steps(4, 4), "--set", "data.feed=stream"]
+    refused = vgsearch(*asked, "--name", "by-s3", folder=tmp_path)
+    assert refused.returncode == 1
+    assert "Use --set evaluation.objective=-kvd" in refused.stderr
+    run = vgsearch(*asked, "--name", "s", *BY_DISTANCE, folder=tmp_path)
     assert run.returncode == 0, run.stdout + run.stderr
     assert not (tmp_path / "cache" / "clips").exists()
     (trial,) = record(tmp_path, "s").trials.values()
     assert trial.state == "done"
+    assert set(trial.scores) == {"kvd", "cost"}
+    assert trial.scores["kvd"] > trial.score["kvd"]["real"]
 
 
 def test_two_ray_train_workers_train_what_one_process_trains(shapes, tmp_path):
@@ -173,7 +175,7 @@ def test_two_ray_train_workers_train_what_one_process_trains(shapes, tmp_path):
     for n_workers in (1, 2):
         name = f"w{n_workers}"
         run = vgsearch(
-            "train", "mvt_tsa", "--data", shapes, "--name", name, *TINY, *steps(4, 4), *off, *precise,
+            "train", "mvt_tsa", "--data", shapes, "--name", name, *TINY, *BY_DISTANCE, *steps(4, 4), *off, *precise,
             "--workers-per-trial", n_workers, folder=tmp_path,
         )  # fmt: skip
         assert run.returncode == 0, run.stdout + run.stderr

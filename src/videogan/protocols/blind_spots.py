@@ -1,6 +1,7 @@
 """What the scores do not see: memorisation, frozen and looping clips, motion that no class needs, collapse within classes."""
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from videogan.metrics.memorisation import Distance, memorisation_ratio, nearest_
 from videogan.metrics.motion_health import motion_health, shuffle_frames, typical_motion
 from videogan.metrics.s3 import accuracy
 from videogan.protocols.classifier import ClassifierProtocol, refuse_other_lengths
-from videogan.protocols.s3 import SyntheticSet, plain
+from videogan.protocols.s3 import SyntheticSet, like_real, plain
 
 N_NEAREST = 3
 N_PICTURED = 8
@@ -39,7 +40,7 @@ class BlindSpots:
     freezing_rate: Pair
     looping_rate: Pair
     res: Pair
-    """Accuracy of the real-trained classifier; of real clips it is ReR."""
+    """Accuracy of the real-trained classifier; of real clips it is ReR. NaN where it tells no class of the data set."""
     res_of_shuffled_frames: Pair
     """The same with the frames of each clip in random order: what it loses is what motion tells of the class."""
     class_diversity: list[float]
@@ -74,7 +75,7 @@ def blind_spots(
 ) -> tuple[BlindSpots, Neighbours]:
     """Looks where the scores don't: at one synthetic clip for each real test clip, by the real-trained `network`."""
     refuse_other_lengths(protocol, train, test)
-    synthetic = synthesise("test", test.labels, seed)
+    synthetic = like_real(synthesise, test)("test", test.labels, seed)
     sets = {"synthetic": synthetic, "real": test.frames, "train": train.frames}
     learnt = {name: features(network, frames, protocol.recipe, "penultimate") for name, frames in sets.items()}
     pixels = {name: pixel_features(frames) for name, frames in sets.items()}
@@ -83,8 +84,12 @@ def blind_spots(
     health = motion_health(synthetic, test.frames)
     diversity = class_diversity(learnt["synthetic"], test.labels, learnt["real"], test.labels, test.n_classes)
 
-    def both(measure: Any) -> Pair:
+    def both(measure: Callable[[Tensor], float]) -> Pair:
         return Pair(measure(synthetic), measure(test.frames))
+
+    def recognised(frames: Tensor) -> float:
+        tells_classes = network.classify.out_features == test.n_classes > 1
+        return accuracy(predict(network, frames, protocol.recipe), test.labels) if tells_classes else math.nan
 
     result = BlindSpots(
         memorisation_features=by_features,
@@ -92,10 +97,8 @@ def blind_spots(
         motion=both(typical_motion),
         freezing_rate=Pair(health.freezing, health.freezing_real),
         looping_rate=Pair(health.looping, health.looping_real),
-        res=both(lambda frames: accuracy(predict(network, frames, protocol.recipe), test.labels)),
-        res_of_shuffled_frames=both(
-            lambda frames: accuracy(predict(network, shuffle_frames(frames, seed), protocol.recipe), test.labels)
-        ),
+        res=both(recognised),
+        res_of_shuffled_frames=both(lambda frames: recognised(shuffle_frames(frames, seed))),
         class_diversity=diversity.tolist(),
         n_synthetic=len(synthetic),
         warnings=[],
@@ -128,6 +131,7 @@ def _warnings(found: BlindSpots) -> list[str]:
     collapsed = sum(value < 0.2 for value in found.class_diversity if not math.isnan(value))
     if collapsed:
         warnings.append(
-            f"{collapsed} classes have collapsed: their samples differ less than a fifth of what real clips do."
+            f"collapse within {collapsed} of {len(found.class_diversity)} classes: "
+            "their samples differ less than a fifth of what real clips do."
         )
     return warnings

@@ -3,6 +3,8 @@
 import hashlib
 import io
 import json
+import math
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,11 +19,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from videogan.atomic import write_atomically
 from videogan.classifiers import CLASSIFIERS
 from videogan.classifiers.fit import Epoch, LabelledClips, Recipe, fit, predict
-from videogan.classifiers.weights import load_weights_
+from videogan.classifiers.weights import CLASSIFICATION_LAYER, PUBLIC_NAMES_OF_IT, load_weights_
 from videogan.config import Config, ConfigurationError
 from videogan.data.clips import to_video
 from videogan.data.storage import Place
 from videogan.metrics.s3 import accuracy
+from videogan.nets.layout import lay_channels_last_
 from videogan.training.shard import Shard
 
 
@@ -57,7 +60,7 @@ class ClassifierProtocol(Config):
     recipe: Recipe
     weights: WeightsFile | None = None
     trained: bool = True
-    """False: the network stays as its weights file gives it."""
+    """False: the network stays as its weights file gives it, with the classes of the file."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "ClassifierProtocol":
@@ -78,14 +81,47 @@ class ClassifierProtocol(Config):
         return digest_of(self.facts() | asdict(data))
 
     def build(self, n_classes: int, seed: int) -> "ResizingClassifier":
-        """A fresh classifier whose initial weights follow from `seed`; on the GPU where this process sees one."""
+        """A classifier to train, or to take as it is: weights that follow from `seed`, then those of the weights file.
+
+        A network that is not trained tells the classes of its file, whatever `n_classes` is. Raises ConfigurationError
+        for a file that does not fit, is not the one that was named, or then has no classification layer.
+        """
+        if self.weights is None:
+            return self.fresh(n_classes, seed)
+        if not self.trained:
+            n_classes = self._classes_of_file(n_classes, seed)
+        built = self.fresh(n_classes, seed)
+        found = load_weights_(built.network, self.weights.path)
+        if found != self.weights.sha256:
+            raise ConfigurationError(
+                f"{self.weights.path}: the classifier weights must be those of sha256 {self.weights.sha256[:6]}, by which "
+                f"scores are told apart, got {found[:6]}: the file has changed, or is another one here. Start again with it."
+            )
+        return built
+
+    def fresh(self, n_classes: int, seed: int) -> "ResizingClassifier":
+        """The network with random weights that follow from `seed`; on the GPU where this process sees one."""
         options = {} if self.shortcut is None else {"shortcut": self.shortcut}
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             network = CLASSIFIERS[self.classifier](n_classes, width=self.width, dropout=self.dropout, **options)
-        if self.weights is not None:
-            load_weights_(network, self.weights.path)
-        return ResizingClassifier(network, self.size).to("cuda" if torch.cuda.is_available() else "cpu")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        # As `fit` lays it: a network that is read back must compute the very same numbers as the one that was fitted.
+        return ResizingClassifier(lay_channels_last_(network), self.size).to(device)
+
+    def _classes_of_file(self, n_classes: int, seed: int) -> int:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of a classification layer that is kept nowhere
+            load_weights_(self.fresh(n_classes, seed).network, self.weights.path)
+        stored = torch.load(self.weights.path, map_location="cpu", weights_only=True)
+        known = [f"{prefix}weight" for prefix in (CLASSIFICATION_LAYER, *PUBLIC_NAMES_OF_IT)]
+        for name, value in stored.get("state_dict", stored).items():
+            if name.removeprefix("module.") in known:
+                return len(value)
+        raise ConfigurationError(
+            f"{self.weights.path}: weights that are not trained need a classification layer of their own "
+            f"({', '.join(known)}), got none; save it with them, or train the classifier."
+        )
 
 
 def weights_file(path: Path) -> WeightsFile:
@@ -137,14 +173,16 @@ class RealClassifier:
 
     seed: int
     n_classes: int
+    """Of the network: the data set's, or those of a weights file that was not trained."""
     predictions: Tensor
     """(n_test,) of the real test clips."""
     rer: float
+    """Accuracy on the real test clips; NaN where the network tells other classes than the data set's."""
     weights: dict[str, Tensor]
 
     def network(self, protocol: ClassifierProtocol) -> ResizingClassifier:
         """The network with its weights, in eval mode."""
-        network = protocol.build(self.n_classes, self.seed)
+        network = protocol.fresh(self.n_classes, self.seed)
         network.load_state_dict(self.weights)
         return network.eval()
 
@@ -162,7 +200,7 @@ def fit_on_real(
 
     Clips of one class teach no classifier: there the network keeps its initial weights, and only the statistics of its
     batch norms are the real clips' (random features, Naeem et al. 2020, sec. 5). A user's weights that are not to be
-    trained stay as they are.
+    trained stay as they are. Raises ValueError for clips of another length, or too few to train on.
     """
     refuse_other_lengths(protocol, train, test)
     network = protocol.build(train.n_classes, seed)
@@ -173,17 +211,21 @@ def fit_on_real(
     else:
         schedule_on = test if protocol.recipe.paper_protocol else None
         fit(network, train, protocol.recipe, seed, schedule_on, on_epoch, wrap=wrap, shard=shard)
-    predictions = predict(network, test.frames, protocol.recipe)
-    rer = accuracy(predictions, test.labels)
-    return RealClassifier(seed, train.n_classes, predictions, rer, network.cpu().state_dict())
+    predictions, n_classes = predict(network, test.frames, protocol.recipe), network.classify.out_features
+    rer = accuracy(predictions, test.labels) if n_classes == train.n_classes else math.nan
+    return RealClassifier(seed, n_classes, predictions, rer, network.cpu().state_dict())
 
 
 @torch.no_grad()
 def _settle_statistics_(network: nn.Module, clips: LabelledClips, recipe: Recipe) -> None:
-    """Running statistics of every batch norm become plain averages over the batches of `clips`."""
+    """Running statistics of every batch norm become plain averages over the batches of `clips`; eval mode is left."""
+    if len(clips) < 2:
+        raise ValueError(f"batch statistics need at least 2 training clips, got {len(clips)}.")
+    network.eval()  # of dropout, which draws
     norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
+        norm.reset_running_stats()  # a weights file brings its own
         norm.momentum = None  # torch: cumulative average instead of a moving one
         norm.train()
     device = next(network.parameters()).device

@@ -1,5 +1,6 @@
 """IS, FID, FVD-style and kernel distances by a named protocol, on a real-trained classifier, the real data's own beside."""
 
+import math
 import statistics
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -15,10 +16,10 @@ from videogan.metrics.frechet import frechet_distance, moments
 from videogan.metrics.inception_score import inception_score
 from videogan.metrics.kernel_distance import kernel_distance
 from videogan.protocols.classifier import ClassifierProtocol, DataFacts, digest_of, refuse_other_lengths
-from videogan.protocols.s3 import SyntheticSet, plain
+from videogan.protocols.s3 import SyntheticSet, different_clips, like_real, plain, warnings_of_copies
 
 FeatureMetric = Literal["is", "fid", "fvd", "kvd"]
-SAMPLES_AT_ONCE = 256
+SAMPLES_AT_ONCE = 512
 
 
 class FeatureProtocol(Config):
@@ -29,7 +30,7 @@ class FeatureProtocol(Config):
     fvd: Frechet distance of logits, as Unterthiner et al. 2018 take it of I3D; lower is better.
     kvd: unbiased kernel distance (MMD^2) of penultimate features; lower is better, near 0 and of either sign at best.
 
-    Labels of the samples follow the histogram of the real training clips. Distances are to real training clips.
+    Labels of the samples are drawn from the histogram of the real training clips. Distances are to real training clips.
     """
 
     name: str
@@ -60,7 +61,7 @@ class FeatureResult:
     metric: str
     mean: float
     spread: float
-    """Population standard deviation over the repeats, as the papers print it."""
+    """Population standard deviation over the repeats, as the papers print it; NaN for one repeat, which tells none."""
     values: list[float]
     real: float
     """Of the real test clips in place of samples: the ceiling of IS, the floor of distances."""
@@ -87,23 +88,29 @@ def feature_score(
 ) -> FeatureResult:
     """The score of the generator behind `synthesise` by the real-trained `network`, over the protocol's repeats.
 
-    `on_progress(done, total)` counts samples. Raises ValueError for clips of another length, or a test set of one clip.
+    `on_progress(done, total)` counts samples. Raises ValueError for clips of another length or, of samples, another shape;
+    for a distance to a test set of one clip; and for one class, of which a classifier trained on it tells nothing.
     """
     refuse_other_lengths(protocol.classifier, train, test)
-    measure = _measure(protocol, network, train)
-    total, values = protocol.n_samples * protocol.n_repeats, []
+    _refuse_no_classes(protocol, train)
+    measure, synthesise = _measure(protocol, network, train), like_real(synthesise, train)
+    done, total = 0, protocol.n_samples * protocol.n_repeats
+    values, n_different = [], []
     for repeat in range(protocol.n_repeats):
-        outputs = []
-        labels = sample_labels(train, protocol.n_samples, seed=repeat)
-        for chunk in labels.split(SAMPLES_AT_ONCE):
+        outputs, different = [], set()
+        for chunk in sample_labels(train, protocol.n_samples, seed=repeat).split(SAMPLES_AT_ONCE):
             # Every chunk draws from a seed of its own: samples of one seed begin with the same codes.
-            seed = repeat * total + sum(map(len, outputs))
-            outputs.append(_outputs(protocol, network, synthesise("samples", chunk, seed)))
-            on_progress(repeat * protocol.n_samples + sum(map(len, outputs)), total)
+            samples = synthesise("samples", chunk, done)
+            outputs.append(_outputs(protocol, network, samples))
+            different |= different_clips(samples)
+            done += len(chunk)
+            on_progress(done, total)
         values.append(measure(torch.cat(outputs)))
+        n_different.append(len(different))
     of_test = _outputs(protocol, network, test.frames)
     real, n_features = measure(of_test), of_test.shape[1]
     warnings = _warnings(protocol, n_features, len(train), len(test))
+    warnings += warnings_of_copies("samples", n_different, protocol.n_samples)
     if protocol.metric == "is" and max(values) > real:
         warnings.append(
             f"above the {real:.2f} of real clips: the classifier is surer of samples than of what they imitate."
@@ -113,7 +120,7 @@ def feature_score(
         digest=digest,
         metric=protocol.metric,
         mean=statistics.fmean(values),
-        spread=statistics.pstdev(values),
+        spread=statistics.pstdev(values) if len(values) > 1 else math.nan,
         values=values,
         real=real,
         n_samples=protocol.n_samples,
@@ -142,10 +149,19 @@ def kernel_look(
 
 
 def sample_labels(train: LabelledClips, n: int, seed: int) -> Tensor:
-    """n labels (n,) with the histogram of the training clips, as nearly as n allows, in random order."""
-    rng = torch.Generator().manual_seed(seed)
-    rounds = -(-n // len(train))
-    return torch.cat([train.labels[torch.randperm(len(train), generator=rng)] for _ in range(rounds)])[:n]
+    """n labels (n,) drawn independently with the frequencies of the training clips.
+
+    The kernel distance is unbiased of independent samples: of exact shares, two samples are of one class more rarely than
+    a sample and a real clip are, and it would fall below 0.
+    """
+    return train.labels[torch.randint(len(train), (n,), generator=torch.Generator().manual_seed(seed))]
+
+
+def _refuse_no_classes(protocol: FeatureProtocol, train: LabelledClips) -> None:
+    if protocol.metric in ("is", "fvd") and protocol.classifier.trained and train.n_classes < 2:
+        raise ValueError(
+            f"{protocol.name} needs a classifier of at least 2 classes, got {train.n_classes}; score by kvd or fid instead."
+        )
 
 
 def _outputs(protocol: FeatureProtocol, network: nn.Module, frames: Tensor) -> Tensor:

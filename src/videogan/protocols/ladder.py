@@ -83,7 +83,7 @@ def clips_of_labels(clips: LabelledClips, labels: Tensor, seed: int) -> Tensor:
     for label in labels.unique().tolist():
         members = (clips.labels == label).nonzero().flatten()
         if not len(members):
-            raise ValueError(f"class {label} has no clip to choose from.")
+            raise ValueError(f"every class that is wanted needs a clip to choose from, got none of class {label}.")
         places = (labels == label).nonzero().flatten()
         order = members[torch.randperm(len(members), generator=rng)]
         chosen[places] = order[torch.arange(len(places)) % len(members)]

@@ -1,12 +1,13 @@
 """S3 by a named protocol: classifiers trained on real and tested on synthetic clips, and the other way round."""
 
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from videogan.classifiers.fit import Epoch, LabelledClips, fit, predict
@@ -47,6 +48,12 @@ class S3Protocol(Config):
     classifier: ClassifierProtocol
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, max_length=MAX_SEEDS)
     """One real-trained and one synthetic-trained classifier, and one synthetic train and test set, for each seed."""
+
+    @model_validator(mode="after")
+    def _trains(self) -> "S3Protocol":
+        if not self.classifier.trained:
+            raise ValueError("S3 compares trainings; its classifier must be trained, got trained = false.")
+        return self
 
     def digest(self, data: DataFacts) -> str:
         """sha256 (hex) of the protocol on one data set; its first 6 digits are what people see."""
@@ -112,13 +119,16 @@ def s3_evaluation(
     """S3 of the generator behind `synthesise`: for each real-trained classifier one ReS, one SeR and so one S3.
 
     The synthetic sets have the sizes and labels of the real `train` and `test`; the synthetic-trained classifiers start
-    from fresh weights and see no real clip before they are tested. `on_progress(done, total)` counts epochs. Raises
-    ValueError where there are fewer than 2 classes, or a class has no training clip.
+    from fresh weights, hold the same places out to validate on, and see no real clip before they are tested: nothing but
+    the clips differs from the training on real ones. `on_progress(done, total)` counts epochs. Raises ValueError where
+    there are fewer than 2 classes, a class has no training clip, or synthetic clips are not of the real ones' shape.
     """
     refuse_other_lengths(protocol.classifier, train, test)
     _refuse_empty_classes(protocol, train)
     n_epochs = protocol.classifier.recipe.max_epochs
     predictions: dict[str, list[Tensor]] = {"ser": [], "res": [], "rer": []}
+    n_different: dict[str, list[int]] = {"train": [], "test": []}
+    synthesise = like_real(synthesise, train)
     for position, classifier in enumerate(real):
 
         def on_epoch(epoch: Epoch, before: int = position * n_epochs) -> None:
@@ -128,10 +138,47 @@ def s3_evaluation(
         network = classifier.network(protocol.classifier)
         predictions["res"].append(predict(network, synthetic_test, protocol.classifier.recipe))
         predictions["rer"].append(classifier.predictions)
-        synthetic = LabelledClips(synthesise("train", train.labels, classifier.seed), train.labels, train.n_classes)
+        synthetic_train = synthesise("train", train.labels, classifier.seed)
+        synthetic = LabelledClips(synthetic_train, train.labels, train.n_classes, train.groups)
         predictions["ser"].append(_trained_on(protocol.classifier, synthetic, test, classifier.seed, on_epoch))
+        n_different["train"].append(len(different_clips(synthetic_train)))
+        n_different["test"].append(len(different_clips(synthetic_test)))
         on_progress((position + 1) * n_epochs, len(real) * n_epochs)  # it may have stopped early
-    return _result(protocol, digest, predictions, [classifier.seed for classifier in real], train, test)
+    result = _result(protocol, digest, predictions, [classifier.seed for classifier in real], train, test)
+    for split, clips in (("train", train), ("test", test)):
+        result.warnings.extend(
+            warnings_of_copies(f"clips of the synthetic {split} set", n_different[split], len(clips))
+        )
+    return result
+
+
+def like_real(synthesise: SyntheticSet, real: LabelledClips) -> SyntheticSet:
+    """`synthesise`, whose clips must have the shape of the `real` ones, else scores would measure resolution.
+
+    Raises ValueError, when it is called, where they have not.
+    """
+
+    def checked(purpose: Purpose, labels: Tensor, seed: int) -> Tensor:
+        clips, expected = synthesise(purpose, labels, seed), (len(labels), *real.frames.shape[1:])
+        if clips.dtype != torch.uint8 or clips.shape != expected:
+            raise ValueError(
+                f"synthetic clips must be uint8 {expected} (n, T, H, W, C), as the real ones are, "
+                f"got {clips.dtype} {tuple(clips.shape)}."
+            )
+        return clips
+
+    return checked
+
+
+def different_clips(frames: Tensor) -> set[bytes]:
+    """A digest of each of the clips uint8 (n, T, H, W, C): as many as there are clips that differ."""
+    return {hashlib.blake2b(clip.contiguous().numpy(), digest_size=16).digest() for clip in frames}
+
+
+def warnings_of_copies(what: str, n_different: list[int], n: int) -> list[str]:
+    """One warning where sets of `n` clips hold copies, as those of a collapsed generator or of too few videos do."""
+    fewest = min(n_different)
+    return [f"only {fewest} of {n} {what} differ: the others are copies of them."] if fewest < n else []
 
 
 def _trained_on(
@@ -163,6 +210,7 @@ def _result(
     per_seed["s3"] = [s3_score(*values) for values in accuracies]
     per_seed["s3_chance_corrected"] = [s3_chance_corrected(*values, n_classes) for values in accuracies]
     intervals = {name: seed_interval(values) for name, values in per_seed.items()}
+    bootstrap = bootstrap_intervals(correct["ser"], correct["res"], correct["rer"], n_classes)
     confusion = {
         name: confusion_matrix(torch.cat(said), test.labels.repeat(len(said)), n_classes)
         for name, said in predictions.items()
@@ -172,25 +220,26 @@ def _result(
         digest=digest,
         **intervals,
         s3_of_guessing=s3_of_guessing(intervals["rer"].mean, n_classes),
-        bootstrap=bootstrap_intervals(correct["ser"], correct["res"], correct["rer"], n_classes),
+        bootstrap=bootstrap,
         per_seed=per_seed,
         seeds=seeds,
         n_classes=n_classes,
         n_train=len(train),
         n_test=len(test),
-        warnings=_warnings(intervals["ser"], intervals["rer"], chance),
+        warnings=_warnings(intervals["ser"], bootstrap["ser"], intervals["rer"], chance),
         confusion={name: matrix.tolist() for name, matrix in confusion.items()},
         per_class={name: per_class_accuracy(matrix).tolist() for name, matrix in confusion.items()},
     )
 
 
-def _warnings(ser: Interval, rer: Interval, chance: float) -> list[str]:
+def _warnings(ser: Interval, ser_over_clips: Interval, rer: Interval, chance: float) -> list[str]:
     warnings = []
     if rer.mean < 0.9:
         warnings.append(f"ReR is {rer.mean:.3f}, below 0.9: dividing by it flatters S3.")
     if math.isnan(ser.low):
         warnings.append("one classifier seed: the scores have no interval over seeds.")
-    elif ser.low <= chance:
+        ser = ser_over_clips
+    if ser.low <= chance:
         warnings.append(f"SeR's interval [{ser.low:.3f}, {ser.high:.3f}] includes chance ({chance:.3f}).")
     return warnings
 

@@ -13,10 +13,14 @@ class VideoPool:
 
     A class with at least as many clips as the real train and test set have of it gives each real clip its own; smaller
     ones are shared out in the sets' proportion, and clips are repeated: `short_classes` tells which. Raises ValueError
-    where a class has fewer than 2 clips. Randomness: `seed` decides the parts.
+    where a class has fewer than 2 clips, or the classes are others. Randomness: `seed` decides the parts.
     """
 
     def __init__(self, clips: LabelledClips, train: LabelledClips, test: LabelledClips, seed: int = 0) -> None:
+        if not clips.n_classes == train.n_classes == test.n_classes:
+            raise ValueError(
+                f"the videos must be of the data set's {train.n_classes} classes, got {clips.n_classes} classes."
+            )
         wanted_train, wanted_test = (torch.bincount(c.labels, minlength=clips.n_classes) for c in (train, test))
         n_of_class = torch.bincount(clips.labels, minlength=clips.n_classes)
         too_few = (n_of_class < 2).nonzero().flatten().tolist()

@@ -1,0 +1,112 @@
+"""Blind spots: copies, stills and collapse, none of which a score shows, each shown by the measure made for it."""
+
+import json
+import math
+
+import pytest
+import torch
+
+from videogan.classifiers.fit import LabelledClips
+from videogan.protocols.blind_spots import blind_spots
+from videogan.protocols.classifier import fit_on_real
+from videogan.protocols.ladder import RUNGS
+
+
+@pytest.fixture(scope="module")
+def found(tiny, real, train, test):
+    network = real[0].network(tiny)
+    return lambda synthetic: blind_spots(tiny, network, train, test, synthetic)
+
+
+@pytest.fixture(scope="module")
+def fresh(coloured_frames):
+    return lambda purpose, labels, seed: coloured_frames(labels, 77 + seed)
+
+
+def test_clips_of_the_real_kind_are_found_healthy(found, fresh, real):
+    result, _ = found(fresh)
+    assert 0.5 < result.memorisation_features < 2
+    assert result.memorisation_pixels == pytest.approx(1, abs=0.05)
+    assert result.motion.synthetic == pytest.approx(result.motion.real, rel=0.05)
+    assert (result.freezing_rate.synthetic, result.looping_rate.synthetic) == (0, 0)
+    assert result.res.real == real[0].rer
+    assert result.res.synthetic > 0.9
+    assert result.class_diversity == pytest.approx([1, 1, 1], abs=0.5)
+    assert result.warnings == []
+    assert result.n_synthetic == 24
+
+
+def test_copied_training_clips_are_found_out_in_features_and_in_pixels(found, train, test):
+    result, _ = found(RUNGS["copied train clips"](train, test))
+    assert result.memorisation_features == pytest.approx(0, abs=1e-3)
+    assert result.memorisation_pixels == 0
+    assert any(w.startswith("memorisation: in features, samples lie 0.00 times as far") for w in result.warnings)
+    assert any(w.startswith("memorisation: in pixels, samples lie 0.00 times as far") for w in result.warnings)
+
+
+def test_frozen_clips_are_found_frozen(found, train, test):
+    result, _ = found(RUNGS["single frames"](train, test))
+    assert (result.freezing_rate.synthetic, result.freezing_rate.real) == (1, 0)
+    assert result.motion.synthetic == 0 < result.motion.real
+    assert "100 % of the samples hardly move." in result.warnings
+
+
+def test_clips_that_return_are_found_looping(found, fresh):
+    def looping(purpose, labels, seed):
+        clips = fresh(purpose, labels, seed)
+        return clips[:, [0, 1, 2, 3, 0, 1, 2, 3]]
+
+    result, _ = found(looping)
+    assert (result.looping_rate.synthetic, result.looping_rate.real) == (1, 0)
+    assert "100 % of the samples loop." in result.warnings
+
+
+def test_one_clip_of_each_class_again_and_again_has_no_diversity(found, fresh):
+    result, _ = found(lambda purpose, labels, seed: fresh(purpose, torch.arange(3), seed)[labels])
+    assert result.class_diversity == pytest.approx([0, 0, 0], abs=1e-3)
+    assert result.res.synthetic > 0.9, "which the score does not mind"
+    assert any(w.startswith("collapse within 3 of 3 classes") for w in result.warnings)
+
+
+def test_the_order_of_frames_is_worth_nothing_where_colours_tell_the_class(found, fresh):
+    result, _ = found(fresh)
+    assert result.res_of_shuffled_frames == result.res
+
+
+def test_neighbours_are_the_eight_nearest_samples_with_three_training_clips_each(found, train, test):
+    _, neighbours = found(RUNGS["copied train clips"](train, test))
+    clip = tuple(train.frames.shape[1:])
+    assert neighbours.synthetic.shape == (8, *clip)
+    assert neighbours.by_features.shape == neighbours.by_pixels.shape == (8, 3, *clip)
+    assert torch.equal(neighbours.by_features[:, 0], neighbours.synthetic), "of a copy the nearest clip is its original"
+    assert torch.equal(neighbours.by_pixels[:, 0], neighbours.synthetic)
+    assert not torch.equal(neighbours.by_pixels[:, 1], neighbours.synthetic)
+
+
+def test_fewer_training_clips_than_neighbours_show_what_there_is(tiny, real, train, test, fresh):
+    few = train.subset(torch.arange(2))
+    _, neighbours = blind_spots(tiny, real[0].network(tiny), few, test.subset(torch.arange(5)), fresh)
+    assert neighbours.by_features.shape[:2] == neighbours.by_pixels.shape[:2] == (5, 2)
+
+
+def test_what_cannot_be_told_is_null_in_json(tiny, real, train, test, fresh):
+    still = LabelledClips(test.frames[:, :1].expand_as(test.frames).contiguous(), test.labels, 3)
+    lonely = still.subset(torch.tensor([0, 3, 1]))  # two clips of class 0, one of class 1, none of class 2
+    result, _ = blind_spots(tiny, real[0].network(tiny), train, lonely, fresh)
+    told = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    assert told["freezing_rate"] == {"synthetic": None, "real": None}
+    assert [value is None for value in told["class_diversity"]] == [False, True, True]
+
+
+def test_of_one_class_there_is_no_accuracy_and_all_else_is_told(tiny, train, test, fresh):
+    one, other = (LabelledClips(c.frames, torch.zeros_like(c.labels), 1) for c in (train, test))
+    network = fit_on_real(tiny, one, other, seed=0).network(tiny)
+    result, _ = blind_spots(tiny, network, one, other, fresh)
+    assert all(map(math.isnan, (result.res.synthetic, result.res.real, result.res_of_shuffled_frames.real)))
+    assert result.memorisation_pixels == pytest.approx(1, abs=0.3)
+
+
+def test_it_follows_from_its_seed(found, fresh):
+    (result, neighbours), (again, same) = found(fresh), found(fresh)
+    assert result == again
+    assert torch.equal(neighbours.by_features, same.by_features)

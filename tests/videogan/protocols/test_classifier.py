@@ -1,0 +1,248 @@
+"""Classifiers by protocol: what their digest tells, what they start from, and real-trained ones kept whole."""
+
+import dataclasses
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from videogan.classifiers import CLASSIFIERS
+from videogan.classifiers.fit import LabelledClips, features, predict
+from videogan.config import ConfigurationError
+from videogan.data.clips import to_video
+from videogan.metrics.s3 import accuracy
+from videogan.protocols.classifier import (
+    ClassifierProtocol,
+    RealClassifier,
+    ResizingClassifier,
+    WeightsFile,
+    cached_real_classifier,
+    fit_on_real,
+    load_real_classifier,
+    real_classifier_path,
+    save_real_classifier,
+    weights_file,
+)
+
+
+@pytest.fixture
+def file_of(tiny, tmp_path):
+    """(name, seed, number of classes) -> a file of weights of the tiny classifier."""
+
+    def written(name: str, seed: int, n_classes: int, classify: str = "classify.") -> WeightsFile:
+        state = tiny.fresh(n_classes, seed).network.state_dict()
+        state = {
+            key.replace("classify.", classify): value for key, value in state.items() if classify or key[:3] != "cla"
+        }
+        torch.save(state, tmp_path / name)
+        return weights_file(tmp_path / name)
+
+    return written
+
+
+def one_class(clips: LabelledClips) -> LabelledClips:
+    return LabelledClips(clips.frames, torch.zeros_like(clips.labels), 1)
+
+
+def test_the_digest_is_stable_and_changes_with_all_that_a_classifier_depends_on(tiny, facts):
+    digest = tiny.digest(facts)
+    assert digest == ClassifierProtocol(**tiny.model_dump()).digest(facts)
+    assert len(digest) == 64
+    others = []
+    for field in dataclasses.fields(facts):
+        value = getattr(facts, field.name)
+        others.append(tiny.digest(dataclasses.replace(facts, **{field.name: value * 2})))
+    weights = WeightsFile(path="a.pt", sha256="cd" * 32)
+    changes = ({"width": 8}, {"size": 64}, {"dropout": 0.1}, {"shortcut": "A"}, {"n_frames": 16}, {"weights": weights})
+    changes += ({"classifier": "tsn"}, {"weights": weights, "trained": False})
+    others += [tiny.model_copy(update=change).digest(facts) for change in changes]
+    for name, value in tiny.recipe.model_dump().items():
+        changed = {bool: lambda v: not v, str: lambda v: "bf16", int: lambda v: v + 1}.get(
+            type(value), lambda v: v / 2
+        )(value)
+        recipe = tiny.recipe.model_copy(update={name: changed})
+        others.append(tiny.model_copy(update={"recipe": recipe}).digest(facts))
+    assert len({digest, *others}) == 1 + len(others)
+
+
+def test_a_weights_file_is_told_by_what_it_holds_wherever_it_lies(tiny, facts, file_of, tmp_path):
+    one, other = file_of("one.pt", 0, 3), file_of("other.pt", 1, 3)
+    copy = weights_file(Path(shutil.copy(one.path, tmp_path / "copy.pt")))
+    assert copy.path != one.path
+    digests = [tiny.model_copy(update={"weights": weights}).digest(facts) for weights in (one, copy, other)]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_settings_without_effect_are_refused(tiny):
+    with pytest.raises(ValueError, match="not trained needs a weights file"):
+        ClassifierProtocol(**tiny.model_dump() | {"trained": False})
+    with pytest.raises(ValueError, match="shortcut A is the r3d18's alone, got tsn"):
+        ClassifierProtocol(**tiny.model_dump() | {"classifier": "tsn", "shortcut": "A"})
+
+
+def test_classifiers_start_from_their_seed_and_leave_the_global_generator_alone(tiny):
+    state = torch.get_rng_state()
+    first, again, other = (tiny.build(2, seed).classify.weight for seed in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_every_classifier_is_built_resizes_and_tells_its_classes(name, tiny):
+    size = 112 if name == "c3d" else 32
+    protocol = tiny.model_copy(update={"classifier": name, "width": 2, "size": size, "n_frames": 16})
+    network = protocol.build(5, seed=0).eval()
+    with torch.no_grad():
+        assert network(torch.zeros(1, 16, 3, 40, 40)).shape == (1, 5)
+    assert network.classify.out_features == 5
+
+
+def test_frames_are_resized_for_the_classifier_and_left_alone_at_its_size():
+    seen = []
+
+    class Seen(torch.nn.Identity):
+        def features(self, video):
+            return seen.append(video)
+
+    video = torch.full((2, 8, 3, 32, 32), 0.5)
+    torch.testing.assert_close(ResizingClassifier(Seen(), 48)(video), torch.full((2, 8, 3, 48, 48), 0.5))
+    assert ResizingClassifier(Seen(), 32)(video) is video
+    assert ResizingClassifier(Seen(), None)(video) is video
+    ResizingClassifier(Seen(), 48).features(video)
+    assert seen[0].shape == (2, 8, 3, 48, 48)
+
+
+def test_a_kept_classifier_says_bit_by_bit_what_it_said_before(tmp_path, tiny, train, test):
+    protocol = tiny.model_copy(update={"recipe": tiny.recipe.model_copy(update={"precision": "bf16", "max_epochs": 2})})
+    fitted = fit_on_real(protocol, train, test, seed=0)
+    path = real_classifier_path(tmp_path / "digest", 0)
+    save_real_classifier(path, fitted)
+    again = load_real_classifier(path)
+    assert (again.seed, again.n_classes, again.rer) == (0, 3, fitted.rer)
+    said = [features(c.network(protocol), test.frames, protocol.recipe, "logits") for c in (fitted, again)]
+    assert torch.equal(*said)
+    assert torch.equal(said[1].argmax(1), fitted.predictions)
+    stem = again.network(protocol).network.stem[0].weight
+    assert stem.is_contiguous(memory_format=torch.channels_last_3d), "another layout would round otherwise"
+    assert accuracy(fitted.predictions, test.labels) == fitted.rer
+
+
+def test_a_fit_follows_from_its_seed(tiny, train, test, real):
+    again = fit_on_real(tiny, train, test, seed=0)
+    assert all(torch.equal(value, again.weights[name]) for name, value in real[0].weights.items())
+    assert not torch.equal(real[0].weights["network.classify.weight"], real[1].weights["network.classify.weight"])
+
+
+def test_a_real_classifier_is_fitted_once_and_then_read(tmp_path, tiny, train, test):
+    epochs, once = [], tiny.model_copy(update={"recipe": tiny.recipe.model_copy(update={"max_epochs": 1})})
+    said = [cached_real_classifier(tmp_path, once, train, test, 0, epochs.append).predictions for _ in range(2)]
+    assert len(epochs) == 1
+    assert torch.equal(*said)
+    assert [path.name for path in tmp_path.iterdir()] == ["real-0.pt"]
+
+
+def test_a_classifier_that_cannot_be_written_leaves_no_partial_file(tmp_path):
+    unwritable = RealClassifier(0, 2, torch.zeros(1), 1.0, {"weight": lambda: None})
+    with pytest.raises(Exception, match="pickle"):
+        save_real_classifier(tmp_path / "real-0.pt", unwritable)
+    assert not list(tmp_path.iterdir())
+
+
+def test_under_the_papers_schedule_the_test_clips_decide_and_no_training_clip_is_held_out(tiny, train, test):
+    recipe = tiny.recipe.model_copy(update={"paper_protocol": True, "max_epochs": 2})
+    epochs = []
+    fitted = fit_on_real(tiny.model_copy(update={"recipe": recipe}), train, test, 0, epochs.append)
+    assert fitted.rer == max(epoch.accuracy for epoch in epochs)
+
+
+def test_clips_of_another_length_are_refused(tiny, train, test):
+    longer = LabelledClips(train.frames.repeat(1, 2, 1, 1, 1), train.labels, 3)
+    with pytest.raises(ValueError, match="needs clips of 8 frames, got 16"):
+        fit_on_real(tiny, longer, test, 0)
+
+
+def test_of_one_class_nothing_is_learnt_but_the_statistics_of_the_clips(tiny, train, test):
+    state, clips = torch.get_rng_state(), one_class(train)
+    fitted = fit_on_real(tiny.model_copy(update={"dropout": 0.5}), clips, one_class(test), seed=3)
+    assert torch.equal(state, torch.get_rng_state())
+    fresh = tiny.fresh(1, 3)
+    for name, value in fresh.named_parameters():
+        assert torch.equal(fitted.weights[name], value), name
+    with torch.no_grad():
+        stem = fresh.network.stem[0](to_video(clips.frames).transpose(1, 2))
+    torch.testing.assert_close(fitted.weights["network.stem.1.running_mean"], stem.mean((0, 2, 3, 4)))
+    # Batches of 8 clips: the mean of their variances is below the whole's by that of their means, which is little.
+    torch.testing.assert_close(
+        fitted.weights["network.stem.1.running_var"], stem.var((0, 2, 3, 4)), rtol=0.05, atol=1e-4
+    )
+    assert not fitted.network(tiny).training
+
+
+def test_statistics_of_one_class_forget_those_of_a_weights_file(tiny, train, test, tmp_path):
+    network = tiny.fresh(1, 0).network
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm3d):
+            module.running_mean.fill_(50.0)
+            module.num_batches_tracked.fill_(1000)
+    torch.save(network.state_dict(), tmp_path / "w.pt")
+    own = tiny.model_copy(update={"weights": weights_file(tmp_path / "w.pt")})
+    of_file, of_seed = (fit_on_real(p, one_class(train), one_class(test), 0).weights for p in (own, tiny))
+    assert all(torch.equal(value, of_file[name]) for name, value in of_seed.items())
+
+
+def test_statistics_need_two_clips(tiny, train):
+    alone = one_class(train.subset(torch.tensor([0])))
+    with pytest.raises(ValueError, match="at least 2 training clips, got 1"):
+        fit_on_real(tiny, alone, alone, 0)
+
+
+@pytest.mark.parametrize("classify", ["classify.", "module.fc."])
+def test_weights_that_are_not_trained_stay_as_they_are_and_tell_the_files_classes(
+    tiny, train, test, file_of, classify, recwarn
+):
+    protocol = tiny.model_copy(update={"weights": file_of("w.pt", 7, 11, classify), "trained": False})
+    fitted = fit_on_real(protocol, train, test, seed=0)
+    assert fitted.n_classes == 11
+    assert math.isnan(fitted.rer), "eleven other classes say nothing of these three"
+    expected = tiny.fresh(11, 7).state_dict()
+    assert all(torch.equal(value, fitted.weights[name]) for name, value in expected.items())
+    assert not recwarn, "no layer is replaced, so nothing is to be told"
+
+
+def test_a_file_of_as_many_classes_as_the_data_has_is_tested_on_them(tiny, train, test, file_of):
+    protocol = tiny.model_copy(update={"weights": file_of("w.pt", 7, 3), "trained": False})
+    fitted = fit_on_real(protocol, train, test, seed=0)
+    assert fitted.rer == accuracy(predict(tiny.fresh(3, 7), test.frames, tiny.recipe), test.labels)
+
+
+def test_weights_that_are_not_trained_need_a_classification_layer_of_their_own(tiny, file_of):
+    protocol = tiny.model_copy(update={"weights": file_of("w.pt", 7, 3, ""), "trained": False})
+    with pytest.raises(ConfigurationError, match=r"need a classification layer of their own .*, got none"):
+        protocol.build(3, 0)
+
+
+def test_training_starts_from_the_weights_file(tiny, file_of):
+    built = tiny.model_copy(update={"weights": file_of("w.pt", 7, 3)}).build(3, seed=0)
+    assert torch.equal(built.classify.weight, tiny.fresh(3, 7).classify.weight)
+
+
+def test_a_weights_file_that_has_changed_since_it_was_named_is_refused(tiny, file_of):
+    named = file_of("w.pt", 7, 3)
+    file_of("w.pt", 8, 3)
+    with pytest.raises(ConfigurationError, match=r"must be those of sha256 .* the file has changed"):
+        tiny.model_copy(update={"weights": named}).build(3, 0)
+
+
+def test_a_kept_classifier_needs_its_weights_file_no_more(tiny, train, test, file_of, tmp_path):
+    protocol = tiny.model_copy(update={"weights": file_of("w.pt", 7, 11), "trained": False})
+    fitted = fit_on_real(protocol, train, test, seed=0)
+    (tmp_path / "w.pt").unlink()
+    assert torch.equal(predict(fitted.network(protocol), test.frames, tiny.recipe), fitted.predictions)
+
+
+def test_a_weights_file_that_is_not_there_is_told_by_name(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"w\.pt: no file of classifier weights can be read there \(No such"):
+        weights_file(tmp_path / "w.pt")

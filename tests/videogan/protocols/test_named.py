@@ -1,0 +1,77 @@
+"""The named protocols: the papers' numbers under their names, the scaled ones under others."""
+
+import pytest
+
+from videogan.protocols import PROTOCOLS, SCALES, USUAL_CLASSIFIER, FeatureProtocol, S3Protocol
+
+PAPER = {name: protocol for name, protocol in PROTOCOLS.items() if "_laptop_" not in name and "_smoke_" not in name}
+
+
+def test_every_metric_has_a_protocol_of_its_name_for_every_classifier_at_every_scale():
+    expected = {
+        f"{metric}_{classifier}_{scale}v1"
+        for metric in ("s3", "is", "fid", "fvd", "kvd")
+        for classifier in ("r3d18", "tsn", "eco_lite", "c3d", "i3d")
+        for scale in ("", "laptop_", "smoke_")
+    }
+    assert set(PROTOCOLS) == expected | {"is_c3d_tgan_v1"}
+    for name, protocol in PROTOCOLS.items():
+        metric = "s3" if isinstance(protocol, S3Protocol) else protocol.metric
+        assert protocol.name == name
+        assert name.startswith(f"{metric}_{protocol.classifier.classifier}_")
+
+
+def test_each_metric_named_alone_stands_for_a_protocol_at_every_scale():
+    assert all(f"{m}_{c}_{scale}v1" in PROTOCOLS for m, c in USUAL_CLASSIFIER.items() for scale in SCALES)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "dropout", "lr", "batch_size"),
+    [("r3d18", 112, 0.6, 0.001, 32), ("tsn", 224, 0.8, 0.01, 14), ("eco_lite", 224, 0.6, 0.001, 14)],
+)
+def test_the_paper_size_s3_is_app_b1(name, size, dropout, lr, batch_size):
+    protocol = PROTOCOLS[f"s3_{name}_v1"]
+    classifier, recipe = protocol.classifier, protocol.classifier.recipe
+    assert (classifier.width, classifier.size, classifier.n_frames, classifier.dropout) == (64, size, 16, dropout)
+    assert (recipe.lr, recipe.batch_size, recipe.patience, recipe.n_drops, recipe.max_epochs) == (
+        lr,
+        batch_size,
+        4,
+        3,
+        60,
+    )
+    assert (recipe.momentum, recipe.weight_decay, recipe.clip_norm) == (0.9, 5e-4, 50)
+    assert not recipe.paper_protocol, "the paper's schedule on test accuracy is a leak, and never the default"
+    assert protocol.seeds == (0, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "n_samples", "n_repeats"),
+    [
+        ("is_c3d_v1", 10_000, 10),
+        ("is_c3d_tgan_v1", 48 * (10_000 // 48), 4),
+        ("fid_tsn_v1", 4_000, 5),
+        ("fvd_i3d_v1", 2_048, 1),
+    ],
+)
+def test_samples_and_repeats_are_the_papers(name, n_samples, n_repeats):
+    assert (PROTOCOLS[name].n_samples, PROTOCOLS[name].n_repeats) == (n_samples, n_repeats)
+
+
+def test_the_two_papers_inception_scores_share_one_classifier():
+    assert PROTOCOLS["is_c3d_v1"].classifier == PROTOCOLS["is_c3d_tgan_v1"].classifier
+
+
+def test_the_frechet_video_distance_compares_logits_and_the_others_penultimate_features():
+    layers = {(p.metric, p.layer) for p in PROTOCOLS.values() if isinstance(p, FeatureProtocol) and p.metric != "is"}
+    assert layers == {("fid", "penultimate"), ("fvd", "logits"), ("kvd", "penultimate")}
+
+
+def test_only_names_that_say_so_are_scaled_down():
+    assert {protocol.classifier.width for protocol in PAPER.values()} == {64}
+    assert all(protocol.classifier.width < 64 for name, protocol in PROTOCOLS.items() if name not in PAPER)
+
+
+def test_no_two_protocols_share_a_digest_and_all_metrics_of_one_classifier_share_its_training(facts):
+    assert len({protocol.digest(facts) for protocol in PROTOCOLS.values()}) == len(PROTOCOLS)
+    assert len({protocol.classifier.digest(facts) for protocol in PROTOCOLS.values()}) == 5 * len(SCALES)

@@ -1,0 +1,91 @@
+"""Videos in place of a generator: parts that share nothing, each class in the data set's proportion."""
+
+import pytest
+import torch
+
+from videogan.classifiers.fit import LabelledClips
+from videogan.protocols.video_pool import VideoPool
+
+
+def numbered(*n_of_class: int) -> LabelledClips:
+    """Clips whose only pixel is their number, so many of each class, classes one after the other."""
+    labels = torch.arange(len(n_of_class)).repeat_interleave(torch.tensor(n_of_class))
+    frames = torch.arange(len(labels), dtype=torch.uint8).view(-1, 1, 1, 1, 1).expand(-1, 8, 1, 1, 3)
+    return LabelledClips(frames.contiguous(), labels, len(n_of_class))
+
+
+def numbers(frames: torch.Tensor) -> list[int]:
+    return frames[:, 0, 0, 0, 0].tolist()
+
+
+@pytest.mark.parametrize("n", [(9, 6), (20, 31)])
+def test_a_pool_that_is_large_enough_gives_every_real_clip_a_video_of_its_own(n):
+    train, test, pool = numbered(6, 4), numbered(3, 2), numbered(*n)
+    videos = VideoPool(pool, train, test)
+    assert videos.short_classes == []
+    for seed in range(5):
+        of_train, of_test = (numbers(videos(p, c.labels, seed)) for p, c in (("train", train), ("test", test)))
+        assert len({*of_train, *of_test}) == 15, "no video stands for two clips"
+        assert torch.equal(pool.labels[of_train], train.labels)
+        assert torch.equal(pool.labels[of_test], test.labels)
+
+
+def test_what_one_seed_tests_on_no_other_seed_trains_on():
+    train, test, pool = numbered(6, 4), numbered(3, 2), numbered(20, 31)
+    videos = VideoPool(pool, train, test)
+    tested = {n for seed in range(20) for n in numbers(videos("test", test.labels, seed))}
+    trained = {n for seed in range(20) for n in numbers(videos("train", train.labels, seed))}
+    assert len(tested) == 5
+    assert not tested & trained
+    assert len(trained) > 10, "the rest serves in turn"
+
+
+def test_too_few_videos_are_shared_out_in_proportion_and_repeated():
+    train, test, pool = numbered(60, 4), numbered(30, 2), numbered(9, 6)
+    videos = VideoPool(pool, train, test)
+    assert videos.short_classes == [0]
+    of_train, of_test = (numbers(videos(p, c.labels, 0)) for p, c in (("train", train), ("test", test)))
+    assert len({n for n in of_train if n < 9}) == 6
+    assert len({n for n in of_test if n < 9}) == 3
+    assert not set(of_train) & set(of_test)
+    assert all(of_train.count(n) == 10 for n in of_train if n < 9)
+
+
+def test_two_videos_are_one_to_train_and_one_to_test_on():
+    train, test = numbered(60, 4), numbered(1, 2)
+    videos = VideoPool(numbered(2, 6), train, test)
+    of_train, of_test = (set(numbers(videos(p, c.labels, 0))) & {0, 1} for p, c in (("train", train), ("test", test)))
+    assert len(of_train) == len(of_test) == 1
+    assert of_train != of_test
+
+
+def test_samples_and_looks_are_of_all_videos():
+    videos = VideoPool(numbered(9, 6), numbered(6, 4), numbered(3, 2))
+    for purpose in ("samples", "look"):
+        assert sorted(numbers(videos(purpose, numbered(9, 6).labels, 3))) == list(range(15))
+
+
+def test_parts_and_choices_follow_from_their_seeds():
+    train, test, pool = numbered(6, 4), numbered(3, 2), numbered(20, 31)
+    one, same, other = (VideoPool(pool, train, test, seed) for seed in (0, 0, 1))
+    assert torch.equal(one("train", train.labels, 5), same("train", train.labels, 5))
+    assert not torch.equal(one("train", train.labels, 5), one("train", train.labels, 6))
+    assert set(numbers(one("test", test.labels, 5))) != set(numbers(other("test", test.labels, 5)))
+
+
+@pytest.mark.parametrize(("n", "named"), [((1, 6, 0), r"\[0, 2\]"), ((5, 5, 1), r"\[2\]")])
+def test_a_class_with_fewer_than_two_videos_is_refused_by_its_number(n, named):
+    with pytest.raises(ValueError, match=f"at least 2 videos, one to train and one to test on; got fewer of {named}"):
+        VideoPool(numbered(*n), numbered(6, 4, 2), numbered(3, 2, 1))
+
+
+def test_a_class_without_test_clips_is_for_training_alone():
+    train, test = numbered(3, 4), numbered(2, 0)
+    videos = VideoPool(numbered(5, 4), train, test)
+    assert videos.short_classes == []
+    assert set(numbers(videos("train", train.labels, 0))) >= {5, 6, 7, 8}
+
+
+def test_other_classes_than_the_data_sets_are_refused():
+    with pytest.raises(ValueError, match="of the data set's 2 classes, got 3 classes"):
+        VideoPool(numbered(4, 4, 4), numbered(2, 2), numbered(2, 2))
