@@ -22,8 +22,12 @@ $(TESTABLE): $(INSTALLED)
 sweep: $(INSTALLED)
 	$(BIN)/vgsearch tune mvt_tsa --budget smoke
 
+# Those that start a Ray cluster run one after the other: each takes all cores. The rest share them out by file.
+RAY_TESTS := tests/end_to_end/test_sweep.py tests/vgsearch/runtime tests/vgsearch/commands
+
 test: $(TESTABLE)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(RAY_TESTS:%=--ignore=%)
+	$(BIN)/python -m pytest $(RAY_TESTS)
 
 drills: $(TESTABLE)
 	$(BIN)/python -m pytest -m slow

@@ -1,83 +1,167 @@
-"""Constraints that keep a discriminator Lipschitz, applied to its parameters after the optimiser step."""
+"""Constraints that keep a discriminator Lipschitz, applied in place to its parameters after the optimiser's step."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from videogan.nets.precision import without_autocast
+
+_MARGINS = {torch.float32: 1e-5, torch.float64: 2e-8}
+"""By how much (s / bound)^2 may exceed 1 unclipped: above what a clipping in that precision leaves, so that the next
+finds nothing to do."""
+_SINGLE_PRECISION_EIGH_LIMIT = 4.0
+"""Up to this (s_max / bound)^2 an fp32 eigh of the Gram matrix keeps clipped values right to 4e-6; above, fp64 does."""
 _SINGLE_PRECISION_LIMIT = 16.0
 """Up to this (s_max / bound)^2 a Gram matrix in fp32 keeps the clipped values right to 1e-6; above it, fp64 does."""
+_GRAM_LIMIT = 1e6
+"""Up to this (s_max / bound)^2 a Gram matrix in fp64 keeps the clipped values right to 1e-9; above it, the SVD does."""
+
+
+@torch.no_grad()
+def singular_value_clipping_(discriminator: nn.Module, gamma_eps: bool = True) -> None:
+    """Singular Value Clipping of theta_D (TGAN alg. 1, Table 2): every linear, convolution and batch norm is clipped.
+
+    Weights of linear layers, of convolutions, plain and transposed, and of embeddings (linear in one-hot labels) get
+    singular values of at most 1; the rows of each matrix are its output channels, or its classes. Gammas obey
+    `clip_gammas_`, to which `gamma_eps` goes. All else stays: biases, running statistics, recurrent cells, the scale of
+    a self-attention.
+
+    It does not make the discriminator 1-Lipschitz. What is bounded of a convolution is its weight seen as a matrix, not
+    its operator, whose windows overlap: a 3x3 kernel of thirds has matrix norm 1 and operator norm 2.93 on 16x16. In
+    train mode batch norm divides by the batch's deviation instead of the running one. And between two clippings weights
+    grow.
+
+    Data-parallel ranks with equal weights and equal running statistics stay equal, bit for bit on equal machines and
+    thread counts: nothing is drawn, and the same operations run in the same order. Raises ValueError for a weight that
+    is computed from others (spectral norm), where clipping would be lost, and as `clip_gammas_` does.
+    """
+    for name, layer in discriminator.named_modules():
+        if isinstance(layer, (nn.Linear, _ConvNd, nn.Embedding)):
+            if not isinstance(layer.weight, nn.Parameter):
+                raise ValueError(
+                    f"{name or type(layer).__name__}.weight must be a parameter to be clipped, got a tensor that is "
+                    "computed from others; build the discriminator without spectral or weight norm."
+                )
+            clip_singular_values_(layer.weight.transpose(0, 1) if isinstance(layer, _ConvTransposeNd) else layer.weight)
+    clip_gammas_(discriminator, gamma_eps)
 
 
 @torch.no_grad()
 def clip_singular_values_(weight: Tensor, bound: float = 1.0) -> Tensor:
-    """Singular Value Clipping: no singular value of `weight`, seen as (out, rest), stays above `bound` (TGAN sec. 4).
+    """No singular value of `weight`, seen as the matrix (out, rest), stays above `bound` (TGAN sec. 4).
 
     Equal to W <- U min(S, bound) V^T, without the SVD: squared singular values are eigenvalues of the Gram matrix of
     the smaller side. A Cholesky factorisation certifies that none exceeds the bound; only where it fails are the k
-    offending directions U_k found and W <- W - U_k (1 - bound / s_k) U_k^T W. Values within 2e-6 (fp64: 1e-12) above
-    the bound stay.
+    offending directions U_k found and W <- W - U_k (1 - bound / s_k) U_k^T W. Singular values are right to 1e-5 of the
+    bound, and those within 5e-6 above it stay (fp64: 1e-8). A second clipping changes nothing (fp32, fp64).
 
     weight: (out, ...) with any memory layout, changed in place and returned; bf16 and fp16 are computed in fp32 and
-    rounded once, so rounding may lift a value above the bound again. Raises ValueError for a vector, a bound that is
-    not positive, and a weight that is not finite.
+    rounded once, so rounding may lift a value above the bound again. A weight with an element that is not finite has
+    no singular values to clip: it stays as it is, for the next loss to tell. Raises ValueError for a vector, for a dtype
+    that is not real and floating, and for a bound that is not positive. Needs fp64 on the weight's device.
     """
     if weight.ndim < 2:
         raise ValueError(
             f"weight must have at least 2 dimensions, got shape {tuple(weight.shape)}; clip vectors elsewhere."
         )
-    if not bound > 0:
-        raise ValueError(f"bound must be positive, got {bound}.")
-    matrix = weight.detach().flatten(1)  # a view of a contiguous weight, a copy of any other
-    if matrix.dtype not in (torch.float32, torch.float64):
+    if not weight.is_floating_point():
+        raise ValueError(f"weight must be bf16, fp16, fp32 or fp64, got {weight.dtype}; clip the weight it came from.")
+    _check_positive(bound)
+    # Singular values do not depend on the order of columns: that of the memory makes channels_last a view as well.
+    columns = sorted(range(1, weight.ndim), key=weight.stride, reverse=True)
+    permuted = weight.detach().permute(0, *columns)
+    matrix = permuted.flatten(1)
+    if matrix.dtype not in _MARGINS:
         matrix = matrix.float()
-    _clip_(matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T, bound)
-    if matrix.data_ptr() != weight.data_ptr():
-        weight.copy_(matrix.view(weight.shape))
+    with without_autocast(weight):
+        _clip_(matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T, bound)
+    if matrix.data_ptr() != weight.data_ptr():  # a copy: of a layout that is no matrix, or of another precision
+        permuted.copy_(matrix.view(permuted.shape))
     return weight
 
 
 @torch.no_grad()
-def clip_batch_norm_gamma_(batch_norm: _BatchNorm) -> None:
-    """Clips gamma to [0.01 u, u], u = sqrt(running_var + eps): batch norm is 1-Lipschitz in eval mode (TGAN Table 2).
+def clip_gammas_(module: nn.Module, gamma_eps: bool = True) -> None:
+    """Clips the gamma of every batch norm in `module` to [0.01 u, u], u = sqrt(running_var + eps) (TGAN Table 2).
 
-    The lower end, from the released code, also lifts negative gammas. Raises ValueError without gamma or running
-    statistics.
+    That makes batch norm 1-Lipschitz in eval mode, per channel. The lower end, from the released code, also lifts
+    negative gammas. `gamma_eps=False`: u = sqrt(running_var), as the released code has it. NaN stays NaN. Raises
+    ValueError for a batch norm without gamma or running statistics.
     """
-    if batch_norm.weight is None or batch_norm.running_var is None:
-        raise ValueError(
-            "batch_norm must have gamma and running statistics; build it affine=True, track_running_stats=True."
-        )
-    upper = (batch_norm.running_var + batch_norm.eps).sqrt()
-    batch_norm.weight.copy_(batch_norm.weight.clamp(0.01 * upper, upper))
+    for name, layer in module.named_modules():
+        if isinstance(layer, _BatchNorm):
+            if layer.weight is None or layer.running_var is None:
+                raise ValueError(
+                    f"{name or type(layer).__name__} must have gamma and running statistics for its gamma to be "
+                    "clipped; build it affine=True, track_running_stats=True."
+                )
+            upper = (layer.running_var + (layer.eps if gamma_eps else 0)).sqrt()
+            layer.weight.copy_(layer.weight.clamp(0.01 * upper, upper))
+
+
+@torch.no_grad()
+def clip_weights_(module: nn.Module, bound: float = 0.01) -> None:
+    """Weight clipping, w <- clip(w, -c, c): all parameters, biases and gammas too (WGAN alg. 1; TGAN sec. 3.2, 6.1).
+
+    bound: c > 0. NaN stays NaN. The Lipschitz constant this leaves depends on the architecture and is not known.
+    Raises ValueError for a bound that is not positive.
+    """
+    _check_positive(bound)
+    for parameter in module.parameters():
+        parameter.clamp_(-bound, bound)
+
+
+def _check_positive(bound: float) -> None:
+    if not bound > 0:
+        raise ValueError(f"bound must be positive, got {bound}.")
 
 
 def _clip_(wide: Tensor, bound: float) -> None:
-    """Clips the singular values of `wide` (m, n), m <= n, in place."""
+    """Clips the singular values of `wide` (m, n), m <= n, in place, at the least precision that keeps them right."""
     gram = _lower_gram(wide)
     if not gram.isfinite().all():
-        raise ValueError("weight must be finite and its squares must not overflow; clip after a finite optimiser step.")
-    limit = bound**2 * (1 + (4e-6 if wide.dtype == torch.float32 else 2e-12))
+        if wide.isfinite().all():  # its squares overflow
+            _clip_by_svd_(wide, bound)
+        return
+    limit = bound**2 * (1 + _MARGINS[wide.dtype])
     if _certified(gram, limit):
         return
-    squares, vectors = torch.linalg.eigh(gram.double())
-    if wide.dtype == torch.float32 and squares[-1] > _SINGLE_PRECISION_LIMIT * bound**2:
+    single = _certified(gram, _SINGLE_PRECISION_EIGH_LIMIT * bound**2)
+    squares, vectors = torch.linalg.eigh(gram if single else gram.double())
+    largest = squares[-1] / bound**2
+    if wide.dtype == torch.float32 and largest > _SINGLE_PRECISION_LIMIT:
         in_double = wide.double()
         _clip_(in_double, bound)
         wide.copy_(in_double)
-        return
-    exceeding = squares > limit
-    directions = vectors[:, exceeding].to(wide.dtype)
-    shrink = (1 - bound / squares[exceeding].sqrt()).to(wide.dtype)
-    if 2 * directions.shape[1] < len(wide):
-        wide.addmm_(directions * shrink, directions.T @ wide, alpha=-1)
-    else:  # many directions: cheaper as one product with I - U_k (1 - bound / s_k) U_k^T, by cached parts
-        projection = (directions * -shrink) @ directions.T
+    elif largest > _GRAM_LIMIT:
+        _clip_by_svd_(wide, bound)
+    else:
+        # Half the margin: what stays here must not seem above the whole of it next time.
+        exceeding = squares > bound**2 * (1 + _MARGINS[wide.dtype] / 2)
+        _shrink_(wide, vectors[:, exceeding], 1 - bound / squares[exceeding].sqrt())
+
+
+def _clip_by_svd_(wide: Tensor, bound: float) -> None:
+    u, s, vh = torch.linalg.svd(wide.double(), full_matrices=False)
+    wide.copy_((u * s.clamp(max=bound)) @ vh)
+
+
+def _shrink_(wide: Tensor, directions: Tensor, shrink: Tensor, block: int = 512) -> None:
+    """W <- W - U_k diag(shrink) U_k^T W for directions U_k (m, k), by blocks of columns, which stay in the cache."""
+    n_directions = directions.shape[1]
+    if 2 * n_directions < len(wide):
+        left, right = (directions * -shrink).to(wide.dtype), directions.T.to(wide.dtype)
+        for columns in wide.split(block, dim=1):
+            columns.addmm_(left, right @ columns)
+    else:  # many directions: cheaper as one product with I - U_k diag(shrink) U_k^T
+        projection = ((directions * -shrink) @ directions.T).to(wide.dtype)
         projection.diagonal().add_(1)
-        for columns in wide.split(1024, dim=1):
+        for columns in wide.split(block, dim=1):
             columns.copy_(projection @ columns)
 
 
-def _lower_gram(wide: Tensor, block: int = 64) -> Tensor:
+def _lower_gram(wide: Tensor, block: int = 128) -> Tensor:
     """The lower triangle of `wide` @ `wide`.T, by blocks of rows: half the arithmetic; no reader looks above it."""
     gram = wide.new_zeros(len(wide), len(wide))
     for start in range(0, len(wide), block):

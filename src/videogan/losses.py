@@ -1,7 +1,7 @@
-"""Adversarial losses: pure functions of logits."""
+"""Adversarial losses: pure functions of what the discriminator says, each averaged over all its elements."""
 
 from torch import Tensor
-from torch.nn.functional import relu
+from torch.nn.functional import logsigmoid, relu
 
 
 def hinge_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -19,3 +19,39 @@ def hinge_generator_loss(fake_logits: Tensor) -> Tensor:
     fake_logits: any shape. Returns a scalar to minimise.
     """
     return -fake_logits.mean()
+
+
+def wasserstein_discriminator_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+    """Wasserstein loss of a discriminator, E[D(G(z))] - E[D(x)] (WGAN alg. 1; the inner maximum of TGAN eq. 2, negated).
+
+    Minus it is the distance of the two distributions up to D's Lipschitz constant K, and only as far as D is K-Lipschitz
+    and trained out. real_scores, fake_scores: any shapes, unbounded. Returns a scalar to minimise.
+    """
+    return fake_scores.mean() - real_scores.mean()
+
+
+def wasserstein_generator_loss(fake_scores: Tensor) -> Tensor:
+    """Wasserstein loss of the generator, -E[D(G(z))] (WGAN alg. 1; TGAN eq. 2).
+
+    fake_scores: any shape, unbounded. Returns a scalar to minimise.
+    """
+    return -fake_scores.mean()
+
+
+def non_saturating_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Binary cross entropy of a normal GAN's discriminator, -E[ln D(x)] - E[ln(1 - D(G(z)))] (Goodfellow et al. 2014,
+    eq. 1; TGAN eq. 1).
+
+    real_logits, fake_logits: any shapes; D is their sigmoid, and 1 - sigmoid(l) = sigmoid(-l). Returns a scalar to
+    minimise.
+    """
+    return -logsigmoid(real_logits).mean() - logsigmoid(-fake_logits).mean()
+
+
+def non_saturating_generator_loss(fake_logits: Tensor) -> Tensor:
+    """Non-saturating loss of a normal GAN's generator, -E[ln D(G(z))] (Goodfellow et al. 2014, sec. 3).
+
+    Unlike eq. 1's E[ln(1 - D(G(z)))], its gradient does not vanish where D is sure of the fakes.
+    fake_logits: any shape; D is their sigmoid. Returns a scalar to minimise.
+    """
+    return -logsigmoid(fake_logits).mean()

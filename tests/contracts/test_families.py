@@ -6,15 +6,26 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from videogan.families import FAMILIES
+from videogan.nets.layout import lay_channels_last_
 
 SMALL: dict[str, dict[str, Any]] = {
     "mvt": {"resolution": 32, "n_classes": 3, "channels": 2, "gru_hidden": 8, "n_frames_image": 4},
+    "vgan": {"resolution": 32, "n_classes": 3, "n_frames": 16, "width": 1 / 32, "dim_z": 8, "noise_sigma": 0.2},
+    "mocogan": {"resolution": 32, "n_classes": 3, "width": 1 / 32},
+    "tgan": {"resolution": 32, "n_classes": 3, "width": 1 / 16, "dim_z": 6},
+    "volume3d": {"resolution": 32, "n_classes": 3, "width": 1 / 32, "dim_z": 6},
 }
 WITHOUT_STATISTICS: dict[str, dict[str, Any]] = {
     "mvt": {"norm_g": "none", "seq_bn": "none", "d_video_norm": "none"},
+    "vgan": {"norm": "none"},
+    "mocogan": {"norm": "none"},
+    "tgan": {},
+    "volume3d": {},
 }
+"""Settings without batch norm, where a family has them; elsewhere its batch norms are put to their running statistics."""
 
 
 def built(family: str, **settings: Any) -> Any:
@@ -61,6 +72,7 @@ def test_the_step_uses_no_randomness_but_its_draws(family: str):
     fake = networks.generate(networks.generator, draws)
     networks.discriminator_losses(networks.discriminators, real, labels, fake, draws)
     networks.generator_losses(networks.discriminators, fake, draws)
+    FAMILIES[family].constrain_update_(networks)
     networks.constrain_(1)
     assert torch.equal(before, torch.get_rng_state())
 
@@ -73,6 +85,16 @@ def test_videos_are_clips_in_range(family: str):
         fake = networks.generate(networks.generator, draws)
     assert fake.shape == real.shape
     assert fake.abs().max() <= 1
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_labels_reach_the_video_where_a_family_is_conditional_and_only_there(family: str):
+    networks = built(family)
+    generator, z = networks.generator.eval(), networks.generator.sample_z(2, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        one, other = (generator(z, torch.tensor(y)) for y in ([0, 1], [2, 1]))
+    assert torch.equal(one[0], other[0]) != FAMILIES[family].is_conditional(networks.config)
+    assert torch.equal(one[1], other[1])
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -102,6 +124,10 @@ def test_generator_losses_reach_every_generator_parameter(family: str):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_gradients_of_half_batches_average_to_those_of_the_whole_without_batch_statistics(family: str):
     whole, halves = built(family, **WITHOUT_STATISTICS[family]), []
+    for network in (whole.generator, *whole.discriminators.values()):
+        for layer in network.modules():
+            if isinstance(layer, _BatchNorm):
+                layer.eval()
     draws, real, labels = drawn(whole)
 
     def gradients(networks: Any, rows: slice) -> list[Tensor]:
@@ -150,11 +176,42 @@ def test_memory_layout_changes_no_loss(family: str):
         networks = built(family)
         if channels_last:
             for network in (networks.generator, *networks.discriminators.values()):
-                is_3d = any(parameter.ndim == 5 for parameter in network.parameters())
-                network.to(memory_format=torch.channels_last_3d if is_3d else torch.channels_last)
+                lay_channels_last_(network)
         draws, real, labels = drawn(networks)
         fake = networks.generate(networks.generator, draws)
         d_losses = networks.discriminator_losses(networks.discriminators, real, labels, fake, draws)
         g_losses = networks.generator_losses(networks.discriminators, fake, draws)
         totals.append(torch.stack([*d_losses.values(), *g_losses.values()]))
     assert torch.allclose(totals[0], totals[1], rtol=1e-4, atol=1e-4)
+
+
+def scored(family: str) -> tuple[Any, Tensor, Tensor]:
+    """Networks with discriminators in eval mode, and 3 clips, each of a class of its own."""
+    networks = built(family)
+    for discriminator in networks.discriminators.values():
+        discriminator.eval()
+    _, videos, _ = drawn(networks, n=3)
+    return networks, videos, torch.arange(3)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@torch.no_grad()
+def test_realness_is_one_finite_score_a_clip_that_depends_on_no_other_clip_of_its_batch(family: str):
+    networks, videos, labels = scored(family)
+    before = torch.get_rng_state()
+    scores = networks.realness(videos, labels)
+    alone = torch.cat([networks.realness(videos[i : i + 1], labels[i : i + 1]) for i in range(3)])
+    assert torch.equal(before, torch.get_rng_state())
+    assert scores.shape == (3,)
+    assert scores.isfinite().all()
+    assert torch.allclose(scores, alone, rtol=1e-4, atol=1e-5)
+    of_others = networks.realness(videos.roll(1, 0), labels)
+    assert not torch.isclose(scores, of_others, rtol=1e-6, atol=0).any()
+
+
+@pytest.mark.parametrize("family", ["mvt"])
+@torch.no_grad()
+def test_realness_depends_on_the_label_where_discriminators_are_told_it(family: str):
+    networks, videos, labels = scored(family)
+    scores, under_others = networks.realness(videos, labels), networks.realness(videos, labels.roll(1))
+    assert not torch.isclose(scores, under_others, rtol=1e-6, atol=0).any()

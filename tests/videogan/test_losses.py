@@ -1,8 +1,25 @@
-"""The hinge game: its value at known logits, and which way it pushes."""
+"""The adversarial games: their values at known scores, and which way they push."""
 
+import math
+
+import pytest
 import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
 
-from videogan.losses import hinge_discriminator_loss, hinge_generator_loss
+from videogan.losses import (
+    hinge_discriminator_loss,
+    hinge_generator_loss,
+    non_saturating_discriminator_loss,
+    non_saturating_generator_loss,
+    wasserstein_discriminator_loss,
+    wasserstein_generator_loss,
+)
+
+PAIRS = {
+    "hinge": (hinge_discriminator_loss, hinge_generator_loss),
+    "wasserstein": (wasserstein_discriminator_loss, wasserstein_generator_loss),
+    "non-saturating": (non_saturating_discriminator_loss, non_saturating_generator_loss),
+}
 
 
 def test_hinge_of_an_undecided_discriminator_is_two():
@@ -18,11 +35,49 @@ def test_each_side_is_averaged_over_its_own_elements():
     assert torch.isclose(hinge_discriminator_loss(real, fake), torch.tensor(0.5 / 2 + 2.5 / 3))
 
 
-def test_the_discriminator_raises_real_and_lowers_fake_and_the_generator_raises_fake():
+@pytest.mark.parametrize("pair", PAIRS)
+def test_the_discriminator_raises_real_and_lowers_fake_and_the_generator_raises_fake(pair: str):
+    discriminator_loss, generator_loss = PAIRS[pair]
     real, fake = torch.zeros(4, requires_grad=True), torch.zeros(4, requires_grad=True)
-    hinge_discriminator_loss(real, fake).backward()
+    discriminator_loss(real, fake).backward()
     assert (real.grad < 0).all()
     assert (fake.grad > 0).all()
     fake.grad = None
-    hinge_generator_loss(fake).backward()
+    generator_loss(fake).backward()
     assert (fake.grad < 0).all()
+
+
+def test_wasserstein_is_the_difference_of_means_whatever_constant_is_added():
+    real, fake = torch.tensor([1.0, 3.0]), torch.tensor([[0.5], [-2.0], [0.0]])
+    assert wasserstein_discriminator_loss(real, fake) == torch.tensor(-0.5 - 2.0)
+    assert torch.isclose(wasserstein_discriminator_loss(real + 7, fake + 7), torch.tensor(-2.5))
+    assert wasserstein_generator_loss(fake) == 0.5
+
+
+def test_minus_the_wasserstein_loss_of_the_best_linear_critic_is_the_distance_of_two_points():
+    real, fake = torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, 4.0]])
+    critic = (real - fake)[0] / (real - fake).norm()  # 1-Lipschitz, along the line between them
+    assert torch.isclose(wasserstein_discriminator_loss(real @ critic, fake @ critic), torch.tensor(-5.0))
+
+
+def test_the_normal_gan_of_an_undecided_discriminator_loses_ln_2_a_side():
+    assert non_saturating_discriminator_loss(torch.zeros(5), torch.zeros(3, 2)).item() == pytest.approx(2 * math.log(2))
+    assert non_saturating_generator_loss(torch.zeros(3, 2)).item() == pytest.approx(math.log(2))
+
+
+def test_the_normal_gan_is_binary_cross_entropy_with_real_as_one():
+    rng = torch.Generator().manual_seed(0)
+    real, fake = 5 * torch.randn(7, generator=rng), 5 * torch.randn(4, 3, generator=rng)
+    expected = binary_cross_entropy_with_logits(real, torch.ones(7)) + binary_cross_entropy_with_logits(
+        fake, torch.zeros(4, 3)
+    )
+    assert torch.isclose(non_saturating_discriminator_loss(real, fake), expected)
+    assert torch.isclose(non_saturating_generator_loss(fake), binary_cross_entropy_with_logits(fake, torch.ones(4, 3)))
+
+
+def test_the_generators_gradient_does_not_vanish_where_the_discriminator_is_sure():
+    fake = torch.tensor([-200.0], requires_grad=True)
+    non_saturating_generator_loss(fake).backward()
+    assert fake.grad == -1
+    assert non_saturating_discriminator_loss(torch.tensor([1e4]), torch.tensor([-1e4])) == 0
+    assert non_saturating_discriminator_loss(torch.tensor([-1e4]), torch.tensor([1e4])) == 2e4

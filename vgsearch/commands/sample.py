@@ -22,13 +22,13 @@ def sample(
     generator, config = generator_from(checkpoint)
     model = config.model
     sampler = sampling_copy(generator, model.n_classes, config.evaluation.standing_batches, seed=config.seed)
-    frames = sample_grid(sampler, model.n_classes, per_class, seed, n_frames or model.n_frames)
+    frames = sample_grid(sampler, config.n_conditions, per_class, seed, n_frames or model.n_frames)
     folder = out or checkpoint.absolute().parent.parent / "samples"
     folder.mkdir(parents=True, exist_ok=True)
     stem = folder / f"{checkpoint.stem}-seed{seed}"
     write_gif(stem.with_suffix(".gif"), frames)
     write_mp4(stem.with_suffix(".mp4"), frames)
     Image.fromarray(contact_sheet(frames).numpy()).save(stem.with_suffix(".png"))
-    typer.echo(f"{model.n_classes} classes x {per_class} codes, {len(frames)} frames")
+    typer.echo(f"{config.n_conditions} classes x {per_class} codes, {len(frames)} frames")
     for suffix in (".gif", ".mp4", ".png"):
         typer.echo(stem.with_suffix(suffix))

@@ -213,8 +213,8 @@ class Trial:
 
     def _grid(self, sampler: nn.Module) -> Tensor:
         """Always the same codes, the same for every trial: uint8 (T, H', W', 3)."""
-        model = self.config.model
-        return sample_grid(sampler, model.n_classes, SAMPLES_PER_CLASS, seed=0, n_frames=model.n_frames)
+        n_rows, n_frames = self.config.n_conditions, self.config.model.n_frames
+        return sample_grid(sampler, n_rows, SAMPLES_PER_CLASS, seed=0, n_frames=n_frames)
 
     def _write_samples(self, grid: Tensor) -> None:
         self.folder.samples.mkdir(exist_ok=True)

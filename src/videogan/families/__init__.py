@@ -5,15 +5,28 @@ from dataclasses import dataclass
 from typing import Any
 
 from videogan.config import Config
-from videogan.families import mvt
+from videogan.families import mocogan, mvt, tgan, vgan, volume3d
+from videogan.volume_gan import VolumeGAN
 
 
 @dataclass(frozen=True)
 class Family:
-    """A paper's GAN: the type of its configuration, and build(config), which returns its networks and their step."""
+    """A paper's GAN: the type of its configuration, and build(config), which returns its networks and their step.
+
+    is_conditional(config): whether its generator makes clips of a class that is asked for.
+    constrain_update_(networks): what follows each discriminator update, where constrain_ follows the last of a step.
+    """
 
     config_type: type[Config]
     build: Callable[[Any], Any]
+    is_conditional: Callable[[Any], bool] = lambda config: True
+    constrain_update_: Callable[[Any], None] = lambda networks: None
 
 
-FAMILIES: dict[str, Family] = {"mvt": Family(mvt.MVTConfig, mvt.build)}
+FAMILIES: dict[str, Family] = {
+    "mvt": Family(mvt.MVTConfig, mvt.build),
+    "tgan": Family(tgan.TGANConfig, tgan.build, lambda config: config.is_conditional, VolumeGAN.constrain_update_),
+    "volume3d": Family(volume3d.Volume3DConfig, volume3d.build, lambda config: False, VolumeGAN.constrain_update_),
+    "vgan": Family(vgan.VGANConfig, vgan.build, lambda config: False),
+    "mocogan": Family(mocogan.MoCoGANConfig, mocogan.build, lambda config: config.is_conditional),
+}

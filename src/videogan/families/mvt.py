@@ -9,13 +9,13 @@ from pydantic import ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from videogan.config import Config
-from videogan.constraints import clip_batch_norm_gamma_, clip_singular_values_
+from videogan.constraints import singular_value_clipping_
 from videogan.losses import hinge_discriminator_loss, hinge_generator_loss
 from videogan.nets.image_discriminator import ImageDiscriminator
 from videogan.nets.image_generator import MULTIPLES, ImageGenerator, TemporalShift
 from videogan.nets.initialisation import Initialisation, initialise_
 from videogan.nets.sequence_generator import SequenceGenerator
-from videogan.nets.spectral_norm import NORMALISED, normalise_spectrally
+from videogan.nets.spectral_norm import normalise_spectrally
 from videogan.nets.video_discriminator import N_FRAMES_MIN, VideoDiscriminator
 
 Variant = Literal["mvt", "mvt_mc", "mvt_var", "mvt_tsa"]
@@ -283,11 +283,7 @@ class MVTNetworks:
         """After D's update in step t, counted from 1: svc clips D_Video where (t - 1) % n_clip == 0 (TGAN alg. 1)."""
         if self.config.constraint_d_video != "svc" or (step - 1) % self.config.n_clip:
             return
-        for layer in self.discriminators["video"].modules():
-            if isinstance(layer, NORMALISED):
-                clip_singular_values_(layer.weight)
-            elif isinstance(layer, nn.BatchNorm3d):
-                clip_batch_norm_gamma_(layer)
+        singular_value_clipping_(self.discriminators["video"])
 
     def _draw_labels(self, n: int, rng: torch.Generator, label_counts: Tensor, real_labels: Tensor) -> Tensor:
         if self.config.label_sampling == "uniform":

@@ -11,7 +11,8 @@ from videogan.families import FAMILIES
 from videogan.training.run_config import RunConfig
 
 BYTES_FP32 = 4
-ADAM_STATES = 2
+STATES = {"adam": 2, "rmsprop": 1}
+"""Numbers that an optimiser keeps for each parameter: moments of its gradients."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Forecast:
 def forecast(config: RunConfig, n_workers: int = 1) -> Forecast:
     """Counts the networks of `config` and one of its steps, of which one clip pair is traced and scaled to the batch.
 
-    Memory is one worker's, in fp32: weights, gradients, Adam's two moments, the generator's average where one is kept, and
+    Memory is one worker's, in fp32: weights, gradients, the optimiser's moments, the generator's average where one is kept, and
     the activations of its part of the batch that the larger of the two updates keeps for its backward pass.
     """
     networks = _on_meta(config)
@@ -39,10 +40,10 @@ def forecast(config: RunConfig, n_workers: int = 1) -> Forecast:
 
 
 def checkpoint_bytes(config: RunConfig) -> int:
-    """Bytes of one checkpoint: weights, Adam's two moments, and the generator's average where one is kept."""
+    """Bytes of one checkpoint: weights, the optimiser's moments, and the generator's average where one is kept."""
     parameters = _parameters(_on_meta(config))
     n_averaged = 0 if config.loop.ema_decay is None else parameters["generator"]
-    return (sum(parameters.values()) * (1 + ADAM_STATES) + n_averaged) * BYTES_FP32
+    return (sum(parameters.values()) * (1 + STATES[config.optimiser.name]) + n_averaged) * BYTES_FP32
 
 
 def _on_meta(config: RunConfig) -> Any:

@@ -117,8 +117,8 @@ class Training:
         self.average = _average(self.generator, config.loop.ema_decay)
         self.wrapped_generator = wrap(self.generator)
         self.wrapped_discriminators = {name: wrap(network) for name, network in self.discriminators.items()}
-        self.optimiser_g = _adam(config, config.optimiser.rate_g, [self.generator])
-        self.optimiser_d = _adam(config, config.optimiser.rate_d, list(self.discriminators.values()))
+        self.optimiser_g = _optimiser(config, config.optimiser.rate_g, [self.generator])
+        self.optimiser_d = _optimiser(config, config.optimiser.rate_d, list(self.discriminators.values()))
 
     def step_(self, step: int, clips: ClipSource) -> dict[str, float]:
         """`n_d` discriminator updates, each on fresh real clips and fresh fakes, then one generator update.
@@ -133,6 +133,7 @@ class Training:
             draws = self._draws(f"d{update}", step, clips, all_labels)
             fake = self._fakes(draws, for_generator=loop.reuse_fakes and update == loop.n_d - 1)
             terms_d = self._update_discriminators_(real, labels, fake, draws)
+            FAMILIES[self.config.model.family].constrain_update_(self.networks)
         # Gamma clipping reads running variances, which differ by rank until rank 0's are taken.
         layers = (layer for network in self.discriminators.values() for layer in network.modules())
         self.shard.take_first_ranks_(b for layer in layers if isinstance(layer, _BatchNorm) for b in layer.buffers())
@@ -219,10 +220,13 @@ class Training:
             self.average.load_state_dict(checkpoint.average)
 
 
-def _adam(config: RunConfig, lr: float, networks: list[nn.Module]) -> torch.optim.Adam:
+def _optimiser(config: RunConfig, lr: float, networks: list[nn.Module]) -> torch.optim.Optimizer:
     settings = config.optimiser
     parameters = [parameter for network in networks for parameter in network.parameters()]
-    return torch.optim.Adam(parameters, lr=lr, betas=(settings.beta1, settings.beta2), eps=settings.eps, fused=True)
+    shared = {"lr": lr, "eps": settings.eps, "weight_decay": settings.weight_decay}
+    if settings.name == "rmsprop":
+        return torch.optim.RMSprop(parameters, alpha=settings.alpha, **shared)
+    return torch.optim.Adam(parameters, betas=(settings.beta1, settings.beta2), fused=True, **shared)
 
 
 def _average(generator: nn.Module, decay: float | None) -> AveragedModel | None:

@@ -1,6 +1,6 @@
 """One training run, whole: the model, its data, its optimiser, its loop, its evaluation and its seed."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Union
 
 from pydantic import Field, field_validator, model_validator
 
@@ -11,33 +11,53 @@ from videogan.families import FAMILIES
 from videogan.protocols import PROTOCOLS, FeatureProtocol, S3Protocol
 from videogan.protocols.features import FeatureMetric
 
+_OF_LABELS = ("s3", "s3_chance_corrected", "ser", "res")
+"""Objectives that ask of each synthetic clip whether it shows its class."""
 _CONFIG_TYPES = tuple(family.config_type for family in FAMILIES.values())
-# pydantic refuses a discriminator on a union of one.
-ModelConfig = Annotated[_CONFIG_TYPES, Field(discriminator="family")] if len(_CONFIG_TYPES) > 1 else _CONFIG_TYPES[0]
+ModelConfig = Annotated[Union[_CONFIG_TYPES], Field(discriminator="family")]  # noqa: UP007 (a tuple has no |)
 
 
 class OptimiserConfig(Config):
-    """Adam for both players; the discriminators' rate is `lr_ratio` times the generator's (MVT-GAN section 4.1: 5e-5, 2e-4).
+    """One optimiser for both players; the discriminators' rate is `lr_ratio` times the generator's.
 
-    `lr_scale` multiplies both. Adam's best rate falls as networks widen, about as 1 / width (Yang et al. 2022, "Tensor
-    Programs V"): narrower networks trained at lr_scale = 96 / channels keep `lr_g` comparable with the paper's.
+    The defaults are MVT-GAN's (section 4.1: 5e-5, 2e-4; Adam's betas from its authors' code). TGAN: rmsprop, lr_g 5e-5,
+    lr_ratio 1, alpha 0.99 (section 6.2, as WGAN). Video GAN and MoCoGAN: adam, lr_g 2e-4, lr_ratio 1, beta1 0.5, beta2
+    0.999, MoCoGAN with weight_decay 1e-5. `lr_scale` multiplies both rates. Adam's best rate falls as networks widen, about as
+    1 / width (Yang et al. 2022, "Tensor Programs V"): narrower networks trained at lr_scale = 96 / channels keep `lr_g`
+    comparable with the paper's.
     """
 
+    name: Literal["adam", "rmsprop"] = "adam"
     lr_g: float = Field(5e-5, gt=0)
     lr_ratio: float = Field(4.0, gt=0)
     lr_scale: float = Field(1.0, gt=0)
-    beta1: float = Field(0.0, ge=0, lt=1)
-    beta2: float = Field(0.9, gt=0, lt=1)
-    eps: float = Field(1e-8, gt=0)
+    beta1: float = Field(0.0, ge=0, lt=1, description="Adam's memory of gradients")
+    beta2: float = Field(0.9, gt=0, lt=1, description="Adam's memory of their squares")
+    alpha: float = Field(0.99, gt=0, lt=1, description="RMSProp's memory of the gradients' squares")
+    eps: float = Field(1e-8, gt=0, description="added to the root of the mean square")
+    weight_decay: float = Field(0.0, ge=0, description="times each weight, added to its gradient")
+
+    @model_validator(mode="after")
+    def _every_setting_matters(self) -> "OptimiserConfig":
+        inert, other = (("beta1", "beta2"), "adam") if self.name == "rmsprop" else (("alpha",), "rmsprop")
+        problems = [
+            f"optimiser.{name} = {getattr(self, name):g} has no effect under optimiser.name = {self.name}. "
+            f"Remove it or set optimiser.name={other}."
+            for name in inert
+            if getattr(self, name) != type(self).model_fields[name].default
+        ]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
 
     @property
     def rate_g(self) -> float:
-        """Adam's rate for the generator."""
+        """The rate of the generator."""
         return self.lr_g * self.lr_scale
 
     @property
     def rate_d(self) -> float:
-        """Adam's rate for the discriminators."""
+        """The rate of the discriminators."""
         return self.rate_g * self.lr_ratio
 
 
@@ -119,7 +139,25 @@ class RunConfig(Config):
                 f"model.n_frames must be the {n_frames} of evaluation.protocol {self.evaluation.protocol}, "
                 f"got {self.model.n_frames}."
             )
+        self._refuse_scores_of_labels_without_labels()
         return self
+
+    def _refuse_scores_of_labels_without_labels(self) -> None:
+        """A trial's looks are ReS, of labels too, unless a distance comes first."""
+        if FAMILIES[self.model.family].is_conditional(self.model):
+            return
+        objective = self.evaluation.objective
+        first = next((name for name in objective if name != "-cost"), "-kvd")
+        if not first.startswith("-") or any(name.removeprefix("-") in _OF_LABELS for name in objective):
+            raise ValueError(
+                f"evaluation.objective must begin with a distance and hold no part of S3, got {','.join(objective)}: this "
+                f"{self.model.family} generates without labels. Set evaluation.objective=-kvd, or take a conditional model."
+            )
+
+    @property
+    def n_conditions(self) -> int:
+        """Classes that the generator can be asked for; 1 where it knows none."""
+        return self.model.n_classes if FAMILIES[self.model.family].is_conditional(self.model) else 1
 
     @property
     def preprocessing(self) -> str:

@@ -1,0 +1,235 @@
+"""Video GAN (Vondrick, Pirsiavash, Torralba, NIPS 2016): a moving foreground over a background that stands still."""
+
+import functools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import torch
+from pydantic import ConfigDict, Field, model_validator
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from videogan.config import Config
+from videogan.constraints import singular_value_clipping_
+from videogan.losses import (
+    non_saturating_discriminator_loss,
+    non_saturating_generator_loss,
+    wasserstein_discriminator_loss,
+    wasserstein_generator_loss,
+)
+from videogan.nets.layer_noise import LayerNoise, draw_noise_seeds
+from videogan.nets.strided_ladders import Convolutions, Layer, deconvolutions
+from videogan.nets.width import scaled
+
+
+class VGANConfig(Config):
+    """Everything that makes one Video GAN; the defaults are the paper's, and where it is silent its authors' code's."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    family: Literal["vgan"] = "vgan"
+    resolution: Literal[32, 64] = Field(64, description="Side of a frame (sec. 2.1: 64; 32 for small machines)")
+    n_classes: int = Field(ge=1, description="K of the data set; the networks see no class")
+    width: float = Field(1.0, gt=0, description="Scale of all channels")
+    n_frames: Literal[16, 32] = Field(32, description="T, clip length (sec. 2.1: 32; the TGAN paper's comparison: 16)")
+    dim_z: int = Field(100, ge=1, description="Size of z (sec. 2.1)")
+    lambda_mask: float = Field(0.1, ge=0, description="Weight of the L1 penalty on the mask (sec. 2.2: 0.1)")
+    loss: Literal["bce", "wgan_svc"] = Field(
+        "bce", description="Cross entropy (sec. 2.2), or WGAN with singular value clipping (TGAN sec. 6.3)"
+    )
+    n_clip: int = Field(5, ge=1, description="Generator steps between two clippings under wgan_svc (TGAN alg. 1)")
+    noise_sigma: float = Field(
+        0.0, ge=0, description="Standard deviation of noise on D's layers under bce (TGAN sec. 6.3: 0.2)"
+    )
+    norm: Literal["batch", "none"] = Field("batch", description="none: no batch norm, for exact data parallelism")
+
+    @model_validator(mode="after")
+    def _refuse_what_has_no_effect(self) -> Self:
+        if self.loss == "bce" and self.n_clip != type(self).model_fields["n_clip"].default:
+            raise ValueError(
+                f"n_clip = {self.n_clip} has no effect under loss = bce. Remove it or set model.loss=wgan_svc."
+            )
+        if self.loss == "wgan_svc" and self.noise_sigma > 0:
+            raise ValueError(
+                f"noise_sigma must be 0 under loss = wgan_svc (TGAN sec. 6.3), got {self.noise_sigma:g}. "
+                "Remove it or set model.loss=bce."
+            )
+        return self
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether clips are made of a class that is asked for."""
+        return False
+
+    @property
+    def widths(self) -> list[int]:
+        """Channels from the fewest: 64, 128, 256, 512. At 32 px the ladders are one rung shorter and end at 256."""
+        return [scaled(64 << i, self.width) for i in range(int(math.log2(self.resolution // 4)))]
+
+    @property
+    def n_first_frames(self) -> int:
+        """Time steps beside 4 x 4 positions, which the ladder's rungs double to T: 2, and 1 where T = 16 at 64 px."""
+        return self.n_frames >> len(self.widths)
+
+
+class VGANGenerator(nn.Module):
+    """m(z) * f(z) + (1 - m(z)) * b(z): foreground f and mask m by 3-D, background b by 2-D deconvolutions (eq. 2)."""
+
+    def __init__(self, config: VGANConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = [config.dim_z, *reversed(config.widths)]
+        norms = (nn.BatchNorm3d, nn.BatchNorm2d) if config.norm == "batch" else (nn.Identity, nn.Identity)
+        self.foreground = deconvolutions(nn.ConvTranspose3d, norms[0], widths, (config.n_first_frames, 4, 4))
+        self.background = deconvolutions(nn.ConvTranspose2d, norms[1], widths, (4, 4))
+        self.foreground_head = nn.ConvTranspose3d(widths[-1], 3, 4, 2, 1)
+        self.mask_head = nn.ConvTranspose3d(widths[-1], 1, 4, 2, 1)
+        self.background_head = nn.ConvTranspose2d(widths[-1], 3, 4, 2, 1)
+
+    def sample_z(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """n codes z ~ N(0, 1), (n, dim_z): one draw a video on the CPU, moved to the networks' device."""
+        return sample_z(self.config, n, generator).to(self.mask_head.bias.device)
+
+    def forward(
+        self, z: Tensor, y: Tensor | None = None, n_frames: int | None = None, with_mask: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Videos (B, T, 3, R, R) in [-1, 1]; with_mask: also the masks m (B, T, 1, R, R) in [0, 1], 1 being foreground.
+
+        z: (B, dim_z); labels y change nothing. Raises ValueError for another n_frames than the T the
+        networks are built for.
+        """
+        if n_frames not in (None, self.config.n_frames):
+            raise ValueError(
+                f"n_frames must be the {self.config.n_frames} that this Video GAN was built for, got {n_frames}; "
+                "its clips can't be longer or shorter."
+            )
+        features = self.foreground(z[:, :, None, None, None])
+        foreground, mask = self.foreground_head(features).tanh(), self.mask_head(features).sigmoid()
+        background = self.background_head(self.background(z[:, :, None, None])).tanh().unsqueeze(2)
+        video = (mask * foreground + (1 - mask) * background).transpose(1, 2)
+        return (video, mask.transpose(1, 2)) if with_mask else video
+
+
+class VGANDiscriminator(nn.Module):
+    """Conv3d 3-64-128-256-512, kernel 4, stride 2, then one over all that is left (sec. 2.2).
+
+    Under bce it has two logits, as in the released code, and gives their difference, the log odds of being real; under
+    wgan_svc one score. Noise comes after batch norm, which then has neither gamma nor beta (TGAN sec. 6.3).
+    forward: video (B, T, 3, R, R) in [-1, 1], noise_seeds (B,) or None for no noise -> (B,).
+    """
+
+    def __init__(self, config: VGANConfig) -> None:
+        super().__init__()
+        self.noise_sigma = config.noise_sigma
+        self.layers = Convolutions(
+            lambda n_in, n_out: nn.Conv3d(n_in, n_out, 4, 2, 1), _norm_d(config), [3, *config.widths], "activation"
+        )
+        n_outputs = 2 if config.loss == "bce" else 1
+        self.top = nn.Conv3d(config.widths[-1], n_outputs, (config.n_first_frames, 4, 4))
+
+    def forward(self, video: Tensor, noise_seeds: Tensor | None = None) -> Tensor:
+        noise = LayerNoise(self.noise_sigma, noise_seeds)
+        outputs = self.top(self.layers(video.transpose(1, 2), noise)).flatten(1)
+        return outputs[:, 0] - outputs[:, 1] if outputs.shape[1] == 2 else outputs[:, 0]
+
+
+def _norm_d(config: VGANConfig) -> Layer:
+    if config.norm == "none":
+        return nn.Identity
+    return functools.partial(nn.BatchNorm3d, eps=1e-3, affine=config.noise_sigma == 0)  # the released eps
+
+
+def sample_z(config: VGANConfig, n: int, generator: torch.Generator | None = None) -> Tensor:
+    """z ~ N(0, 1), (n, dim_z) (sec. 2.1; the released code draws it normal); drawn on the CPU."""
+    return torch.randn(n, config.dim_z, generator=generator)
+
+
+@dataclass(frozen=True)
+class VGANNetworks:
+    """The networks of one Video GAN and its step; n clips of a global batch, b of them on this rank."""
+
+    config: VGANConfig
+    generator: VGANGenerator
+    discriminators: dict[str, nn.Module]
+
+    def draw(self, n: int, rng: torch.Generator, label_counts: Tensor, real_labels: Tensor) -> dict[str, Tensor]:
+        """Everything random of one pass over n clips, on the CPU; each tensor's first dimension is n, to slice by rank.
+
+        Returns z (n, dim_z), and where D has noise the seeds of it, noise_real and noise_fake (n,).
+        """
+        draws = {"z": sample_z(self.config, n, rng)}
+        if self.config.noise_sigma > 0:
+            draws |= {"noise_real": draw_noise_seeds(n, rng), "noise_fake": draw_noise_seeds(n, rng)}
+        return draws
+
+    def generate(self, generator: nn.Module, draws: Mapping[str, Tensor]) -> Tensor:
+        """Fake videos (b, T, 3, R, R) of the draws; `generator` is ours or a wrapper of it.
+
+        The videos bring their masks along, as the attribute `mask`: `generator_losses` penalises them.
+        """
+        fake, mask = generator(draws["z"], None, self.config.n_frames, with_mask=True)
+        fake.mask = mask
+        return fake
+
+    def discriminator_losses(
+        self,
+        discriminators: Mapping[str, nn.Module],
+        real: Tensor,
+        real_labels: Tensor,
+        fake: Tensor,
+        draws: Mapping[str, Tensor],
+    ) -> dict[str, Tensor]:
+        """The term of D, to be minimised; real and fake pass apart, each with its own statistics (released code).
+
+        bce: cross entropy, twice the released one's mean of both halves, which Adam cannot tell apart. real, fake:
+        (b, T, 3, R, R), no gradient flows into them; real_labels: (b,), not looked at.
+        """
+        video = discriminators["video"]
+        scores = video(real, draws.get("noise_real")), video(fake.detach(), draws.get("noise_fake"))
+        loss = non_saturating_discriminator_loss if self.config.loss == "bce" else wasserstein_discriminator_loss
+        return {"video": loss(*scores)}
+
+    def generator_losses(
+        self, discriminators: Mapping[str, nn.Module], fake: Tensor, draws: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """The term of G and the sparsity of the mask, lambda |m|_1 per element (eq. 5), to be summed.
+
+        fake: (b, T, 3, R, R) as `generate` gives them, with their graph and masks.
+        """
+        scores = discriminators["video"](fake, draws.get("noise_fake"))
+        loss = non_saturating_generator_loss if self.config.loss == "bce" else wasserstein_generator_loss
+        return {"video": loss(scores), "mask": self.config.lambda_mask * fake.mask.float().mean()}
+
+    def realness(self, videos: Tensor, labels: Tensor) -> Tensor:
+        """What the discriminator says of videos (b, T, 3, R, R), whatever their labels: (b,). Higher is more real."""
+        return self.discriminators["video"](videos)
+
+    def constrain_(self, step: int) -> None:
+        """After D's update in step t, counted from 1: wgan_svc clips D where (t - 1) % n_clip == 0 (TGAN alg. 1)."""
+        if self.config.loss == "wgan_svc" and (step - 1) % self.config.n_clip == 0:
+            singular_value_clipping_(self.discriminators["video"])
+
+
+def build(config: VGANConfig) -> VGANNetworks:
+    """Puts the networks of `config` together on the default device, initialised from torch's global generator."""
+    generator, video = _initialise_(VGANGenerator(config)), _initialise_(VGANDiscriminator(config))
+    return VGANNetworks(config, generator, {"video": video})
+
+
+def _initialise_(network: nn.Module) -> nn.Module:
+    """Weights ~ N(0, 0.01), gamma ~ N(1, 0.02), biases and beta 0 (sec. 2.3; released code)."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv3d | nn.ConvTranspose3d | nn.ConvTranspose2d):
+            _normal_(layer, 0.0, 0.01)
+        elif isinstance(layer, _BatchNorm) and layer.affine:
+            _normal_(layer, 1.0, 0.02)
+    return network
+
+
+def _normal_(layer: nn.Module, mean: float, deviation: float) -> None:
+    # on the meta device, on which models are only counted, torch's normal_ imports its compiler for 10 s
+    if not layer.weight.is_meta:
+        nn.init.normal_(layer.weight, mean, deviation)
+        nn.init.zeros_(layer.bias)

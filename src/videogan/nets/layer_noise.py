@@ -1,0 +1,30 @@
+"""Gaussian noise on the layers of a discriminator, drawn clip by clip so that it can be repeated and sliced by rank."""
+
+import torch
+from torch import Tensor
+
+
+def draw_noise_seeds(n: int, rng: torch.Generator) -> Tensor:
+    """One seed for each of n clips, (n,) int64 on the CPU."""
+    return torch.randint(2**62, (n,), generator=rng)
+
+
+class LayerNoise:
+    """x + sigma * N(0, 1) for one layer after the other of one discriminator pass (TGAN sec. 6; MoCoGAN's released code).
+
+    The noise of clip i follows from its seed, the layer's turn and the device alone, whatever batch or rank it is in.
+    seeds: (b,) int64; None adds nothing, as in evaluation. Call: x (b n, ...) with n rows a clip -> the same shape.
+    """
+
+    def __init__(self, sigma: float, seeds: Tensor | None) -> None:
+        self._sigma = sigma
+        # the meta device, on which models are only counted, has no numbers to seed with
+        counted = seeds is None or seeds.is_meta or sigma == 0
+        self._clips = [] if counted else [torch.Generator(seeds.device).manual_seed(seed) for seed in seeds.tolist()]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if not self._clips:
+            return x
+        shape = (len(x) // len(self._clips), *x.shape[1:])
+        noise = torch.cat([torch.randn(shape, generator=clip, device=x.device) for clip in self._clips])
+        return x + self._sigma * noise.to(x.dtype)

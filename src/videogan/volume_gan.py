@@ -1,0 +1,184 @@
+"""What TGAN and the 3D model of its comparison share: a discriminator of whole clips, three ways to restrain it, the step."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import torch
+from pydantic import ConfigDict, Field, model_validator
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+from videogan.config import Config
+from videogan.constraints import clip_weights_, singular_value_clipping_
+from videogan.losses import (
+    non_saturating_discriminator_loss,
+    non_saturating_generator_loss,
+    wasserstein_discriminator_loss,
+    wasserstein_generator_loss,
+)
+from videogan.nets.chainer_initialisation import he_normal_, uniform_
+from videogan.nets.layer_noise import draw_noise_seeds
+from videogan.nets.volume_discriminator import N_FRAMES, VolumeDiscriminator
+from videogan.nets.width import scaled
+
+_WIDTHS_D = (64, 128, 256, 512)
+_MATTERS_UNDER = {"n_clip": "svc", "gamma_eps": "svc", "clip_bound": "weight_clip", "noise_sigma": "none"}
+
+
+class VolumeGANConfig(Config):
+    """The settings that both share; the defaults are the TGAN paper's, and where it is silent its released code's."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    resolution: Literal[32, 64] = Field(64, description="Side of a frame (sec. 6.1: 64; 32 for small machines)")
+    n_classes: int = Field(ge=1, description="Classes of the data set (V); a generator without labels ignores them")
+    n_frames: Literal[16] = Field(N_FRAMES, description="T, clip length (Table 1: four doublings)")
+    width: float = Field(
+        1.0, gt=0, description="Times the channels of Table 1, at least one channel each; codes keep K"
+    )
+    dim_z: int = Field(100, ge=1, description="K_0, and TGAN's K_1: size of each code (Table 1)")
+    regulariser: Literal["svc", "weight_clip", "none"] = Field(
+        "svc", description="WGAN by singular value or weight clipping, or the normal GAN with noise (sec. 4, 6.2, 6.3)"
+    )
+    n_clip: int = Field(5, ge=1, description="Generator steps between two clippings under svc (alg. 1)")
+    gamma_eps: bool = Field(
+        True, description="svc bounds gamma by sqrt(var + eps) (Table 2), else sqrt(var) (released code)"
+    )
+    clip_bound: float = Field(0.01, gt=0, description="c: weights are kept in [-c, c] under weight_clip (sec. 6.2)")
+    noise_sigma: float = Field(0.2, ge=0, description="Noise on each discriminator layer under none (sec. 6.3)")
+    bn_beta: bool = Field(False, description="Shifts in the batch norms that the released code leaves without them")
+    init: Literal["paper", "released_uniform"] = Field(
+        "paper", description="HeNormal but for TGAN's G1, which is U(-.01, .01) (sec. 6.2), or that for all (released)"
+    )
+
+    @model_validator(mode="after")
+    def _refuse_what_has_no_effect(self) -> Self:
+        problems = [
+            f"{name} = {getattr(self, name)} has no effect under regulariser = {self.regulariser}. "
+            f"Remove it or set model.regulariser={regulariser}."
+            for name, regulariser in _MATTERS_UNDER.items()
+            if regulariser != self.regulariser and getattr(self, name) != type(self).model_fields[name].default
+        ]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether clips are made of a class that is asked for."""
+        return False
+
+
+def sample_z(config: VolumeGANConfig, n: int, generator: torch.Generator | None = None) -> Tensor:
+    """z_0 ~ U(-1, 1), (n, K_0), drawn on the CPU (sec. 3.4: uniform; the interval is the released code's)."""
+    return torch.rand(n, config.dim_z, generator=generator) * 2 - 1
+
+
+def label_vectors(y: Tensor, n_classes: int) -> Tensor:
+    """v, (B, V): one-hot of labels (B,), or `y` itself where it is a mixture of classes already (sec. 5.2)."""
+    return y if y.is_floating_point() else one_hot(y, n_classes).float()
+
+
+def refuse_other_lengths(n_frames: int, what_else: str) -> None:
+    """Raises ValueError where a generator of 16 frames is asked for another number."""
+    if n_frames != N_FRAMES:
+        raise ValueError(f"n_frames must be {N_FRAMES}, the four doublings of time, got {n_frames}; {what_else}.")
+
+
+def build_discriminator(config: VolumeGANConfig) -> VolumeDiscriminator:
+    """The discriminator, initialised from torch's global generator."""
+    scale = "none" if config.regulariser == "none" else "gamma_beta" if config.bn_beta else "gamma"
+    discriminator = VolumeDiscriminator(
+        tuple(scaled(channels, config.width) for channels in _WIDTHS_D),
+        config.resolution,
+        n_labels=config.n_classes if config.is_conditional else 0,
+        scale=scale,
+        sigma=config.noise_sigma if config.regulariser == "none" else 0.0,
+    )
+    return he_normal_(discriminator) if config.init == "paper" else uniform_(discriminator)
+
+
+@dataclass(frozen=True)
+class VolumeGAN:
+    """The networks and their step; n clips of a global batch, b of them on this rank.
+
+    Labels reach the networks where `config.is_conditional`; elsewhere nothing depends on them.
+    """
+
+    config: Any
+    generator: nn.Module
+    discriminators: dict[str, nn.Module]
+
+    def draw(self, n: int, rng: torch.Generator, label_counts: Tensor, real_labels: Tensor) -> dict[str, Tensor]:
+        """Everything random of one pass over n clips, on the CPU; each tensor's first dimension is n, to slice by rank.
+
+        label_counts: (K,) training clips of each class; real_labels: (n,). Returns z (n, K_0), labels of fakes y (n,)
+        where there are any, and under the normal GAN noise_real, noise_fake (n,), seeds of the discriminator's noise.
+        """
+        draws = {"z": sample_z(self.config, n, rng)}
+        if self.config.is_conditional:
+            draws["y"] = self._draw_labels(n, rng, label_counts)
+        if self.config.regulariser == "none":
+            draws |= {"noise_real": draw_noise_seeds(n, rng), "noise_fake": draw_noise_seeds(n, rng)}
+        return draws
+
+    def generate(self, generator: nn.Module, draws: Mapping[str, Tensor]) -> Tensor:
+        """Fake videos (b, T, 3, R, R) of the draws; `generator` is ours or a wrapper of it."""
+        return generator(draws["z"], draws.get("y"))
+
+    def discriminator_losses(
+        self,
+        discriminators: Mapping[str, nn.Module],
+        real: Tensor,
+        real_labels: Tensor,
+        fake: Tensor,
+        draws: Mapping[str, Tensor],
+    ) -> dict[str, Tensor]:
+        """The discriminator's loss; real and fake pass apart, each with its own statistics.
+
+        real, fake: (b, T, 3, R, R), no gradient flows into them; real_labels: (b,).
+        """
+        judge = discriminators["video"]
+        real_scores = judge(real, self._v(real_labels), draws.get("noise_real"))
+        fake_scores = judge(fake.detach(), self._v(draws.get("y")), draws.get("noise_fake"))
+        if self.config.regulariser == "none":
+            return {"video": non_saturating_discriminator_loss(real_scores, fake_scores)}
+        return {"video": wasserstein_discriminator_loss(real_scores, fake_scores)}
+
+    def generator_losses(
+        self, discriminators: Mapping[str, nn.Module], fake: Tensor, draws: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """The generator's loss. fake: (b, T, 3, R, R), with its graph."""
+        scores = discriminators["video"](fake, self._v(draws.get("y")), draws.get("noise_fake"))
+        if self.config.regulariser == "none":
+            return {"video": non_saturating_generator_loss(scores)}
+        return {"video": wasserstein_generator_loss(scores)}
+
+    def realness(self, videos: Tensor, labels: Tensor) -> Tensor:
+        """What the discriminator says of videos (b, T, 3, R, R) with labels (b,): (b,); higher is more real.
+
+        A WGAN's zero means nothing (sec. 6.5).
+        """
+        return self.discriminators["video"](videos, self._v(labels))
+
+    def constrain_(self, step: int) -> None:
+        """After D's updates of step t, counted from 1: svc clips D where (t - 1) % n_clip == 0 (alg. 1).
+
+        The algorithm clips at the end of the step, after G's update, which here sees the clipped D already.
+        """
+        if self.config.regulariser == "svc" and (step - 1) % self.config.n_clip == 0:
+            singular_value_clipping_(self.discriminators["video"], self.config.gamma_eps)
+
+    def constrain_update_(self) -> None:
+        """After each update of D: weight_clip keeps all its parameters in [-c, c] (sec. 3.2)."""
+        if self.config.regulariser == "weight_clip":
+            clip_weights_(self.discriminators["video"], self.config.clip_bound)
+
+    def _v(self, y: Tensor | None) -> Tensor | None:
+        return label_vectors(y, self.config.n_classes) if self.config.is_conditional else None
+
+    def _draw_labels(self, n: int, rng: torch.Generator, label_counts: Tensor) -> Tensor:
+        if self.config.label_sampling == "uniform":
+            return torch.randint(self.config.n_classes, (n,), generator=rng)
+        return torch.multinomial(label_counts.cpu().double(), n, replacement=True, generator=rng)

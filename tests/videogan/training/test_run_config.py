@@ -1,0 +1,101 @@
+"""A run's configuration: the optimisers of all papers, and what can't train is refused before it starts."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from videogan.config import ConfigurationError, parse_config
+from videogan.training.forecast import checkpoint_bytes, forecast
+from videogan.training.loop import Training, train
+from videogan.training.run_config import OptimiserConfig, RunConfig
+from videogan.training.shard import Shard
+
+
+class NoiseClips:
+    label_counts, manifest_digest = torch.ones(3), "noise"
+
+    def batch(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        rng = torch.Generator().manual_seed(index)
+        frames = torch.randint(0, 256, (2, 16, 32, 32, 3), generator=rng, dtype=torch.uint8)
+        return frames, torch.tensor([0, 1])
+
+
+def run_config(objective: str = "-kvd", n_d: int = 1, **sections: dict[str, Any]) -> RunConfig:
+    model = {"family": "tgan", "n_classes": 3, "resolution": 32, "width": 1 / 16, "dim_z": 6}
+    values = {
+        "model": {**model, **sections.get("model", {})},
+        "optimiser": {"name": "rmsprop", "lr_ratio": 1, **sections.get("optimiser", {})},
+        "loop": {"batch_size": 2, "n_steps": 1, "n_d": n_d},
+        "evaluation": {"protocol": "s3_r3d18_smoke_v1", "objective": objective},
+    }
+    return parse_config(RunConfig, values)
+
+
+def test_the_first_step_of_rmsprop_is_ten_times_the_rate_against_each_gradient():
+    config = run_config(model={"regulariser": "none"})
+    training = Training(config, lambda module: module, Shard(), torch.device("cpu"))
+    before = [parameter.clone() for parameter in training.generator.parameters()]
+    training.step_(1, NoiseClips())
+    moves = torch.cat([(p - b).flatten() for p, b in zip(training.generator.parameters(), before, strict=True)])
+    gradients = torch.cat([p.grad.flatten() for p in training.generator.parameters()])
+    clear = gradients.abs() > 1e-4
+    assert clear.sum() > 100
+    expected = -10 * 5e-5 * gradients[clear].sign()  # lr / sqrt(1 - alpha)
+    assert torch.allclose(moves[clear], expected, rtol=1e-2)
+
+
+def test_weight_clipping_comes_after_each_discriminator_update_of_a_step():
+    clipped = {"model": {"regulariser": "weight_clip"}, "optimiser": {"lr_g": 1.0}}
+    (progress,) = train(run_config(n_d=2, **clipped), NoiseClips())
+    assert abs(progress.losses["d_video"]) < 1, "the second update saw the weights of the first unclipped"
+    parameters = progress.training.discriminators["video"].parameters()
+    assert max(parameter.abs().max() for parameter in parameters) <= 0.01
+
+
+def test_weight_decay_pulls_every_weight_towards_zero():
+    plain, decayed = (
+        next(iter(train(run_config(optimiser={"weight_decay": decay}), NoiseClips()))).training.generator
+        for decay in (0.0, 10.0)
+    )
+    norms = [sum(parameter.abs().sum() for parameter in network.parameters()) for network in (plain, decayed)]
+    assert norms[1] < norms[0]
+
+
+def test_rmsprop_keeps_one_number_a_parameter_and_adam_two():
+    n = sum(forecast(run_config()).parameters.values())
+    assert checkpoint_bytes(run_config()) == 2 * 4 * n
+    assert checkpoint_bytes(run_config(optimiser={"name": "adam"})) == 3 * 4 * n
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"name": "rmsprop", "beta1": 0.5}, "optimiser.beta1 = 0.5 has no effect under optimiser.name = rmsprop"),
+        ({"name": "rmsprop", "beta2": 0.99}, "beta2 = 0.99 has no effect.*Remove it or set optimiser.name=adam"),
+        ({"alpha": 0.9}, "optimiser.alpha = 0.9 has no effect under optimiser.name = adam"),
+        ({"name": "sgd"}, "Input should be 'adam' or 'rmsprop'"),
+    ],
+)
+def test_a_setting_of_another_optimiser_is_refused(values: dict[str, Any], problem: str):
+    with pytest.raises(ConfigurationError, match=problem):
+        parse_config(OptimiserConfig, values)
+
+
+def test_a_saved_configuration_is_read_back_under_either_optimiser():
+    for config in (run_config(), run_config(optimiser={"name": "adam", "beta1": 0.5})):
+        assert parse_config(RunConfig, config.model_dump(mode="json")) == config
+
+
+@pytest.mark.parametrize("objective", ["s3", "ser", "is"])
+def test_without_labels_no_search_is_led_by_scores_of_labels(objective: str):
+    with pytest.raises(ConfigurationError, match=r"tgan generates without labels. Set evaluation.objective=-kvd"):
+        run_config(objective)
+    assert run_config(objective, model={"conditional": True})
+
+
+def test_without_labels_a_distance_may_lead_with_the_inception_score_or_the_cost_beside_it():
+    for objective in (["-kvd", "is"], ["-cost", "-fid"]):
+        assert run_config(objective)
+    with pytest.raises(ConfigurationError, match=r"hold no part of S3, got -kvd,s3"):
+        run_config(["-kvd", "s3"])
