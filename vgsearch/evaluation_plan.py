@@ -1,7 +1,9 @@
 """What `vgsearch evaluate` was asked for, as what is judged by which protocols on which data; refused here if it can't be."""
 
+import warnings
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -9,16 +11,21 @@ import yaml
 from vgsearch.artifacts import Experiment, TrialFolder
 from videogan.config import ConfigurationError, parse_config, suggestion
 from videogan.data.clips import DataConfig
-from videogan.data.manifest import Manifest, read_manifest
+from videogan.data.formats import plain_folders
+from videogan.data.formats.contract import FoundVideo, ImportOptions
+from videogan.data.manifest import DataError, Manifest, read_manifest
+from videogan.data.preprocessing import preprocessing_named
 from videogan.protocols import PROTOCOLS, SCALES, USUAL_CLASSIFIER
 from videogan.protocols.classifier import ClassifierProtocol, weights_file
 from videogan.protocols.features import FeatureProtocol
 from videogan.protocols.s3 import S3Protocol
-from videogan.training.checkpoint import load_checkpoint
+from videogan.training.checkpoint import Checkpoint, load_checkpoint
 from videogan.training.run_config import RunConfig
 
 SCALE_OF_BUDGET = {"paper": "", "laptop": "laptop_", "smoke": "smoke_"}
 N_FRAMES = 16  # of every protocol
+EVALUATIONS = Path("runs/evaluations")
+FEWEST_VIDEOS = 2  # of a class: one to train and one to test on
 
 
 @dataclass(frozen=True)
@@ -40,18 +47,18 @@ Measure = S3Protocol | FeatureProtocol | ClassifierProtocol | Opponent
 class Request:
     """An evaluation as typed."""
 
-    checkpoint: Path | None
-    videos: Path | None
-    ladder: Path | None
-    data: Path | None
-    metrics: str | None
-    against: Path | None
-    budget: str | None
-    preprocessing: str | None
-    classifier_weights: Path | None
-    n_workers: int
-    gpus_per_worker: float | None
-    out: Path | None
+    checkpoint: Path | None = None
+    videos: Path | None = None
+    ladder: Path | None = None
+    data: Path | None = None
+    metrics: str | None = None
+    against: Path | None = None
+    budget: str | None = None
+    preprocessing: str | None = None
+    classifier_weights: Path | None = None
+    n_workers: int = 1
+    gpus_per_worker: float | None = None
+    out: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -66,57 +73,80 @@ class Plan:
     trial: TrialFolder | None = None
     """Whose records the scores are added to."""
     step: int = 0
+    videos: tuple[FoundVideo, ...] = ()
+    """Those of --videos, by the classes of the data set."""
+    notes: tuple[str, ...] = ()
+    """What the user should know before it begins."""
 
 
 def planned(request: Request) -> Plan:
+    """Raises ConfigurationError, DataError or UnreadableCheckpoint for what cannot be measured."""
     ways = {"CKPT": request.checkpoint, "--videos": request.videos, "--ladder": request.ladder}
     given = [name for name, path in ways.items() if path is not None]
     if len(given) != 1:
         raise ConfigurationError(
             f"give one of CKPT, --videos DIR and --ladder DATA, got {' and '.join(given) or 'none'}."
         )
-    if request.checkpoint is not None:
-        return _plan_of_checkpoint(request, request.checkpoint)
+    plan = _plan_of_checkpoint(request, request.checkpoint) if request.checkpoint else _plan_of_clips(request)
+    try:
+        preprocessing_named(plan.preprocessing)
+    except ValueError as error:
+        raise ConfigurationError(f"--preprocessing: {error}") from None
+    if plan.out.exists() and not plan.out.is_dir():
+        raise ConfigurationError(f"--out {plan.out} is a file; give a folder.")
+    return replace(plan, notes=_notes_on_weights(plan)) if request.classifier_weights else plan
+
+
+def _plan_of_clips(request: Request) -> Plan:
+    """Of --videos and of --ladder."""
     if request.against is not None:
         raise ConfigurationError("--against compares two checkpoints; give CKPT, not --videos or --ladder.")
-    folder = request.ladder or request.data
-    if folder is None:
+    if request.videos is not None and request.data is None:
         raise ConfigurationError("--videos needs --data: the real clips to judge by.")
     if request.ladder is not None and request.data is not None:
         raise ConfigurationError("--ladder names its data set itself; leave out --data.")
     scale = _scale(request.budget or "laptop")
-    manifest = read_manifest(folder)
-    usual = "s3_r3d18,s3_tsn" if request.ladder else _usual_metrics(manifest)
-    name = f"{manifest.folder.name}-ladder" if request.ladder else request.videos.absolute().name
+    manifest = read_manifest(request.ladder or request.data)
+    usual = _usual_metrics(manifest)
+    if request.videos is not None:
+        name = f"{request.videos.absolute().name}-on-{manifest.folder.name}"
+    else:
+        name = f"{manifest.folder.name}-ladder"
+        usual = usual.replace("s3,", "s3,s3_tsn,")  # of the two, one alone sees the order of frames
     return Plan(
         manifest=manifest,
         preprocessing=request.preprocessing or ("plain_32" if scale else "plain_96"),
         data=DataConfig(),
-        measures=_measures(request, request.metrics or usual, f"s3_r3d18_{scale}v1", manifest),
-        out=request.out or Path("runs/evaluations") / name,
+        measures=_measures(request, usual, f"s3_r3d18_{scale}v1", manifest),
+        out=request.out or EVALUATIONS / name,
+        videos=_found_videos(request.videos, manifest) if request.videos is not None else (),
     )
 
 
 def _plan_of_checkpoint(request: Request, path: Path) -> Plan:
-    checkpoint = load_checkpoint(path)
-    config = parse_config(RunConfig, checkpoint.config, source=str(path))
     for flag, given in (("--budget", request.budget), ("--preprocessing", request.preprocessing)):
         if given is not None:
             raise ConfigurationError(f"{flag}: a checkpoint brings its own; leave it out.")
+    checkpoint = load_checkpoint(path)
+    config = parse_config(RunConfig, checkpoint.config, source=str(path))
     manifest = read_manifest(request.data or _data_of(path))
     if manifest.digest != checkpoint.trained_on:
         raise ConfigurationError(
             f"{path} was trained on the train split of manifest {checkpoint.trained_on[:6]}; {manifest.folder} is "
             f"{manifest.digest[:6]}, whose test clips it may have seen. Give --data the data set it was trained on."
         )
+    if request.against is not None:
+        _refuse_unequal(path, checkpoint, request.against)
+    usual = _usual_metrics(manifest) if request.against is None else "gam"
     trial = TrialFolder(path.absolute().parent.parent)
+    is_trial = trial.metrics.exists()
     return Plan(
         manifest=manifest,
         preprocessing=config.preprocessing,
         data=config.data,
-        measures=_measures(request, request.metrics or _usual_metrics(manifest), config.evaluation.protocol, manifest),
-        out=request.out or trial.evaluations / path.stem,
-        trial=trial if trial.metrics.exists() else None,
+        measures=_measures(request, usual, config.evaluation.protocol, manifest),
+        out=request.out or (trial.evaluations if is_trial else EVALUATIONS) / path.stem,
+        trial=trial if is_trial else None,
         step=checkpoint.step,
     )
 
@@ -130,14 +160,63 @@ def _data_of(checkpoint: Path) -> Path:
     sweep = Experiment(checkpoint.absolute().parents[3]).sweep if len(checkpoint.absolute().parents) > 3 else None
     if sweep is None or not sweep.exists():
         raise ConfigurationError(f"{checkpoint} lies in no experiment that names its data set; give --data.")
-    return Path(yaml.safe_load(sweep.read_text())["data"])
+    folder = Path(yaml.safe_load(sweep.read_text())["data"])
+    if not folder.exists():
+        raise ConfigurationError(f"{checkpoint} was trained on {folder}, which is gone; give --data where it lies now.")
+    return folder
 
 
-def _measures(request: Request, metrics: str, s3: str, manifest: Manifest) -> tuple[Measure, ...]:
-    names = [name.strip() for name in metrics.split(",") if name.strip()]
-    measures = tuple(_measure(name, s3, request) for name in dict.fromkeys(names))
+def _refuse_unequal(path: Path, own: Checkpoint, against: Path) -> None:
+    """Only models of the same clips can play against each other."""
+    other = load_checkpoint(against)
+    configs = [parse_config(RunConfig, model.config, source=str(against)) for model in (own, other)]
+    facts = {
+        "train split": (own.trained_on[:6], other.trained_on[:6]),
+        "preprocessing": tuple(config.preprocessing for config in configs),
+        "frames a clip": tuple(config.model.n_frames for config in configs),
+    }
+    for name, (mine, theirs) in facts.items():
+        if mine != theirs:
+            raise ConfigurationError(
+                f"--against {against}: both models must have the same {name}, got {theirs}, {path} has {mine}."
+            )
+
+
+def _found_videos(folder: Path, like: Manifest) -> tuple[FoundVideo, ...]:
+    """The videos DIR/<class>/*, or DIR/* where the data set has one class; DataError where the classes don't match."""
+    # By group: a split.csv of DIR says nothing here.
+    videos = plain_folders.find(folder, ImportOptions(split_by="group")).videos
+    if {video.path.parent for video in videos} == {folder}:
+        if len(like.classes) > 1:
+            raise DataError(
+                f"{folder}: its videos must lie in a folder for each class of the data set: {', '.join(like.classes)}."
+            )
+        videos = tuple(replace(video, label=like.classes[0]) for video in videos)
+    n_of_class = Counter(video.label for video in videos)
+    for label in sorted(set(n_of_class) - set(like.classes)):
+        raise DataError(f"{folder / label}: the data set has no class '{label}'{suggestion(label, like.classes)}")
+    refuse_too_few(folder, like, n_of_class, "videos")
+    return tuple(replace(video, path=video.path.absolute()) for video in videos)
+
+
+def refuse_too_few(folder: Path, like: Manifest, n_of_class: Counter[str], what: str) -> None:
+    """Raises DataError where a class of the data set has fewer than 2 of DIR's videos."""
+    lacking = [label for label in like.classes if n_of_class[label] < FEWEST_VIDEOS]
+    if lacking:
+        told = ", ".join(f"{n_of_class[label]} of {label}" for label in lacking)
+        raise DataError(
+            f"{folder}: each class of the data set needs at least {FEWEST_VIDEOS} {what}, one to train and one to test on; "
+            f"got {told}."
+        )
+
+
+def _measures(request: Request, usual: str, s3: str, manifest: Manifest) -> tuple[Measure, ...]:
+    names = [name.strip() for name in (usual if request.metrics is None else request.metrics).split(",")]
+    measures = tuple(dict.fromkeys(_measure(name, s3, request) for name in names if name))
     if not measures:
         raise ConfigurationError("--metrics names none; such as s3,kvd,blind_spots.")
+    if request.against is not None and not any(isinstance(measure, Opponent) for measure in measures):
+        raise ConfigurationError(f"--against is for gam, which --metrics {request.metrics} does not name; add gam.")
     if len(manifest.classes) < 2:
         refused = [m.name for m in measures if isinstance(m, S3Protocol) or getattr(m, "metric", "") == "is"]
         if refused:
@@ -160,28 +239,48 @@ def _measure(name: str, s3: str, request: Request) -> Measure:
     for candidate in (name, f"{name}_{scale}v1", f"{name}_{USUAL_CLASSIFIER.get(name)}_{scale}v1"):
         if candidate in PROTOCOLS:
             return PROTOCOLS[candidate]
-    known = [*USUAL_CLASSIFIER, "blind_spots", "gam", *PROTOCOLS]
-    raise ConfigurationError(f"--metrics: '{name}' is unknown{suggestion(name, known)}")
+    short = [*USUAL_CLASSIFIER, "blind_spots", "gam"]
+    # All of PROTOCOLS would fill the screen.
+    close = suggestion(name, [*short, *PROTOCOLS])
+    raise ConfigurationError(
+        f"--metrics: '{name}' is unknown"
+        f"{close if 'did you mean' in close else suggestion(name, [*short, 's3_tsn_laptop_v1 and the like'])}"
+    )
 
 
 def _with_weights(measures: Sequence[Measure], path: Path) -> tuple[Measure, ...]:
-    """The measures on a classifier that starts from the user's weights: trained further where it must tell classes."""
+    """The measures on a classifier that starts from the user's weights: trained further where it must tell classes.
+
+    That is another protocol, so the name tells the weights.
+    """
     weights, changed = weights_file(path), []
     for measure in measures:
         if isinstance(measure, Opponent):
             changed.append(measure)
-            continue
-        classifier = measure if isinstance(measure, ClassifierProtocol) else measure.classifier
-        tells_classes = isinstance(measure, S3Protocol | ClassifierProtocol) or measure.metric == "is"
-        classifier = classifier.model_copy(update={"weights": weights, "trained": tells_classes})
-        is_classifier = isinstance(measure, ClassifierProtocol)
-        changed.append(classifier if is_classifier else measure.model_copy(update={"classifier": classifier}))
-    kinds = {(c.classifier, c.width) for c, _ in classifiers_of(changed)}
+        elif isinstance(measure, ClassifierProtocol):
+            changed.append(measure.model_copy(update={"weights": weights}))
+        else:
+            tells_classes = isinstance(measure, S3Protocol) or measure.metric == "is"
+            classifier = measure.classifier.model_copy(update={"weights": weights, "trained": tells_classes})
+            name = f"{measure.name}+{weights.sha256[:6]}"
+            changed.append(measure.model_copy(update={"classifier": classifier, "name": name}))
+    kinds = dict.fromkeys(f"{c.classifier} of width {c.width}" for c in classifiers_of(changed))
+    if not kinds:
+        raise ConfigurationError("--classifier-weights: gam takes no classifier; leave it out.")
     if len(kinds) > 1:
         raise ConfigurationError(
-            f"--classifier-weights fits one network, the metrics take {sorted(kinds)}; name protocols of one classifier."
+            f"--classifier-weights fits one network, the metrics take {' and '.join(kinds)}; "
+            "name protocols of one classifier in --metrics."
         )
     return tuple(changed)
+
+
+def _notes_on_weights(plan: Plan) -> tuple[str, ...]:
+    """Loads the user's weights once, so that a file that does not fit is refused before anything starts."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        next(iter(classifiers_of(plan.measures))).build(len(plan.manifest.classes), seed=0)
+    return tuple(str(warning.message) for warning in caught if warning.category is UserWarning)
 
 
 def _scale(budget: str) -> str:

@@ -10,37 +10,46 @@ from vgsearch.commands import options
 
 def evaluate(
     checkpoint: Annotated[
-        Path | None, typer.Argument(metavar="[CKPT]", help="A file such as .../checkpoints/step00001000.pt.")
+        Path | None, typer.Argument(metavar="CKPT", help="A file such as .../checkpoints/step00001000.pt.")
     ] = None,
     videos: Annotated[
-        Path | None, typer.Option(help="Instead: DIR/<class>/*.mp4, made by any program; needs --data.")
+        Path | None, typer.Option(metavar="DIR", help="Instead: DIR/<class>/*.mp4 of any program; needs --data.")
     ] = None,
     ladder: Annotated[
-        Path | None, typer.Option(metavar="DATA", help="Instead: the calibration ladder of a data set.")
+        Path | None, typer.Option(metavar="DATA", help="Instead: clips of known worth, made of a data set.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Data set to judge by; by default the one the checkpoint was trained on.")
+        Path | None, typer.Option(metavar="DATA", help="Real clips to judge by. Default: those CKPT was trained on.")
     ] = None,
     metrics: Annotated[
         str | None,
         typer.Option(
-            help="s3, is, fid, fvd, kvd, blind_spots, gam, or protocols such as s3_tsn_laptop_v1, comma separated."
+            metavar="NAMES",
+            help="Comma separated: s3 is fid fvd kvd blind_spots gam, fid_tsn and the like, or whole names such as "
+            "s3_tsn_laptop_v1. Default: s3,kvd,blind_spots; of a ladder s3_tsn too; of one class no s3.",
         ),
     ] = None,
-    against: Annotated[Path | None, typer.Option(metavar="CKPT", help="The other model of gam.")] = None,
+    against: Annotated[Path | None, typer.Option(metavar="CKPT", help="The other model, for gam.")] = None,
     budget: Annotated[
-        str | None, typer.Option(help="Scale of the protocols: smoke, laptop or paper; a checkpoint brings its own.")
+        str | None,
+        typer.Option(
+            metavar="SCALE", help="smoke, laptop or paper: of the protocols. Default: CKPT's own, else laptop."
+        ),
     ] = None,
     preprocessing: Annotated[
-        str | None, typer.Option(help="Of --videos and --ladder, by name. Default: plain_32, at paper scale plain_96.")
+        str | None,
+        typer.Option(metavar="NAME", help="Of --videos and --ladder. Default: plain_32, at paper scale plain_96."),
     ] = None,
     classifier_weights: Annotated[
-        Path | None, typer.Option(help="Initial weights of the classifier; distances take it as it is.")
+        Path | None,
+        typer.Option(metavar="FILE", help="What classifiers start from; fid, fvd and kvd take it as it is."),
     ] = None,
-    workers: options.Workers = 1,
+    workers: Annotated[
+        int, typer.Option("--workers-per-trial", metavar="N", min=1, help="Ray Train workers that train a classifier.")
+    ] = 1,
     gpus_per_worker: options.Gpus = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the results. Default: beside the checkpoint, else runs/evaluations.")
+        Path | None, typer.Option(metavar="DIR", help="Results. Default: beside CKPT's trial, else runs/evaluations.")
     ] = None,
     address: options.Address = None,
     json: options.Json = False,

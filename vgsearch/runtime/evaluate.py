@@ -1,79 +1,108 @@
 """vgsearch evaluate: from what was typed to scores in a table, in files, and in the trial's own records."""
 
-import json
-from dataclasses import asdict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from vgsearch.evaluation_plan import N_FRAMES, Plan, Request, classifiers_of, planned
-from vgsearch.runtime.cluster import connect
-from vgsearch.score_report import Scored, append_to_trial, tell, write_neighbours, write_scores
-from videogan.metrics.gam import GAM
+from vgsearch.runtime.cluster import Resources, connect
+from vgsearch.score_pictures import write_ladder, write_neighbours
+from vgsearch.score_report import Report, Scored, append_to_trial, shown, tell, told_value
+from videogan.config import ConfigurationError
 from videogan.protocols.blind_spots import Neighbours
+from videogan.protocols.classifier import ClassifierProtocol
 from videogan.protocols.ladder import RUNGS
 
 if TYPE_CHECKING:
-    from vgsearch.runtime.scores import Measurement
-    from vgsearch.runtime.subjects import Subject
+    from vgsearch.runtime.scores import Failure
 
 
 def evaluate(request: Request, address: str | None, as_json: bool) -> None:
-    """Judges what was asked for; raises ConfigurationError, before anything starts, for all that cannot work."""
+    """Judges what was asked for; raises ConfigurationError, before anything starts, for all that cannot work.
+
+    What was measured is kept also where the rest fails or is interrupted.
+    """
     console = Console(stderr=as_json, highlight=False, markup=False)
     plan = planned(request)
     console.print(_heading(request, plan), soft_wrap=True)
-    with connect(address) as cluster:
-        gpus = (1.0 if cluster.n_gpus else 0.0) if request.gpus_per_worker is None else request.gpus_per_worker
-        cluster.max_concurrent(request.n_workers, gpus)
-        # Only now: Ray reads its environment, which connect sets, when it is imported.
-        from vgsearch.runtime.evaluation import prepare
-        from vgsearch.runtime.scores import Measurement, measured
-
-        needed = classifiers_of(plan.measures)
-        inputs = prepare(
-            plan.manifest, plan.preprocessing, plan.data, N_FRAMES, needed, request.n_workers, gpus, console
-        )
-        subjects = _subjects(request, plan, inputs, console)
-        measurements = [Measurement(subject, measure) for measure in plan.measures for subject in subjects]
-        results = measured(measurements, inputs, plan.data, N_FRAMES, console)
-    rows = [_scored(measurement, result) for measurement, result in zip(measurements, results, strict=True)]
-    written = [write_scores(plan.out, rows, plan.manifest.classes)]
-    for result in results:
-        if isinstance(result, tuple) and isinstance(result[1], Neighbours):
-            written += write_neighbours(plan.out, result[1])
-    if plan.trial is not None:
-        append_to_trial(plan.trial, plan.step, rows)
+    for note in plan.notes:
+        console.print(f"note: {note}", style="yellow", soft_wrap=True)
+    report = Report(str(plan.manifest.folder), plan.manifest.digest, plan.preprocessing, plan.manifest.classes)
+    failures: list[Failure] = []
+    try:
+        with connect(address) as cluster:
+            _measure(request, plan, cluster, report, failures, console)
+    except KeyboardInterrupt:
+        kept = f"; what was measured is kept in {shown(plan.out)}" if report.rows else ""
+        console.print(f"interrupted{kept}", soft_wrap=True)
+        raise
+    finally:
+        if report.rows:
+            report.save(plan.out)
+            if plan.trial is not None:
+                append_to_trial(plan.trial, plan.step, report.rows)
+    if request.ladder is not None and report.rows:
+        report.written += write_ladder(plan.out, report.rows)
     if as_json:
-        print(json.dumps([asdict(row) for row in rows]))
+        print(report.to_json(), flush=True)
     else:
-        tell(rows, console)
-    for path in written:
-        console.print(path, soft_wrap=True)
+        tell(report.rows, console)
+    for path in report.written:
+        console.print(shown(path), soft_wrap=True)
+    if failures:
+        raise ConfigurationError("\n".join(failure.reason for failure in failures)) from failures[0].error
 
 
-def _scored(measurement: "Measurement", result: Any) -> Scored:
-    subject = measurement.subject.name
-    if isinstance(result, GAM):
-        return Scored(subject, measurement.name, result._asdict())
-    found = result[0] if isinstance(result, tuple) else result
-    return Scored(subject, measurement.name, found.to_json())
+def _measure(
+    request: Request, plan: Plan, cluster: Resources, report: Report, failures: "list[Failure]", console: Console
+) -> None:
+    """Prepares what judges, and puts into `report` what is measured, in the order of the measures."""
+    # Only now: Ray reads its environment, which connect sets, when it is imported.
+    from vgsearch.runtime.evaluation import prepare
+    from vgsearch.runtime.scores import Failure, Measurement, measured
+    from vgsearch.runtime.subjects import subjects_of
+
+    gpus = (1.0 if cluster.n_gpus else 0.0) if request.gpus_per_worker is None else request.gpus_per_worker
+    feed = plan.data.chosen_feed(plan.manifest, plan.preprocessing)
+    cluster.max_concurrent(request.n_workers, gpus, reserved_cpus=0 if feed == "cache" else 1)
+    needed = classifiers_of(plan.measures)
+    workers = request.n_workers, gpus
+    inputs = prepare(plan.manifest, plan.preprocessing, plan.data, N_FRAMES, needed, *workers, console)
+    for protocol, seeds in needed.items():
+        console.print(_told_classifier(protocol, inputs.real_classifiers(protocol, seeds)), soft_wrap=True)
+    subjects = subjects_of(request, plan, inputs, N_FRAMES, console)
+    measurements = [Measurement(subject, measure) for measure in plan.measures for subject in subjects]
+    for number, result in measured(measurements, inputs, plan.data, N_FRAMES, console):
+        measurement = measurements[number]
+        if isinstance(result, Failure):
+            failures.append(result)
+            continue
+        found, neighbours = result if isinstance(result, tuple) else (result, None)
+        row = Scored(measurement.subject.name, measurement.name, found.to_json())
+        report.add(number, row)
+        if not console.is_terminal:
+            # Where no bar tells it.
+            told = f"{row.measure}  {row.subject}  {told_value(row)}".rstrip()
+            console.print(f"{len(report.rows) + len(failures)}/{len(measurements)}  {told}", soft_wrap=True)
+        if isinstance(neighbours, Neighbours) and request.ladder is None:  # whose neighbours are known
+            report.written += write_neighbours(plan.out, neighbours)
 
 
-def _subjects(request: Request, plan: Plan, inputs: Any, console: Console) -> list["Subject"]:
-    from vgsearch.runtime.subjects import CheckpointSubject, RungSubject, videos_subject
-
-    if request.checkpoint is not None:
-        return [CheckpointSubject(str(request.checkpoint.absolute()))]
-    if request.ladder is not None:
-        return [RungSubject(name) for name in RUNGS]
-    return [videos_subject(request.videos, plan.manifest, inputs, plan.data, N_FRAMES, console)]
+def _told_classifier(protocol: ClassifierProtocol, trained: Sequence[Any]) -> str:
+    named = f"judge  {protocol.classifier} of width {protocol.width}"
+    if trained[0].n_classes < 2 or not protocol.trained:
+        return f"{named}, not trained" if protocol.trained else f"{named}, weights as they are in the file"
+    accuracy = sum(classifier.rer for classifier in trained) / len(trained)
+    n_seeds = f"{len(trained)} seeds" if len(trained) > 1 else "1 seed"
+    return f"{named}, {n_seeds}: ReR {100 * accuracy:.1f} %"
 
 
 def _heading(request: Request, plan: Plan) -> str:
     judged = request.checkpoint or request.videos or f"calibration ladder, {len(RUNGS)} rungs"
     parts = {split: len(plan.manifest.split(split)) for split in ("train", "test")}
+    n_classes = len(plan.manifest.classes)
     return (
-        f"vgsearch evaluate   {judged}   data {plan.manifest.folder.name} {parts['train']} train and {parts['test']} test "
-        f"clips, {len(plan.manifest.classes)} classes   {plan.preprocessing}"
+        f"vgsearch evaluate   {judged}   data {shown(plan.manifest.folder)} {parts['train']} train and {parts['test']} test "
+        f"clips, {n_classes} {'classes' if n_classes > 1 else 'class'}   {plan.preprocessing}"
     )

@@ -1,6 +1,6 @@
 """Scores of one or several subjects, each in a task of its own on Ray, with progress."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,6 @@ from vgsearch.runtime.inputs import Inputs
 from vgsearch.runtime.judge import Judge
 from vgsearch.runtime.subjects import CheckpointSubject, Subject
 from vgsearch.terminal import progress_bar
-from videogan.config import ConfigurationError
 from videogan.data.clips import DataConfig
 from videogan.protocols.classifier import ClassifierProtocol
 
@@ -36,50 +35,57 @@ class ProgressBoard:
     """Where tasks on any node tell how far they are."""
 
     def __init__(self) -> None:
-        self._told: dict[int, tuple[int, int]] = {}
+        self._told: dict[int, tuple[int, int | None]] = {}
 
-    def tell(self, number: int, done: int, total: int) -> None:
+    def tell(self, number: int, done: int, total: int | None) -> None:
         self._told[number] = done, total
 
-    def told(self) -> dict[int, tuple[int, int]]:
+    def told(self) -> dict[int, tuple[int, int | None]]:
         return self._told
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why something could not be measured, in one sentence, and what was raised."""
+
+    reason: str
+    error: Exception
 
 
 def measured(
     measurements: Sequence[Measurement], inputs: Inputs, data: DataConfig, n_frames: int, console: Console
-) -> list[Any]:
-    """The result of each measurement, in order; as many at once as the cluster has CPUs or GPUs for.
+) -> Iterator[tuple[int, Any]]:
+    """(number, result or Failure) of each measurement as it ends; as many at once as there are CPUs or GPUs for.
 
-    Raises ConfigurationError, with its cause, for one that fails.
+    One after the other where clips are streamed: each measurement holds a CPU, and its stream needs another.
     """
     board = ray.remote(num_cpus=0)(ProgressBoard).remote()
     measure = ray.remote(num_cpus=1, num_gpus=inputs.gpus_per_worker)(_measured)
-    running = {
-        measure.remote(number, measurement, inputs, data, n_frames, board): number
-        for number, measurement in enumerate(measurements)
-    }
-    results: dict[int, Any] = {}
+    waiting, running = list(enumerate(measurements)), {}
+    at_once = len(waiting) if inputs.cache else 1
     with progress_bar(console) as bars:
-        rows = [bars.add_task(f"{m.name}  {m.subject.name}", total=None) for m in measurements]
-        while running:
+        rows = [bars.add_task(f"{m.name}  {m.subject.name}", total=None, start=False) for m in measurements]
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                number, measurement = waiting.pop(0)
+                running[measure.remote(number, measurement, inputs, data, n_frames, board)] = number
             ready, _ = ray.wait(list(running), timeout=SECONDS_BETWEEN_UPDATES)
             for number, (done, total) in ray.get(board.told.remote()).items():
+                bars.start_task(rows[number])
                 bars.update(rows[number], completed=done, total=total)
             for reference in ready:
                 number = running.pop(reference)
-                results[number] = _result(reference, measurements[number])
                 total = bars.tasks[number].total or 1
                 bars.update(rows[number], completed=total, total=total)
-    return [results[number] for number in range(len(measurements))]
+                yield number, _result(reference, measurements[number])
 
 
 def _result(reference: Any, measurement: Measurement) -> Any:
     try:
         return ray.get(reference)
-    except ray.exceptions.RayTaskError as error:
-        raise ConfigurationError(
-            f"{measurement.name} of {measurement.subject.name} can't be measured: {error.cause}"
-        ) from error
+    except ray.exceptions.RayError as error:
+        cause = error.cause if isinstance(error, ray.exceptions.RayTaskError) else error
+        return Failure(f"{measurement.name} of {measurement.subject.name} can't be measured: {cause}", error)
 
 
 def _measured(
@@ -88,6 +94,7 @@ def _measured(
     import torch
 
     torch.set_num_threads(1)
+    board.tell.remote(number, 0, None)  # it has begun
     judge, subject, measure = Judge(inputs, data, n_frames), measurement.subject, measurement.measure
     if isinstance(measure, Opponent):
         assert isinstance(subject, CheckpointSubject)  # others have no discriminator; refused before

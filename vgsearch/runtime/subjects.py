@@ -1,23 +1,25 @@
 """What `vgsearch evaluate` can judge: a checkpoint's generator, videos of any other program, a rung of the ladder."""
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from rich.console import Console
 
+from vgsearch.evaluation_plan import Plan, Request, refuse_too_few
 from vgsearch.runtime.data import inspect_videos
 from vgsearch.runtime.evaluation import decoded
 from vgsearch.runtime.inputs import Inputs
 from vgsearch.runtime.judge import Judge, sampler_of, synthetic_set
+from vgsearch.score_report import shown
 from vgsearch.terminal import progress_bar
-from videogan.config import suggestion
 from videogan.data.cache import cache_folder
 from videogan.data.clips import DataConfig
-from videogan.data.formats import plain_folders
-from videogan.data.formats.contract import ImportOptions
-from videogan.data.manifest import SCHEMA, DataError, Manifest, write_manifest
+from videogan.data.manifest import SCHEMA, write_manifest
+from videogan.data.preprocessing import preprocessing_named
 from videogan.protocols.ladder import RUNGS
 from videogan.protocols.s3 import SyntheticSet
 from videogan.protocols.video_pool import VideoPool
@@ -61,42 +63,61 @@ class VideosSubject:
         return VideoPool(pool, judge.clips("train"), judge.clips("test"))
 
 
-def videos_subject(
-    folder: Path, like: Manifest, inputs: Inputs, data: DataConfig, n_frames: int, console: Console
-) -> VideosSubject:
-    """The videos DIR/<class>/*, decoded as the data set `like` was; a bad file is skipped and told.
+def videos_subject(folder: Path, plan: Plan, inputs: Inputs, n_frames: int, console: Console) -> VideosSubject:
+    """The videos that a plan found in DIR/<class>/, decoded as its data set was; what cannot be used is told by name.
 
-    Raises DataError where a class of the data set has no usable video, or DIR one that it does not know.
+    Raises DataError where fewer than 2 of a class can be used.
     """
-    source = folder.absolute()
-    found = plain_folders.find(source, ImportOptions())
-    labels = {video.label for video in found.videos}
-    for label in sorted(labels - set(like.classes)):
-        raise DataError(f"{source / label}: the data set has no class '{label}'{suggestion(label, like.classes)}")
+    like, data = plan.manifest, plan.data
     with progress_bar(console) as bars:
-        task = bars.add_task("decoding videos", total=len(found.videos))
+        task = bars.add_task("decoding videos", total=len(plan.videos))
         seen = inspect_videos(
-            [video.path for video in found.videos],
+            [video.path for video in plan.videos],
             data.limits,
             lambda done, total: bars.update(task, completed=done, total=total),
         )
         # No split and no groups: which of them stand for the train set is the pool's to say.
         rows = [
             {"path": str(v.path), "label": v.label, "group": str(v.path), "split": "train", **_columns(seen[v.path])}
-            for v in found.videos
+            for v in plan.videos
         ]
+        unusable = {
+            row["path"]: reason for row in rows if (reason := _unusable(row, inputs.preprocessing, n_frames, data))
+        }
+        for path, reason in unusable.items():
+            console.print(f"skipped {shown(Path(path))}: {reason}", style="yellow", soft_wrap=True)
+        n_of_class = Counter(row["label"] for row in rows if row["path"] not in unusable)
+        refuse_too_few(folder, like, n_of_class, "usable videos")
+        _tell_repeated(n_of_class, like.classes, inputs, data, n_frames, console)
         manifest = write_manifest(cache_folder("evaluations") / _digest(rows), rows, like.classes)
-        lacking = sorted(set(like.classes) - set(manifest.usable["label"].to_pylist()))
-        if lacking:
-            raise DataError(
-                f"{source}: no usable video of {', '.join(lacking)}; every class of the data set needs some."
-            )
         decoded_clips = decoded(manifest, inputs.preprocessing, data, bars)
-    skipped = [row for row in rows if row["skipped"]]
-    for row in skipped:
-        console.print(f"skipped {row['path']}: {row['skipped']}", style="yellow", soft_wrap=True)
     own = replace(inputs, data=str(manifest.folder), cache=decoded_clips, manifest_digest=manifest.digest)
     return VideosSubject(folder.absolute().name, own, data, n_frames)
+
+
+def _tell_repeated(
+    n_of_class: Counter[str], classes: list[str], inputs: Inputs, data: DataConfig, n_frames: int, console: Console
+) -> None:
+    real = [inputs.selection(data, n_frames, split).labels for split in ("train", "test")]
+    wanted = np.bincount(np.concatenate(real), minlength=len(classes))
+    short = [
+        f"{label} {n_of_class[label]} of {n}" for label, n in zip(classes, wanted, strict=True) if n_of_class[label] < n
+    ]
+    if short:
+        console.print(
+            f"note: fewer videos than real clips, so some are used more than once: {', '.join(short)}.",
+            style="yellow",
+            soft_wrap=True,
+        )
+
+
+def _unusable(row: dict[str, Any], preprocessing: str, n_frames: int, data: DataConfig) -> str | None:
+    """Why a video gives no clip; None where it does."""
+    if row["skipped"] is not None:
+        return row["skipped"]
+    if row["n_frames"] < n_frames and data.short_clips == "skip":
+        return f"{row['n_frames']} frames decode, {n_frames} are needed"
+    return preprocessing_named(preprocessing).problem(row["width"], row["height"])
 
 
 def _columns(seen: dict[str, Any]) -> dict[str, Any]:
@@ -115,3 +136,12 @@ class RungSubject:
 
     def opened(self, judge: Judge, device: str) -> SyntheticSet:
         return RUNGS[self.name](judge.clips("train"), judge.clips("test"))
+
+
+def subjects_of(request: Request, plan: Plan, inputs: Inputs, n_frames: int, console: Console) -> list[Subject]:
+    """Who is judged: one model, one folder of videos, or every rung of the ladder."""
+    if request.checkpoint is not None:
+        return [CheckpointSubject(str(request.checkpoint.absolute()))]
+    if request.ladder is not None:
+        return [RungSubject(name) for name in RUNGS]
+    return [videos_subject(request.videos, plan, inputs, n_frames, console)]

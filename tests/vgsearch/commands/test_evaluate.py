@@ -1,0 +1,176 @@
+"""vgsearch evaluate, as typed: a checkpoint, videos of another program, the ladder."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from PIL import Image
+from ray.cluster_utils import Cluster
+from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from typer.testing import CliRunner
+
+from vgsearch.cli import app
+from vgsearch.evaluation_plan import N_FRAMES, Request, planned
+from vgsearch.runtime.cluster import connect
+from vgsearch.runtime.data import build_cache
+from vgsearch.runtime.evaluation import prepare
+from vgsearch.runtime.gam import gam_of
+from vgsearch.runtime.judge import Judge
+from videogan.config import ConfigurationError, parse_config
+from videogan.data.clips import TrainingClips, open_cache
+from videogan.data.manifest import read_manifest
+from videogan.data.synthetic import make_moving_shapes
+from videogan.protocols.ladder import RUNGS
+from videogan.training.checkpoint import CheckpointFolder
+from videogan.training.loop import train
+from videogan.training.run_config import RunConfig
+
+KVD = "kvd_r3d18_smoke_v1"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _running_ray() -> Iterator[None]:
+    """One cluster that all commands of this module connect to, as with RAY_ADDRESS: each would start its own."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_ADDRESS", cluster.address)
+        yield
+    cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1).folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, data) -> Path:
+    """An experiment of one trial on `data`, with checkpoints after 2 and 3 steps."""
+    experiment = tmp_path_factory.mktemp("runs") / "exp"
+    folder = experiment / "trials" / "t0000-abcdef"
+    values = {
+        "model": {"family": "mvt", "variant": "mvt", "resolution": 32, "n_classes": 4, "channels": 2, "gru_hidden": 8},
+        "evaluation": {"protocol": "s3_r3d18_smoke_v1", "standing_batches": 1},
+        "optimiser": {"lr_g": 0.001},  # after two steps the discriminators tell real clips from fakes
+        "loop": {"n_steps": 3, "batch_size": 8},
+    }
+    config, manifest = parse_config(RunConfig, values), read_manifest(data)
+    with connect():
+        store = open_cache(build_cache(manifest, "plain_32", config.data), manifest)
+    for progress in train(config, TrainingClips(store, 8, 16, seed=0)):
+        if progress.step > 1:
+            checkpoint = progress.training.checkpoint(progress.step, manifest.digest)
+            CheckpointFolder(folder / "checkpoints").save(checkpoint)
+    (folder / "metrics.jsonl").write_text('{"step": 3, "loss": 1.0}\n')
+    (experiment / "sweep.yaml").write_text(yaml.safe_dump({"data": str(data)}))
+    return experiment
+
+
+@pytest.fixture
+def trial(tmp_path, trained) -> Path:
+    """A copy of the trial's folder in its experiment."""
+    return Path(shutil.copytree(trained, tmp_path / "exp")) / "trials" / "t0000-abcdef"
+
+
+def evaluate(*arguments: object) -> str:
+    result = CliRunner().invoke(app, ["evaluate", *map(str, arguments)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def evaluated(*arguments: object) -> dict[str, Any]:
+    """What --json prints, by measure and subject; all that it prints, and without NaN."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    told = json.loads(evaluate(*arguments, "--json"), parse_constant=refuse)
+    return {(row["measure"], row["subject"]): row["found"] for row in told["scores"]}
+
+
+@pytest.fixture(scope="module")
+def ladder(data, tmp_path_factory) -> tuple[dict[Any, Any], Path]:
+    """Every rung's kernel distance, and the folder of what was written."""
+    out = tmp_path_factory.mktemp("out")
+    return evaluated("--ladder", data, "--budget", "smoke", "--metrics", "kvd", "--out", out), out
+
+
+def test_the_ladder_tells_what_a_score_means(ladder):
+    found, out = ladder
+    assert [subject for _, subject in found] == list(RUNGS)
+    distance = {subject: score["mean"] for (_, subject), score in found.items()}
+    assert max(distance, key=distance.get) == "noise"
+    assert distance["copied train clips"] < distance["real"]
+    assert {path.name for path in out.iterdir()} == {"scores.json", "ladder.png"}
+
+
+def test_real_clips_in_place_of_a_generator_score_as_real_ones_do_and_far_from_noise(
+    ladder, tmp_path, data, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    for label in read_manifest(data).classes:
+        shutil.copytree(data / label, tmp_path / "made" / label)
+    (tmp_path / "made" / label / "broken.mp4").write_text("no video")
+    found = evaluated("--videos", "made", "--data", data, "--budget", "smoke", "--metrics", "kvd,blind_spots")
+    distance, noise = found[KVD, "made"], ladder[0][KVD, "noise"]
+    assert distance["digest"] == noise["digest"]
+    assert distance["mean"] < distance["real"] < noise["mean"]
+    # They are the training clips themselves, which only the blind spots tell.
+    spots = found["blind_spots", "made"]
+    assert spots["memorisation_pixels"] < 0.5
+    assert any("memorisation" in warning for warning in spots["warnings"])
+    out = Path("runs/evaluations/made-on-shapes")
+    assert {path.name for path in out.iterdir()} == {"scores.json", "neighbours.gif", "neighbours.png"}
+    with Image.open(out / "neighbours.gif") as image:
+        assert image.n_frames == 16
+
+
+def test_scores_of_a_checkpoint_are_told_in_a_table_and_added_to_its_trials_records_at_its_step(trial, monkeypatch):
+    monkeypatch.chdir(trial.parent)
+    a, b = (f"t0000-abcdef/checkpoints/step0000000{step}.pt" for step in (2, 3))
+    printed = evaluate(a, "--against", b, "--metrics", "kvd,gam")
+    told = json.loads((trial / "evaluations" / "step00000002" / "scores.json").read_text())
+    kvd, gam = (row["found"] for row in told["scores"])
+    assert f"{KVD}  {kvd['digest'][:6]}" in printed
+    # Without a terminal each measurement is told as it ends; and files as one would type them.
+    assert f"/2  {KVD}  step00000002  {kvd['mean']:.2f}" in printed
+    assert printed.splitlines()[-1] == "t0000-abcdef/evaluations/step00000002/scores.json"
+    expected = {f"evaluation/{KVD}": kvd["mean"], "evaluation/gam/t0000-abcdef-step00000003": gam["score"]}
+    before, line = map(json.loads, (trial / "metrics.jsonl").read_text().splitlines())
+    assert before == {"step": 3, "loss": 1.0}
+    assert line == {"step": 2} | expected
+    events = EventAccumulator(str(trial / "tb")).Reload()
+    for name, value in expected.items():
+        (point,) = events.Scalars(name)
+        assert (point.step, point.value) == (2, pytest.approx(value))
+
+
+def test_what_one_model_wins_by_gam_the_other_loses(trial):
+    paths = [trial / "checkpoints" / f"step0000000{step}.pt" for step in (2, 3)]
+    plan = planned(Request(checkpoint=paths[0]))
+    with connect():
+        inputs = prepare(plan.manifest, plan.preprocessing, plan.data, N_FRAMES, {}, 1, 0, Console(quiet=True))
+    judge = Judge(inputs, plan.data, N_FRAMES)
+    of_a, of_b = (gam_of(str(own), str(other), judge, "cpu") for own, other in (paths, reversed(paths)))
+    assert of_a.score * of_b.score == pytest.approx(1)
+    assert of_a.r_test * of_b.r_test == pytest.approx(1)
+    assert of_a.against == str(paths[1])
+
+
+def test_a_measurement_that_fails_is_told_and_the_others_are_kept(trial):
+    path = trial / "checkpoints" / "step00000003.pt"
+    stored = torch.load(path, weights_only=True)
+    stored["discriminators"]["video"]["head.linear.bias"].fill_(torch.nan)
+    torch.save(stored, path)
+    arguments = ["evaluate", str(trial / "checkpoints" / "step00000002.pt"), "--against", str(path)]
+    with pytest.raises(ConfigurationError, match=r"gam of step00000002 can't be measured: .* must be finite"):
+        CliRunner().invoke(app, [*arguments, "--metrics", "gam,kvd"], catch_exceptions=False)
+    (row,) = json.loads((trial / "evaluations" / "step00000002" / "scores.json").read_text())["scores"]
+    assert row["measure"] == KVD
+    assert f"evaluation/{KVD}" in (trial / "metrics.jsonl").read_text()
