@@ -1,0 +1,42 @@
+"""The flow of a video: every frame's features are made once, whichever pairs it takes part in."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+
+class FlowEstimator(Protocol):
+    """What `LucasKanade` and `PWCNet` have in common."""
+
+    def features(self, frames: Tensor) -> list[Tensor]:
+        """What single frames (N, 3, H, W) in [-1, 1] tell, tensors whose first dimension is N."""
+
+    def between(self, first: list[Tensor], second: list[Tensor]) -> Tensor:
+        """Flow (N, 2, H, W) in pixels from frames with features `first` to those with `second`."""
+
+
+def video_flow(estimator: FlowEstimator, videos: Tensor, stride: int = 1, size: int | None = None) -> Tensor:
+    """Flow between adjacent frames of `videos` (B, T, 3, H, W) in [-1, 1]: (B, T - 1, 2, H, W), u right, v down, in pixels.
+
+    Equal to the estimator's flow of each pair, with T instead of 2 (T - 1) frames' features. Two options change what is
+    computed, and with it any loss on it: with `stride` k only the pairs that begin at frames 0, k, 2k, ... are kept,
+    (B, ceil((T - 1) / k), 2, H, W); with `size` the frames are first resized to that height and width, whose pixels
+    the flow then counts.
+    """
+    n_frames = videos.shape[1]
+    if n_frames < 2 or stride < 1:
+        raise ValueError(f"flow needs at least 2 frames and a stride of at least 1, got {n_frames} and {stride}.")
+    starts = torch.arange(0, n_frames - 1, stride, device=videos.device)
+    needed, places = torch.cat([starts, starts + 1]).unique(return_inverse=True)
+    frames = videos[:, needed].flatten(0, 1)
+    if size is not None and frames.shape[-2:] != (size, size):
+        shrinks = size < min(frames.shape[-2:])
+        frames = interpolate(frames, (size, size), mode="bilinear", align_corners=False, antialias=shrinks)
+    features = estimator.features(frames)
+    first, second = (
+        [level.unflatten(0, (len(videos), -1))[:, chosen].flatten(0, 1) for level in features]
+        for chosen in places.chunk(2)
+    )
+    return estimator.between(first, second).unflatten(0, (len(videos), -1))

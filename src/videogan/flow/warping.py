@@ -1,0 +1,19 @@
+"""Backward warping: an image seen through a flow."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import grid_sample
+
+
+def warp(image: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
+    """`image` (B, C, H, W) at x + flow(x), bilinear, and whether that place lies inside the image, bool (B, 1, H, W).
+
+    flow: (B, 2, H, W) in pixels, u right, v down. Outside, the nearest border pixel is taken. Differentiable in both.
+    """
+    height, width = image.shape[-2:]
+    x = torch.arange(width, device=flow.device, dtype=flow.dtype) + flow[:, 0]
+    y = torch.arange(height, device=flow.device, dtype=flow.dtype)[:, None] + flow[:, 1]
+    # grid_sample counts from -1 to 1, edges of the outer pixels, so that one pixel is 2 / size
+    grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], dim=-1)
+    inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    return grid_sample(image, grid, padding_mode="border", align_corners=False), inside[:, None]

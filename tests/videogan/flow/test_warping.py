@@ -1,0 +1,31 @@
+"""Warping takes pixels from where the flow points."""
+
+import torch
+
+from videogan.flow.warping import warp
+
+
+def image() -> torch.Tensor:
+    return torch.randn(2, 3, 5, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+def test_no_flow_changes_nothing():
+    warped, inside = warp(image(), torch.zeros(2, 2, 5, 7, dtype=torch.float64))
+    assert torch.allclose(warped, image(), atol=1e-12)
+    assert inside.all()
+
+
+def test_whole_pixels_right_and_down_are_taken_as_they_are():
+    flow = torch.tensor([2.0, -1.0], dtype=torch.float64)[:, None, None].expand(2, 2, 5, 7)
+    warped, inside = warp(image(), flow)
+    assert torch.allclose(warped[..., 1:, :5], image()[..., :4, 2:], atol=1e-12)
+    assert inside[..., 1:, :5].all()
+    assert not inside[..., 0, :].any()
+    assert not inside[..., 5:].any()
+    assert torch.allclose(warped[..., 1:, 6], image()[..., :4, 6], atol=1e-12)  # beyond the border, its nearest pixel
+
+
+def test_half_a_pixel_is_the_mean_of_its_neighbours():
+    flow = torch.tensor([0.5, 0.0], dtype=torch.float64)[:, None, None].expand(2, 2, 5, 7)
+    warped, _ = warp(image(), flow)
+    assert torch.allclose(warped[..., :6], (image()[..., :6] + image()[..., 1:]) / 2, atol=1e-12)
