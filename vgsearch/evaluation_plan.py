@@ -107,7 +107,7 @@ def _plan_of_clips(request: Request) -> Plan:
         raise ConfigurationError("--ladder names its data set itself; leave out --data.")
     scale = _scale(request.budget or "laptop")
     manifest = read_manifest(request.ladder or request.data)
-    usual = _usual_metrics(manifest)
+    usual = _usual_metrics(len(manifest.classes))
     if request.videos is not None:
         name = f"{request.videos.absolute().name}-on-{manifest.folder.name}"
     else:
@@ -137,22 +137,29 @@ def _plan_of_checkpoint(request: Request, path: Path) -> Plan:
         )
     if request.against is not None:
         _refuse_unequal(path, checkpoint, request.against)
-    usual = _usual_metrics(manifest) if request.against is None else "gam"
+    usual = _usual_metrics(config.n_conditions) if request.against is None else "gam"
+    measures = _measures(request, usual, config.evaluation.protocol, manifest)
+    of_labels = [measure.name for measure in measures if isinstance(measure, S3Protocol)]
+    if config.n_conditions < 2 and of_labels:
+        raise ConfigurationError(
+            f"{of_labels[0]} asks of each clip whether it shows its class, but the {config.model.family} of {path} generates "
+            "without labels; use kvd, fid or is."
+        )
     trial = TrialFolder(path.absolute().parent.parent)
     is_trial = trial.metrics.exists()
     return Plan(
         manifest=manifest,
         preprocessing=config.preprocessing,
         data=config.data,
-        measures=_measures(request, usual, config.evaluation.protocol, manifest),
+        measures=measures,
         out=request.out or (trial.evaluations if is_trial else EVALUATIONS) / path.stem,
         trial=trial if is_trial else None,
         step=checkpoint.step,
     )
 
 
-def _usual_metrics(manifest: Manifest) -> str:
-    return "kvd,blind_spots" if len(manifest.classes) < 2 else "s3,kvd,blind_spots"
+def _usual_metrics(n_classes: int) -> str:
+    return "kvd,blind_spots" if n_classes < 2 else "s3,kvd,blind_spots"
 
 
 def _data_of(checkpoint: Path) -> Path:

@@ -36,6 +36,15 @@ def data_set(folder: Path, classes: tuple[str, ...] = CLASSES) -> Manifest:
     return write_manifest(folder, rows)
 
 
+def unlabelled_checkpoint(folder: Path, trained_on: str) -> Path:
+    values = {
+        "model": {"family": "tgan", "resolution": 32, "n_classes": 2, "width": 0.0625},
+        "evaluation": {"protocol": "s3_r3d18_smoke_v1", "objective": "-kvd"},
+    }
+    training = Training(parse_config(RunConfig, values), lambda module: module, Shard(), "cpu")
+    return CheckpointFolder(folder / "checkpoints").save(training.checkpoint(7, trained_on=trained_on))
+
+
 def checkpoint(folder: Path, trained_on: str, **model: object) -> Path:
     values = {
         "model": {
@@ -106,6 +115,12 @@ def test_a_checkpoint_brings_its_data_set_its_protocol_and_the_place_of_its_resu
     assert names(plan) == ["s3_r3d18_smoke_v1", "kvd_r3d18_smoke_v1", "blind_spots"]
     assert (plan.preprocessing, plan.step) == ("plain_32", 7)
     assert (plan.trial.folder, plan.out) == (trial, trial / "evaluations" / "step00000007")
+
+
+def test_a_generator_without_labels_is_not_judged_by_them(data, tmp_path):
+    path = unlabelled_checkpoint(tmp_path, data_set(data).digest)
+    assert names(planned(Request(checkpoint=path, data=data))) == ["kvd_r3d18_smoke_v1", "blind_spots"]
+    refused("the tgan of .* generates without labels; use kvd", checkpoint=path, data=data, metrics="s3,kvd")
 
 
 def test_a_checkpoint_outside_an_experiment_needs_data_and_leaves_nothing_beside_it(ckpt, data, tmp_path):

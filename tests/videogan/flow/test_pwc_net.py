@@ -12,8 +12,13 @@ def n_parameters(module: nn.Module) -> int:
 
 
 def narrow(seed: int = 0) -> PWCNet:
+    """A network with random weights in its last layers too, which begin as zeros."""
     torch.manual_seed(seed)
-    return PWCNet(0.1).eval()
+    network = PWCNet(0.1).eval()
+    for parameter in network.parameters():
+        if parameter.dim() == 4 and not parameter.any():
+            nn.init.kaiming_normal_(parameter)
+    return network
 
 
 def frames(size: tuple[int, int] = (64, 64), n: int = 2, seed: int = 0) -> Tensor:
@@ -126,6 +131,11 @@ def test_gradients_of_the_frozen_network_flow_into_both_frames_only():
     assert first.grad.any()
     assert second.grad.any()
     assert all(parameter.grad is None for parameter in network.parameters())
+
+
+@torch.no_grad()
+def test_an_untrained_network_says_that_nothing_moves():
+    assert not PWCNet(0.1)(frames(), frames(seed=1)).any()
 
 
 def test_a_width_outside_its_range_is_refused():
