@@ -7,8 +7,16 @@ import pytest
 import torch
 
 from videogan.config import ConfigurationError
-from videogan.flow.fit import FlowRecipe, endpoint_error, fit_flow, held_out_error, multiscale_loss, zero_flow
-from videogan.flow.generated_pairs import PairSettings
+from videogan.flow.fit import (
+    FlowRecipe,
+    endpoint_error,
+    fit_flow,
+    held_out_error,
+    multiscale_loss,
+    standardise_features_,
+    zero_flow,
+)
+from videogan.flow.generated_pairs import PairSettings, generated_pairs
 from videogan.flow.lucas_kanade import LucasKanade
 from videogan.flow.pwc_net import PWCNet
 from videogan.flow.weights import pwc_net_from
@@ -41,6 +49,25 @@ def test_the_loss_of_the_true_flow_is_zero_and_of_none_the_weighted_sum_of_lengt
     assert multiscale_loss(right, truth) == 0
     expected = sum(w * n * n for w, n in zip((0.32, 0.08, 0.02, 0.01, 0.005), (1, 2, 4, 8, 16), strict=True))
     assert multiscale_loss([0 * flow for flow in right], truth).item() == pytest.approx(expected)
+
+
+def test_standardised_features_have_mean_0_and_variance_1_and_nothing_else_changes():
+    ours, plain = network(), network()
+    frames = generated_pairs(range(8), 0, PairSettings()).first
+    standardise_features_(ours, frames)
+    seen = []
+    for layer in ours.netExtractor.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            layer.register_forward_hook(lambda module, args, output: seen.append(output))
+    ours.features(frames)
+    assert len(seen) == 18
+    for outputs in seen:
+        deviation, mean = torch.std_mean(outputs, dim=(0, 2, 3))
+        assert mean.abs().max() < 1e-4
+        assert (deviation < 1.001).all()
+        assert (deviation - 1).abs().median() < 1e-3  # a channel may be dead at this width
+    rest = {name: value for name, value in plain.state_dict().items() if not name.startswith("netExtractor")}
+    assert all(torch.equal(value, ours.state_dict()[name]) for name, value in rest.items())
 
 
 def test_the_rate_is_halved_four_times():
@@ -93,4 +120,17 @@ def test_held_out_errors_rank_the_weight_free_flow_below_half_of_zero_flow():
     slow = PairSettings(max_motion=4.0)
     zero, found = (held_out_error(flow, slow, seed=0, n_pairs=32) for flow in (zero_flow, LucasKanade()))
     print(f"held-out endpoint error: zero flow {zero:.2f} px, Lucas-Kanade {found:.2f} px")
+    assert found < zero / 2
+
+
+@pytest.mark.slow
+def test_a_narrow_network_finds_more_than_half_of_the_motion_in_a_short_fit():
+    recipe = FlowRecipe(n_steps=2400, batch_size=16, lr=1e-3, weight_decay=0.0, precision="bf16")
+    torch.manual_seed(0)
+    narrow = PWCNet(0.25)
+    standardise_features_(narrow, generated_pairs(range(64), recipe.seed, recipe.pairs).first)
+    for progress in fit_flow(narrow, recipe):
+        assert math.isfinite(progress.loss)
+    found, zero = (held_out_error(flow, recipe.pairs, seed=0) for flow in (narrow, zero_flow))
+    print(f"held-out endpoint error: zero flow {zero:.2f} px, PWC-Net of width 0.25 {found:.2f} px")
     assert found < zero / 2
