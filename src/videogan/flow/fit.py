@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
 from videogan.config import Config, ConfigurationError
@@ -30,8 +30,31 @@ class FlowRecipe(Config):
     lr: float = Field(1e-4, gt=0, description="First learning rate, halved four times (S_long)")
     weight_decay: float = Field(4e-4, ge=0, description="gamma of eq. 1, the weights' squared norm in the loss")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 is autocast; weights and the loss stay fp32")
-    seed: int = Field(0, ge=0, description="Of the initial weights' caller, and of the pairs")
+    seed: int = Field(0, ge=0, description="Of the pairs")
     pairs: PairSettings = PairSettings()
+
+
+@torch.no_grad()
+def standardise_features_(network: PWCNet, frames: Tensor) -> None:
+    """Before a fit from random weights: every channel of the feature extractor gets mean 0 and variance 1 on `frames`.
+
+    Ours, after Kraehenbuehl et al. (ICLR 2016). Otherwise brightness, the same everywhere, makes most of each cost
+    volume, and short fits find no motion in it: at width 0.25 the first 550 steps without stay at zero flow's error, with
+    it they leave that after 300. frames: (N, 3, H, W) in [-1, 1].
+    """
+
+    def standardise_(layer: nn.Conv2d, inputs: tuple[Tensor], outputs: Tensor) -> Tensor:
+        deviation, mean = torch.std_mean(outputs, dim=(0, 2, 3), keepdim=True)
+        deviation = deviation.clamp(min=1e-3)
+        layer.weight.div_(deviation.view(-1, 1, 1, 1))
+        layer.bias.copy_(((layer.bias.view_as(mean[0]) - mean[0]) / deviation[0]).flatten())
+        return (outputs - mean) / deviation
+
+    layers = [layer for layer in network.netExtractor.modules() if isinstance(layer, nn.Conv2d)]
+    hooks = [layer.register_forward_hook(standardise_) for layer in layers]
+    network.features(frames)
+    for hook in hooks:
+        hook.remove()
 
 
 @dataclass(frozen=True)
@@ -53,7 +76,8 @@ class FlowProgress:
 def fit_flow(network: PWCNet, recipe: FlowRecipe, start: dict[str, Any] | None = None) -> Iterator[FlowProgress]:
     """Trains `network` in place, on the device it is on, from checkpoint `start` (or from its weights) to `n_steps`.
 
-    Pairs are a function of (seed, step), so a fit that starts from a checkpoint continues bit for bit (CPU, fp32).
+    From random weights call `standardise_features_` first. Pairs are a function of (seed, step), so a fit that starts
+    from a checkpoint continues bit for bit (CPU, fp32).
     Raises TrainingDiverged at the first loss that is not finite, ConfigurationError for a start of another fit.
     """
     fit = _FlowFit(network, recipe)
