@@ -140,8 +140,8 @@ def test_ctrl_c_saves_and_resume_goes_on_where_it_stopped(shapes, tmp_path):
 
 def test_a_diverging_trial_ends_by_name_and_alone_leaves_no_best(shapes, tmp_path):
     run = vgsearch(
-        "train", "mvt_tsa", "--data", shapes, "--name", "s", *TINY, *steps(30, 30), "--set", "optimiser.lr_g=1.0e+30",
-        folder=tmp_path,
+        "train", "mvt_tsa", "--data", shapes, "--name", "s", *TINY, *BY_DISTANCE, *steps(30, 30),
+        "--set", "optimiser.lr_g=1.0e+30", folder=tmp_path,
     )  # fmt: skip
     assert run.returncode == 3, run.stdout + run.stderr
     (trial,) = record(tmp_path, "s").trials.values()
