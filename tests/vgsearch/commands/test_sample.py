@@ -13,7 +13,7 @@ from videogan.training.shard import Shard
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    model = {"variant": "mvt_tsa", "resolution": 32, "n_classes": 3, "channels": 8, "gru_hidden": 16}
+    model = {"family": "mvt", "variant": "mvt_tsa", "resolution": 32, "n_classes": 3, "channels": 8, "gru_hidden": 16}
     values = {"model": model, "evaluation": {"standing_batches": 1}}
     training = Training(parse_config(RunConfig, values), lambda module: module, Shard(), "cpu")
     return CheckpointFolder(tmp_path_factory.mktemp("trial") / "checkpoints").save(
