@@ -61,6 +61,8 @@ def _describe(problem: Mapping[str, Any], config_type: type[Config], source: str
         section, _ = _section(config_type, path[:-1])
         return f"{source}: '{path[-1]}' is missing{f' under {section}' if section else ''}."
     section, _ = _section(config_type, path)
+    if problem["type"] == "union_tag_not_found":
+        return f"{source}: {problem['ctx']['discriminator']} is missing under {section}."
     if problem["type"] != "value_error":
         return f"{_place(source, section)}{problem['msg']}, got {problem['input']!r}."
     lines = str(problem["ctx"]["error"]).splitlines()

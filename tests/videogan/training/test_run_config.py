@@ -99,3 +99,8 @@ def test_without_labels_a_distance_may_lead_with_the_inception_score_or_the_cost
         assert run_config(objective)
     with pytest.raises(ConfigurationError, match=r"hold no part of S3, got -kvd,s3"):
         run_config(["-kvd", "s3"])
+
+
+def test_a_model_without_its_family_is_told_what_is_missing():
+    with pytest.raises(ConfigurationError, match="run: 'family' is missing under model"):
+        parse_config(RunConfig, {"model": {"variant": "mvt"}}, "run")
