@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from videogan.atomic import write_atomically
 from videogan.classifiers import CLASSIFIERS
 from videogan.classifiers.fit import Epoch, LabelledClips, Recipe, fit, predict
-from videogan.classifiers.weights import CLASSIFICATION_LAYER, PUBLIC_NAMES_OF_IT, load_weights_
+from videogan.classifiers.weights import load_weights_, n_classes_of
 from videogan.config import Config, ConfigurationError
 from videogan.data.clips import to_video
 from videogan.data.storage import Place
@@ -89,7 +88,7 @@ class ClassifierProtocol(Config):
         if self.weights is None:
             return self.fresh(n_classes, seed)
         if not self.trained:
-            n_classes = self._classes_of_file(n_classes, seed)
+            n_classes = n_classes_of(self.weights.path)
         built = self.fresh(n_classes, seed)
         found = load_weights_(built.network, self.weights.path)
         if found != self.weights.sha256:
@@ -108,20 +107,6 @@ class ClassifierProtocol(Config):
         device = "cuda" if torch.cuda.is_available() else "cpu"
         # As `fit` lays it: a network that is read back must compute the very same numbers as the one that was fitted.
         return ResizingClassifier(lay_channels_last_(network), self.size).to(device)
-
-    def _classes_of_file(self, n_classes: int, seed: int) -> int:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of a classification layer that is kept nowhere
-            load_weights_(self.fresh(n_classes, seed).network, self.weights.path)
-        stored = torch.load(self.weights.path, map_location="cpu", weights_only=True)
-        known = [f"{prefix}weight" for prefix in (CLASSIFICATION_LAYER, *PUBLIC_NAMES_OF_IT)]
-        for name, value in stored.get("state_dict", stored).items():
-            if name.removeprefix("module.") in known:
-                return len(value)
-        raise ConfigurationError(
-            f"{self.weights.path}: weights that are not trained need a classification layer of their own "
-            f"({', '.join(known)}), got none; save it with them, or train the classifier."
-        )
 
 
 def weights_file(path: Path) -> WeightsFile:

@@ -124,8 +124,9 @@ def test_held_out_errors_rank_the_weight_free_flow_below_half_of_zero_flow():
 
 
 @pytest.mark.slow
-def test_a_narrow_network_finds_more_than_a_third_of_the_motion_in_a_short_fit():
-    recipe = FlowRecipe(n_steps=2400, batch_size=16, lr=1e-3, weight_decay=0.0, precision="bf16")
+@pytest.mark.timeout(3600)  # a quarter of an hour on an idle core
+def test_a_narrow_network_finds_more_than_half_of_the_motion():
+    recipe = FlowRecipe(n_steps=6000, batch_size=16, lr=1e-3, weight_decay=0.0, precision="bf16")
     torch.manual_seed(0)
     narrow = PWCNet(0.25)
     standardise_features_(narrow, generated_pairs(range(64), recipe.seed, recipe.pairs).first)
@@ -133,4 +134,4 @@ def test_a_narrow_network_finds_more_than_a_third_of_the_motion_in_a_short_fit()
         assert math.isfinite(progress.loss)
     found, zero = (held_out_error(flow, recipe.pairs, seed=0) for flow in (narrow, zero_flow))
     print(f"held-out endpoint error: zero flow {zero:.2f} px, PWC-Net of width 0.25 {found:.2f} px")
-    assert found < zero * 2 / 3
+    assert found < zero / 2
