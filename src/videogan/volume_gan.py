@@ -11,6 +11,7 @@ from torch.nn.functional import one_hot
 
 from videogan.config import Config
 from videogan.constraints import clip_weights_, singular_value_clipping_
+from videogan.draws import draw_labels
 from videogan.losses import (
     non_saturating_discriminator_loss,
     non_saturating_generator_loss,
@@ -118,7 +119,8 @@ class VolumeGAN:
         """
         draws = {"z": sample_z(self.config, n, rng)}
         if self.config.is_conditional:
-            draws["y"] = self._draw_labels(n, rng, label_counts)
+            how = self.config.label_sampling
+            draws["y"] = draw_labels(how, n, self.config.n_classes, rng, label_counts, real_labels)
         if self.config.regulariser == "none":
             draws |= {"noise_real": draw_noise_seeds(n, rng), "noise_fake": draw_noise_seeds(n, rng)}
         return draws
@@ -177,8 +179,3 @@ class VolumeGAN:
 
     def _v(self, y: Tensor | None) -> Tensor | None:
         return label_vectors(y, self.config.n_classes) if self.config.is_conditional else None
-
-    def _draw_labels(self, n: int, rng: torch.Generator, label_counts: Tensor) -> Tensor:
-        if self.config.label_sampling == "uniform":
-            return torch.randint(self.config.n_classes, (n,), generator=rng)
-        return torch.multinomial(label_counts.cpu().double(), n, replacement=True, generator=rng)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
 from videogan.config import Config
+from videogan.draws import draw_frames, draw_labels, frames_at
 from videogan.losses import non_saturating_discriminator_loss, non_saturating_generator_loss
 from videogan.nets.layer_noise import LayerNoise, draw_noise_seeds
 from videogan.nets.strided_ladders import Convolutions, Layer, deconvolutions
@@ -232,7 +233,7 @@ class MoCoGANNetworks:
         """
         draws = {
             "z": sample_z(self.config, n, rng),
-            "y": torch.randint(self.config.n_classes, (n,), generator=rng),
+            "y": draw_labels("uniform", n, self.config.n_classes, rng, label_counts, real_labels),
             "frames_real": self._draw_frames(n, rng),
             "frames_fake": self._draw_frames(n, rng),
         }
@@ -297,8 +298,7 @@ class MoCoGANNetworks:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Logits of D_I on the drawn frames, logits of D_V, and its category logits (b, K), each with its own noise."""
         seeds_image, seeds_video = draws[f"noise_{of}"].unbind(1) if self.config.noise_sigma > 0 else (None, None)
-        clips = torch.arange(len(videos), device=videos.device)[:, None]
-        image = discriminators["image"](videos[clips, draws[f"frames_{of}"]], seeds_image)
+        image = discriminators["image"](frames_at(videos, draws[f"frames_{of}"]), seeds_image)
         video = discriminators["video"](videos, seeds_video)
         return image, self._logits(video), video[:, 1:]
 
@@ -308,8 +308,7 @@ class MoCoGANNetworks:
 
     def _draw_frames(self, n: int, rng: torch.Generator) -> Tensor:
         """N distinct frames of each clip, (n, N), in order."""
-        t, n_frames_image = self.config.n_frames, self.config.n_frames_image
-        return torch.rand(n, t, generator=rng).argsort(dim=1)[:, :n_frames_image].sort(dim=1).values
+        return draw_frames(n, self.config.n_frames, self.config.n_frames_image, rng)
 
 
 def build(config: MoCoGANConfig) -> MoCoGANNetworks:

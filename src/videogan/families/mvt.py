@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from videogan.config import Config
 from videogan.constraints import singular_value_clipping_
+from videogan.draws import draw_frames, draw_labels, frames_at
 from videogan.losses import hinge_discriminator_loss, hinge_generator_loss
 from videogan.nets.image_discriminator import ImageDiscriminator
 from videogan.nets.image_generator import MULTIPLES, ImageGenerator, TemporalShift
@@ -225,9 +226,10 @@ class MVTNetworks:
         label_counts: (K,) training clips of each class; real_labels: (n,). Returns z (n, d), y (n,), and for each clip
         the N frame indices D_Image sees, drawn apart for real and fake: frames_real, frames_fake (n, N).
         """
+        config = self.config
         return {
-            "z": sample_z(self.config, n, rng),
-            "y": self._draw_labels(n, rng, label_counts, real_labels),
+            "z": sample_z(config, n, rng),
+            "y": draw_labels(config.label_sampling, n, config.n_classes, rng, label_counts, real_labels),
             "frames_real": self._draw_frames(n, rng),
             "frames_fake": self._draw_frames(n, rng),
         }
@@ -251,8 +253,8 @@ class MVTNetworks:
         """
         image, video, fake = discriminators["image"], discriminators["video"], fake.detach()
         image_loss = hinge_discriminator_loss(
-            image(_frames(real, draws["frames_real"]), real_labels),
-            image(_frames(fake, draws["frames_fake"]), draws["y"]),
+            image(frames_at(real, draws["frames_real"]), real_labels),
+            image(frames_at(fake, draws["frames_fake"]), draws["y"]),
         )
         video_loss = hinge_discriminator_loss(video(real, real_labels), video(fake, draws["y"]))
         return {"image": self.config.lambda_img * image_loss, "video": self.config.lambda_vid * video_loss}
@@ -261,7 +263,7 @@ class MVTNetworks:
         self, discriminators: Mapping[str, nn.Module], fake: Tensor, draws: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
         """Weighted hinge terms of the generator (eq. 3), to be summed. fake: (b, T, 3, R, R), with its graph."""
-        image_logits = discriminators["image"](_frames(fake, draws["frames_fake"]), draws["y"])
+        image_logits = discriminators["image"](frames_at(fake, draws["frames_fake"]), draws["y"])
         video_logits = discriminators["video"](fake, draws["y"])
         return {
             "image": self.config.lambda_img * hinge_generator_loss(image_logits),
@@ -275,7 +277,7 @@ class MVTNetworks:
         """
         n, t = self.config.n_frames_image, videos.shape[1]
         frames = torch.linspace(0, t - 1, n, device=videos.device).round().long().expand(len(videos), n)
-        image = self.discriminators["image"](_frames(videos, frames), labels).view(len(videos), n).mean(1)
+        image = self.discriminators["image"](frames_at(videos, frames), labels).view(len(videos), n).mean(1)
         video = self.discriminators["video"](videos, labels).view(len(videos))
         return self.config.lambda_img * image + self.config.lambda_vid * video
 
@@ -285,20 +287,9 @@ class MVTNetworks:
             return
         singular_value_clipping_(self.discriminators["video"])
 
-    def _draw_labels(self, n: int, rng: torch.Generator, label_counts: Tensor, real_labels: Tensor) -> Tensor:
-        if self.config.label_sampling == "uniform":
-            return torch.randint(self.config.n_classes, (n,), generator=rng)
-        if self.config.label_sampling == "empirical":
-            return torch.multinomial(label_counts.cpu().double(), n, replacement=True, generator=rng)
-        return real_labels.cpu()
-
     def _draw_frames(self, n: int, rng: torch.Generator) -> Tensor:
-        t, n_frames_image = self.config.n_frames, self.config.n_frames_image
-        if self.config.replace_frames:
-            frames = torch.randint(t, (n, n_frames_image), generator=rng)
-        else:
-            frames = torch.rand(n, t, generator=rng).argsort(dim=1)[:, :n_frames_image]
-        return frames.sort(dim=1).values
+        config = self.config
+        return draw_frames(n, config.n_frames, config.n_frames_image, rng, config.replace_frames)
 
 
 def build(config: MVTConfig) -> MVTNetworks:
@@ -312,8 +303,3 @@ def build(config: MVTConfig) -> MVTNetworks:
     if config.constraint_d_video == "spectral_norm":
         normalise_spectrally(video)
     return MVTNetworks(config, generator, {"image": image, "video": video})
-
-
-def _frames(videos: Tensor, indices: Tensor) -> Tensor:
-    """The frames `indices` (b, N) of videos (b, T, C, H, W): (b, N, C, H, W)."""
-    return videos[torch.arange(len(videos), device=videos.device)[:, None], indices]
