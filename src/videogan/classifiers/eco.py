@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from videogan.classifiers.resnet3d import Conv3x3x3
-from videogan.classifiers.width import scaled
+from videogan.nets.width import scaled
 
 
 class ECOLite(nn.Module):
@@ -21,7 +21,7 @@ class ECOLite(nn.Module):
     def __init__(self, n_classes: int, width: int = 64, dropout: float = 0.6):
         super().__init__()
         self.frames = inception_of_frames(width)
-        c, c2, c4, c8 = (scaled(channels, width) for channels in (96, 128, 256, 512))
+        c, c2, c4, c8 = (scaled(channels, width / 64) for channels in (96, 128, 256, 512))
         self.clip = nn.Sequential(
             Conv3x3x3(c, c2, stride=1, bias=True),
             PreActivationUnit(c2, c2),
@@ -52,7 +52,7 @@ class ECOLite(nn.Module):
 
 def inception_of_frames(width: int) -> nn.Sequential:
     """BN-Inception (Ioffe & Szegedy 2015) as far as ECO takes it: frames (N, 3, H, W) -> (N, 96 width / 64, H/8, W/8)."""
-    c32, c64, c96, c192 = (scaled(channels, width) for channels in (32, 64, 96, 192))
+    c32, c64, c96, c192 = (scaled(channels, width / 64) for channels in (32, 64, 96, 192))
     after_3a, after_3b = 2 * c64 + c96 + c32, 2 * c64 + 2 * c96
     return nn.Sequential(
         convolution(3, c64, kernel_size=7, stride=2),

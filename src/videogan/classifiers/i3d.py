@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from videogan.classifiers.resnet3d import Conv3x3x3
-from videogan.classifiers.width import scaled
+from videogan.nets.width import scaled
 
 Size = tuple[int, int, int]
 Branches = tuple[int, tuple[int, int], tuple[int, int], int]
@@ -43,7 +43,7 @@ class I3D(nn.Module):
 
     def __init__(self, n_classes: int, width: int = 64, dropout: float = 0.5):
         super().__init__()
-        c64, channels = scaled(64, width), scaled(192, width)
+        c64, channels = scaled(64, width / 64), scaled(192, width / 64)
         layers: dict[str, nn.Module] = {
             "pad_1a": SamePadding((7, 7, 7), (2, 2, 2)),
             "Conv3d_1a_7x7": Unit3D(nn.Conv3d(3, c64, kernel_size=7, stride=2, bias=False)),
@@ -137,4 +137,4 @@ def max_pool(kernel: Size, stride: Size) -> nn.Sequential:
 
 
 def _scaled(pair: tuple[int, int], width: int) -> tuple[int, int]:
-    return scaled(pair[0], width), scaled(pair[1], width)
+    return scaled(pair[0], width / 64), scaled(pair[1], width / 64)

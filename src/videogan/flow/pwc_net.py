@@ -8,6 +8,7 @@ from torch.nn.functional import interpolate, leaky_relu, pad
 
 from videogan.flow.warping import warp
 from videogan.nets.precision import without_autocast
+from videogan.nets.width import scaled
 
 FEATURES = (16, 32, 64, 96, 128, 196)
 """Channels of levels 1 to 6; level l has 1 / 2^l of the frame's resolution."""
@@ -179,11 +180,6 @@ def warped_features(features: Tensor, flow: Tensor) -> Tensor:
         precise = torch.promote_types(features.dtype, torch.float32)
         warped, inside = warp(features.to(precise), flow.to(precise))
         return (warped * inside).to(features.dtype)
-
-
-def scaled(channels: int, width: float) -> int:
-    """A published number of `channels` at `width`."""
-    return max(1, round(channels * width))
 
 
 def _name(number: int) -> str:
