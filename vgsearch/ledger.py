@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vgsearch.objective import Objective, measured, pareto_front
+from vgsearch.objective import Objective, measured, pareto_front, parsed
 
 # How a trial can end; only `done` has a score, and only `interrupted` goes on when the sweep is resumed.
 ENDS = ("done", "pruned", "diverged", "failed", "unscored", "interrupted")
@@ -60,7 +60,7 @@ class SweepRecord:
     @property
     def objectives(self) -> list[Objective]:
         """What the search makes better, the first first."""
-        return [Objective.parse(written) for written in self.header.get("objective", ["s3"])]
+        return list(parsed(self.header.get("objective", ["s3"])))
 
     @property
     def front(self) -> list[TrialRecord]:

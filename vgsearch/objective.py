@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from videogan.config import ConfigurationError, suggestion
+from videogan.metrics import SCORES_OF_S3
 
-OF_S3 = ("s3", "s3_chance_corrected", "ser", "res")
-"""What one evaluation of S3 tells."""
-OF_CLASSES = (*OF_S3, "is")
+OF_CLASSES = (*SCORES_OF_S3, "is")
 """Scores that need classes to tell apart; better when larger."""
 DISTANCES = ("fid", "fvd", "kvd")
 """Distances between features of real and synthetic clips."""
@@ -50,12 +49,12 @@ class Objective:
     @property
     def is_part_of_s3(self) -> bool:
         """Whether an evaluation of S3 measures it."""
-        return self.name in OF_S3
+        return self.name in SCORES_OF_S3
 
     @property
     def is_of_features(self) -> bool:
         """Whether it is a score on features, with a protocol of its own."""
-        return self.name not in (*OF_S3, COST)
+        return self.name not in (*SCORES_OF_S3, COST)
 
     def value_of(self, scores: Mapping[str, float]) -> float:
         """As it was measured."""
@@ -66,6 +65,11 @@ class Objective:
         return -self.value_of(scores) if self.direction == "maximize" else self.value_of(scores)
 
 
+def parsed(written: Sequence[str]) -> tuple[Objective, ...]:
+    """Objectives as they are written in a run's configuration; raises ConfigurationError as `Objective.parse` does."""
+    return tuple(map(Objective.parse, written))
+
+
 def read_objectives(written: Sequence[str], n_classes: int) -> tuple[Objective, ...]:
     """The objectives of a search on data of `n_classes`; raises ConfigurationError where they can't lead it."""
     if not 1 <= len(written) <= 2:
@@ -73,7 +77,7 @@ def read_objectives(written: Sequence[str], n_classes: int) -> tuple[Objective, 
             f"evaluation.objective must name one score, or two for a Pareto front, got {len(written)}; "
             "such as s3, -kvd or [s3,-cost]."
         )
-    objectives = tuple(Objective.parse(name) for name in written)
+    objectives = parsed(written)
     if len(set(objectives)) < len(objectives):
         raise ConfigurationError(
             f"evaluation.objective names {objectives[0]} twice; name it once, or another beside it."

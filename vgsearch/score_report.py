@@ -276,9 +276,3 @@ def _percent(measured: dict[str, float | None]) -> str:
 
 def _bounds(measured: dict[str, float | None]) -> str:
     return interval(measured).partition(" ")[2]
-
-
-def shown(path: Path) -> str:
-    """A path as one would type it here."""
-    path = path.absolute()
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

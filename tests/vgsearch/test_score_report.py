@@ -10,7 +10,8 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from vgsearch.artifacts import TrialFolder
-from vgsearch.score_report import Report, Scored, append_to_trial, model_name, shown, tell
+from vgsearch.score_report import Report, Scored, append_to_trial, model_name, tell
+from vgsearch.terminal import shown
 
 
 def of_s3(mean: float | None, subject: str = "step00000007", measure: str = "s3_r3d18_smoke_v1", **more: Any) -> Scored:

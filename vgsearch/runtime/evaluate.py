@@ -1,17 +1,16 @@
 """vgsearch evaluate: from what was typed to scores in a table, in files, and in the trial's own records."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from vgsearch.evaluation_plan import N_FRAMES, Plan, Request, classifiers_of, planned
 from vgsearch.runtime.cluster import Resources, connect
 from vgsearch.score_pictures import write_ladder, write_neighbours
-from vgsearch.score_report import Report, Scored, append_to_trial, shown, tell, told_value
+from vgsearch.score_report import Report, Scored, append_to_trial, tell, told_value
+from vgsearch.terminal import shown
 from videogan.config import ConfigurationError
 from videogan.protocols.blind_spots import Neighbours
-from videogan.protocols.classifier import ClassifierProtocol
 from videogan.protocols.ladder import RUNGS
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def _measure(
 ) -> None:
     """Prepares what judges, and puts into `report` what is measured, in the order of the measures."""
     # Only now: Ray reads its environment, which connect sets, when it is imported.
-    from vgsearch.runtime.evaluation import prepare
+    from vgsearch.runtime.evaluation import prepare, told_classifier
     from vgsearch.runtime.scores import Failure, Measurement, measured
     from vgsearch.runtime.subjects import subjects_of
 
@@ -70,7 +69,7 @@ def _measure(
     workers = request.n_workers, gpus
     inputs = prepare(plan.manifest, plan.preprocessing, plan.data, N_FRAMES, needed, *workers, console)
     for protocol, seeds in needed.items():
-        console.print(_told_classifier(protocol, inputs.real_classifiers(protocol, seeds)), soft_wrap=True)
+        console.print(f"judge  {told_classifier(inputs, protocol, seeds)}", soft_wrap=True)
     subjects = subjects_of(request, plan, inputs, N_FRAMES, console)
     measurements = [Measurement(subject, measure) for measure in plan.measures for subject in subjects]
     for number, result in measured(measurements, inputs, plan.data, N_FRAMES, console):
@@ -87,15 +86,6 @@ def _measure(
             console.print(f"{len(report.rows) + len(failures)}/{len(measurements)}  {told}", soft_wrap=True)
         if isinstance(neighbours, Neighbours) and request.ladder is None:  # whose neighbours are known
             report.written += write_neighbours(plan.out, neighbours)
-
-
-def _told_classifier(protocol: ClassifierProtocol, trained: Sequence[Any]) -> str:
-    named = f"judge  {protocol.classifier} of width {protocol.width}"
-    if trained[0].n_classes < 2 or not protocol.trained:
-        return f"{named}, not trained" if protocol.trained else f"{named}, weights as they are in the file"
-    accuracy = sum(classifier.rer for classifier in trained) / len(trained)
-    n_seeds = f"{len(trained)} seeds" if len(trained) > 1 else "1 seed"
-    return f"{named}, {n_seeds}: ReR {100 * accuracy:.1f} %"
 
 
 def _heading(request: Request, plan: Plan) -> str:

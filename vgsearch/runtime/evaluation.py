@@ -1,6 +1,6 @@
 """What judges synthetic clips, made before the first of them: decoded clips, real-trained classifiers, and the floor."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -31,14 +31,21 @@ def prepare_inputs(sweep: Sweep, manifest: Manifest, console: Console) -> Inputs
     needed, n_frames = {protocol.classifier: seeds}, config.model.n_frames
     workers = sweep.n_workers, sweep.gpus_per_worker
     inputs = prepare(manifest, config.preprocessing, config.data, n_frames, needed, *workers, console)
-    named = f"{protocol.classifier.classifier} width {protocol.classifier.width}, {len(seeds)} seeds"
-    digest = protocol.digest(inputs.facts)[:6]
-    told = f"objective {', '.join(map(str, objectives))} ({named}, protocol {protocol.name} {digest})"
-    if inputs.n_classes > 1:
-        rer = [classifier.rer for classifier in inputs.real_classifiers(protocol.classifier, seeds)]
-        told += f"   ReR {100 * sum(rer) / len(rer):.1f} %"
-    console.print(f"{told}   clips {'cache' if inputs.cache else 'stream'}", soft_wrap=True)
+    told = f"objective {', '.join(map(str, objectives))}   protocol {protocol.name} {protocol.digest(inputs.facts)[:6]}"
+    judge = told_classifier(inputs, protocol.classifier, seeds)
+    console.print(f"{told}   judge {judge}   clips {'cache' if inputs.cache else 'stream'}", soft_wrap=True)
     return inputs
+
+
+def told_classifier(inputs: Inputs, protocol: ClassifierProtocol, seeds: Sequence[int]) -> str:
+    """What judges, and how many real clips it gets right where it was trained to tell them apart."""
+    trained = inputs.real_classifiers(protocol, seeds)
+    named = f"{protocol.classifier} of width {protocol.width}"
+    if trained[0].n_classes < 2 or not protocol.trained:
+        return f"{named}, not trained" if protocol.trained else f"{named}, weights as they are in the file"
+    accuracy = sum(classifier.rer for classifier in trained) / len(trained)
+    n_seeds = f"{len(trained)} seeds" if len(trained) > 1 else "1 seed"
+    return f"{named}, {n_seeds}: ReR {100 * accuracy:.1f} %"
 
 
 def prepare(

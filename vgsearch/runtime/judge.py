@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vgsearch.objective import Objective, looks_at_distance
+from vgsearch.objective import looks_at_distance, parsed
 from vgsearch.runtime.inputs import Inputs
 from videogan.classifiers.fit import LabelledClips, features
 from videogan.data.clips import DataConfig
@@ -63,7 +63,7 @@ def objective_scores(
     config: RunConfig, judge: Judge, synthetic: SyntheticSet, on_progress: OnProgress = lambda done, total: None
 ) -> dict[str, S3Result | FeatureResult]:
     """What the objectives of a run need measured: "s3", and by its name each score on features."""
-    objectives = [Objective.parse(written) for written in config.evaluation.objective]
+    objectives = parsed(config.evaluation.objective)
     results: dict[str, S3Result | FeatureResult] = {}
     if any(objective.is_part_of_s3 for objective in objectives):
         results["s3"] = judge.score(config.evaluation.s3_protocol, synthetic, on_progress)
@@ -91,7 +91,7 @@ class Looks:
         self._labels = test.labels[torch.linspace(0, len(test) - 1, n).long()]
         self._seed = config.seed
         self._real: Tensor | None = None
-        if looks_at_distance([Objective.parse(written) for written in config.evaluation.objective]):
+        if looks_at_distance(parsed(config.evaluation.objective)):
             frames = judge.clips("train").frames
             self._real = features(self._network, frames, self._protocol.recipe, "penultimate")
 

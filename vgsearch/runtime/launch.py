@@ -18,7 +18,7 @@ from vgsearch.runtime import preflight
 from vgsearch.runtime.cluster import Resources, connect
 from vgsearch.space import load_space, parse_override
 from vgsearch.sweep import Sweep, load_sweep
-from vgsearch.terminal import SweepView, floor_line, short_name, trial_result, value
+from vgsearch.terminal import SweepView, floor_line, short_name, shown, trial_result, value
 from videogan.config import ConfigurationError, suggestion
 from videogan.data.cache import local_cache_folder
 from videogan.data.manifest import Manifest, read_manifest
@@ -151,7 +151,7 @@ def _run(
     if not json_lines:
         tell_result(record, experiment, console)
     if how == "interrupted":
-        console.print(f"stopped; go on with: vgsearch resume {_shown(experiment.folder)}", soft_wrap=True)
+        console.print(f"stopped; go on with: vgsearch resume {shown(experiment.folder)}", soft_wrap=True)
         sys.exit(EXIT_INTERRUPTED)
     if not record.done:
         sys.exit(EXIT_NO_USABLE_TRIAL)
@@ -165,7 +165,7 @@ def _told_how_to_go_on(experiment: Experiment, console: Console) -> Iterator[Non
     except KeyboardInterrupt:
         if not experiment.sweep.exists():
             raise
-        console.print(f"stopped at once; go on with: vgsearch resume {_shown(experiment.folder)}", soft_wrap=True)
+        console.print(f"stopped at once; go on with: vgsearch resume {shown(experiment.folder)}", soft_wrap=True)
         sys.exit(EXIT_INTERRUPTED)
 
 
@@ -215,11 +215,11 @@ def tell_result(record: SweepRecord, experiment: Experiment, console: Console) -
     chosen = "  ".join(f"{short_name(path)} {value(v)}" for path, v in best.overrides.items())
     console.print(f"        {chosen}", soft_wrap=True)
     checkpoint = folder.checkpoints / f"step{best.step:08d}.pt"
-    console.print(f"checkpoint  {_shown(checkpoint)}", soft_wrap=True)
-    console.print(f"samples     {_shown(folder.samples)}", soft_wrap=True)
-    console.print(f"next        vgsearch sample {_shown(checkpoint)}", soft_wrap=True)
+    console.print(f"checkpoint  {shown(checkpoint)}", soft_wrap=True)
+    console.print(f"samples     {shown(folder.samples)}", soft_wrap=True)
+    console.print(f"next        vgsearch sample {shown(checkpoint)}", soft_wrap=True)
     console.print(
-        f"            tensorboard --logdir {_shown(experiment.folder)}   (pip install tensorboard)", soft_wrap=True
+        f"            tensorboard --logdir {shown(experiment.folder)}   (pip install tensorboard)", soft_wrap=True
     )
 
 
@@ -232,10 +232,10 @@ def _heading(experiment: Experiment, sweep: Sweep, manifest: Manifest, cluster: 
     usable = manifest.usable
     groups, test = (len(set(table["group"].to_pylist())) for table in (usable, manifest.split("test")))
     return (
-        f"vgsearch {sweep.space.name} ({sweep.budget})   exp {_shown(experiment.folder)}   data {manifest.folder.name} "
+        f"vgsearch {sweep.space.name} ({sweep.budget})   exp {shown(experiment.folder)}   data {manifest.folder.name} "
         f"{len(usable)} clips {len(manifest.classes)} classes {groups} groups (split {groups - test}/{test} by group)\n"
         f"{cluster.n_nodes} node(s), {cluster.n_cpus:g} CPUs, {cluster.n_gpus:g} GPUs   "
-        f"resume: vgsearch resume {_shown(experiment.folder)}"
+        f"resume: vgsearch resume {shown(experiment.folder)}"
     )
 
 
@@ -261,8 +261,3 @@ def _hours(budget: str | None) -> float | None:
     if not match or float(match[1]) == 0:
         raise ConfigurationError(f"--time-budget must look like 8h, 30m or 90s, got '{budget}'.")
     return float(match[1]) / {"h": 1, "m": 60, "s": 3600}[match[2]]
-
-
-def _shown(path: Path) -> str:
-    """A path as one would type it here."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

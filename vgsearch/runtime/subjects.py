@@ -14,8 +14,7 @@ from vgsearch.runtime.data import inspect_videos
 from vgsearch.runtime.evaluation import decoded
 from vgsearch.runtime.inputs import Inputs
 from vgsearch.runtime.judge import Judge, sampler_of, synthetic_set
-from vgsearch.score_report import shown
-from vgsearch.terminal import progress_bar
+from vgsearch.terminal import progress_bar, shown
 from videogan.data.cache import cache_folder
 from videogan.data.clips import DataConfig
 from videogan.data.manifest import SCHEMA, write_manifest

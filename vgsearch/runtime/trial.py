@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from vgsearch.artifacts import TrialFolder
-from vgsearch.objective import COST, Objective, measured
+from vgsearch.objective import COST, measured, parsed
 from vgsearch.records import Records
 from vgsearch.runtime.inputs import Inputs
 from vgsearch.runtime.judge import Judge, Looks, objective_scores, sampler_of, summary_of, synthetic_set
@@ -196,7 +196,7 @@ class Trial:
         summary = summary_of(results)
         scores = {**measured(summary), COST: self._seconds}
         self._records.write(self.config.loop.n_steps, {f"score/{name}": value for name, value in scores.items()})
-        objectives = [Objective.parse(written) for written in self.config.evaluation.objective]
+        objectives = parsed(self.config.evaluation.objective)
         undefined = [objective.name for objective in objectives if objective.name not in scores]
         if undefined:
             # Distances raise where they have no value, so it is a ratio to ReR.

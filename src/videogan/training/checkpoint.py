@@ -49,13 +49,8 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     """
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
-        if set(Checkpoint.__dataclass_fields__) - set(stored) == {"trained_on"}:
-            raise UnreadableCheckpoint(
-                f"{path} does not say which data set it was trained on, as checkpoints of earlier versions did not; train it anew."
-            )
-        return Checkpoint(**stored)
-    except UnreadableCheckpoint:
-        raise
+        says_its_data = "trained_on" in stored
+        checkpoint = Checkpoint(**{"trained_on": "", **stored})
     except FileNotFoundError:
         raise UnreadableCheckpoint(
             f"{path} does not exist; give a file such as .../checkpoints/step00001000.pt."
@@ -65,6 +60,11 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
         raise UnreadableCheckpoint(
             f"{path} does not load ({type(error).__name__}: {str(error).splitlines()[0]})."
         ) from error
+    if not says_its_data:
+        raise UnreadableCheckpoint(
+            f"{path} does not say which data set it was trained on, as checkpoints of earlier versions did not; train it anew."
+        )
+    return checkpoint
 
 
 def generator_from(path: Path | str) -> tuple[nn.Module, RunConfig]:

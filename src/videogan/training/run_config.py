@@ -8,11 +8,10 @@ from videogan.config import Config, suggestion
 from videogan.data.clips import DataConfig
 from videogan.data.preprocessing import preprocessing_named
 from videogan.families import FAMILIES
+from videogan.metrics import SCORES_OF_S3
 from videogan.protocols import PROTOCOLS, FeatureProtocol, S3Protocol
 from videogan.protocols.features import FeatureMetric
 
-_OF_LABELS = ("s3", "s3_chance_corrected", "ser", "res")
-"""Objectives that ask of each synthetic clip whether it shows its class."""
 _CONFIG_TYPES = tuple(family.config_type for family in FAMILIES.values())
 ModelConfig = Annotated[Union[_CONFIG_TYPES], Field(discriminator="family")]  # noqa: UP007 (a tuple has no |)
 
@@ -148,7 +147,7 @@ class RunConfig(Config):
             return
         objective = self.evaluation.objective
         first = next((name for name in objective if name != "-cost"), "-kvd")
-        if not first.startswith("-") or any(name.removeprefix("-") in _OF_LABELS for name in objective):
+        if not first.startswith("-") or any(name.removeprefix("-") in SCORES_OF_S3 for name in objective):
             raise ValueError(
                 f"evaluation.objective must begin with a distance and hold no part of S3, got {','.join(objective)}: this "
                 f"{self.model.family} generates without labels. Set evaluation.objective=-kvd, or take a conditional model."

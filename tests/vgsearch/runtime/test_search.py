@@ -2,6 +2,7 @@
 
 import itertools
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -387,6 +388,21 @@ def test_proposing_warns_of_nothing():
         Driven(a_sweep(objective=TWO)).run(N_STARTUP + 2)
 
 
+def run_one_by_one(trial: Callable[[dict[str, Any]], None], searcher: StudySearcher, folder: Path) -> None:
+    """A real Tune run of fake trials, one at a time, until the searcher has no more."""
+    tune.Tuner(
+        trial,
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=LookScheduler(searcher),
+            num_samples=-1,
+            max_concurrent_trials=1,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(name="tune", storage_path=str(folder), verbose=0),
+    ).fit()
+
+
 def test_a_real_tune_run_tells_the_study_how_each_trial_ended(tmp_path: Path, ray_cluster: Resources):
     sweep = a_sweep(n_trials=6)
     record = Record()
@@ -402,17 +418,7 @@ def test_a_real_tune_run_tells_the_study_how_each_trial_ended(tmp_path: Path, ra
         end = {"end": "diverged"} if index == 3 else {"end": "done", "scores": {"s3": 0.6, "cost": 1.0}}
         tune.report({"step": 30, "losses": {}, **end})
 
-    tune.Tuner(
-        millisecond_trial,
-        tune_config=tune.TuneConfig(
-            search_alg=searcher,
-            scheduler=LookScheduler(searcher),
-            num_samples=-1,
-            max_concurrent_trials=1,
-            reuse_actors=True,
-        ),
-        run_config=tune.RunConfig(name="tune", storage_path=str(tmp_path), verbose=0),
-    ).fit()
+    run_one_by_one(millisecond_trial, searcher, tmp_path)
     assert record.ends == {0: "done", 1: "done", 2: "failed", 3: "diverged", 4: "done", 5: "pruned"}
     told = [study.trials[i].state.name for i in range(6)]
     assert told == ["COMPLETE", "COMPLETE", "FAIL", "FAIL", "COMPLETE", "PRUNED"]
@@ -453,17 +459,7 @@ def test_a_real_tune_run_of_two_objectives_finds_their_front_and_a_second_one_ke
         record = Recorded(tmp_path / "ledger.jsonl", sweep)
         study = open_study(tmp_path / "optuna.db", sweep)
         searcher = StudySearcher(study, sweep, [], record)
-        tune.Tuner(
-            millisecond_trial,
-            tune_config=tune.TuneConfig(
-                search_alg=searcher,
-                scheduler=LookScheduler(searcher),
-                num_samples=-1,
-                max_concurrent_trials=1,
-                reuse_actors=True,
-            ),
-            run_config=tune.RunConfig(name=f"tune{n_trials}", storage_path=str(tmp_path), verbose=0),
-        ).fit()
+        run_one_by_one(millisecond_trial, searcher, tmp_path / str(n_trials))
         read = read_ledger(tmp_path / "ledger.jsonl")
         assert [trial.index for trial in read.front] == front
         assert [trial.number for trial in study.best_trials] == front
