@@ -210,6 +210,7 @@ _MEANINGS = {
     "memorisation_features": ("memorisation, features", "distance to nearest train clip / test clips'; 0: copies"),
     "memorisation_pixels": ("memorisation, pixels", "the same in pixels"),
     "motion": ("motion", "change between frames, in levels of 255"),
+    "flow_ratio": ("flow ratio", "length of the flow / real clips'; 1: as fast, 0: still"),
     "freezing_rate": ("freezing", "share of clips that hardly move"),
     "looping_rate": ("looping", "share of clips that return to what they showed"),
     "res": ("ReS", "accuracy of the real-trained classifier"),
@@ -229,7 +230,10 @@ def blind_spots_table(found: dict[str, Any]) -> Table:
 
 def blind_spots_of_many(rows: Sequence[Scored]) -> Table:
     """The same of several subjects, a row each, and of real test clips."""
-    heads = [called.replace(", ", "\n") for called, _ in _MEANINGS.values()]
+    # One word a line; nine columns don't leave room for the longest whole.
+    heads = [
+        called.replace(",", "").replace("memori", "memori- ").replace(" ", "\n") for called, _ in _MEANINGS.values()
+    ]
     table = _table("blind spots", *(f">{head}" for head in heads), ">diversity")
     for row in rows:
         cells = [_pair(row.found[name])[0] for name in _MEANINGS]

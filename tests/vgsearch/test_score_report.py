@@ -29,7 +29,8 @@ def of_kvd(mean: float, subject: str = "step00000007", **more: Any) -> Scored:
 def of_blind_spots(subject: str = "step00000007", **more: Any) -> Scored:
     pairs = ("motion", "freezing_rate", "looping_rate", "res", "res_of_shuffled_frames")
     found: dict[str, Any] = {name: {"synthetic": 0.2, "real": 0.9} for name in pairs}
-    found |= {"memorisation_features": 4.5, "memorisation_pixels": None, "class_diversity": [0.7, None, 0.3]}
+    found |= {"memorisation_features": 4.5, "memorisation_pixels": None, "flow_ratio": 0.6}
+    found |= {"class_diversity": [0.7, None, 0.3]}
     return Scored(subject, "blind_spots", found | {"n_synthetic": 16, "warnings": []} | more)
 
 
@@ -127,6 +128,8 @@ def test_blind_spots_stand_beside_those_of_real_clips():
     text = printed(of_blind_spots())
     motion = next(line for line in text.splitlines() if line.startswith("motion"))
     assert motion.split()[1:3] == ["0.20", "0.90"]
+    ratio = next(line for line in text.splitlines() if line.startswith("flow ratio"))
+    assert ratio.split()[2:4] == ["0.60", "1.00"]
     diversity = next(line for line in text.splitlines() if line.startswith("diversity"))
     assert diversity.split()[1] == "0.30"  # the least; a class without a value has none
     many = printed(*(of_blind_spots(rung) for rung in LADDER))
@@ -148,7 +151,7 @@ def test_scores_are_added_to_the_trials_own_records_at_the_step_of_the_checkpoin
     assert before == {"step": 50, "loss": 1.0}
     expected = {"kvd_r3d18_smoke_v1": 3.0, "gam/t1-step9": 1.25, "blind_spots/memorisation_features": 4.5}
     expected |= {f"blind_spots/{n}": 0.2 for n in ("motion", "freezing_rate", "looping_rate", "res")}
-    expected["blind_spots/res_of_shuffled_frames"] = 0.2
+    expected |= {"blind_spots/res_of_shuffled_frames": 0.2, "blind_spots/flow_ratio": 0.6}
     assert line == {"step": 25} | {f"evaluation/{name}": value for name, value in expected.items()}
     events = EventAccumulator(str(folder.tensorboard)).Reload()
     point = events.Scalars("evaluation/kvd_r3d18_smoke_v1")[0]

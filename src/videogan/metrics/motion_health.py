@@ -1,4 +1,4 @@
-"""Motion health: do fakes freeze or loop more than real clips do, and is a score sensitive to the order of frames?
+"""Motion health: do fakes freeze, loop or hurry more than real clips do, and does a score see the order of frames?
 
 After the temporal-diversity measures of MDP (SCIENCE C: the least difference of a clip from itself over lags).
 """
@@ -75,6 +75,23 @@ def looping_rate(frames: Tensor, typical: float) -> float:
     nearest_return = torch.stack([_change_after(frames, lag) for lag in lags]).amin(0)
     loops = (nearest_return < RETURNS * motion(frames)) & ~_is_frozen(frames, typical)
     return loops.double().mean().item()
+
+
+def flow_magnitude(flow: Tensor) -> Tensor:
+    """How fast each clip moves: the mean length of its flow in pixels a frame, float64 (n,). `flow`: (n, T - 1, 2, H, W)."""
+    if flow.ndim != 5 or flow.shape[2] != 2 or not flow[:1].numel():
+        raise ValueError(f"flow must be (n, T - 1, 2, H, W), n >= 1 and T >= 2, got {tuple(flow.shape)}.")
+    return flow.double().square().sum(2).sqrt().flatten(1).mean(1)
+
+
+def flow_ratio(magnitudes: Tensor, real_magnitudes: Tensor) -> float:
+    """The median clip's `flow_magnitude` over the median real clip's (SCIENCE D5); (n,) and (m,) of one size of frames.
+
+    1: as fast as real clips; below: slower, 0 being still; above: faster, or noise, which an estimator takes for motion.
+    NaN where the median real clip does not move.
+    """
+    typical = real_magnitudes.quantile(0.5).item()
+    return magnitudes.quantile(0.5).item() / typical if typical else math.nan
 
 
 def shuffle_frames(frames: Tensor, seed: int) -> Tensor:

@@ -7,6 +7,8 @@ import torch
 
 from videogan.metrics.motion_health import (
     MotionHealth,
+    flow_magnitude,
+    flow_ratio,
     freezing_rate,
     looping_rate,
     motion,
@@ -93,6 +95,34 @@ def test_rates_are_shares_and_stand_beside_those_of_real_clips():
 
 def test_real_clips_that_do_not_move_leave_both_rates_undefined():
     assert all(map(math.isnan, motion_health(PERIODIC, FROZEN)))
+
+
+def constant_flow(*vectors):
+    """Flow (n, 3, 2, 4, 5) of clips all of whose pixels move by one vector."""
+    return torch.tensor(vectors, dtype=torch.float32)[:, None, :, None, None].expand(-1, 3, -1, 4, 5)
+
+
+def test_flow_magnitude_is_the_mean_length_of_a_clips_flow():
+    assert flow_magnitude(constant_flow((3, -4), (0, 0))).tolist() == [5, 0]
+    half = constant_flow((0, 2)).clone()
+    half[..., :2, :] = 0
+    assert flow_magnitude(half).item() == 1
+
+
+def test_flow_ratio_is_one_of_real_clips_zero_of_stills_and_the_speed_between():
+    real = flow_magnitude(constant_flow((1, 0), (0, 2), (3, 0)))
+    assert flow_ratio(real, real) == 1
+    assert flow_ratio(real / 4, real) == 0.25
+    assert flow_ratio(torch.tensor([0.0, 0.0, 9.0], dtype=torch.float64), real) == 0, (
+        "one clip can't hide that most stand"
+    )
+    assert math.isnan(flow_ratio(real, torch.zeros(3, dtype=torch.float64)))
+
+
+def test_flow_of_other_shapes_and_of_no_clips_is_refused():
+    for shape in ((2, 3, 4, 5), (2, 15, 3, 4, 5), (0, 15, 2, 4, 5), (2, 0, 2, 4, 5)):
+        with pytest.raises(ValueError, match="flow must be"):
+            flow_magnitude(torch.zeros(shape))
 
 
 def test_other_sizes_short_clips_and_no_clips_are_refused():

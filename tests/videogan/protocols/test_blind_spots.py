@@ -28,6 +28,8 @@ def test_clips_of_the_real_kind_are_found_healthy(found, fresh, real):
     assert 0.5 < result.memorisation_features < 2
     assert result.memorisation_pixels == pytest.approx(1, abs=0.05)
     assert result.motion.synthetic == pytest.approx(result.motion.real, rel=0.05)
+    assert result.flow_ratio == pytest.approx(result.flow.synthetic / result.flow.real)
+    assert result.flow_ratio == pytest.approx(1, abs=0.1)
     assert (result.freezing_rate.synthetic, result.looping_rate.synthetic) == (0, 0)
     assert result.res.real == real[0].rer
     assert result.res.synthetic > 0.9
@@ -48,6 +50,8 @@ def test_frozen_clips_are_found_frozen(found, train, test):
     result, _ = found(RUNGS["single frames"](train, test))
     assert (result.freezing_rate.synthetic, result.freezing_rate.real) == (1, 0)
     assert result.motion.synthetic == 0 < result.motion.real
+    assert result.flow.synthetic == result.flow_ratio == 0 < result.flow.real
+    assert "the samples' flow is 0.00 times as long as that of real clips." in result.warnings
     assert "100 % of the samples hardly move." in result.warnings
 
 
@@ -95,6 +99,8 @@ def test_what_cannot_be_told_is_null_in_json(tiny, real, train, test, fresh):
     result, _ = blind_spots(tiny, real[0].network(tiny), train, lonely, fresh)
     told = json.loads(json.dumps(result.to_json(), allow_nan=False))
     assert told["freezing_rate"] == {"synthetic": None, "real": None}
+    assert told["flow"]["real"] == 0
+    assert told["flow_ratio"] is None
     assert [value is None for value in told["class_diversity"]] == [False, True, True]
 
 
