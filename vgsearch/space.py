@@ -15,7 +15,7 @@ BUDGETS = ("smoke", "laptop", "paper")
 
 
 class FloatDomain(Config):
-    """A real interval, both ends included."""
+    """A real interval, both ends included, and where `or_off` is given that value beside it, such as 0 on a log scale."""
 
     model_config = ConfigDict(allow_inf_nan=False)
 
@@ -23,18 +23,23 @@ class FloatDomain(Config):
     low: float
     high: float
     log: bool = False
+    or_off: float | None = Field(
+        None, description="a value that turns off what the interval weighs; searched as a choice"
+    )
     when: dict[str, Any] = Field({}, description="values of other domains without which this is not searched")
 
     @model_validator(mode="after")
     def _ordered(self) -> "FloatDomain":
+        if self.or_off is not None and self.low <= self.or_off <= self.high:
+            raise ValueError(f"or_off must lie outside [{self.low}, {self.high}], got {self.or_off}.")
         return _checked_interval(self)
 
     @property
     def ends(self) -> list[Any]:
-        return [self.low, self.high]
+        return [*([] if self.or_off is None else [self.or_off]), self.low, self.high]
 
     def __contains__(self, value: Any) -> bool:
-        return isinstance(value, int | float) and self.low <= value <= self.high
+        return isinstance(value, int | float) and (self.low <= value <= self.high or value == self.or_off)
 
 
 class IntDomain(Config):

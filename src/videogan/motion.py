@@ -1,10 +1,15 @@
 """The motion constraint: fakes should move like real clips of their class (MVT-GAN sec. 4.3)."""
 
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from videogan.flow.video_flow import FlowEstimator, video_flow
 from videogan.nets.precision import without_autocast
 
 FlowCos = Literal["clip", "frame"]
@@ -59,6 +64,90 @@ def motion_constraint_loss(
     per_rank = torch.as_tensor(pairs_per_rank, dtype=similarity.dtype, device=similarity.device)
     share = n_pairs / torch.where(per_rank > 0, per_rank, 1)
     return alpha * ((per_rank > 0).to(similarity.dtype) - share * similarity)
+
+
+@dataclass(frozen=True)
+class MotionConstraint:
+    """alpha (1 - L_M) between the flows that one frozen estimator finds in real clips and in fakes (MVT-GAN eq. 5, 6).
+
+    `warm_up`: steps over which alpha rises evenly from 0; `stride` and `size` are those of `video_flow`, and change the
+    loss. Flows of real clips are remembered.
+    """
+
+    estimator: FlowEstimator
+    alpha: float
+    warm_up: int
+    flow_cos: FlowCos
+    stride: int
+    size: int | None
+    remembered: "RememberedFlows"
+
+    def loss(
+        self,
+        real: Tensor,
+        real_labels: Tensor,
+        fake: Tensor,
+        fake_labels: Tensor,
+        step: int,
+        gathered: Callable[[Tensor], Tensor] = lambda tensor: tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """The term of the generator's loss at `step`, counted from 1, and C, the pairs of the global batch (int64).
+
+        real, fake: this rank's clips (b, T, 3, H, W) in [-1, 1]; real_labels, fake_labels: theirs, (b,). `gathered` puts a
+        tensor together from all ranks. Gradients flow into the fakes only.
+        """
+        all_labels = gathered(real_labels)
+        n_pairs = (all_labels[:, None] == gathered(fake_labels)).sum()
+        real_flow = gathered(self.remembered(real, self._flow))
+        alpha = self.alpha * (min(1.0, step / self.warm_up) if self.warm_up else 1.0)
+        loss = motion_constraint_loss(
+            real_flow,
+            self._flow(fake),
+            all_labels,
+            fake_labels,
+            alpha,
+            self.flow_cos,
+            n_pairs * len(real) / len(all_labels),
+        )
+        return loss, n_pairs
+
+    def _flow(self, videos: Tensor) -> Tensor:
+        return video_flow(self.estimator, videos, self.stride, self.size)
+
+
+class RememberedFlows:
+    """Flows of real clips by their content: a window that comes again, in whatever batch, is not estimated again.
+
+    Each clip's flow is estimated alone, so that no clip's depends on what else was new in its batch: a resumed run, which
+    begins without memories, goes on bit for bit. The least recently used are forgotten beyond `most_bytes`.
+    """
+
+    def __init__(self, most_bytes: int = 2**30) -> None:
+        self._most_bytes, self._bytes = most_bytes, 0
+        self._flows: OrderedDict[bytes, Tensor] = OrderedDict()
+        self.n_estimated = self.n_asked = 0
+
+    @torch.no_grad()
+    def __call__(self, videos: Tensor, flow: Callable[[Tensor], Tensor]) -> Tensor:
+        """`flow` of each of `videos` (b, T, 3, H, W), (b, T - 1, 2, H, W)."""
+        if videos.is_meta:  # only counted
+            return flow(videos)
+        return torch.cat([self._of(clip, flow) for clip in videos.split(1)])
+
+    def _of(self, clip: Tensor, flow: Callable[[Tensor], Tensor]) -> Tensor:
+        self.n_asked += 1
+        # by value, whatever the memory layout
+        key = hashlib.blake2b(clip.cpu().contiguous().numpy(), digest_size=16).digest()
+        found = self._flows.get(key)
+        if found is None:
+            self.n_estimated += 1
+            found = self._flows[key] = flow(clip)
+            self._bytes += found.nbytes
+            while self._bytes > self._most_bytes and len(self._flows) > 1:
+                self._bytes -= self._flows.popitem(last=False)[1].nbytes
+        else:
+            self._flows.move_to_end(key)
+        return found
 
 
 def _vectors(flow: Tensor, flow_cos: FlowCos) -> Tensor:

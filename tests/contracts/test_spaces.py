@@ -124,7 +124,8 @@ def behaviour(config: RunConfig) -> list[Tensor]:
         fake = networks.generate(networks.generator, draws)
         losses = networks.discriminator_losses(networks.discriminators, real, labels, fake, draws)
         of_generator = networks.generator_losses(networks.discriminators, fake, draws)
-        seen += [fake, *losses.values(), *of_generator.values()]
+        motion = FAMILIES[config.model.family].motion_loss(networks, real, labels, fake, draws, 1)
+        seen += [fake, *losses.values(), *of_generator.values(), *(motion or ())]
         weights = [p for network in networks.discriminators.values() for p in network.parameters()]
         for step in range(1, 13):
             for weight in weights:

@@ -69,6 +69,7 @@ def test_base_gives_way_to_the_budget_and_the_budget_to_what_is_chosen():
     ("domain", "inside", "outside"),
     [
         (FloatDomain(type="float", low=0.5, high=2), [0.5, 1, 2.0], [0.49, 2.01, "1", float("nan")]),
+        (FloatDomain(type="float", low=0.5, high=2, or_off=0.0), [0, 0.5, 2.0], [0.1, 2.01]),
         (IntDomain(type="int", low=1, high=3), [1, 2, 3], [0, 4, 1.5, "1"]),
         (ChoiceDomain(type="choice", choices=[2, 4, "svc"]), [2, 4, "svc"], [3, "4", "spectral_norm"]),
     ],
@@ -99,6 +100,7 @@ def test_the_papers_point_must_name_domains_have_all_values_and_lie_inside():
     [
         ({"type": "float", "low": 2.0, "high": 1.0}, "low must be below high, got 2.0 and 1.0."),
         ({"type": "int", "low": 2, "high": 2}, "low must be below high, got 2 and 2."),
+        ({"type": "float", "low": 0.0, "high": 1.0, "or_off": 0.5}, "or_off must lie outside [0.0, 1.0], got 0.5."),
         ({"type": "float", "low": 0.0, "high": 1.0, "log": True}, "low must be above 0 on a log scale, got 0.0."),
     ],
 )

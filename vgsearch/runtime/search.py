@@ -104,7 +104,7 @@ class StudySearcher(Searcher):
         else:
             return Searcher.FINISHED
         self._next_index = max(self._next_index, proposal.index + 1)
-        self.study.sampler.begin(proposal.index, proposal.overrides)
+        self.study.sampler.begin(proposal.index, asked(self._sweep.domains, proposal.overrides))
         trial = self.study.ask()
         chosen = suggest_all(trial, self._sweep.domains, self._sweep.overrides)
         parameters = self._listener.begin(dataclasses.replace(proposal, overrides=chosen))
@@ -222,9 +222,25 @@ def suggest_all(trial: optuna.Trial, domains: dict[str, Domain], fixed: dict[str
             chosen[path] = trial.suggest_categorical(path, domain.choices)
         elif domain.type == "int":
             chosen[path] = trial.suggest_int(path, domain.low, domain.high, log=domain.log)
+        elif domain.or_off is not None and not trial.suggest_categorical(_switch(path), [False, True]):
+            chosen[path] = domain.or_off
         else:
             chosen[path] = trial.suggest_float(path, domain.low, domain.high, log=domain.log)
     return chosen
+
+
+def asked(domains: dict[str, Domain], chosen: dict[str, Any]) -> dict[str, Any]:
+    """`chosen` values and, where a domain can be off, whether it is on: all that `suggest_all` asks for by name."""
+    switches = {
+        _switch(path): value != domains[path].or_off
+        for path, value in chosen.items()
+        if getattr(domains.get(path), "or_off", None) is not None
+    }
+    return {**chosen, **switches}
+
+
+def _switch(path: str) -> str:
+    return f"{path} is on"
 
 
 def _pruner(pruning: Pruning) -> BasePruner:

@@ -158,7 +158,8 @@ class Trial:
         if self.shard.rank == 0:
             seconds = {"seconds_per_step": progress.seconds, "seconds_waiting": progress.seconds_waiting}
             seconds["seconds_training"] = self._seconds
-            self._records.write(progress.step, {**progress.losses, **seconds, "n_clips_seen": progress.n_clips_seen})
+            told = {**progress.losses, **progress.measures, **seconds, "n_clips_seen": progress.n_clips_seen}
+            self._records.write(progress.step, told)
 
     def _look(self, progress: Progress, looks: Looks | None) -> None:
         """Saves, looks and reports; every rank reports, for Ray Train waits for all."""

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor, nn
+
 from videogan.config import Config
 from videogan.families import mocogan, mvt, tgan, vgan, volume3d
 from videogan.volume_gan import VolumeGAN
@@ -15,16 +17,26 @@ class Family:
 
     is_conditional(config): whether its generator makes clips of a class that is asked for.
     constrain_update_(networks): what follows each discriminator update, where constrain_ follows the last of a step.
+    motion_loss(networks, real, real_labels, fake, draws, step, gathered): a term of the generator's loss that compares fakes
+    with real clips, and the number of pairs compared; None where there is none.
+    frozen(networks): networks that the step uses and does not train.
     """
 
     config_type: type[Config]
     build: Callable[[Any], Any]
     is_conditional: Callable[[Any], bool] = lambda config: True
     constrain_update_: Callable[[Any], None] = lambda networks: None
+    motion_loss: Callable[..., tuple[Tensor, Tensor] | None] = lambda networks, *step: None
+    frozen: Callable[[Any], list[nn.Module]] = lambda networks: []
 
 
 FAMILIES: dict[str, Family] = {
-    "mvt": Family(mvt.MVTConfig, mvt.build),
+    "mvt": Family(
+        mvt.MVTConfig,
+        mvt.build,
+        motion_loss=mvt.MVTNetworks.motion_loss,
+        frozen=lambda networks: [networks.motion.estimator] if networks.motion else [],
+    ),
     "tgan": Family(tgan.TGANConfig, tgan.build, lambda config: config.is_conditional, VolumeGAN.constrain_update_),
     "volume3d": Family(volume3d.Volume3DConfig, volume3d.build, lambda config: False, VolumeGAN.constrain_update_),
     "vgan": Family(vgan.VGANConfig, vgan.build, lambda config: False),

@@ -1,6 +1,6 @@
 """MVT-GAN (arXiv 2004.01823): video from a recurrent sequence generator and a per-frame image generator."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -11,7 +11,10 @@ from torch import Tensor, nn
 from videogan.config import Config
 from videogan.constraints import singular_value_clipping_
 from videogan.draws import draw_frames, draw_labels, frames_at
+from videogan.flow.lucas_kanade import LucasKanade
+from videogan.flow.weights import pwc_net_from
 from videogan.losses import hinge_discriminator_loss, hinge_generator_loss
+from videogan.motion import FlowCos, MotionConstraint, RememberedFlows
 from videogan.nets.image_discriminator import ImageDiscriminator
 from videogan.nets.image_generator import MULTIPLES, ImageGenerator, TemporalShift
 from videogan.nets.initialisation import Initialisation, initialise_
@@ -98,6 +101,16 @@ class MVTConfig(Config):
         "uniform", description="Labels of fakes (released)"
     )
     alpha: float = Field(0.0, ge=0, description="Weight of the motion constraint (eq. 6: MVT-MC 1, else 0)")
+    alpha_warm_up: int = Field(0, ge=0, description="Steps over which alpha rises evenly from 0 (paper: none)")
+    flow: Literal["lucas_kanade", "pwc_net"] = Field(
+        "lucas_kanade", description="Flow of L_M: without weights, or the paper's PWC-Net (sec. 4.3) from flow_weights"
+    )
+    flow_weights: str | None = Field(None, description="File of PWC-Net weights: published, or of vgsearch flow fit")
+    flow_cos: FlowCos = Field("clip", description="Cosine of whole clips (eq. 5), or the mean over pairs of frames")
+    flow_stride: int = Field(1, ge=1, description="Every so many pairs of frames; above 1 another loss")
+    flow_size: int | None = Field(
+        None, ge=16, description="Side that frames are resized to before flow: another loss; none: as they are"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -158,21 +171,33 @@ def _shift_problems(config: MVTConfig) -> list[str]:
 
 def _constraint_problems(config: MVTConfig) -> list[str]:
     problems = []
-    if config.variant == "mvt_mc":
-        problems.append(
-            "variant = mvt_mc needs the motion constraint's optical flow, which this version does not have. "
-            "Set model.variant to mvt, mvt_var or mvt_tsa."
-        )
-    elif config.alpha > 0:
-        problems.append(
-            f"alpha = {config.alpha:g} needs variant = mvt_mc, got {config.variant}. Set model.variant=mvt_mc."
-        )
     if config.constraint_d_video != "svc" and config.n_clip != MVTConfig.model_fields["n_clip"].default:
         problems.append(
             f"n_clip = {config.n_clip} has no effect under constraint_d_video = {config.constraint_d_video}. "
             "Remove it or set model.constraint_d_video=svc."
         )
-    return problems
+    return problems + _motion_problems(config)
+
+
+def _motion_problems(config: MVTConfig) -> list[str]:
+    names = ("alpha_warm_up", "flow", "flow_weights", "flow_cos", "flow_stride", "flow_size")
+    if config.variant == "mvt_mc" and config.alpha == 0:
+        return ["alpha must be above 0 under variant = mvt_mc, got 0. Without the motion constraint it is mvt."]
+    if config.variant in ("mvt", "mvt_var") and config.alpha > 0:
+        remedy = "mvt_mc, or mvt_tsa for both" if config.variant == "mvt" else "mvt_tsa, which has shift too"
+        return [f"alpha = {config.alpha:g} needs another variant, got {config.variant}. Set model.variant={remedy}."]
+    if config.alpha == 0:
+        return [
+            f"{name} = {getattr(config, name)} has no effect without motion constraint. Remove it or set model.alpha."
+            for name in names
+            if getattr(config, name) != MVTConfig.model_fields[name].default
+        ]
+    if (config.flow == "pwc_net") != (config.flow_weights is not None):
+        return [
+            f"flow = {config.flow} and flow_weights = {config.flow_weights} do not go together: PWC-Net needs a file of "
+            "weights, Lucas-Kanade has none. Set both or neither; vgsearch flow fit makes such a file."
+        ]
+    return []
 
 
 class MVTGenerator(nn.Module):
@@ -219,6 +244,7 @@ class MVTNetworks:
     config: MVTConfig
     generator: MVTGenerator
     discriminators: dict[str, nn.Module]
+    motion: MotionConstraint | None = None
 
     def draw(self, n: int, rng: torch.Generator, label_counts: Tensor, real_labels: Tensor) -> dict[str, Tensor]:
         """Everything random of one pass over n clips, on the CPU; each tensor's first dimension is n, to slice by rank.
@@ -270,6 +296,24 @@ class MVTNetworks:
             "video": self.config.lambda_vid * hinge_generator_loss(video_logits),
         }
 
+    def motion_loss(
+        self,
+        real: Tensor,
+        real_labels: Tensor,
+        fake: Tensor,
+        draws: Mapping[str, Tensor],
+        step: int,
+        gathered: Callable[[Tensor], Tensor] = lambda tensor: tensor,
+    ) -> tuple[Tensor, Tensor] | None:
+        """The generator's term alpha (1 - L_M) and its number of pairs C (eq. 5, 6), None without motion constraint.
+
+        Arguments as in `MotionConstraint.loss`; real: the clips of the last discriminator update, whose labels
+        label_sampling = match_real gives the fakes.
+        """
+        if self.motion is None:
+            return None
+        return self.motion.loss(real, real_labels, fake, draws["y"], step, gathered)
+
     def realness(self, videos: Tensor, labels: Tensor) -> Tensor:
         """What the discriminators say of videos (b, T, 3, R, R) with labels (b,): weighted as in the losses, (b,).
 
@@ -302,4 +346,12 @@ def build(config: MVTConfig) -> MVTNetworks:
     initialise_(video, config.init)
     if config.constraint_d_video == "spectral_norm":
         normalise_spectrally(video)
-    return MVTNetworks(config, generator, {"image": image, "video": video})
+    return MVTNetworks(config, generator, {"image": image, "video": video}, _motion_constraint(config))
+
+
+def _motion_constraint(config: MVTConfig) -> MotionConstraint | None:
+    if config.alpha == 0:
+        return None
+    estimator = LucasKanade() if config.flow_weights is None else pwc_net_from(config.flow_weights)[0]
+    settings = config.alpha, config.alpha_warm_up, config.flow_cos, config.flow_stride, config.flow_size
+    return MotionConstraint(estimator, *settings, RememberedFlows())

@@ -2,7 +2,6 @@
 
 from typing import Protocol
 
-import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -28,15 +27,15 @@ def video_flow(estimator: FlowEstimator, videos: Tensor, stride: int = 1, size: 
     n_frames = videos.shape[1]
     if n_frames < 2 or stride < 1:
         raise ValueError(f"flow needs at least 2 frames and a stride of at least 1, got {n_frames} and {stride}.")
-    starts = torch.arange(0, n_frames - 1, stride, device=videos.device)
-    needed, places = torch.cat([starts, starts + 1]).unique(return_inverse=True)
+    starts = range(0, n_frames - 1, stride)
+    needed = sorted({*starts, *(start + 1 for start in starts)})
+    places = [[needed.index(start + later) for start in starts] for later in (0, 1)]
     frames = videos[:, needed].flatten(0, 1)
     if size is not None and frames.shape[-2:] != (size, size):
         shrinks = size < min(frames.shape[-2:])
         frames = interpolate(frames, (size, size), mode="bilinear", align_corners=False, antialias=shrinks)
     features = estimator.features(frames)
     first, second = (
-        [level.unflatten(0, (len(videos), -1))[:, chosen].flatten(0, 1) for level in features]
-        for chosen in places.chunk(2)
+        [level.unflatten(0, (len(videos), -1))[:, chosen].flatten(0, 1) for level in features] for chosen in places
     )
     return estimator.between(first, second).unflatten(0, (len(videos), -1))

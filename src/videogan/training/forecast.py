@@ -66,20 +66,23 @@ def _traced_step(config: RunConfig, networks: Any) -> tuple[float, float]:
     labels = torch.zeros(n, dtype=torch.int64)
     draws = networks.draw(n, rng, torch.ones(model.n_classes), labels)
     draws = {name: tensor.to("meta") for name, tensor in draws.items()}
+    family, labels = FAMILIES[model.family], labels.to("meta")
+    for network in family.frozen(networks):
+        network.to("meta")
     real = torch.empty(n, model.n_frames, 3, model.resolution, model.resolution, device="meta")
     kept = {"d": _Kept(), "g": _Kept()}
     with FlopCounterMode(display=False) as counter, kept["d"]:
         with torch.no_grad():
             fake = networks.generate(networks.generator, draws)
-        sum(
-            networks.discriminator_losses(networks.discriminators, real, labels.to("meta"), fake, draws).values()
-        ).backward()
+        sum(networks.discriminator_losses(networks.discriminators, real, labels, fake, draws).values()).backward()
     flops = counter.get_total_flops() * config.loop.n_d
     for network in networks.discriminators.values():
         network.requires_grad_(False)
     with FlopCounterMode(display=False) as counter, kept["g"]:
         fake = networks.generate(networks.generator, draws)
-        sum(networks.generator_losses(networks.discriminators, fake, draws).values()).backward()
+        motion = family.motion_loss(networks, real, labels, fake, draws, 1)
+        terms = networks.generator_losses(networks.discriminators, fake, draws).values()
+        (sum(terms) + (motion[0] if motion else 0)).backward()
     return flops + counter.get_total_flops(), max(k.n_bytes for k in kept.values())
 
 

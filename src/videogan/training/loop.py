@@ -41,12 +41,14 @@ class TimedClips:
 class Progress:
     """One finished step: its losses by term ("d_image", "g_video"), its seconds, and the training it belongs to.
 
-    `seconds_waiting` of the `seconds` went by until the real clips were there; `trained_on` is their manifest's digest.
+    `measures` is what else the step tells by name: "motion_pairs", C of the motion constraint. `seconds_waiting` of the
+    `seconds` went by until the real clips were there; `trained_on` is their manifest's digest.
     """
 
     step: int
     n_clips_seen: int
     losses: dict[str, float]
+    measures: dict[str, float]
     seconds: float
     seconds_waiting: float
     trained_on: str
@@ -82,13 +84,13 @@ def train(
         training.load_(start)
     for step in range((start.step if start else 0) + 1, config.loop.n_steps + 1):
         began, timed = time.perf_counter(), TimedClips(clips)
-        losses = training.step_(step, timed)
+        losses, measures = training.step_(step, timed)
         for term, value in losses.items():
             if not math.isfinite(value):
                 raise TrainingDiverged(step, term)
         seconds = time.perf_counter() - began
         seen = training.n_clips_seen(step)
-        yield Progress(step, seen, losses, seconds, timed.seconds, clips.manifest_digest, training)
+        yield Progress(step, seen, losses, measures, seconds, timed.seconds, clips.manifest_digest, training)
 
 
 def untrained(config: RunConfig) -> Any:
@@ -108,22 +110,25 @@ class Training:
                 f"loop.batch_size must be a multiple of the {shard.n_ranks} workers, got {config.loop.batch_size}."
             )
         self.config, self.shard, self.device = config, shard, device
-        self.networks = untrained(config)
+        self.networks, self.family = untrained(config), FAMILIES[config.model.family]
         self.generator, self.discriminators = self.networks.generator, dict(self.networks.discriminators)
         for network in (self.generator, *self.discriminators.values()):
             network.to(device).train()
             if config.loop.channels_last:
                 lay_channels_last_(network)
+        for network in self.family.frozen(self.networks):
+            network.to(device)
         self.average = _average(self.generator, config.loop.ema_decay)
         self.wrapped_generator = wrap(self.generator)
         self.wrapped_discriminators = {name: wrap(network) for name, network in self.discriminators.items()}
         self.optimiser_g = _optimiser(config, config.optimiser.rate_g, [self.generator])
         self.optimiser_d = _optimiser(config, config.optimiser.rate_d, list(self.discriminators.values()))
 
-    def step_(self, step: int, clips: ClipSource) -> dict[str, float]:
+    def step_(self, step: int, clips: ClipSource) -> tuple[dict[str, float], dict[str, float]]:
         """`n_d` discriminator updates, each on fresh real clips and fresh fakes, then one generator update.
 
         The generator's update draws fresh fakes too, unless `reuse_fakes` gives it those of the last discriminator update.
+        Returns the losses by term and the measures.
         """
         loop = self.config.loop
         for update in range(loop.n_d):
@@ -133,7 +138,7 @@ class Training:
             draws = self._draws(f"d{update}", step, clips, all_labels)
             fake = self._fakes(draws, for_generator=loop.reuse_fakes and update == loop.n_d - 1)
             terms_d = self._update_discriminators_(real, labels, fake, draws)
-            FAMILIES[self.config.model.family].constrain_update_(self.networks)
+            self.family.constrain_update_(self.networks)
         # Gamma clipping reads running variances, which differ by rank until rank 0's are taken.
         layers = (layer for network in self.discriminators.values() for layer in network.modules())
         self.shard.take_first_ranks_(b for layer in layers if isinstance(layer, _BatchNorm) for b in layer.buffers())
@@ -141,14 +146,14 @@ class Training:
         if not loop.reuse_fakes:
             draws = self._draws("g", step, clips, all_labels)
             fake = self._fakes(draws, for_generator=True)
-        terms_g = self._update_generator_(fake, draws)
+        terms_g, measures = self._update_generator_(step, real, labels, fake, draws)
         if self.average is not None:
             self.average.update_parameters(self.generator)
         terms = {f"d_{name}": term for name, term in terms_d.items()} | {
             f"g_{name}": term for name, term in terms_g.items()
         }
         means = self.shard.averaged(torch.stack([term.detach().float() for term in terms.values()]))
-        return dict(zip(terms, means.tolist(), strict=True))
+        return dict(zip(terms, means.tolist(), strict=True)), measures
 
     def _fakes(self, draws: dict[str, Tensor], for_generator: bool) -> Tensor:
         """Fakes of the draws, with their graph where the generator's update needs it; else they need no wrapper either."""
@@ -165,17 +170,23 @@ class Training:
         self.optimiser_d.step()
         return terms
 
-    def _update_generator_(self, fake: Tensor, draws: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _update_generator_(
+        self, step: int, real: Tensor, labels: Tensor, fake: Tensor, draws: dict[str, Tensor]
+    ) -> tuple[dict[str, Tensor], dict[str, float]]:
         for network in self.discriminators.values():
             network.requires_grad_(False)
         with self._precision():
             terms = self.networks.generator_losses(self.discriminators, fake, draws)
+            motion = self.family.motion_loss(self.networks, real, labels, fake, draws, step, self.shard.gathered)
+        measures = {}
+        if motion is not None:
+            terms["motion"], measures["motion_pairs"] = motion[0], motion[1].item()
         self.optimiser_g.zero_grad(set_to_none=True)
         sum(terms.values()).backward()
         self.optimiser_g.step()
         for network in self.discriminators.values():
             network.requires_grad_(True)
-        return terms
+        return terms, measures
 
     def _draws(self, purpose: str, step: int, clips: ClipSource, real_labels: Tensor) -> dict[str, Tensor]:
         """z, fake labels and frame choices, drawn for the global batch so that the number of ranks changes nothing."""

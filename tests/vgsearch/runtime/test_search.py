@@ -20,6 +20,7 @@ from vgsearch.runtime.search import (
     LookScheduler,
     Proposal,
     StudySearcher,
+    asked,
     open_study,
     reported,
     suggest_all,
@@ -128,7 +129,10 @@ def test_the_papers_point_is_proposed_first_and_called_so():
     first, second = driven.record.began
     assert (first.index, first.is_paper_point, second.index, second.is_paper_point) == (0, True, 1, False)
     assert second.overrides != paper
-    assert driven.study.trials[0].params == paper
+    # The motion constraint is off there, which Optuna knows as a choice.
+    assert paper["model.alpha"] == 0
+    expected = {path: value for path, value in paper.items() if path != "model.alpha"} | {"model.alpha is on": False}
+    assert driven.study.trials[0].params == expected
 
 
 def test_a_sweep_has_its_number_of_trials_and_then_no_more():
@@ -242,6 +246,23 @@ def test_a_conditional_domain_is_searched_under_its_condition_only():
     ran = driven.run(10)
     assert all((N_CLIP in chosen) == (chosen[CONSTRAINT] == "svc") for chosen in ran)
     assert {chosen[CONSTRAINT] for chosen in ran} == {"svc", "spectral_norm"}
+
+
+def test_a_domain_that_can_be_off_is_proposed_off_and_on_and_repeated_as_it_was():
+    path = "model.alpha"
+    domains = {path: FloatDomain(type="float", low=0.1, high=10.0, log=True, or_off=0.0)}
+    sampler = IndexedSampler(seed=0, n_startup_trials=4)
+    study = optuna.create_study(sampler=sampler)
+    seen = []
+    for index in range(24):
+        sampler.begin(index)
+        seen.append(suggest_all(study.ask(), domains, {})[path])
+    on = [value for value in seen if value != 0.0]
+    assert 6 <= len(on) <= 18
+    assert all(0.1 <= value <= 10 for value in on)
+    for value in seen:
+        sampler.begin(99, asked(domains, {path: value}))
+        assert suggest_all(study.ask(), domains, {}) == {path: value}
 
 
 def test_what_an_override_fixes_opens_the_domains_that_wait_for_it():

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 
 from videogan.config import ConfigurationError, parse_config
 from videogan.families.mvt import MVTConfig, MVTNetworks, build, sample_z
+from videogan.flow.pwc_net import PWCNet
+from videogan.motion import RememberedFlows
 from videogan.nets.spectral_norm import NORMALISED
 
 TINY = {"resolution": 32, "n_classes": 3, "channels": 2, "gru_hidden": 8, "n_frames_image": 4}
@@ -99,7 +102,13 @@ def test_explicit_values_win_over_the_variant():
     assert (config.sigma_a, config.sigma_c) == (1.0, 3.0)
 
 
-@pytest.mark.parametrize("variant", ["mvt", "mvt_var", "mvt_tsa"])
+def test_the_motion_constraint_of_the_paper_has_weight_1_and_the_labels_of_the_real_clips():
+    config = MVTConfig(variant="mvt_mc", n_classes=10)
+    assert (config.alpha, config.label_sampling, config.flow_cos) == (1.0, "match_real", "clip")
+    assert (config.sigma_a, config.sigma_b, config.sigma_c, config.shift_blocks) == (1.0, 1.0, 1.0, 0)
+
+
+@pytest.mark.parametrize("variant", ["mvt", "mvt_mc", "mvt_var", "mvt_tsa"])
 def test_a_resolved_configuration_reads_back_as_itself(variant: str):
     config = MVTConfig(variant=variant, n_classes=10)
     assert parse_config(MVTConfig, config.model_dump()) == config
@@ -109,7 +118,8 @@ REFUSED = [
     ({"n_frames_image": 20}, "n_frames_image (N) = 20 is more than the clip length T = 16."),
     ({"n_frames": 15}, "n_frames (T) must be at least 16 for D_Video (released) to keep a time step, got 15."),
     ({"n_frames": 12, "d_video": "mocogan"}, "at least 13 for D_Video (mocogan)"),
-    ({"variant": "mvt", "alpha": 1.0}, "alpha = 1 needs variant = mvt_mc, got mvt."),
+    ({"variant": "mvt", "alpha": 1.0}, "alpha = 1 needs another variant, got mvt. Set model.variant=mvt_mc"),
+    ({"variant": "mvt_var", "alpha": 1.0}, "Set model.variant=mvt_tsa, which has shift too."),
     ({"variant": "mvt_var", "shift_blocks": 2}, "shift_blocks = 2 needs variant = mvt_tsa, got mvt_var."),
     ({"variant": "mvt_var", "fold_div": 4}, "fold_div = 4 has no effect under variant = mvt_var."),
     ({"variant": "mvt", "shift_place": "inplace"}, "shift_place = inplace has no effect"),
@@ -117,7 +127,10 @@ REFUSED = [
     ({"fold_div": 1}, "fold_div must lie between 2 (bi) and 32"),
     ({"fold_div": 33}, "fold_div must lie between 2 (bi) and 32"),
     ({"n_clip": 2}, "n_clip = 2 has no effect under constraint_d_video = spectral_norm."),
-    ({"variant": "mvt_mc"}, "variant = mvt_mc needs the motion constraint's optical flow"),
+    ({"variant": "mvt_mc", "alpha": 0.0}, "Without the motion constraint it is mvt."),
+    ({"flow_cos": "frame"}, "flow_cos = frame has no effect without motion constraint."),
+    ({"alpha": 1.0, "flow": "pwc_net"}, "flow = pwc_net and flow_weights = None do not go together"),
+    ({"alpha": 1.0, "flow_weights": "w.pt"}, "flow = lucas_kanade and flow_weights = w.pt do not go together"),
     ({"variant": "mvt_x"}, "variant"),
     ({"sigma_a": 0.0}, "sigma_a"),
     ({"sigma_a": float("inf")}, "sigma_a"),
@@ -346,6 +359,85 @@ def test_networks_in_bf16_autocast_stay_close_to_fp32():
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=enabled):
             videos.append(networks.generate(networks.generator, draws).float())
     assert (videos[0] - videos[1]).abs().mean() < 0.02
+
+
+def motion_step(step: int = 1, **settings: Any) -> tuple[MVTNetworks, Tensor, Tensor, Tensor]:
+    """Networks under motion constraint, fakes with their graph, the term and its pairs."""
+    networks = tiny(**{"variant": "mvt_mc", **settings})
+    draws, real, labels = draws_and_real(networks)
+    fake = networks.generate(networks.generator, draws)
+    return networks, fake, *networks.motion_loss(real, labels, fake, draws, step)
+
+
+def test_the_motion_constraint_reaches_the_generator_and_every_fake_clip_and_trains_no_flow():
+    networks, fake, loss, n_pairs = motion_step()
+    assert n_pairs == 2 * 2 + 1 + 1  # labels 0 1 2 0, of real clips and of fakes
+    assert 0 < loss < 2
+    (into_fakes,) = torch.autograd.grad(loss, fake, retain_graph=True)
+    assert (into_fakes.flatten(1).abs().sum(1) > 0).all()
+    loss.backward()
+    assert not [name for name, p in networks.generator.named_parameters() if p.grad is None]
+    assert not list(networks.motion.estimator.parameters())
+
+
+def test_real_clips_as_fakes_move_alike_but_for_the_pairs_of_different_clips():
+    networks = tiny(variant="mvt_mc")
+    real = draws_and_real(networks)[1]
+    alone = torch.arange(4)
+    loss, n_pairs = networks.motion.loss(real, alone, real.clone(), alone, 1)
+    assert n_pairs == 4
+    assert loss.item() == pytest.approx(0, abs=1e-5)
+
+
+def test_without_a_pair_of_one_class_the_term_is_zero():
+    networks = tiny(variant="mvt_mc", label_sampling="uniform", n_classes=8)
+    real = draws_and_real(networks)[1]
+    loss, n_pairs = networks.motion.loss(real, torch.arange(4), real, torch.arange(4, 8), 1)
+    assert (loss.item(), n_pairs.item()) == (0.0, 0)
+
+
+def test_alpha_scales_the_term_and_rises_evenly_over_its_warm_up():
+    whole = motion_step()[2]
+    assert motion_step(alpha=3.0)[2].item() == pytest.approx(3 * whole.item())
+    for step, part in ((1, 0.25), (3, 0.75), (4, 1), (9, 1)):
+        assert motion_step(step, alpha_warm_up=4)[2].item() == pytest.approx(part * whole.item())
+
+
+def test_a_real_clip_is_estimated_once_whatever_batch_it_comes_in():
+    networks = tiny(variant="mvt_mc")
+    draws, real, labels = draws_and_real(networks)
+    fake = networks.generate(networks.generator, draws)
+    first, _ = networks.motion_loss(real, labels, fake, draws, 1)
+    order = torch.tensor([2, 0, 3, 1])
+    again, _ = networks.motion_loss(real[order], labels[order], fake, draws, 2)
+    remembered = networks.motion.remembered
+    assert (remembered.n_asked, remembered.n_estimated) == (8, 4)
+    assert again.item() == pytest.approx(first.item(), rel=1e-5)
+    fresh, _ = tiny(variant="mvt_mc").motion_loss(real[order], labels[order], fake, draws, 2)
+    assert torch.equal(fresh, again)
+
+
+def test_a_full_memory_forgets_what_was_not_used_for_longest():
+    flow = RememberedFlows(most_bytes=2 * 3 * 4)
+    clips = torch.arange(3.0).view(3, 1, 1, 1, 1)
+    for i in (0, 1, 0, 2, 0, 1):
+        found = flow(clips[i : i + 1], lambda clip: clip.expand(1, 3, 1, 1, 1).clone())
+        assert found.unique() == i
+    assert flow.n_estimated == 4  # 0, 1, 2, and 1 again
+
+
+def test_pwc_net_stays_frozen_and_guides_the_generator(tmp_path: Path):
+    torch.manual_seed(0)
+    network = PWCNet(0.05)
+    for parameter in network.parameters():  # its flow starts at zero, which guides nobody
+        nn.init.normal_(parameter, std=0.1)
+    torch.save({"state_dict": network.state_dict(), "width": 0.05}, tmp_path / "flow.pt")
+    networks, _, loss, _ = motion_step(flow="pwc_net", flow_weights=str(tmp_path / "flow.pt"))
+    loss.backward()
+    estimator = networks.motion.estimator
+    assert not estimator.training
+    assert all(p.grad is None and not p.requires_grad for p in estimator.parameters())
+    assert sum(p.grad.abs().sum() for p in networks.generator.parameters()) > 0
 
 
 @pytest.mark.slow

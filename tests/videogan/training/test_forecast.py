@@ -11,8 +11,9 @@ from videogan.training.run_config import RunConfig
 from videogan.training.shard import Shard
 
 
-def run_config(**loop: object) -> RunConfig:
-    model = {"family": "mvt", "n_classes": 3, "resolution": 32, "channels": 4, "gru_hidden": 16, "n_frames_image": 4}
+def run_config(model: dict[str, object] | None = None, **loop: object) -> RunConfig:
+    small = {"family": "mvt", "n_classes": 3, "resolution": 32, "channels": 4, "gru_hidden": 16, "n_frames_image": 4}
+    model = {**small, **(model or {})}
     return parse_config(
         RunConfig, {"model": model, "loop": {"batch_size": 2, **loop}, "evaluation": {"protocol": "s3_r3d18_smoke_v1"}}
     )
@@ -25,6 +26,15 @@ class TwoClips:
         return torch.zeros(2, 16, 32, 32, 3, dtype=torch.uint8), torch.tensor([0, 1])
 
 
+class TwoUnlikeClips(TwoClips):
+    """Of which neither has the other's flow."""
+
+    def batch(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        frames, labels = super().batch(index)
+        frames[1] = 255
+        return frames, labels
+
+
 @pytest.mark.parametrize("n_d", [1, 2])
 def test_the_forecast_flops_are_those_of_a_real_step(n_d):
     config = run_config(n_d=n_d)
@@ -32,6 +42,15 @@ def test_the_forecast_flops_are_those_of_a_real_step(n_d):
     with FlopCounterMode(display=False) as counter:
         training.step_(1, TwoClips())
     assert forecast(config).flops_per_step == pytest.approx(counter.get_total_flops(), rel=0.02)
+
+
+def test_the_forecast_counts_the_motion_constraint():
+    config = run_config({"variant": "mvt_mc"})
+    training = Training(config, lambda module: module, Shard(), torch.device("cpu"))
+    with FlopCounterMode(display=False) as counter:
+        training.step_(1, TwoUnlikeClips())
+    assert forecast(config).flops_per_step == pytest.approx(counter.get_total_flops(), rel=0.02)
+    assert forecast(config).flops_per_step > 1.01 * forecast(run_config({"variant": "mvt"})).flops_per_step
 
 
 def test_the_forecast_parameters_and_checkpoint_are_the_real_ones(tmp_path):
