@@ -14,6 +14,7 @@ from vgsearch.artifacts import TrialFolder
 from vgsearch.tensorboard import TrialBoard
 from vgsearch.terminal import interval
 from videogan.atomic import write_atomically
+from videogan.data.windows import EveryNth
 
 SCORES_NAME = "scores.json"
 WIDEST_CELL = 20  # of a score with its interval
@@ -51,6 +52,8 @@ class Report:
     preprocessing: str
     classes: Sequence[str]
     """In the order of all lists by class."""
+    every_nth: EveryNth = 1
+    """Of the real clips."""
     written: list[Path] = field(default_factory=list)
     _rows: dict[int, Scored] = field(default_factory=dict)
 
@@ -65,7 +68,11 @@ class Report:
     def to_json(self) -> str:
         """Every number with its protocol and digest; holds no NaN."""
         told = {"data": self.data, "manifest": self.manifest, "preprocessing": self.preprocessing}
-        told |= {"classes": list(self.classes), "scores": [asdict(row) for row in self.rows]}
+        told |= {
+            "every_nth": self.every_nth,
+            "classes": list(self.classes),
+            "scores": [asdict(row) for row in self.rows],
+        }
         return json.dumps(told, indent=1, allow_nan=False)
 
     def save(self, folder: Path) -> None:

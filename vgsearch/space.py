@@ -12,6 +12,8 @@ from pydantic import ConfigDict, Field, model_validator
 from videogan.config import Config, ConfigurationError, parse_config, suggestion, with_overrides
 
 BUDGETS = ("smoke", "laptop", "paper")
+_OF_REAL_CLIPS = ("model.resolution", "data", "data.preprocessing", "data.every_nth", "data.short_clips")
+"""Settings that change the real clips by which all trials of a sweep are judged."""
 
 
 class FloatDomain(Config):
@@ -120,6 +122,12 @@ class Space(Config):
             f"domains: {path} can't be searched: scores compare only under one evaluation. Set it in base, or with --set."
             for path in self.domains
             if path.split(".")[0] == "evaluation"
+        ]
+        problems += [
+            f"domains: {path} can't be searched: scores compare only on the same real clips, of one size and frame rate. "
+            "Set it in base, or with --set."
+            for path in self.domains
+            if path in _OF_REAL_CLIPS
         ]
         if problems:
             raise ValueError("\n".join(problems))

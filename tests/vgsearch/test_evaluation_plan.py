@@ -45,7 +45,7 @@ def unlabelled_checkpoint(folder: Path, trained_on: str) -> Path:
     return CheckpointFolder(folder / "checkpoints").save(training.checkpoint(7, trained_on=trained_on))
 
 
-def checkpoint(folder: Path, trained_on: str, **model: object) -> Path:
+def checkpoint(folder: Path, trained_on: str, every_nth: int = 1, **model: object) -> Path:
     values = {
         "model": {
             "family": "mvt",
@@ -56,6 +56,7 @@ def checkpoint(folder: Path, trained_on: str, **model: object) -> Path:
             "gru_hidden": 8,
             **model,
         },
+        "data": {"every_nth": every_nth},
         "evaluation": {"protocol": "s3_r3d18_smoke_v1"},
     }
     training = Training(parse_config(RunConfig, values), lambda module: module, Shard(), "cpu")
@@ -195,6 +196,9 @@ def test_gam_needs_two_checkpoints_of_the_same_clips(ckpt, data, tmp_path):
     refused("both models must have the same train split", checkpoint=ckpt, against=other)
     larger = checkpoint(tmp_path / "b", data_set(data).digest, resolution=64)
     refused("the same preprocessing, got plain_64, .* has plain_32", checkpoint=ckpt, against=larger)
+    faster = checkpoint(tmp_path / "c", data_set(data).digest, every_nth=2)
+    refused("the same every_nth, got 2, .* has 1", checkpoint=ckpt, against=faster)
+    assert planned(Request(checkpoint=faster, data=data)).data.every_nth == 2
 
 
 def test_one_class_has_no_s3_and_no_inception_score(tmp_path):

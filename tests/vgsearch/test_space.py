@@ -144,6 +144,20 @@ def test_what_judges_the_trials_is_never_searched(path: str):
     ]
 
 
+@pytest.mark.parametrize(
+    "path", ["data.every_nth", "data.preprocessing", "data.short_clips", "data", "model.resolution"]
+)
+def test_the_real_clips_that_judge_are_the_same_for_all_trials(path: str):
+    point = {**GOOD["paper_points"][0], path: 1}
+    domains = with_domain(path, type="choice", choices=[1, 2])
+    assert problems(domains=domains, paper_points=[point]) == [
+        f"tiny.yaml: domains: {path} can't be searched: scores compare only on the same real clips, of one size and frame "
+        "rate. Set it in base, or with --set."
+    ]
+    assert parsed(domains=with_domain("data.sampling", type="choice", choices=["shuffled", "class_balanced"]),
+                  paper_points=[{**GOOD["paper_points"][0], "data.sampling": "shuffled"}])  # fmt: skip
+
+
 def test_unknown_keys_are_told_with_the_nearest_known_one():
     assert problems(titel="Tiny") == ["tiny.yaml: unknown key 'titel'; did you mean 'title'?"]
     assert problems(domains=with_domain("loop.n_d", type="int", low=1, high=3, logg=True)) == [

@@ -27,7 +27,8 @@ def evaluate(request: Request, address: str | None, as_json: bool) -> None:
     console.print(_heading(request, plan), soft_wrap=True)
     for note in plan.notes:
         console.print(f"note: {note}", style="yellow", soft_wrap=True)
-    report = Report(str(plan.manifest.folder), plan.manifest.digest, plan.preprocessing, plan.manifest.classes)
+    manifest = plan.manifest
+    report = Report(str(manifest.folder), manifest.digest, plan.preprocessing, manifest.classes, plan.data.every_nth)
     failures: list[Failure] = []
     try:
         with connect(address) as cluster:
@@ -92,7 +93,8 @@ def _heading(request: Request, plan: Plan) -> str:
     judged = request.checkpoint or request.videos or f"calibration ladder, {len(RUNGS)} rungs"
     parts = {split: len(plan.manifest.split(split)) for split in ("train", "test")}
     n_classes = len(plan.manifest.classes)
+    rate = "" if plan.data.every_nth == 1 else f"   every_nth {plan.data.every_nth}"
     return (
         f"vgsearch evaluate   {judged}   data {shown(plan.manifest.folder)} {parts['train']} train and {parts['test']} test "
-        f"clips, {n_classes} {'classes' if n_classes > 1 else 'class'}   {plan.preprocessing}"
+        f"clips, {n_classes} {'classes' if n_classes > 1 else 'class'}   {plan.preprocessing}{rate}"
     )

@@ -70,6 +70,7 @@ def prepare(
             classifiers=str(cache_folder("classifiers")),
             manifest_digest=manifest.digest,
             n_classes=len(manifest.classes),
+            every_nth=config.every_nth,
         )
         n_train, n_test = (len(inputs.selection(config, n_frames, split)) for split in ("train", "test"))
         inputs = replace(inputs, n_train=n_train, n_test=n_test)

@@ -9,7 +9,7 @@ from vgsearch.runtime import stream
 from videogan.data.manifest import DataError, read_manifest
 from videogan.data.preprocessing import preprocessing_named
 from videogan.data.storage import Place, RemotePath, place
-from videogan.data.windows import Selection, select_clips
+from videogan.data.windows import EveryNth, Selection, select_clips
 
 if TYPE_CHECKING:
     from videogan.classifiers.fit import LabelledClips
@@ -36,6 +36,8 @@ class Inputs:
     n_classes: int = 0
     n_train: int = 0
     n_test: int = 0
+    every_nth: EveryNth = 1
+    """Of all real clips of the sweep, those that judge too."""
 
     @property
     def reserved_cpus(self) -> int:
@@ -52,7 +54,8 @@ class Inputs:
         """What of the data a score depends on."""
         from videogan.protocols.classifier import DataFacts
 
-        return DataFacts(self.manifest_digest, self.preprocessing, self.n_classes, self.n_train, self.n_test)
+        sizes = self.n_classes, self.n_train, self.n_test
+        return DataFacts(self.manifest_digest, self.preprocessing, *sizes, self.every_nth)
 
     def training_clips(self, config: "RunConfig", first_batch: int) -> AbstractContextManager["ClipSource"]:
         """The training split for a run in one process, ready from global batch `first_batch` on."""
@@ -108,7 +111,7 @@ class Inputs:
         if self.cache:
             return self._store(data).select(split, n_frames)
         named, manifest = preprocessing_named(self.preprocessing), read_manifest(self.data)
-        selection = select_clips(manifest, split, named, n_frames, data.short_clips)
+        selection = select_clips(manifest, split, named, n_frames, data.short_clips, every_nth=data.every_nth)
         remote = next((path for path in selection.paths if isinstance(place(path), RemotePath)), None)
         if remote is not None:
             raise DataError(f"{remote}: a stream reads local files. Copy the videos, or --set data.feed=cache.")
@@ -117,7 +120,7 @@ class Inputs:
     def _store(self, data: "DataConfig") -> "ClipStore":
         from videogan.data.clips import open_cache
 
-        return open_cache(self.cache, self.data, data.short_clips)
+        return open_cache(self.cache, self.data, data.short_clips, data.every_nth)
 
 
 def n_batches(config: "RunConfig") -> int:

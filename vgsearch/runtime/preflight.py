@@ -28,7 +28,9 @@ def refuse_unusable_data(sweep: Sweep, manifest: Manifest) -> None:
     config = _paper_config(sweep)
     named = preprocessing_named(config.preprocessing)
     for split in ("train", "test"):
-        select_clips(manifest, split, named, config.model.n_frames, config.data.short_clips)
+        select_clips(
+            manifest, split, named, config.model.n_frames, config.data.short_clips, every_nth=config.data.every_nth
+        )
 
 
 def refuse_what_no_node_fits(sweep: Sweep, manifest: Manifest, cluster: Resources) -> None:

@@ -12,7 +12,7 @@ from videogan.config import ConfigurationError
 from videogan.data.decode import Limits, decode
 from videogan.data.manifest import Manifest
 from videogan.data.preprocessing import preprocessing_named
-from videogan.data.windows import Selection, WindowSchedule, rank_positions, select_clips, window
+from videogan.data.windows import Selection, WindowSchedule, rank_positions, select_clips, span, window
 
 if TYPE_CHECKING:
     import torch
@@ -39,8 +39,8 @@ class StreamPlan:
     def decoded(self, positions: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
         """The window at each position of the stream, uint8 (T, H, W, 3), and its label. Raises UnreadableVideo."""
         for clip, start in zip(*self.schedule.at(positions), strict=True):
-            path, length = self.selection.paths[clip], int(self.selection.lengths[clip])
-            frames = _decoded_window(path, int(start), length, self.preprocessing, self.limits, self.schedule.n_frames)
+            selected = _row(self.selection, clip, start)
+            frames = _decoded_window(selected, self.preprocessing, self.limits, self.schedule.n_frames)
             yield frames, int(self.selection.labels[clip])
 
 
@@ -48,7 +48,8 @@ def stream_plan(
     manifest: Manifest, preprocessing: str, config: "DataConfig", batch_size: int, n_frames: int, seed: int
 ) -> StreamPlan:
     """The plan for the training split of `manifest`, for data whose cache would be too large."""
-    selection = select_clips(manifest, "train", preprocessing_named(preprocessing), n_frames, config.short_clips)
+    named = preprocessing_named(preprocessing)
+    selection = select_clips(manifest, "train", named, n_frames, config.short_clips, every_nth=config.every_nth)
     schedule = selection.schedule(n_frames, seed, config.sampling)
     return StreamPlan(manifest.digest, selection, schedule, batch_size, preprocessing, config.limits)
 
@@ -146,11 +147,8 @@ def streamed_centre_windows(
     """What `centre_windows` gives, without a cache: uint8 (n, T, H, W, C) and int64 labels (n,), in order."""
     import torch
 
-    columns = zip(selection.paths, selection.centre_starts(n_frames), selection.lengths, strict=True)
-    rows = [
-        {"index": index, "path": path, "start": int(start), "length": int(length)}
-        for index, (path, start, length) in enumerate(columns)
-    ]
+    starts = selection.centre_starts(n_frames)
+    rows = [{"index": clip} | _row(selection, clip, start) for clip, start in enumerate(starts)]
     decoded = partial(_centre_window, preprocessing=preprocessing, limits=limits, n_frames=n_frames)
     dataset = silent_ray_data().from_items(rows, override_num_blocks=n_tasks(selection.paths))
     clips = {row["index"]: row["frames"] for row in decoding(dataset.map, decoded, STREAM_CPUS).iter_rows()}
@@ -159,16 +157,20 @@ def streamed_centre_windows(
 
 
 def _centre_window(row: dict[str, Any], preprocessing: str, limits: Limits, n_frames: int) -> dict[str, Any]:
-    frames = _decoded_window(row["path"], row["start"], row["length"], preprocessing, limits, n_frames)
-    return {"index": row["index"], "frames": frames}
+    return {"index": row["index"], "frames": _decoded_window(row, preprocessing, limits, n_frames)}
 
 
-def _decoded_window(
-    path: str, start: int, length: int, preprocessing: str, limits: Limits, n_frames: int
-) -> np.ndarray:
-    """uint8 (n_frames, H, W, 3) from `start` of a file of `length` frames; a short file repeats its last frame."""
-    named = preprocessing_named(preprocessing)
-    return window(decode(path, named, limits, start=start, n_frames=min(n_frames, length)), 0, n_frames)
+def _row(selection: Selection, clip: int, start: int) -> dict[str, Any]:
+    """What tells a window of a selected clip: plain values, as Ray Data's tasks take them."""
+    stride, length = int(selection.strides[clip]), int(selection.lengths[clip])
+    return {"path": selection.paths[clip], "start": int(start), "stride": stride, "length": length}
+
+
+def _decoded_window(row: dict[str, Any], preprocessing: str, limits: Limits, n_frames: int) -> np.ndarray:
+    """uint8 (n_frames, H, W, 3), the window of `_row`; a file that ends before repeats its last frame."""
+    named, start, stride = preprocessing_named(preprocessing), row["start"], row["stride"]
+    frames = decode(row["path"], named, limits, start=start, n_frames=min(span(n_frames, stride), row["length"]))
+    return window(frames, 0, n_frames, stride)
 
 
 def refuse_starved_stream(n_cpus: float, n_reserved: float) -> None:

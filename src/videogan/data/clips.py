@@ -1,6 +1,6 @@
 """Clips for training and testing: uint8 windows out of the cache, and their way into [-1, 1] and back."""
 
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -13,15 +13,18 @@ from videogan.data.decode import Limits
 from videogan.data.manifest import Manifest, read_manifest
 from videogan.data.preprocessing import preprocessing_named
 from videogan.data.storage import Place
-from videogan.data.windows import Sampling, Selection, ShortClips, select_clips, window
+from videogan.data.windows import EveryNth, Sampling, Selection, ShortClips, select_clips, window
 
 
 class DataConfig(Config):
     """How video files become clips."""
 
     preprocessing: str | None = Field(None, description="by name, e.g. plain_64; none: plain_<model.resolution>")
+    every_nth: EveryNth = Field(
+        1, description="clips, also those that judge, are every n-th frame; released: 2 where a clip has 2 T, else 1"
+    )
     short_clips: ShortClips = Field(
-        "skip", description="clips with fewer frames than the model's; repeat_last pads them"
+        "skip", description="clips with fewer frames than the model's take, see every_nth; repeat_last pads them"
     )
     sampling: Sampling = Field(
         "shuffled", description="class_balanced: equally many windows of each class, however many clips it has"
@@ -41,6 +44,13 @@ class DataConfig(Config):
         if name is not None:
             preprocessing_named(name)
         return name
+
+    @field_validator("every_nth", mode="plain")
+    @classmethod
+    def _is_a_stride(cls, value: Any) -> EveryNth:
+        if value == "released" or (type(value) is int and value >= 1):
+            return value
+        raise ValueError(f"must be a whole number from 1, or released, got {value!r}.")
 
     @property
     def limits(self) -> Limits:
@@ -69,14 +79,17 @@ def to_frames(video: Tensor) -> Tensor:
 
 
 class ClipStore:
-    """A data set and its decoded files; pickles as three short values and opens again where it arrives."""
+    """A data set and its decoded files; pickles as a few short values and opens again where it arrives."""
 
-    def __init__(self, manifest: Manifest, files: CachedFiles, short_clips: ShortClips = "skip") -> None:
-        self.manifest, self.files, self.short_clips = manifest, files, short_clips
+    def __init__(
+        self, manifest: Manifest, files: CachedFiles, short_clips: ShortClips = "skip", every_nth: EveryNth = 1
+    ) -> None:
+        self.manifest, self.files = manifest, files
+        self.short_clips, self.every_nth = short_clips, every_nth
         self.preprocessing = preprocessing_named(files.preprocessing_name)
 
     def __reduce__(self) -> tuple:
-        return open_cache, (self.files.folder, self.manifest.folder, self.short_clips)
+        return open_cache, (self.files.folder, self.manifest.folder, self.short_clips, self.every_nth)
 
     @property
     def classes(self) -> list[str]:
@@ -84,19 +97,28 @@ class ClipStore:
 
     def select(self, split: str, n_frames: int) -> Selection:
         """The clips of `split` that give windows of `n_frames`: labels, groups and what was left out why."""
-        unreadable = self.files.skipped
-        return select_clips(self.manifest, split, self.preprocessing, n_frames, self.short_clips, unreadable)
+        return select_clips(
+            self.manifest, split, self.preprocessing, n_frames, self.short_clips, self.files.skipped, self.every_nth
+        )
 
-    def windows(self, shas: list[str], starts: np.ndarray, n_frames: int) -> Tensor:
-        """uint8 (n, n_frames, H, W, 3): one window of each file, from its start."""
-        clips = [window(self.files.frames(sha), start, n_frames) for sha, start in zip(shas, starts, strict=True)]
-        return torch.from_numpy(np.stack(clips))
+    def windows(self, selection: Selection, clips: np.ndarray, starts: np.ndarray, n_frames: int) -> Tensor:
+        """uint8 (m, n_frames, H, W, 3): a window of each of the `clips` (m,) of a selection, from its start."""
+        taken = [
+            window(self.files.frames(selection.shas[clip]), start, n_frames, selection.strides[clip])
+            for clip, start in zip(clips, starts, strict=True)
+        ]
+        return torch.from_numpy(np.stack(taken))
 
 
-def open_cache(folder: Place | str, manifest: Manifest | Place | str, short_clips: ShortClips = "skip") -> ClipStore:
+def open_cache(
+    folder: Place | str,
+    manifest: Manifest | Place | str,
+    short_clips: ShortClips = "skip",
+    every_nth: EveryNth = 1,
+) -> ClipStore:
     """The clips of `manifest` (or of the data folder it lies in) out of the finished cache in `folder`."""
     manifest = manifest if isinstance(manifest, Manifest) else read_manifest(manifest)
-    return ClipStore(manifest, CachedFiles(folder), short_clips)
+    return ClipStore(manifest, CachedFiles(folder), short_clips, every_nth)
 
 
 class ClipSource(Protocol):
@@ -138,12 +160,13 @@ class TrainingClips:
         A pure function of (seed, index).
         """
         clips, starts = self.schedule.batch(index, self.batch_size, self.rank, self.n_ranks)
-        shas = [self.selection.shas[clip] for clip in clips]
-        return self.store.windows(shas, starts, self.n_frames), torch.from_numpy(self.selection.labels[clips])
+        frames = self.store.windows(self.selection, clips, starts, self.n_frames)
+        return frames, torch.from_numpy(self.selection.labels[clips])
 
 
 def centre_windows(store: ClipStore, split: str, n_frames: int) -> tuple[Tensor, Tensor]:
     """Each clip's centre window, in the order of `store.select`: uint8 (n, T, H, W, C) and int64 labels (n,)."""
     selection = store.select(split, n_frames)
     starts = selection.centre_starts(n_frames)
-    return store.windows(list(selection.shas), starts, n_frames), torch.from_numpy(selection.labels)
+    frames = store.windows(selection, np.arange(len(selection)), starts, n_frames)
+    return frames, torch.from_numpy(selection.labels)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,17 +17,20 @@ from videogan.data.preprocessing import Preprocessing
 
 ShortClips = Literal["skip", "repeat_last"]
 Sampling = Literal["shuffled", "class_balanced"]
+EveryNth = int | Literal["released"]
+"""Which frames of a clip a window takes: every n-th, or MVT-GAN's released rule, see `stride_of`."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The clips of one split that are used, in the manifest's order; the five columns have one entry per clip."""
+    """The clips of one split that are used, in the manifest's order; the six columns have one entry per clip."""
 
     paths: tuple[str, ...]
     shas: tuple[str, ...]
     labels: np.ndarray  # (n,) int64 class numbers
     groups: tuple[str, ...]
     lengths: np.ndarray  # (n,) frames that decode
+    strides: np.ndarray  # (n,) int64 frames from one of a window's to its next
     n_classes: int
     skipped: tuple[str, ...]  # messages, one for each usable clip that is left out
 
@@ -36,7 +39,8 @@ class Selection:
 
     def schedule(self, n_frames: int, seed: int, sampling: Sampling = "shuffled") -> "WindowSchedule":
         """The training windows of these clips."""
-        return WindowSchedule(self.lengths, n_frames, seed, self.labels if sampling == "class_balanced" else None)
+        balanced = self.labels if sampling == "class_balanced" else None
+        return WindowSchedule(self.lengths, n_frames, seed, balanced, self.strides)
 
     def label_counts_in(self, schedule: "WindowSchedule") -> np.ndarray:
         """(K,) windows of each class in one epoch of `schedule`."""
@@ -45,7 +49,7 @@ class Selection:
 
     def centre_starts(self, n_frames: int) -> np.ndarray:
         """(n,) first frame of each clip's centre window."""
-        return np.maximum(self.lengths - n_frames, 0) // 2
+        return np.maximum(self.lengths - span(n_frames, self.strides), 0) // 2
 
 
 def select_clips(
@@ -55,14 +59,17 @@ def select_clips(
     n_frames: int,
     short_clips: ShortClips = "skip",
     unreadable: Mapping[str, str] = MappingProxyType({}),
+    every_nth: EveryNth = 1,
 ) -> Selection:
     """Clips of `split` that give windows of `n_frames`; `unreadable`: sha -> reason. DataError if none is left."""
     kept, messages = [], []
     for row in manifest.split(split).to_pylist():
         reason = preprocessing.problem(row["width"], row["height"]) or unreadable.get(row["sha"])
-        if reason is None and row["n_frames"] < n_frames and short_clips == "skip":
+        stride = stride_of(row["n_frames"], n_frames, every_nth)
+        if reason is None and row["n_frames"] < span(n_frames, stride) and short_clips == "skip":
+            why = f" for {n_frames} at data.every_nth={stride}" if stride > 1 else ""
             messages.append(
-                f"{row['path']}: {row['n_frames']} frames decode, {n_frames} are needed. Skipped. "
+                f"{row['path']}: {row['n_frames']} frames decode, {span(n_frames, stride)} are needed{why}. Skipped. "
                 "--set data.short_clips=repeat_last keeps it."
             )
         elif reason:
@@ -79,9 +86,25 @@ def select_clips(
         labels=np.array([manifest.classes.index(row["label"]) for row in kept], dtype=np.int64),
         groups=tuple(row["group"] for row in kept),
         lengths=np.array([row["n_frames"] for row in kept], dtype=np.int64),
+        strides=np.array([stride_of(row["n_frames"], n_frames, every_nth) for row in kept], dtype=np.int64),
         n_classes=len(manifest.classes),
         skipped=tuple(messages),
     )
+
+
+def stride_of(length: int, n_frames: int, every_nth: EveryNth) -> int:
+    """Frames from one of a window's to its next in a clip of `length`.
+
+    "released" is what MVT-GAN's code does and the paper does not tell: 2 where the clip has 2 T frames, else 1.
+    """
+    if every_nth == "released":
+        return 2 if length >= 2 * n_frames else 1
+    return every_nth
+
+
+def span(n_frames: int, stride: Any) -> Any:
+    """Frames from a window's first to its last, of each `stride`, a number or (n,)."""
+    return (n_frames - 1) * stride + 1
 
 
 @dataclass(frozen=True)
@@ -98,6 +121,7 @@ class WindowSchedule:
     n_frames: int
     seed: int
     balanced: np.ndarray | None = None  # (n,) labels whose classes are shown equally often; None: each clip is
+    strides: np.ndarray | int = 1  # (n,), or of all clips: frames from one of a window's to its next
     _drawn: dict[int, tuple[np.ndarray, np.ndarray]] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
@@ -161,7 +185,7 @@ class WindowSchedule:
 
     @property
     def _n_starts(self) -> np.ndarray:
-        return np.maximum(self.lengths - self.n_frames, 0) + 1
+        return np.maximum(self.lengths - span(self.n_frames, self.strides), 0) + 1
 
 
 def rank_positions(batches: np.ndarray, batch_size: int, rank: int = 0, n_ranks: int = 1) -> np.ndarray:
@@ -175,8 +199,9 @@ def rank_positions(batches: np.ndarray, batch_size: int, rank: int = 0, n_ranks:
     return batches[:, None] * batch_size + rank * per_rank + np.arange(per_rank)
 
 
-def window(frames: np.ndarray, start: int, n_frames: int) -> np.ndarray:
-    """Frames [start, start + n_frames) of (T, H, W, C), a view; a clip that ends before repeats its last frame, a copy."""
-    if start + n_frames <= len(frames):
-        return frames[start : start + n_frames]
-    return frames[np.minimum(start + np.arange(n_frames), len(frames) - 1)]
+def window(frames: np.ndarray, start: int, n_frames: int, stride: int = 1) -> np.ndarray:
+    """From `start` every `stride`-th of the frames (T, H, W, C), a view; past its end a clip repeats its last, a copy."""
+    end = start + span(n_frames, stride)
+    if end <= len(frames):
+        return frames[start:end:stride]
+    return frames[np.minimum(start + stride * np.arange(n_frames), len(frames) - 1)]

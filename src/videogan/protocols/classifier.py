@@ -22,6 +22,7 @@ from videogan.classifiers.weights import load_weights_, n_classes_of
 from videogan.config import Config, ConfigurationError
 from videogan.data.clips import to_video
 from videogan.data.storage import Place
+from videogan.data.windows import EveryNth
 from videogan.metrics.s3 import accuracy
 from videogan.nets.layout import lay_channels_last_
 from videogan.training.shard import Shard
@@ -36,6 +37,14 @@ class DataFacts:
     n_classes: int
     n_train: int
     n_test: int
+    every_nth: EveryNth = 1
+
+    def facts(self) -> dict[str, Any]:
+        """What goes into a digest; that every frame is taken is not said, so that digests from before stand."""
+        facts = asdict(self)
+        if self.every_nth == 1:
+            del facts["every_nth"]
+        return facts
 
 
 class WeightsFile(Config):
@@ -77,7 +86,7 @@ class ClassifierProtocol(Config):
 
     def digest(self, data: DataFacts) -> str:
         """sha256 (hex) of the classifier on one data set: the name of its folder in the cache."""
-        return digest_of(self.facts() | asdict(data))
+        return digest_of(self.facts() | data.facts())
 
     def build(self, n_classes: int, seed: int) -> "ResizingClassifier":
         """A classifier to train, or to take as it is: weights that follow from `seed`, then those of the weights file.

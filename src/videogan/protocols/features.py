@@ -49,7 +49,7 @@ class FeatureProtocol(Config):
     def digest(self, data: DataFacts) -> str:
         """sha256 (hex) of the protocol on one data set; its first 6 digits are what people see."""
         facts = self.model_dump(mode="json", exclude={"classifier"}) | {"truncation": None}
-        return digest_of(facts | self.classifier.facts() | asdict(data))
+        return digest_of(facts | self.classifier.facts() | data.facts())
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class S3Protocol(Config):
             "labels": "one synthetic clip for each real clip, with its label",
             "truncation": None,
         }
-        return digest_of(facts | self.classifier.facts() | asdict(data))
+        return digest_of(facts | self.classifier.facts() | data.facts())
 
 
 def look(

@@ -5,9 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from rich.console import Console
 from rich.progress import Progress
 
 from vgsearch.runtime.data import build_cache
+from vgsearch.runtime.evaluation import prepare
 from vgsearch.runtime.inputs import Inputs
 from vgsearch.runtime.real_classifiers import fit_real_classifiers
 from videogan.classifiers.fit import Recipe
@@ -17,6 +20,7 @@ from videogan.data.synthetic import make_moving_shapes
 from videogan.protocols.classifier import ClassifierProtocol, load_real_classifier
 
 RECIPE = Recipe(lr=0.05, batch_size=16, max_epochs=8, patience=8, min_updates_per_epoch=10, clip_norm=5, crop_padding=4)
+ONE_EPOCH = RECIPE.model_copy(update={"max_epochs": 1})
 TINY = ClassifierProtocol(classifier="r3d18", width=4, dropout=0.0, size=None, recipe=RECIPE)
 
 
@@ -57,9 +61,22 @@ def test_a_fit_leaves_its_classifier_above_chance_and_is_not_repeated(inputs_of,
     assert written(inputs) == before
 
 
+def test_classifiers_of_every_second_frame_are_others_and_see_those_frames(tmp_path, monkeypatch):
+    monkeypatch.setenv("VGSEARCH_CACHE", str(tmp_path / "cache"))
+    manifest = make_moving_shapes(tmp_path / "shapes", n_clips_each=1, n_frames=31)
+    quiet, needed = Console(quiet=True), {TINY.model_copy(update={"recipe": ONE_EPOCH}): (0,)}
+    made = [prepare(manifest, "plain_32", DataConfig(every_nth=n), 16, needed, 1, 0, quiet) for n in (1, 2)]
+    paths = [inputs.classifier_path(protocol, 0) for inputs in made for protocol in needed]
+    assert all(path.exists() for path in paths)
+    assert paths[0].parent != paths[1].parent
+    clips = [inputs.real_clips(DataConfig(every_nth=n), 16, "test").frames for n, inputs in enumerate(made, 1)]
+    assert not torch.equal(*clips)
+    assert torch.equal(clips[0][:, 1::2], clips[1][:, 4:12]), "frames 8, 10 .. 22 of 31, which both show"
+
+
 def test_only_what_is_missing_is_fitted_of_every_protocol_that_is_needed(inputs_of):
     inputs = inputs_of()
-    short = TINY.model_copy(update={"recipe": RECIPE.model_copy(update={"max_epochs": 1})})
+    short = TINY.model_copy(update={"recipe": ONE_EPOCH})
     narrow = short.model_copy(update={"width": 2})
     assert fitted(inputs, {short: (3,)}) == 1
     before = written(inputs)

@@ -11,6 +11,7 @@ import ray
 import torch
 
 from vgsearch.runtime.data import build_cache
+from vgsearch.runtime.inputs import Inputs
 from vgsearch.runtime.stream import (
     StreamedClips,
     StreamPlan,
@@ -24,6 +25,7 @@ from vgsearch.runtime.stream import (
 from videogan.config import ConfigurationError
 from videogan.data.clips import DataConfig, TrainingClips, centre_windows, open_cache
 from videogan.data.decode import Limits
+from videogan.data.moving_mnist import make_moving_mnist
 from videogan.data.synthetic import make_moving_shapes
 
 BATCH, WINDOW = 8, 16
@@ -62,6 +64,38 @@ def test_streamed_centre_windows_equal_the_cached_ones(store):
     streamed = streamed_centre_windows(store.select("test", WINDOW), "plain_32", Limits(), WINDOW)
     for one, other in zip(streamed, centre_windows(store, "test", WINDOW), strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("every_nth", "n_frames", "short_clips"), [(2, 8, "skip"), (3, 8, "repeat_last"), ("released", 10, "skip")]
+)
+def test_every_nth_frame_is_the_same_from_the_stream_and_the_cache(store, manifest, every_nth, n_frames, short_clips):
+    config = DataConfig(every_nth=every_nth, short_clips=short_clips)
+    same_frames(manifest, "plain_32", config, store.files.folder, n_frames)
+
+
+def test_moving_mnist_streams_and_caches_every_nth_frame_of_its_array(ray_cluster, tmp_path, monkeypatch):
+    monkeypatch.setenv("VGSEARCH_CACHE", str(tmp_path / "cache"))
+    manifest, config = make_moving_mnist(tmp_path / "data", n_clips=12, n_frames=40), DataConfig(every_nth=2)
+    centred = same_frames(manifest, "plain_64", config, build_cache(manifest, "plain_64", config), 16)
+    array = np.load(tmp_path / "data" / "moving_mnist.npy")
+    numbers = [int(row["group"]) for row in manifest.split("test").to_pylist()]
+    np.testing.assert_array_equal(centred[..., 0], array[4:35:2, numbers].swapaxes(0, 1))
+
+
+def same_frames(manifest, preprocessing, config, cache, n_frames):
+    """The centre windows of the test split, which as three training batches are the same from cache and stream."""
+    store = open_cache(cache, manifest, config.short_clips, config.every_nth)
+    plan = stream_plan(manifest, preprocessing, config, 4, n_frames, seed=3)
+    cached = TrainingClips(store, 4, n_frames, seed=3)
+    with StreamedClips(plan, stream_datasets(plan, n_batches=3)[stream_name(0)].iterator()) as streamed:
+        for index in range(3):
+            for one, other in zip(streamed.batch(index), cached.batch(index), strict=True):
+                assert torch.equal(one, other)
+    inputs = Inputs(str(manifest.folder), preprocessing, cache=None)
+    centred = inputs.real_clips(config, n_frames, "test")
+    assert torch.equal(centred.frames, centre_windows(store, "test", n_frames)[0])
+    return centred.frames
 
 
 def test_each_train_worker_streams_its_part_of_the_global_batch(store, manifest, tmp_path):

@@ -123,6 +123,27 @@ def test_centre_windows_are_the_middle_of_each_clip(store):
         assert torch.equal(frames[index], torch.tensor(store.files.frames(sha)[2:18]))
 
 
+def test_training_and_centre_windows_take_every_nth_frame_of_the_file(store):
+    sparse = open_cache(store.files.folder, store.manifest, every_nth=2)
+    clips = pickle.loads(pickle.dumps(TrainingClips(sparse, 4, 8, seed=1)))
+    numbers, starts = clips.schedule.batch(5, 4)
+    assert len(set(starts)) > 1
+    frames, _ = clips.batch(5)
+    for shown, number, start in zip(frames, numbers, starts, strict=True):
+        whole = torch.tensor(store.files.frames(clips.selection.shas[number]))
+        assert torch.equal(shown, whole[start : start + 15 : 2])
+    centred, _ = centre_windows(sparse, "test", 8)
+    for shown, sha in zip(centred, sparse.select("test", 8).shas, strict=True):
+        assert torch.equal(shown, torch.tensor(store.files.frames(sha))[2:17:2])
+
+
+@pytest.mark.parametrize("given", [0, -2, 1.5, "2", "relased", True, None])
+def test_a_stride_is_a_whole_number_from_one_or_the_released_rule(given):
+    assert [DataConfig(every_nth=n).every_nth for n in (1, 4, "released")] == [1, 4, "released"]
+    with pytest.raises(ConfigurationError, match=r"every_nth: must be a whole number from 1, or released, got "):
+        parse_config(DataConfig, {"every_nth": given})
+
+
 def test_a_store_opens_again_from_a_few_bytes(store):
     sent = pickle.dumps(store)
     assert len(sent) < 500

@@ -3,7 +3,7 @@ import pytest
 
 from videogan.data.manifest import DataError, write_manifest
 from videogan.data.preprocessing import preprocessing_named
-from videogan.data.windows import WindowSchedule, select_clips, window
+from videogan.data.windows import WindowSchedule, select_clips, stride_of, window
 
 UNEQUAL = np.repeat([0, 1, 3], [1, 9, 40])  # labels; class 2 does not occur
 
@@ -21,6 +21,21 @@ def test_starts_are_uniform_over_all_valid_ones_with_the_last_included():
     counts = np.bincount(starts)
     assert len(counts) == 5
     assert np.abs(counts - 800).max() < 4 * np.sqrt(4000 * 0.2 * 0.8)
+
+
+def test_starts_leave_room_for_every_nth_frame_each_clip_by_its_own_stride():
+    schedule = WindowSchedule(np.array([35, 35, 31, 30]), n_frames=16, seed=0, strides=np.array([1, 2, 2, 2]))
+    clips, starts = schedule.at(np.arange(4000))
+    for clip, n_starts in enumerate((20, 5, 1, 1)):
+        assert set(starts[clips == clip]) == set(range(n_starts))
+
+
+def test_a_window_is_every_nth_frame_from_its_start_and_repeats_the_last_where_the_clip_ends():
+    frames = np.arange(40).reshape(40, 1, 1, 1)
+    assert window(frames, 3, 16, 2).ravel().tolist() == list(range(3, 34, 2))
+    assert window(frames, 9, 16, 2).ravel().tolist() == list(range(9, 40, 2))
+    assert window(frames[:20], 0, 16, 2).ravel().tolist() == [*range(0, 20, 2), *[19] * 6]
+    assert np.shares_memory(window(frames, 3, 16, 2), frames), "nothing is copied"
 
 
 def test_a_position_has_its_window_whatever_was_asked_before():
@@ -122,3 +137,33 @@ def test_a_short_clip_is_skipped_with_the_remedy_or_repeats_its_last_frame(tmp_p
     assert window(frames, 0, 16).ravel().tolist() == [*range(9), *[8] * 7]
     with pytest.raises(DataError, match=r"no usable clip in train. 2 clips: 64x64 pixels, plain_96 needs"):
         select_clips(manifest, "train", preprocessing_named("plain_96"), 16)
+
+
+def manifest_of(folder, lengths):
+    size = {"width": 64, "height": 64, "label": "run", "split": "train"}
+    rows = [{"path": f"{n}.mp4", "group": f"p{n}", "n_frames": n, "sha": str(n)} | size for n in lengths]
+    return write_manifest(folder, rows)
+
+
+def test_a_clip_is_short_where_every_nth_frame_does_not_fit_and_says_how_many_would(tmp_path):
+    manifest, plain = manifest_of(tmp_path, (16, 30, 31, 60)), preprocessing_named("plain_64")
+    skipping = select_clips(manifest, "train", plain, 16, every_nth=2)
+    assert skipping.shas == ("31", "60")
+    assert skipping.centre_starts(16).tolist() == [0, 14]
+    assert skipping.skipped[-1] == (
+        "30.mp4: 30 frames decode, 31 are needed for 16 at data.every_nth=2. Skipped. "
+        "--set data.short_clips=repeat_last keeps it."
+    )
+    repeating = select_clips(manifest, "train", plain, 16, "repeat_last", every_nth=2)
+    assert repeating.strides.tolist() == [2, 2, 2, 2]
+    assert repeating.schedule(16, seed=0).strides is repeating.strides
+
+
+def test_the_released_stride_is_two_where_a_clip_has_twice_the_frames_else_one(tmp_path):
+    assert [stride_of(length, 16, "released") for length in (16, 31, 32, 100)] == [1, 1, 2, 2]
+    selection = select_clips(
+        manifest_of(tmp_path, (15, 16, 31, 32)), "train", preprocessing_named("plain_64"), 16, every_nth="released"
+    )
+    assert selection.shas == ("16", "31", "32")
+    assert selection.strides.tolist() == [1, 1, 2]
+    assert len(selection.skipped) == 1

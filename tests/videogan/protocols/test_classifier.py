@@ -67,6 +67,13 @@ def test_the_digest_is_stable_and_changes_with_all_that_a_classifier_depends_on(
     assert len({digest, *others}) == 1 + len(others)
 
 
+def test_the_digest_of_clips_of_every_frame_is_what_it_was_before_there_was_a_choice(facts):
+    assert facts.facts() == {
+        "manifest_digest": "ab" * 32, "preprocessing": "plain_32", "n_classes": 3, "n_train": 48, "n_test": 24
+    }  # fmt: skip
+    assert dataclasses.replace(facts, every_nth="released").facts()["every_nth"] == "released"
+
+
 def test_a_weights_file_is_told_by_what_it_holds_wherever_it_lies(tiny, facts, file_of, tmp_path):
     one, other = file_of("one.pt", 0, 3), file_of("other.pt", 1, 3)
     copy = weights_file(Path(shutil.copy(one.path, tmp_path / "copy.pt")))
