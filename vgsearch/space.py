@@ -112,6 +112,7 @@ class Space(Config):
     base: dict[str, Any]
     domains: dict[str, Domain] = Field(min_length=1)
     paper_points: list[dict[str, Any]] = Field(min_length=1)
+    point_names: list[str] = Field([], description="of the paper_points where there are several, in their order")
     budgets: dict[Literal[BUDGETS], Budget]
 
     @model_validator(mode="after")
@@ -129,9 +130,23 @@ class Space(Config):
             for path in self.domains
             if path in _OF_REAL_CLIPS
         ]
+        names, n_points = self.point_names, len(self.paper_points)
+        if names and (len(names) != n_points or len(set(names)) != n_points):
+            problems.append(f"point_names: each of the {n_points} paper_points needs a name of its own, got {names}.")
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+    def at_point(self, name: str) -> "Space":
+        """This space with one of its paper points alone; raises ConfigurationError for a name it does not have."""
+        if name not in self.point_names:
+            known = (
+                suggestion(name, self.point_names) if self.point_names else ": it has the paper's alone; leave it out."
+            )
+            raise ConfigurationError(f"--point: {self.name} has no point '{name}'{known}")
+        return self.model_copy(
+            update={"paper_points": [self.paper_points[self.point_names.index(name)]], "point_names": [name]}
+        )
 
     def _problems_of(self, point: Mapping[str, Any]) -> list[str]:
         unknown = [

@@ -167,6 +167,16 @@ def test_unknown_keys_are_told_with_the_nearest_known_one():
     assert "'smoke', 'laptop' or 'paper'" in budget
 
 
+def test_each_point_has_a_name_of_its_own_where_points_have_names():
+    point = GOOD["paper_points"][0]
+    two = {"paper_points": [point, {**point, RATE: 2e-4}]}
+    assert parsed(**two, point_names=["a", "b"]).at_point("b").paper_points == [{**point, RATE: 2e-4}]
+    for names in (["a"], ["a", "a"], ["a", "b", "c"]):
+        assert problems(**two, point_names=names) == [
+            f"tiny.yaml: point_names: each of the 2 paper_points needs a name of its own, got {names}."
+        ]
+
+
 @pytest.mark.parametrize("text", ["a: [1", "- just\n- a list\n", "", "!!python/object/apply:os.system [echo]"])
 def test_what_is_no_mapping_in_yaml_is_refused_by_its_name(text: str):
     with pytest.raises(ConfigurationError, match=r"^tiny\.yaml: "):

@@ -20,5 +20,7 @@ def spaces(json: options.Json = False) -> None:
     for space in loaded:
         console.print(f"[bold]{space.name}[/bold]  {space.title}  ({space.paper})", soft_wrap=True)
         console.print(f"  searches {', '.join(map(short_name, space.domains))}", soft_wrap=True)
+        if space.point_names:
+            console.print(f"  train --point {', '.join(space.point_names)}", soft_wrap=True)
         for name, budget in space.budgets.items():
             console.print(f"  --budget {name}: {budget.n_trials} trials, {budget.purpose}", soft_wrap=True)

@@ -5,11 +5,16 @@ from typing import Annotated
 import typer
 
 from vgsearch.commands import options
-from vgsearch.commands.tune import tune
+
+Point = Annotated[
+    str | None,
+    typer.Option("--point", metavar="NAME", help="One of the points `vgsearch spaces` names; else the first."),
+]
 
 
 def train(
     space: Annotated[str, typer.Argument(help="A name from `vgsearch spaces`, or the path of a YAML file.")],
+    point: Point = None,
     data: options.Data = None,
     budget: options.BudgetName = "laptop",
     overrides: options.Overrides = None,
@@ -22,19 +27,26 @@ def train(
     dry_run: options.DryRun = False,
     json: options.Json = False,
 ) -> None:
-    """Train the paper's point of a space once, with what --set changes, and score it: an experiment with one trial."""
-    tune(
-        space,
-        data=data,
-        budget=budget,
-        overrides=overrides,
-        out=out,
-        name=name,
-        trials=1,
-        seed=seed,
-        workers_per_trial=workers_per_trial,
-        gpus_per_worker=gpus_per_worker,
+    """Train a paper's point of a space once, with what --set changes, and score it: an experiment with one trial."""
+    from vgsearch.runtime.launch import Request, launch
+
+    launch(
+        Request(
+            space=space,
+            data=data,
+            budget=budget,
+            overrides=overrides or [],
+            out=out,
+            name=name,
+            n_trials=1,
+            seed=seed,
+            n_workers=workers_per_trial,
+            gpus_per_worker=gpus_per_worker,
+            max_concurrent=None,
+            time_budget=None,
+            point=point,
+        ),
         address=address,
         dry_run=dry_run,
-        json=json,
+        json_lines=json,
     )

@@ -42,12 +42,16 @@ class Request:
     gpus_per_worker: float | None
     max_concurrent: int | None
     time_budget: str | None
+    point: str | None = None
+    """Name of the one paper point to train; None: as the space says."""
 
 
 def launch(request: Request, address: str | None, dry_run: bool, json_lines: bool) -> None:
     """Starts a new sweep and stays with it to its end; raises ConfigurationError for all that cannot work."""
     console = Console(stderr=json_lines, highlight=False, markup=False)
     space = load_space(request.space)
+    if request.point is not None:
+        space = space.at_point(request.point)
     if request.budget not in space.budgets:
         raise ConfigurationError(
             f"no budget '{request.budget}' in {space.name}{suggestion(request.budget, list(space.budgets))}"
