@@ -129,7 +129,7 @@ def _plan_of_checkpoint(request: Request, path: Path) -> Plan:
             raise ConfigurationError(f"{flag}: a checkpoint brings its own; leave it out.")
     checkpoint = load_checkpoint(path)
     config = parse_config(RunConfig, checkpoint.config, source=str(path))
-    manifest = read_manifest(request.data or _data_of(path))
+    manifest = read_manifest(request.data or data_of(path))
     if manifest.digest != checkpoint.trained_on:
         raise ConfigurationError(
             f"{path} was trained on the train split of manifest {checkpoint.trained_on[:6]}; {manifest.folder} is "
@@ -162,7 +162,7 @@ def _usual_metrics(n_classes: int) -> str:
     return "kvd,blind_spots" if n_classes < 2 else "s3,kvd,blind_spots"
 
 
-def _data_of(checkpoint: Path) -> Path:
+def data_of(checkpoint: Path) -> Path:
     """The data set of the sweep that a checkpoint lies in."""
     sweep = Experiment(checkpoint.absolute().parents[3]).sweep if len(checkpoint.absolute().parents) > 3 else None
     if sweep is None or not sweep.exists():

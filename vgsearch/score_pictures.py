@@ -5,16 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from vgsearch.score_report import Scored, told_number
+from videogan.pictures import enlarged, grid_frames, label_font, titled, write_gif
 from videogan.protocols.blind_spots import Neighbours
-from videogan.sampling import grid_frames, write_gif
 
-LEAST_SIDE = 64  # of a clip in a picture; smaller ones are enlarged
-GROUP_GAP, HEADER, FONT_SIZE = 14, 22, 13
-WHITE, GREY, PALE, BLUE, RED = (255, 255, 255), (110, 110, 110), (225, 225, 225), (70, 120, 180), (190, 60, 50)
+GROUP_GAP = 14
+WHITE, GREY, BLUE, RED = (255, 255, 255), (110, 110, 110), (70, 120, 180), (190, 60, 50)
 
 
 def write_neighbours(folder: Path, neighbours: Neighbours) -> list[Path]:
@@ -25,31 +24,20 @@ def write_neighbours(folder: Path, neighbours: Neighbours) -> list[Path]:
         "nearest in features": neighbours.by_features,
         "nearest in pixels": neighbours.by_pixels,
     }
-    frames = _beside_each_other({name: _enlarged_grid(clips) for name, clips in groups.items()})
+    grids = {name: grid_frames(enlarged(clips).flatten(0, 1), clips.shape[1]) for name, clips in groups.items()}
+    frames = _beside_each_other(grids)
     gif, still = (folder / f"neighbours.{suffix}" for suffix in ("gif", "png"))
     write_gif(gif, frames)
     _first_and_last(frames).save(still)
     return [gif, still]
 
 
-def _enlarged_grid(clips: Tensor) -> Tensor:
-    """uint8 (T, H', W', 3): `clips` (rows, columns, T, H, W, 3), each pixel as often as makes small clips visible."""
-    times = max(1, math.ceil(LEAST_SIDE / clips.shape[3]))
-    large = clips.repeat_interleave(times, 3).repeat_interleave(times, 4)
-    return grid_frames(large.flatten(0, 1), clips.shape[1])
-
-
 def _beside_each_other(groups: dict[str, Tensor], gap: int = GROUP_GAP) -> Tensor:
     """uint8 (T, H', W', 3): grids with a gap between them, each under its name."""
-    n_frames, height = next(iter(groups.values())).shape[:2]
     columns = []
     for name, grid in groups.items():
-        if columns:
-            columns.append(torch.zeros(n_frames, height + HEADER, gap, 3, dtype=torch.uint8))
-        header = Image.new("RGB", (grid.shape[2], HEADER))
-        ImageDraw.Draw(header).text((0, 3), name, WHITE, _font())
-        strip = torch.frombuffer(bytearray(header.tobytes()), dtype=torch.uint8).view(1, HEADER, -1, 3)
-        columns.append(torch.cat([strip.expand(n_frames, -1, -1, -1), grid], 1))
+        column = titled(grid, name)
+        columns += [column.new_zeros(*column.shape[:2], gap, 3), column] if columns else [column]
     return torch.cat(columns, 2)
 
 
@@ -81,7 +69,7 @@ def write_ladder(folder: Path, rows: Sequence[Scored]) -> list[Path]:
 def _panel(rows: Sequence[Scored]) -> Image.Image:
     """One protocol: a bar for each rung."""
     panel = Image.new("RGB", (WIDTH, TITLE + ROW * len(rows) + 26), WHITE)
-    draw, font, found = ImageDraw.Draw(panel), _font(), rows[0].found
+    draw, font, found = ImageDraw.Draw(panel), label_font(), rows[0].found
     better = "a distance: lower is better" if rows[0].low_is_better else "higher is better"
     draw.text((10, 10), f"{rows[0].measure}   digest {found['digest'][:6]}   {better}", (0, 0, 0), font)
     ranges = [_range(row) for row in rows]
@@ -122,7 +110,3 @@ def _marks(found: dict) -> list[tuple[float, tuple[int, int, int], str]]:
     if "s3" in found:
         return [(found["s3_of_guessing"], RED, "guessing"), (1.0, GREY, "real clips")]
     return [(found["real"], GREY, "real test clips")]
-
-
-def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(FONT_SIZE)

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from vgsearch.artifacts import TrialFolder
 from vgsearch.tensorboard import TrialBoard
-from vgsearch.terminal import interval
+from vgsearch.terminal import interval, plain_table
 from videogan.atomic import write_atomically
 from videogan.data.windows import EveryNth
 
@@ -152,7 +152,7 @@ def warnings_of(rows: Sequence[Scored], subjects: Sequence[str]) -> list[str]:
 
 def scores_table(rows: Sequence[Scored]) -> Table:
     """Each score with its spread, the same score of real clips, and the digest without which it does not compare."""
-    table = _table("protocol", "digest", ">score", "spread", ">real clips", "better")
+    table = plain_table("protocol", "digest", ">score", "spread", ">real clips", "better")
     for row in rows:
         found = row.found
         if row.measure == GAM:
@@ -175,7 +175,7 @@ def scores_table(rows: Sequence[Scored]) -> Table:
 
 def parts_table(rows: Sequence[Scored]) -> Table:
     """S3's accuracies in percent with their intervals over seeds, and what guessing would score."""
-    table = _table("S3 is made of", "SeR %", "ReS %", "ReR %", ">guessing", ">corrected")
+    table = plain_table("S3 is made of", "SeR %", "ReS %", "ReR %", ">guessing", ">corrected")
     for row in rows:
         accuracies = [_percent(row.found[part]) for part in ("ser", "res", "rer")]
         guessing, corrected = row.found["s3_of_guessing"], row.found["s3_chance_corrected"]["mean"]
@@ -194,7 +194,7 @@ def side_by_side(rows: Sequence[Scored], subjects: Sequence[str], width: int) ->
     for start in range(0, len(measures), n_columns):
         shown_here = measures[start : start + n_columns]
         of_any = {m: next(row.found for row in rows if row.measure == m) for m in shown_here}
-        table = _table("", *(f"{measure}\ndigest {of_any[measure]['digest'][:6]}" for measure in shown_here))
+        table = plain_table("", *(f"{measure}\ndigest {of_any[measure]['digest'][:6]}" for measure in shown_here))
         for subject in subjects:
             told = [_told_in_cell(cell.get((measure, subject))) for measure in shown_here]
             table.add_row(subject, *told)
@@ -227,7 +227,7 @@ _MEANINGS = {
 
 def blind_spots_table(found: dict[str, Any]) -> Table:
     """What scores do not see, of samples and of real test clips."""
-    table = _table("blind spots", ">samples", ">real clips", "")
+    table = plain_table("blind spots", ">samples", ">real clips", "")
     for name, (called, meaning) in _MEANINGS.items():
         table.add_row(called, *_pair(found[name]), meaning)
     if (diversity := _least_diversity(found)) is not None:
@@ -241,7 +241,7 @@ def blind_spots_of_many(rows: Sequence[Scored]) -> Table:
     heads = [
         called.replace(",", "").replace("memori", "memori- ").replace(" ", "\n") for called, _ in _MEANINGS.values()
     ]
-    table = _table("blind spots", *(f">{head}" for head in heads), ">diversity")
+    table = plain_table("blind spots", *(f">{head}" for head in heads), ">diversity")
     for row in rows:
         cells = [_pair(row.found[name])[0] for name in _MEANINGS]
         table.add_row(row.subject, *cells, told_number(_least_diversity(row.found)))
@@ -257,14 +257,6 @@ def _pair(value: dict[str, float | None] | float | None) -> tuple[str, str]:
 
 def _least_diversity(found: dict[str, Any]) -> float | None:
     return min((value for value in found["class_diversity"] if value is not None), default=None)
-
-
-def _table(*columns: str) -> Table:
-    """`>` aligns a column to the right."""
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for name in columns:
-        table.add_column(name.removeprefix(">"), justify="right" if name.startswith(">") else "left", vertical="top")
-    return table
 
 
 def told_value(row: Scored) -> str:

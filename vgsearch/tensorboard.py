@@ -9,7 +9,7 @@ from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.summary import hparams as hparams_summary
 from torch import Tensor
 
-from videogan.sampling import write_gif
+from videogan.pictures import write_gif
 
 
 class TrialBoard:

@@ -225,6 +225,14 @@ def shown(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
+def plain_table(*columns: str) -> Table:
+    """A table without lines; `>` before a name aligns its column to the right."""
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for name in columns:
+        table.add_column(name.removeprefix(">"), justify="right" if name.startswith(">") else "left", vertical="top")
+    return table
+
+
 def progress_bar(console: Console) -> Progress:
     """A bar with an estimate, for work that is counted."""
     columns = (

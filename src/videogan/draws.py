@@ -1,9 +1,12 @@
 """What families draw for a global batch of n clips, on the CPU, from the step's own generator: labels of fakes, frames."""
 
+import math
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+from videogan.config import ConfigurationError
 
 LabelSampling = Literal["match_real", "empirical", "uniform"]
 
@@ -17,6 +20,23 @@ def draw_labels(
     if how == "empirical":
         return torch.multinomial(label_counts.cpu().double(), n, replacement=True, generator=rng)
     return real_labels.cpu()
+
+
+def draw_normal(n: int, dim: int, rng: torch.Generator | None, truncation: float | None = None) -> Tensor:
+    """n codes ~ N(0, 1), (n, dim); with `truncation` tau > 0 values outside [-tau, tau] are drawn again (BigGAN sec. 3.1).
+
+    What lies inside stays as it is without truncation, so that a seed's codes are the same ones, tamed.
+    """
+    if truncation is not None and truncation <= 0:
+        raise ConfigurationError(f"truncation must be above 0 standard deviations, got {truncation:g}.")
+    z = torch.randn(n, dim, generator=rng)
+    if truncation is None:
+        return z
+    outside = z.abs() > truncation
+    # Drawing until all lie inside would take for ever at a small tau; the inverse of the distribution gives the same one.
+    u = torch.rand(n, dim, generator=rng) * 2 - 1
+    again = math.sqrt(2) * torch.erfinv(u * math.erf(truncation / math.sqrt(2)))
+    return torch.where(outside, again.clamp(-truncation, truncation), z)
 
 
 def draw_frames(n: int, n_frames: int, n_drawn: int, rng: torch.Generator, replace: bool = False) -> Tensor:

@@ -1,22 +1,29 @@
-"""Clips out of a generator: sampling copies with standing statistics, seeded synthetic sets, grids, GIF and mp4."""
+"""Clips out of a generator: sampling copies with standing statistics, synthetic sets, interpolations, resampled codes.
+
+A generator draws its codes with `sample_z` and makes videos of them in `forward`. What only some families offer are
+members of their generators: `class_vectors(y)`, mixtures of which are mixtures of classes; `subspaces`, the named parts
+of a code; `with_frames_between`.
+"""
 
 import copy
-from fractions import Fraction
-from pathlib import Path
-from typing import BinaryIO
+from collections.abc import Callable
+from typing import Any
 
-import av
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from videogan.config import ConfigurationError
 from videogan.data.clips import to_frames
+from videogan.families import FAMILIES
 from videogan.nets.layout import lay_channels_last_
+from videogan.pictures import grid_frames
 
 STANDING_BATCHES = 16  # SCIENCE A4: 16 to 100
 SAMPLING_BATCH = 32
+ALONE = 1
+"""A batch of one clip: rounding may differ with the size of a batch, so that only there a code has the same bits always."""
 
 
 @torch.no_grad()
@@ -53,18 +60,30 @@ def sampling_copy(
     return sampler.eval()
 
 
-def codes(generator: nn.Module, n: int, seed: int, first: int = 0) -> Tensor:
-    """Codes z of clips `first` to `first + n - 1`, (n, ...); clip i's follows from (seed, i) alone, whatever n is."""
+def codes(
+    generator: nn.Module,
+    n: int,
+    seed: int,
+    first: int = 0,
+    n_frames: int | None = None,
+    truncation: float | None = None,
+) -> Tensor:
+    """Codes z of clips `first` to `first + n - 1`, (n, ...); clip i's follows from (seed, i) alone, whatever n is.
+
+    They are for clips of `n_frames`, by default the family's own, and truncated at that many standard deviations. Raises
+    ConfigurationError for a length or a truncation that the family does not offer.
+    """
     drawn = []
     for i in range(first, first + n):
         state = int(np.random.SeedSequence((seed, i)).generate_state(1, np.uint64)[0])
-        drawn.append(generator.sample_z(1, generator=torch.Generator().manual_seed(state)))
+        rng = torch.Generator().manual_seed(state)
+        drawn.append(generator.sample_z(1, rng, n_frames, truncation))
     return torch.cat(drawn)
 
 
 @torch.no_grad()
 def render(generator: nn.Module, z: Tensor, y: Tensor, n_frames: int = 16, batch_size: int = SAMPLING_BATCH) -> Tensor:
-    """uint8 frames (n, T, H, W, C) on the CPU of codes `z` (n, ...) and labels `y` (n,), or class embeddings (n, e).
+    """uint8 frames (n, T, H, W, C) on the CPU of codes `z` (n, ...) and labels `y` (n,), or class vectors (n, e).
 
     `generator` must be in eval mode, where no clip depends on its batch; raises ValueError otherwise.
     """
@@ -79,47 +98,88 @@ def synthesise(
     generator: nn.Module, labels: Tensor, seed: int, n_frames: int = 16, batch_size: int = SAMPLING_BATCH
 ) -> Tensor:
     """A synthetic set, uint8 (n, T, H, W, C): one clip for each of `labels` (n,); clip i follows from (seed, i, label)."""
-    return render(generator, codes(generator, len(labels), seed), labels, n_frames, batch_size)
+    return render(generator, codes(generator, len(labels), seed, n_frames=n_frames), labels, n_frames, batch_size)
 
 
 def sample_grid(generator: nn.Module, n_classes: int, n_per_class: int, seed: int, n_frames: int = 16) -> Tensor:
     """A grid of clips, uint8 (T, H', W', C): rows are classes, each column is one code shared by all classes."""
-    z = codes(generator, n_per_class, seed)
-    z = z.repeat(n_classes, *[1] * (z.ndim - 1))
-    y = torch.arange(n_classes).repeat_interleave(n_per_class)
-    return grid_frames(render(generator, z, y, n_frames), n_per_class)
+    z = codes(generator, n_per_class, seed, n_frames=n_frames)
+    return grid_frames(in_classes(generator, z, torch.arange(n_classes), n_frames).flatten(0, 1), n_per_class)
 
 
-def grid_frames(videos: Tensor, n_columns: int, gap: int = 2) -> Tensor:
-    """uint8 (T, H', W', C): `videos` (n, T, H, W, C) row by row in `n_columns` columns, `gap` black pixels apart."""
-    n, n_frames, height, width, channels = videos.shape
-    n_rows = -(-n // n_columns)
-    grid = videos.new_zeros(n_frames, n_rows * (height + gap) - gap, n_columns * (width + gap) - gap, channels)
-    for i, video in enumerate(videos):
-        top, left = i // n_columns * (height + gap), i % n_columns * (width + gap)
-        grid[:, top : top + height, left : left + width] = video
-    return grid
+def in_classes(generator: nn.Module, z: Tensor, classes: Tensor, n_frames: int = 16) -> Tensor:
+    """Each of n codes z in each of k classes, uint8 (k, n, T, H, W, C)."""
+    every_z = z.repeat(len(classes), *[1] * (z.ndim - 1))
+    clips = render(generator, every_z, classes.repeat_interleave(len(z)), n_frames, ALONE)
+    return clips.unflatten(0, (len(classes), len(z)))
 
 
-def contact_sheet(frames: Tensor, n_shown: int = 4, gap: int = 4) -> Tensor:
-    """A still of a grid, uint8 (H', W', C): `n_shown` of its `frames` (T, H, W, C), evenly spaced, side by side."""
-    shown = torch.linspace(0, len(frames) - 1, min(n_shown, len(frames))).round().long()
-    return grid_frames(frames[shown].unsqueeze(1), len(shown), gap)[0]
+def between_codes(
+    generator: nn.Module, z: tuple[Tensor, Tensor], y: Tensor, n_steps: int, n_frames: int = 16
+) -> Tensor:
+    """From code z_0 to z_1 (n, ...) within a class, (1 - s) z_0 + s z_1: uint8 (n, n_steps, T, H, W, C) (SCIENCE D6).
+
+    s = 0, ..., 1 evenly; y: (n,). The first and last clips are, bit for bit, those that the ends make alone.
+    """
+    mixed = _mixtures(*z, n_steps)
+    labels = y.repeat_interleave(n_steps)
+    return render(generator, mixed.flatten(0, 1), labels, n_frames, ALONE).unflatten(0, (-1, n_steps))
 
 
-def write_gif(path: Path | BinaryIO, frames: Tensor, fps: float = 12.5) -> None:
-    """Writes uint8 `frames` (T, H, W, 3) as an endless GIF; its time unit is 10 ms."""
-    images = [Image.fromarray(frame) for frame in frames.numpy()]
-    images[0].save(path, format="GIF", save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0)
+def between_classes(
+    generator: nn.Module, z: Tensor, y: tuple[Tensor, Tensor], n_steps: int, n_frames: int = 16
+) -> Tensor:
+    """From class y_0 to y_1 (n,) of a code z (n, ...), e = (1 - s) e(y_0) + s e(y_1): uint8 (n, n_steps, T, H, W, C).
+
+    s = 0, ..., 1 evenly. All that depends on the class sees the mixed e (SCIENCE D6): an embedding, or a one-hot vector.
+    The first and last clips are, bit for bit, those that the ends make alone. Raises ConfigurationError for a generator
+    that generates without labels.
+    """
+    refuse_unconditional(generator)
+    device = next(generator.parameters()).device
+    with torch.no_grad():
+        mixed = _mixtures(*(generator.class_vectors(label.to(device)) for label in y), n_steps)
+    every_z = z.repeat_interleave(n_steps, dim=0)
+    return render(generator, every_z, mixed.flatten(0, 1), n_frames, ALONE).unflatten(0, (-1, n_steps))
 
 
-def write_mp4(path: Path, frames: Tensor, fps: float = 12.5) -> None:
-    """Writes uint8 `frames` (T, H, W, 3) as H.264; an odd height or width gets its last row or column doubled."""
-    pixels = frames.numpy()
-    pixels = np.pad(pixels, ((0, 0), (0, pixels.shape[1] % 2), (0, pixels.shape[2] % 2), (0, 0)), mode="edge")
-    with av.open(str(path), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000), options={"crf": "16"})
-        stream.height, stream.width, stream.pix_fmt = *pixels.shape[1:3], "yuv420p"
-        for frame in pixels:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
+def refuse_unconditional(generator: nn.Module) -> None:
+    """Raises ConfigurationError for a generator that generates without labels."""
+    config = generator.config
+    if not FAMILIES[config.family].is_conditional(config):
+        raise ConfigurationError(
+            f"going from class to class needs a generator that is told classes, got an unconditional {config.family}; "
+            "go from code to code, or train a conditional model."
+        )
+
+
+@torch.no_grad()
+def frames_between(generator: nn.Module, z: Tensor, y: Tensor, n_between: int) -> Tensor:
+    """Clips with `n_between` new frames between any two, uint8 (n, (T - 1) (n_between + 1) + 1, H, W, C) (TGAN sec. 5.1).
+
+    Raises ConfigurationError for a family whose frames have no codes of their own to go between.
+    """
+    make = maker_of_frames_between(generator)
+    clips = zip(z.split(ALONE), y.split(ALONE), strict=True)
+    return torch.cat([to_frames(make(z_i, y_i.to(z.device), n_between)).cpu() for z_i, y_i in clips])
+
+
+def maker_of_frames_between(generator: nn.Module) -> Callable[[Tensor, Tensor, int], Tensor]:
+    """A generator's `with_frames_between`; ConfigurationError where its frames have no codes of their own to go between."""
+    return offered(generator, "with_frames_between", "makes no frames between frames; only tgan does")
+
+
+def offered(generator: nn.Module, member: str, lacking: str) -> Any:
+    """A member that only some families' generators have; ConfigurationError says what the others are `lacking`."""
+    found = getattr(generator, member, None)
+    if found is None:
+        raise ConfigurationError(f"{generator.config.family} {lacking}.")
+    return found
+
+
+def _mixtures(start: Tensor, end: Tensor, n_steps: int) -> Tensor:
+    """(1 - s) start + s end for s = 0, ..., 1: (n, n_steps, ...); lerp is exact at both ends."""
+    if n_steps < 2:
+        raise ConfigurationError(f"going from one end to the other needs at least 2 steps, got {n_steps}.")
+    s = torch.linspace(0, 1, n_steps, dtype=start.dtype, device=start.device)
+    return torch.stack([torch.lerp(start, end, weight) for weight in s], dim=1)

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from videogan.config import Config
+from videogan.config import Config, ConfigurationError
 from videogan.constraints import clip_weights_, singular_value_clipping_
 from videogan.draws import draw_labels
 from videogan.losses import (
@@ -81,10 +81,20 @@ def label_vectors(y: Tensor, n_classes: int) -> Tensor:
     return y if y.is_floating_point() else one_hot(y, n_classes).float()
 
 
-def refuse_other_lengths(n_frames: int, what_else: str) -> None:
-    """Raises ValueError where a generator of 16 frames is asked for another number."""
-    if n_frames != N_FRAMES:
-        raise ValueError(f"n_frames must be {N_FRAMES}, the four doublings of time, got {n_frames}; {what_else}.")
+def refuse_other_lengths(n_frames: int | None, what_else: str) -> None:
+    """Raises ConfigurationError where a generator of 16 frames is asked for another number; None asks for none."""
+    if n_frames not in (None, N_FRAMES):
+        raise ConfigurationError(
+            f"n_frames must be {N_FRAMES}, the four doublings of time, got {n_frames}; {what_else}."
+        )
+
+
+def refuse_truncation(truncation: float | None) -> None:
+    """Raises ConfigurationError where uniform codes are to be truncated: that is defined for normal ones (BigGAN sec. 3.1)."""
+    if truncation is not None:
+        raise ConfigurationError(
+            f"truncation needs normal codes, got {truncation:g} for codes that are uniform on [-1, 1]; leave it out."
+        )
 
 
 def build_discriminator(config: VolumeGANConfig) -> VolumeDiscriminator:

@@ -1,6 +1,7 @@
 """What the training loop may expect of every family: its step is pure, sliceable, and reaches every parameter."""
 
 import copy
+import itertools
 from typing import Any
 
 import pytest
@@ -8,8 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from videogan.config import ConfigurationError
 from videogan.families import FAMILIES
 from videogan.nets.layout import lay_channels_last_
+from videogan.sampling import ALONE, between_classes, between_codes, codes, render, sampling_copy
+from videogan.subspaces import resample
 
 SMALL: dict[str, dict[str, Any]] = {
     "mvt": {"resolution": 32, "n_classes": 3, "channels": 2, "gru_hidden": 8, "n_frames_image": 4},
@@ -26,6 +30,9 @@ WITHOUT_STATISTICS: dict[str, dict[str, Any]] = {
     "volume3d": {},
 }
 """Settings without batch norm, where a family has them; elsewhere its batch norms are put to their running statistics."""
+
+CONDITIONAL: dict[str, dict[str, Any]] = {"mvt": {}, "mocogan": {}, "tgan": {"conditional": True}}
+"""Settings under which a family is told classes, where it can be."""
 
 
 def built(family: str, **settings: Any) -> Any:
@@ -215,3 +222,98 @@ def test_realness_depends_on_the_label_where_discriminators_are_told_it(family: 
     networks, videos, labels = scored(family)
     scores, under_others = networks.realness(videos, labels), networks.realness(videos, labels.roll(1))
     assert not torch.isclose(scores, under_others, rtol=1e-6, atol=0).any()
+
+
+def sampler_of(family: str, **settings: Any) -> Any:
+    return sampling_copy(built(family, **settings).generator, n_classes=3, n_batches=2, batch_size=8)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_interpolation_between_codes_begins_and_ends_bit_for_bit_at_what_they_make_alone(family: str):
+    sampler, y = sampler_of(family), torch.tensor([2])
+    z = codes(sampler, 2, seed=0).split(1)
+    (clips,) = between_codes(sampler, z, y, n_steps=4)
+    assert torch.equal(clips[:1], render(sampler, z[0], y, 16))
+    assert torch.equal(clips[-1:], render(sampler, z[1], y, 16))
+    assert all(not torch.equal(one, other) for one, other in itertools.pairwise(clips))
+
+
+@pytest.mark.parametrize("family", CONDITIONAL)
+def test_interpolation_between_classes_begins_and_ends_bit_for_bit_at_both(family: str):
+    sampler, y = sampler_of(family, **CONDITIONAL[family]), (torch.tensor([2]), torch.tensor([0]))
+    z = codes(sampler, 1, seed=0)
+    (clips,) = between_classes(sampler, z, y, n_steps=4)
+    assert torch.equal(clips[:1], render(sampler, z, y[0], 16))
+    assert torch.equal(clips[-1:], render(sampler, z, y[1], 16))
+    assert not torch.equal(clips[0], clips[-1])
+    assert torch.equal(render(sampler, z, sampler.class_vectors(y[0]), 16), clips[:1])
+
+
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "mvt"])
+def test_interpolation_between_classes_is_refused_where_none_are_told(family: str):
+    settings = {"conditional": False} if family in CONDITIONAL else {}
+    sampler, y = sampler_of(family, **settings), (torch.tensor([2]), torch.tensor([0]))
+    with pytest.raises(
+        ConfigurationError, match=f"needs a generator that is told classes, got an unconditional {family}"
+    ):
+        between_classes(sampler, codes(sampler, 1, seed=0), y, n_steps=4)
+
+
+@pytest.mark.parametrize("n_frames", [5, 16, 21])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_another_length_is_made_or_refused_before_anything_is_drawn(family: str, n_frames: int):
+    generator = built(family).generator.eval()
+    if family not in ("mvt", "mocogan") and n_frames != 16:
+        with pytest.raises(ConfigurationError, match=f"n_frames must be .*16.* got {n_frames}"):
+            codes(generator, 1, seed=0, n_frames=n_frames)
+        return
+    z = codes(generator, 2, seed=0, n_frames=n_frames)
+    assert render(generator, z, torch.tensor([0, 1]), n_frames).shape == (2, n_frames, 32, 32, 3)
+
+
+@pytest.mark.parametrize(
+    ("family", "settings", "n_same"),
+    [("mvt", {"variant": "mvt_var"}, 16), ("mvt", {"shift_blocks": 2}, 14), ("mocogan", {}, 16)],
+    ids=["mvt", "mvt with a shift that looks two frames ahead", "mocogan"],
+)
+def test_a_longer_clip_begins_as_the_shorter_one_of_the_same_seed(family: str, settings: dict[str, Any], n_same: int):
+    sampler, y = sampler_of(family, **settings), torch.tensor([1])
+    short, long = (render(sampler, codes(sampler, 1, 3, n_frames=n), y, n, ALONE) for n in (16, 40))
+    difference = (long[:, :16].int() - short.int()).abs().flatten(2).amax(2)
+    assert difference[:, :n_same].max() <= 1, "rounding may differ with the number of frames"
+    assert n_same == 16 or difference[0, -1] > 1
+    assert not torch.equal(long[:, 16:32], short)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_truncated_codes_are_the_same_ones_with_what_lies_outside_drawn_again(family: str):
+    generator, tau = built(family).generator, 0.7
+    z = codes(generator, 50, seed=0)
+    if family in ("tgan", "volume3d"):
+        with pytest.raises(ConfigurationError, match=r"truncation needs normal codes, got 0\.7"):
+            codes(generator, 50, seed=0, truncation=tau)
+        return
+    truncated = codes(generator, 50, seed=0, truncation=tau)
+    sigma = torch.ones(z.shape[1])
+    if family == "mvt":
+        for name, part in generator.subspaces.items():
+            sigma[part] = getattr(generator.config, f"sigma_{name.lower()}")
+    inside = (z / sigma).abs() <= tau
+    assert 0.4 < inside.double().mean() < 0.6
+    assert torch.equal(truncated[inside], z[inside])
+    assert (truncated / sigma).abs().max() <= tau * (1 + 1e-6)
+    assert (truncated / sigma)[~inside].abs().std() > 0.1
+    assert torch.equal(truncated, codes(generator, 50, seed=0, truncation=tau))
+
+
+@pytest.mark.parametrize(("family", "names"), [("mvt", "ABC"), ("mocogan", ("content", "motion"))])
+def test_subspaces_are_parts_that_make_up_the_whole_code(family: str, names: tuple[str, ...]):
+    generator = built(family).generator
+    z, fresh = codes(generator, 2, seed=0, n_frames=20).split(1)
+    resampled = z
+    for part in generator.subspaces.values():
+        before, resampled = resampled, resample(resampled, fresh, part)
+        assert torch.equal(resampled[:, part], fresh[:, part])
+        assert (resampled != before).sum() == z[:, part].numel(), "nothing else changes"
+    assert tuple(generator.subspaces) == tuple(names)
+    assert torch.equal(resampled, fresh)

@@ -4,8 +4,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from vgsearch.score_pictures import BLUE, GROUP_GAP, HEADER, ROW, TITLE, write_ladder, write_neighbours
+from vgsearch.score_pictures import BLUE, GROUP_GAP, ROW, TITLE, write_ladder, write_neighbours
 from vgsearch.score_report import Scored
+from videogan.pictures import LINE
 from videogan.protocols.blind_spots import Neighbours
 
 LADDER = ("real", "shuffled frames", "noise")
@@ -38,22 +39,22 @@ def test_neighbours_stand_beside_their_samples_in_three_named_groups(tmp_path):
     assert (gif.name, png.name) == ("neighbours.gif", "neighbours.png")
     with Image.open(gif) as image:
         group = 3 * 64 + 2 * 2
-        assert image.size == (64 + 2 * group + 2 * GROUP_GAP, HEADER + 2 * 64 + 2)
+        assert image.size == (64 + 2 * group + 2 * GROUP_GAP, LINE + 2 * 64 + 2)
         assert image.n_frames == 16
         pixels = np.array(image.convert("RGB")).astype(int)
-    row = HEADER + 64 // 2
+    row = LINE + 64 // 2
     starts = (0, 64 + GROUP_GAP, 64 + GROUP_GAP + group + GROUP_GAP)
     assert [pixels[row, start + 5].argmax() for start in starts] == [0, 1, 2]
     for start in starts:
-        header = pixels[:HEADER, start : start + 60]
+        header = pixels[:LINE, start : start + 60]
         assert header.max() > 200  # a name in white
-        assert not pixels[HEADER:, start - GROUP_GAP : start].any() or start == 0
+        assert not pixels[LINE:, start - GROUP_GAP : start].any() or start == 0
 
 
 def test_the_still_shows_the_first_and_the_last_frame(tmp_path):
     _, png = write_neighbours(tmp_path, neighbours(64))
     pixels = np.array(Image.open(png).convert("RGB"))
-    middle = 2 * HEADER + 32
+    middle = 2 * LINE + 32
     half = pixels.shape[1] // 2
     assert (pixels[middle, 5, 0], pixels[middle, half + 3 * GROUP_GAP // 2 + 5, 0]) == (100, 115)
 

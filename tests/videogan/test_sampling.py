@@ -1,26 +1,23 @@
-"""Samples follow from seeds alone, standing statistics are averages, and what is written can be read again."""
+"""Samples follow from seeds alone, standing statistics are averages, interpolations begin and end at what they join."""
 
-import io
-
-import av
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
+from videogan.config import ConfigurationError
 from videogan.data.clips import to_frames
 from videogan.families import FAMILIES
 from videogan.sampling import (
+    ALONE,
+    between_classes,
+    between_codes,
     codes,
-    contact_sheet,
-    grid_frames,
+    frames_between,
+    in_classes,
     render,
     sample_grid,
     sampling_copy,
     synthesise,
-    write_gif,
-    write_mp4,
 )
 
 
@@ -49,7 +46,7 @@ class OneNorm(nn.Module):
         super().__init__()
         self.norm = nn.BatchNorm1d(5)
 
-    def sample_z(self, n, generator=None):
+    def sample_z(self, n, generator=None, n_frames=None, truncation=None):
         return 3 + 2 * torch.randn(n, 5, generator=generator)
 
     def forward(self, z, y, n_frames=16):
@@ -112,50 +109,36 @@ def test_grid_has_classes_in_rows_and_one_code_in_each_column(sampler):
     assert nearly_equal(grid[:, 34:66, 34:], row_1[1])
 
 
-def test_grid_places_videos_row_by_row_with_black_gaps_and_an_incomplete_last_row():
-    videos = torch.arange(1, 4, dtype=torch.uint8).view(3, 1, 1, 1, 1).expand(3, 2, 4, 6, 3)
-    grid = grid_frames(videos, n_columns=2, gap=1)
-    assert grid.shape == (2, 9, 13, 3)
-    picture = grid[1, :, :, 0]
-    assert torch.equal(picture[:4, :6].unique(), torch.tensor([1], dtype=torch.uint8))
-    assert torch.equal(picture[:4, 7:].unique(), torch.tensor([2], dtype=torch.uint8))
-    assert torch.equal(picture[5:, :6].unique(), torch.tensor([3], dtype=torch.uint8))
-    assert not picture[4].any()
-    assert not picture[:, 6].any()
-    assert not picture[5:, 7:].any()
+def test_midway_between_two_codes_lies_the_clip_of_their_mean(sampler):
+    z0, z1 = codes(sampler, 4, seed=1).chunk(2)
+    y = torch.tensor([0, 2])
+    clips = between_codes(sampler, (z0, z1), y, n_steps=3, n_frames=12)
+    assert clips.shape == (2, 3, 12, 32, 32, 3)
+    assert nearly_equal(clips[:, 1], render(sampler, (z0 + z1) / 2, y, 12, ALONE))
 
 
-def test_contact_sheet_shows_the_first_and_the_last_frame():
-    frames = torch.arange(16, dtype=torch.uint8).view(16, 1, 1, 1).expand(16, 4, 4, 3)
-    sheet = contact_sheet(frames, n_shown=4, gap=0)
-    assert sheet.shape == (4, 16, 3)
-    assert sheet[0, ::4, 0].tolist() == [0, 5, 10, 15]
+def test_midway_between_two_classes_all_that_depends_on_the_class_sees_their_mean(sampler):
+    z, y = codes(sampler, 2, seed=1), (torch.tensor([0, 2]), torch.tensor([1, 0]))
+    clips = between_classes(sampler, z, y, n_steps=3)
+    embedded = sampler.image.embedding.weight
+    assert nearly_equal(clips[:, 1], render(sampler, z, (embedded[y[0]] + embedded[y[1]]) / 2, 16, ALONE))
+    assert not nearly_equal(clips[:, 1], clips[:, 0])
 
 
-def moving_bar(height: int = 33, width: int = 47) -> torch.Tensor:
-    frames = torch.zeros(12, height, width, 3, dtype=torch.uint8)
-    for t in range(12):
-        frames[t, :, 2 * t : 2 * t + 8] = torch.tensor([250, 200, 40], dtype=torch.uint8)
-    return frames
+def test_one_step_leads_nowhere(sampler):
+    z = codes(sampler, 2, seed=1).split(1)
+    with pytest.raises(ConfigurationError, match="at least 2 steps, got 1"):
+        between_codes(sampler, z, torch.tensor([0]), n_steps=1)
 
 
-def test_mp4_decodes_to_the_frames_with_even_sides(tmp_path):
-    frames = moving_bar()
-    write_mp4(tmp_path / "bar.mp4", frames, fps=10)
-    with av.open(str(tmp_path / "bar.mp4")) as container:
-        assert container.streams.video[0].average_rate == 10
-        decoded = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
-    assert decoded.shape == (12, 34, 48, 3)
-    assert np.abs(decoded[:, :33, :47].astype(int) - frames.numpy()).mean() < 6
+def test_the_same_code_has_the_same_bits_in_every_picture(sampler):
+    z, y = codes(sampler, 3, seed=1), torch.tensor([1])
+    alone = render(sampler, z[1:2], y, 16)
+    assert torch.equal(in_classes(sampler, z, torch.arange(3))[1, 1], alone[0])
+    assert torch.equal(between_codes(sampler, (z[:1], z[1:2]), y, 4)[0, -1], alone[0])
+    assert torch.equal(between_classes(sampler, z[1:2], (y, y - 1), 4)[0, 0], alone[0])
 
 
-def test_gif_repeats_for_ever_and_holds_every_frame(tmp_path):
-    frames = moving_bar()
-    write_gif(tmp_path / "bar.gif", frames, fps=10)
-    stream = io.BytesIO()
-    write_gif(stream, frames, fps=10)
-    assert stream.getvalue() == (tmp_path / "bar.gif").read_bytes()
-    with Image.open(tmp_path / "bar.gif") as image:
-        assert (image.n_frames, image.info["loop"], image.info["duration"]) == (12, 0, 100)
-        image.seek(11)
-        assert np.abs(np.asarray(image.convert("RGB")).astype(int) - frames[11].numpy()).max() < 8
+def test_only_tgan_makes_frames_between(sampler):
+    with pytest.raises(ConfigurationError, match="mvt makes no frames between frames; only tgan does"):
+        frames_between(sampler, codes(sampler, 1, seed=0), torch.tensor([0]), 2)

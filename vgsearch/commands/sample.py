@@ -1,34 +1,64 @@
 """`vgsearch sample`: videos out of a checkpoint."""
 
+import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
+class Show(StrEnum):
+    """What the picture shows."""
+
+    GRID = "grid"
+    CODES = "codes"
+    CLASSES = "classes"
+    SUBSPACES = "subspaces"
+    BETWEEN = "between"
+
+
 def sample(
     checkpoint: Annotated[Path, typer.Argument(metavar="CKPT", help="A file such as .../checkpoints/step00001000.pt.")],
-    per_class: Annotated[int, typer.Option(min=1, help="Codes, one column each; every class gets the same.")] = 5,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same codes.")] = 0,
-    n_frames: Annotated[int | None, typer.Option(min=1, help="Length of the clips; by default as trained.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder; by default samples/ beside the checkpoint's.")] = None,
+    show: Annotated[
+        Show,
+        typer.Option(
+            metavar="WHAT",
+            help="grid: classes x codes. codes or classes: from one to another. subspaces: each drawn anew, and what that "
+            "changes (mvt, mocogan). between: new frames between frames (tgan).",
+        ),
+    ] = Show.GRID,
+    classes: Annotated[
+        str | None, typer.Option(metavar="A,B,..", help="Only these, by name or number. Default: the first 10.")
+    ] = None,
+    n_codes: Annotated[
+        int | None,
+        typer.Option("--codes", metavar="N", min=1, help="Columns of grid, subspaces and between. Default: 5."),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Columns of codes and classes, default 7; frames that between adds, default 3."
+        ),
+    ] = None,
+    n_frames: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Length of the clips. Default: as trained.")
+    ] = None,
+    truncation: Annotated[
+        float | None,
+        typer.Option(
+            metavar="TAU",
+            help="Draw again what lies more than TAU standard deviations out, e.g. 1: tamer, less diverse.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Same seed, same codes.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder. Default: samples/ beside the checkpoint's.")
+    ] = None,
 ) -> None:
-    """Write a grid of samples: rows are classes, columns are codes; GIF, mp4 and a PNG contact sheet."""
-    from PIL import Image
+    """Write a picture of samples as GIF, mp4 and PNG."""
+    # Before torch reads it: threads that wait spin otherwise, which beside a running sweep costs most of the time.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from vgsearch.sample import Request, sample
 
-    from videogan.sampling import contact_sheet, sample_grid, sampling_copy, write_gif, write_mp4
-    from videogan.training.checkpoint import generator_from
-
-    generator, config = generator_from(checkpoint)
-    model = config.model
-    sampler = sampling_copy(generator, model.n_classes, config.evaluation.standing_batches, seed=config.seed)
-    frames = sample_grid(sampler, config.n_conditions, per_class, seed, n_frames or model.n_frames)
-    folder = out or checkpoint.absolute().parent.parent / "samples"
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = folder / f"{checkpoint.stem}-seed{seed}"
-    write_gif(stem.with_suffix(".gif"), frames)
-    write_mp4(stem.with_suffix(".mp4"), frames)
-    Image.fromarray(contact_sheet(frames).numpy()).save(stem.with_suffix(".png"))
-    typer.echo(f"{config.n_conditions} classes x {per_class} codes, {len(frames)} frames")
-    for suffix in (".gif", ".mp4", ".png"):
-        typer.echo(stem.with_suffix(suffix))
+    sample(Request(checkpoint, show.value, classes, n_codes, steps, n_frames, truncation, seed, out))

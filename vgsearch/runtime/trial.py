@@ -22,7 +22,8 @@ from vgsearch.runtime.inputs import Inputs
 from vgsearch.runtime.judge import Judge, Looks, objective_scores, sampler_of, summary_of, synthetic_set
 from videogan.atomic import write_atomically
 from videogan.config import parse_config
-from videogan.sampling import sample_grid, write_gif, write_mp4
+from videogan.pictures import write_gif, write_mp4
+from videogan.sampling import sample_grid
 from videogan.training.checkpoint import Checkpoint, CheckpointFolder, generator_from
 from videogan.training.divergence import TrainingDiverged
 from videogan.training.loop import ClipSource, Progress, train

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
 from videogan.config import Config
-from videogan.draws import draw_frames, draw_labels, frames_at
+from videogan.draws import draw_frames, draw_labels, draw_normal, frames_at
 from videogan.losses import non_saturating_discriminator_loss, non_saturating_generator_loss
 from videogan.nets.layer_noise import LayerNoise, draw_noise_seeds
 from videogan.nets.strided_ladders import Convolutions, Layer, deconvolutions
@@ -114,9 +114,24 @@ class MoCoGANGenerator(nn.Module):
         )
         self.image_head = nn.ConvTranspose2d(widths[-1], 3, 4, 2, 1, bias=False)
 
-    def sample_z(self, n: int, generator: torch.Generator | None = None, n_frames: int | None = None) -> Tensor:
+    @property
+    def subspaces(self) -> dict[str, slice]:
+        """Where in z the content code and what motion comes from lie (sec. 3.1)."""
+        return {"content": slice(0, self.config.dim_content), "motion": slice(self.config.dim_content, None)}
+
+    def sample_z(
+        self,
+        n: int,
+        generator: torch.Generator | None = None,
+        n_frames: int | None = None,
+        truncation: float | None = None,
+    ) -> Tensor:
         """n codes on the networks' device, (n, d_C + (T + 1) d_M); see the function `sample_z`."""
-        return sample_z(self.config, n, generator, n_frames).to(self.image_head.weight.device)
+        return sample_z(self.config, n, generator, n_frames, truncation).to(self.image_head.weight.device)
+
+    def class_vectors(self, y: Tensor) -> Tensor:
+        """One-hot categories (n, K) of labels (n,): what forward takes in their place, mixed or not."""
+        return one_hot(y, self.config.n_classes).float()
 
     def forward(self, z: Tensor, y: Tensor | None = None, n_frames: int | None = None) -> Tensor:
         """Videos (B, T, 3, R, R) in [-1, 1]; T is n_frames, or all that z has noise for.
@@ -142,7 +157,7 @@ class MoCoGANGenerator(nn.Module):
         return self.image_head(frames).tanh().unflatten(0, (len(z), n_frames))
 
     def _category(self, y: Tensor) -> Tensor:
-        return y if y.is_floating_point() else one_hot(y, self.config.n_classes)
+        return y if y.is_floating_point() else self.class_vectors(y)
 
 
 class ImageDiscriminator(nn.Module):
@@ -203,14 +218,21 @@ class VideoDiscriminator(nn.Module):
 
 
 def sample_z(
-    config: MoCoGANConfig, n: int, generator: torch.Generator | None = None, n_frames: int | None = None
+    config: MoCoGANConfig,
+    n: int,
+    generator: torch.Generator | None = None,
+    n_frames: int | None = None,
+    truncation: float | None = None,
 ) -> Tensor:
     """n codes ~ N(0, 1), (n, d_C + (T + 1) d_M), drawn on the CPU: z_C, the GRU's h_0, its noise of T frames (sec. 3.1).
 
-    T is the config's unless n_frames is given; longer codes give longer videos.
+    T is the config's unless n_frames is given; longer codes begin with the shorter ones of the same seed, and give longer
+    videos. `truncation`: see `draw_normal`.
     """
-    n_steps = 1 + (config.n_frames if n_frames is None else n_frames)
-    return torch.randn(n, config.dim_content + n_steps * config.dim_motion, generator=generator)
+    n_frames = config.n_frames if n_frames is None else n_frames
+    own = draw_normal(n, config.dim_content + (1 + config.n_frames) * config.dim_motion, generator, truncation)
+    more = draw_normal(n, max(0, n_frames - config.n_frames) * config.dim_motion, generator, truncation)
+    return torch.cat([own, more], dim=1)[:, : config.dim_content + (1 + n_frames) * config.dim_motion]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from videogan.config import Config
 from videogan.constraints import singular_value_clipping_
-from videogan.draws import draw_frames, draw_labels, frames_at
+from videogan.draws import draw_frames, draw_labels, draw_normal, frames_at
 from videogan.flow.lucas_kanade import LucasKanade
 from videogan.flow.weights import pwc_net_from
 from videogan.losses import hinge_discriminator_loss, hinge_generator_loss
@@ -217,9 +217,25 @@ class MVTGenerator(nn.Module):
             config.norm_g,
         )
 
-    def sample_z(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """n codes Z_ABC, (n, d): one draw a video on the CPU, moved to the networks' device; see `sample_z`."""
-        return sample_z(self.config, n, generator).to(self.image.linear.bias.device)
+    @property
+    def subspaces(self) -> dict[str, slice]:
+        """Where in z each noise subspace lies (sec. 4.1.1)."""
+        b, c = self.config.dim_a, self.config.dim_a + self.config.dim_b
+        return {"A": slice(0, b), "B": slice(b, c), "C": slice(c, self.config.dim_z)}
+
+    def sample_z(
+        self,
+        n: int,
+        generator: torch.Generator | None = None,
+        n_frames: int | None = None,
+        truncation: float | None = None,
+    ) -> Tensor:
+        """n codes Z_ABC, (n, d), for videos of any length, moved to the networks' device; see the function `sample_z`."""
+        return sample_z(self.config, n, generator, truncation).to(self.image.linear.bias.device)
+
+    def class_vectors(self, y: Tensor) -> Tensor:
+        """e(y), (n, dim_embedding), of labels (n,): what forward takes in their place, mixed or not."""
+        return self.image.embedding(y)
 
     def forward(self, z: Tensor, y: Tensor, n_frames: int = 16) -> Tensor:
         """Videos (B, T, 3, R, R) in [-1, 1]; T = n_frames is free.
@@ -229,12 +245,17 @@ class MVTGenerator(nn.Module):
         return self.image(self.sequence(z, n_frames), y)
 
 
-def sample_z(config: MVTConfig, n: int, generator: torch.Generator | None = None) -> Tensor:
-    """Z_ABC ~ N(mean, diag(sigma^2)), (n, d), its subspaces in the order A, B, C (sec. 4.1.1); drawn on the CPU."""
+def sample_z(
+    config: MVTConfig, n: int, generator: torch.Generator | None = None, truncation: float | None = None
+) -> Tensor:
+    """Z_ABC ~ N(mean, diag(sigma^2)), (n, d), its subspaces in the order A, B, C (sec. 4.1.1); drawn on the CPU.
+
+    `truncation` counts standard deviations from the mean; see `draw_normal`.
+    """
     dims = torch.tensor([config.dim_a, config.dim_b, config.dim_c])
     sigma = torch.tensor([config.sigma_a, config.sigma_b, config.sigma_c]).repeat_interleave(dims)
     mean = torch.tensor([config.mean_a, config.mean_b, config.mean_c]).repeat_interleave(dims)
-    return mean + sigma * torch.randn(n, config.dim_z, generator=generator)
+    return mean + sigma * draw_normal(n, config.dim_z, generator, truncation)
 
 
 @dataclass(frozen=True)

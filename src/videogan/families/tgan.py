@@ -17,12 +17,14 @@ from videogan.volume_gan import (
     build_discriminator,
     label_vectors,
     refuse_other_lengths,
+    refuse_truncation,
     sample_z,
 )
 
 _WIDTHS_G0 = (512, 256, 128, 128)
 _WIDTHS_G1 = (256, 128, 64, 32)
 _FIRST_SIDE = 4
+_OTHER_LENGTHS = "with_frames_between makes frames between them"
 
 
 class TGANConfig(VolumeGANConfig):
@@ -139,16 +141,28 @@ class TGANGenerator(nn.Module):
         widths_g1 = tuple(scaled(channels, config.width) for channels in _WIDTHS_G1[:n_doublings])
         self.image = ImageGenerator(tuple(dims), widths_g1)
 
-    def sample_z(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """n codes z_0, (n, K_0), drawn on the CPU and moved to the networks' device; see `sample_z`."""
+    def sample_z(
+        self,
+        n: int,
+        generator: torch.Generator | None = None,
+        n_frames: int | None = None,
+        truncation: float | None = None,
+    ) -> Tensor:
+        """n codes z_0, (n, K_0), on the networks' device; see `sample_z`. Refuses truncation, and lengths as forward does."""
+        refuse_other_lengths(n_frames, _OTHER_LENGTHS)
+        refuse_truncation(truncation)
         return sample_z(self.config, n, generator).to(self.image.output.bias.device)
+
+    def class_vectors(self, y: Tensor) -> Tensor:
+        """v, (n, V), of labels (n,): what a conditional TGAN takes in their place, mixed or not."""
+        return label_vectors(y, self.config.n_classes)
 
     def forward(self, z: Tensor, y: Tensor | None = None, n_frames: int = 16) -> Tensor:
         """Videos (B, 16, 3, R, R) in [-1, 1].
 
         z: (B, K_0) codes z_0; y: (B,) labels, or (B, V) mixtures of classes, which only a conditional TGAN reads.
         """
-        refuse_other_lengths(n_frames, "with_frames_between makes frames between them")
+        refuse_other_lengths(n_frames, _OTHER_LENGTHS)
         return self._drawn(z, self._trajectory(z, y), y)
 
     def with_frames_between(self, z: Tensor, y: Tensor | None, n_between: int) -> Tensor:

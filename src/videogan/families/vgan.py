@@ -11,8 +11,9 @@ from pydantic import ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from videogan.config import Config
+from videogan.config import Config, ConfigurationError
 from videogan.constraints import singular_value_clipping_
+from videogan.draws import draw_normal
 from videogan.losses import (
     non_saturating_discriminator_loss,
     non_saturating_generator_loss,
@@ -88,28 +89,38 @@ class VGANGenerator(nn.Module):
         self.mask_head = nn.ConvTranspose3d(widths[-1], 1, 4, 2, 1)
         self.background_head = nn.ConvTranspose2d(widths[-1], 3, 4, 2, 1)
 
-    def sample_z(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """n codes z ~ N(0, 1), (n, dim_z): one draw a video on the CPU, moved to the networks' device."""
-        return sample_z(self.config, n, generator).to(self.mask_head.bias.device)
+    def sample_z(
+        self,
+        n: int,
+        generator: torch.Generator | None = None,
+        n_frames: int | None = None,
+        truncation: float | None = None,
+    ) -> Tensor:
+        """n codes on the networks' device, (n, dim_z); see the function `sample_z`. Refuses lengths as forward does."""
+        self._refuse_other_lengths(n_frames)
+        return sample_z(self.config, n, generator, truncation).to(self.mask_head.bias.device)
 
     def forward(
         self, z: Tensor, y: Tensor | None = None, n_frames: int | None = None, with_mask: bool = False
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Videos (B, T, 3, R, R) in [-1, 1]; with_mask: also the masks m (B, T, 1, R, R) in [0, 1], 1 being foreground.
 
-        z: (B, dim_z); labels y change nothing. Raises ValueError for another n_frames than the T the
+        z: (B, dim_z); labels y change nothing. Raises ConfigurationError for another n_frames than the T the
         networks are built for.
         """
-        if n_frames not in (None, self.config.n_frames):
-            raise ValueError(
-                f"n_frames must be the {self.config.n_frames} that this Video GAN was built for, got {n_frames}; "
-                "its clips can't be longer or shorter."
-            )
+        self._refuse_other_lengths(n_frames)
         features = self.foreground(z[:, :, None, None, None])
         foreground, mask = self.foreground_head(features).tanh(), self.mask_head(features).sigmoid()
         background = self.background_head(self.background(z[:, :, None, None])).tanh().unsqueeze(2)
         video = (mask * foreground + (1 - mask) * background).transpose(1, 2)
         return (video, mask.transpose(1, 2)) if with_mask else video
+
+    def _refuse_other_lengths(self, n_frames: int | None) -> None:
+        if n_frames not in (None, self.config.n_frames):
+            raise ConfigurationError(
+                f"n_frames must be the {self.config.n_frames} that this Video GAN was built for, got {n_frames}; "
+                "its clips can't be longer or shorter."
+            )
 
 
 class VGANDiscriminator(nn.Module):
@@ -141,9 +152,11 @@ def _norm_d(config: VGANConfig) -> Layer:
     return functools.partial(nn.BatchNorm3d, eps=1e-3, affine=config.noise_sigma == 0)  # the released eps
 
 
-def sample_z(config: VGANConfig, n: int, generator: torch.Generator | None = None) -> Tensor:
-    """z ~ N(0, 1), (n, dim_z) (sec. 2.1; the released code draws it normal); drawn on the CPU."""
-    return torch.randn(n, config.dim_z, generator=generator)
+def sample_z(
+    config: VGANConfig, n: int, generator: torch.Generator | None = None, truncation: float | None = None
+) -> Tensor:
+    """z ~ N(0, 1), (n, dim_z) (sec. 2.1; the released code draws it normal); drawn on the CPU; see `draw_normal`."""
+    return draw_normal(n, config.dim_z, generator, truncation)
 
 
 @dataclass(frozen=True)

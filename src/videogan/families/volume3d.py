@@ -10,9 +10,17 @@ from torch.nn.functional import relu
 
 from videogan.nets.chainer_initialisation import he_normal_, uniform_
 from videogan.nets.width import scaled
-from videogan.volume_gan import VolumeGAN, VolumeGANConfig, build_discriminator, refuse_other_lengths, sample_z
+from videogan.volume_gan import (
+    VolumeGAN,
+    VolumeGANConfig,
+    build_discriminator,
+    refuse_other_lengths,
+    refuse_truncation,
+    sample_z,
+)
 
 _WIDTHS = (512, 256, 128, 64)
+_OTHER_LENGTHS = "a 3D model makes no others"
 
 
 class Volume3DConfig(VolumeGANConfig):
@@ -52,13 +60,21 @@ class Volume3DGenerator(nn.Module):
         self.norms = nn.ModuleList(nn.BatchNorm3d(n) for n in widths[1:])
         self.output = nn.ConvTranspose3d(widths[-1], 3, 4, 2, 1)
 
-    def sample_z(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """n codes, (n, K_0), drawn on the CPU and moved to the networks' device; see `sample_z`."""
+    def sample_z(
+        self,
+        n: int,
+        generator: torch.Generator | None = None,
+        n_frames: int | None = None,
+        truncation: float | None = None,
+    ) -> Tensor:
+        """n codes, (n, K_0), on the networks' device; see `sample_z`. Refuses truncation, and lengths as forward does."""
+        refuse_other_lengths(n_frames, _OTHER_LENGTHS)
+        refuse_truncation(truncation)
         return sample_z(self.config, n, generator).to(self.output.bias.device)
 
     def forward(self, z: Tensor, y: Tensor | None = None, n_frames: int = 16) -> Tensor:
         """Videos (B, 16, 3, R, R) in [-1, 1]. z: (B, K_0) codes; labels y change nothing."""
-        refuse_other_lengths(n_frames, "a 3D model makes no others")
+        refuse_other_lengths(n_frames, _OTHER_LENGTHS)
         x = relu(self.linear_norm(self.linear(z))).unflatten(1, self.first_map)
         for deconvolve, norm in zip(self.deconvolutions, self.norms, strict=True):
             x = relu(norm(deconvolve(x)))

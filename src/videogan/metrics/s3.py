@@ -13,7 +13,7 @@ MAX_SEEDS = len(T_QUANTILES) + 1
 
 
 class Interval(NamedTuple):
-    """A mean over classifier seeds and its 95 % interval; `low` and `high` are NaN where there is none to tell."""
+    """A mean, as over classifier seeds, and its 95 % interval; `low` and `high` are NaN where there is none to tell."""
 
     mean: float
     low: float

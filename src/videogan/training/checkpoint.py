@@ -75,7 +75,11 @@ def generator_from(path: Path | str) -> tuple[nn.Module, RunConfig]:
 
 def networks_from(path: Path | str) -> tuple[Any, RunConfig]:
     """A family's networks in eval mode, their generator the one to sample from, and the config they were trained with."""
-    checkpoint = load_checkpoint(path)
+    return networks_of(load_checkpoint(path), path)
+
+
+def networks_of(checkpoint: Checkpoint, path: Path | str) -> tuple[Any, RunConfig]:
+    """The same of a checkpoint that was read from `path`."""
     config = parse_config(RunConfig, checkpoint.config, source=str(path))
     networks = FAMILIES[config.model.family].build(config.model)
     if checkpoint.average is None:

@@ -1,24 +1,51 @@
+"""Pictures out of checkpoints of each family: what is written, what is refused and what to do then."""
+
+import json
+from pathlib import Path
+
 import av
 import pytest
+import torch
+import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
 from vgsearch.cli import app
-from videogan.config import parse_config
+from vgsearch.sample import chosen, class_names
+from videogan.config import ConfigurationError, parse_config
+from videogan.data.manifest import read_manifest
+from videogan.data.synthetic import make_moving_shapes
+from videogan.pictures import LINE, MARGIN, text_width
 from videogan.training.checkpoint import CheckpointFolder, UnreadableCheckpoint
 from videogan.training.loop import Training
 from videogan.training.run_config import RunConfig
 from videogan.training.shard import Shard
 
+MODELS = {
+    "mvt": {"variant": "mvt_tsa", "channels": 8, "gru_hidden": 16},
+    "tgan": {"width": 1 / 16, "dim_z": 6},
+    "tgan conditional": {"width": 1 / 16, "dim_z": 6, "conditional": True},
+    "mocogan": {"width": 1 / 16},
+}
+
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    model = {"family": "mvt", "variant": "mvt_tsa", "resolution": 32, "n_classes": 3, "channels": 8, "gru_hidden": 16}
-    values = {"model": model, "evaluation": {"standing_batches": 1}}
-    training = Training(parse_config(RunConfig, values), lambda module: module, Shard(), "cpu")
-    return CheckpointFolder(tmp_path_factory.mktemp("trial") / "checkpoints").save(
-        training.checkpoint(7, trained_on="a manifest")
-    )
+def checkpoints(tmp_path_factory):
+    made = {}
+    for name, settings in MODELS.items():
+        model = {"family": name.split()[0], "resolution": 32, "n_classes": 3, **settings}
+        objective = ["-kvd"] if name == "tgan" else ["s3"]
+        values = {"model": model, "evaluation": {"standing_batches": 1, "objective": objective}}
+        torch.manual_seed(0)
+        training = Training(parse_config(RunConfig, values), lambda module: module, Shard(), "cpu")
+        folder = CheckpointFolder(tmp_path_factory.mktemp("trial") / "checkpoints")
+        made[name] = folder.save(training.checkpoint(7, trained_on="a manifest"))
+    return made
+
+
+@pytest.fixture(scope="module")
+def checkpoint(checkpoints):
+    return checkpoints["mvt"]
 
 
 def sample(*arguments) -> str:
@@ -27,25 +54,137 @@ def sample(*arguments) -> str:
     return result.output
 
 
+def frames_and_size(folder: Path) -> tuple[int, tuple[int, int]]:
+    with Image.open(next(folder.glob("*.gif"))) as image:
+        return image.n_frames, image.size
+
+
+def size_of(n_rows: int, n_columns: int, longest: str, lines: int = 1) -> tuple[int, int]:
+    """Of a grid of clips of 64 px with names beside and above."""
+    return text_width(longest) + MARGIN + 66 * n_columns - 2, LINE * lines + 66 * n_rows - 2
+
+
 def test_sample_writes_a_gif_an_mp4_and_a_sheet_beside_the_checkpoints(checkpoint):
-    printed = sample(checkpoint, "--per-class", 2)
+    printed = sample(checkpoint, "--codes", 2)
     folder = checkpoint.parent.parent / "samples"
     written = sorted(path.name for path in folder.iterdir())
-    assert written == [f"step00000007-seed0.{suffix}" for suffix in ("gif", "mp4", "png")]
-    assert all(str(folder / name) in printed.replace("\n", "") for name in written)
-    with Image.open(folder / written[0]) as image:
-        assert (image.n_frames, image.size) == (16, (2 * 32 + 2, 3 * 32 + 2 * 2))
+    assert written == [f"step00000007-grid-seed0.{suffix}" for suffix in ("gif", "mp4", "png")]
+    assert all(str(folder / name) in printed for name in written)
+    assert "3 classes x 2 codes; 16 frames" in printed
+    assert frames_and_size(folder) == (16, size_of(3, 2, "class 0"))
     with av.open(str(folder / written[1])) as container:
         assert sum(1 for _ in container.decode(video=0)) == 16
 
 
 def test_length_seed_and_folder_are_free_and_the_same_seed_gives_the_same_samples(checkpoint, tmp_path):
     for folder, seed in (("a", 3), ("b", 3), ("c", 4)):
-        sample(checkpoint, "--per-class", 1, "--n-frames", 5, "--seed", seed, "--out", tmp_path / folder)
+        sample(checkpoint, "--codes", 1, "--n-frames", 5, "--seed", seed, "--out", tmp_path / folder)
     gifs = [next((tmp_path / folder).glob("*.gif")).read_bytes() for folder in "abc"]
     assert gifs[0] == gifs[1] != gifs[2]
-    with Image.open(tmp_path / "a" / "step00000007-seed3.gif") as image:
-        assert image.n_frames == 5
+    assert frames_and_size(tmp_path / "a")[0] == 5
+
+
+def test_steps_go_from_code_to_code_in_the_rows_of_the_chosen_classes(checkpoint, tmp_path):
+    printed = sample(checkpoint, "--show", "codes", "--classes", "2,class 0", "--steps", 4, "--out", tmp_path)
+    assert "4 steps from code to code in 2 rows" in printed
+    assert frames_and_size(tmp_path) == (16, size_of(2, 4, "class 2"))
+
+
+@pytest.mark.parametrize("family", ["mvt", "tgan conditional", "mocogan"])
+def test_steps_go_from_class_to_class_of_conditional_families(checkpoints, family, tmp_path):
+    printed = sample(checkpoints[family], "--show", "classes", "--steps", 3, "--out", tmp_path)
+    assert "3 steps from class to class in 2 rows" in printed
+    assert frames_and_size(tmp_path) == (16, size_of(2, 3, "to class 1"))
+
+
+def test_without_labels_rows_are_pairs_of_codes(checkpoints, tmp_path):
+    assert "5 steps from code to code in 4 rows" in sample(
+        checkpoints["tgan"], "--show", "codes", "--steps", 5, "--out", tmp_path
+    )
+    assert frames_and_size(tmp_path)[1] == size_of(4, 5, "code 6")
+
+
+def test_subspaces_are_pictured_measured_and_told_in_json(checkpoints, tmp_path):
+    printed = sample(
+        checkpoints["mocogan"],
+        "--show",
+        "subspaces",
+        "--codes",
+        2,
+        "--n-frames",
+        6,
+        "--truncation",
+        1,
+        "--out",
+        tmp_path,
+    )
+    assert "measured over 64 codes" in printed
+    rows = [line.split()[0] for line in printed.splitlines() if "[" in line and "%" not in line]
+    assert rows == ["content", "motion", "all"]
+    assert frames_and_size(tmp_path) == (6, size_of(4, 2, "content anew", lines=2))
+    told = json.loads((tmp_path / "step00000007-subspaces-seed0.json").read_text())
+    assert (told["n_codes"], told["n_frames"], told["truncation"], told["seed"]) == (64, 6, 1, 0)
+    assert list(told["changes"]) == ["content", "motion", "all"]
+    for change in told["changes"].values():
+        assert all(part["low"] <= part["mean"] <= part["high"] for part in change.values())
+    mean = told["changes"]["content"]["appearance"]["mean"]
+    assert f"{mean:.2f} [" in printed
+
+
+def test_frames_between_stand_below_the_same_clips_at_a_rate_that_keeps_their_time(checkpoints, tmp_path):
+    printed = sample(checkpoints["tgan conditional"], "--show", "between", "--codes", 2, "--out", tmp_path)
+    assert "3 new frames between any two: 61 in place of 16" in printed
+    with av.open(str(next(tmp_path.glob("*.mp4")))) as container:
+        assert container.streams.video[0].average_rate == 50
+        assert sum(1 for _ in container.decode(video=0)) == 61
+
+
+REFUSED = {
+    "no subspaces": ("tgan", ["--show", "subspaces"], "tgan has one code without subspaces"),
+    "no frames between": ("mvt", ["--show", "between"], "mvt makes no frames between frames; only tgan does"),
+    "no classes": ("tgan", ["--show", "classes"], "needs a generator that is told classes"),
+    "classes of none": ("tgan", ["--classes", "1"], "this tgan generates without labels; leave it out"),
+    "one class": ("mvt", ["--show", "classes", "--classes", "1"], "at least 2 classes to go between, got 1"),
+    "length": ("tgan", ["--n-frames", "32"], "n_frames must be 16, the four doublings of time, got 32"),
+    "uniform codes": ("tgan", ["--truncation", "1"], "truncation needs normal codes"),
+    "truncation to nothing": ("mvt", ["--truncation", "0"], "truncation must be above 0 standard deviations"),
+    "codes without effect": ("mvt", ["--show", "classes", "--codes", "3"], "--codes has no effect on --show classes"),
+    "steps without effect": ("mvt", ["--steps", "3"], "only on codes and classes and between"),
+    "one step": ("mvt", ["--show", "codes", "--steps", "1"], "at least 2 steps, got 1"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_a_family_does_not_offer_or_has_no_effect_is_refused_and_nothing_is_written(checkpoints, case, tmp_path):
+    family, arguments, message = REFUSED[case]
+    with pytest.raises(ConfigurationError, match=message):
+        sample(checkpoints[family], *arguments, "--out", tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_classes_are_told_by_name_or_number_and_a_wrong_name_is_corrected():
+    assert chosen("run, 0", ["walk", "run", "jump"]) == [1, 0]
+    with pytest.raises(ConfigurationError, match="no class 'wlak' among 3; did you mean 'walk'"):
+        chosen("wlak", ["walk", "run", "jump"])
+    with pytest.raises(ConfigurationError, match="no class '3' among 3"):
+        chosen("3", ["walk", "run", "jump"])
+    with pytest.raises(ConfigurationError, match="names walk more than once"):
+        chosen("walk,0", ["walk", "run"])
+
+
+def test_classes_have_the_names_of_the_data_set_of_their_sweep_if_it_is_still_the_same(tmp_path):
+    make_moving_shapes(data := tmp_path / "data", n_clips_each=1)
+    checkpoint = tmp_path / "runs" / "sweep" / "trials" / "t0000-abcdef" / "checkpoints" / "step00000001.pt"
+    sweep = checkpoint.parents[3] / "sweep.yaml"
+    sweep.parent.mkdir(parents=True)
+    sweep.write_text(yaml.safe_dump({"data": str(data)}))
+    manifest = read_manifest(data)
+    assert class_names(checkpoint, manifest.digest, 4) == (list(manifest.classes), "")
+    names, why = class_names(checkpoint, "another", 4)
+    assert names == ["class 0", "class 1", "class 2", "class 3"]
+    assert "no longer what" in why
+    sweep.unlink()
+    assert "lies in no experiment that names its data set" in class_names(checkpoint, manifest.digest, 4)[1]
 
 
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):

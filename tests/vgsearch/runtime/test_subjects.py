@@ -15,7 +15,7 @@ from vgsearch.runtime.subjects import CheckpointSubject, RungSubject, VideosSubj
 from videogan.config import parse_config
 from videogan.data.manifest import DataError
 from videogan.data.synthetic import make_moving_shapes
-from videogan.sampling import write_mp4
+from videogan.pictures import write_mp4
 from videogan.training.checkpoint import CheckpointFolder
 from videogan.training.loop import Training
 from videogan.training.run_config import RunConfig
