@@ -6,7 +6,7 @@ import traceback
 
 import typer
 
-from vgsearch.commands import data, doctor, evaluate, resume, sample, spaces, status, train, tune
+from vgsearch.commands import data, doctor, evaluate, flow, resume, sample, spaces, status, train, tune
 
 app = typer.Typer(
     name="vgsearch",
@@ -22,6 +22,7 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("sample")(sample.sample)
 app.add_typer(data.app, name="data", help="Embedded data sets; import of folders of videos.")
+app.add_typer(flow.app, name="flow", help="Optical flow: fit the network that the motion constraint compares by.")
 app.command("spaces")(spaces.spaces)
 app.command("doctor")(doctor.doctor)
 

@@ -2,36 +2,60 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
-from videogan.config import Config, ConfigurationError
-from videogan.flow.generated_pairs import FlowPairs, PairSettings, generated_pairs
+from videogan.config import ConfigurationError
+from videogan.flow.generated_pairs import FlowPairs, generated_pairs
+from videogan.flow.held_out import endpoint_error
 from videogan.flow.pwc_net import FLOW_UNIT, LEVELS, PWCNet
+from videogan.flow.recipe import FlowRecipe
 from videogan.training.divergence import TrainingDiverged
+from videogan.training.step_files import StepFiles, read_checkpoint
 
 LEVEL_WEIGHTS = {6: 0.32, 5: 0.08, 4: 0.02, 3: 0.01, 2: 0.005}
 """alpha_l of the training loss (PWC-Net sec. 4)."""
-HALVINGS = (1 / 3, 1 / 2, 2 / 3, 5 / 6)
-"""Parts of the training after which the rate is halved: .4, .6, .8 and 1 of 1.2 million steps (S_long)."""
+N_STANDARDISING = 64
 
 
-class FlowRecipe(Config):
-    """How PWC-Net was first trained, its sec. 4, on our pairs in place of FlyingChairs; steps, not hours, are counted."""
+@dataclass(frozen=True)
+class FlowCheckpoint:
+    """The state of a fit after `step`. As a dict of its fields in a file it is also one of weights: `pwc_net_from` reads it."""
 
-    n_steps: int = Field(1_200_000, ge=1, description="Updates (S_long)")
-    batch_size: int = Field(8, ge=1, description="Pairs a step (sec. 4: 8)")
-    lr: float = Field(1e-4, gt=0, description="First learning rate, halved four times (S_long)")
-    weight_decay: float = Field(4e-4, ge=0, description="gamma of eq. 1, the weights' squared norm in the loss")
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 is autocast; weights and the loss stay fp32")
-    seed: int = Field(0, ge=0, description="Of the pairs")
-    pairs: PairSettings = PairSettings()
+    step: int
+    width: float
+    recipe: dict[str, Any]
+    state_dict: dict[str, Tensor]
+    optimiser: dict[str, Any]
+
+
+class FlowCheckpoints(StepFiles[FlowCheckpoint]):
+    """The checkpoints of one fit."""
+
+    @staticmethod
+    def load(path: Path) -> FlowCheckpoint:
+        """Reads one file onto the CPU; raises UnreadableCheckpoint."""
+        return read_checkpoint(path, lambda stored: FlowCheckpoint(**stored))
+
+    def save(self, checkpoint: FlowCheckpoint) -> Path:
+        """Writes the file so that a reader sees all of it or nothing; the newest two are kept."""
+        return self.write(checkpoint.step, vars(checkpoint))
+
+
+def first_network(recipe: FlowRecipe) -> PWCNet:
+    """The network that a fit begins with: random weights of the recipe's seed, features standardised; torch's global
+    generator is put back as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        network = PWCNet(recipe.width)
+    standardise_features_(network, generated_pairs(range(N_STANDARDISING), recipe.seed, recipe.pairs).first)
+    return network
 
 
 @torch.no_grad()
@@ -68,76 +92,78 @@ class FlowProgress:
     seconds: float
     fit: "_FlowFit"
 
-    def checkpoint(self) -> dict[str, Any]:
-        """The state after this step, for torch.save; `pwc_net_from` reads such a file. Valid until the iterator moves on."""
+    def checkpoint(self) -> FlowCheckpoint:
+        """The state after this step, to save before the iterator moves on."""
         return self.fit.checkpoint(self.step)
 
 
-def fit_flow(network: PWCNet, recipe: FlowRecipe, start: dict[str, Any] | None = None) -> Iterator[FlowProgress]:
-    """Trains `network` in place, on the device it is on, from checkpoint `start` (or from its weights) to `n_steps`.
+def fit_flow(
+    recipe: FlowRecipe, start: FlowCheckpoint | None = None, device: torch.device | str = "cpu"
+) -> Iterator[FlowProgress]:
+    """Trains a network from checkpoint `start`, or from its `first_network`, to `n_steps`; none are left after those.
 
-    From random weights call `standardise_features_` first. Pairs are a function of (seed, step), so a fit that starts
-    from a checkpoint continues bit for bit (CPU, fp32).
-    Raises TrainingDiverged at the first loss that is not finite, ConfigurationError for a start of another fit.
+    Pairs are a function of (seed, step), so a fit that starts from a checkpoint continues bit for bit (on the CPU, with
+    as many threads). Raises ConfigurationError at once for a start of another fit, TrainingDiverged at the first loss
+    that is not finite.
     """
-    fit = _FlowFit(network, recipe)
-    if start is not None:
-        fit.load_(start)
-    for step in range((start["step"] if start else 0) + 1, recipe.n_steps + 1):
+    return _steps(_FlowFit(recipe, start, device), start.step + 1 if start else 1)
+
+
+def _steps(fit: "_FlowFit", first: int) -> Iterator[FlowProgress]:
+    recipe = fit.recipe
+    for step in range(first, recipe.n_steps + 1):
         began = time.perf_counter()
         loss, error = fit.step_(step)
         if not math.isfinite(loss):
             raise TrainingDiverged(step, "flow loss")
-        yield FlowProgress(step, loss, error, fit.lr, time.perf_counter() - began, fit)
+        yield FlowProgress(step, loss, error, recipe.lr_at(step), time.perf_counter() - began, fit)
 
 
 class _FlowFit:
     """A network, its optimiser and its pairs."""
 
-    def __init__(self, network: PWCNet, recipe: FlowRecipe) -> None:
-        self.network, self.recipe = network.train().requires_grad_(True), recipe
-        self.device = next(network.parameters()).device
+    def __init__(self, recipe: FlowRecipe, start: FlowCheckpoint | None, device: torch.device | str) -> None:
+        self.recipe, self.device = recipe, torch.device(device)
+        if start is not None:
+            _refuse_another_fit(start, recipe)
+        self.network = (first_network(recipe) if start is None else PWCNet(recipe.width)).to(self.device)
         # weight decay inside the gradient: gamma |Theta|^2 is a term of the paper's loss
-        self.optimiser = torch.optim.Adam(network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
-
-    @property
-    def lr(self) -> float:
-        return self.optimiser.param_groups[0]["lr"]
+        self.optimiser = torch.optim.Adam(
+            self.network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
+        )
+        if start is not None:
+            self.network.load_state_dict(start.state_dict)
+            self.optimiser.load_state_dict(start.optimiser)
 
     def step_(self, step: int) -> tuple[float, float]:
         """One update; the loss before it, and the endpoint error in pixels."""
         recipe = self.recipe
-        n_halvings = sum(step > part * recipe.n_steps for part in HALVINGS)
-        self.optimiser.param_groups[0]["lr"] = recipe.lr / 2**n_halvings
+        self.optimiser.param_groups[0]["lr"] = recipe.lr_at(step)
         indices = range((step - 1) * recipe.batch_size, step * recipe.batch_size)
         pairs = FlowPairs(*(x.to(self.device) for x in generated_pairs(indices, recipe.seed, recipe.pairs)))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
-            first, second = self.network.features(pairs.first), self.network.features(pairs.second)
-            flows = self.network.flows(first, second)
+            features = self.network.features(torch.cat([pairs.first, pairs.second]))
+            flows = self.network.flows(*zip(*(level.chunk(2) for level in features), strict=True))
         loss = multiscale_loss([flow.float() for flow in flows], pairs.flow)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        if recipe.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip_norm)
         self.optimiser.step()
         finest = FLOW_UNIT * flows[-1].detach().float()
         return loss.item(), endpoint_error(finest, _at(pairs.flow, finest)).item()
 
-    def checkpoint(self, step: int) -> dict[str, Any]:
-        return {
-            "step": step,
-            "width": self.network.width,
-            "recipe": self.recipe.model_dump(mode="json"),
-            "state_dict": self.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-        }
+    def checkpoint(self, step: int) -> FlowCheckpoint:
+        recipe = self.recipe.model_dump(mode="json")
+        return FlowCheckpoint(step, self.network.width, recipe, self.network.state_dict(), self.optimiser.state_dict())
 
-    def load_(self, start: dict[str, Any]) -> None:
-        for name, ours in (("width", self.network.width), ("recipe", self.recipe.model_dump(mode="json"))):
-            if start.get(name) != ours:
-                raise ConfigurationError(
-                    f"a fit goes on as it began: {name} must be {start.get(name)}, got {ours}; begin a new one."
-                )
-        self.network.load_state_dict(start["state_dict"])
-        self.optimiser.load_state_dict(start["optimiser"])
+
+def _refuse_another_fit(start: FlowCheckpoint, recipe: FlowRecipe) -> None:
+    begun, ours = start.recipe, recipe.model_dump(mode="json")
+    changed = [name for name in sorted(begun.keys() | ours.keys()) if begun.get(name) != ours.get(name)]
+    if changed:
+        told = ", ".join(f"{name} must be {begun.get(name)}, got {ours.get(name)}" for name in changed)
+        raise ConfigurationError(f"a fit goes on as it began: {told}; begin a new one in another folder.")
 
 
 def multiscale_loss(flows: list[Tensor], truth: Tensor) -> Tensor:
@@ -150,26 +176,6 @@ def multiscale_loss(flows: list[Tensor], truth: Tensor) -> Tensor:
         for level, flow in zip(LEVELS, flows, strict=True)
     ]
     return sum(terms) / len(truth)
-
-
-def endpoint_error(flow: Tensor, truth: Tensor) -> Tensor:
-    """Mean distance between `flow` and `truth`, both (B, 2, H, W), in their unit."""
-    return torch.linalg.vector_norm(flow - truth, dim=1).mean()
-
-
-@torch.no_grad()
-def held_out_error(
-    estimator: Callable[[Tensor, Tensor], Tensor], settings: PairSettings, seed: int, n_pairs: int = 128
-) -> float:
-    """Endpoint error in pixels of a flow (first, second) -> flow on the first `n_pairs` held-out pairs of `seed`, CPU."""
-    pairs = generated_pairs(range(n_pairs), seed, settings, "held_out")
-    parts = zip(pairs.first.split(16), pairs.second.split(16), strict=True)
-    return endpoint_error(torch.cat([estimator(first, second) for first, second in parts]), pairs.flow).item()
-
-
-def zero_flow(first: Tensor, second: Tensor) -> Tensor:
-    """No motion anywhere, (B, 2, H, W): the floor that an estimator must beat."""
-    return first.new_zeros(len(first), 2, *second.shape[-2:])
 
 
 def _at(truth: Tensor, flow: Tensor) -> Tensor:

@@ -1,25 +1,18 @@
 """Checkpoints of a run: written atomically, loaded with `weights_only`, the newest two and the best kept."""
 
 import json
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from videogan.atomic import write_atomically
 from videogan.config import parse_config
 from videogan.families import FAMILIES
 from videogan.training.run_config import RunConfig
-
-N_NEWEST = 2
-
-
-class UnreadableCheckpoint(RuntimeError):
-    """A file that is no whole checkpoint; says which and why."""
+from videogan.training.step_files import StepFiles, UnreadableCheckpoint, read_checkpoint
 
 
 @dataclass(frozen=True)
@@ -47,19 +40,9 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     Raises UnreadableCheckpoint where it is truncated, something else, or from before checkpoints said what they were
     trained on: no score of such a generator could be trusted.
     """
-    try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-        says_its_data = "trained_on" in stored
-        checkpoint = Checkpoint(**{"trained_on": "", **stored})
-    except FileNotFoundError:
-        raise UnreadableCheckpoint(
-            f"{path} does not exist; give a file such as .../checkpoints/step00001000.pt."
-        ) from None
-    # torch reports a damaged file as RuntimeError, UnpicklingError, EOFError, KeyError or OSError, by where the damage is.
-    except Exception as error:
-        raise UnreadableCheckpoint(
-            f"{path} does not load ({type(error).__name__}: {str(error).splitlines()[0]})."
-        ) from error
+    says_its_data, checkpoint = read_checkpoint(
+        path, lambda stored: ("trained_on" in stored, Checkpoint(**{"trained_on": "", **stored}))
+    )
     if not says_its_data:
         raise UnreadableCheckpoint(
             f"{path} does not say which data set it was trained on, as checkpoints of earlier versions did not; train it anew."
@@ -95,30 +78,15 @@ def networks_of(checkpoint: Checkpoint, path: Path | str) -> tuple[Any, RunConfi
     return networks, config
 
 
-class CheckpointFolder:
-    """The checkpoints of one run, and which of them looked best."""
+class CheckpointFolder(StepFiles[Checkpoint]):
+    """The checkpoints of one run, and which of them looked best, which is kept beside the newest two."""
 
-    def __init__(self, folder: Path | str) -> None:
-        self.folder = Path(folder)
+    load = staticmethod(load_checkpoint)
 
     def save(self, checkpoint: Checkpoint) -> Path:
         """Writes `step<step>.pt` so that a reader sees all of it or nothing, then drops what retention no longer keeps."""
-        path = self.path(checkpoint.step)
-        write_atomically(path, lambda stream: torch.save(dict(_fields(checkpoint)), stream))
-        self._drop_old()
-        return path
-
-    def path(self, step: int) -> Path:
-        return self.folder / f"step{step:08d}.pt"
-
-    def newest(self) -> Checkpoint | None:
-        """The newest checkpoint that loads; warns for each newer one that does not."""
-        for step in reversed(self.steps()):
-            try:
-                return load_checkpoint(self.path(step))
-            except UnreadableCheckpoint as error:
-                warnings.warn(f"{error} Using the one before it.", RuntimeWarning, stacklevel=2)
-        return None
+        best = self._best()
+        return self.write(checkpoint.step, dict(_fields(checkpoint)), kept=() if best is None else (best["step"],))
 
     def mark_best(self, step: int, look: float) -> bool:
         """Remembers `step` as the best where its look exceeds all before; returns whether it does."""
@@ -137,18 +105,9 @@ class CheckpointFolder:
         steps = self.steps()
         return self.path(steps[-1]) if steps else None
 
-    def steps(self) -> list[int]:
-        return sorted(int(path.stem.removeprefix("step")) for path in self.folder.glob("step*.pt"))
-
     def _best(self) -> dict[str, Any] | None:
         path = self.folder / "best.json"
         return json.loads(path.read_text()) if path.exists() else None
-
-    def _drop_old(self) -> None:
-        best = self._best()
-        for step in self.steps()[:-N_NEWEST]:
-            if best is None or step != best["step"]:
-                self.path(step).unlink()
 
 
 def _fields(checkpoint: Checkpoint) -> Iterator[tuple[str, Any]]:

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from videogan.flow.fit import endpoint_error, zero_flow
 from videogan.flow.generated_pairs import FlowPairs, PairSettings, generated_pairs
+from videogan.flow.held_out import endpoint_error, zero_flow
 from videogan.flow.lucas_kanade import LucasKanade
 
 TEXTURED = {"n_shapes": 0, "still_background": 0.0, "max_motion": 4.0}

@@ -29,3 +29,15 @@ def test_half_a_pixel_is_the_mean_of_its_neighbours():
     flow = torch.tensor([0.5, 0.0], dtype=torch.float64)[:, None, None].expand(2, 2, 5, 7)
     warped, _ = warp(image(), flow)
     assert torch.allclose(warped[..., :6], (image()[..., :6] + image()[..., 1:]) / 2, atol=1e-12)
+
+
+def test_a_flow_that_is_nan_leads_to_nan_there_and_nowhere_else_and_its_gradient_ends_nothing():
+    image, flow = torch.ones(1, 3, 8, 8, requires_grad=True), torch.zeros(1, 2, 8, 8)
+    flow[0, 0, 2, 3] = torch.nan
+    flow.requires_grad_()
+    warped, inside = warp(image, flow)
+    warped.sum().backward()
+    wrong = torch.zeros(8, 8, dtype=torch.bool)
+    wrong[2, 3] = True
+    assert torch.equal(warped.isnan(), wrong.expand(1, 3, 8, 8))
+    assert torch.equal(inside, ~wrong.expand(1, 1, 8, 8))

@@ -1,0 +1,52 @@
+"""How PWC-Net is fitted on generated pairs: its paper's way, which is the default, and others that cost less."""
+
+import math
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from videogan.config import Config
+from videogan.flow.generated_pairs import PairSettings
+
+HALVINGS = (1 / 3, 1 / 2, 2 / 3, 5 / 6)
+"""Parts of the training after which the rate is halved: .4, .6, .8 and 1 of 1.2 million steps (S_long)."""
+
+
+class FlowRecipe(Config):
+    """How PWC-Net was first trained, its sec. 4, on our pairs in place of FlyingChairs; steps, not hours, are counted."""
+
+    width: float = Field(1.0, gt=0, le=4, description="Of the network; the published one has 1")
+    n_steps: int = Field(1_200_000, ge=1, description="Updates (S_long)")
+    batch_size: int = Field(8, ge=1, description="Pairs a step (sec. 4: 8)")
+    lr: float = Field(1e-4, gt=0, description="First learning rate (S_long); the highest one under a warm-up")
+    schedule: Literal["halved", "cosine"] = Field(
+        "halved", description="halved: four times, as S_long; cosine: down to 0"
+    )
+    warm_up: int = Field(0, ge=0, description="Steps in which the rate rises to lr in equal parts; the paper has none")
+    weight_decay: float = Field(4e-4, ge=0, description="gamma of eq. 1, the weights' squared norm in the loss")
+    clip_norm: float | None = Field(None, gt=0, description="Longest gradient of all weights together; the paper: any")
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 is autocast; weights and the loss stay fp32")
+    seed: int = Field(0, ge=0, description="Of the first weights and of the pairs")
+    pairs: PairSettings = PairSettings()
+
+    @model_validator(mode="after")
+    def _some_steps_follow_the_warm_up(self) -> "FlowRecipe":
+        if self.warm_up >= self.n_steps:
+            raise ValueError(f"warm_up must be below n_steps = {self.n_steps}, got {self.warm_up}; lower it.")
+        return self
+
+    def lr_at(self, step: int) -> float:
+        """The learning rate of update `step`, counted from 1."""
+        if step <= self.warm_up:
+            return self.lr * step / self.warm_up
+        if self.schedule == "halved":
+            return self.lr / 2 ** sum(step > part * self.n_steps for part in HALVINGS)
+        done = (step - 1 - self.warm_up) / (self.n_steps - self.warm_up)
+        return self.lr * (1 + math.cos(math.pi * done)) / 2
+
+
+RECIPES = {
+    "smoke": FlowRecipe(width=0.1, n_steps=60, batch_size=8, lr=1e-3, weight_decay=0.0),
+    "laptop": FlowRecipe(width=0.25, n_steps=6000, batch_size=16, lr=1e-3, weight_decay=0.0, precision="bf16"),
+    "paper": FlowRecipe(),
+}

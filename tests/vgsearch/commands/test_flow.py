@@ -1,0 +1,135 @@
+"""`vgsearch flow fit`: killed and started again it ends where it would have; wrong settings are told; its files and figures."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from vgsearch.artifacts import Experiment, ExperimentInUse
+from vgsearch.cli import app
+from videogan.config import ConfigurationError
+from videogan.flow.fit import FlowCheckpoints
+from videogan.flow.weights import pwc_net_from
+
+N_STEPS = 40
+TINY = ["--budget", "smoke", "--set", "width=0.05", "--set", "batch_size=2", "--set", f"n_steps={N_STEPS}"]
+
+
+def fit(*arguments: object) -> Result:
+    result = CliRunner().invoke(app, ["flow", "fit", *map(str, arguments)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return pwc_net_from(folder / "flow.pt")[0].state_dict()
+
+
+def killed_at(folder: Path, step: int) -> None:
+    """Starts the command in a process of its own and ends it by SIGKILL once a checkpoint of `step` or later is there."""
+    command = [
+        sys.executable,
+        "-c",
+        "from vgsearch.cli import main; main()",
+        "flow",
+        "fit",
+        *TINY,
+        "--out",
+        str(folder),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while max(FlowCheckpoints(folder / "checkpoints").steps(), default=0) < step:
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A fit that nothing interrupted, and what it printed."""
+    folder = tmp_path_factory.mktemp("fit") / "whole"
+    return folder, fit(*TINY, "--out", folder).output
+
+
+def test_a_fit_killed_and_started_again_ends_with_the_same_bits(whole, tmp_path: Path):
+    folder = tmp_path / "killed"
+    killed_at(folder, step=3)
+    stopped = FlowCheckpoints(folder / "checkpoints").newest().step
+    assert 3 <= stopped < N_STEPS
+    # A file that the kill left half written is passed over.
+    (folder / "checkpoints" / f"step{N_STEPS - 1:08d}.pt").write_bytes(b"half")
+    printed = fit(*TINY, "--out", folder).output
+    assert f"from step {stopped} to step {N_STEPS}" in printed
+    assert "step00000039.pt does not load" in printed
+    ours, theirs = weights(folder), weights(whole[0])
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    steps = [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert steps == list(range(1, N_STEPS + 1))
+
+
+def test_the_errors_are_printed_per_estimator_and_written(whole):
+    folder, printed = whole
+    report = json.loads((folder / "flow.json").read_text())
+    assert report["recipe"]["width"] == 0.05
+    assert report["n_held_out_pairs"] == 128
+    for kind, errors in report["endpoint_errors_px"].items():
+        assert list(errors) == ["zero flow", "Lucas-Kanade", "PWC-Net"]
+        line = next(line for line in printed.splitlines() if line.startswith(kind))
+        for found in errors.values():
+            assert f"{found['mean']:.3f} ±{found['standard_error']:.3f}" in line
+    textured = report["endpoint_errors_px"]["textured, up to 4 px"]
+    assert textured["Lucas-Kanade"]["mean"] < 0.25 < textured["zero flow"]["mean"]
+
+
+def test_the_picture_has_a_row_for_two_pairs_of_each_kind_and_a_column_for_each_flow(whole):
+    with Image.open(whole[0] / "flow.png") as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+    assert pixels.shape == (36 + 6 * 154 + 8, 132 + 5 * 136, 3)
+    for row in range(6):
+        for column in range(5):
+            cell = pixels[36 + row * 154 :, 132 + column * 136 :][:128, :128]
+            assert cell.std() > 0, (row, column)
+
+
+def test_a_finished_fit_is_judged_again_and_tells_programs_the_same(whole):
+    before = (whole[0] / "flow.json").read_bytes()
+    lines = [json.loads(line) for line in fit(*TINY, "--out", whole[0], "--json").output.splitlines()]
+    assert [line["event"] for line in lines] == ["started", "judging", "fitted"]
+    assert (whole[0] / "flow.json").read_bytes() == before
+    report = json.loads(before)
+    assert {name: lines[-1][name] for name in report} == report
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--set", "wdth=0.1"], "unknown key 'wdth'; did you mean 'width'"),
+        (["--set", "pairs.sise=32"], "unknown key 'sise' under pairs; did you mean 'size'"),
+        (["--set", "lr=-1"], "lr: Input should be greater than 0, got -1"),
+        (["--set", "lr"], "expected path=value"),
+        (["--budget", "smok"], "--budget: there is no 'smok'; did you mean 'smoke'"),
+    ],
+)
+def test_wrong_settings_are_errors_before_anything_is_written(tmp_path: Path, arguments: list[str], told: str):
+    with pytest.raises(ConfigurationError, match=told.replace("?", r"\?")):
+        fit(*arguments, "--out", tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_folder_goes_on_by_its_own_recipe_and_for_one_process_at_a_time(whole):
+    with pytest.raises(ConfigurationError, match=r"whole: a fit goes on as it began: lr must be 0\.001, got 0\.5"):
+        fit(*TINY, "--set", "lr=0.5", "--out", whole[0])
+    with Experiment(whole[0]).lock(), pytest.raises(ExperimentInUse):
+        fit(*TINY, "--out", whole[0])
