@@ -77,11 +77,12 @@ def _fit(folder: TrialFolder, recipe: FlowRecipe, view: FitView) -> dict[str, fl
         watch = Stopwatch(records.newest("seconds", 0.0), records.newest("cpu_seconds", 0.0))
         saver, rows = Saver(checkpoints), Rows(recipe.n_steps)
         for progress in steps:
-            saver.save_if_due(progress, is_last=progress.step == recipe.n_steps)
             view.advance(progress.step)
             if row := rows.row(progress):
                 records.write(progress.step, row | watch.read())
                 view.tell({"event": "step", "step": progress.step, **row})
+            # After the row: a kill between the two leaves one that goes, with its step, when the fit is resumed.
+            saver.save_if_due(progress, is_last=progress.step == recipe.n_steps)
         return {name: records.newest(name, 0.0) for name in watch.read()}
 
 

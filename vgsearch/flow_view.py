@@ -83,3 +83,5 @@ def _result_lines(out: Path, report: dict[str, Any]) -> Iterator[str]:
     yield f"{report['n_parameters']:,} parameters  fitted in {duration(report['seconds'])}, CPU {duration(report['cpu_seconds'])}"
     for name, file in (("weights", "flow.pt"), ("errors", "flow.json"), ("picture", "flow.png")):
         yield f"{name:<8} {shown(out / file)}"
+    given = f"--set model.flow=pwc_net --set model.flow_weights={shown(out / 'flow.pt')}"
+    yield f"next     vgsearch tune mvt_mc {given}"

@@ -16,7 +16,7 @@ def pwc_net_from(path: Path | str) -> tuple[PWCNet, str]:
     `moduleTwo...` as in its published file; a "module." before every name is dropped. Raises ConfigurationError where the
     file cannot be read or anything is missing, unexpected, of another shape or not finite.
     """
-    stored = read_weights(path, "flow weights", "copy it again, or make one with videogan.flow.fit.fit_flow.")
+    stored = read_weights(path, "flow weights", "copy it again, or make one with: vgsearch flow fit")
     width = float(stored.beside.get("width", 1.0))
     state = {name.replace("module", "net"): value for name, value in stored.state.items()}
     with torch.device("meta"):
