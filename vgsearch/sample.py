@@ -58,7 +58,7 @@ class Request:
 
 def sample(request: Request) -> None:
     """Draws the picture and writes it; raises ConfigurationError, before anything is drawn, for what cannot be."""
-    console = Console(highlight=False, markup=False)
+    console, folder = Console(highlight=False, markup=False), folder_of(request)
     checkpoint = load_checkpoint(request.checkpoint)
     networks, config = networks_of(checkpoint, request.checkpoint)
     generator = networks.generator.to("cuda" if torch.cuda.is_available() else "cpu")
@@ -68,12 +68,12 @@ def sample(request: Request) -> None:
     if note and asked.classes:
         console.print(f"note: {note}", style="yellow", soft_wrap=True)
     sampler = sampling_copy(generator, config.model.n_classes, config.evaluation.standing_batches, seed=config.seed)
-    with counted(request.show, silent=False) as on_progress:
+    with counted(f"drawing {request.show}", silent=False) as on_progress:
         picture = PICTURES[request.show](sampler, asked, on_progress)
     console.print(f"{picture.told}; {len(picture.frames)} frames", soft_wrap=True)
     if picture.changes is not None:
         tell_changes(picture, console)
-    for path in written(picture, request, asked):
+    for path in written(picture, folder, request, asked):
         console.print(shown(path), soft_wrap=True)
 
 
@@ -140,18 +140,29 @@ def tell_changes(picture: Picture, console: Console) -> None:
         table.add_row(name, *cells)
     console.print()
     console.print(table)
-    console.print("appearance: levels of 255 between the clips' means over time; flow: pixels a frame", style="dim")
+    console.print(
+        "appearance: levels of 255 between the clips' means over time; flow: pixels a frame",
+        style="dim",
+        soft_wrap=True,
+    )
     console.print()
 
 
-def written(picture: Picture, request: Request, asked: Asked) -> list[Path]:
-    """The files: GIF, mp4, PNG, and the changes where there are any."""
+def folder_of(request: Request) -> Path:
+    """Where the files go; raises ConfigurationError where a file is in the way."""
     folder = request.out or TrialFolder(request.checkpoint.absolute().parent.parent).samples
     if folder.exists() and not folder.is_dir():
         raise ConfigurationError(f"--out {folder} is a file; give a folder.")
+    return folder
+
+
+def written(picture: Picture, folder: Path, request: Request, asked: Asked) -> list[Path]:
+    """The files: GIF, mp4, PNG, and the changes where there are any."""
     folder.mkdir(parents=True, exist_ok=True)
-    stem = folder / f"{request.checkpoint.stem}-{request.show}-seed{request.seed}"
-    gif, mp4, png = (stem.with_suffix(suffix) for suffix in (".gif", ".mp4", ".png"))
+    name = f"{request.checkpoint.stem}-{request.show}-seed{request.seed}"
+    name += f"-frames{request.n_frames}" if request.n_frames else ""
+    name += f"-tau{request.truncation:g}" if request.truncation else ""
+    gif, mp4, png, changes = (folder / f"{name}.{suffix}" for suffix in ("gif", "mp4", "png", "json"))
     write_gif(gif, picture.frames, picture.fps)
     write_mp4(mp4, picture.frames, picture.fps)
     write_png(png, picture.still)
@@ -166,6 +177,7 @@ def written(picture: Picture, request: Request, asked: Asked) -> list[Path]:
         "units": {"appearance": "levels of 255", "flow": "pixels a frame"},
         "changes": changes_to_json(picture.changes),
     }
-    path = stem.with_suffix(".json")
-    write_atomically(path, lambda stream: stream.write((json.dumps(told, indent=1, allow_nan=False) + "\n").encode()))
-    return [gif, mp4, png, path]
+    write_atomically(
+        changes, lambda stream: stream.write((json.dumps(told, indent=1, allow_nan=False) + "\n").encode())
+    )
+    return [gif, mp4, png, changes]

@@ -21,7 +21,7 @@ from videogan.protocols.s3 import SyntheticSet, like_real, plain
 
 N_NEAREST = 3
 N_PICTURED = 8
-N_FLOWS = 128  # clips of either kind whose flow is taken: it costs a third of a second a clip at 96 px
+N_FLOWS = 128  # clips of either kind whose flow is taken: of thousands at 96 px it would take half an hour
 FLOW_BATCH = 8
 
 

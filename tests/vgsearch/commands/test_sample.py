@@ -122,7 +122,7 @@ def test_subspaces_are_pictured_measured_and_told_in_json(checkpoints, tmp_path)
     rows = [line.split()[0] for line in printed.splitlines() if "[" in line and "%" not in line]
     assert rows == ["content", "motion", "all"]
     assert frames_and_size(tmp_path) == (6, size_of(4, 2, "content anew", lines=2))
-    told = json.loads((tmp_path / "step00000007-subspaces-seed0.json").read_text())
+    told = json.loads((tmp_path / "step00000007-subspaces-seed0-frames6-tau1.json").read_text())
     assert (told["n_codes"], told["n_frames"], told["truncation"], told["seed"]) == (64, 6, 1, 0)
     assert list(told["changes"]) == ["content", "motion", "all"]
     for change in told["changes"].values():
@@ -185,6 +185,13 @@ def test_classes_have_the_names_of_the_data_set_of_their_sweep_if_it_is_still_th
     assert "no longer what" in why
     sweep.unlink()
     assert "lies in no experiment that names its data set" in class_names(checkpoint, manifest.digest, 4)[1]
+
+
+def test_a_file_in_place_of_the_folder_is_refused_before_anything_is_drawn(checkpoint, tmp_path):
+    (tmp_path / "samples").write_text("mine")
+    with pytest.raises(ConfigurationError, match="samples is a file; give a folder"):
+        sample(checkpoint, "--out", tmp_path / "samples")
+    assert (tmp_path / "samples").read_text() == "mine"
 
 
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
