@@ -1,6 +1,7 @@
 """What the training loop may expect of every family: its step is pure, sliceable, and reaches every parameter."""
 
 import copy
+import io
 import itertools
 from typing import Any
 
@@ -48,8 +49,30 @@ def drawn(networks: Any, n: int = 4, seed: int = 0) -> tuple[dict[str, Tensor], 
     return networks.draw(n, rng, torch.ones(config.n_classes), labels), real, labels
 
 
+AT_PAPER_SCALE: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
+    "mvt": (
+        {"n_classes": 101, "resolution": 128},
+        {"generator": 90_816_076, "image": 86_636_066, "video": 24_872_065},
+    ),
+    "vgan": ({"n_classes": 101}, {"generator": 16_245_383, "video": 11_057_858}),
+    "mocogan": ({"n_classes": 101}, {"generator": 4_077_076, "image": 663_296, "video": 14_366_464}),
+    "tgan": ({"n_classes": 101}, {"generator": 825_444 + 3_622_691, "video": 11_032_385}),
+    "volume3d": ({"n_classes": 101}, {"generator": 11_867_459, "video": 11_032_385}),
+}
+"""A family as published, on UCF-101, and the parameters of its networks, counted apart from this code."""
+
+
 def test_every_family_is_under_contract():
-    assert set(SMALL) == set(WITHOUT_STATISTICS) == set(FAMILIES)
+    assert set(SMALL) == set(WITHOUT_STATISTICS) == set(AT_PAPER_SCALE) == set(FAMILIES)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_at_the_papers_scale_networks_have_exactly_the_parameters_that_were_counted(family: str):
+    settings, expected = AT_PAPER_SCALE[family]
+    with torch.device("meta"):
+        networks = FAMILIES[family].build(FAMILIES[family].config_type(**settings))
+    parts = {"generator": networks.generator, **networks.discriminators}
+    assert {name: sum(weight.numel() for weight in part.parameters()) for name, part in parts.items()} == expected
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -92,6 +115,19 @@ def test_videos_are_clips_in_range(family: str):
         fake = networks.generate(networks.generator, draws)
     assert fake.shape == real.shape
     assert fake.abs().max() <= 1
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@torch.no_grad()
+def test_in_eval_mode_a_clip_follows_from_its_own_code_whatever_else_is_in_its_batch(family: str):
+    generator, rng = sampler_of(family).double(), torch.Generator().manual_seed(0)
+    y = torch.tensor([0, 1, 2, 1])
+    z, others = generator.sample_z(4, rng).double(), generator.sample_z(4, rng).double()
+    others[2] = z[2]
+    whole, among_others = generator(z, y), generator(others, y)
+    assert torch.equal(whole[2], among_others[2])
+    assert not torch.equal(whole[1], among_others[1])
+    assert torch.allclose(generator(z[2:3], y[2:3]), whole[2:3], atol=1e-9)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -166,7 +202,23 @@ def test_a_deep_copy_and_a_reloaded_state_generate_the_same_video(family: str):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_same_seed_builds_the_same_networks(family: str):
+@torch.no_grad()
+def test_discriminators_of_a_saved_state_judge_the_same_clips_alike(family: str):
+    networks, videos, labels = scored(family)
+    torch.manual_seed(99)
+    other, stored = FAMILIES[family].build(networks.config), io.BytesIO()
+    before = other.realness(videos, labels)
+    torch.save({name: network.state_dict() for name, network in networks.discriminators.items()}, stored)
+    stored.seek(0)
+    for name, state in torch.load(stored, weights_only=True).items():
+        other.discriminators[name].load_state_dict(state)
+        other.discriminators[name].eval()
+    assert torch.equal(other.realness(videos, labels), networks.realness(videos, labels))
+    assert not torch.equal(before, other.realness(videos, labels))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_same_seed_builds_the_same_networks_and_gives_the_same_bits(family: str):
     first, second = built(family), built(family)
     for one, other in zip(
         (first.generator, *first.discriminators.values()),
@@ -174,6 +226,15 @@ def test_the_same_seed_builds_the_same_networks(family: str):
         strict=True,
     ):
         assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
+    for seen in zip(videos_and_losses(first), videos_and_losses(second), strict=True):
+        assert torch.equal(*seen)
+
+
+def videos_and_losses(networks: Any) -> list[Tensor]:
+    draws, real, labels = drawn(networks)
+    fake = networks.generate(networks.generator, draws)
+    d_losses = networks.discriminator_losses(networks.discriminators, real, labels, fake, draws)
+    return [fake, *d_losses.values(), *networks.generator_losses(networks.discriminators, fake, draws).values()]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -184,11 +245,7 @@ def test_memory_layout_changes_no_loss(family: str):
         if channels_last:
             for network in (networks.generator, *networks.discriminators.values()):
                 lay_channels_last_(network)
-        draws, real, labels = drawn(networks)
-        fake = networks.generate(networks.generator, draws)
-        d_losses = networks.discriminator_losses(networks.discriminators, real, labels, fake, draws)
-        g_losses = networks.generator_losses(networks.discriminators, fake, draws)
-        totals.append(torch.stack([*d_losses.values(), *g_losses.values()]))
+        totals.append(torch.stack(videos_and_losses(networks)[1:]))
     assert torch.allclose(totals[0], totals[1], rtol=1e-4, atol=1e-4)
 
 

@@ -133,6 +133,12 @@ def test_gradients_of_the_frozen_network_flow_into_both_frames_only():
     assert all(parameter.grad is None for parameter in network.parameters())
 
 
+def test_the_gradient_of_the_whole_network_is_its_derivative_in_both_frames():
+    network = narrow().double().requires_grad_(False)
+    pair = [frames(n=1, seed=seed).double().requires_grad_() for seed in range(2)]
+    assert torch.autograd.gradcheck(network, pair, eps=1e-6, atol=1e-5, fast_mode=True)
+
+
 @torch.no_grad()
 def test_an_untrained_network_says_that_nothing_moves():
     assert not PWCNet(0.1)(frames(), frames(seed=1)).any()

@@ -25,6 +25,14 @@ def test_whole_pixels_right_and_down_are_taken_as_they_are():
     assert torch.allclose(warped[..., 1:, 6], image()[..., :4, 6], atol=1e-12)  # beyond the border, its nearest pixel
 
 
+def test_the_gradient_is_the_derivative_in_image_and_flow():
+    rng = torch.Generator().manual_seed(1)
+    # Between pixels, where a bilinear image has a derivative.
+    flow = torch.rand(2, 2, 5, 7, generator=rng, dtype=torch.float64) * 0.8 + 0.1
+    seen, moved = image().requires_grad_(), flow.requires_grad_()
+    assert torch.autograd.gradcheck(lambda *given: warp(*given)[0], (seen, moved))
+
+
 def test_half_a_pixel_is_the_mean_of_its_neighbours():
     flow = torch.tensor([0.5, 0.0], dtype=torch.float64)[:, None, None].expand(2, 2, 5, 7)
     warped, _ = warp(image(), flow)

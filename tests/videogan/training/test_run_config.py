@@ -11,6 +11,20 @@ from videogan.training.loop import Training, train
 from videogan.training.run_config import OptimiserConfig, RunConfig
 from videogan.training.shard import Shard
 
+CHANGES = [
+    ("rmsprop", "name", "adam"),
+    ("rmsprop", "lr_g", 1e-4),
+    ("rmsprop", "lr_ratio", 2.0),
+    ("rmsprop", "lr_scale", 2.0),
+    ("rmsprop", "alpha", 0.9),
+    ("rmsprop", "eps", 1e-3),
+    ("rmsprop", "weight_decay", 0.1),
+    ("adam", "beta1", 0.5),
+    ("adam", "beta2", 0.99),
+    ("adam", "eps", 1e-3),
+]
+"""Of the optimiser of that name each setting, and another value of it."""
+
 
 class NoiseClips:
     label_counts, manifest_digest = torch.ones(3), "noise"
@@ -60,6 +74,24 @@ def test_weight_decay_pulls_every_weight_towards_zero():
     )
     norms = [sum(parameter.abs().sum() for parameter in network.parameters()) for network in (plain, decayed)]
     assert norms[1] < norms[0]
+
+
+def test_every_setting_of_the_optimiser_is_looked_at():
+    assert {setting for _, setting, _ in CHANGES} == set(OptimiserConfig.model_fields)
+
+
+@pytest.mark.parametrize(("name", "setting", "value"), CHANGES)
+def test_every_setting_of_the_optimiser_changes_what_two_steps_make_of_the_weights(name, setting, value):
+    def weights(**optimiser: Any) -> torch.Tensor:
+        training = Training(
+            run_config(optimiser={"name": name, **optimiser}), lambda module: module, Shard(), torch.device("cpu")
+        )
+        for step in (1, 2):
+            training.step_(step, NoiseClips())
+        networks = (training.generator, *training.discriminators.values())
+        return torch.cat([weight.detach().flatten() for network in networks for weight in network.parameters()])
+
+    assert not torch.equal(weights(), weights(**{setting: value}))
 
 
 def test_rmsprop_keeps_one_number_a_parameter_and_adam_two():

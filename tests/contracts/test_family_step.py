@@ -1,0 +1,110 @@
+"""One step of any family's training: each player moves by its own gradients, and its discriminators can be clipped."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from videogan.config import parse_config
+from videogan.constraints import singular_value_clipping_
+from videogan.families import FAMILIES
+from videogan.training.loop import Training
+from videogan.training.run_config import RunConfig
+from videogan.training.shard import Shard
+
+NARROW: dict[str, dict[str, Any]] = {"mvt": {"channels": 2, "gru_hidden": 8, "n_frames_image": 4}}
+"""What makes a family's networks small where it has no width."""
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_step_moves_each_player_by_its_own_gradients_and_leaves_the_others_alone(family: str):
+    training = Training(a_run(family), lambda module: module, Shard(), torch.device("cpu"))
+    players = {
+        "g": (training.optimiser_g, list(training.generator.parameters())),
+        "d": (training.optimiser_d, [p for d in training.discriminators.values() for p in d.parameters()]),
+    }
+    left: dict[str, list[Tensor | None]] = {"g": [None] * len(players["g"][1])}
+    updates, moved = [], {"g": set(), "d": set()}
+
+    def gradients(player: str) -> list[Tensor | None]:
+        return [None if p.grad is None else p.grad.clone() for p in players[player][1]]
+
+    def before(player: str, other: str) -> None:
+        # No gradient of this update reached the other player, of whom the last one's own are left.
+        assert all(a is b is None or torch.equal(a, b) for a, b in zip(gradients(other), left[other], strict=True))
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in players[player][1])
+        left[player] = gradients(player)
+        updates.append((player, [p.detach().clone() for side in ("g", "d") for p in players[side][1]]))
+
+    def after(player: str) -> None:
+        now = [p.detach() for side in ("g", "d") for p in players[side][1]]
+        changed = {i for i, (old, new) in enumerate(zip(updates[-1][1], now, strict=True)) if not torch.equal(old, new)}
+        n_g = len(players["g"][1])
+        assert all((i < n_g) == (player == "g") for i in changed)
+        moved[player] |= changed
+
+    for player, other in (("g", "d"), ("d", "g")):
+        players[player][0].register_step_pre_hook(lambda *_, p=player, o=other: before(p, o))
+        players[player][0].register_step_post_hook(lambda *_, p=player: after(p))
+    clips = NoiseClips(training.config.model)
+    for step in (1, 2):
+        training.step_(step, clips)
+    assert [player for player, _ in updates] == ["d", "d", "g"] * 2
+    # But for the bias of a score, which its difference between real and fake clips does not feel.
+    weights = {i for i, p in enumerate([*players["g"][1], *players["d"][1]]) if p.ndim > 1}
+    assert weights <= moved["g"] | moved["d"]
+    assert all(torch.equal(given, NoiseClips(training.config.model).batch(i)[0]) for i, given in clips.given.items())
+
+
+def a_run(family: str, **settings: Any) -> RunConfig:
+    values = {
+        "model": {
+            "family": family,
+            "resolution": 32,
+            "n_classes": 3,
+            "n_frames": 16,
+            **NARROW.get(family, {"width": 1 / 32}),
+            **settings,
+        },
+        "loop": {"n_steps": 2, "batch_size": 4, "n_d": 2},
+        "evaluation": {"protocol": "s3_r3d18_smoke_v1", "objective": "-kvd"},
+    }
+    return parse_config(RunConfig, values)
+
+
+class NoiseClips:
+    """Clips of noise, and which were given."""
+
+    label_counts, manifest_digest = torch.ones(3), "noise"
+
+    def __init__(self, model: Any) -> None:
+        self._shape = (4, model.n_frames, model.resolution, model.resolution, 3)
+        self.given: dict[int, Tensor] = {}
+
+    def batch(self, index: int) -> tuple[Tensor, Tensor]:
+        rng = torch.Generator().manual_seed(index)
+        self.given[index] = torch.randint(256, self._shape, dtype=torch.uint8, generator=rng)
+        return self.given[index], torch.tensor([0, 1, 2, 0])
+
+
+PLAIN = {"mvt": {"constraint_d_video": "svc"}}
+"""Settings that leave singular value clipping weights that are parameters."""
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_singular_value_clipping_bounds_any_familys_discriminator(family: str):
+    torch.manual_seed(0)
+    networks = FAMILIES[family].build(a_run(family, **PLAIN.get(family, {})).model)
+    # MVT's D_Image stays under spectral norm, the paper's own.
+    for judge in [networks.discriminators["video"]] if family == "mvt" else networks.discriminators.values():
+        for weight in judge.parameters():
+            weight.data *= 10
+        singular_value_clipping_(judge)
+        matrices = [weight.detach().flatten(1) for weight in judge.parameters() if weight.ndim > 1]
+        assert max(torch.linalg.matrix_norm(matrix, 2).item() for matrix in matrices) <= 1 + 2e-5
+        norms = [layer for layer in judge.modules() if isinstance(layer, _BatchNorm) and layer.affine]
+        assert norms
+        for norm in norms:
+            assert (norm.weight <= (norm.running_var + norm.eps).sqrt()).all()
