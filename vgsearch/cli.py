@@ -6,7 +6,7 @@ import traceback
 
 import typer
 
-from vgsearch.commands import data, doctor, evaluate, flow, resume, sample, spaces, status, train, tune
+from vgsearch.commands import data, doctor, evaluate, flow, resume, sample, show, spaces, status, train, tune
 
 app = typer.Typer(
     name="vgsearch",
@@ -18,6 +18,7 @@ app = typer.Typer(
 app.command("tune")(tune.tune)
 app.command("resume")(resume.resume)
 app.command("status")(status.status)
+app.command("show")(show.show)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("sample")(sample.sample)

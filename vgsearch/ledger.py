@@ -37,6 +37,8 @@ class TrialRecord:
     reason: str = ""
     seconds: float = 0.0
     started: float = 0.0
+    attempts: list[tuple[float, float]] = field(default_factory=list)
+    """When it ran: from its start, or a resume's, to the last that was heard of it; seconds since 1970."""
 
     @property
     def look(self) -> float:
@@ -51,6 +53,10 @@ class SweepRecord:
     trials: dict[str, TrialRecord] = field(default_factory=dict)
     floor: dict[str, Any] | None = None
     ended: str = ""
+    starts: list[dict[str, Any]] = field(default_factory=list)
+    """The headers of all its drivers: one, and one more for each resume."""
+    last_event: float = math.nan
+    """When it happened, in seconds since 1970."""
 
     @property
     def done(self) -> list[TrialRecord]:
@@ -80,8 +86,10 @@ class SweepRecord:
     def apply(self, event: dict[str, Any]) -> None:
         """Takes one event into account."""
         kind, trial = event["event"], self.trials.get(event.get("trial", ""))
+        self.last_event = event.get("time", self.last_event)
         if kind == "sweep_started":
             self.header, self.ended = event, ""
+            self.starts.append(event)
         elif kind == "sweep_ended":
             self.ended = event["how"]
         elif kind == "floor":
@@ -90,10 +98,13 @@ class SweepRecord:
             self.trials[event["trial"]] = TrialRecord(
                 event["trial"], event["index"], event["overrides"],
                 is_paper_point=event["is_paper_point"], n_steps=event["n_steps"], started=event["time"],
+                attempts=[(event["time"], event["time"])],
             )  # fmt: skip
         elif kind == "trial_started":
             trial.state, trial.started, trial.reason = "running", event["time"], ""
+            trial.attempts.append((event["time"], event["time"]))
         elif kind == "look":
+            trial.attempts[-1] = trial.attempts[-1][0], event["time"]
             trial.step, trial.looks[event["step"]] = event["step"], event["look"]
             trial.losses = event["losses"]
         elif kind == "trial_ended":
@@ -102,6 +113,7 @@ class SweepRecord:
             trial.scores = event.get("scores", measured(trial.score or {}))
             trial.step = event.get("step", trial.step)
             trial.seconds += event["time"] - trial.started
+            trial.attempts[-1] = trial.attempts[-1][0], event["time"]
 
 
 class Ledger:
@@ -124,20 +136,40 @@ class Ledger:
         return entry
 
 
-def read_ledger(path: Path) -> SweepRecord:
-    """The state of a sweep from its ledger alone, also while it runs; a last line that a crash cut off is no event."""
-    record = SweepRecord()
-    if not path.exists():
-        return record
-    lines = path.read_text().split("\n")
-    for number, line in enumerate(lines[:-1], start=1):
+class LedgerReader:
+    """Follows a ledger that another process writes; a last line that is not whole yet, or cut off by a crash, is no event."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.record = path, SweepRecord()
+        self._n_bytes, self._n_lines = 0, 0
+
+    def read(self) -> list[dict[str, Any]]:
+        """The events since the last call, applied to `record`; raises DamagedLedger with the line that is none."""
+        if not self.path.exists():
+            return []
+        with open(self.path, "rb") as stream:
+            stream.seek(self._n_bytes)
+            *lines, torn = stream.read().split(b"\n")
+            self._n_bytes = stream.tell() - len(torn)
+        return [self._applied(line) for line in lines]
+
+    def _applied(self, line: bytes) -> dict[str, Any]:
+        self._n_lines += 1
         try:
-            record.apply(json.loads(line))
+            event = json.loads(line)
+            self.record.apply(event)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DamagedLedger(
-                f"{path} line {number} is no event ({error!r}); restore the file from a copy."
+                f"{self.path} line {self._n_lines} is no event ({error!r}); restore the file from a copy."
             ) from error
-    return record
+        return event
+
+
+def read_ledger(path: Path) -> SweepRecord:
+    """The state of a sweep from its ledger alone, also while it runs."""
+    reader = LedgerReader(path)
+    reader.read()
+    return reader.record
 
 
 def _cut_torn_line(path: Path) -> None:

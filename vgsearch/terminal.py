@@ -24,8 +24,16 @@ COLOURS = {"done": "green", "running": "cyan", "pruned": "yellow", "diverged": "
 class SweepView:
     """Shows a sweep's record while it changes."""
 
-    def __init__(self, console: Console, record: SweepRecord, n_trials: int, json_lines: bool = False) -> None:
+    def __init__(
+        self,
+        console: Console,
+        record: SweepRecord,
+        n_trials: int,
+        json_lines: bool = False,
+        on_interrupt: str = "save and stop",
+    ) -> None:
         self.console, self._record, self._n_trials, self._json_lines = console, record, n_trials, json_lines
+        self._on_interrupt = on_interrupt
         self._began = time.monotonic()
         self._ended_before = _n_ended(record)
 
@@ -46,7 +54,9 @@ class SweepView:
             self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def renderable(self) -> Group:
-        return Group(sweep_table(self._record, self.console.width), Text(self.summary(), style="dim"))
+        # Besides the rows: head, two captions, and a summary that may take two lines.
+        table = sweep_table(self._record, self.console.width, max(1, self.console.height - 5))
+        return Group(table, Text(self.summary(), style="dim"))
 
     def summary(self) -> str:
         finished = [state for state in ENDS if state not in UNFINISHED]
@@ -54,7 +64,7 @@ class SweepView:
         ended = _n_ended(self._record)
         if best := _told_best(self._record):
             told += f"   {best}"
-        return f"{ended}/{self._n_trials} trials   {told}   ETA {self._eta(ended)}   Ctrl-C once: save and stop"
+        return f"{ended}/{self._n_trials} trials   {told}   ETA {self._eta(ended)}   Ctrl-C once: {self._on_interrupt}"
 
     def _eta(self, ended: int) -> str:
         ended_here = ended - self._ended_before
@@ -63,11 +73,15 @@ class SweepView:
         return duration((time.monotonic() - self._began) / ended_here * (self._n_trials - ended))
 
 
-def sweep_table(record: SweepRecord, width: int) -> Table:
-    """The table of trials: state, progress, look, scores, losses and as many of the searched values as `width` holds."""
+def sweep_table(record: SweepRecord, width: int, n_rows: int | None = None) -> Table:
+    """The table of trials: state, progress, look, scores, losses and as many of the searched values as `width` holds.
+
+    Of more than `n_rows` trials it shows those of the front, those that run and the newest.
+    """
     # A copy: the driver adds trials while the live table is drawn in a thread of its own.
     trials = sorted(list(record.trials.values()), key=lambda trial: trial.index)
     front, objectives = [trial.trial_id for trial in record.front], record.objectives
+    n_all, trials = len(trials), _most_telling(trials, front, n_rows)
     # Data of one class has no S3.
     s3 = S3_COLUMNS if not record.done or any("s3" in trial.scores for trial in trials) else ()
     named = [objective.name for objective in _beside_s3(objectives)]
@@ -95,9 +109,17 @@ def sweep_table(record: SweepRecord, width: int) -> Table:
         cells = {name: Text(columns[name][row]) for name in shown}
         cells["state"].stylize(COLOURS.get(trial.state, ""))
         table.add_row(*cells.values())
-    if hidden:
-        table.caption = f"a wider terminal also shows {', '.join(hidden)}"
+    captions = [f"{n_all - len(trials)} trials more: vgsearch status"] if len(trials) < n_all else []
+    captions += [f"a wider terminal also shows {', '.join(hidden)}"] if hidden else []
+    table.caption = "\n".join(captions) or None
     return table
+
+
+def _most_telling(trials: list[TrialRecord], front: Sequence[str], n_rows: int | None) -> list[TrialRecord]:
+    if n_rows is None or len(trials) <= n_rows:
+        return trials
+    first = sorted(trials, key=lambda t: (t.trial_id not in front, t.state != "running", -t.index))
+    return sorted(first[:n_rows], key=lambda trial: trial.index)
 
 
 def _cells(trial: TrialRecord, on_front: bool, objectives: Sequence[Objective]) -> dict[str, str]:

@@ -22,6 +22,9 @@ Gpus = Annotated[
 ]
 MaxConcurrent = Annotated[int | None, typer.Option("--max-concurrent", min=1, help="Most trials side by side.")]
 TimeBudget = Annotated[str | None, typer.Option("--time-budget", help="Save and stop after, e.g., 8h or 30m.")]
+ExperimentFolder = Annotated[
+    Path, typer.Argument(metavar="EXP", help="Folder of the experiment, e.g. runs/mvt_tsa-001.")
+]
 Address = Annotated[
     str | None, typer.Option("--address", help="Running Ray cluster (also RAY_ADDRESS); else a local one.")
 ]

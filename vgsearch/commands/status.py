@@ -1,45 +1,86 @@
 """vgsearch status EXP: the table of a sweep, from its ledger alone."""
 
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vgsearch.commands import options
 
+if TYPE_CHECKING:
+    from rich.console import Console
 
-def status(
-    experiment: Annotated[Path, typer.Argument(help="Folder of the experiment, e.g. runs/mvt_tsa-001.")],
-    json: options.Json = False,
-) -> None:
+    from vgsearch.ledger import LedgerReader, SweepRecord
+
+SECONDS_BETWEEN_READINGS = 0.5
+Watch = Annotated[bool, typer.Option("--watch", help="Redraw until the sweep ends; Ctrl-C stops watching.")]
+
+
+def status(experiment: options.ExperimentFolder, watch: Watch = False, json: options.Json = False) -> None:
     """Show a sweep's trials, also while it runs or from another machine."""
-    import dataclasses
-    import json as json_module
+    import time
 
     from rich.console import Console
 
     from vgsearch.artifacts import Experiment
-    from vgsearch.ledger import read_ledger
-    from vgsearch.terminal import floor_line, sweep_table
+    from vgsearch.ledger import LedgerReader
+    from vgsearch.terminal import duration, floor_line, sweep_table
     from videogan.config import ConfigurationError
 
     path = Experiment(experiment).ledger
     if not path.exists():
         raise ConfigurationError(f"{experiment} holds no sweep (no {path.name}); give the folder of an experiment.")
-    record = read_ledger(path)
-    if json:
-        best = record.best
-        trials = [dataclasses.asdict(trial) for trial in record.trials.values()]
-        told = {"sweep": record.header, "ended": record.ended, "floor": record.floor, "best": best and best.trial_id}
-        front = [trial.trial_id for trial in record.front]
-        print(json_module.dumps({**told, "front": front, "trials": trials}))
-        return
+    reader = LedgerReader(path)
     # Where nobody watches there is no width to fit.
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 200
-    header = record.header
-    console.print(f"{experiment}   {header['space']} ({header['budget']})   {record.ended or 'running, or cut off'}")
+    if watch:
+        _watch(reader, console, json)
+        return
+    reader.read()
+    record = reader.record
+    if json:
+        _print_json(record)
+        return
+    if not record.header:
+        console.print(f"{experiment}   nothing has happened yet", soft_wrap=True)
+        return
+    since = f"running, or cut off: last heard of {duration(time.time() - record.last_event)} ago"
+    header = f"{record.header['space']} ({record.header['budget']})"
+    console.print(f"{experiment}   {header}   {record.ended or since}", soft_wrap=True)
     console.print(sweep_table(record, console.width))
     if record.floor is not None:
         console.print(floor_line(record))
+
+
+def _watch(reader: "LedgerReader", console: "Console", json_lines: bool) -> None:
+    """A live table on a terminal, one line an event elsewhere, until the sweep ends."""
+    import time
+
+    from vgsearch.terminal import SweepView
+
+    events = reader.read()
+    n_trials = reader.record.header.get("n_trials", 0)
+    view = SweepView(console, reader.record, n_trials, json_lines, on_interrupt="stop watching")
+    try:
+        with view.live():
+            for event in events:
+                view.tell(event)
+            while not reader.record.ended:
+                time.sleep(SECONDS_BETWEEN_READINGS)
+                for event in reader.read():
+                    view.tell(event)
+    except KeyboardInterrupt:
+        return
+    if not json_lines:
+        console.print(f"{reader.path.parent}   {reader.record.ended}", soft_wrap=True)
+
+
+def _print_json(record: "SweepRecord") -> None:
+    import dataclasses
+    import json
+
+    best = record.best
+    trials = [dataclasses.asdict(trial) for trial in record.trials.values()]
+    told = {"sweep": record.header, "ended": record.ended, "floor": record.floor, "best": best and best.trial_id}
+    print(json.dumps({**told, "front": [trial.trial_id for trial in record.front], "trials": trials}))

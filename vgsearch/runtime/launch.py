@@ -1,7 +1,10 @@
 """From a request to a finished sweep: everything that can be refused is refused before anything starts."""
 
+import importlib.metadata
 import re
+import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -138,7 +141,7 @@ def _run(
     view.tell(
         ledger.append("sweep_started", space=sweep.space.name, budget=sweep.budget, data=sweep.data, seed=sweep.seed,
                       n_trials=sweep.n_trials, objective=[str(objective) for objective in sweep.objectives()],
-                      protocol=digest, resumed=bool(ledger.record.trials))
+                      protocol=digest, resumed=bool(ledger.record.trials), argv=sys.argv, versions=_versions())
     )  # fmt: skip
     driver = Driver(experiment, sweep, inputs, ledger, view)
     floor = FloorTask(sweep, inputs) if ledger.record.floor is None else None
@@ -255,6 +258,16 @@ def _manifest(data: Path | None, console: Console) -> Manifest:
         return read_manifest(folder)
     console.print(f"no --data: making moving-shapes in {folder}")
     return make_moving_shapes(folder)
+
+
+def _versions() -> dict[str, str]:
+    """Of what a score may depend on; the commit too, where this code lies in a checkout."""
+    versions = {name: importlib.metadata.version(name) for name in ("vgsearch", "torch", "ray", "optuna")}
+    root = Path(__file__).parents[2]
+    if (root / ".git").exists() and (git := shutil.which("git")):
+        told = subprocess.run([git, "-C", root, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+        versions |= {"commit": told.stdout.strip()} if told.returncode == 0 else {}
+    return versions
 
 
 def _hours(budget: str | None) -> float | None:

@@ -1,0 +1,87 @@
+"""What `vgsearch show` tells of a trial, and what it refuses."""
+
+import io
+import json
+import math
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from vgsearch.artifacts import Experiment
+from vgsearch.cli import app
+from vgsearch.ledger import Ledger
+from vgsearch.trial_account import find_trial, sparkline, tell_trial
+from videogan.config import ConfigurationError
+
+PAPER = {"optimiser.lr_g": 5e-5, "model.fold_div": 8}
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Experiment:
+    return Experiment(tmp_path / "s")
+
+
+@pytest.fixture
+def ledger(experiment: Experiment) -> Ledger:
+    ledger = Ledger(experiment.ledger)
+    ledger.append("sweep_started", space="mvt_tsa", budget="smoke", objective=["s3"], n_trials=3)
+    chosen = [PAPER, {**PAPER, "optimiser.lr_g": 1e-4, "model.n_clip": 5}, PAPER]
+    for index, overrides in enumerate(chosen):
+        ledger.append("trial_started", trial=f"t000{index}-abcdef", index=index, overrides=overrides,
+                      is_paper_point=index == 0, n_steps=300)  # fmt: skip
+    return ledger
+
+
+def told(ledger: Ledger, experiment: Experiment, trial: str) -> str:
+    console = Console(file=io.StringIO(), width=300)
+    tell_trial(ledger.record, find_trial(ledger.record, trial), experiment.trial(trial), console)
+    return console.file.getvalue()
+
+
+def test_a_trial_is_found_by_the_beginning_of_its_id_and_by_no_other(ledger: Ledger):
+    assert find_trial(ledger.record, "t0001").index == 1
+    assert find_trial(ledger.record, "t0002-abcdef").index == 2
+    for written, problem in (("t000", "begins 3 trials"), ("t9", "there are 3, t0000-abcdef to"), ("", "no trial")):
+        with pytest.raises(ConfigurationError, match=problem):
+            find_trial(ledger.record, written)
+
+
+def test_what_differs_from_the_papers_point_comes_before_what_does_not(ledger: Ledger, experiment: Experiment):
+    lines = [line.split() for line in told(ledger, experiment, "t0001-abcdef").splitlines()]
+    assert lines[1] == ["config", "optimiser.lr_g", "0.0001", "paper", "5e-05"]
+    assert lines[2] == ["model.n_clip", "5", "paper", "-"]
+    assert lines[3] == ["as", "the", "paper's", "point:", "fold_div", "8"]
+    assert "the paper's point" in told(ledger, experiment, "t0000-abcdef")
+
+
+def test_why_it_ended_and_the_end_of_its_log_are_told_as_they_are(ledger: Ledger, experiment: Experiment):
+    folder = experiment.trial("t0001-abcdef")
+    folder.folder.mkdir(parents=True)
+    folder.log.write_text("\n".join(f"line {n} [bold]" for n in range(40)))
+    ledger.append("look", trial="t0001-abcdef", step=50, look=0.25, losses={"d_image": math.nan})
+    ledger.append("trial_ended", trial="t0001-abcdef", state="failed", step=60, reason="KeyError: [/red] 'x'")
+    text = told(ledger, experiment, "t0001-abcdef")
+    assert "failed at step 60/300" in text
+    assert "why          KeyError: [/red] 'x'" in text
+    assert "d_image -" in text
+    assert "line 39 [bold]" in text
+    assert "line 20 [bold]" not in text
+
+
+def test_a_curve_has_one_bar_a_look_and_no_bar_for_what_is_no_number():
+    assert sparkline([0.0, 0.5, 1.0]) == "▁▅█"
+    assert sparkline([0.3, 0.3]) == "▁▁"
+    assert sparkline([0.0, math.nan, 1.0, math.inf]) == "▁·█·"
+    assert sparkline([]) == ""
+
+
+def test_the_command_reads_the_ledger_alone_and_takes_the_trials_own_folder(ledger: Ledger, experiment: Experiment):
+    ledger.append("look", trial="t0001-abcdef", step=50, look=0.25, losses={})
+    for written in (experiment.folder / "t0001", experiment.trial("t0001-abcdef").folder):
+        shown = CliRunner().invoke(app, ["show", str(written), "--json"])
+        assert shown.exit_code == 0, shown.output
+        assert json.loads(shown.stdout)["trial_id"] == "t0001-abcdef"
+    refused = CliRunner().invoke(app, ["show", str(experiment.folder / "nothing" / "t0001")])
+    assert "holds no sweep" in str(refused.exception)

@@ -1,0 +1,72 @@
+"""`vgsearch status`: a sweep from its ledger alone, also while another process writes it."""
+
+import json
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from vgsearch.cli import app
+from vgsearch.ledger import Ledger, LedgerReader
+
+N_MANY = 1000
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    ledger = Ledger(tmp_path / "s" / "ledger.jsonl")
+    ledger.append("sweep_started", space="mvt_tsa", budget="smoke", objective=["s3"], n_trials=1)
+    return ledger
+
+
+def start(ledger: Ledger, index: int) -> str:
+    trial = f"t{index:04d}-abcdef"
+    ledger.append("trial_started", trial=trial, index=index, overrides={"optimiser.lr_g": 1e-4 / (index + 1)},
+                  is_paper_point=index == 0, n_steps=300)  # fmt: skip
+    return trial
+
+
+def test_a_reader_that_follows_hears_every_event_once_and_no_half_line(ledger: Ledger):
+    reader, heard = LedgerReader(ledger.path), []
+    with open(ledger.path, "rb") as stream:
+        before = stream.read()
+    start(ledger, 0)
+    whole = ledger.path.read_bytes()
+    for n_bytes in range(len(before) - 3, len(whole) + 1):
+        ledger.path.write_bytes(whole[:n_bytes])
+        heard += reader.read()
+    assert [event["event"] for event in heard] == ["sweep_started", "trial_started"]
+    assert reader.record == ledger.record
+
+
+def test_watching_tells_what_another_process_writes_and_stops_when_the_sweep_ends(ledger: Ledger):
+    def write() -> None:
+        trial = start(ledger, 0)
+        time.sleep(0.7)
+        ledger.append("trial_ended", trial=trial, state="diverged", step=7, reason="g_image is not finite")
+        ledger.append("sweep_ended", how="finished")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    watched = CliRunner().invoke(app, ["status", str(ledger.path.parent), "--watch"])
+    writer.join()
+    assert watched.exit_code == 0, watched.output
+    assert "t0000-abcdef diverged at step 7  g_image is not finite" in watched.output
+    assert watched.output.rstrip().endswith("finished")
+
+
+def test_watching_for_programs_prints_each_event_as_json(ledger: Ledger):
+    start(ledger, 0)
+    ledger.append("sweep_ended", how="interrupted")
+    watched = CliRunner().invoke(app, ["status", str(ledger.path.parent), "--watch", "--json"])
+    events = [json.loads(line)["event"] for line in watched.stdout.splitlines()]
+    assert events == ["sweep_started", "trial_started", "sweep_ended"]
+
+
+def test_a_sweep_before_its_first_event_says_so(tmp_path: Path):
+    (tmp_path / "ledger.jsonl").write_text("")
+    shown = CliRunner().invoke(app, ["status", str(tmp_path)])
+    assert shown.exit_code == 0, shown.output
+    assert "nothing has happened yet" in shown.output

@@ -1,0 +1,43 @@
+"""vgsearch show EXP/t0007: one trial."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vgsearch.commands import options
+
+
+def show(
+    trial: Annotated[Path, typer.Argument(metavar="EXP/TRIAL", help="E.g. runs/mvt_tsa-001/t0007; a prefix will do.")],
+    json: options.Json = False,
+) -> None:
+    """Show one trial: why it ended, scores, config, curve of looks, checkpoints, the end of its log."""
+    import dataclasses
+    import json as json_module
+
+    from rich.console import Console
+
+    from vgsearch.artifacts import Experiment
+    from vgsearch.ledger import read_ledger
+    from vgsearch.trial_account import differences, find_trial, last_measures, tell_trial
+    from videogan.config import ConfigurationError
+
+    # The trial's own folder, as a shell completes it, will do too.
+    folder = trial.parent.parent if trial.parent.name == "trials" else trial.parent
+    experiment = Experiment(folder)
+    if not experiment.ledger.exists():
+        raise ConfigurationError(
+            f"{folder} holds no sweep (no {experiment.ledger.name}); give EXP/TRIAL, such as runs/mvt_tsa-001/t0007."
+        )
+    record = read_ledger(experiment.ledger)
+    found = find_trial(record, trial.name)
+    files = experiment.trial(found.trial_id)
+    if json:
+        changed = [
+            {"path": path, "chosen": chosen, "paper": paper} for path, chosen, paper in differences(found, record)
+        ]
+        told = {**dataclasses.asdict(found), "differences": changed, "measures": last_measures(files)}
+        print(json_module.dumps(told))
+        return
+    tell_trial(record, found, files, Console(highlight=False))
