@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+SAMPLES_PER_CLASS = 6
+"""Codes in each row of a trial's samples/grid.gif, whose rows are classes."""
+
 
 class ExperimentInUse(RuntimeError):
     """Another driver writes this experiment's ledger."""

@@ -6,7 +6,21 @@ import traceback
 
 import typer
 
-from vgsearch.commands import data, doctor, evaluate, flow, resume, sample, show, spaces, status, train, tune
+from vgsearch.commands import (
+    compare,
+    data,
+    doctor,
+    evaluate,
+    flow,
+    report,
+    resume,
+    sample,
+    show,
+    spaces,
+    status,
+    train,
+    tune,
+)
 
 app = typer.Typer(
     name="vgsearch",
@@ -19,6 +33,8 @@ app.command("tune")(tune.tune)
 app.command("resume")(resume.resume)
 app.command("status")(status.status)
 app.command("show")(show.show)
+app.command("report")(report.report)
+app.command("compare")(compare.compare)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("sample")(sample.sample)

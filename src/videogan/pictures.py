@@ -16,9 +16,10 @@ FPS = 12.5
 FPS_MAX = 50.0  # browsers show a GIF's frames for 20 ms at least
 LEAST_SIDE = 64  # of a clip among labels; smaller ones are enlarged
 FONT_SIZE, LINE, MARGIN = 13, 22, 6
+GRID_GAP = 2  # pixels between the clips of a grid
 
 
-def grid_frames(videos: Tensor, n_columns: int, gap: int = 2) -> Tensor:
+def grid_frames(videos: Tensor, n_columns: int, gap: int = GRID_GAP) -> Tensor:
     """uint8 (T, H', W', C): `videos` (n, T, H, W, C) row by row in `n_columns` columns, `gap` black pixels apart."""
     n, n_frames, height, width, channels = videos.shape
     n_rows = -(-n // n_columns)
@@ -35,7 +36,7 @@ def enlarged(videos: Tensor) -> Tensor:
     return videos.repeat_interleave(times, -3).repeat_interleave(times, -2)
 
 
-def labelled_grid(videos: Tensor, rows: Sequence[str], columns: Sequence[str], gap: int = 2) -> Tensor:
+def labelled_grid(videos: Tensor, rows: Sequence[str], columns: Sequence[str], gap: int = GRID_GAP) -> Tensor:
     """uint8 (T, H', W', 3): `videos` (r, c, T, H, W, 3), enlarged, with a name beside each row and above each column.
 
     A name of several lines has them below each other; names that are wider than their column are cut at its end.

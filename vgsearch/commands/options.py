@@ -25,6 +25,8 @@ TimeBudget = Annotated[str | None, typer.Option("--time-budget", help="Save and 
 ExperimentFolder = Annotated[
     Path, typer.Argument(metavar="EXP", help="Folder of the experiment, e.g. runs/mvt_tsa-001.")
 ]
+DEFAULT_REPORTS = Path("reports")
+ReportsFolder = Annotated[Path, typer.Option("--out", help="Folder of reports: <out>/<name>/README.md and figures.")]
 Address = Annotated[
     str | None, typer.Option("--address", help="Running Ray cluster (also RAY_ADDRESS); else a local one.")
 ]

@@ -20,10 +20,11 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
     import time
 
     from rich.console import Console
+    from rich.text import Text
 
     from vgsearch.artifacts import Experiment
     from vgsearch.ledger import LedgerReader
-    from vgsearch.terminal import duration, floor_line, sweep_table
+    from vgsearch.terminal import duration, floor_line, sweep_table, table_lines
     from videogan.config import ConfigurationError
 
     path = Experiment(experiment).ledger
@@ -45,10 +46,10 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
     if not record.header:
         console.print(f"{experiment}   nothing has happened yet", soft_wrap=True)
         return
-    since = f"running, or cut off: last heard of {duration(time.time() - record.last_event)} ago"
+    since = f"running, or cut off: last heard of {duration(max(time.time() - record.last_event, 0.0))} ago"
     header = f"{record.header['space']} ({record.header['budget']})"
     console.print(f"{experiment}   {header}   {record.ended or since}", soft_wrap=True)
-    console.print(sweep_table(record, console.width))
+    console.print(Text("\n").join(table_lines(sweep_table(record, console.width))), no_wrap=True, overflow="ellipsis")
     if record.floor is not None:
         console.print(floor_line(record))
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vgsearch.artifacts import TrialFolder
+from vgsearch.artifacts import SAMPLES_PER_CLASS, TrialFolder
 from vgsearch.objective import COST, measured, parsed
 from vgsearch.records import Records
 from vgsearch.runtime.inputs import Inputs
@@ -33,7 +33,6 @@ from videogan.training.shard import Shard
 LOGGER = logging.getLogger(__name__)
 Report = Callable[[dict[str, Any]], None]
 OpenClips = Callable[[RunConfig, int], AbstractContextManager[ClipSource]]
-SAMPLES_PER_CLASS = 6
 SECONDS_BETWEEN_REPORTS = 2.0
 
 

@@ -1,0 +1,150 @@
+"""`vgsearch report`: one offline file and a folder of Markdown and pictures, whatever became of the sweep."""
+
+import json
+import math
+import re
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from vgsearch.artifacts import Experiment
+from vgsearch.cli import app
+from vgsearch.ledger import Ledger, read_ledger
+from vgsearch.report.clock import SweepClock
+from vgsearch.runtime.reporting import page_of, subject_of
+
+DONE, PRUNED, DIVERGED, FAILED = (
+    ("done", ""),
+    ("pruned", ""),
+    ("diverged", "g_image is not finite"),
+    ("failed", "KeyError"),
+)
+SECONDS_OF_STATUS, SECONDS_OF_REPORT = 1, 30  # for 1,000 trials
+
+
+def written(experiment: Experiment, out: Path) -> tuple[str, str]:
+    """The page and the Markdown of `vgsearch report`."""
+    told = CliRunner().invoke(app, ["report", str(experiment.folder), "--out", str(out)])
+    assert told.exit_code == 0, told.output + str(told.exception)
+    html, markdown = map(Path, told.output.splitlines()[-2:])
+    return html.read_text(), markdown.read_text()
+
+
+def charts(html: str) -> dict[str, dict]:
+    found = re.findall(r'<script type="application/json" data-chart="chart-([^"]+)">(.*?)</script>', html, re.DOTALL)
+    return {name: json.loads(values) for name, values in found}
+
+
+@pytest.mark.parametrize(
+    ("n_trials", "ends", "objective", "finished"),
+    [(12, [DONE, PRUNED, DIVERGED], "s3", True), (9, [DONE, FAILED], "-kvd", True), (1, [DONE], "s3", True),
+     (4, [DIVERGED, FAILED], "s3", True), (3, [DONE, ("running", "")], "s3", False), (0, [DONE], "s3", False)],
+)  # fmt: skip
+def test_every_kind_of_sweep_has_a_report(write_sweep, tmp_path, n_trials, ends, objective, finished):
+    experiment = write_sweep("s", n_trials, ends=ends, objective=objective, finished=finished, samples=n_trials == 12)
+    html, markdown = written(experiment, tmp_path / "reports")
+    record = read_ledger(experiment.ledger)
+    for trial in record.trials:
+        assert trial in html
+    assert not re.search(r"\bnan\b", markdown.lower())
+    assert f"trials used</span><b>{len(record.done)} of {n_trials}</b>" in html
+    assert ("No trial was scored" in html) == (not record.done)
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", markdown)
+    assert {Path(name).suffix for name in pictures} <= {".png", ".gif"}
+    for name in pictures:
+        with Image.open(tmp_path / "reports" / "s" / name) as image:
+            assert image.width > 100
+    assert ("samples.gif" in pictures) == (n_trials == 12)
+
+
+def test_the_page_fetches_nothing_and_holds_plotly_once(write_sweep, tmp_path):
+    html, _ = written(write_sweep("s", 3), tmp_path)
+    assert html.count("* plotly.js v") == 1
+    assert "default-src 'none'" in html
+    assert not re.search(r"<(?:script|link|img|iframe)[^>]*\s(?:src|href)=\"(?!data:)", html)
+
+
+def test_names_and_reasons_are_text_and_never_markup(write_sweep, tmp_path):
+    evil = '<img src=x onerror="document.title=1"></script><b>'
+    experiment = write_sweep("a<b>&`|", 4, ends=[DONE, ("failed", evil)], samples=True)
+    html, markdown = written(experiment, tmp_path / "reports")
+    assert evil not in html
+    assert "<b>&amp;`|" not in html
+    assert "&lt;img src=x" in html
+    assert "<img" not in markdown.replace("\\<img", "")
+    assert "a\\<b\\>&\\`\\|" in markdown
+
+
+def test_what_is_no_number_is_drawn_as_a_gap(write_sweep, tmp_path):
+    experiment = write_sweep("s", 2)
+    ledger = Ledger(experiment.ledger)
+    ledger.append("look", trial="t0001-000001", step=200, look=math.nan, losses={"d_image": math.nan})
+    html, _ = written(experiment, tmp_path)
+    curves = [trace for trace in charts(html)["looks"]["data"] if None in trace["y"]]
+    drawn = {(x, y) for trace in curves for x, y in zip(trace["x"], trace["y"], strict=True)}
+    assert (200, None) in drawn
+    assert "NaN" not in json.dumps(charts(html))
+
+
+def test_only_scored_trials_are_drawn_as_scores(write_sweep, tmp_path):
+    experiment = write_sweep("s", 12, ends=[DONE, PRUNED, DIVERGED, FAILED])
+    html, _ = written(experiment, tmp_path)
+    dots = [len(trace["x"]) for trace in charts(html)["score-against-time"]["data"] if trace["mode"] == "markers"]
+    assert sum(dots) == len(read_ledger(experiment.ledger).done) == 3
+
+
+def test_the_command_and_the_config_of_each_trial_are_told(write_sweep, tmp_path):
+    experiment = write_sweep("s", 3)
+    html, markdown = written(experiment, tmp_path)
+    assert "vgsearch tune mvt_tsa --name s" in html
+    assert "vgsearch tune mvt_tsa --name s" in markdown
+    for index in range(3):
+        assert f"seed: {index}\nmodel: {{variant: mvt_tsa}}" in html
+
+
+def test_a_pause_of_the_sweep_takes_no_time_of_it(tmp_path, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr("vgsearch.ledger.time.time", lambda: now[0])
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    started = {"index": 0, "overrides": {}, "is_paper_point": True, "n_steps": 2}
+    ledger.append("trial_started", trial="t0000-a", **started)
+    now[0] = 1000.0 + 3600
+    ledger.append("trial_ended", trial="t0000-a", state="interrupted", step=1)
+    now[0] = 1000.0 + 10 * 3600
+    ledger.append("trial_started", trial="t0000-a", **started)
+    now[0] = 1000.0 + 12 * 3600
+    ledger.append("trial_ended", trial="t0000-a", state="done", step=2)
+    clock = SweepClock(ledger.record)
+    assert clock.total_hours == 3
+    at = [clock.hours(1000.0 + 3600 * hour) for hour in (-1, 0, 0.5, 1, 5, 10, 11, 12, 20)]
+    assert at == [0, 0, 0.5, 1, 1, 1, 2, 3, 3]
+
+
+def test_an_experiment_without_a_ledger_is_refused(write_sweep, tmp_path):
+    experiment = write_sweep("s", 1)
+    experiment.ledger.unlink()
+    told = CliRunner().invoke(app, ["report", str(experiment.folder)])
+    assert "nothing has run there yet" in str(told.exception)
+
+
+def test_a_thousand_trials_are_told_and_drawn_in_time(write_sweep, tmp_path):
+    """In seconds of this process, which a busy machine does not stretch."""
+    experiment = write_sweep("s", 1000, ends=[DONE, DONE, PRUNED, DIVERGED, FAILED])
+    began = time.process_time()
+    shown = CliRunner().invoke(app, ["status", str(experiment.folder)])
+    assert time.process_time() - began < SECONDS_OF_STATUS
+    assert shown.output.count("\n") > 1000
+    began = time.process_time()
+    written(experiment, tmp_path)
+    assert time.process_time() - began < SECONDS_OF_REPORT
+
+
+def test_the_best_of_the_report_is_the_best_of_the_ledger(write_sweep):
+    for objective in ("s3", "-kvd"):
+        experiment = write_sweep(f"by{objective}", 9, objective=objective)
+        subject = subject_of(experiment.folder)
+        assert subject.scored[0] is subject.record.best
+        assert subject.record.best.trial_id[:5] in page_of(experiment.folder).headline[0][2]

@@ -1,0 +1,135 @@
+"""The report of several experiments: only what one protocol measured stands side by side."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from vgsearch.objective import COST
+from vgsearch.report import figures
+from vgsearch.report.blocks import Block, Chart, Lines, Page, Section, Table, Text
+from vgsearch.report.clock import SweepClock
+from vgsearch.report.experiment import command, moment
+from vgsearch.report.sample_grid import GridColumn, sample_grid
+from vgsearch.report.subject import Subject
+from vgsearch.report.tables import told_interval
+from vgsearch.terminal import duration, objective_value
+
+_LUCK = (
+    "The best score to expect after n trials, so that families are compared at equal search budget (Lucic et al. 2018): means "
+    "and 90 % of bootstrap draws. A line ends where its search did: beyond its own trials nothing is known of it."
+)
+
+
+def comparison_page(name: str, subjects: Sequence[Subject]) -> Page:
+    """One section for each (objective, protocol): scores of different ones are never drawn on one axis."""
+    groups: dict[tuple[str, str], list[Subject]] = defaultdict(list)
+    for subject in subjects:
+        groups[figures.label(subject.objective), subject.protocol].append(subject)
+    sections = [Section("Experiments", [_table(subjects), *_warning(groups)])]
+    for (label, protocol), members in groups.items():
+        if protocol:
+            prefix = f"compared-{protocol.replace(' ', '-')}" if len(groups) > 1 else "compared"
+            sections.append(Section(f"{label} by {protocol}", _charts(members, prefix), _LUCK))
+    sections.append(Section("Samples", _samples(subjects), _SAMPLES))
+    sections.append(Section("Commands", [_commands(subjects)]))
+    headline = [(subject.name, *_told(subject)) for subject in subjects]
+    subtitle = f"{len(subjects)} experiments · {sum(len(subject.record.trials) for subject in subjects)} trials"
+    return Page(name, subtitle, headline, [section for section in sections if section.blocks])
+
+
+_SAMPLES = "The best trial of each experiment, first code of its grid; families have codes of their own."
+
+
+def _told(subject: Subject) -> tuple[str, str]:
+    if not subject.scored:
+        return "-", "no trial scored"
+    number, _, bounds = told_interval(subject.objective, subject.scored[0]).partition(" ")
+    return number, f"best {figures.label(subject.objective)} {bounds}".strip()
+
+
+def _warning(groups: dict[tuple[str, str], list[Subject]]) -> list[Text]:
+    measured = {(label, protocol) for label, protocol in groups if protocol}
+    if len(measured) < 2:
+        return []
+    told = "; ".join(f"{label} by {protocol}: {', '.join(subject.name for subject in members)}"
+                     for (label, protocol), members in groups.items() if protocol)  # fmt: skip
+    return [
+        Text(f"Not all of these compare: a score means something under its own protocol only. {told}.", warning=True)
+    ]
+
+
+def _table(subjects: Sequence[Subject]) -> Table:
+    columns = (
+        "experiment",
+        "space",
+        "budget",
+        "data",
+        "trials",
+        "scored",
+        "best",
+        "untrained",
+        "protocol",
+        "best's cost",
+        "ran for",
+    )
+    rows = [
+        (
+            subject.name,
+            subject.sweep.space.name,
+            subject.sweep.budget,
+            f"{subject.sweep.data.rpartition('/')[2]} {subject.sweep.manifest_digest[:6]}",
+            str(len(subject.record.trials)),
+            str(len(subject.scored)),
+            f"{figures.label(subject.objective)} {told_interval(subject.objective, subject.scored[0])}"
+            if subject.scored
+            else "-",
+            objective_value(subject.objective, {subject.objective.name: subject.floor})
+            if subject.floor == subject.floor
+            else "-",
+            subject.protocol or "-",
+            duration(subject.scored[0].scores[COST]) if subject.scored and COST in subject.scored[0].scores else "-",
+            duration(3600 * SweepClock(subject.record).total_hours),
+        )
+        for subject in subjects
+    ]
+    return Table(columns, rows, frozenset({"trials", "scored", "untrained", "best's cost", "ran for"}))
+
+
+def _charts(members: Sequence[Subject], prefix: str) -> list[Block]:
+    names = unique_names(members)
+    curves = {name: curve for name, subject in zip(names, members, strict=True) if (curve := subject.expected())}
+    return [
+        Chart(f"{prefix}-expected-best", figures.expected_best_chart(curves, members[0].objective), wide=True),
+        Chart(f"{prefix}-best-over-time", figures.best_over_time(members)),
+        Chart(f"{prefix}-scores", figures.all_scores(dict(zip(names, members, strict=True)))),
+    ]
+
+
+def unique_names(subjects: Sequence[Subject]) -> list[str]:
+    """Space and experiment, such as "mvt_tsa: runs-003"; the experiment alone where it says the space itself."""
+    return [
+        subject.name
+        if subject.name.startswith(subject.sweep.space.name)
+        else f"{subject.sweep.space.name}: {subject.name}"
+        for subject in subjects
+    ]
+
+
+def _samples(subjects: Sequence[Subject]) -> list[Block]:
+    """Those of one data set in one grid; real clips are the first's."""
+    blocks: list[Block] = []
+    by_data: dict[str, list[Subject]] = defaultdict(list)
+    for subject in subjects:
+        if subject.scored:
+            by_data[subject.sweep.manifest_digest].append(subject)
+    for members in by_data.values():
+        columns = [GridColumn(subject.name, subject.experiment, subject.scored[0]) for subject in members]
+        blocks += sample_grid(members[0].sweep, columns)
+    return blocks
+
+
+def _commands(subjects: Sequence[Subject]) -> Lines:
+    lines = []
+    for subject in subjects:
+        lines += [f"# {subject.name}, {moment(start['time'])}\n{command(start['argv'])}"
+                  for start in subject.record.starts if "argv" in start]  # fmt: skip
+    return Lines("\n".join(lines) or "# not recorded by these ledgers")

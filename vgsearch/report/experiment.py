@@ -1,0 +1,223 @@
+"""The report of one experiment: what its ledger and folders know, as sections."""
+
+import datetime
+import math
+import shlex
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from vgsearch.ledger import SweepRecord
+from vgsearch.objective import COST
+from vgsearch.report import figures
+from vgsearch.report.blocks import Block, Chart, Facts, Lines, Page, Section, Table, Text
+from vgsearch.report.clock import SweepClock
+from vgsearch.report.sample_grid import GridColumn, sample_grid
+from vgsearch.report.subject import WEAK_BELOW, Importances, Subject
+from vgsearch.report.tables import comparison, failures, told_interval, trials_table
+from vgsearch.terminal import duration, interval, objective_value, short_name, value
+from vgsearch.trial_account import differences
+
+N_TOP = 4  # trials in the grid of samples
+
+
+def experiment_page(subject: Subject, found: Importances) -> Page:
+    """The whole report."""
+    record, clock = subject.record, SweepClock(subject.record)
+    sections = [_what_ran(subject, clock), _best(subject)]
+    columns = [GridColumn(trial.trial_id[:5], subject.experiment, trial) for trial in subject.scored[:N_TOP]]
+    sections.append(Section("Samples", sample_grid(subject.sweep, columns), _SAMPLES))
+    sections.append(Section("Progress", _progress(subject, clock)))
+    sections.append(Section("Importance", _what_matters(subject, found)))
+    sections.append(Section("Trade-offs", _trade_offs(subject)))
+    sections.append(Section("Papers", comparison(subject.record, subject.scored), _PAPERS))
+    sections.append(Section("Expected best", _luck(subject), _LUCK))
+    sections.append(Section("Trials", [trials_table(record), *failures(record)]))
+    sections.append(Section("Timeline", [Chart("timeline", figures.timeline(record, clock), _TIMELINE, True, False)]
+                            if record.trials else [Text("No trial has started.")]))  # fmt: skip
+    sections.append(Section("Commands", _commands(subject)))
+    subtitle = f"{subject.sweep.space.title} · {subject.sweep.budget} budget · {_state(record)}"
+    return Page(subject.name, subtitle, _headline(subject, clock), [section for section in sections if section.blocks])
+
+
+_SAMPLES = (
+    "Each column of trials is drawn from one and the same code z; rows differ by class alone. Never picked by hand."
+)
+_PAPERS = (
+    "Orientation only: a different classifier and data. The papers trained full-width networks on other splits, at another size; "
+    "no number of one table compares with one of another."
+)
+_LUCK = (
+    "The best score that n trials of this search can be expected to find: means and 90 % of bootstrap draws over its trials, as "
+    "if these were independent (Lucic et al. 2018). Trials that ended without a score cost a draw and win nothing."
+)
+_TIMELINE = "Pauses between an interruption and a resume are left out."
+
+
+def _state(record: SweepRecord) -> str:
+    if record.ended:
+        return record.ended
+    return f"running, or cut off: last heard of at {moment(record.last_event)}"
+
+
+def moment(seconds: float) -> str:
+    """2026-11-27 12:31 UTC"""
+    if math.isnan(seconds):
+        return "-"
+    return f"{datetime.datetime.fromtimestamp(seconds, datetime.UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _headline(subject: Subject, clock: SweepClock) -> list[tuple[str, str, str]]:
+    record, scored = subject.record, subject.scored
+    n, left_out = len(record.trials), len(record.trials) - len(scored)
+    told = [("trials used", f"{len(scored)} of {n}", f"{left_out} left out" if left_out else "none left out")]
+    told.append(("ran for", duration(3600 * clock.total_hours), "pauses left out"))
+    if scored:
+        best, objective = scored[0], subject.objective
+        number, _, bounds = told_interval(subject.objective, best).partition(" ")
+        told.insert(0, (f"best {figures.label(objective)}", number, f"{bounds} {best.trial_id[:5]}".strip()))
+        floor = subject.floor
+        if not math.isnan(floor):
+            told.insert(1, ("untrained generator", objective_value(objective, {objective.name: floor}), "the floor"))
+    return told
+
+
+def _what_ran(subject: Subject, clock: SweepClock) -> Section:
+    sweep, record = subject.sweep, subject.record
+    header, space = record.header, sweep.space
+    versions = header.get("versions", {})
+    left_out = defaultdict(int)
+    for trial in record.trials.values():
+        if trial not in subject.scored:
+            left_out[trial.state] += 1
+    pairs = [
+        ("search space", f"{space.name}: {space.title} ({space.paper})"),
+        ("budget", f"{sweep.budget}: {sweep.limits.purpose}"),
+        ("data", f"{sweep.data}, {sweep.n_classes} classes, manifest {sweep.manifest_digest[:6]}"),
+        ("objective", ", ".join(map(str, record.objectives))),
+        ("protocol", subject.protocol or f"S3 {header.get('protocol', '-')[:6]}"),
+        ("seeds", f"sweep {sweep.seed}; trial n has {sweep.seed} + n"),
+        ("began", moment(record.starts[0]["time"]) if record.starts else "-"),
+        ("last event", moment(record.last_event)),
+        ("ran for", f"{duration(3600 * clock.total_hours)}, started {max(len(record.starts), 1)} time(s)"),
+        ("trials", f"{len(subject.scored)} used of {len(record.trials)} begun, {sweep.n_trials} asked for"),
+        ("left out", ", ".join(f"{n} {state}" for state, n in left_out.items()) or "none"),
+        ("versions", ", ".join(f"{name} {version}" for name, version in versions.items()) or "not recorded by this ledger"),
+        ("workers", f"{sweep.n_workers} a trial, {sweep.gpus_per_worker:g} GPUs each"),
+    ]  # fmt: skip
+    if sweep.overrides:
+        pairs.append(("set", ", ".join(f"{path}={chosen}" for path, chosen in sweep.overrides.items())))
+    return Section("What ran", [Facts(pairs)])
+
+
+def _best(subject: Subject) -> Section:
+    if not subject.scored:
+        return Section("Best", [Text("No trial was scored, so none is best.", warning=True)])
+    record, best = subject.record, subject.scored[0]
+    score = best.score or {}
+    pairs = [("trial", best.trial_id + (" (the paper's point)" if best.is_paper_point else ""))]
+    pairs += [(figures.label(objective), told_interval(objective, best)) for objective in record.objectives]
+    pairs += [
+        (name, _percent(score[key])) for name, key in (("SeR", "ser"), ("ReS", "res"), ("ReR", "rer")) if key in score
+    ]
+    if "s3" in score.get("bootstrap", {}):
+        pairs.append(("S3 over test clips", interval(score["bootstrap"]["s3"])))
+    if score.get("s3_of_guessing") is not None:
+        pairs.append(("S3 of guessing", f"{score['s3_of_guessing']:.2f}"))
+    if COST in best.scores:
+        pairs.append(("cost", f"{duration(best.scores[COST])} of training steps"))
+    pairs.append(("why it ended", f"done at step {best.step}"))
+    changed = differences(best, record)
+    told = [(path, value(chosen), value(papers)) for path, chosen, papers in changed]
+    blocks: list[Block] = [Facts(pairs, half=bool(told))]
+    if told:
+        blocks.append(
+            Table(
+                ("differs from the paper's point", "chosen", "paper"), told, frozenset({"chosen", "paper"}), half=True
+            )
+        )
+    blocks += [Text(warning, warning=True) for warning in _warnings(score)]
+    if len(subject.scored) > 1:
+        blocks.append(Text("One trial, one seed: the interval is over classifier seeds, not over trainings. The best of "
+                           "several trials is also the luckiest; vgsearch confirm trains it again with fresh seeds."))  # fmt: skip
+    return Section("Best", blocks)
+
+
+def _percent(measured: dict[str, Any]) -> str:
+    told = ["-" if measured.get(key) is None else f"{100 * measured[key]:.1f}" for key in ("mean", "low", "high")]
+    return f"{told[0]} % [{told[1]}, {told[2]}]"
+
+
+def _warnings(score: dict[str, Any]) -> list[str]:
+    parts = [score, *(part for part in score.values() if isinstance(part, dict))]
+    return [warning for part in parts for warning in part.get("warnings", ())]
+
+
+def _progress(subject: Subject, clock: SweepClock) -> list[Block]:
+    record = subject.record
+    blocks: list[Block] = []
+    if subject.scored:
+        blocks.append(Chart("score-against-time", figures.against_clock(subject, clock)))
+        blocks.append(Chart("score-against-steps", figures.against_steps(subject)))
+    if any(trial.looks for trial in record.trials.values()):
+        blocks.append(Chart("looks", figures.looks(record), _LOOKS, wide=True))
+    return blocks or [Text("No trial has been looked at yet.")]
+
+
+_LOOKS = "Looks are the cheap score that prunes; they are never called S3."
+
+
+def _what_matters(subject: Subject, found: Importances) -> list[Block]:
+    blocks: list[Block] = []
+    if len(subject.scored) > 1:
+        name = figures.label(subject.objective)
+        caption = f"Done trials only; from poor (purple) to good (yellow) {name}. A line with a gap: not searched in that trial."
+        blocks.append(Chart("parallel-coordinates", figures.parallel_coordinates(subject), caption, True, False))
+    if found.reason:
+        return [*blocks, Text(f"No importances: {found.reason}.")]
+    weak = f"Weak: {found.n_trials} trials, fewer than {WEAK_BELOW}; the order may be chance. " if found.weak else ""
+    caption = f"{weak}PED-ANOVA over {found.n_trials} done trials: which values tell the best tenth from all."
+    blocks.append(Chart("importances", figures.importance_bars(found.shares), caption))
+    if found.left_out:
+        rows = [(short_name(path), why) for path, why in found.left_out.items()]
+        blocks.append(Table(("not ranked", "why"), rows, half=True))
+    return blocks
+
+
+def _trade_offs(subject: Subject) -> list[Block]:
+    blocks: list[Block] = []
+    if any(COST in trial.scores for trial in subject.scored):
+        blocks.append(Chart("score-against-cost", figures.pareto(subject)))
+    if any({"ser", "res"} <= set(trial.scores) for trial in subject.scored):
+        blocks.append(Chart("ser-res", figures.ser_res(subject)))
+    return blocks
+
+
+def _luck(subject: Subject) -> list[Block]:
+    curve = subject.expected()
+    if curve is None:
+        return []
+    chart = figures.expected_best_chart({subject.sweep.space.name: curve}, subject.objective)
+    return [Chart("expected-best", chart, wide=True)]
+
+
+def _commands(subject: Subject) -> list[Block]:
+    record, sweep = subject.record, subject.sweep
+    typed = [f"# {moment(start['time'])}\n{command(start['argv'])}" for start in record.starts if "argv" in start]
+    blocks: list[Block] = [Lines("\n".join(typed) or "# not recorded by this ledger")]
+    for trial in record.trials.values():
+        path = subject.experiment.trial(trial.trial_id).config
+        config = (
+            path.read_text(errors="replace") if path.is_file() else "# there is no config.yaml in the trial's folder\n"
+        )
+        title = f"{trial.trial_id}  {trial.state}" + ("  the paper's point" if trial.is_paper_point else "")
+        chosen = " ".join(f"--set {shlex.quote(f'{path}={chosen}')}" for path, chosen in trial.overrides.items())
+        again = f"# vgsearch train {sweep.space.name} --budget {sweep.budget} --data {shlex.quote(sweep.data)}"
+        again += "".join(f" --set {shlex.quote(f'{path}={v}')}" for path, v in sweep.overrides.items())
+        blocks.append(Lines(f"{again} --seed {sweep.seed + trial.index} {chosen}\n{config}", title))
+    return blocks
+
+
+def command(argv: Sequence[str]) -> str:
+    """As it was typed, the program by its name alone."""
+    return shlex.join([argv[0].rpartition("/")[2], *argv[1:]]) if argv else ""

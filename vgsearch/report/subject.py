@@ -1,0 +1,75 @@
+"""What a report is about: an experiment, and which of its searched values mattered."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from vgsearch.artifacts import Experiment
+from vgsearch.ledger import UNFINISHED, SweepRecord, TrialRecord
+from vgsearch.objective import Objective
+from vgsearch.report.expected_best import ExpectedBest, expected_best
+from vgsearch.sweep import Sweep
+
+WEAK_BELOW = 50  # trials
+
+
+@dataclass(frozen=True)
+class Importances:
+    """Shares that sum to 1, the largest first; `reason` says why there are none."""
+
+    shares: Mapping[str, float] = field(default_factory=dict)
+    n_trials: int = 0
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    reason: str = ""
+
+    @property
+    def weak(self) -> bool:
+        """Whether the trials are too few to trust the order."""
+        return self.n_trials < WEAK_BELOW
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One experiment as a report sees it."""
+
+    experiment: Experiment
+    sweep: Sweep
+    record: SweepRecord
+
+    @property
+    def name(self) -> str:
+        return self.experiment.name
+
+    @property
+    def objective(self) -> Objective:
+        """The one that names the best."""
+        return self.record.objectives[0]
+
+    @property
+    def scored(self) -> list[TrialRecord]:
+        """The trials that count, the best first."""
+        scored = [trial for trial in self.record.done if self.objective.name in trial.scores]
+        return sorted(scored, key=lambda trial: self.objective.loss(trial.scores))
+
+    @property
+    def protocol(self) -> str:
+        """Name and digest of what measured the objective; empty before a trial is done."""
+        if not self.scored:
+            return ""
+        score = self.scored[0].score or {}
+        measured = score if self.objective.is_part_of_s3 else score.get(self.objective.name, {})
+        return f"{measured['protocol']} {measured['digest'][:6]}" if "protocol" in measured else ""
+
+    @property
+    def floor(self) -> float:
+        """What an untrained generator scores; NaN where it was not measured."""
+        measured = (self.record.floor or {}).get(self.objective.name)
+        mean = measured.get("mean") if isinstance(measured, dict) else None
+        return math.nan if mean is None else mean
+
+    def expected(self) -> ExpectedBest | None:
+        """The best to expect after n trials; None before a trial is scored."""
+        ended = [trial for trial in self.record.trials.values() if trial.state not in UNFINISHED]
+        losses = [self.objective.loss(t.scores) if t in self.scored else None for t in ended]
+        floor = None if math.isnan(self.floor) else self.objective.loss({self.objective.name: self.floor})
+        return expected_best(losses, floor) if self.scored else None

@@ -1,0 +1,90 @@
+"""The tables of a report."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from rich.text import Text as RichText
+
+from vgsearch.ledger import UNFINISHED, SweepRecord, TrialRecord
+from vgsearch.objective import Objective
+from vgsearch.report.blocks import Block, Table, Text
+from vgsearch.report.published import PUBLISHED_IS, PUBLISHED_S3
+from vgsearch.terminal import interval, objective_value, sweep_table
+
+_ANY_WIDTH = 1_000_000
+_SOME = 6
+
+
+def trials_table(record: SweepRecord) -> Table:
+    """All trials with all their values, as `vgsearch status` shows them on a wide enough screen."""
+    table = sweep_table(record, _ANY_WIDTH)
+    cells = [
+        [cell.plain if isinstance(cell, RichText) else str(cell) for cell in column.cells] for column in table.columns
+    ]
+    heads = [str(column.header) or "note" for column in table.columns]
+    right = frozenset(head for head, column in zip(heads, table.columns, strict=True) if column.justify == "right")
+    rows = [[cell.strip() for cell in row] for row in zip(*cells, strict=True)]
+    marked = frozenset(number for number, row in enumerate(rows) if row[0].startswith("*"))
+    return Table(heads, rows, right, marked)
+
+
+def failures(record: SweepRecord) -> list[Block]:
+    """How trials ended that have no score, by reason, the most frequent first."""
+    whose: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for trial in record.trials.values():
+        if trial.state not in ("done", *UNFINISHED):
+            whose[trial.state, trial.reason or "-"].append(trial.trial_id[:5])
+    rows = [
+        (state, str(len(ids)), reason, ", ".join(ids[:_SOME]) + (f" and {len(ids) - _SOME} more" * (len(ids) > _SOME)))
+        for (state, reason), ids in sorted(whose.items(), key=lambda item: -len(item[1]))
+    ]
+    if not rows:
+        return [Text("Every trial that ended has a score.")] if record.done else []
+    return [Table(("end", "trials", "reason", "which"), rows, frozenset({"trials"}), title="Ended without a score")]
+
+
+def comparison(record: SweepRecord, scored: Sequence[TrialRecord]) -> list[Block]:
+    """Ours in one table, the papers' in others: the best, the paper's points and the floor."""
+    measured = [trial for trial in scored if "s3" in trial.scores]
+    blocks: list[Block] = []
+    if measured:
+        shown = dict.fromkeys([t.trial_id for t in measured[:3]] + [t.trial_id for t in measured if t.is_paper_point])
+        rows = [_ours(trial.trial_id[:5] + (" (the paper's point)" if trial.is_paper_point else ""), trial.score)
+                for trial in measured if trial.trial_id in shown]  # fmt: skip
+        if record.floor and "s3" in record.floor:
+            rows.append(_ours("untrained generator", record.floor))
+        blocks.append(Table(("ours", *_COLUMNS), rows, frozenset(_COLUMNS), frozenset({0}), "This search"))
+        rows = [(p.model, p.data, p.classifier, f"{p.ser:.2f}", f"{p.res:.2f}", f"{p.rer:.2f}", f"{p.s3:.2f}", p.where)
+                for p in PUBLISHED_S3]  # fmt: skip
+        heads = ("published", "data", "classifier", *_COLUMNS, "where")
+        title = "MVT-GAN (Munoz et al., arXiv 2004.01823 v1)"
+        blocks.append(Table(heads, rows, frozenset(_COLUMNS), title=title))
+    if any("is" in trial.scores for trial in scored):
+        rows = [
+            (trial.trial_id[:5], objective_value(Objective("is"), trial.scores))
+            for trial in scored[:3]
+            if "is" in trial.scores
+        ]
+        blocks.append(Table(("ours", "IS"), rows, frozenset({"IS"}), title="This search, inception score"))
+        title = "TGAN (Saito et al., ICCV 2017, Table 4), UCF-101, C3D"
+        blocks.append(Table(("published", "IS"), PUBLISHED_IS, frozenset({"IS"}), title=title))
+    return blocks
+
+
+_COLUMNS = ("SeR %", "ReS %", "ReR %", "S3")
+
+
+def _ours(name: str, score: dict) -> tuple[str, ...]:
+    percents = [
+        "-" if score.get(part) is None else f"{100 * score[part]['mean']:.2f}" for part in ("ser", "res", "rer")
+    ]
+    return name, *percents, interval(score["s3"])
+
+
+def told_interval(objective: Objective, trial: TrialRecord) -> str:
+    """0.62 [0.58, 0.66]; the value alone where there is no interval to tell."""
+    measured = (trial.score or {}).get(objective.name)
+    told = objective_value(objective, trial.scores)
+    if not isinstance(measured, dict) or measured.get("low") is None or measured.get("high") is None:
+        return told
+    return interval(measured)
