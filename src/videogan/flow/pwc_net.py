@@ -50,9 +50,8 @@ class PWCNet(nn.Module):
         self.netRefiner = Refiner(decoder.n_out, width)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-                if (
-                    not layer.weight.is_meta
-                ):  # there torch's normal_ imports its compiler for seconds, and draws nothing
+                # On the meta device torch's normal_ draws nothing, but imports its compiler for seconds.
+                if not layer.weight.is_meta:
                     nn.init.kaiming_normal_(layer.weight, a=SLOPE)
                 nn.init.zeros_(layer.bias)
         # It begins as zero flow: a random one would warp away what the cost volumes are to match.
