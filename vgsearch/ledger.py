@@ -35,6 +35,8 @@ class TrialRecord:
     score: dict[str, Any] | None = None
     scores: dict[str, float] = field(default_factory=dict)
     reason: str = ""
+    health: dict[str, Any] | None = None
+    """Of the newest look: "states", what is wrong, the worst first, with its evidence; "vitals", what was measured."""
     seconds: float = 0.0
     started: float = 0.0
     attempts: list[tuple[float, float]] = field(default_factory=list)
@@ -43,6 +45,11 @@ class TrialRecord:
     @property
     def look(self) -> float:
         return self.looks[max(self.looks)] if self.looks else math.nan
+
+    @property
+    def worst_health(self) -> str:
+        """What is worst of the newest look, or "ok"; empty before the first."""
+        return "" if self.health is None else next(iter(self.health["states"]), "ok")
 
 
 @dataclass
@@ -106,7 +113,8 @@ class SweepRecord:
         elif kind == "look":
             trial.attempts[-1] = trial.attempts[-1][0], event["time"]
             trial.step, trial.looks[event["step"]] = event["step"], event["look"]
-            trial.losses = event["losses"]
+            # A ledger from before looks told health has none.
+            trial.losses, trial.health = event["losses"], event.get("health")
         elif kind == "trial_ended":
             trial.state, trial.score, trial.reason = event["state"], event.get("score"), event.get("reason", "")
             # A ledger from before objectives had names holds the summary alone.

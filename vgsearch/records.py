@@ -35,10 +35,9 @@ class Records:
         logging.captureWarnings(False)
         self._handler.close()
 
-    def newest(self, name: str, otherwise: float) -> float:
-        """The value of `name` in the last line that has one, of this attempt or of those before it."""
-        lines = [json.loads(line) for line in self._folder.metrics.read_text().splitlines()]
-        return next((line[name] for line in reversed(lines) if name in line), otherwise)
+    def lines(self) -> list[dict[str, float]]:
+        """What was written so far, by this attempt or by those before it."""
+        return [json.loads(line) for line in self._folder.metrics.read_text().splitlines()]
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """One line of metrics.jsonl, and a point on each TensorBoard curve."""

@@ -85,7 +85,7 @@ def sweep_table(record: SweepRecord, width: int, n_rows: int | None = None) -> T
     # Data of one class has no S3.
     s3 = S3_COLUMNS if not record.done or any("s3" in trial.scores for trial in trials) else ()
     named = [objective.name for objective in _beside_s3(objectives)]
-    fixed = ("id", "state", "step", "look", *s3, *named, "D-loss", "time")
+    fixed = ("id", "state", "step", "look", *s3, *named, "D-loss", "health", "time")
     domains = list(dict.fromkeys(path for trial in trials for path in trial.overrides))
     columns = {name: [name] for name in fixed} | {path: [short_name(path)] for path in domains} | {"": [""]}
     for trial in trials:
@@ -108,6 +108,7 @@ def sweep_table(record: SweepRecord, width: int, n_rows: int | None = None) -> T
         # As Text: a reason may hold brackets, which rich would read as markup.
         cells = {name: Text(columns[name][row]) for name in shown}
         cells["state"].stylize(COLOURS.get(trial.state, ""))
+        cells["health"].stylize("" if trial.worst_health in ("", "ok") else "yellow")
         table.add_row(*cells.values())
     captions = [f"{n_all - len(trials)} trials more: vgsearch status"] if len(trials) < n_all else []
     captions += [f"a wider terminal also shows {', '.join(hidden)}"] if hidden else []
@@ -151,9 +152,15 @@ def _cells(trial: TrialRecord, on_front: bool, objectives: Sequence[Objective]) 
         **dict(zip(S3_COLUMNS, (s3, parts), strict=True)),
         **beside,
         "D-loss": number(d_loss, ".2f"),
+        "health": trial.worst_health or "-",
         "time": duration(trial.seconds + since_start),
         "": trial.reason or ("paper point" if trial.is_paper_point else ""),
     }
+
+
+def _health(trial: TrialRecord) -> str:
+    """Each state of the newest look with its evidence."""
+    return "  ".join(f"{state}: {evidence}" for state, evidence in trial.health["states"].items())
 
 
 def event_line(event: dict[str, Any], record: SweepRecord) -> str:
@@ -163,7 +170,8 @@ def event_line(event: dict[str, Any], record: SweepRecord) -> str:
         chosen = " ".join(f"{short_name(path)}={value(v)}" for path, v in event["overrides"].items())
         return f"{trial.trial_id} started{' (paper point)' if trial.is_paper_point else ''}  {chosen}"
     if event["event"] == "look":
-        return f"{trial.trial_id} step {trial.step}/{trial.n_steps}  look {_look(trial, record.objectives)}"
+        told = f"{trial.trial_id} step {trial.step}/{trial.n_steps}  look {_look(trial, record.objectives)}"
+        return told if trial.worst_health in ("", "ok") else f"{told}  {_health(trial)}"
     if event["event"] == "trial_ended":
         result = trial_result(trial, record.objectives) if trial.state == "done" else trial.reason
         return f"{trial.trial_id} {trial.state} at step {trial.step}  {result}  {duration(trial.seconds)}"

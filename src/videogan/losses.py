@@ -1,7 +1,14 @@
 """Adversarial losses: pure functions of what the discriminator says, each averaged over all its elements."""
 
+import math
+
 from torch import Tensor
 from torch.nn.functional import logsigmoid, relu
+
+HINGE_OF_GUESSING = 2.0
+"""The hinge loss of a discriminator that says 0 of every clip; 0 once it is sure of all."""
+CROSS_ENTROPY_OF_GUESSING = 2 * math.log(2)
+"""The cross entropy of a discriminator that says 1/2 of every clip; near 0 once it is sure of all."""
 
 
 def hinge_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from videogan.config import Config, ConfigurationError
 from videogan.constraints import clip_weights_, singular_value_clipping_
 from videogan.draws import draw_labels
 from videogan.losses import (
+    CROSS_ENTROPY_OF_GUESSING,
     non_saturating_discriminator_loss,
     non_saturating_generator_loss,
     wasserstein_discriminator_loss,
@@ -189,3 +190,8 @@ class VolumeGAN:
 
     def _v(self, y: Tensor | None) -> Tensor | None:
         return label_vectors(y, self.config.n_classes) if self.config.is_conditional else None
+
+
+def losses_of_guessing(config: VolumeGANConfig) -> dict[str, float]:
+    """The cross entropy of a discriminator that only guesses; Wasserstein losses, under svc or weight_clip, have no floor."""
+    return {"video": CROSS_ENTROPY_OF_GUESSING} if config.regulariser == "none" else {}

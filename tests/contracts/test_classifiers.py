@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from videogan.classifiers import CLASSIFIERS
+from videogan.classifiers.fit import Recipe, classes_of
 from videogan.nets.layout import lay_channels_last_
 
 SIZE = {"r3d18": 32, "tsn": 32, "eco_lite": 32, "c3d": 112, "i3d": 32}
@@ -35,6 +36,8 @@ def test_eval_logits_are_the_last_layer_on_the_features(name: str):
     assert features.shape == (2, classifier.n_features)
     assert logits.shape == (2, 3)
     torch.testing.assert_close(logits, classifier.classify(features), rtol=1e-5, atol=1e-6)
+    recipe = Recipe(precision="fp32")
+    assert classes_of(classifier.train(), features, recipe).equal(logits.argmax(1))
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)

@@ -64,6 +64,10 @@ def test_a_sweep_scores_its_trials_and_starts_at_the_papers_point(sweep):
     assert told.ended == "finished"
     for trial in told.trials.values():
         assert sorted(trial.looks) == [2, 4]
+        assert set(trial.health["vitals"]) >= {"loss_share", "weight_growth", "class_diversity", "freezing", "looping"}
+        assert (
+            json.loads(Experiment(folder / "runs/s").trial(trial.trial_id).status.read_text())["health"] == trial.health
+        )
         score = trial.score
         assert score["s3"]["mean"] == pytest.approx(sum(score["per_seed"]["s3"]) / 3)
         for ser, res, rer, s3 in zip(*(score["per_seed"][name] for name in ("ser", "res", "rer", "s3")), strict=True):
@@ -148,6 +152,18 @@ def test_a_diverging_trial_ends_by_name_and_alone_leaves_no_best(shapes, tmp_pat
     assert trial.state == "diverged"
     assert "is not finite" in trial.reason
     assert 1 <= trial.step <= 30
+
+
+def test_a_trial_whose_samples_stay_frozen_is_pruned_where_that_was_asked(shapes, tmp_path):
+    """A network of two channels moves nothing in six steps; the rule needs two looks in a row, the third is never taken."""
+    run = vgsearch(
+        "train", "mvt_tsa", "--data", shapes, "--name", "s", *TINY, *BY_DISTANCE, *steps(6, 2),
+        "--set", "health.stop_on=[frozen]", "--set", "health.n_looks=2", folder=tmp_path,
+    )  # fmt: skip
+    assert run.returncode == 3, run.stdout + run.stderr
+    (trial,) = record(tmp_path, "s").trials.values()
+    assert (trial.state, trial.step, sorted(trial.looks)) == ("pruned", 4, [2, 4])
+    assert trial.reason.startswith("frozen at 2 looks in a row: 100 % of the samples hardly move")
 
 
 def test_a_trial_trains_on_a_stream_without_any_cache(shapes, tmp_path, monkeypatch):

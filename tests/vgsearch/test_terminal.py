@@ -222,3 +222,27 @@ def test_durations_are_told_in_two_units(seconds: float, told: str):
 def test_values_and_names_are_short():
     assert short_name("model.sigma_a") == "sigma_a"
     assert [value(v) for v in (None, 5e-05, 0.123456, 16, "svc")] == ["-", "5e-05", "0.12", "16", "svc"]
+
+
+def look_event(ledger: Ledger, index: int, **states: str) -> dict[str, Any]:
+    health = {"states": {name.replace("_", " "): told for name, told in states.items()}, "vitals": {}}
+    fields = {"trial": f"t{index:04d}-3fa9c1", "step": 50, "look": 0.3, "losses": {}}
+    return ledger.append("look", **fields, health=health)
+
+
+def test_the_table_shows_the_worst_of_a_trials_health_and_a_log_line_the_evidence(ledger: Ledger):
+    for index in (0, 1, 2):
+        start(ledger, index)
+    event = look_event(ledger, 1, mode_collapse="samples differ 0.05 times as much", frozen="90 % hardly move")
+    assert "health" not in event_line(look_event(ledger, 0), ledger.record)
+    header, *rows = shown(ledger)
+    column = header.index("health")
+    assert [row[column : column + 15].strip() for row in rows] == ["ok", "mode collapse", "-"]
+    told = event_line(event, ledger.record)
+    assert told.endswith("mode collapse: samples differ 0.05 times as much  frozen: 90 % hardly move")
+
+
+def test_a_ledger_from_before_health_was_told_is_read(ledger: Ledger):
+    start(ledger, 0)
+    ledger.append("look", trial="t0000-3fa9c1", step=50, look=0.3, losses={})
+    assert ledger.record.trials["t0000-3fa9c1"].worst_health == ""

@@ -15,6 +15,7 @@ from videogan.protocols.classifier import ClassifierProtocol
 from videogan.protocols.features import FeatureProtocol, FeatureResult, feature_score, kernel_look
 from videogan.protocols.s3 import Purpose, S3Protocol, S3Result, SyntheticSet, look, s3_evaluation
 from videogan.sampling import sampling_copy, synthesise
+from videogan.training.health import SampleCheck
 from videogan.training.run_config import RunConfig
 
 OnProgress = Callable[[int, int], None]
@@ -81,24 +82,38 @@ def summary_of(results: dict[str, S3Result | FeatureResult]) -> dict[str, Any]:
 
 
 class Looks:
-    """The cheap score of a trial, always on the same codes: ReS, or minus a kernel distance; larger is better."""
+    """What a trial's samples look like during training, always on the same codes.
+
+    The cheap score is ReS, or minus a kernel distance; larger is better.
+    """
 
     def __init__(self, judge: Judge, config: RunConfig) -> None:
         self._protocol = config.evaluation.s3_protocol.classifier
         self._network = judge.network(self._protocol, 0)
         test = judge.clips("test")
         n = min(len(test), config.evaluation.n_look_clips)
-        self._labels = test.labels[torch.linspace(0, len(test) - 1, n).long()]
-        self._seed = config.seed
+        shown = test.subset(torch.linspace(0, len(test) - 1, n).long())
+        self._labels, self._seed = shown.labels, config.seed
+        # A generator without labels makes no clips of a class: its samples are compared as one.
+        asked = shown.labels if config.n_conditions > 1 else torch.zeros_like(shown.labels)
+        self._check = SampleCheck(shown.frames, self._features(shown.frames), asked, config.n_conditions)
         self._real: Tensor | None = None
         if looks_at_distance(parsed(config.evaluation.objective)):
-            frames = judge.clips("train").frames
-            self._real = features(self._network, frames, self._protocol.recipe, "penultimate")
+            self._real = self._features(judge.clips("train").frames)
 
-    def __call__(self, synthetic: SyntheticSet) -> float:
+    def __call__(self, synthetic: SyntheticSet) -> tuple[float, dict[str, float]]:
+        """The cheap score of new samples, and what their vitals are."""
+        frames = synthetic("look", self._labels, self._seed)
+        learnt = self._features(frames)
+        return self._score(learnt), self._check(frames, learnt)
+
+    def _score(self, learnt: Tensor) -> float:
         if self._real is None:
-            return look(self._protocol, self._network, synthetic, self._labels, self._seed)
-        return kernel_look(self._protocol, self._network, self._real, synthetic, self._labels, self._seed)
+            return look(self._protocol, self._network, learnt, self._labels)
+        return kernel_look(learnt, self._real)
+
+    def _features(self, frames: Tensor) -> Tensor:
+        return features(self._network, frames, self._protocol.recipe, "penultimate")
 
 
 def sampler_of(generator: nn.Module, config: RunConfig) -> nn.Module:

@@ -22,10 +22,12 @@ from vgsearch.runtime.inputs import Inputs
 from vgsearch.runtime.judge import Judge, Looks, objective_scores, sampler_of, summary_of, synthetic_set
 from videogan.atomic import write_atomically
 from videogan.config import parse_config
+from videogan.families import FAMILIES
 from videogan.pictures import write_gif, write_mp4
 from videogan.sampling import sample_grid
 from videogan.training.checkpoint import Checkpoint, CheckpointFolder, generator_from
 from videogan.training.divergence import TrainingDiverged
+from videogan.training.health import Course, Vitals, reason_to_stop, states
 from videogan.training.loop import ClipSource, Progress, train
 from videogan.training.run_config import RunConfig
 from videogan.training.shard import Shard
@@ -34,6 +36,8 @@ LOGGER = logging.getLogger(__name__)
 Report = Callable[[dict[str, Any]], None]
 OpenClips = Callable[[RunConfig, int], AbstractContextManager[ClipSource]]
 SECONDS_BETWEEN_REPORTS = 2.0
+NORM, HEALTH = "norm/", "health/"
+"""What the names of norms and of vitals begin with in metrics.jsonl."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,10 @@ class TrialSpec:
 
 class StopRequested(Exception):
     """The sweep is being stopped: save, and end as interrupted."""
+
+
+class Unhealthy(Exception):
+    """The training shows what `health.stop_on` names; says what and since when."""
 
 
 def inline_trial(parameters: dict[str, Any]) -> None:
@@ -95,11 +103,12 @@ class Trial:
             warnings.simplefilter("always")
             start = self.checkpoints.newest()
         self._last = {"step": start.step if start else 0, "losses": {}}
-        self._seconds = 0.0
+        self._seconds, self._states_seen = 0.0, []
+        self._course = Course(FAMILIES[self.config.model.family].losses_of_guessing(self.config.model))
         records = Records(self.folder, self._last["step"]) if self.shard.rank == 0 else nullcontext()
         with records as self._records:
             if self.shard.rank == 0:
-                self._seconds = self._records.newest("seconds_training", 0.0)
+                self._remember(self._records.lines())
             for warning in damaged:
                 LOGGER.warning(warning.message)
             LOGGER.info("training from step %d to %d", self._last["step"], self.config.loop.n_steps)
@@ -111,6 +120,8 @@ class Trial:
                     "reason": f"{error.term} is not finite; lower the learning rates",
                     "step": error.step,
                 }
+            except Unhealthy as error:
+                ended = {"end": "pruned", "reason": str(error)}
             except StopRequested:
                 ended = {"end": "interrupted", "reason": "stopped; vgsearch resume goes on"}
             except Exception as error:
@@ -125,6 +136,15 @@ class Trial:
                 }
             LOGGER.info("ended: %s", ended)
         self.report({**self._last, **ended})
+
+    def _remember(self, lines: list[dict[str, float]]) -> None:
+        """Takes over what earlier attempts wrote: how long they trained, their norms, what their looks saw."""
+        for line in lines:
+            self._seconds = line.get("seconds_training", self._seconds)
+            if norms := _without(NORM, line):
+                self._course.norms(norms)
+            if vitals := _without(HEALTH, line):
+                self._states_seen.append(states(Vitals.of(vitals)))
 
     def _train_and_score(self, start: Checkpoint | None, open_clips: OpenClips) -> dict[str, Any]:
         config, judge = self.config, None
@@ -141,11 +161,13 @@ class Trial:
         for progress in progresses:
             self._last = {"step": progress.step, "losses": progress.losses}
             self._seconds += progress.seconds
+            self._course.step(progress.losses)
             if progress.step % loop.log_every == 0:
                 self._log(progress)
             if progress.step % loop.look_every == 0 or progress.step == loop.n_steps:
                 self._look(progress, looks)
                 reported = time.monotonic()
+                self._stop_if_unhealthy(progress.step)
             # Ranks reach a time apart, so with several of them only looks are reported.
             elif self.shard.n_ranks == 1 and time.monotonic() - reported > SECONDS_BETWEEN_REPORTS:
                 self.report(dict(self._last))
@@ -158,7 +180,10 @@ class Trial:
         if self.shard.rank == 0:
             seconds = {"seconds_per_step": progress.seconds, "seconds_waiting": progress.seconds_waiting}
             seconds["seconds_training"] = self._seconds
+            norms = progress.training.norms()
+            self._course.norms(norms)
             told = {**progress.losses, **progress.measures, **seconds, "n_clips_seen": progress.n_clips_seen}
+            told |= {f"{NORM}{name}": value for name, value in norms.items()}
             self._records.write(progress.step, told)
 
     def _look(self, progress: Progress, looks: Looks | None) -> None:
@@ -166,18 +191,34 @@ class Trial:
         self._last["look"] = 0.0
         if looks is not None:
             sampler = sampler_of(progress.training.sampling_generator, self.config)
-            self._last["look"] = looks(synthetic_set(sampler, self.config))
+            self._last["look"], of_samples = looks(synthetic_set(sampler, self.config))
+            vitals = self._course.vitals(of_samples)
+            found, measured_vitals = states(vitals), vitals.measured()
+            self._states_seen.append(found)
+            self._last["health"] = json.dumps({"states": found, "vitals": measured_vitals})
             # Before the checkpoint, from which a resumed attempt must know the seconds that led there.
-            self._records.write(progress.step, {"look": self._last["look"], "seconds_training": self._seconds})
+            told = {"look": self._last["look"], "seconds_training": self._seconds}
+            self._records.write(progress.step, told | {f"{HEALTH}{name}": v for name, v in measured_vitals.items()})
             self.checkpoints.save(progress.checkpoint())
             self.checkpoints.mark_best(progress.step, self._last["look"])
             self._records.board.video("samples", self._grid(sampler), progress.step)
         self.report(dict(self._last))
 
+    def _stop_if_unhealthy(self, step: int) -> None:
+        """Ends all ranks where rank 0 has seen what `health.stop_on` names; who has trained to the end is scored."""
+        if not self.config.health.stop_on or step == self.config.loop.n_steps:
+            return
+        reason = reason_to_stop(self._states_seen, self.config.health)
+        if self._seen_by_any(reason is not None):
+            raise Unhealthy(reason or "")
+
+    def _seen_by_any(self, seen: bool) -> bool:
+        """Whether any rank has seen it; all ranks ask at the same step."""
+        return self.shard.averaged(torch.tensor([float(seen)], device=self.device)).item() > 0
+
     def _stop_if_requested(self, progress: Progress) -> None:
-        """On a stop request rank 0 saves and all ranks end; they agree by averaging what each has seen."""
-        seen = torch.tensor([float(Path(self.spec.stop_request).exists())], device=self.device)
-        if self.shard.averaged(seen).item() > 0:
+        """On a stop request rank 0 saves and all ranks end."""
+        if self._seen_by_any(Path(self.spec.stop_request).exists()):
             if self.shard.rank == 0:
                 self.checkpoints.save(progress.checkpoint())
             raise StopRequested
@@ -221,3 +262,8 @@ class Trial:
         self.folder.samples.mkdir(exist_ok=True)
         write_gif(self.folder.samples / "grid.gif", grid)
         write_mp4(self.folder.samples / "grid.mp4", grid)
+
+
+def _without(prefix: str, line: dict[str, float]) -> dict[str, float]:
+    """The values of a line whose names begin with `prefix`, by the rest of their names."""
+    return {name.removeprefix(prefix): value for name, value in line.items() if name.startswith(prefix)}

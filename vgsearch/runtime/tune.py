@@ -53,9 +53,8 @@ class Driver:
     def progressed(self, parameters: dict[str, Any], result: dict[str, Any]) -> None:
         trial = parameters["trial_id"]
         if "look" in result and "end" not in result:
-            self._record(
-                "look", trial=trial, step=result["step"], look=result["look"], losses=reported(result, "losses")
-            )
+            self._record("look", trial=trial, step=result["step"], look=result["look"],
+                         losses=reported(result, "losses"), health=json.loads(result["health"]))  # fmt: skip
         elif "end" not in result:
             self.ledger.record.trials[trial].step = result["step"]
             self.ledger.record.trials[trial].losses = reported(result, "losses")
@@ -74,7 +73,7 @@ class Driver:
         step = {"step": result["step"]} if "step" in result else {}
         self._record("trial_ended", trial=trial, state=end, **step, **fields)
         record = self.ledger.record.trials[trial]
-        told = ("trial_id", "state", "reason", "step", "seconds", "scores", "score")
+        told = ("trial_id", "state", "reason", "step", "seconds", "scores", "score", "health")
         status = {name: getattr(record, name) for name in told}
         self.experiment.trial(trial).status.write_text(json.dumps(status, indent=1) + "\n")
 

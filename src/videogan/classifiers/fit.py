@@ -249,6 +249,15 @@ def features(classifier: nn.Module, frames: Tensor, recipe: Recipe, layer: Layer
     return torch.cat(computed)
 
 
+@torch.no_grad()
+def classes_of(classifier: nn.Module, penultimate: Tensor, recipe: Recipe) -> Tensor:
+    """Predicted labels (n,) on the CPU of clips whose penultimate `features` (n, d) are there; otherwise as `predict`."""
+    classifier.eval()
+    device = next(classifier.parameters()).device
+    with _precision(recipe, device):
+        return classifier.classify(penultimate.to(device)).argmax(1).cpu()
+
+
 def validation_split(
     clips: LabelledClips, fraction: float, rng: torch.Generator
 ) -> tuple[LabelledClips, LabelledClips]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from videogan import volume_gan
 from videogan.config import Config
 from videogan.families import mocogan, mvt, tgan, vgan, volume3d
 from videogan.volume_gan import VolumeGAN
@@ -20,6 +21,8 @@ class Family:
     motion_loss(networks, real, real_labels, fake, draws, step, gathered): a term of the generator's loss that compares fakes
     with real clips, and the number of pairs compared; None where there is none.
     frozen(networks): networks that the step uses and does not train.
+    losses_of_guessing(config): of each discriminator loss that is 0 where D is sure of everything, its value where D only
+    guesses; none of Wasserstein losses, which have no floor.
     """
 
     config_type: type[Config]
@@ -28,6 +31,7 @@ class Family:
     constrain_update_: Callable[[Any], None] = lambda networks: None
     motion_loss: Callable[..., tuple[Tensor, Tensor] | None] = lambda networks, *step: None
     frozen: Callable[[Any], list[nn.Module]] = lambda networks: []
+    losses_of_guessing: Callable[[Any], dict[str, float]] = lambda config: {}
 
 
 FAMILIES: dict[str, Family] = {
@@ -36,9 +40,27 @@ FAMILIES: dict[str, Family] = {
         mvt.build,
         motion_loss=mvt.MVTNetworks.motion_loss,
         frozen=lambda networks: [networks.motion.estimator] if networks.motion else [],
+        losses_of_guessing=mvt.losses_of_guessing,
     ),
-    "tgan": Family(tgan.TGANConfig, tgan.build, lambda config: config.is_conditional, VolumeGAN.constrain_update_),
-    "volume3d": Family(volume3d.Volume3DConfig, volume3d.build, lambda config: False, VolumeGAN.constrain_update_),
-    "vgan": Family(vgan.VGANConfig, vgan.build, lambda config: False),
-    "mocogan": Family(mocogan.MoCoGANConfig, mocogan.build, lambda config: config.is_conditional),
+    "tgan": Family(
+        tgan.TGANConfig,
+        tgan.build,
+        lambda config: config.is_conditional,
+        VolumeGAN.constrain_update_,
+        losses_of_guessing=volume_gan.losses_of_guessing,
+    ),
+    "volume3d": Family(
+        volume3d.Volume3DConfig,
+        volume3d.build,
+        lambda config: False,
+        VolumeGAN.constrain_update_,
+        losses_of_guessing=volume_gan.losses_of_guessing,
+    ),
+    "vgan": Family(vgan.VGANConfig, vgan.build, lambda config: False, losses_of_guessing=vgan.losses_of_guessing),
+    "mocogan": Family(
+        mocogan.MoCoGANConfig,
+        mocogan.build,
+        lambda config: config.is_conditional,
+        losses_of_guessing=mocogan.losses_of_guessing,
+    ),
 }

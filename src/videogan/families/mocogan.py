@@ -11,7 +11,11 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from videogan.config import Config
 from videogan.draws import draw_frames, draw_labels, draw_normal, frames_at
-from videogan.losses import non_saturating_discriminator_loss, non_saturating_generator_loss
+from videogan.losses import (
+    CROSS_ENTROPY_OF_GUESSING,
+    non_saturating_discriminator_loss,
+    non_saturating_generator_loss,
+)
 from videogan.nets.layer_noise import LayerNoise, draw_noise_seeds
 from videogan.nets.strided_ladders import Convolutions, Layer, deconvolutions
 from videogan.nets.width import scaled
@@ -338,3 +342,8 @@ def build(config: MoCoGANConfig) -> MoCoGANNetworks:
     return MoCoGANNetworks(
         config, MoCoGANGenerator(config), {"image": ImageDiscriminator(config), "video": VideoDiscriminator(config)}
     )
+
+
+def losses_of_guessing(config: MoCoGANConfig) -> dict[str, float]:
+    """The cross entropies of discriminators that only guess; the category's tells nothing of realness."""
+    return dict.fromkeys(("image", "video"), CROSS_ENTROPY_OF_GUESSING)

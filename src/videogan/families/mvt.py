@@ -13,7 +13,7 @@ from videogan.constraints import singular_value_clipping_
 from videogan.draws import draw_frames, draw_labels, draw_normal, frames_at
 from videogan.flow.lucas_kanade import LucasKanade
 from videogan.flow.weights import pwc_net_from
-from videogan.losses import hinge_discriminator_loss, hinge_generator_loss
+from videogan.losses import HINGE_OF_GUESSING, hinge_discriminator_loss, hinge_generator_loss
 from videogan.motion import FlowCos, MotionConstraint, RememberedFlows
 from videogan.nets.image_discriminator import ImageDiscriminator
 from videogan.nets.image_generator import MULTIPLES, ImageGenerator, TemporalShift
@@ -368,6 +368,12 @@ def build(config: MVTConfig) -> MVTNetworks:
     if config.constraint_d_video == "spectral_norm":
         normalise_spectrally(video)
     return MVTNetworks(config, generator, {"image": image, "video": video}, _motion_constraint(config))
+
+
+def losses_of_guessing(config: MVTConfig) -> dict[str, float]:
+    """The weighted hinge terms of discriminators that only guess."""
+    weights = {"image": config.lambda_img, "video": config.lambda_vid}
+    return {name: weight * HINGE_OF_GUESSING for name, weight in weights.items() if weight}
 
 
 def _motion_constraint(config: MVTConfig) -> MotionConstraint | None:

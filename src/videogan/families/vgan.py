@@ -15,6 +15,7 @@ from videogan.config import Config, ConfigurationError
 from videogan.constraints import singular_value_clipping_
 from videogan.draws import draw_normal
 from videogan.losses import (
+    CROSS_ENTROPY_OF_GUESSING,
     non_saturating_discriminator_loss,
     non_saturating_generator_loss,
     wasserstein_discriminator_loss,
@@ -239,6 +240,11 @@ def _initialise_(network: nn.Module) -> nn.Module:
         elif isinstance(layer, _BatchNorm) and layer.affine:
             _normal_(layer, 1.0, 0.02)
     return network
+
+
+def losses_of_guessing(config: VGANConfig) -> dict[str, float]:
+    """The cross entropy of a discriminator that only guesses; the Wasserstein loss has no floor."""
+    return {"video": CROSS_ENTROPY_OF_GUESSING} if config.loss == "bce" else {}
 
 
 def _normal_(layer: nn.Module, mean: float, deviation: float) -> None:

@@ -8,6 +8,9 @@ from torch.nn.functional import pdist
 
 from videogan.metrics.features import require_features
 
+COLLAPSED = 0.2
+"""A class is collapsed if its fakes differ by less than this fraction of what its real clips do."""
+
 
 def class_diversity(
     fake_features: Tensor, fake_labels: Tensor, real_features: Tensor, real_labels: Tensor, n_classes: int

@@ -14,6 +14,8 @@ FROZEN = 0.1
 RETURNS = 0.5
 """A clip returns after a lag if it then differs from itself by less than this fraction of what one frame step changes:
 a period of p + 1/2 frames, seen at p, is missed by half a step."""
+EXCESS = 0.2
+"""By how much the share of frozen or looping clips may exceed that of real clips before it is worth a word."""
 MIN_FRAMES = 4
 BLOCK = 64  # clips whose differences are held at once
 

@@ -12,9 +12,16 @@ from videogan.classifiers.fit import LabelledClips, features, predict
 from videogan.data.clips import to_video
 from videogan.flow.lucas_kanade import LucasKanade
 from videogan.flow.video_flow import video_flow
-from videogan.metrics.diversity import class_diversity
+from videogan.metrics.diversity import COLLAPSED, class_diversity
 from videogan.metrics.memorisation import Distance, memorisation_ratio, nearest_neighbours, pixel_features
-from videogan.metrics.motion_health import flow_magnitude, flow_ratio, motion_health, shuffle_frames, typical_motion
+from videogan.metrics.motion_health import (
+    EXCESS,
+    flow_magnitude,
+    flow_ratio,
+    motion_health,
+    shuffle_frames,
+    typical_motion,
+)
 from videogan.metrics.s3 import accuracy
 from videogan.protocols.classifier import ClassifierProtocol, refuse_other_lengths
 from videogan.protocols.s3 import SyntheticSet, like_real, plain
@@ -149,11 +156,11 @@ def _warnings(found: BlindSpots) -> list[str]:
             )
     if found.flow_ratio < 0.5 or found.flow_ratio > 2:
         warnings.append(f"the samples' flow is {found.flow_ratio:.2f} times as long as that of real clips.")
-    if found.freezing_rate.synthetic > found.freezing_rate.real + 0.2:
+    if found.freezing_rate.synthetic > found.freezing_rate.real + EXCESS:
         warnings.append(f"{100 * found.freezing_rate.synthetic:.0f} % of the samples hardly move.")
-    if found.looping_rate.synthetic > found.looping_rate.real + 0.2:
+    if found.looping_rate.synthetic > found.looping_rate.real + EXCESS:
         warnings.append(f"{100 * found.looping_rate.synthetic:.0f} % of the samples loop.")
-    collapsed = sum(value < 0.2 for value in found.class_diversity if not math.isnan(value))
+    collapsed = sum(value < COLLAPSED for value in found.class_diversity if not math.isnan(value))
     if collapsed:
         warnings.append(
             f"collapse within {collapsed} of {len(found.class_diversity)} classes: "

@@ -132,20 +132,12 @@ def feature_score(
     )
 
 
-def kernel_look(
-    protocol: ClassifierProtocol,
-    network: nn.Module,
-    train_features: Tensor,
-    synthesise: SyntheticSet,
-    labels: Tensor,
-    seed: int,
-) -> float:
+def kernel_look(learnt: Tensor, train_features: Tensor) -> float:
     """The cheap score during training where there are no classes: minus the kernel distance of samples to real clips.
 
-    train_features: (m, d) penultimate features of real training clips; labels: (n,) of the samples. Higher is better.
+    learnt: (n, d), train_features: (m, d) penultimate features of samples and of real training clips. Higher is better.
     """
-    fakes = features(network, synthesise("look", labels, seed), protocol.recipe, "penultimate")
-    return -kernel_distance(fakes, train_features)
+    return -kernel_distance(learnt, train_features)
 
 
 def sample_labels(train: LabelledClips, n: int, seed: int) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from videogan.classifiers.fit import Epoch, LabelledClips, fit, predict
+from videogan.classifiers.fit import Epoch, LabelledClips, classes_of, fit, predict
 from videogan.config import Config
 from videogan.metrics.s3 import (
     MAX_SEEDS,
@@ -66,11 +66,12 @@ class S3Protocol(Config):
         return digest_of(facts | self.classifier.facts() | data.facts())
 
 
-def look(
-    protocol: ClassifierProtocol, network: nn.Module, synthesise: SyntheticSet, labels: Tensor, seed: int
-) -> float:
-    """The cheap score during training: ReS by one shared real-trained `network` on clips of `labels` (n,); not an S3."""
-    return accuracy(predict(network, synthesise("look", labels, seed), protocol.recipe), labels)
+def look(protocol: ClassifierProtocol, network: nn.Module, learnt: Tensor, labels: Tensor) -> float:
+    """The cheap score during training: ReS by one shared real-trained `network`; not an S3.
+
+    learnt: (n, d) the network's penultimate features of synthetic clips of `labels` (n,).
+    """
+    return accuracy(classes_of(network, learnt, protocol.recipe), labels)
 
 
 @dataclass(frozen=True)

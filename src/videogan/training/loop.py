@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils import get_total_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from videogan.config import ConfigurationError
@@ -196,6 +197,16 @@ class Training:
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.loop.precision == "bf16")
+
+    def norms(self) -> dict[str, float]:
+        """Norms of both players' weights, and of the gradients of their last updates."""
+        norms = {}
+        for player, networks in (("g", [self.generator]), ("d", self.discriminators.values())):
+            weights = [parameter for network in networks for parameter in network.parameters()]
+            gradients = [weight.grad for weight in weights if weight.grad is not None]
+            norms[f"gradient_{player}"] = get_total_norm(gradients).item()
+            norms[f"weight_{player}"] = get_total_norm([weight.detach() for weight in weights]).item()
+        return norms
 
     def n_clips_seen(self, step: int) -> int:
         """Real clips shown to the discriminators by the end of `step`, over all ranks."""

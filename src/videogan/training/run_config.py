@@ -11,6 +11,7 @@ from videogan.families import FAMILIES
 from videogan.metrics import SCORES_OF_S3
 from videogan.protocols import PROTOCOLS, FeatureProtocol, S3Protocol
 from videogan.protocols.features import FeatureMetric
+from videogan.training.health import HealthConfig
 
 _CONFIG_TYPES = tuple(family.config_type for family in FAMILIES.values())
 ModelConfig = Annotated[Union[_CONFIG_TYPES], Field(discriminator="family")]  # noqa: UP007 (a tuple has no |)
@@ -122,6 +123,7 @@ class RunConfig(Config):
     optimiser: OptimiserConfig = OptimiserConfig()
     loop: LoopConfig = LoopConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    health: HealthConfig = HealthConfig()
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")

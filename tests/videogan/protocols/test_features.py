@@ -234,9 +234,7 @@ def test_labels_of_samples_leave_the_kernel_distance_unbiased():
 
 def test_a_look_at_the_distance_is_larger_for_better_clips(tiny, network, train, test, synthesise):
     real_features = features(network, train.frames, tiny.recipe, "penultimate")
-    fading = [
-        lambda p, labels, s, by=by: (synthesise(p, labels, s).float() * (1 - by) + 110 * by).to(torch.uint8)
-        for by in (0.0, 0.3, 0.6)
-    ]
-    looks = [kernel_look(tiny, network, real_features, rung, test.labels, 5) for rung in fading]
+    samples = synthesise("look", test.labels, 5).float()
+    fading = [(samples * (1 - by) + 110 * by).to(torch.uint8) for by in (0.0, 0.3, 0.6)]
+    looks = [kernel_look(features(network, rung, tiny.recipe, "penultimate"), real_features) for rung in fading]
     assert looks[0] > looks[1] > looks[2]

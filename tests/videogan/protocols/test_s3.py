@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from videogan.classifiers.fit import LabelledClips
-from videogan.metrics.s3 import s3_of_guessing
+from videogan.classifiers.fit import LabelledClips, features, predict
+from videogan.metrics.s3 import accuracy, s3_of_guessing
 from videogan.protocols.classifier import fit_on_real
 from videogan.protocols.ladder import RUNGS
 from videogan.protocols.s3 import S3Protocol, look, s3_evaluation
@@ -220,12 +220,10 @@ def test_a_summary_leaves_out_what_grows_with_the_classes(result):
 
 
 def test_a_look_is_the_accuracy_of_a_real_trained_classifier_on_synthetic_clips(tiny, real, test, synthesise):
-    network, asked = real[0].network(tiny), []
-
-    def noted(purpose, labels, seed):
-        asked.append((purpose, seed))
-        return synthesise(purpose, labels, seed)
-
-    assert look(tiny, network, noted, test.labels, seed=9) > 0.9
-    assert asked == [("look", 9)]
-    assert look(tiny, network, lambda p, labels, s: synthesise(p, (labels + 1) % 3, s), test.labels, seed=9) < 0.1
+    network = real[0].network(tiny)
+    frames = synthesise("look", test.labels, 9)
+    learnt = features(network, frames, tiny.recipe, "penultimate")
+    assert (
+        look(tiny, network, learnt, test.labels) == accuracy(predict(network, frames, tiny.recipe), test.labels) > 0.9
+    )
+    assert look(tiny, network, learnt, (test.labels + 1) % 3) < 0.1

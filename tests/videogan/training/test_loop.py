@@ -234,3 +234,16 @@ def test_ranks_stay_equal_under_singular_value_clipping_of_weights_and_gammas(tm
     # Each rank's batch norms saw other clips; that their gammas agree is due to rank 0's statistics.
     gammas = torch.cat([w for w in clipped.values() if w.ndim == 1])
     assert gammas.max() < 1 - 1e-3
+
+
+def test_norms_are_those_of_all_weights_and_of_the_last_updates_gradients():
+    training = Training(run_config(), lambda module: module, Shard(), torch.device("cpu"))
+    training.step_(1, NoiseClips())
+    norms = training.norms()
+    for player, networks in (("g", [training.generator]), ("d", training.discriminators.values())):
+        weights = [parameter for network in networks for parameter in network.parameters()]
+        by_hand = [torch.cat([t.detach().double().flatten() for t in ts]).norm().item() for ts in (
+            weights, [weight.grad for weight in weights if weight.grad is not None]
+        )]  # fmt: skip
+        assert [norms[f"weight_{player}"], norms[f"gradient_{player}"]] == pytest.approx(by_hand, rel=1e-4)
+    assert all(norms.values())

@@ -1,0 +1,182 @@
+"""Health of a training: what goes wrong before a score shows it, each state with its evidence, told at looks."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Literal, get_args
+
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from videogan.config import Config
+from videogan.metrics.diversity import COLLAPSED, class_diversity
+from videogan.metrics.motion_health import EXCESS, freezing_rate, looping_rate, typical_motion
+
+State = Literal["exploding norms", "D saturated", "mode collapse", "frozen", "looping"]
+"""What can be wrong, the worst first."""
+SATURATED = 0.01
+"""Share of the loss of guessing, or of the usual gradient of G under a Wasserstein loss, below which D teaches nothing."""
+EXPLODED_GRADIENT = 100
+"""Times the run's median gradient norm."""
+EXPLODED_WEIGHT = 10
+"""Times the first weight norm of the run."""
+N_NEWEST, N_BEFORE = 5, 10
+"""Logged norms whose median is told against the run's, and how many of the run must lie before them."""
+
+
+class HealthConfig(Config):
+    """Which states of health end a trial: none by default, for a look may mislead early in a training."""
+
+    stop_on: tuple[State, ...] = ()
+    n_looks: int = Field(3, ge=1, description="looks in a row that show the state before the trial is stopped")
+
+    @model_validator(mode="after")
+    def _every_setting_matters(self) -> "HealthConfig":
+        if not self.stop_on and self.n_looks != type(self).model_fields["n_looks"].default:
+            raise ValueError(
+                f"health.n_looks = {self.n_looks} has no effect without health.stop_on; remove it or name states to stop on: "
+                f"{', '.join(get_args(State))}."
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class Vitals:
+    """What one look measures; NaN where it does not apply or cannot be known yet."""
+
+    loss_share: float = math.nan
+    """Of the discriminators with a loss that ends at 0: the mean loss since the look before over that of guessing, the least."""
+    signal_share: float = math.nan
+    """Where no discriminator has such a loss: G's gradient norm over the run's median."""
+    gradient_growth: float = math.nan
+    """Gradient norm over the run's median, the greater of both players'."""
+    weight_growth: float = math.nan
+    """Weight norm over the run's first, the greater of both players'."""
+    class_diversity: float = math.nan
+    """The median class's diversity: 0 all samples of a class are one clip, 1 they differ as real ones do."""
+    freezing: float = math.nan
+    freezing_real: float = math.nan
+    looping: float = math.nan
+    looping_real: float = math.nan
+    """Shares of samples and of real clips that hardly move, or that move and return to what they showed."""
+
+    def measured(self) -> dict[str, float]:
+        """What could be measured, by name."""
+        return {name: value for name, value in asdict(self).items() if not math.isnan(value)}
+
+    @classmethod
+    def of(cls, measured: Mapping[str, float]) -> "Vitals":
+        """The vitals of which `measured` told what was known."""
+        return cls(**{field.name: measured[field.name] for field in fields(cls) if field.name in measured})
+
+
+def states(vitals: Vitals) -> dict[State, str]:
+    """What is wrong, the worst first, each with its evidence in words; empty where nothing is."""
+    v, found = vitals, dict[State, str]()
+    if v.gradient_growth > EXPLODED_GRADIENT:
+        found["exploding norms"] = f"gradients {v.gradient_growth:.3g} times as long as the run's median"
+    elif v.weight_growth > EXPLODED_WEIGHT:
+        found["exploding norms"] = f"weights {v.weight_growth:.3g} times as long as at the run's beginning"
+    if v.loss_share < SATURATED:
+        found["D saturated"] = f"D's loss {100 * v.loss_share:.2g} % of that of guessing"
+    elif v.signal_share < SATURATED:
+        found["D saturated"] = f"G's gradient {100 * v.signal_share:.2g} % of the run's median"
+    if v.class_diversity < COLLAPSED:
+        found["mode collapse"] = (
+            f"samples of the median class differ {v.class_diversity:.2f} times as much as real clips do"
+        )
+    if v.freezing > v.freezing_real + EXCESS:
+        found["frozen"] = (
+            f"{100 * v.freezing:.0f} % of the samples hardly move, {100 * v.freezing_real:.0f} % of real clips"
+        )
+    if v.looping > v.looping_real + EXCESS:
+        found["looping"] = f"{100 * v.looping:.0f} % of the samples loop, {100 * v.looping_real:.0f} % of real clips"
+    return found
+
+
+def reason_to_stop(looks: Sequence[Mapping[State, str]], config: HealthConfig) -> str | None:
+    """Why the newest of `looks`, each its states, ends the training: a state of `stop_on` at all of the last `n_looks`."""
+    newest = looks[-config.n_looks :]
+    if len(newest) < config.n_looks:
+        return None
+    for state in config.stop_on:
+        if all(state in shown for shown in newest):
+            return f"{state} at {config.n_looks} looks in a row: {newest[-1][state]}"
+    return None
+
+
+class Course:
+    """The losses since the last look and the norms of the whole run, of which vitals tell how the newest compare."""
+
+    def __init__(self, losses_of_guessing: Mapping[str, float]) -> None:
+        """`losses_of_guessing`: of each discriminator loss with a floor, by the name of its discriminator."""
+        self._guessing = {f"d_{name}": loss for name, loss in losses_of_guessing.items()}
+        self._losses: list[Mapping[str, float]] = []
+        self._norms: list[Mapping[str, float]] = []
+
+    def step(self, losses: Mapping[str, float]) -> None:
+        """Takes the losses of one step."""
+        self._losses.append({term: losses[term] for term in self._guessing})
+
+    def norms(self, norms: Mapping[str, float]) -> None:
+        """Takes norms by name: gradient_g, gradient_d, weight_g, weight_d."""
+        self._norms.append(norms)
+
+    def vitals(self, of_samples: Mapping[str, float]) -> Vitals:
+        """The vitals of a look, with what was measured on its samples; the losses of the next look start here."""
+        shares = [
+            statistics.fmean(losses[term] for losses in self._losses) / loss
+            for term, loss in self._guessing.items()
+            if self._losses
+        ]
+        self._losses = []
+        signal = math.nan if self._guessing else self._against_median("gradient_g")
+        return Vitals(
+            loss_share=min(shares, default=math.nan),
+            signal_share=signal,
+            gradient_growth=_greatest(self._against_median(name) for name in ("gradient_g", "gradient_d")),
+            weight_growth=_greatest(self._against_first(name) for name in ("weight_g", "weight_d")),
+            **of_samples,
+        )
+
+    def _against_median(self, name: str) -> float:
+        """The median of the newest values over that of all before; NaN where too few lie before."""
+        values = [norms[name] for norms in self._norms]
+        before, newest = values[:-N_NEWEST], values[-N_NEWEST:]
+        if len(before) < N_BEFORE:
+            return math.nan
+        return _ratio(statistics.median(newest), statistics.median(before))
+
+    def _against_first(self, name: str) -> float:
+        values = [norms[name] for norms in self._norms]
+        return _ratio(values[-1], values[0]) if values else math.nan
+
+
+class SampleCheck:
+    """How samples differ within classes and move, against real clips; what real clips do is computed once."""
+
+    def __init__(self, real_frames: Tensor, real_features: Tensor, labels: Tensor, n_classes: int) -> None:
+        """real_frames: uint8 (n, T, H, W, C); real_features: (n, d); labels: (n,), of the real clips and of the samples."""
+        self._features, self._labels, self._n_classes = real_features, labels, n_classes
+        self._typical = typical_motion(real_frames)
+        self._freezing, self._looping = (rate(real_frames, self._typical) for rate in (freezing_rate, looping_rate))
+
+    def __call__(self, frames: Tensor, features: Tensor) -> dict[str, float]:
+        """The vitals of samples uint8 (n, T, H, W, C) with features (n, d) of the same network, in the order of the labels."""
+        diversity = class_diversity(features, self._labels, self._features, self._labels, self._n_classes)
+        return {
+            "class_diversity": diversity.nanmedian().item(),
+            "freezing": freezing_rate(frames, self._typical),
+            "freezing_real": self._freezing,
+            "looping": looping_rate(frames, self._typical),
+            "looping_real": self._looping,
+        }
+
+
+def _greatest(values: Sequence[float]) -> float:
+    return max((value for value in values if not math.isnan(value)), default=math.nan)
+
+
+def _ratio(value: float, reference: float) -> float:
+    return value / reference if reference else math.nan
