@@ -91,8 +91,12 @@ class Experiment:
         """Its existence asks every running trial to save and end."""
         return self.folder / ".stop"
 
+    @property
+    def trials(self) -> Path:
+        return self.folder / "trials"
+
     def trial(self, trial_id: str) -> TrialFolder:
-        return TrialFolder(self.folder / "trials" / trial_id)
+        return TrialFolder(self.trials / trial_id)
 
     def lock(self) -> IO[str]:
         """Holds the experiment for one driver until the returned file is closed; raises ExperimentInUse."""

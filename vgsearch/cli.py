@@ -12,6 +12,7 @@ from vgsearch.commands import (
     doctor,
     evaluate,
     flow,
+    gc,
     report,
     resume,
     sample,
@@ -42,6 +43,7 @@ app.add_typer(data.app, name="data", help="Embedded data sets; import of folders
 app.add_typer(flow.app, name="flow", help="Optical flow: fit the network that the motion constraint compares by.")
 app.command("spaces")(spaces.spaces)
 app.command("doctor")(doctor.doctor)
+app.command("gc")(gc.gc)
 
 
 def main() -> None:

@@ -37,6 +37,8 @@ class TrialRecord:
     reason: str = ""
     health: dict[str, Any] | None = None
     """Of the newest look: "states", what is wrong, the worst first, with its evidence; "vitals", what was measured."""
+    checkpoints_dropped: str = ""
+    """Why its checkpoints are gone."""
     seconds: float = 0.0
     started: float = 0.0
     attempts: list[tuple[float, float]] = field(default_factory=list)
@@ -110,6 +112,9 @@ class SweepRecord:
         elif kind == "trial_started":
             trial.state, trial.started, trial.reason = "running", event["time"], ""
             trial.attempts.append((event["time"], event["time"]))
+            trial.checkpoints_dropped = ""
+        elif kind == "checkpoints_dropped":
+            trial.checkpoints_dropped = event["why"]
         elif kind == "look":
             trial.attempts[-1] = trial.attempts[-1][0], event["time"]
             trial.step, trial.looks[event["step"]] = event["step"], event["look"]

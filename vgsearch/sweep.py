@@ -31,6 +31,8 @@ class Sweep(Config):
     n_workers: int = Field(1, ge=1, description="Ray Train workers a trial; 1 trains inside the trial itself")
     gpus_per_worker: float = Field(0, ge=0)
     max_concurrent: int | None = Field(None, ge=1)
+    keep: int = Field(2, ge=2, description="newest checkpoints kept of each trial, beside its best")
+    disk_budget_bytes: float | None = Field(None, gt=0, description="most disk for checkpoints of all trials")
     time_budget_hours: float | None = Field(None, gt=0)
 
     @property

@@ -172,6 +172,10 @@ def event_line(event: dict[str, Any], record: SweepRecord) -> str:
     if event["event"] == "look":
         told = f"{trial.trial_id} step {trial.step}/{trial.n_steps}  look {_look(trial, record.objectives)}"
         return told if trial.worst_health in ("", "ok") else f"{told}  {_health(trial)}"
+    if event["event"] == "checkpoints_dropped":
+        return f"{trial.trial_id} lost its checkpoints ({event['bytes'] / 1e6:.0f} MB): {event['why']}"
+    if event["event"] == "disk_budget_reached":
+        return f"stopping: {event['why']}"
     if event["event"] == "trial_ended":
         result = trial_result(trial, record.objectives) if trial.state == "done" else trial.reason
         return f"{trial.trial_id} {trial.state} at step {trial.step}  {result}  {duration(trial.seconds)}"

@@ -27,6 +27,11 @@ ExperimentFolder = Annotated[
 ]
 DEFAULT_REPORTS = Path("reports")
 ReportsFolder = Annotated[Path, typer.Option("--out", help="Folder of reports: <out>/<name>/README.md and figures.")]
+DiskBudget = Annotated[
+    str | None,
+    typer.Option("--disk-budget", help="Most disk for checkpoints, e.g. 50GB; the worst trials lose theirs."),
+]
+Keep = Annotated[int, typer.Option("--keep", min=2, help="Newest checkpoints kept of each trial, beside its best.")]
 Address = Annotated[
     str | None, typer.Option("--address", help="Running Ray cluster (also RAY_ADDRESS); else a local one.")
 ]

@@ -17,6 +17,7 @@ from rich.console import Console
 from vgsearch.artifacts import Experiment, next_name
 from vgsearch.ledger import ENDS, UNFINISHED, Ledger, SweepRecord, TrialRecord
 from vgsearch.objective import notes_of
+from vgsearch.retention import parse_size
 from vgsearch.runtime import preflight
 from vgsearch.runtime.cluster import Resources, connect
 from vgsearch.space import load_space, parse_override
@@ -47,6 +48,8 @@ class Request:
     time_budget: str | None
     point: str | None = None
     """Name of the one paper point to train; None: as the space says."""
+    disk_budget: str | None = None
+    keep: int = 2
 
 
 def launch(request: Request, address: str | None, dry_run: bool, json_lines: bool) -> None:
@@ -81,6 +84,8 @@ def launch(request: Request, address: str | None, dry_run: bool, json_lines: boo
         gpus_per_worker=request.gpus_per_worker or 0,
         max_concurrent=request.max_concurrent,
         time_budget_hours=_hours(request.time_budget),
+        disk_budget_bytes=parse_size(request.disk_budget) if request.disk_budget else None,
+        keep=request.keep,
     )
     sweep.refuse_impossible_domains()
     if dry_run:
@@ -92,6 +97,7 @@ def launch(request: Request, address: str | None, dry_run: bool, json_lines: boo
         if request.gpus_per_worker is None:
             sweep = sweep.model_copy(update={"gpus_per_worker": 1.0 if cluster.n_gpus else 0.0})
         preflight.refuse_what_no_node_fits(sweep, manifest, cluster)
+        preflight.refuse_small_disk_budget(sweep, manifest, cluster)
         sweep.save(experiment.sweep)
         _run(experiment, sweep, manifest, cluster, console, json_lines)
 

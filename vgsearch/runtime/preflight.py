@@ -1,6 +1,7 @@
 """What is refused, and what is forecast, before a sweep starts."""
 
 import json
+import math
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from vgsearch.artifacts import Experiment
+from vgsearch.retention import told_size
 from vgsearch.runtime import stream
 from vgsearch.runtime.cluster import Resources
 from vgsearch.sweep import Sweep
@@ -19,7 +21,7 @@ from videogan.data.windows import select_clips
 from videogan.training.forecast import checkpoint_bytes, forecast
 from videogan.training.run_config import RunConfig
 
-CHECKPOINTS_KEPT = 3
+BEST_KEPT = 1  # beside the newest of each trial
 LEAST_CLIPS_A_WORKER = 2  # of a batch: batch norm needs two
 
 
@@ -42,17 +44,23 @@ def refuse_what_no_node_fits(sweep: Sweep, manifest: Manifest, cluster: Resource
             f"loop.batch_size must give each of the {n_workers} workers the same {LEAST_CLIPS_A_WORKER} or more clips, "
             f"got {batch_size}; --set loop.batch_size={max(LEAST_CLIPS_A_WORKER, batch_size // n_workers) * n_workers}."
         )
-    streams = config.data.chosen_feed(manifest, config.preprocessing) == "stream"
-    if streams:
+    if _streams(sweep, manifest):
         stream.refuse_starved_stream(cluster.n_cpus, n_workers)
-    cluster.max_concurrent(n_workers, sweep.gpus_per_worker, reserved_cpus=1 if streams else 0)
+    most_side_by_side(sweep, manifest, cluster)
+
+
+def most_side_by_side(sweep: Sweep, manifest: Manifest, cluster: Resources) -> int:
+    """How many trials will run at once; raises ConfigurationError where none ever could."""
+    reserved = 1 if _streams(sweep, manifest) else 0
+    n_fit = cluster.max_concurrent(sweep.n_workers, sweep.gpus_per_worker, reserved_cpus=reserved)
+    return min(n_fit, sweep.max_concurrent or n_fit)
 
 
 def refuse_full_disk(sweep: Sweep, manifest: Manifest, experiment: Experiment) -> None:
     """Raises where the checkpoints or the decoded clips will not fit on the disks they go to."""
     checkpoints, clips, cache = _disk_bytes(sweep, manifest)
     for folder, needed, remedy in (
-        (experiment.folder, checkpoints, "Lower --trials, or choose another --out."),
+        (experiment.folder, checkpoints, "Lower --trials or --keep, set --disk-budget, or choose another --out."),
         (cache, clips, "Set VGSEARCH_CACHE to a larger disk, or --set data.feed=stream."),
     ):
         free = shutil.disk_usage(next(parent for parent in folder.absolute().parents if parent.exists())).free
@@ -60,6 +68,22 @@ def refuse_full_disk(sweep: Sweep, manifest: Manifest, experiment: Experiment) -
             raise ConfigurationError(
                 f"disk: {folder} will take {needed / 1e9:.0f} GB, free {free / 1e9:.0f} GB. {remedy}"
             )
+
+
+def refuse_small_disk_budget(sweep: Sweep, manifest: Manifest, cluster: Resources) -> None:
+    """Raises where what is never dropped can exceed the budget: the paper's points, the best trial, those that run."""
+    if sweep.disk_budget_bytes is None:
+        return
+    side_by_side = most_side_by_side(sweep, manifest, cluster)
+    n_kept = min(len(sweep.paper_points) + 1 + side_by_side, sweep.n_trials)
+    # A running trial writes its newest checkpoint before it drops the oldest.
+    n_checkpoints = n_kept * _kept_of_a_trial(sweep) + side_by_side
+    needed = n_checkpoints * checkpoint_bytes(_paper_config(sweep))
+    if needed > sweep.disk_budget_bytes:
+        raise ConfigurationError(
+            f"--disk-budget must hold the paper's point, the best trial and {side_by_side} that run: {n_checkpoints} checkpoints, "
+            f"{told_size(needed)}, got {told_size(sweep.disk_budget_bytes)}. Raise it, or lower --keep or --max-concurrent."
+        )
 
 
 def tell_forecast(sweep: Sweep, manifest: Manifest, console: Console, json_lines: bool) -> None:
@@ -81,7 +105,8 @@ def tell_forecast(sweep: Sweep, manifest: Manifest, console: Console, json_lines
         (
             "checkpoints",
             f"{checkpoints / 1e9:.1f} GB",
-            f"{CHECKPOINTS_KEPT} a trial, {told.checkpoint_bytes / 1e6:.0f} MB each",
+            f"{_kept_of_a_trial(sweep)} a trial, {told.checkpoint_bytes / 1e6:.0f} MB each"
+            + (f", at most --disk-budget {told_size(sweep.disk_budget_bytes)}" if sweep.disk_budget_bytes else ""),
         ),
         ("decoded clips", f"{clips / 1e9:.1f} GB", f"{manifest.folder.name}, still to be decoded"),
     ]
@@ -94,6 +119,11 @@ def _paper_config(sweep: Sweep) -> RunConfig:
     return sweep.run_config(sweep.paper_points[0], 0)
 
 
+def _streams(sweep: Sweep, manifest: Manifest) -> bool:
+    config = _paper_config(sweep)
+    return config.data.chosen_feed(manifest, config.preprocessing) == "stream"
+
+
 def _disk_bytes(sweep: Sweep, manifest: Manifest) -> tuple[float, float, Path]:
     """Bytes of all trials' checkpoints, bytes of the clips still to be decoded, and where those go."""
     config = _paper_config(sweep)
@@ -101,4 +131,9 @@ def _disk_bytes(sweep: Sweep, manifest: Manifest) -> tuple[float, float, Path]:
     cache = clip_cache_folder(manifest, named)
     decoded = is_complete(cache) or config.data.chosen_feed(manifest, config.preprocessing) == "stream"
     clips = 0 if decoded else decoded_bytes(manifest, named)
-    return sweep.n_trials * CHECKPOINTS_KEPT * checkpoint_bytes(config), clips, mirror_folder(cache)
+    checkpoints = sweep.n_trials * _kept_of_a_trial(sweep) * checkpoint_bytes(config)
+    return min(checkpoints, sweep.disk_budget_bytes or math.inf), clips, mirror_folder(cache)
+
+
+def _kept_of_a_trial(sweep: Sweep) -> int:
+    return sweep.keep + BEST_KEPT

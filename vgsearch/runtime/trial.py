@@ -50,6 +50,8 @@ class TrialSpec:
     hyperparameters: dict[str, Any]
     stop_request: str
     inputs: Inputs
+    keep: int = 2
+    """Newest checkpoints that stay, beside the best."""
 
     def to_parameters(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -92,7 +94,7 @@ class Trial:
         self.report = report
         self.config = parse_config(RunConfig, spec.config, spec.trial_id)
         self.folder = TrialFolder(Path(spec.folder))
-        self.checkpoints = CheckpointFolder(self.folder.checkpoints)
+        self.checkpoints = CheckpointFolder(self.folder.checkpoints, spec.keep)
 
     def run(self, open_clips: OpenClips) -> None:
         """Trains and scores; every way to end is reported by its name. `open_clips(config, first batch)` opens the data."""

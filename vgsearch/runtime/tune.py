@@ -11,6 +11,7 @@ from ray import tune
 
 from vgsearch.artifacts import Experiment
 from vgsearch.ledger import Ledger, SweepRecord
+from vgsearch.retention import CheckpointDisk, told_size
 from vgsearch.runtime.cluster import Resources
 from vgsearch.runtime.evaluation import FloorTask
 from vgsearch.runtime.search import LookScheduler, Proposal, StudySearcher, open_study, reported
@@ -27,6 +28,7 @@ class Driver:
 
     def __init__(self, experiment: Experiment, sweep: Sweep, inputs: Inputs, ledger: Ledger, view: SweepView) -> None:
         self.experiment, self.sweep, self.inputs, self.ledger, self.view = experiment, sweep, inputs, ledger, view
+        self._disk = CheckpointDisk(experiment, ledger, sweep.disk_budget_bytes)
         hours = sweep.time_budget_hours
         self._deadline = None if hours is None else time.monotonic() + hours * 3600
 
@@ -45,6 +47,7 @@ class Driver:
             hyperparameters=proposal.overrides,
             stop_request=str(self.experiment.stop_request),
             inputs=self.inputs,
+            keep=self.sweep.keep,
         )
         self._record("trial_started", trial=trial_id, index=proposal.index, overrides=proposal.overrides,
                      is_paper_point=proposal.is_paper_point, n_steps=config.loop.n_steps)  # fmt: skip
@@ -55,6 +58,7 @@ class Driver:
         if "look" in result and "end" not in result:
             self._record("look", trial=trial, step=result["step"], look=result["look"],
                          losses=reported(result, "losses"), health=json.loads(result["health"]))  # fmt: skip
+            self._keep_disk_budget(trial)
         elif "end" not in result:
             self.ledger.record.trials[trial].step = result["step"]
             self.ledger.record.trials[trial].losses = reported(result, "losses")
@@ -76,6 +80,20 @@ class Driver:
         told = ("trial_id", "state", "reason", "step", "seconds", "scores", "score", "health")
         status = {name: getattr(record, name) for name in told}
         self.experiment.trial(trial).status.write_text(json.dumps(status, indent=1) + "\n")
+        self._keep_disk_budget(trial)
+
+    def _keep_disk_budget(self, trial: str) -> None:
+        """After `trial` wrote: drops checkpoints of the worst ended trials; asks to stop where that is not enough."""
+        if self.sweep.disk_budget_bytes is None:
+            return
+        self._disk.measure(trial)
+        budget = f"--disk-budget {told_size(self.sweep.disk_budget_bytes)}"
+        for worst, _ in list(self._disk.to_drop()):
+            self.view.tell(self._disk.drop(worst, budget))
+        if self._disk.is_exceeded and not self.stopping:
+            why = f"the checkpoints that must stay take {told_size(self._disk.needed)}, more than {budget}"
+            self._record("disk_budget_reached", why=why)
+            self.experiment.stop_request.touch()
 
     def await_floor(self, floor: FloorTask) -> None:
         """Records the floor when it is measured, unless the sweep is asked to stop before; a floor that fails says why."""

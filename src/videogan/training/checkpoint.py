@@ -79,7 +79,7 @@ def networks_of(checkpoint: Checkpoint, path: Path | str) -> tuple[Any, RunConfi
 
 
 class CheckpointFolder(StepFiles[Checkpoint]):
-    """The checkpoints of one run, and which of them looked best, which is kept beside the newest two."""
+    """The checkpoints of one run, and which of them looked best, which is kept beside the newest."""
 
     load = staticmethod(load_checkpoint)
 

@@ -37,10 +37,14 @@ def read_checkpoint(path: Path | str, build: Callable[[Any], Stored]) -> Stored:
 
 
 class StepFiles(ABC, Generic[Stored]):
-    """`step<step>.pt` for each checkpoint of one training, the newest two kept."""
+    """`step<step>.pt` for each checkpoint of one training, the newest `n_newest` kept."""
 
-    def __init__(self, folder: Path | str) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: Path | str, n_newest: int = N_NEWEST) -> None:
+        if n_newest < N_NEWEST:
+            raise ValueError(
+                f"n_newest must be at least {N_NEWEST}, got {n_newest}: a damaged newest one needs another behind it."
+            )
+        self.folder, self._n_newest = Path(folder), n_newest
 
     @staticmethod
     @abstractmethod
@@ -63,9 +67,9 @@ class StepFiles(ABC, Generic[Stored]):
         return None
 
     def write(self, step: int, content: Mapping[str, Any], kept: Iterable[int] = ()) -> Path:
-        """Writes the file so that a reader sees all of it or nothing, then drops all but the newest two and those `kept`."""
+        """Writes the file so that a reader sees all of it or nothing, then drops all but the newest and those `kept`."""
         path = self.path(step)
         write_atomically(path, lambda stream: torch.save(dict(content), stream))
-        for old in set(self.steps()[:-N_NEWEST]) - set(kept):
+        for old in set(self.steps()[: -self._n_newest]) - set(kept):
             self.path(old).unlink()
         return path

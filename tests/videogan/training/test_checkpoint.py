@@ -22,6 +22,16 @@ def test_the_newest_two_and_the_best_are_kept(tmp_path):
     assert folder.newest().step == 5
 
 
+def test_more_of_the_newest_are_kept_where_asked_and_one_is_too_few(tmp_path):
+    folder = CheckpointFolder(tmp_path, n_newest=3)
+    for step in range(1, 7):
+        folder.save(checkpoint(step))
+        folder.mark_best(step, look=-step)
+    assert folder.steps() == [1, 4, 5, 6]
+    with pytest.raises(ValueError, match=r"n_newest must be at least 2, got 1"):
+        CheckpointFolder(tmp_path, n_newest=1)
+
+
 def test_a_truncated_checkpoint_is_named_and_the_one_before_it_used(tmp_path):
     folder = CheckpointFolder(tmp_path)
     folder.save(checkpoint(1))

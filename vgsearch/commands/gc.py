@@ -1,0 +1,61 @@
+"""vgsearch gc EXP: free disk by the retention rule."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vgsearch.commands import options
+
+
+def gc(
+    experiment: Annotated[Path, typer.Argument(help="Folder of the experiment, e.g. runs/mvt_tsa-001.")],
+    disk_budget: options.DiskBudget = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would go.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Delete checkpoints of ended trials, the worst first, until the rest fits --disk-budget; without one, all that may go.
+
+    Kept: the best trial's or the front's, the paper's points', and those of trials that go on when resumed.
+    """
+    import json as json_module
+    import shutil
+
+    from rich.console import Console
+
+    from vgsearch.artifacts import Experiment
+    from vgsearch.ledger import Ledger
+    from vgsearch.retention import CheckpointDisk, parse_size, ray_leftovers, told_size
+    from vgsearch.sweep import load_sweep
+    from vgsearch.terminal import trial_result
+
+    folder = Experiment(experiment.absolute())
+    budget = parse_size(disk_budget) if disk_budget else load_sweep(folder.sweep).disk_budget_bytes
+    console = Console(highlight=False, markup=False, quiet=json)
+    with folder.lock():
+        ledger = Ledger(folder.ledger)
+        disk, freed = CheckpointDisk(folder, ledger, budget), 0
+        before, dropped = disk.used, list(disk.to_drop())
+        for trial, n_bytes in dropped:
+            told = trial_result(trial, ledger.record.objectives) if trial.state == "done" else trial.reason
+            console.print(f"{trial.trial_id}  {told_size(n_bytes):>8}  {trial.state}  {told}", soft_wrap=True)
+            freed += n_bytes
+            if not dry_run:
+                disk.drop(trial, "gc")
+        leftovers = ray_leftovers(folder)
+        for path, _ in leftovers if not dry_run else ():
+            shutil.rmtree(path)
+    freed += sum(n_bytes for _, n_bytes in leftovers)
+    if json:
+        trials = {trial.trial_id: n_bytes for trial, n_bytes in dropped}
+        print(json_module.dumps({"freed_bytes": freed, "dry_run": dry_run, "trials": trials, "kept_bytes": disk.used}))
+        return
+    kept = before - sum(n_bytes for _, n_bytes in dropped)
+    console.print(
+        f"{'would free' if dry_run else 'freed'} {told_size(freed)}: checkpoints of {len(dropped)} trials, and Ray's own files; "
+        f"{told_size(kept)} of checkpoints stay"
+    )
+    if budget is not None and kept > budget:
+        console.print(
+            f"more than --disk-budget {told_size(budget)}: what stays is the best, the paper's and unfinished"
+        )
