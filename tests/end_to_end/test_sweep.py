@@ -154,16 +154,17 @@ def test_a_diverging_trial_ends_by_name_and_alone_leaves_no_best(shapes, tmp_pat
     assert 1 <= trial.step <= 30
 
 
-def test_a_trial_whose_samples_stay_frozen_is_pruned_where_that_was_asked(shapes, tmp_path):
-    """A network of two channels moves nothing in six steps; the rule needs two looks in a row, the third is never taken."""
+def test_a_trial_whose_samples_stay_one_clip_is_pruned_where_that_was_asked(shapes, tmp_path):
+    """Codes without variance make one clip of each class; the rule needs two looks in a row, the third is never taken."""
+    alike = [part for name in "abc" for part in ("--set", f"model.sigma_{name}=1.0e-6")]
     run = vgsearch(
-        "train", "mvt_tsa", "--data", shapes, "--name", "s", *TINY, *BY_DISTANCE, *steps(6, 2),
-        "--set", "health.stop_on=[frozen]", "--set", "health.n_looks=2", folder=tmp_path,
+        "train", "mvt_tsa", "--data", shapes, "--name", "s", *TINY, *BY_DISTANCE, *steps(6, 2), *alike,
+        "--set", "health.stop_on=[mode collapse]", "--set", "health.n_looks=2", folder=tmp_path,
     )  # fmt: skip
     assert run.returncode == 3, run.stdout + run.stderr
     (trial,) = record(tmp_path, "s").trials.values()
     assert (trial.state, trial.step, sorted(trial.looks)) == ("pruned", 4, [2, 4])
-    assert trial.reason.startswith("frozen at 2 looks in a row: 100 % of the samples hardly move")
+    assert trial.reason.startswith("mode collapse at 2 looks in a row: samples of the median class differ 0.0")
 
 
 def test_a_trial_trains_on_a_stream_without_any_cache(shapes, tmp_path, monkeypatch):

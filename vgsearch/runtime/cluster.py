@@ -30,30 +30,61 @@ ENVIRONMENT = {
 
 
 @dataclass(frozen=True)
-class Resources:
-    """What the nodes have in all, and the most GPUs that one node has."""
+class Node:
+    """What one node has in all; memory is what Ray may give to its workers."""
 
     n_cpus: float
-    n_gpus: float
-    n_nodes: int
-    most_gpus_on_a_node: float
+    n_gpus: float = 0.0
+    memory_bytes: float = math.inf
+
+    def n_workers(self, gpus_per_worker: float) -> int:
+        """How many workers of one CPU fit on it: a GPU is shared by as many as it holds whole, none lies across two."""
+        by_cpu = math.floor(self.n_cpus)
+        if not gpus_per_worker:
+            return by_cpu
+        if gpus_per_worker >= 1:
+            return min(by_cpu, math.floor(self.n_gpus / gpus_per_worker))
+        return min(by_cpu, math.floor(self.n_gpus) * math.floor(1 / gpus_per_worker + 1e-9))
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What the nodes of a cluster have."""
+
+    nodes: tuple[Node, ...]
+
+    @property
+    def n_nodes(self) -> int:
+        return len(self.nodes)
+
+    @property
+    def n_cpus(self) -> float:
+        return sum(node.n_cpus for node in self.nodes)
+
+    @property
+    def n_gpus(self) -> float:
+        return sum(node.n_gpus for node in self.nodes)
 
     def max_concurrent(self, n_workers: int, gpus_per_worker: float, reserved_cpus: float = 0) -> int:
         """How many trials fit side by side; raises ConfigurationError, with the remedy, where none ever does."""
-        if gpus_per_worker > self.most_gpus_on_a_node:
-            has = f"the largest has {self.most_gpus_on_a_node:g}" if self.n_gpus else "no node has a GPU"
+        if gpus_per_worker > 1 and gpus_per_worker != int(gpus_per_worker):
             raise ConfigurationError(
-                f"asks {gpus_per_worker:g} GPU per worker; {has}. Use --gpus-per-worker {self.most_gpus_on_a_node:g}."
+                f"--gpus-per-worker must be a part of one GPU or a whole number of them, got {gpus_per_worker:g}. "
+                f"Use {math.floor(gpus_per_worker)} or {math.ceil(gpus_per_worker)}."
             )
-        by_cpu = math.floor((self.n_cpus - reserved_cpus) / n_workers)
-        by_gpu = math.floor(self.n_gpus / (gpus_per_worker * n_workers)) if gpus_per_worker else math.inf
-        if min(by_cpu, by_gpu) < 1:
+        most = max((node.n_gpus for node in self.nodes), default=0.0)
+        if gpus_per_worker > most:
+            has = f"the largest has {most:g}" if self.n_gpus else "no node has a GPU"
+            raise ConfigurationError(f"asks {gpus_per_worker:g} GPU per worker; {has}. Use --gpus-per-worker {most:g}.")
+        n_fit = sum(node.n_workers(gpus_per_worker) for node in self.nodes)
+        n_trials = math.floor(min(n_fit, self.n_cpus - reserved_cpus) / n_workers)
+        if n_trials < 1:
             kept = f", {reserved_cpus:g} of them kept for decoding" if reserved_cpus else ""
             raise ConfigurationError(
                 f"a trial asks {n_workers} workers with 1 CPU and {gpus_per_worker:g} GPU each; the cluster has "
                 f"{self.n_cpus:g} CPUs{kept} and {self.n_gpus:g} GPUs. Lower --workers-per-trial or add nodes."
             )
-        return int(min(by_cpu, by_gpu))
+        return n_trials
 
 
 @contextmanager
@@ -81,5 +112,4 @@ def resources() -> Resources:
     import ray
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    cpus, gpus = ([node.get(kind, 0.0) for node in nodes] for kind in ("CPU", "GPU"))
-    return Resources(sum(cpus), sum(gpus), len(nodes), max(gpus, default=0.0))
+    return Resources(tuple(Node(n.get("CPU", 0.0), n.get("GPU", 0.0), n.get("memory", math.inf)) for n in nodes))
