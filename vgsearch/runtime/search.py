@@ -132,7 +132,9 @@ class StudySearcher(Searcher):
         trial, looks = self._running[trial_id][0], self._looks[trial_id]
         looks.append(look)
         recent = looks[-self._sweep.limits.pruning.smoothing :]
-        trial.report(sum(recent) / len(recent), step)
+        # A larger look is always better, where a smaller value may be: Optuna compares both in the study's direction.
+        sign = 1 if self._objectives[0].direction == "maximize" else -1
+        trial.report(sign * sum(recent) / len(recent), step)
         return trial.should_prune()
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:

@@ -351,6 +351,20 @@ def test_each_pruner_gives_up_a_worsening_trial_when_it_should(pruning: dict, pr
     assert next((step for step, look in looks.items() if driven.look(step, look)), None) == pruned_at
 
 
+@pytest.mark.parametrize("pruner", ["median", "successive_halving"])
+def test_where_the_score_is_minimised_too_poor_looks_end_a_trial_and_good_ones_do_not(pruner: str):
+    pruning = MEDIAN | {"pruner": pruner, "warm_up": 10}
+    good, poor = (Driven(a_sweep(objective="-kvd", pruning=pruning)) for _ in range(2))
+    for driven, looks in ((good, (-2.0, -1.0)), (poor, (-9.0, -9.5))):
+        for _ in range(3):
+            driven.ask()
+            for step in (10, 20):
+                driven.look(step, -5.0)
+            driven.done(kvd=5.0)
+        driven.ask()
+        assert any(driven.look(step, look) for step, look in zip((10, 20), looks, strict=True)) == (driven is poor)
+
+
 def test_what_is_minimised_is_told_as_measured_and_searched_where_it_is_small():
     larger, smaller = Driven(a_sweep()), Driven(a_sweep(objective="-kvd"))
     # kvd = 1 - s3: TPE sees the same order of the same trials, and so proposes the same.
