@@ -4,6 +4,7 @@ import importlib.metadata
 import importlib.util
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 
 LEAST_FREE_DISK_GB = 2
 LEAST_SHARED_MEMORY_GB = 1
+RAY_PORTS = {6379: "Ray's head node", 8265: "dashboard and jobs", 10001: "Ray Client"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ def diagnose() -> list[Finding]:
         _cpus,
         _disk,
         _shared_memory,
+        _ports,
         _token,
     )
     return [check() for check in checks]
@@ -100,6 +103,31 @@ def _shared_memory() -> Finding:
     return Finding(
         "memory", free >= LEAST_SHARED_MEMORY_GB, f"{free:.0f} GB of shared memory ({LEAST_SHARED_MEMORY_GB} is needed)"
     )
+
+
+def _ports() -> Finding:
+    """A sweep on a Ray of its own takes free ports; a head node and its dashboard want theirs."""
+    if not _can_listen(0):
+        return Finding("ports", False, "nothing can listen on 127.0.0.1, as Ray must; look at sandboxes and firewalls")
+    taken = [f"{port} ({use})" for port, use in RAY_PORTS.items() if not _can_listen(port)]
+    if not taken:
+        return Finding("ports", True, f"127.0.0.1 listens; {', '.join(map(str, RAY_PORTS))} are free for `ray start`")
+    told = (
+        f"{', '.join(taken)} taken, by another Ray perhaps: a sweep takes other ports, `ray start --head` needs these"
+    )
+    return Finding("ports", False, told, blocks=False)
+
+
+def _can_listen(port: int) -> bool:
+    """Whether a socket can listen on loopback at `port`; 0 is any free one."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+            listener.listen(1)
+        except OSError:
+            return False
+    return True
 
 
 def _token() -> Finding:

@@ -6,7 +6,7 @@ from vgsearch.commands import options
 
 
 def doctor(json: options.Json = False) -> None:
-    """Check python, torch, ray, video codecs, GPU, disk, memory, cluster token. Exit 1 on a blocker."""
+    """Check python, torch, ray, video codecs, GPU, disk, memory, ports, cluster token. Exit 1 on a blocker."""
     import json as json_module
 
     from vgsearch.diagnosis import diagnose

@@ -1,0 +1,61 @@
+"""Workers of a pruned trial give their CPUs back, without the dashboard that Ray's own cleaner needs."""
+
+import io
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+import ray
+from optuna.distributions import FloatDistribution
+from ray.util.placement_group import placement_group_table
+from rich.console import Console
+
+from vgsearch.artifacts import Experiment
+from vgsearch.ledger import Ledger
+from vgsearch.runtime.cluster import Resources
+from vgsearch.runtime.evaluation import prepare_inputs
+from vgsearch.runtime.search import open_study
+from vgsearch.runtime.tune import Driver, run_trials
+from vgsearch.space import load_space
+from vgsearch.sweep import Sweep
+from vgsearch.terminal import SweepView
+from videogan.data.synthetic import make_moving_shapes
+
+UNBEATABLE = 1e6
+
+
+def a_sweep(n_trials: int, **facts: object) -> Sweep:
+    """Two workers a trial, pruned at the first look by the median of one trial that no look reaches."""
+    space = load_space("mvt_tsa").model_dump()
+    space["budgets"]["smoke"]["pruning"] = {"pruner": "median", "warm_up": 0, "n_startup_trials": 1, "smoothing": 1}
+    small = {"model.channels": 2, "model.gru_hidden": 8, "loop.n_steps": 40, "loop.look_every": 1, "loop.log_every": 1}
+    overrides = {**small, "evaluation.objective": "-kvd"}
+    return Sweep(space=space, budget="smoke", overrides=overrides, n_trials=n_trials, n_workers=2, **facts)
+
+
+@pytest.mark.slow
+def test_more_pruned_trials_than_cpus_leave_every_cpu_free(tmp_path: Path, ray_cluster: Resources):
+    manifest = make_moving_shapes(tmp_path / "shapes", n_clips_each=1)
+    n_trials = int(ray_cluster.n_cpus) + 1
+    sweep = a_sweep(n_trials, data=str(manifest.folder), manifest_digest=manifest.digest, n_classes=4)
+    experiment, console = Experiment(tmp_path / "s"), Console(file=io.StringIO())
+    ledger = Ledger(experiment.ledger)
+    unbeatable = optuna.trial.create_trial(
+        params={"x": 0.0}, distributions={"x": FloatDistribution(0, 1)}, value=-UNBEATABLE,
+        intermediate_values={step: -UNBEATABLE for step in range(1, 41)},
+    )  # fmt: skip
+    open_study(experiment.study, sweep).add_trial(unbeatable)
+    inputs = prepare_inputs(sweep, manifest, console)
+    driver = Driver(experiment, sweep, inputs, ledger, SweepView(console, ledger.record, n_trials))
+    run_trials(driver, [], ray_cluster)
+    trials = ledger.record.trials.values()
+    assert [trial.state for trial in trials] == ["pruned"] * n_trials
+    # Pruned at its first look, a trial has trained: its workers had started, and held every CPU.
+    assert all(trial.looks for trial in trials)
+    deadline = time.monotonic() + 30
+    while ray.available_resources().get("CPU", 0) < ray_cluster.n_cpus:
+        assert time.monotonic() < deadline, ray.available_resources()
+        time.sleep(0.2)
+    assert {group["state"] for group in placement_group_table().values()} <= {"REMOVED"}
+    assert not list(experiment.trials.glob("*/.placement_groups"))
