@@ -54,8 +54,6 @@ class Request:
 
 def launch(request: Request, address: str | None, dry_run: bool, json_lines: bool) -> None:
     """Starts a new sweep and stays with it to its end; raises ConfigurationError for all that cannot work."""
-    from vgsearch.runtime.memory import refuse_what_memory_cannot_hold
-
     console = Console(stderr=json_lines, highlight=False, markup=False)
     space = load_space(request.space)
     if request.point is not None:
@@ -100,6 +98,9 @@ def launch(request: Request, address: str | None, dry_run: bool, json_lines: boo
             sweep = sweep.model_copy(update={"gpus_per_worker": 1.0 if cluster.n_gpus else 0.0})
         preflight.refuse_what_no_node_fits(sweep, manifest, cluster)
         preflight.refuse_small_disk_budget(sweep, manifest, cluster)
+        # Not above: it imports ray, which reads its environment then, and `connect` sets that.
+        from vgsearch.runtime.memory import refuse_what_memory_cannot_hold
+
         refuse_what_memory_cannot_hold(sweep, manifest, cluster, console)
         sweep.save(experiment.sweep)
         _run(experiment, sweep, manifest, cluster, console, json_lines)
