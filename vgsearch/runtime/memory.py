@@ -19,8 +19,9 @@ from videogan.training.run_config import RunConfig
 BYTES_FP32 = 4
 PROCESS_BYTES = 0.7e9
 """A worker with torch and Ray loaded, before it trains."""
-ACTIVATIONS = 1000
-"""Times the bytes of its batch that no network here keeps for its backward passes: MVT-GAN of 96 channels keeps 820."""
+ACTIVATIONS = 0.08
+"""Times the bytes of a batch and the root of the numbers in a checkpoint, twice what any shipped network keeps for its backward
+passes: numbers grow with the square of the width, activations with the width; MVT-GAN keeps 0.04 at 8 and at 96 channels."""
 TINY = 0.5
 """Share of a trial's memory below which such an estimate needs no trial step."""
 
@@ -34,9 +35,7 @@ def refuse_what_memory_cannot_hold(sweep: Sweep, manifest: Manifest, cluster: Re
     n_trials = min(n_trials, sweep.max_concurrent or n_trials)
     share, config = _share_of_a_worker(sweep, cluster, n_trials), largest_corner(sweep)
     clips = _clip_bytes(config, manifest)
-    estimate = (
-        PROCESS_BYTES + clips + 2 * checkpoint_bytes(config) + ACTIVATIONS * _batch_bytes(config, sweep.n_workers)
-    )
+    estimate = clips + generous_estimate(config, sweep.n_workers)
     if not sweep.gpus_per_worker and estimate < TINY * share:
         console.print(f"memory: a trial surely takes less than {told_size(estimate)} of {told_size(share)}, not tried")
         return
@@ -50,6 +49,15 @@ def refuse_what_memory_cannot_hold(sweep: Sweep, manifest: Manifest, cluster: Re
     console.print(
         f"memory: the largest trial takes {told_size(held)} of {told_size(capacity)} of {where}", soft_wrap=True
     )
+
+
+def generous_estimate(config: RunConfig, n_workers: int = 1) -> float:
+    """Bytes that a worker surely does not exceed: its process, weights, gradients, moments and activations in fp32."""
+    stored = checkpoint_bytes(config)
+    batch = config.loop.batch_size / n_workers * config.model.n_frames * 3 * config.model.resolution**2 * BYTES_FP32
+    # A checkpoint has the parameters and their moments: at least as many bytes as twice the parameters.
+    kept = ACTIVATIONS * math.sqrt(stored / BYTES_FP32) * batch
+    return PROCESS_BYTES + 2 * stored + kept
 
 
 def largest_corner(sweep: Sweep, size: Callable[[RunConfig], float] | None = None) -> RunConfig:
@@ -84,10 +92,6 @@ def _share_of_a_worker(sweep: Sweep, cluster: Resources, n_trials: int) -> float
         n_workers = min(node.n_workers(sweep.gpus_per_worker), n_trials * sweep.n_workers)
         shares += [node.memory_bytes / n_workers] if n_workers else []
     return min(shares, default=math.inf)
-
-
-def _batch_bytes(config: RunConfig, n_workers: int) -> float:
-    return config.loop.batch_size / n_workers * config.model.n_frames * 3 * config.model.resolution**2 * BYTES_FP32
 
 
 def _clip_bytes(config: RunConfig, manifest: Manifest) -> float:

@@ -1,0 +1,121 @@
+"""A sweep of 1,000 trials: `python -m tests.benchmarks.sweep_scale` prints what grows with their number.
+
+The driver, the ledger, the study and Ray Tune are those of `vgsearch tune`; only the trial is pretended: it waits a
+millisecond, looks three times and ends with a score that follows from what it was given. Told: seconds of wall and of the
+driver's CPU time a trial for each hundred, `vgsearch status` at each hundred, the driver's memory, and the proportional set
+size of the sweep before its first trial, Ray's processes included.
+"""
+
+import argparse
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import psutil
+from rich.console import Console
+
+from vgsearch.artifacts import Experiment
+from vgsearch.ledger import Ledger
+from vgsearch.runtime.cluster import connect
+from vgsearch.space import load_space
+from vgsearch.sweep import Sweep
+from vgsearch.terminal import SweepView
+
+VGSEARCH = [sys.executable, "-c", "from vgsearch.cli import main; main()"]
+LOOKS = (50, 100, 150)
+HEALTHY = json.dumps({"states": {}, "vitals": {}})
+
+
+def pretended_trial(parameters: dict[str, Any]) -> None:
+    """A trial of a millisecond; its score falls with the distance of lr_g from 1e-4."""
+    import math
+
+    from ray import tune
+
+    time.sleep(0.001)
+    s3 = 0.9 - 0.1 * abs(math.log(parameters["config"]["optimiser"]["lr_g"] / 1e-4))
+    for step in LOOKS:
+        tune.report({"step": step, "losses": {"d_image": 1.0}, "look": s3 * step / 150, "health": HEALTHY})
+    summary = {name: {"mean": s3, "low": s3, "high": s3} for name in ("s3", "ser", "res")}
+    scores = {"s3": s3, "ser": s3, "res": s3, "cost": 0.001}
+    tune.report({"step": 200, "losses": {}, "end": "done", "scores": scores, "score": json.dumps(summary)})
+
+
+class Watched(SweepView):
+    """A view that measures at each hundredth trial that ends, off the clock."""
+
+    def __init__(self, experiment: Experiment, record: Any, n_trials: int, every: int) -> None:
+        super().__init__(Console(file=io.StringIO()), record, n_trials)
+        self._experiment, self._every, self._n = experiment, every, 0
+        self._began = time.perf_counter(), time.process_time()
+
+    def tell(self, event: dict[str, Any]) -> None:
+        super().tell(event)
+        self._n += event["event"] == "trial_ended"
+        if event["event"] == "trial_ended" and self._n % self._every == 0:
+            now = time.perf_counter(), time.process_time()
+            wall, cpu = ((after - before) / self._every for before, after in zip(self._began, now, strict=True))
+            rss, status = psutil.Process().memory_info().rss / 1e6, status_seconds(self._experiment)
+            size = self._experiment.ledger.stat().st_size / 1e3
+            print(f"| {self._n} | {wall:.3f} | {cpu:.3f} | {size:.0f} | {status:.2f} | {rss:.0f} |", flush=True)
+            self._began = time.perf_counter(), time.process_time()
+
+
+def status_seconds(experiment: Experiment) -> float:
+    """CPU seconds of `vgsearch status` in a process of its own."""
+    before = psutil.Process().cpu_times()
+    subprocess.run([*VGSEARCH, "status", str(experiment.folder)], check=True, stdout=subprocess.DEVNULL)
+    after = psutil.Process().cpu_times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
+
+
+def proportional_set_size() -> float:
+    """Gigabytes of this process and all below it, each shared page split among those that share it."""
+    processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    return sum(process.memory_full_info().pss for process in processes) / 1e9
+
+
+def run(n_trials: int, every: int, folder: Path) -> None:
+    fixed = {"budget": "smoke", "data": "data", "manifest_digest": "0" * 64, "n_classes": 4}
+    space = load_space("mvt_tsa").model_dump()
+    space["budgets"]["smoke"]["pruning"] = {"pruner": "median", "warm_up": 60, "n_startup_trials": 10}
+    sweep, experiment = Sweep(space=space, n_trials=n_trials, **fixed), Experiment(folder / "s")
+    ledger = Ledger(experiment.ledger)
+    ledger.append("sweep_started", space="mvt_tsa", budget="smoke", objective=["s3"], seed=0)
+    with connect() as cluster:
+        # Not above: they import ray, which reads its environment then, and `connect` sets that.
+        from vgsearch.runtime import tune
+        from vgsearch.runtime.inputs import Inputs
+        from vgsearch.runtime.search import Proposal
+
+        time.sleep(10)
+        print(f"idle sweep, proportional set size {proportional_set_size():.2f} GB (<= 2)", flush=True)
+        view = Watched(experiment, ledger.record, n_trials, every)
+        driver = tune.Driver(experiment, sweep, Inputs("data", "plain_32", "cache"), ledger, view)
+        print("| trials | wall a trial, s | driver's CPU a trial, s | ledger, kB | status, s | driver, MB |")
+        print("|---" * 6 + "|", flush=True)
+        with patch.object(tune, "_executor", lambda sweep: (pretended_trial, [], {"cpu": 1})):
+            tune.run_trials(driver, [Proposal(0, sweep.paper_points[0], is_paper_point=True)], cluster)
+    record = ledger.record
+    print(f"{record.count('done')} done, {record.count('pruned')} pruned, load {os.getloadavg()[0]:.1f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--every", type=int, default=100)
+    chosen = parser.parse_args()
+    print(f"{chosen.trials} trials, load {os.getloadavg()[0]:.1f}")
+    with tempfile.TemporaryDirectory() as folder:
+        run(chosen.trials, chosen.every, Path(folder))
+
+
+if __name__ == "__main__":
+    main()
