@@ -29,8 +29,12 @@ test: $(TESTABLE)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(RAY_TESTS:%=--ignore=%)
 	$(BIN)/python -m pytest $(RAY_TESTS)
 
+# Reports are opened in a browser where there is one; where it can't be installed, those tests say so and are skipped.
 drills: $(TESTABLE)
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || echo "no Chromium: apt-get could not install one"
 	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest tests/vgsearch/report/test_browser.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
