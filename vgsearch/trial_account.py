@@ -61,9 +61,10 @@ def _lines(record: SweepRecord, trial: TrialRecord, folder: TrialFolder) -> list
         lines += _protocols(trial.score or {})
     lines += [("config", line) if not at else ("", line) for at, line in enumerate(_config_lines(record, trial))]
     lines += _curve(record, trial)
+    lines += _health(trial)
     if trial.losses:
         lines.append(("losses", "  ".join(f"{name} {number(loss, '.3g')}" for name, loss in trial.losses.items())))
-    return lines + _files(folder)
+    return lines + _files(trial, folder)
 
 
 def _protocols(score: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -125,13 +126,25 @@ def _curve(record: SweepRecord, trial: TrialRecord) -> list[tuple[str, str]]:
     return [("looks", told)]
 
 
+def _health(trial: TrialRecord) -> list[tuple[str, str]]:
+    """What the newest look saw go wrong with its evidence, and what it measured."""
+    if trial.health is None:
+        return []
+    wrong = [f"{state}: {evidence}" for state, evidence in trial.health["states"].items()] or ["ok"]
+    measured = "  ".join(f"{name} {number(vital, '.3g')}" for name, vital in trial.health["vitals"].items())
+    told = [*wrong, *([measured] if measured else [])]
+    return [("" if at else "health", line) for at, line in enumerate(told)]
+
+
 def _largest(looks: Sequence[float]) -> float:
     return max((look for look in looks if math.isfinite(look)), default=math.nan)
 
 
-def _files(folder: TrialFolder) -> list[tuple[str, str]]:
+def _files(trial: TrialRecord, folder: TrialFolder) -> list[tuple[str, str]]:
     lines: list[tuple[str, str]] = []
     told = [f"{path.name} ({_size(path)})" for path in sorted(folder.checkpoints.glob("*.pt"))]
+    if trial.checkpoints_dropped:
+        lines.append(("checkpoints", f"deleted: {trial.checkpoints_dropped}"))
     lines += [("checkpoints", f"{shown(folder.checkpoints)}: {'  '.join(told)}")] if told else []
     if folder.samples.is_dir():
         lines.append(("samples", "  ".join(shown(path) for path in sorted(folder.samples.iterdir()))))

@@ -14,7 +14,7 @@ from vgsearch.report.blocks import Block, Chart, Facts, Lines, Page, Section, Ta
 from vgsearch.report.clock import SweepClock
 from vgsearch.report.sample_grid import GridColumn, sample_grid
 from vgsearch.report.subject import WEAK_BELOW, Importances, Subject
-from vgsearch.report.tables import comparison, failures, told_interval, trials_table
+from vgsearch.report.tables import comparison, failures, health, told_interval, trials_table
 from vgsearch.terminal import duration, interval, objective_value, short_name, value
 from vgsearch.trial_account import differences
 
@@ -32,7 +32,7 @@ def experiment_page(subject: Subject, found: Importances) -> Page:
     sections.append(Section("Trade-offs", _trade_offs(subject)))
     sections.append(Section("Papers", comparison(subject.record, subject.scored), _PAPERS))
     sections.append(Section("Expected best", _luck(subject), _LUCK))
-    sections.append(Section("Trials", [trials_table(record), *failures(record)]))
+    sections.append(Section("Trials", [trials_table(record), *failures(record), *health(record)]))
     sections.append(Section("Timeline", [Chart("timeline", figures.timeline(record, clock), _TIMELINE, True, False)]
                             if record.trials else [Text("No trial has started.")]))  # fmt: skip
     sections.append(Section("Commands", _commands(subject)))

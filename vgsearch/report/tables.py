@@ -43,6 +43,16 @@ def failures(record: SweepRecord) -> list[Block]:
     return [Table(("end", "trials", "reason", "which"), rows, frozenset({"trials"}), title="Ended without a score")]
 
 
+def health(record: SweepRecord) -> list[Block]:
+    """What the newest look of each trial saw go wrong, with its evidence."""
+    rows = [
+        (trial.trial_id[:5], trial.state, state, evidence)
+        for trial in record.trials.values()
+        for state, evidence in (trial.health or {"states": {}})["states"].items()
+    ]
+    return [Table(("trial", "end", "health", "evidence"), rows, title="What looks saw go wrong")] if rows else []
+
+
 def comparison(record: SweepRecord, scored: Sequence[TrialRecord]) -> list[Block]:
     """Ours in one table, the papers' in others: the best, the paper's points and the floor."""
     measured = [trial for trial in scored if "s3" in trial.scores]

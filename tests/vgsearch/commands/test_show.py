@@ -85,3 +85,20 @@ def test_the_command_reads_the_ledger_alone_and_takes_the_trials_own_folder(ledg
         assert json.loads(shown.stdout)["trial_id"] == "t0001-abcdef"
     refused = CliRunner().invoke(app, ["show", str(experiment.folder / "nothing" / "t0001")])
     assert "holds no sweep" in str(refused.exception)
+
+
+def test_health_is_told_with_its_evidence_and_what_was_measured(ledger: Ledger, experiment: Experiment):
+    states = {"D saturated": "D's loss 0.4 % of that of guessing", "frozen": "90 % hardly move"}
+    for trial, found in (("t0001-abcdef", states), ("t0002-abcdef", {})):
+        health = {"states": found, "vitals": {"loss_share": 0.004}}
+        ledger.append("look", trial=trial, step=50, look=0.25, losses={}, health=health)
+    lines = [line.strip() for line in told(ledger, experiment, "t0001-abcdef").splitlines()]
+    at = lines.index("health       D saturated: D's loss 0.4 % of that of guessing")
+    assert lines[at + 1 : at + 3] == ["frozen: 90 % hardly move", "loss_share 0.004"]
+    assert "health       ok" in told(ledger, experiment, "t0002-abcdef")
+    assert "\nhealth " not in told(ledger, experiment, "t0000-abcdef")
+
+
+def test_checkpoints_that_were_deleted_are_told_with_the_reason(ledger: Ledger, experiment: Experiment):
+    ledger.append("checkpoints_dropped", trial="t0001-abcdef", bytes=1000, why="--disk-budget 4 MB")
+    assert "checkpoints  deleted: --disk-budget 4 MB" in told(ledger, experiment, "t0001-abcdef")

@@ -89,6 +89,15 @@ def test_what_is_no_number_is_drawn_as_a_gap(write_sweep, tmp_path):
     assert "NaN" not in json.dumps(charts(html))
 
 
+def test_what_looks_saw_go_wrong_is_told_with_its_evidence(write_sweep, tmp_path):
+    experiment = write_sweep("s", 2)
+    health = {"states": {"mode collapse": "samples differ 0.05 times as much"}, "vitals": {}}
+    Ledger(experiment.ledger).append("look", trial="t0001-000001", step=200, look=0.3, losses={}, health=health)
+    for text in written(experiment, tmp_path):
+        assert "What looks saw go wrong" in text
+        assert "samples differ 0.05 times as much" in text
+
+
 def test_only_scored_trials_are_drawn_as_scores(write_sweep, tmp_path):
     experiment = write_sweep("s", 12, ends=[DONE, PRUNED, DIVERGED, FAILED])
     html, _ = written(experiment, tmp_path)

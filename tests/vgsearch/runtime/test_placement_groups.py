@@ -35,6 +35,7 @@ def a_sweep(n_trials: int, **facts: object) -> Sweep:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_more_pruned_trials_than_cpus_leave_every_cpu_free(tmp_path: Path, ray_cluster: Resources):
     manifest = make_moving_shapes(tmp_path / "shapes", n_clips_each=1)
     n_trials = int(ray_cluster.n_cpus) + 1
