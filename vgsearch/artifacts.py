@@ -1,7 +1,10 @@
 """Every path and file name under runs/, in one place."""
 
 import fcntl
+import os
 import re
+import shutil
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -12,6 +15,10 @@ SAMPLES_PER_CLASS = 6
 
 class ExperimentInUse(RuntimeError):
     """Another driver writes this experiment's ledger."""
+
+
+class UnwritableFolder(RuntimeError):
+    """An experiment has nowhere to keep what it finds."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,19 @@ class TrialFolder:
     @property
     def log(self) -> Path:
         return self.folder / "log.txt"
+
+    def set_aside(self) -> None:
+        """Moves what an attempt left to attempts/<n>, but for its checkpoints, which go: the trial starts from nothing."""
+        if self.checkpoints.exists():
+            shutil.rmtree(self.checkpoints)
+        left = [path for path in (self.metrics, self.tensorboard, self.samples, self.scores, self.log) if path.exists()]
+        if not left:
+            return
+        attempts = self.folder / "attempts"
+        attempt = attempts / str(1 + sum(1 for _ in attempts.glob("*")))
+        attempt.mkdir(parents=True)
+        for path in left:
+            path.rename(attempt / path.name)
 
     @property
     def status(self) -> Path:
@@ -99,16 +119,29 @@ class Experiment:
         return TrialFolder(self.trials / trial_id)
 
     def lock(self) -> IO[str]:
-        """Holds the experiment for one driver until the returned file is closed; raises ExperimentInUse."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        handle = open(self.folder / ".lock", "w")  # noqa: SIM115 (the lock lives as long as the file is open)
+        """Holds the experiment for one driver until the returned file is closed.
+
+        Raises ExperimentInUse, or UnwritableFolder where nothing can be kept.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle = open(self.folder / ".lock", "a+")  # noqa: SIM115 (the lock lives as long as the file is open)
+        except OSError as error:
+            raise UnwritableFolder(
+                f"{self.folder} can't be written: {error.strerror}. Choose another --out, or make it writable."
+            ) from None
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            handle.seek(0)
+            holder = handle.read().strip() or "another vgsearch"
             handle.close()
             raise ExperimentInUse(
-                f"{self.folder} is in use by another vgsearch on this machine; wait for it, or stop it with Ctrl-C."
+                f"{self.folder} is in use by {holder}; wait for it, or stop it with Ctrl-C."
             ) from None
+        handle.truncate(0)
+        handle.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        handle.flush()
         return handle
 
 

@@ -1,17 +1,28 @@
 """What happened in a sweep: an append-only file of events, written by the driver alone, and what follows from them."""
 
+import errno
 import json
 import math
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vgsearch.objective import Objective, measured, pareto_front, parsed
 
-# How a trial can end; only `done` has a score, and only `interrupted` goes on when the sweep is resumed.
-ENDS = ("done", "pruned", "diverged", "failed", "unscored", "interrupted")
+ENDS = (
+    "done",  # the only one with scores
+    "pruned",  # its looks, or its health, gave it up
+    "diverged",  # a loss was not finite: which, and at which step
+    "unscored",  # trained, but a score has no value
+    "failed",  # it raised: why, and the end of its log
+    "out_of_memory",  # at half the batch, too, where that could be tried
+    "stalled",  # no sign of life, so the driver ended it
+    "lost",  # its process or its node died, and again when it was tried once more
+    "interrupted",  # saved and ended on request, or by a full disk; goes on when the sweep is resumed
+)
 UNFINISHED = ("running", "interrupted")
 
 
@@ -35,14 +46,50 @@ class TrialRecord:
     score: dict[str, Any] | None = None
     scores: dict[str, float] = field(default_factory=dict)
     reason: str = ""
+    log_tail: str = ""
+    """The end of its log, where it ended by an error."""
     health: dict[str, Any] | None = None
     """Of the newest look: "states", what is wrong, the worst first, with its evidence; "vitals", what was measured."""
     checkpoints_dropped: str = ""
     """Why its checkpoints are gone."""
     seconds: float = 0.0
     started: float = 0.0
+    seconds_of_attempt: float = 0.0
     attempts: list[tuple[float, float]] = field(default_factory=list)
     """When it ran: from its start, or a resume's, to the last that was heard of it; seconds since 1970."""
+    changed: dict[str, Any] = field(default_factory=dict)
+    """What the newest start has otherwise than proposed: a fresh seed after a divergence, half the batch."""
+
+    def start_again(self, event: dict[str, Any]) -> None:
+        """A later start: it goes on from the newest checkpoint, or where the event says `anew` from nothing."""
+        if self.state == "running":  # cut off without a word; what it had told of its time counts
+            self.seconds += self.seconds_of_attempt
+        self.state, self.started, self.reason, self.seconds_of_attempt = "running", event["time"], "", 0.0
+        self.attempts.append((event["time"], event["time"]))
+        self.checkpoints_dropped = self.log_tail = ""
+        self.changed = event.get("changed", {})
+        if event.get("anew"):
+            self.step, self.looks, self.losses, self.health, self.score, self.scores = 0, {}, {}, None, None, {}
+
+    def looked(self, event: dict[str, Any]) -> None:
+        self.step, self.looks[event["step"]] = event["step"], event["look"]
+        # A ledger from before looks told health has none.
+        self.losses, self.health = event["losses"] or self.losses, event.get("health")
+        self.seconds_of_attempt = event.get("seconds", 0.0)
+        self._heard(event)
+
+    def end(self, event: dict[str, Any]) -> None:
+        self.state, self.score, self.reason = event["state"], event.get("score"), event.get("reason", "")
+        self.log_tail = event.get("log_tail", "")
+        # A ledger from before objectives had names holds the summary alone.
+        self.scores = event.get("scores", measured(self.score or {}))
+        self.step = event.get("step", self.step)
+        # A ledger from before drivers took the time has that of a clock, which may have been set.
+        self.seconds += event.get("seconds", max(event["time"] - self.started, 0.0))
+        self._heard(event)
+
+    def _heard(self, event: dict[str, Any]) -> None:
+        self.attempts[-1] = self.attempts[-1][0], event["time"]
 
     @property
     def look(self) -> float:
@@ -89,6 +136,11 @@ class SweepRecord:
         """The done trial that is best by the only objective, or of the front by the first; nothing else can be best."""
         return min(self.front, key=lambda trial: self.objectives[0].loss(trial.scores), default=None)
 
+    @property
+    def next_index(self) -> int:
+        """The place in the sweep of the next trial that is new."""
+        return 1 + max((trial.index for trial in list(self.trials.values())), default=-1)
+
     def count(self, state: str) -> int:
         return sum(trial.state == state for trial in self.trials.values())
 
@@ -110,23 +162,13 @@ class SweepRecord:
                 attempts=[(event["time"], event["time"])],
             )  # fmt: skip
         elif kind == "trial_started":
-            trial.state, trial.started, trial.reason = "running", event["time"], ""
-            trial.attempts.append((event["time"], event["time"]))
-            trial.checkpoints_dropped = ""
+            trial.start_again(event)
         elif kind == "checkpoints_dropped":
             trial.checkpoints_dropped = event["why"]
         elif kind == "look":
-            trial.attempts[-1] = trial.attempts[-1][0], event["time"]
-            trial.step, trial.looks[event["step"]] = event["step"], event["look"]
-            # A ledger from before looks told health has none.
-            trial.losses, trial.health = event["losses"], event.get("health")
+            trial.looked(event)
         elif kind == "trial_ended":
-            trial.state, trial.score, trial.reason = event["state"], event.get("score"), event.get("reason", "")
-            # A ledger from before objectives had names holds the summary alone.
-            trial.scores = event.get("scores", measured(trial.score or {}))
-            trial.step = event.get("step", trial.step)
-            trial.seconds += event["time"] - trial.started
-            trial.attempts[-1] = trial.attempts[-1][0], event["time"]
+            trial.end(event)
 
 
 class Ledger:
@@ -139,12 +181,17 @@ class Ledger:
         _cut_torn_line(path)
 
     def append(self, event: str, **fields: Any) -> dict[str, Any]:
-        """Writes one event, with the time, and applies it to `record`."""
+        """Writes one event, with the time, and applies it to `record`; one that did not fit on the disk leaves no trace."""
         entry = {"time": time.time(), "event": event, **fields}
-        with open(self.path, "a") as stream:
-            stream.write(json.dumps(entry) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
+        line = (json.dumps(entry) + "\n").encode()
+        try:
+            with open(self.path, "ab", buffering=0) as stream:
+                if stream.write(line) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+                os.fsync(stream.fileno())
+        except OSError:
+            _cut_torn_line(self.path)
+            raise
         self.record.apply(entry)
         return entry
 
@@ -183,6 +230,11 @@ def read_ledger(path: Path) -> SweepRecord:
     reader = LedgerReader(path)
     reader.read()
     return reader.record
+
+
+def read_events(path: Path) -> Iterator[dict[str, Any]]:
+    """The whole events of a ledger, in order."""
+    return iter(LedgerReader(path).read())
 
 
 def _cut_torn_line(path: Path) -> None:

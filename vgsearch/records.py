@@ -2,9 +2,10 @@
 
 import json
 import logging
+import os
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from vgsearch.artifacts import TrialFolder
 from vgsearch.tensorboard import TrialBoard
@@ -35,9 +36,25 @@ class Records:
         logging.captureWarnings(False)
         self._handler.close()
 
-    def lines(self) -> list[dict[str, float]]:
+    def lines(self) -> list[dict[str, Any]]:
         """What was written so far, by this attempt or by those before it."""
-        return [json.loads(line) for line in self._folder.metrics.read_text().splitlines()]
+        return whole_lines(self._folder.metrics)
+
+    def write_scores(self, step: int, scores: dict[str, float], hyperparameters: dict[str, Any]) -> None:
+        """The final scores, once: an attempt that was cut off after them is scored again, to the same values."""
+        named = {f"score/{name}": value for name, value in scores.items()}
+        if any(named.keys() & line.keys() for line in self.lines()):
+            return
+        self.board.scalars(named, step)
+        self.board.hparams(hyperparameters, {f"hparam/{name}": value for name, value in scores.items()})
+        # The line last: where it is, the board has the scores.
+        self.board.flush()
+        self._metrics.write(json.dumps({"step": step, **named}) + "\n")
+
+    def flush(self) -> None:
+        """Makes all that was written durable: before a checkpoint, from which a later attempt goes on."""
+        self.board.flush()
+        os.fsync(self._metrics.fileno())
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """One line of metrics.jsonl, and a point on each TensorBoard curve."""
@@ -47,8 +64,12 @@ class Records:
 
 def _drop_lines_after(path: Path, step: int) -> None:
     """Keeps the whole lines up to `step`, so that no step appears twice."""
-    if not path.exists():
-        return
-    lines = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
-    kept = "".join(line for line in lines if json.loads(line)["step"] <= step)
-    write_atomically(path, lambda stream: stream.write(kept.encode()))
+    if path.exists():
+        kept = "".join(json.dumps(line) + "\n" for line in whole_lines(path) if line["step"] <= step)
+        write_atomically(path, lambda stream: stream.write(kept.encode()))
+
+
+def whole_lines(path: Path) -> list[dict[str, Any]]:
+    """A crash may have cut off the last one."""
+    text = path.read_text() if path.exists() else ""
+    return [json.loads(line) for line in text.split("\n")[:-1]]

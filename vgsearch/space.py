@@ -206,6 +206,11 @@ def load_space(name_or_path: str) -> Space:
     return parse_space(path.read_text(), str(path))
 
 
+def source_of(name_or_path: str) -> str:
+    """What `load_space` reads for this, from wherever it is called: a shipped name, or an absolute path."""
+    return name_or_path if name_or_path in shipped_spaces() else str(Path(name_or_path).absolute())
+
+
 def parse_space(text: str, source: str) -> Space:
     """A search space from YAML text; `source` names it in errors."""
     try:

@@ -13,6 +13,7 @@ from pydantic import Field
 from vgsearch.artifacts import trial_id
 from vgsearch.objective import Objective, read_objectives
 from vgsearch.space import Budget, Domain, Space, is_active
+from videogan.atomic import write_atomically
 from videogan.config import Config, ConfigurationError, parse_config, with_overrides
 from videogan.training.run_config import RunConfig
 
@@ -34,6 +35,7 @@ class Sweep(Config):
     keep: int = Field(2, ge=2, description="newest checkpoints kept of each trial, beside its best")
     disk_budget_bytes: float | None = Field(None, gt=0, description="most disk for checkpoints of all trials")
     time_budget_hours: float | None = Field(None, gt=0)
+    space_source: str = Field("", description="the shipped name, or the file, that the space was read from")
 
     @property
     def limits(self) -> Budget:
@@ -65,9 +67,13 @@ class Sweep(Config):
         values = self.space.run_values(self.budget, dict(chosen))
         return with_overrides(values, {"model.n_classes": self.n_classes, **self.overrides})
 
-    def run_config(self, chosen: Mapping[str, Any], index: int) -> RunConfig:
-        """The configuration of trial `index`; raises ConfigurationError where the combination cannot train."""
+    def run_config(self, chosen: Mapping[str, Any], index: int, changed: Mapping[str, Any] | None = None) -> RunConfig:
+        """The configuration of trial `index`; `changed` is what a retry has otherwise than proposed.
+
+        Raises ConfigurationError where the combination cannot train.
+        """
         values = {"seed": self.seed + index, **self.run_values(chosen)}
+        values = with_overrides(values, changed or {})
         return parse_config(RunConfig, values, f"{self.space.name}.yaml ({self.budget})")
 
     def objectives(self) -> tuple[Objective, ...]:
@@ -96,12 +102,34 @@ class Sweep(Config):
                     raise ConfigurationError(f"domain {path} reaches {end!r}, which cannot train: {error}") from None
 
     def save(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))
+        text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+        write_atomically(path, lambda stream: stream.write(text.encode()))
 
 
 def load_sweep(path: Path) -> Sweep:
     """Reads sweep.yaml; raises ConfigurationError where there is none."""
     if not path.exists():
         raise ConfigurationError(f"{path.parent} holds no sweep (no {path.name}); give the folder of an experiment.")
-    return parse_config(Sweep, yaml.safe_load(path.read_text()), str(path))
+    try:
+        return parse_config(Sweep, yaml.safe_load(path.read_text()), str(path))
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+
+
+def differences(began: Any, now: Any, path: str = "") -> list[str]:
+    """What two nested configurations say otherwise, a line each: 'space.domains.model.sigma_a.high: 1.0, now 2.0'."""
+    if not (isinstance(began, Mapping) and isinstance(now, Mapping)):
+        return [] if began == now else [f"{path}: {_told(began)}, now {_told(now)}"]
+    keys = dict.fromkeys([*began, *now])
+    return [
+        line
+        for key in keys
+        for line in differences(began.get(key, _ABSENT), now.get(key, _ABSENT), f"{path}.{key}" if path else key)
+    ]
+
+
+_ABSENT = object()
+
+
+def _told(value: Any) -> str:
+    return "absent" if value is _ABSENT else repr(value)

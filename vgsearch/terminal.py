@@ -18,7 +18,12 @@ from vgsearch.ledger import ENDS, UNFINISHED, SweepRecord, TrialRecord
 from vgsearch.objective import COST, Objective, looks_at_distance, measured
 
 S3_COLUMNS = ("S3 [95 %]", "SeR/ReS")
-COLOURS = {"done": "green", "running": "cyan", "pruned": "yellow", "diverged": "red", "failed": "red"}
+COLOURS = {
+    **dict.fromkeys(("diverged", "failed", "out_of_memory", "stalled", "lost"), "red"),
+    **dict.fromkeys(("pruned", "unscored"), "yellow"),
+    **dict.fromkeys(UNFINISHED, "cyan"),
+    "done": "green",
+}
 
 
 class SweepView:
@@ -142,7 +147,7 @@ def _most_telling(trials: list[TrialRecord], front: Sequence[str], n_rows: int |
 def _cells(trial: TrialRecord, on_front: bool, objectives: Sequence[Objective]) -> dict[str, str]:
     s3, parts = scores(trial)
     beside = {objective.name: objective_value(objective, trial.scores) for objective in _beside_s3(objectives)}
-    since_start = time.time() - trial.started if trial.state == "running" else 0.0
+    since_start = max(time.time() - trial.started, 0.0) if trial.state == "running" else 0.0
     d_loss = sum(loss for term, loss in trial.losses.items() if term.startswith("d_")) if trial.losses else math.nan
     return {
         "id": f"{'*' if on_front else ' '}{trial.trial_id[:5]}",
@@ -154,8 +159,15 @@ def _cells(trial: TrialRecord, on_front: bool, objectives: Sequence[Objective]) 
         "D-loss": number(d_loss, ".2f"),
         "health": trial.worst_health or "-",
         "time": duration(trial.seconds + since_start),
-        "": trial.reason or ("paper point" if trial.is_paper_point else ""),
+        "": note(trial),
     }
+
+
+def note(trial: TrialRecord) -> str:
+    """Why it ended, what its newest start has otherwise than proposed, whether it is the paper's point."""
+    changed = " ".join(f"{short_name(path)}={value(v)}" for path, v in trial.changed.items())
+    again = f"tried again with {changed}" if changed else ""
+    return "; ".join(filter(None, (trial.reason or ("paper point" if trial.is_paper_point else ""), again)))
 
 
 def _health(trial: TrialRecord) -> str:

@@ -1,5 +1,8 @@
 """Where a sweep's files lie, and that two drivers never write the same ones."""
 
+import os
+import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -38,8 +41,10 @@ def test_the_next_name_is_one_above_the_highest_of_its_own_space(tmp_path: Path)
 def test_an_experiment_in_use_is_refused_until_its_driver_lets_go(tmp_path: Path):
     experiment = Experiment(tmp_path / "mvt-001")
     with experiment.lock():
-        with pytest.raises(ExperimentInUse, match="mvt-001 is in use by another vgsearch"):
-            experiment.lock()
+        holder = f"mvt-001 is in use by process {os.getpid()} on {socket.gethostname()}; wait for it"
+        for _ in range(2):  # a refused driver leaves the holder's name as it was
+            with pytest.raises(ExperimentInUse, match=re.escape(holder)):
+                experiment.lock()
         Experiment(tmp_path / "mvt-002").lock().close()
     experiment.lock().close()
 
@@ -54,8 +59,25 @@ def test_another_process_is_refused_and_a_killed_one_leaves_no_lock(tmp_path: Pa
     command = [sys.executable, "-c", code, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(ExperimentInUse):
+        with pytest.raises(ExperimentInUse, match=f"in use by process {holder.pid} on "):
             Experiment(tmp_path).lock()
         holder.kill()
         holder.wait()
         Experiment(tmp_path).lock().close()
+
+
+def test_an_attempt_set_aside_keeps_its_records_but_no_checkpoint(tmp_path: Path):
+    trial = Experiment(tmp_path).trial("t0000-aaaaaa")
+    for attempt in (1, 2):
+        trial.checkpoints.mkdir(parents=True)
+        (trial.checkpoints / "step00000010.pt").write_bytes(b"weights")
+        trial.metrics.write_text(f"attempt {attempt}")
+        trial.tensorboard.mkdir()
+        trial.config.write_text("kept")
+        trial.set_aside()
+        assert sorted(path.name for path in trial.folder.iterdir()) == ["attempts", "config.yaml"]
+        aside = trial.folder / "attempts" / str(attempt)
+        assert sorted(path.name for path in aside.iterdir()) == ["metrics.jsonl", "tb"]
+        assert (aside / "metrics.jsonl").read_text() == f"attempt {attempt}"
+    trial.set_aside()
+    assert len(list((trial.folder / "attempts").iterdir())) == 2

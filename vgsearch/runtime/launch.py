@@ -15,12 +15,13 @@ from typing import Any
 from rich.console import Console
 
 from vgsearch.artifacts import Experiment, next_name
-from vgsearch.ledger import ENDS, UNFINISHED, Ledger, SweepRecord, TrialRecord
+from vgsearch.ledger import ENDS, Ledger, SweepRecord, TrialRecord, read_ledger
 from vgsearch.objective import notes_of
 from vgsearch.retention import parse_size
-from vgsearch.runtime import preflight
+from vgsearch.runtime import preflight, resuming
 from vgsearch.runtime.cluster import Resources, connect
-from vgsearch.space import load_space, parse_override
+from vgsearch.runtime.proposal import Proposal
+from vgsearch.space import load_space, parse_override, source_of
 from vgsearch.sweep import Sweep, load_sweep
 from vgsearch.terminal import SweepView, floor_line, short_name, shown, trial_result, value
 from videogan.config import ConfigurationError, suggestion
@@ -86,6 +87,7 @@ def launch(request: Request, address: str | None, dry_run: bool, json_lines: boo
         time_budget_hours=_hours(request.time_budget),
         disk_budget_bytes=parse_size(request.disk_budget) if request.disk_budget else None,
         keep=request.keep,
+        space_source=source_of(request.space),
     )
     sweep.refuse_impossible_domains()
     if dry_run:
@@ -103,40 +105,54 @@ def launch(request: Request, address: str | None, dry_run: bool, json_lines: boo
 
         refuse_what_memory_cannot_hold(sweep, manifest, cluster, console)
         sweep.save(experiment.sweep)
-        _run(experiment, sweep, manifest, cluster, console, json_lines)
+        waiting = resuming.left_to_do(read_ledger(experiment.ledger), sweep)
+        _run(experiment, sweep, manifest, waiting, cluster, console, json_lines)
 
 
-def resume(folder: Path, address: str | None, json_lines: bool) -> None:
+def resume(folder: Path, trials: str | None, retry: str, address: str | None, json_lines: bool) -> None:
     """Goes on with a sweep: what finished stays, what was cut off continues, what is left is proposed."""
     console = Console(stderr=json_lines, highlight=False, markup=False)
     experiment = Experiment(folder.absolute())
-    sweep = load_sweep(experiment.sweep)
-    manifest = read_manifest(Path(sweep.data))
-    if manifest.digest != sweep.manifest_digest:
-        raise ConfigurationError(
-            f"{sweep.data} has changed since {experiment.name} began (manifest {manifest.digest[:6]}, was "
-            f"{sweep.manifest_digest[:6]}). Its scores would not compare: restore the data, or start a new sweep."
-        )
-    with experiment.lock(), _told_how_to_go_on(experiment, console), connect(address) as cluster:
-        preflight.refuse_what_no_node_fits(sweep, manifest, cluster)
-        experiment.stop_request.unlink(missing_ok=True)
-        _run(experiment, sweep, manifest, cluster, console, json_lines)
+    resuming.refuse_no_sweep(experiment)
+    with experiment.lock(), _told_how_to_go_on(experiment, console):
+        record = read_ledger(experiment.ledger)
+        sweep = resuming.begun_sweep(experiment, record, trials)
+        for note in resuming.notes_of_space(sweep):
+            print(note, file=sys.stderr)
+        manifest = read_manifest(Path(sweep.data))
+        if manifest.digest != sweep.manifest_digest:
+            raise ConfigurationError(
+                f"{sweep.data} has changed since {experiment.name} began (manifest {manifest.digest[:6]}, was "
+                f"{sweep.manifest_digest[:6]}). Its scores would not compare: restore the data, or start a new sweep."
+            )
+        waiting = resuming.left_to_do(record, sweep, retry)
+        if resuming.is_over(record, sweep, waiting):
+            tell_result(record, experiment, console)
+            console.print(
+                "nothing is left to do; --trials +8 adds trials, --retry failed|diverged starts some again",
+                soft_wrap=True,
+            )
+            return
+        with connect(address) as cluster:
+            preflight.refuse_what_no_node_fits(sweep, manifest, cluster)
+            experiment.stop_request.unlink(missing_ok=True)
+            _run(experiment, sweep, manifest, waiting, cluster, console, json_lines)
 
 
 def _run(
-    experiment: Experiment, sweep: Sweep, manifest: Manifest, cluster: Resources, console: Console, json_lines: bool
+    experiment: Experiment,
+    sweep: Sweep,
+    manifest: Manifest,
+    waiting: list[Proposal],
+    cluster: Resources,
+    console: Console,
+    json_lines: bool,
 ) -> None:
     """Prepares what trials share, runs them, tells the result and exits by it."""
     from vgsearch.runtime.evaluation import FloorTask, prepare_inputs
-    from vgsearch.runtime.search import Proposal
     from vgsearch.runtime.tune import Driver, run_trials
 
     ledger = Ledger(experiment.ledger)
-    unfinished = [trial for trial in ledger.record.trials.values() if trial.state in UNFINISHED]
-    waiting = [Proposal.again(trial) for trial in unfinished]
-    begun = {trial.index for trial in ledger.record.trials.values()}
-    points = enumerate(sweep.paper_points[: sweep.n_trials])
-    waiting += [Proposal(index, point, is_paper_point=True) for index, point in points if index not in begun]
     console.print(_heading(experiment, sweep, manifest, cluster), soft_wrap=True)
     for note in notes_of(sweep.objectives(), sweep.limits.pruning.pruner != "none"):
         print(note, file=sys.stderr)
@@ -151,8 +167,11 @@ def _run(
     view.tell(
         ledger.append("sweep_started", space=sweep.space.name, budget=sweep.budget, data=sweep.data, seed=sweep.seed,
                       n_trials=sweep.n_trials, objective=[str(objective) for objective in sweep.objectives()],
-                      protocol=digest, resumed=bool(ledger.record.trials), argv=sys.argv, versions=_versions())
+                      protocol=digest, resumed=bool(ledger.record.trials), argv=sys.argv, versions=_versions(),
+                      sweep=sweep.model_dump(mode="json"))
     )  # fmt: skip
+    # After the ledger, by which the next resume judges it.
+    sweep.save(experiment.sweep)
     driver = Driver(experiment, sweep, inputs, ledger, view)
     floor = FloorTask(sweep, inputs) if ledger.record.floor is None else None
     with _stop_on_interrupt(experiment, console), view.live():
@@ -167,6 +186,8 @@ def _run(
     experiment.stop_request.unlink(missing_ok=True)
     if not json_lines:
         tell_result(record, experiment, console)
+    if driver.halted:
+        console.print(f"stopped: {driver.halted}", style="red", soft_wrap=True)
     if how == "interrupted":
         console.print(f"stopped; go on with: vgsearch resume {shown(experiment.folder)}", soft_wrap=True)
         sys.exit(EXIT_INTERRUPTED)
@@ -188,7 +209,7 @@ def _told_how_to_go_on(experiment: Experiment, console: Console) -> Iterator[Non
 
 @contextmanager
 def _stop_on_interrupt(experiment: Experiment, console: Console) -> Iterator[None]:
-    """The first Ctrl-C asks every trial to save and end; the second ends this process at once."""
+    """The first Ctrl-C, or a SIGTERM, asks every trial to save and end; the second ends this process at once."""
 
     pressed: list[int] = []
 
@@ -199,11 +220,12 @@ def _stop_on_interrupt(experiment: Experiment, console: Console) -> Iterator[Non
         experiment.stop_request.touch()
         console.print("saving and stopping (Ctrl-C again: at once, from the newest checkpoints)")
 
-    before = signal.signal(signal.SIGINT, ask)
+    before = {signum: signal.signal(signum, ask) for signum in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 def tell_result(record: SweepRecord, experiment: Experiment, console: Console) -> None:

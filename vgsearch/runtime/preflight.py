@@ -12,6 +12,7 @@ from vgsearch.artifacts import Experiment
 from vgsearch.retention import told_size
 from vgsearch.runtime import stream
 from vgsearch.runtime.cluster import Resources
+from vgsearch.runtime.resuming import LEAST_CLIPS_A_WORKER
 from vgsearch.sweep import Sweep
 from videogan.config import ConfigurationError
 from videogan.data.cache import clip_cache_folder, decoded_bytes, is_complete, mirror_folder
@@ -22,7 +23,6 @@ from videogan.training.forecast import checkpoint_bytes, forecast
 from videogan.training.run_config import RunConfig
 
 BEST_KEPT = 1  # beside the newest of each trial
-LEAST_CLIPS_A_WORKER = 2  # of a batch: batch norm needs two
 
 
 def refuse_unusable_data(sweep: Sweep, manifest: Manifest) -> None:

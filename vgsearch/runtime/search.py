@@ -4,9 +4,8 @@ import dataclasses
 import hashlib
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,31 +13,17 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner, MedianPruner, NopPruner, PatientPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, TPESampler
+from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search.searcher import Searcher
 
-from vgsearch.ledger import TrialRecord
+from vgsearch.runtime.proposal import Proposal
 from vgsearch.space import ChoiceDomain, Domain, Pruning, is_active
 from vgsearch.sweep import Sweep
 from videogan.config import ConfigurationError
 
 STUDY_NAME = "vgsearch"
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A trial before it starts: its place in the sweep and the values chosen for the searched domains."""
-
-    index: int
-    overrides: dict[str, Any]
-    is_paper_point: bool = False
-    looks: tuple[tuple[int, float], ...] = ()
-
-    @classmethod
-    def again(cls, record: TrialRecord) -> "Proposal":
-        """The same trial once more, with the looks it already had."""
-        return cls(record.index, record.overrides, record.is_paper_point, tuple(sorted(record.looks.items())))
 
 
 class IndexedSampler(BaseSampler):
@@ -80,29 +65,45 @@ class SweepListener(Protocol):
 
     def progressed(self, parameters: dict[str, Any], result: dict[str, Any]) -> None: ...
 
-    def ended(self, parameters: dict[str, Any], end: str, result: dict[str, Any]) -> None: ...
+    def ended(self, parameters: dict[str, Any], end: str, result: dict[str, Any]) -> Proposal | None:
+        """What is to be tried instead, if anything."""
 
 
 class StudySearcher(Searcher):
     """Ray Tune's Searcher over Optuna's ask and tell; every end is told as what it was."""
 
-    def __init__(self, study: optuna.Study, sweep: Sweep, waiting: list[Proposal], listener: SweepListener) -> None:
-        """`waiting` is proposed first: the paper's points of a new sweep, the unfinished trials of a resumed one."""
+    def __init__(
+        self,
+        study: optuna.Study,
+        sweep: Sweep,
+        waiting: list[Proposal],
+        listener: SweepListener,
+        next_index: int = 0,
+    ) -> None:
+        """`waiting` is proposed first: the paper's points of a new sweep, the unfinished trials of a resumed one.
+
+        New trials start at `next_index`, which the sweep's record knows, or above all that wait.
+        """
         super().__init__()
         self.study, self._sweep, self._waiting, self._listener = study, sweep, list(waiting), listener
-        used = [trial.user_attrs["index"] for trial in study.trials if "index" in trial.user_attrs]
         self._objectives = sweep.objectives()
-        self._next_index = 1 + max(used + [proposal.index for proposal in waiting], default=-1)
+        self._next_index = max([next_index] + [proposal.index + 1 for proposal in waiting])
         self._running: dict[str, tuple[optuna.Trial, dict[str, Any]]] = {}
-        self._looks: dict[str, list[float]] = defaultdict(list)
+        self._failed: dict[str, dict[str, Any]] = {}
+        self._looks: dict[str, dict[int, float]] = defaultdict(dict)
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+    def queue(self, proposal: Proposal) -> None:
+        """Proposes a trial before anything new."""
+        self._waiting.append(proposal)
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         if self._waiting:
             proposal = self._waiting.pop(0)
         elif self._next_index < self._sweep.n_trials:
             proposal = Proposal(self._next_index, {})
         else:
-            return Searcher.FINISHED
+            # A trial that still runs may run out of memory, and be tried again.
+            return None if self._running else Searcher.FINISHED
         self._next_index = max(self._next_index, proposal.index + 1)
         self.study.sampler.begin(proposal.index, asked(self._sweep.domains, proposal.overrides))
         trial = self.study.ask()
@@ -126,28 +127,39 @@ class StudySearcher(Searcher):
         return self._should_prune(trial_id, result["step"], result["look"])
 
     def _should_prune(self, trial_id: str, step: int, look: float) -> bool:
-        """Reports a look, smoothed, and asks the pruner, which Optuna has for a single objective only."""
+        """Reports a look, smoothed, and asks the pruner, which Optuna has for a single objective only.
+
+        A trial that goes on tells its looks again; each counts once.
+        """
         if len(self._objectives) > 1:
             return False
         trial, looks = self._running[trial_id][0], self._looks[trial_id]
-        looks.append(look)
-        recent = looks[-self._sweep.limits.pruning.smoothing :]
-        # A larger look is always better, where a smaller value may be: Optuna compares both in the study's direction.
-        sign = 1 if self._objectives[0].direction == "maximize" else -1
-        trial.report(sign * sum(recent) / len(recent), step)
+        if step not in looks:
+            looks[step] = look
+            recent = [looks[step] for step in sorted(looks)][-self._sweep.limits.pruning.smoothing :]
+            # A larger look is always better, where a smaller value may be: Optuna compares both in the study's direction.
+            sign = 1 if self._objectives[0].direction == "maximize" else -1
+            trial.report(sign * sum(recent) / len(recent), step)
         return trial.should_prune()
+
+    def failed(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Takes the end of a trial whose process could not report it."""
+        self._failed[trial_id] = result
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
         trial, parameters = self._running.pop(trial_id)
-        result = result or {}
-        end = "failed" if error else result.get("end", "pruned")
+        self._looks.pop(trial_id, None)
+        result = self._failed.pop(trial_id, {"end": "failed"}) if error else result or {}
+        end = result.get("end", "pruned")
         # The record first: it is the truth, and a trial that only the study called done would be run again.
-        self._listener.ended(parameters, end, result)
+        again = self._listener.ended(parameters, end, result)
         if end == "done":
             scores = reported(result, "scores")
             self.study.tell(trial, [objective.value_of(scores) for objective in self._objectives])
         else:
             self.study.tell(trial, state=TrialState.PRUNED if end == "pruned" else TrialState.FAIL)
+        if again is not None:
+            self.queue(again)
 
     def on_trial_result(self, trial_id: str, result: dict) -> None:
         """Results come through `take`, which the scheduler calls."""
@@ -164,11 +176,19 @@ class StudySearcher(Searcher):
 
 
 class LookScheduler(FIFOScheduler):
-    """Stops a trial when the study's pruner, asked at each of its looks, says so."""
+    """Stops a trial when the study's pruner, asked at each of its looks, says so; hears of every error before the searcher.
 
-    def __init__(self, searcher: StudySearcher) -> None:
+    `end_of(trial)` is what a trial of Ray Tune would have reported whose process failed: its end, and why.
+    """
+
+    def __init__(self, searcher: StudySearcher, end_of: Callable[[Any], dict[str, Any]] | None = None) -> None:
         super().__init__()
-        self._searcher = searcher
+        self._searcher, self._end_of = searcher, end_of
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Called for a trial that is tried again, too; the searcher asks at its last error only."""
+        if self._end_of is not None:
+            self._searcher.failed(trial.trial_id, self._end_of(trial))
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict) -> str:
         return self.STOP if self._searcher.take(trial.trial_id, result) else self.CONTINUE
@@ -185,20 +205,28 @@ def open_study(path: Path, sweep: Sweep) -> optuna.Study:
 
     Raises ConfigurationError where the study was begun for other objectives than the sweep's.
     """
+    study = new_study(sqlite(path), sweep)
+    _name_objectives(study, [str(objective) for objective in sweep.objectives()], path)
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+    return study
+
+
+def sqlite(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+def new_study(storage: str | BaseStorage, sweep: Sweep) -> optuna.Study:
+    """The sweep's study in `storage`; one that is there already is opened."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    objectives = sweep.objectives()
-    study = optuna.create_study(
-        storage=f"sqlite:///{path}",
+    return optuna.create_study(
+        storage=storage,
         study_name=STUDY_NAME,
-        directions=[objective.direction for objective in objectives],
+        directions=[objective.direction for objective in sweep.objectives()],
         load_if_exists=True,
         sampler=IndexedSampler(sweep.seed, sweep.limits.n_startup_trials),
         pruner=_pruner(sweep.limits.pruning),
     )
-    _name_objectives(study, [str(objective) for objective in objectives], path)
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        study.tell(trial.number, state=TrialState.FAIL)
-    return study
 
 
 def _name_objectives(study: optuna.Study, written: list[str], path: Path) -> None:

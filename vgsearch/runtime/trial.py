@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from vgsearch.artifacts import SAMPLES_PER_CLASS, TrialFolder
 from vgsearch.objective import COST, measured, parsed
-from vgsearch.records import Records
+from vgsearch.records import Records, whole_lines
+from vgsearch.runtime.failures import end_of_error
 from vgsearch.runtime.inputs import Inputs
 from vgsearch.runtime.judge import Judge, Looks, objective_scores, sampler_of, summary_of, synthetic_set
 from videogan.atomic import write_atomically
@@ -38,6 +39,8 @@ OpenClips = Callable[[RunConfig, int], AbstractContextManager[ClipSource]]
 SECONDS_BETWEEN_REPORTS = 2.0
 NORM, HEALTH = "norm/", "health/"
 """What the names of norms and of vitals begin with in metrics.jsonl."""
+SECONDS_BETWEEN_SIGNS = 30.0
+"""Of life in the log while a trial is scored, for the driver to see."""
 
 
 @dataclass(frozen=True)
@@ -108,36 +111,43 @@ class Trial:
         self._seconds, self._states_seen = 0.0, []
         self._course = Course(FAMILIES[self.config.model.family].losses_of_guessing(self.config.model))
         records = Records(self.folder, self._last["step"]) if self.shard.rank == 0 else nullcontext()
-        with records as self._records:
-            if self.shard.rank == 0:
-                self._remember(self._records.lines())
-            for warning in damaged:
-                LOGGER.warning(warning.message)
-            LOGGER.info("training from step %d to %d", self._last["step"], self.config.loop.n_steps)
-            try:
-                ended = self._train_and_score(start, open_clips)
-            except TrainingDiverged as error:
-                ended = {
-                    "end": "diverged",
-                    "reason": f"{error.term} is not finite; lower the learning rates",
-                    "step": error.step,
-                }
-            except Unhealthy as error:
-                ended = {"end": "pruned", "reason": str(error)}
-            except StopRequested:
-                ended = {"end": "interrupted", "reason": "stopped; vgsearch resume goes on"}
-            except Exception as error:
-                # The sweep goes on, and the trial's log says where it happened. With several ranks the others wait for
-                # this one, so Ray Train must see the failure and end them.
-                LOGGER.error(traceback.format_exc())
-                if self.shard.n_ranks > 1:
-                    raise
-                ended = {
-                    "end": "failed",
-                    "reason": f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}",
-                }
-            LOGGER.info("ended: %s", ended)
+        try:
+            with records as self._records:
+                ended = self._run_recorded(start, [warning.message for warning in damaged], open_clips)
+                LOGGER.info("ended: %s", ended)
+        except OSError as error:
+            # The records themselves found no space.
+            ended = end_of_error(error)
+            if self.shard.n_ranks > 1 or not ended.get("halts"):
+                raise
         self.report({**self._last, **ended})
+
+    def _run_recorded(
+        self, start: Checkpoint | None, damaged: list[Warning | str], open_clips: OpenClips
+    ) -> dict[str, Any]:
+        """The end, by its name and with what belongs to it."""
+        if self.shard.rank == 0:
+            self._remember(self._records.lines())
+        for message in damaged:
+            LOGGER.warning(message)
+        self._tell_looks_before(start)
+        LOGGER.info("training from step %d to %d", self._last["step"], self.config.loop.n_steps)
+        try:
+            return self._train_and_score(start, open_clips)
+        except TrainingDiverged as error:
+            reason = f"{error.term} is not finite; lower the learning rates"
+            return {"end": "diverged", "reason": reason, "step": error.step}
+        except Unhealthy as error:
+            return {"end": "pruned", "reason": str(error)}
+        except StopRequested:
+            return {"end": "interrupted", "reason": "stopped; vgsearch resume goes on"}
+        except Exception as error:
+            # The sweep goes on, and the trial's log says where it happened. With several ranks the others wait for
+            # this one, so Ray Train must see the failure and end them.
+            LOGGER.error(traceback.format_exc())
+            if self.shard.n_ranks > 1:
+                raise
+            return end_of_error(error)
 
     def _remember(self, lines: list[dict[str, float]]) -> None:
         """Takes over what earlier attempts wrote: how long they trained, their norms, what their looks saw."""
@@ -147,6 +157,17 @@ class Trial:
                 self._course.norms(norms)
             if vitals := _without(HEALTH, line):
                 self._states_seen.append(states(Vitals.of(vitals)))
+
+    def _tell_looks_before(self, start: Checkpoint | None) -> None:
+        """Reports the looks of earlier attempts again: the driver may have been killed before it heard of the last.
+
+        Every rank reports them, for Ray Train waits for all.
+        """
+        if start is not None:
+            for line in whole_lines(self.folder.metrics):
+                if "look" in line and line["step"] <= start.step:
+                    health = _health(Vitals.of(_without(HEALTH, line)))
+                    self.report({"step": line["step"], "look": line["look"], "losses": {}, "health": health})
 
     def _train_and_score(self, start: Checkpoint | None, open_clips: OpenClips) -> dict[str, Any]:
         config, judge = self.config, None
@@ -195,15 +216,14 @@ class Trial:
             sampler = sampler_of(progress.training.sampling_generator, self.config)
             self._last["look"], of_samples = looks(synthetic_set(sampler, self.config))
             vitals = self._course.vitals(of_samples)
-            found, measured_vitals = states(vitals), vitals.measured()
-            self._states_seen.append(found)
-            self._last["health"] = json.dumps({"states": found, "vitals": measured_vitals})
-            # Before the checkpoint, from which a resumed attempt must know the seconds that led there.
+            measured_vitals = vitals.measured()
+            self._states_seen.append(states(vitals))
+            self._last["health"] = _health(vitals)
             told = {"look": self._last["look"], "seconds_training": self._seconds}
             self._records.write(progress.step, told | {f"{HEALTH}{name}": v for name, v in measured_vitals.items()})
-            self.checkpoints.save(progress.checkpoint())
-            self.checkpoints.mark_best(progress.step, self._last["look"])
             self._records.board.video("samples", self._grid(sampler), progress.step)
+            self.checkpoints.mark_best(progress.step, self._last["look"])
+            self._save(progress)
         self.report(dict(self._last))
 
     def _stop_if_unhealthy(self, step: int) -> None:
@@ -222,8 +242,13 @@ class Trial:
         """On a stop request rank 0 saves and all ranks end."""
         if self._seen_by_any(Path(self.spec.stop_request).exists()):
             if self.shard.rank == 0:
-                self.checkpoints.save(progress.checkpoint())
+                self._save(progress)
             raise StopRequested
+
+    def _save(self, progress: Progress) -> None:
+        """A checkpoint, after all records up to it: the attempt that goes on from there repeats none of them."""
+        self._records.flush()
+        self.checkpoints.save(progress.checkpoint())
 
     def _score(self, judge: Judge) -> dict[str, Any]:
         """The scores of the last step's generator, and its samples."""
@@ -231,6 +256,7 @@ class Trial:
         sampler = sampler_of(generator_from(path)[0].to(self.device), self.config)
         self._write_samples(self._grid(sampler))
         LOGGER.info("scoring")
+        self._told = time.monotonic()
         try:
             results = objective_scores(self.config, judge, synthetic_set(sampler, self.config), self._while_scoring)
         except TrainingDiverged as error:
@@ -239,21 +265,21 @@ class Trial:
         write_atomically(self.folder.scores, lambda stream: stream.write(json.dumps(whole, indent=1).encode()))
         summary = summary_of(results)
         scores = {**measured(summary), COST: self._seconds}
-        self._records.write(self.config.loop.n_steps, {f"score/{name}": value for name, value in scores.items()})
+        self._records.write_scores(self.config.loop.n_steps, scores, self.spec.hyperparameters)
         objectives = parsed(self.config.evaluation.objective)
         undefined = [objective.name for objective in objectives if objective.name not in scores]
         if undefined:
             # Distances raise where they have no value, so it is a ratio to ReR.
             why = "the real-trained classifiers get no real clip right"
             return {"end": "unscored", "reason": f"{' and '.join(undefined)} undefined: {why}"}
-        self._records.board.hparams(
-            self.spec.hyperparameters, {f"hparam/{name}": value for name, value in scores.items()}
-        )
         return {"end": "done", "scores": scores, "score": json.dumps(summary)}
 
     def _while_scoring(self, done: int, total: int) -> None:
         if Path(self.spec.stop_request).exists():
             raise StopRequested
+        if time.monotonic() - self._told > SECONDS_BETWEEN_SIGNS:
+            LOGGER.info("scoring: %d of %d", done, total)
+            self._told = time.monotonic()
 
     def _grid(self, sampler: nn.Module) -> Tensor:
         """Always the same codes, the same for every trial: uint8 (T, H', W', 3)."""
@@ -269,3 +295,8 @@ class Trial:
 def _without(prefix: str, line: dict[str, float]) -> dict[str, float]:
     """The values of a line whose names begin with `prefix`, by the rest of their names."""
     return {name.removeprefix(prefix): value for name, value in line.items() if name.startswith(prefix)}
+
+
+def _health(vitals: Vitals) -> str:
+    """What of the training is wrong, and what was measured, as a report may carry it."""
+    return json.dumps({"states": states(vitals), "vitals": vitals.measured()})

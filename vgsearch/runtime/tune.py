@@ -3,24 +3,49 @@
 import json
 import logging
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ray
 import yaml
-from ray import tune
+from ray import cloudpickle, tune
+from ray.tune.experiment import Trial
 
 from vgsearch.artifacts import Experiment
-from vgsearch.ledger import Ledger, SweepRecord
+from vgsearch.ledger import Ledger, SweepRecord, read_events
 from vgsearch.retention import CheckpointDisk, told_size
 from vgsearch.runtime.cluster import Resources
 from vgsearch.runtime.evaluation import FloorTask
-from vgsearch.runtime.search import LookScheduler, Proposal, StudySearcher, open_study, reported
+from vgsearch.runtime.failures import end_of_process, full_disk, oom_kills
+from vgsearch.runtime.proposal import Proposal
+from vgsearch.runtime.replay import study_of
+from vgsearch.runtime.resuming import at_half_the_batch
+from vgsearch.runtime.search import LookScheduler, StudySearcher, reported
 from vgsearch.runtime.trial import Inputs, TrialSpec
+from vgsearch.runtime.watchdog import Watchdog
 from vgsearch.sweep import Sweep
-from vgsearch.terminal import SweepView
+from vgsearch.terminal import SweepView, shown
+from videogan.atomic import write_atomically
 
 # A trial whose process dies starts once more from its newest checkpoint.
 MAX_PROCESS_FAILURES = 1
+WITH_LOG = ("failed", "out_of_memory", "stalled", "lost")
+BYTES_OF_LOG = 2000
+
+
+class DiskFull(RuntimeError):
+    """The sweep's own files found no space; says how to go on."""
+
+
+@dataclass(frozen=True)
+class Executor:
+    """What runs a trial: its trainable, the resources of the trial's own process, the Tune callbacks it needs."""
+
+    trainable: Callable[[dict[str, Any]], None]
+    resources: dict[str, float]
+    callbacks: tuple[tune.Callback, ...] = ()
 
 
 class Driver:
@@ -31,15 +56,21 @@ class Driver:
         self._disk = CheckpointDisk(experiment, ledger, sweep.disk_budget_bytes)
         hours = sweep.time_budget_hours
         self._deadline = None if hours is None else time.monotonic() + hours * 3600
+        self._began: dict[str, float] = {}
+        self.halted = ""
 
     def begin(self, proposal: Proposal) -> dict[str, Any] | None:
         if self.stopping:
             return None
-        config = self.sweep.run_config(proposal.overrides, proposal.index)
-        trial_id = self.sweep.trial_id(config, proposal.index)
+        # A trial keeps the name that its proposal gave it.
+        proposed = self.sweep.run_config(proposal.overrides, proposal.index)
+        config = self.sweep.run_config(proposal.overrides, proposal.index, proposal.changed)
+        trial_id = self.sweep.trial_id(proposed, proposal.index)
         folder = self.experiment.trial(trial_id)
-        folder.folder.mkdir(parents=True, exist_ok=True)
-        folder.config.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+        if proposal.anew:
+            folder.set_aside()
+        text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+        write_atomically(folder.config, lambda stream: stream.write(text.encode()))
         spec = TrialSpec(
             trial_id=trial_id,
             folder=str(folder.folder),
@@ -50,37 +81,53 @@ class Driver:
             keep=self.sweep.keep,
         )
         self._record("trial_started", trial=trial_id, index=proposal.index, overrides=proposal.overrides,
-                     is_paper_point=proposal.is_paper_point, n_steps=config.loop.n_steps)  # fmt: skip
+                     is_paper_point=proposal.is_paper_point, n_steps=config.loop.n_steps,
+                     changed=proposal.changed, anew=proposal.anew)  # fmt: skip
+        self._began[trial_id] = time.monotonic()
         return spec.to_parameters()
 
     def progressed(self, parameters: dict[str, Any], result: dict[str, Any]) -> None:
-        trial = parameters["trial_id"]
+        trial, step, losses = parameters["trial_id"], result["step"], reported(result, "losses")
+        record = self.ledger.record.trials[trial]
         if "look" in result and "end" not in result:
-            self._record("look", trial=trial, step=result["step"], look=result["look"],
-                         losses=reported(result, "losses"), health=json.loads(result["health"]))  # fmt: skip
+            # A trial that goes on tells its looks again, for a killed driver may not have heard the last.
+            if step not in record.looks:
+                told = {"step": step, "look": result["look"], "losses": losses, "health": json.loads(result["health"])}
+                self._record("look", trial=trial, **told, seconds=self._seconds_of(trial))
             self._keep_disk_budget(trial)
         elif "end" not in result:
-            self.ledger.record.trials[trial].step = result["step"]
-            self.ledger.record.trials[trial].losses = reported(result, "losses")
+            record.step, record.losses = step, losses
         if self._deadline is not None and time.monotonic() > self._deadline:
             self.experiment.stop_request.touch()
 
-    def ended(self, parameters: dict[str, Any], end: str, result: dict[str, Any]) -> None:
+    def ended(self, parameters: dict[str, Any], end: str, result: dict[str, Any]) -> Proposal | None:
+        """Records an end; returns the trial at half its batch where it ran out of memory for the first time."""
         trial = parameters["trial_id"]
         if end == "done":
             fields = {"scores": reported(result, "scores"), "score": json.loads(result["score"])}
         else:
-            # Without a report of its own end, a trial was pruned, or its process failed beyond its retries.
-            fields = {
-                "reason": result.get("reason", "failed again when retried; see log.txt" if end == "failed" else "")
-            }
+            fields = {"reason": result.get("reason", "")}
+        if end in WITH_LOG:
+            fields["log_tail"] = _tail(self.experiment.trial(trial).log)
+        if result.get("halts"):
+            self.halt(fields["reason"])
         step = {"step": result["step"]} if "step" in result else {}
-        self._record("trial_ended", trial=trial, state=end, **step, **fields)
+        self._record("trial_ended", trial=trial, state=end, **step, **fields, seconds=self._seconds_of(trial))
         record = self.ledger.record.trials[trial]
-        told = ("trial_id", "state", "reason", "step", "seconds", "scores", "score", "health")
-        status = {name: getattr(record, name) for name in told}
-        self.experiment.trial(trial).status.write_text(json.dumps(status, indent=1) + "\n")
+        told = ("trial_id", "state", "reason", "step", "seconds", "scores", "score", "health", "changed", "log_tail")
+        text = json.dumps({name: getattr(record, name) for name in told}, indent=1) + "\n"
+        write_atomically(self.experiment.trial(trial).status, lambda stream: stream.write(text.encode()))
         self._keep_disk_budget(trial)
+        return at_half_the_batch(record, self.sweep)
+
+    def halt(self, reason: str) -> None:
+        """Asks every trial to save and end, for no other would fare better."""
+        self.halted = reason
+        self.experiment.stop_request.touch()
+
+    def _seconds_of(self, trial: str) -> float:
+        """How long the trial's newest attempt has run, by a clock that nobody sets."""
+        return time.monotonic() - self._began[trial]
 
     def _keep_disk_budget(self, trial: str) -> None:
         """After `trial` wrote: drops checkpoints of the worst ended trials; asks to stop where that is not enough."""
@@ -91,8 +138,7 @@ class Driver:
         for worst, _ in list(self._disk.to_drop()):
             self.view.tell(self._disk.drop(worst, budget))
         if self._disk.is_exceeded and not self.stopping:
-            why = f"the checkpoints that must stay take {told_size(self._disk.needed)}, more than {budget}; "
-            why += f"to go on, raise disk_budget_bytes in {self.experiment.sweep.name} and resume"
+            why = f"the checkpoints that must stay take {told_size(self._disk.needed)}, more than {budget}"
             self._record("disk_budget_reached", why=why)
             self.experiment.stop_request.touch()
 
@@ -112,21 +158,27 @@ class Driver:
 
     @property
     def stopping(self) -> bool:
-        return self.experiment.stop_request.exists()
+        return bool(self.halted) or self.experiment.stop_request.exists()
 
 
-def run_trials(driver: Driver, waiting: list[Proposal], cluster: Resources) -> SweepRecord:
-    """Runs what `waiting` holds and then what the study proposes, until the sweep has its trials or is asked to stop."""
+def run_trials(
+    driver: Driver, waiting: list[Proposal], cluster: Resources, executor: Executor | None = None
+) -> SweepRecord:
+    """Runs what `waiting` holds and then what the study proposes, until the sweep has its trials or is asked to stop.
+
+    Raises DiskFull where the driver's own files found no space.
+    """
     sweep, experiment = driver.sweep, driver.experiment
     n_fit = cluster.max_concurrent(sweep.n_workers, sweep.gpus_per_worker, driver.inputs.reserved_cpus)
-    searcher = StudySearcher(open_study(experiment.study, sweep), sweep, waiting, driver)
-    trainable, callbacks, resources = _executor(sweep)
+    study = study_of(experiment.study, sweep, read_events(experiment.ledger))
+    searcher = StudySearcher(study, sweep, waiting, driver, driver.ledger.record.next_index)
+    executor, watchdog = executor or _executor(sweep), Watchdog()
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    tune.Tuner(
-        tune.with_resources(trainable, resources),
+    tuner = tune.Tuner(
+        tune.with_resources(executor.trainable, executor.resources),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            scheduler=LookScheduler(searcher),
+            scheduler=LookScheduler(searcher, _teller(watchdog)),
             num_samples=-1,
             max_concurrent_trials=min(n_fit, sweep.max_concurrent or n_fit),
             reuse_actors=sweep.n_workers == 1,
@@ -137,19 +189,51 @@ def run_trials(driver: Driver, waiting: list[Proposal], cluster: Resources) -> S
             storage_path=str(experiment.ray),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=MAX_PROCESS_FAILURES),
-            callbacks=callbacks,
+            callbacks=[*executor.callbacks, watchdog],
         ),
-    ).fit()
+    )
+    try:
+        tuner.fit()
+    except Exception as error:
+        if not full_disk(error):
+            raise
+        raise DiskFull(
+            f"{experiment.folder}: no space left; nothing finished is lost. "
+            f"Free some, then: vgsearch resume {shown(experiment.folder)}"
+        ) from error
     return driver.ledger.record
 
 
-def _executor(sweep: Sweep) -> tuple[Any, list[tune.Callback], dict[str, float]]:
-    """The trainable of the sweep, the Tune callbacks it needs and the resources of the trial's own process."""
+def _teller(watchdog: Watchdog) -> Callable[[Trial], dict[str, Any]]:
+    """How a trial ended whose process failed: as the watchdog says, or as its error does."""
+    kills_before = oom_kills()
+
+    def end_of(trial: Trial) -> dict[str, Any]:
+        if reason := watchdog.stalled.get(trial.trial_id):
+            return {"end": "stalled", "reason": reason}
+        path = trial.pickled_error_file
+        # Written by this process a moment ago.
+        error = cloudpickle.loads(Path(path).read_bytes()) if path and Path(path).exists() else None
+        return end_of_process(error, kills_before)
+
+    return end_of
+
+
+def _tail(path: Path) -> str:
+    """The last lines of a trial's log."""
+    if not path.exists():
+        return ""
+    with open(path, "rb") as stream:
+        stream.seek(max(0, path.stat().st_size - BYTES_OF_LOG))
+        return stream.read().decode(errors="replace")
+
+
+def _executor(sweep: Sweep) -> Executor:
     if sweep.n_workers == 1:
         from vgsearch.runtime.trial import inline_trial
 
-        return inline_trial, [], {"cpu": 1, "gpu": sweep.gpus_per_worker}
+        return Executor(inline_trial, {"cpu": 1, "gpu": sweep.gpus_per_worker})
     from vgsearch.runtime.train import PlacementGroupReaper, ray_train_trial
 
     # The workers have resources of their own. A trial must ask for something: one byte leaves them every CPU.
-    return ray_train_trial, [PlacementGroupReaper()], {"memory": 1}
+    return Executor(ray_train_trial, {"memory": 1}, (PlacementGroupReaper(),))

@@ -73,11 +73,13 @@ class Driven:
         waiting: list[Proposal] | None = None,
         record: Record | None = None,
         path: Path = Path(":memory:"),
+        next_index: int = 0,
     ) -> None:
         self.record = record or Record()
         self.study = open_study(path, sweep)
         paper = [Proposal(0, sweep.paper_points[0], is_paper_point=True)]
-        self.searcher = StudySearcher(self.study, sweep, paper if waiting is None else waiting, self.record)
+        waiting = paper if waiting is None else waiting
+        self.searcher = StudySearcher(self.study, sweep, waiting, self.record, next_index)
         self._ids = itertools.count()
 
     def ask(self) -> dict[str, Any] | None:
@@ -215,6 +217,7 @@ def test_a_trial_that_goes_on_brings_its_looks_and_keeps_its_place():
     record = TrialRecord("t0002-aaaaaa", 2, paper, state="interrupted", looks={100: 0.6, 50: 0.4})
     driven = Driven(a_sweep(), waiting=[Proposal.again(record)])
     assert driven.ask() == {"index": 2, **paper}
+    driven.look(100, 0.6)  # told again by the attempt that goes on
     driven.look(150, 0.8)
     assert driven.study.trials[0].intermediate_values == {50: 0.4, 100: 0.5, 150: 0.7}
     driven.done(s3=0.5)
@@ -226,7 +229,7 @@ def test_a_stop_uses_up_no_trial(tmp_path: Path):
     stopped = Driven(a_sweep(n_trials=4), record=Record(n_started=2), path=path)
     stopped.run(2)
     assert stopped.ask() is None
-    reopened = Driven(a_sweep(n_trials=4), waiting=[], path=path)
+    reopened = Driven(a_sweep(n_trials=4), waiting=[], path=path, next_index=2)
     assert [chosen["index"] for chosen in reopened.run(2)] == [2, 3]
 
 
@@ -404,7 +407,7 @@ def test_a_study_of_two_objectives_goes_on_with_the_same_proposals(tmp_path: Pat
     path = tmp_path / "optuna.db"
     whole = Driven(a_sweep(objective=TWO)).run(12)
     begun = Driven(a_sweep(objective=TWO), path=path).run(7)
-    assert begun + Driven(a_sweep(objective=TWO), waiting=[], path=path).run(5) == whole
+    assert begun + Driven(a_sweep(objective=TWO), waiting=[], path=path, next_index=7).run(5) == whole
 
 
 @pytest.mark.parametrize("other", ["ser", "-kvd", ["-cost", "s3"], TWO])
@@ -493,7 +496,7 @@ def test_a_real_tune_run_of_two_objectives_finds_their_front_and_a_second_one_ke
         sweep = a_sweep(n_trials=n_trials, objective=TWO)
         record = Recorded(tmp_path / "ledger.jsonl", sweep)
         study = open_study(tmp_path / "optuna.db", sweep)
-        searcher = StudySearcher(study, sweep, [], record)
+        searcher = StudySearcher(study, sweep, [], record, record.ledger.record.next_index)
         run_one_by_one(millisecond_trial, searcher, tmp_path / str(n_trials))
         read = read_ledger(tmp_path / "ledger.jsonl")
         assert [trial.index for trial in read.front] == front

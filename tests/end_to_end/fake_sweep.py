@@ -1,0 +1,86 @@
+"""A real driver, Ray Tune, ledger and study around trials of a few milliseconds: `python -m tests.end_to_end.fake_sweep FOLDER N`.
+
+Trials keep records and a checkpoint as real ones do, and score by what was chosen, so that drills of the search and of the
+driver need no training.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from rich.console import Console
+
+from vgsearch.artifacts import Experiment, TrialFolder
+from vgsearch.ledger import Ledger
+from vgsearch.records import Records, whole_lines
+from vgsearch.runtime.cluster import connect
+from vgsearch.runtime.inputs import Inputs
+from vgsearch.runtime.resuming import left_to_do
+from vgsearch.runtime.tune import Driver, Executor, run_trials
+from vgsearch.space import load_space
+from vgsearch.sweep import Sweep
+from vgsearch.terminal import SweepView
+from videogan.atomic import write_atomically
+
+N_STEPS, LOOK_EVERY = 30, 10
+SIGMA_A, CONSTRAINT = "model.sigma_a", "model.constraint_d_video"
+HEALTH = json.dumps({"states": {}, "vitals": {}})
+
+
+def a_sweep(n_trials: int) -> Sweep:
+    """Three domains of mvt_tsa, two trials at random before TPE, one trial at a time."""
+    values = load_space("mvt_tsa").model_dump()
+    kept = (SIGMA_A, CONSTRAINT, "model.n_clip")
+    values["domains"] = {path: domain for path, domain in values["domains"].items() if path in kept}
+    values["paper_points"] = [{p: v for p, v in point.items() if p in kept} for point in values["paper_points"]]
+    values["budgets"]["smoke"] |= {"n_startup_trials": 2, "pruning": {"pruner": "median", "n_startup_trials": 2}}
+    fixed = {"budget": "smoke", "data": "data", "manifest_digest": "0" * 64, "n_classes": 4}
+    return Sweep(space=values, n_trials=n_trials, max_concurrent=1, **fixed)
+
+
+def millisecond_trial(parameters: dict[str, Any]) -> None:
+    """Trains nothing, but goes on from its newest checkpoint, looks, and scores."""
+    folder, chosen = TrialFolder(Path(parameters["folder"])), parameters["hyperparameters"]
+    saved = folder.checkpoints / "step"
+    start = int(saved.read_text()) if saved.exists() else 0
+    s3 = 1 - abs(chosen[SIGMA_A] - 0.3) + 0.1 * (chosen[CONSTRAINT] == "svc")
+    with Records(folder, start) as records:
+        for line in whole_lines(folder.metrics):
+            if "look" in line:
+                tune.report({"step": line["step"], "look": line["look"], "losses": {}, "health": HEALTH})
+        for step in range(start + 1, N_STEPS + 1):
+            time.sleep(0.001)
+            records.write(step, {"loss": 1 / step})
+            if step % LOOK_EVERY == 0:
+                look = s3 * step / N_STEPS
+                records.write(step, {"look": look})
+                records.flush()
+                write_atomically(saved, lambda stream, step=step: stream.write(str(step).encode()))
+                tune.report({"step": step, "look": look, "losses": {}, "health": HEALTH})
+        if parameters["trial_id"].startswith("t0003"):
+            return tune.report({"step": N_STEPS, "losses": {}, "end": "diverged", "reason": "loss is not finite"})
+        records.write_scores(N_STEPS, {"s3": s3}, chosen)
+    return tune.report({"step": N_STEPS, "losses": {}, "end": "done", "scores": {"s3": s3}, "score": summary(s3)})
+
+
+def summary(s3: float) -> str:
+    part = {"mean": s3, "low": s3, "high": s3}
+    return json.dumps({"s3": part, "ser": part, "res": part})
+
+
+def main(folder: Path, n_trials: int) -> None:
+    """One driver's run, from what the ledger says on, to the sweep's end."""
+    experiment, sweep = Experiment(folder), a_sweep(n_trials)
+    with experiment.lock(), connect() as cluster:
+        ledger = Ledger(experiment.ledger)
+        view = SweepView(Console(quiet=True), ledger.record, n_trials)
+        driver = Driver(experiment, sweep, Inputs("data", "none", "cache"), ledger, view)
+        run_trials(driver, left_to_do(ledger.record, sweep), cluster, Executor(millisecond_trial, {"cpu": 1}))
+        ledger.append("sweep_ended", how="finished")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).absolute(), int(sys.argv[2]))

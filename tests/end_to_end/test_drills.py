@@ -1,0 +1,180 @@
+"""Drills: what is killed, cut, filled or silenced at the worst moment loses nothing that was finished.
+
+Each tells a row of the drill table (printed with -s): what was done, what was kept, what was lost.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.fake_sweep import LOOK_EVERY, N_STEPS, a_sweep
+from vgsearch.artifacts import Experiment
+from vgsearch.ledger import SweepRecord, read_events, read_ledger
+from vgsearch.runtime.search import open_study
+
+ROOT = Path(__file__).parents[2]
+N_TRIALS = 13
+
+
+def row(done: str, kept: str, lost: str = "nothing") -> None:
+    print(f"\n| {done} | {kept} | {lost} |", flush=True)
+
+
+def start(folder: Path, n_trials: int = N_TRIALS) -> subprocess.Popen:
+    """A driver of its own process group; its output goes to a file beside the experiment."""
+    with open(folder.with_name(folder.name + ".log"), "a") as log:
+        command = [sys.executable, "-m", "tests.end_to_end.fake_sweep", str(folder), str(n_trials)]
+        return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+
+
+def finish(folder: Path, n_trials: int = N_TRIALS) -> SweepRecord:
+    driver = start(folder, n_trials)
+    assert driver.wait(timeout=500) == 0, folder.with_name(folder.name + ".log").read_text()[-3000:]
+    return read_ledger(Experiment(folder).ledger)
+
+
+def n_lines(folder: Path) -> int:
+    ledger = Experiment(folder).ledger
+    return ledger.read_bytes().count(b"\n") if ledger.exists() else 0
+
+
+def kill_at(folder: Path, lines: int, delay: float) -> bool:
+    """Runs a driver and kills it with -9 when the ledger has so many lines and `delay` seconds more went by."""
+    driver = start(folder)
+    while n_lines(folder) < lines and driver.poll() is None:
+        time.sleep(0.002)
+    time.sleep(delay)
+    killed = driver.poll() is None
+    os.killpg(driver.pid, signal.SIGKILL)
+    driver.wait()
+    return killed
+
+
+def told(record: SweepRecord) -> list[tuple[Any, ...]]:
+    return [(t.index, t.state, t.overrides, t.looks, t.scores) for t in record.trials.values()]
+
+
+def assert_whole(folder: Path, record: SweepRecord) -> None:
+    """Each trial ended once, and its lines have neither gap nor doubled step."""
+    ends = [e["trial"] for e in read_events(Experiment(folder).ledger) if e["event"] == "trial_ended"]
+    assert len(ends) == len(set(ends)) == len(record.trials)
+    for trial in record.trials.values():
+        lines = Experiment(folder).trial(trial.trial_id).metrics.read_text().splitlines()
+        steps = [line["step"] for line in map(json.loads, lines) if "loss" in line]
+        assert steps == list(range(1, steps[-1] + 1))
+        assert trial.state == "pruned" or steps[-1] == N_STEPS
+        looks = [line["step"] for line in map(json.loads, lines) if "look" in line]
+        assert looks == list(range(LOOK_EVERY, steps[-1] + 1, LOOK_EVERY))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SweepRecord]:
+    """The sweep that nothing befell."""
+    folder = tmp_path_factory.mktemp("whole") / "s"
+    return folder, finish(folder)
+
+
+def killed_again_and_again(whole: tuple[Path, SweepRecord], folder: Path, n_kills: int, seed: int) -> None:
+    uninterrupted, record = whole
+    draw = random.Random(seed)
+    moments = sorted(draw.sample(range(1, n_lines(uninterrupted)), n_kills))
+    killed = sum(kill_at(folder, lines, draw.uniform(0, 0.05)) for lines in moments)
+    resumed = finish(folder)
+    assert killed == n_kills
+    assert told(resumed) == told(record)
+    assert_whole(folder, resumed)
+    states = " ".join(f"{resumed.count(state)} {state}" for state in ("done", "pruned", "diverged"))
+    row(f"driver killed with -9 at {n_kills} random moments of {N_TRIALS} trials (seed {seed})",
+        f"all {len(resumed.trials)} trials as uninterrupted: {states}; same proposals, looks and scores")  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_a_driver_killed_at_ten_random_moments_loses_nothing_and_proposes_the_same(whole, tmp_path: Path):
+    killed_again_and_again(whole, tmp_path / "s", n_kills=10, seed=1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_a_sweep_moved_and_robbed_of_its_database_goes_on_as_if_nothing_were(whole, tmp_path: Path):
+    _, record = whole
+    assert kill_at(tmp_path / "s", 17, 0.0)
+    shutil.move(tmp_path / "s", tmp_path / "moved")
+    Experiment(tmp_path / "moved").study.unlink()
+    resumed = finish(tmp_path / "moved")
+    assert told(resumed) == told(record)
+    assert_whole(tmp_path / "moved", resumed)
+    study = open_study(Experiment(tmp_path / "moved").study, a_sweep(N_TRIALS))
+    assert len({trial.user_attrs["index"] for trial in study.trials if "index" in trial.user_attrs}) == N_TRIALS
+    row("driver killed, folder moved, optuna.db deleted", "all trials as uninterrupted; the study made anew")
+
+
+def test_a_second_driver_is_refused_by_the_name_of_the_first(tmp_path: Path):
+    with Experiment(tmp_path / "s").lock():
+        second = start(tmp_path / "s")
+        assert second.wait(timeout=200) == 1
+    assert f"in use by process {os.getpid()} on " in (tmp_path / "s.log").read_text()
+    assert n_lines(tmp_path / "s") == 0
+    row("a second driver on the same experiment", "the first one's ledger, untouched")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of a megabyte."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", disk], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.decode().strip()}")
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_a_full_disk_stops_the_sweep_and_with_space_it_goes_on(whole, small_disk: Path, tmp_path: Path):
+    _, record = whole
+    folder = small_disk / "s"
+    assert kill_at(folder, 9, 0.0)
+    before = read_ledger(Experiment(folder).ledger)
+    hog = small_disk / "hog"
+    with open(hog, "wb") as stream:
+        try:
+            while True:
+                stream.write(b"0" * 4096)
+                stream.flush()
+        except OSError:
+            pass
+    driver = start(folder)
+    assert driver.wait(timeout=500) != 0
+    said = (small_disk / "s.log").read_text() if (small_disk / "s.log").exists() else ""
+    full = read_ledger(Experiment(folder).ledger)
+    assert {t.trial_id for t in before.done} <= {t.trial_id for t in full.done}
+    assert not [t for t in full.trials.values() if t.state == "failed"], said
+    hog.unlink()
+    resumed = finish(folder)
+    assert told(resumed) == told(record)
+    row(
+        "disk full under the sweep (tmpfs of 1 MB)",
+        "all that was finished; with space again, the rest as uninterrupted",
+    )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a read-only file system")
+def test_a_read_only_output_is_refused_before_anything_starts(small_disk: Path):
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    command = [sys.executable, "-c", "from vgsearch.artifacts import Experiment; from pathlib import Path; import sys; "
+               "Experiment(Path(sys.argv[1]) / 's').lock()", str(small_disk)]  # fmt: skip
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert "can't be written: Read-only file system. Choose another --out" in run.stderr
+    row("read-only output", "refused with the folder and the reason before anything started")
