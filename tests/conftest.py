@@ -1,9 +1,13 @@
 """What tests share: a cache folder of their own, and one local Ray or one S3 server for the tests that ask for it."""
 
+import json
 import os
+import time
+import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,6 +34,36 @@ def ray_cluster(_own_cache: Path) -> Iterator[Resources]:
     """A local Ray that lives for one test module."""
     with connect() as resources:
         yield resources
+
+
+@pytest.fixture(scope="session")
+def hparams_tab() -> Callable[[Path], tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """What TensorBoard's HParams tab shows of a folder, over its own HTTP API: its columns, and a row for each trial."""
+    program = pytest.importorskip("tensorboard.program")
+
+    def ask(url: str, what: str, **question: Any) -> dict[str, Any]:
+        kind = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{url}data/plugin/hparams/{what}", json.dumps(question).encode(), kind)
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)
+
+    def shown(logdir: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        board = program.TensorBoard()
+        board.configure(argv=[None, "--logdir", str(logdir), "--port", "0", "--host", "127.0.0.1", "--load_fast", "false",
+                              "--reload_interval", "1"])  # fmt: skip
+        url, deadline, found = board.launch(), time.monotonic() + 120, {}
+        n_rows = sum(1 for _ in logdir.glob("**/trials/*/tb"))
+        statuses = [f"STATUS_{name}" for name in ("UNKNOWN", "SUCCESS", "FAILURE", "RUNNING")]
+        while len(found.get("sessionGroups", [])) < n_rows:
+            assert time.monotonic() < deadline, found
+            time.sleep(0.5)
+            columns = ask(url, "experiment", experimentName="")
+            order = [{"metric": metric["name"]} for metric in columns.get("metricInfos", [])]
+            found = ask(url, "session_groups", experimentName="", allowedStatuses=statuses, colParams=order, startIndex=0,
+                        sliceSize=1000)  # fmt: skip
+        return columns, found["sessionGroups"]
+
+    return shown
 
 
 @pytest.fixture(scope="module")

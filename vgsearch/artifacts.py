@@ -102,6 +102,11 @@ class Experiment:
         return self.folder / "optuna.db"
 
     @property
+    def tensorboard(self) -> Path:
+        """What TensorBoard's HParams tab compares in all trials."""
+        return self.folder / "tb"
+
+    @property
     def ray(self) -> Path:
         """Ray Tune's own bookkeeping, which nothing here reads."""
         return self.folder / ".ray"

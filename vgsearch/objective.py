@@ -15,6 +15,11 @@ DISTANCES = ("fid", "fvd", "kvd")
 COST = "cost"
 """Seconds that a trial's steps took, waits for clips among them; looks, checkpoints and scoring are not."""
 NAMES = (*OF_CLASSES, *DISTANCES, COST)
+LABELS = {
+    "s3": "S3", "s3_chance_corrected": "S3, chance corrected", "ser": "SeR", "res": "ReS", "is": "IS",
+    "fid": "FID", "fvd": "FVD", "kvd": "kernel distance", COST: "cost",
+}  # fmt: skip
+"""As people read them."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +122,12 @@ def looks_at_distance(objectives: Sequence[Objective]) -> bool:
     """
     first = next(objective for objective in objectives if objective.name != COST)
     return first.name in DISTANCES
+
+
+def compared_scores(objectives: Sequence[Objective]) -> list[str]:
+    """The scores by which trials are compared: the objectives, the parts of S3 where it is measured, the cost."""
+    parts = ("s3", "ser", "res") if any(objective.is_part_of_s3 for objective in objectives) else ()
+    return list(dict.fromkeys([*(objective.name for objective in objectives), *parts, COST]))
 
 
 def measured(summary: Mapping[str, Any]) -> dict[str, float]:

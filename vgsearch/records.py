@@ -40,13 +40,13 @@ class Records:
         """What was written so far, by this attempt or by those before it."""
         return whole_lines(self._folder.metrics)
 
-    def write_scores(self, step: int, scores: dict[str, float], hyperparameters: dict[str, Any]) -> None:
+    def write_scores(self, step: int, scores: dict[str, float]) -> None:
         """The final scores, once: an attempt that was cut off after them is scored again, to the same values."""
         named = {f"score/{name}": value for name, value in scores.items()}
         if any(named.keys() & line.keys() for line in self.lines()):
             return
         self.board.scalars(named, step)
-        self.board.hparams(hyperparameters, {f"hparam/{name}": value for name, value in scores.items()})
+        self.board.scored()
         # The line last: where it is, the board has the scores.
         self.board.flush()
         self._metrics.write(json.dumps({"step": step, **named}) + "\n")

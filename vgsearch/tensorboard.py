@@ -2,16 +2,20 @@
 
 import io
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.api_pb2 import DataType, Experiment, HParamInfo, MetricInfo, MetricName
 from tensorboardX.proto.event_pb2 import Event, SessionLog
-from tensorboardX.proto.summary_pb2 import Summary
+from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
+from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboardX.summary import hparams as hparams_summary
 from tensorboardX.summary import scalar as scalar_summary
 from torch import Tensor
 
+from vgsearch.objective import LABELS
 from videogan.pictures import write_gif
 
 SECONDS_BETWEEN_FLUSHES = 5.0
@@ -47,12 +51,16 @@ class TrialBoard:
         )
         self._add(Event(summary=Summary(value=[Summary.Value(tag=tag, image=image)])), step)
 
-    def hparams(self, hyperparameters: dict[str, Any], metrics: dict[str, float]) -> None:
-        """What TensorBoard's HParams tab compares; plain numbers and strings."""
+    def begins(self, hyperparameters: dict[str, Any]) -> None:
+        """The trial's row in TensorBoard's HParams tab, from its start on; plain numbers and strings."""
         plain = {k: v if isinstance(v, int | float | str) else str(v) for k, v in hyperparameters.items()}
-        for summary in hparams_summary(plain, metrics):
-            self._add(Event(summary=summary), 0)
-        self.scalars(metrics, 0)
+        _, start, _ = hparams_summary(plain, {})
+        self._add(Event(summary=start), 0)
+
+    def scored(self) -> None:
+        """Marks the row as a success. No other end is marked: TensorBoard keeps the first it reads, and a trial may be retried."""
+        *_, end = hparams_summary({}, {})
+        self._add(Event(summary=end), 0)
 
     def flush(self) -> None:
         """Writes what waits in memory, durably."""
@@ -67,3 +75,34 @@ class TrialBoard:
         self._writer.write_event(event)
         if time.monotonic() - self._flushed > SECONDS_BETWEEN_FLUSHES:
             self.flush()
+
+
+def write_columns(folder: Path, hyperparameters: Mapping[str, Sequence[Any]], scores: Sequence[str]) -> None:
+    """What the HParams tab compares in all trials of a sweep, in a run of its own: TensorBoard takes one such list.
+
+    A trial's own would lack what is searched in other trials only. `hyperparameters`: some values of each, which tell
+    numbers from words. `scores` by their names in the ledger; the newest look stands beside them.
+    """
+    metrics = {f"score/{name}": LABELS[name] for name in scores} | {"look": "look"}
+    columns = Experiment(
+        hparam_infos=[
+            HParamInfo(name=path, display_name=path.rpartition(".")[2], type=_type_of(values))
+            for path, values in hyperparameters.items()
+        ],
+        metric_infos=[MetricInfo(name=MetricName(tag=tag), display_name=name) for tag, name in metrics.items()],
+    )
+    content = HParamsPluginData(experiment=columns).SerializeToString()
+    plugin = SummaryMetadata.PluginData(plugin_name="hparams", content=content)
+    value = Summary.Value(tag="_hparams_/experiment", metadata=SummaryMetadata(plugin_data=plugin))
+    folder.mkdir(parents=True, exist_ok=True)
+    writer = EventsWriter(str(folder / "columns"))
+    writer.write_event(Event(summary=Summary(value=[value]), wall_time=time.time()))
+    writer.close()
+
+
+def _type_of(values: Sequence[Any]) -> DataType:
+    """Of what `begins` writes of such values."""
+    if all(isinstance(value, bool) for value in values):
+        return DataType.DATA_TYPE_BOOL
+    numbers = all(isinstance(value, int | float) for value in values)
+    return DataType.DATA_TYPE_FLOAT64 if numbers else DataType.DATA_TYPE_STRING

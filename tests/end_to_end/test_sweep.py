@@ -94,6 +94,31 @@ def test_every_trial_leaves_its_config_checkpoints_samples_and_curves(sweep):
         assert "_hparams_/session_start_info" in board.summary_metadata
 
 
+def test_tensorboard_compares_the_trials_of_a_sweep_by_their_scores_and_costs(sweep, hparams_tab):
+    folder, _ = sweep
+    columns, rows = hparams_tab(folder / "runs" / "s")
+    assert [info["displayName"] for info in columns["metricInfos"]] == ["S3", "SeR", "ReS", "cost", "look"]
+    told = record(folder, "s")
+    assert {Path(row["name"]).parent.name for row in rows} == set(told.trials)
+    for row in rows:
+        trial = told.trials[Path(row["name"]).parent.name]
+        assert row["hparams"] == trial.overrides
+        shown = {value["name"]["tag"]: value["value"] for value in row["metricValues"]}
+        scores = {f"score/{name}": trial.scores[name] for name in ("s3", "ser", "res", "cost")}
+        assert shown == pytest.approx(scores | {"look": trial.look}, rel=1e-5)
+
+
+def test_a_report_of_the_sweep_shows_its_samples_beside_real_clips(sweep, tmp_path):
+    folder, _ = sweep
+    run = vgsearch("report", "runs/s", "--out", tmp_path, folder=folder)
+    assert run.returncode == 0, run.stdout + run.stderr
+    html, markdown = (folder / "runs/s/report.html").read_text(), (tmp_path / "s" / "README.md").read_text()
+    assert "tune mvt_tsa --data" in html
+    assert "No real clips" not in html
+    assert "Columns: real, t000" in markdown
+    assert record(folder, "s").best.trial_id in html
+
+
 def test_status_tells_the_sweep_from_its_ledger_alone(sweep):
     folder, _ = sweep
     told = json.loads(vgsearch("status", "runs/s", "--json", folder=folder).stdout)

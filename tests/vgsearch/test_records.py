@@ -72,9 +72,8 @@ def test_a_trial_scored_twice_tells_its_scores_once(tmp_path: Path):
     folder = TrialFolder(tmp_path)
     for _ in range(2):
         with Records(folder, 30) as records:
-            records.write_scores(30, {"s3": 0.5, "cost": 9.0}, {"model.sigma_a": 0.3})
+            records.write_scores(30, {"s3": 0.5, "cost": 9.0})
     assert [json.loads(line) for line in folder.metrics.read_text().splitlines()] == [
         {"step": 30, "score/s3": 0.5, "score/cost": 9.0}
     ]
     assert steps_of(folder, "score/s3") == [30]
-    assert steps_of(folder, "hparam/s3") == [0]

@@ -7,7 +7,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from vgsearch.ledger import SweepRecord
+import yaml
+
+from vgsearch.ledger import SweepRecord, TrialRecord
 from vgsearch.objective import COST
 from vgsearch.report import figures
 from vgsearch.report.blocks import Block, Chart, Facts, Lines, Page, Section, Table, Text
@@ -15,6 +17,7 @@ from vgsearch.report.clock import SweepClock
 from vgsearch.report.sample_grid import GridColumn, sample_grid
 from vgsearch.report.subject import WEAK_BELOW, Importances, Subject
 from vgsearch.report.tables import comparison, failures, health, told_interval, trials_table
+from vgsearch.sweep import Sweep
 from vgsearch.terminal import duration, interval, objective_value, short_name, value
 from vgsearch.trial_account import differences
 
@@ -211,11 +214,21 @@ def _commands(subject: Subject) -> list[Block]:
             path.read_text(errors="replace") if path.is_file() else "# there is no config.yaml in the trial's folder\n"
         )
         title = f"{trial.trial_id}  {trial.state}" + ("  the paper's point" if trial.is_paper_point else "")
-        chosen = " ".join(f"--set {shlex.quote(f'{path}={chosen}')}" for path, chosen in trial.overrides.items())
-        again = f"# vgsearch train {sweep.space.name} --budget {sweep.budget} --data {shlex.quote(sweep.data)}"
-        again += "".join(f" --set {shlex.quote(f'{path}={v}')}" for path, v in sweep.overrides.items())
-        blocks.append(Lines(f"{again} --seed {sweep.seed + trial.index} {chosen}\n{config}", title))
+        tail = f"\n# the end of its log\n{trial.log_tail}" if trial.log_tail else ""
+        blocks.append(Lines(f"{again(sweep, trial)}\n\n{config}{tail}", title))
     return blocks
+
+
+def again(sweep: Sweep, trial: TrialRecord) -> str:
+    """What to type to train a trial once more, with the seed it had."""
+    values = {**sweep.overrides, **trial.overrides, **trial.changed}
+    seed = values.pop("seed", sweep.seed + trial.index)
+    typed = ["vgsearch", "train", sweep.space.name, "--budget", sweep.budget, "--data", sweep.data, "--seed", str(seed)]
+    for path, chosen in values.items():
+        # As YAML, for that is how --set reads it: 5.0e-05 is a number there, 5e-05 is a word.
+        written = yaml.safe_dump(chosen, default_flow_style=True, width=math.inf).removesuffix("\n...\n").strip()
+        typed += ["--set", f"{path}={written}"]
+    return shlex.join(typed)
 
 
 def command(argv: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from vgsearch.ledger import SweepRecord, TrialRecord
-from vgsearch.objective import COST, OF_CLASSES, Objective, looks_at_distance, pareto_front
+from vgsearch.objective import COST, LABELS, OF_CLASSES, Objective, looks_at_distance, pareto_front
 from vgsearch.report.clock import SweepClock
 from vgsearch.report.expected_best import ExpectedBest
 from vgsearch.report.subject import Subject
@@ -23,13 +23,11 @@ STATE_COLOURS = {
 OTHER_END, BEST, MUTED = "#c0392b", "#009e73", "#8a8f98"
 SERIES = ("#0090d0", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8f98")
 SCALE = ("#8f3b76", "#7161a6", "#4b82b8", "#3b9fa5", "#5cb77f", "#b9c24a")  # from poor to good
-_LABELS = {"s3": "S3", "s3_chance_corrected": "S3, chance corrected", "ser": "SeR", "res": "ReS", "is": "IS",
-           "fid": "FID", "fvd": "FVD", "kvd": "kernel distance", COST: "cost"}  # fmt: skip
 
 
 def label(objective: Objective) -> str:
     """Its name, and where it is not obvious that less is better, so."""
-    told = _LABELS[objective.name]
+    told = LABELS[objective.name]
     return told if objective.name in OF_CLASSES else f"{told} (smaller is better)"
 
 
@@ -40,7 +38,7 @@ def state_colour(state: str) -> str:
 def against_clock(subject: Subject, clock: SweepClock) -> go.Figure:
     """Each score at the time its trial ended, the best so far, the floor."""
     trials = sorted(subject.scored, key=_end)
-    return _over_time(subject, [clock.ran(_end(trial)) for trial in trials], trials, clock.unit)
+    return _over_time(subject, [clock.ran(_end(trial)) for trial in trials], trials, clock.unit, "time")
 
 
 def against_steps(subject: Subject) -> go.Figure:
@@ -52,13 +50,15 @@ def against_steps(subject: Subject) -> go.Figure:
         if trial.trial_id in scored:
             x.append(steps)
             trials.append(trial)
-    return _over_time(subject, x, trials, "generator steps of all trials")
+    return _over_time(subject, x, trials, "generator steps of all trials", "steps")
 
 
-def _over_time(subject: Subject, x: Sequence[float], trials: Sequence[TrialRecord], x_title: str) -> go.Figure:
+def _over_time(
+    subject: Subject, x: Sequence[float], trials: Sequence[TrialRecord], x_title: str, over: str
+) -> go.Figure:
     objective = subject.objective
     y = [objective.value_of(trial.scores) for trial in trials]
-    figure = _figure(x_title, label(objective))
+    figure = _figure(x_title, f"{label(objective)} over {over}")
     best: list[float] = []
     for trial in trials:
         newest = objective.value_of(trial.scores)
@@ -106,7 +106,7 @@ def pareto(subject: Subject) -> go.Figure:
     """The first objective against what it cost, and the trials that no other beats in both."""
     objective, cost = subject.objective, Objective(COST)
     trials = [trial for trial in subject.scored if COST in trial.scores]
-    figure = _figure("minutes of training steps", label(objective))
+    figure = _figure("minutes of training steps", f"{label(objective)} against cost")
     minutes = [trial.scores[COST] / 60 for trial in trials]
     y = [objective.value_of(trial.scores) for trial in trials]
     front = sorted((minutes[at], y[at]) for at in pareto_front([trial.scores for trial in trials], [objective, cost]))
@@ -150,7 +150,7 @@ def parallel_coordinates(subject: Subject) -> go.Figure:
     paths = list(dict.fromkeys(path for trial in trials for path in trial.overrides))
     axes = [(short_name(path), _axis([trial.overrides.get(path) for trial in trials])) for path in paths]
     scores = [objective.value_of(trial.scores) for trial in trials]
-    axes.append((_LABELS[objective.name], _axis(scores)))
+    axes.append((LABELS[objective.name], _axis(scores)))
     figure = _figure("", "")
     for place, (name, (_, ticks)) in enumerate(axes):
         figure.add_annotation(x=place, y=1.06, text=f"<b>{escape(name)}</b>", showarrow=False, yanchor="bottom",
@@ -247,7 +247,8 @@ def timeline(record: SweepRecord, clock: SweepClock) -> go.Figure:
 
 def expected_best_chart(curves: Mapping[str, ExpectedBest], objective: Objective) -> go.Figure:
     """The best score to expect after n trials, with 90 % of the draws, for each name."""
-    figure, sign = _figure("trials", label(objective)), -1 if objective.direction == "maximize" else 1
+    figure = _figure("trials", f"{label(objective)}, the best to expect")
+    sign = -1 if objective.direction == "maximize" else 1
     if max(len(curve.mean) for curve in curves.values()) <= 12:
         figure.update_xaxes(dtick=1)
     for (name, curve), colour in zip(curves.items(), _endless(SERIES, len(curves)), strict=True):
@@ -267,7 +268,7 @@ def expected_best_chart(curves: Mapping[str, ExpectedBest], objective: Objective
 def best_over_time(subjects: Sequence[Subject]) -> go.Figure:
     """The best so far of each experiment over the time that its sweep ran."""
     objective, clocks = subjects[0].objective, [SweepClock(subject.record) for subject in subjects]
-    figure = _figure("hours of the sweep", label(objective))
+    figure = _figure("hours of the sweep", f"{label(objective)}, the best so far")
     for subject, clock, colour in zip(subjects, clocks, _endless(SERIES, len(subjects)), strict=True):
         best, points = math.inf, []
         for trial in sorted(subject.scored, key=_end):

@@ -128,6 +128,7 @@ class Trial:
         """The end, by its name and with what belongs to it."""
         if self.shard.rank == 0:
             self._remember(self._records.lines())
+            self._records.board.begins(self.spec.hyperparameters)
         for message in damaged:
             LOGGER.warning(message)
         self._tell_looks_before(start)
@@ -265,7 +266,7 @@ class Trial:
         write_atomically(self.folder.scores, lambda stream: stream.write(json.dumps(whole, indent=1).encode()))
         summary = summary_of(results)
         scores = {**measured(summary), COST: self._seconds}
-        self._records.write_scores(self.config.loop.n_steps, scores, self.spec.hyperparameters)
+        self._records.write_scores(self.config.loop.n_steps, scores)
         objectives = parsed(self.config.evaluation.objective)
         undefined = [objective.name for objective in objectives if objective.name not in scores]
         if undefined:

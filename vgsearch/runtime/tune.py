@@ -15,6 +15,7 @@ from ray.tune.experiment import Trial
 
 from vgsearch.artifacts import Experiment
 from vgsearch.ledger import Ledger, SweepRecord, read_events
+from vgsearch.objective import compared_scores
 from vgsearch.retention import CheckpointDisk, told_size
 from vgsearch.runtime.cluster import Resources
 from vgsearch.runtime.evaluation import FloorTask
@@ -26,6 +27,7 @@ from vgsearch.runtime.search import LookScheduler, StudySearcher, reported
 from vgsearch.runtime.trial import Inputs, TrialSpec
 from vgsearch.runtime.watchdog import Watchdog
 from vgsearch.sweep import Sweep
+from vgsearch.tensorboard import write_columns
 from vgsearch.terminal import SweepView, shown
 from videogan.atomic import write_atomically
 
@@ -170,6 +172,9 @@ def run_trials(
     """
     sweep, experiment = driver.sweep, driver.experiment
     n_fit = cluster.max_concurrent(sweep.n_workers, sweep.gpus_per_worker, driver.inputs.reserved_cpus)
+    if not experiment.tensorboard.exists():
+        searched = {path: domain.ends for path, domain in sweep.domains.items()}
+        write_columns(experiment.tensorboard, searched, compared_scores(sweep.objectives()))
     study = study_of(experiment.study, sweep, read_events(experiment.ledger))
     searcher = StudySearcher(study, sweep, waiting, driver, driver.ledger.record.next_index)
     executor, watchdog = executor or _executor(sweep), Watchdog()

@@ -3,7 +3,9 @@
 import json
 import math
 import re
+import shlex
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,9 @@ from vgsearch.artifacts import Experiment
 from vgsearch.cli import app
 from vgsearch.ledger import Ledger, read_ledger
 from vgsearch.report.clock import SweepClock
+from vgsearch.report.experiment import again
 from vgsearch.runtime.reporting import page_of, subject_of
+from vgsearch.space import parse_override
 
 DONE, PRUNED, DIVERGED, FAILED = (
     ("done", ""),
@@ -112,6 +116,18 @@ def test_the_command_and_the_config_of_each_trial_are_told(write_sweep, tmp_path
     assert "vgsearch tune mvt_tsa --name s" in markdown
     for index in range(3):
         assert f"seed: {index}\nmodel: {{variant: mvt_tsa}}" in html
+
+
+def test_what_is_told_to_type_makes_the_trials_config_again(write_sweep):
+    subject = subject_of(write_sweep("s", 6).folder)
+    for trial in subject.record.trials.values():
+        trial.changed = {"loop.batch_size": 8} if trial.index == 3 else {}
+        told = shlex.split(again(subject.sweep, trial))
+        overrides = dict(parse_override(text) for option, text in pairwise(told) if option == "--set")
+        seed = int(told[told.index("--seed") + 1])
+        typed = subject.sweep.model_copy(update={"overrides": overrides, "seed": seed})
+        config = subject.sweep.run_config(trial.overrides | trial.changed, trial.index)
+        assert typed.run_config(typed.paper_points[0], 0) == config
 
 
 def test_a_pause_of_the_sweep_takes_no_time_of_it(tmp_path, monkeypatch):
