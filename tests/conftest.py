@@ -2,6 +2,9 @@
 
 import json
 import os
+import re
+import subprocess
+import sys
 import time
 import urllib.request
 import uuid
@@ -39,31 +42,42 @@ def ray_cluster(_own_cache: Path) -> Iterator[Resources]:
 @pytest.fixture(scope="session")
 def hparams_tab() -> Callable[[Path], tuple[dict[str, Any], list[dict[str, Any]]]]:
     """What TensorBoard's HParams tab shows of a folder, over its own HTTP API: its columns, and a row for each trial."""
-    program = pytest.importorskip("tensorboard.program")
+    pytest.importorskip("tensorboard")
 
-    def ask(url: str, what: str, **question: Any) -> dict[str, Any]:
+    def shown(logdir: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        options = ["--port", "0", "--host", "127.0.0.1", "--load_fast", "false", "--reload_interval", "1"]
+        command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(logdir), *options]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as board:
+            try:
+                address = next(
+                    found[0] for line in board.stderr if (found := re.search(r"http://127\.0\.0\.1:\d+/", line))
+                )
+                return _asked(address, sum(1 for _ in logdir.glob("trials/*/tb")))
+            finally:
+                board.terminate()
+
+    return shown
+
+
+def _asked(address: str, n_rows: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Columns and rows, once TensorBoard has read `n_rows` of them."""
+
+    def ask(what: str, **question: Any) -> dict[str, Any]:
         kind = {"Content-Type": "application/json"}
-        request = urllib.request.Request(f"{url}data/plugin/hparams/{what}", json.dumps(question).encode(), kind)
+        request = urllib.request.Request(f"{address}data/plugin/hparams/{what}", json.dumps(question).encode(), kind)
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)
 
-    def shown(logdir: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        board = program.TensorBoard()
-        board.configure(argv=[None, "--logdir", str(logdir), "--port", "0", "--host", "127.0.0.1", "--load_fast", "false",
-                              "--reload_interval", "1"])  # fmt: skip
-        url, deadline, found = board.launch(), time.monotonic() + 120, {}
-        n_rows = sum(1 for _ in logdir.glob("**/trials/*/tb"))
-        statuses = [f"STATUS_{name}" for name in ("UNKNOWN", "SUCCESS", "FAILURE", "RUNNING")]
-        while len(found.get("sessionGroups", [])) < n_rows:
-            assert time.monotonic() < deadline, found
-            time.sleep(0.5)
-            columns = ask(url, "experiment", experimentName="")
-            order = [{"metric": metric["name"]} for metric in columns.get("metricInfos", [])]
-            found = ask(url, "session_groups", experimentName="", allowedStatuses=statuses, colParams=order, startIndex=0,
-                        sliceSize=1000)  # fmt: skip
-        return columns, found["sessionGroups"]
-
-    return shown
+    statuses = [f"STATUS_{name}" for name in ("UNKNOWN", "SUCCESS", "FAILURE", "RUNNING")]
+    deadline, rows = time.monotonic() + 120, []
+    while len(rows) < n_rows:
+        assert time.monotonic() < deadline, rows
+        time.sleep(0.5)
+        columns = ask("experiment", experimentName="")
+        order = [{"metric": metric["name"]} for metric in columns.get("metricInfos", [])]
+        rows = ask("session_groups", experimentName="", allowedStatuses=statuses, colParams=order, startIndex=0,
+                   sliceSize=1000).get("sessionGroups", [])  # fmt: skip
+    return columns, rows
 
 
 @pytest.fixture(scope="module")
