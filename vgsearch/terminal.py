@@ -17,6 +17,7 @@ from rich.text import Text
 from vgsearch.ledger import ENDS, UNFINISHED, SweepRecord, TrialRecord
 from vgsearch.objective import COST, Objective, looks_at_distance, measured
 
+WIDTH_OF_REASON = 40
 S3_COLUMNS = ("S3 [95 %]", "SeR/ReS")
 COLOURS = {
     **dict.fromkeys(("diverged", "failed", "out_of_memory", "stalled", "lost"), "red"),
@@ -99,15 +100,23 @@ def sweep_table(record: SweepRecord, width: int, n_rows: int | None = None) -> T
         for name, column in columns.items():
             column.append(cells[name])
     widths = {name: max(map(len, cells)) + 2 for name, cells in columns.items()}
+    # A long reason is cut, so that it hides neither an id nor a score; `vgsearch show` tells it whole.
+    widths[""] = min(widths[""], WIDTH_OF_REASON)
     shown = [*fixed, ""]
     for path in domains:
         if sum(widths[name] for name in shown) + widths[path] <= width:
             shown.insert(-1, path)
     hidden = [short_name(path) for path in domains if path not in shown]
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0), caption_justify="left")
+    for_reason = width - sum(widths[name] for name in shown if name)
+    fits = for_reason >= WIDTH_OF_REASON // 4
     for name in shown:
         table.add_column(
-            columns[name][0], no_wrap=True, justify="right" if name in ("step", "look", "time", *named) else "left"
+            columns[name][0],
+            no_wrap=True,
+            min_width=widths[name] - 2 if name in ("id", "state") or (name and fits) else None,
+            max_width=None if name else max(for_reason, WIDTH_OF_REASON // 4),
+            justify="right" if name in ("step", "look", "time", *named) else "left",
         )
     for row, trial in enumerate(trials, start=1):
         # As Text: a reason may hold brackets, which rich would read as markup.

@@ -1,6 +1,7 @@
 """The ledger alone tells what happened, whatever happened to its writer."""
 
 import json
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -164,3 +165,55 @@ def test_an_appended_event_is_on_disk_when_append_returns(ledger: Ledger):
     event = ledger.append("floor", score=score(0.2))
     assert json.loads(ledger.path.read_text()) == event
     assert event["time"] > 1e9
+
+
+def test_a_clock_set_back_or_forth_changes_no_trials_seconds(ledger: Ledger, monkeypatch: pytest.MonkeyPatch):
+    clock = iter([1e9, 1e9 - 3600, 2e9, 1e9, 1.0])
+    monkeypatch.setattr("time.time", lambda: next(clock))
+    trial = started(ledger, 0)
+    ledger.append("trial_ended", trial=trial, state="interrupted", seconds=20.0)
+    started(ledger, 0)
+    ledger.append("trial_ended", trial=trial, state="done", score={}, seconds=7.5)
+    assert ledger.record.trials[trial].seconds == 27.5
+
+
+def test_a_trial_cut_off_without_a_word_keeps_the_seconds_it_had_told(ledger: Ledger):
+    trial = started(ledger, 0)
+    ledger.append("look", trial=trial, step=50, look=0.25, losses={"d_image": 2.0}, seconds=12.0)
+    started(ledger, 0)  # of a new driver, after a kill
+    ledger.append("look", trial=trial, step=100, look=0.25, losses={}, seconds=3.0)
+    record = ledger.record.trials[trial]
+    assert (record.seconds, record.losses, record.state) == (12.0, {"d_image": 2.0}, "running")
+    ledger.append("trial_ended", trial=trial, state="done", score={}, seconds=5.0)
+    assert record.seconds == 17.0
+
+
+def test_an_event_that_does_not_fit_on_the_disk_leaves_no_trace(ledger: Ledger):
+    started(ledger, 0)
+    before = ledger.path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, hard))
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            started(ledger, 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert ledger.path.read_bytes() == before
+    assert list(ledger.record.trials) == ["t0000-abcdef"]
+    started(ledger, 1)
+    assert len(read_ledger(ledger.path).trials) == 2
+
+
+def test_a_trial_that_starts_anew_has_nothing_of_before_but_its_time(ledger: Ledger):
+    trial = started(ledger, 0)
+    ledger.append("look", trial=trial, step=50, look=0.25, losses={"d_image": 2.0}, health={"states": {}, "vitals": {}})
+    ledger.append("trial_ended", trial=trial, state="out_of_memory", step=60, reason="MemoryError", log_tail="Traceback",
+                  seconds=20.0)  # fmt: skip
+    assert ledger.record.trials[trial].log_tail == "Traceback"
+    started(ledger, 0, changed={"loop.batch_size": 8}, anew=True)
+    record = ledger.record.trials[trial]
+    assert (record.step, record.looks, record.losses, record.health, record.reason, record.log_tail) == (
+        0, {}, {}, None, "", "",
+    )  # fmt: skip
+    assert (record.changed, record.seconds, record.state) == ({"loop.batch_size": 8}, 20.0, "running")
+    assert read_ledger(ledger.path) == ledger.record

@@ -85,6 +85,26 @@ def test_a_narrow_screen_keeps_scores_whole_and_names_the_values_it_leaves_out(l
     assert len(shown(ledger)) == 2
 
 
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_a_long_reason_hides_no_id_and_no_state(ledger: Ledger, width: int):
+    start(ledger, 0)
+    start(ledger, 1)
+    end(ledger, 0, "done", score=score(0.62))
+    end(ledger, 1, "out_of_memory", reason="RuntimeError: DefaultCPUAllocator: can't allocate memory " * 5)
+    rows = [line for line in shown(ledger, width) if "t000" in line]
+    assert [row.split()[:2] for row in rows] == [["*t0000", "done"], ["t0001", "out_of_memory"]]
+    assert width < 120 or "0.62 [0.60, 0.64]" in rows[0]
+    assert all(len(row) <= width for row in rows)
+
+
+def test_what_a_trial_was_tried_again_with_stands_beside_it(ledger: Ledger):
+    start(ledger, 1)
+    end(ledger, 1, "out_of_memory", reason="MemoryError")
+    ledger.append("trial_started", trial="t0001-3fa9c1", changed={"loop.batch_size": 8}, anew=True)
+    end(ledger, 1, "done", score=score(0.62))
+    assert any("tried again with batch_size=8" in line for line in shown(ledger))
+
+
 def test_brackets_in_a_reason_are_text(ledger: Ledger):
     start(ledger, 0)
     event = end(ledger, 0, "failed", reason="KeyError: [/tmp] [bold]x")

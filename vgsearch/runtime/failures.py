@@ -26,13 +26,13 @@ def end_of_process(error: BaseException | None, oom_kills_before: int) -> dict[s
     from ray.exceptions import RayActorError, RayTaskError, WorkerCrashedError
 
     if error is None:
-        return {"end": "failed", "reason": "failed again when retried; see log.txt"}
+        return {"end": "failed", "reason": "failed twice; see log.txt"}
     died = isinstance(error, RayActorError | WorkerCrashedError) and not isinstance(error, RayTaskError)
     if died and oom_kills() > oom_kills_before:
-        why = "its process was killed, and the kernel tells of processes killed for want of memory"
+        why = "the kernel killed processes for want of memory while its own died"
         return {"end": "out_of_memory", "reason": why}
     if died and not is_out_of_memory(error):
-        return {"end": "lost", "reason": f"its process or node died, again when retried: {_line(error)}"}
+        return {"end": "lost", "reason": f"its process or node died twice: {_line(error)}"}
     return end_of_error(_deeper(error) or error)
 
 
@@ -51,8 +51,8 @@ def full_disk(error: BaseException) -> str:
     for each in _chain(error):
         if isinstance(each, OSError) and each.errno in OUT_OF_SPACE:
             return f"no space left for {each.filename or 'its files'}"
-        # Ray passes on as text what it can't pickle.
-        if os.strerror(errno.ENOSPC) in str(each):
+        # Ray passes on as text what it can't pickle; SQLite has an error of its own.
+        if any(words in str(each) for words in (os.strerror(errno.ENOSPC), "database or disk is full")):
             return "no space left for its files"
     return ""
 

@@ -90,6 +90,7 @@ class StudySearcher(Searcher):
         self._next_index = max([next_index] + [proposal.index + 1 for proposal in waiting])
         self._running: dict[str, tuple[optuna.Trial, dict[str, Any]]] = {}
         self._failed: dict[str, dict[str, Any]] = {}
+        self.broken: Exception | None = None
         self._looks: dict[str, dict[int, float]] = defaultdict(dict)
 
     def queue(self, proposal: Proposal) -> None:
@@ -97,6 +98,10 @@ class StudySearcher(Searcher):
         self._waiting.append(proposal)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        with self._unbroken():
+            return self._suggest(trial_id)
+
+    def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         if self._waiting:
             proposal = self._waiting.pop(0)
         elif self._next_index < self._sweep.n_trials:
@@ -121,10 +126,11 @@ class StudySearcher(Searcher):
 
     def take(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Takes a trial's report into account; whether the study's pruner gives the trial up."""
-        self._listener.progressed(self._running[trial_id][1], result)
-        if "look" not in result or "end" in result:
-            return False
-        return self._should_prune(trial_id, result["step"], result["look"])
+        with self._unbroken():
+            self._listener.progressed(self._running[trial_id][1], result)
+            if "look" not in result or "end" in result:
+                return False
+            return self._should_prune(trial_id, result["step"], result["look"])
 
     def _should_prune(self, trial_id: str, step: int, look: float) -> bool:
         """Reports a look, smoothed, and asks the pruner, which Optuna has for a single objective only.
@@ -146,13 +152,30 @@ class StudySearcher(Searcher):
         """Takes the end of a trial whose process could not report it."""
         self._failed[trial_id] = result
 
+    @contextmanager
+    def _unbroken(self) -> Iterator[None]:
+        """After a first error of the driver itself, as of a full disk, no trial may begin, report or end: Ray Tune can take
+        what its callbacks raise for a failure of the trial, and start that again."""
+        if self.broken is not None:
+            raise self.broken
+        try:
+            yield
+        except Exception as error:
+            self.broken = error
+            raise
+
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
-        trial, parameters = self._running.pop(trial_id)
-        self._looks.pop(trial_id, None)
+        with self._unbroken():
+            self._complete(trial_id, result, error)
+
+    def _complete(self, trial_id: str, result: dict | None, error: bool) -> None:
+        trial, parameters = self._running[trial_id]
         result = self._failed.pop(trial_id, {"end": "failed"}) if error else result or {}
         end = result.get("end", "pruned")
         # The record first: it is the truth, and a trial that only the study called done would be run again.
         again = self._listener.ended(parameters, end, result)
+        del self._running[trial_id]
+        self._looks.pop(trial_id, None)
         if end == "done":
             scores = reported(result, "scores")
             self.study.tell(trial, [objective.value_of(scores) for objective in self._objectives])

@@ -200,7 +200,7 @@ def run_trials(
     try:
         tuner.fit()
     except Exception as error:
-        if not full_disk(error):
+        if not full_disk(searcher.broken or error):
             raise
         raise DiskFull(
             f"{experiment.folder}: no space left; nothing finished is lost. "

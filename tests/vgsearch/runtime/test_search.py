@@ -502,3 +502,20 @@ def test_a_real_tune_run_of_two_objectives_finds_their_front_and_a_second_one_ke
         assert [trial.index for trial in read.front] == front
         assert [trial.number for trial in study.best_trials] == front
         assert read.best.index == best
+
+
+class Unwritable(Record):
+    """A listener whose disk is full when the first trial ends."""
+
+    def ended(self, parameters: dict[str, Any], end: str, result: dict[str, Any]) -> None:
+        raise OSError(28, "No space left on device")
+
+
+def test_after_an_error_of_the_driver_no_trial_begins_reports_or_ends():
+    driven = Driven(a_sweep(), record=Unwritable())
+    driven.ask()
+    # Ray Tune takes the first for a failure of the trial, and starts it again.
+    for call in (lambda: driven.done(s3=0.5), lambda: driven.look(10, 0.3), driven.ask, lambda: driven.done(s3=0.5)):
+        with pytest.raises(OSError, match="No space left"):
+            call()
+    assert driven.states == {0: TrialState.RUNNING}
