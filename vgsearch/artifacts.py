@@ -123,30 +123,28 @@ class Experiment:
     def trial(self, trial_id: str) -> TrialFolder:
         return TrialFolder(self.trials / trial_id)
 
-    def lock(self) -> IO[str]:
+    def lock(self) -> IO[bytes]:
         """Holds the experiment for one driver until the returned file is closed.
 
         Raises ExperimentInUse, or UnwritableFolder where nothing can be kept.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            handle = open(self.folder / ".lock", "a+")  # noqa: SIM115 (the lock lives as long as the file is open)
-        except OSError as error:
-            raise UnwritableFolder(
-                f"{self.folder} can't be written: {error.strerror}. Choose another --out, or make it writable."
-            ) from None
-        try:
+            handle = open(self.folder / ".lock", "ab+", buffering=0)  # noqa: SIM115 (the lock lives while it is open)
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            handle.truncate(0)
+            handle.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         except BlockingIOError:
             handle.seek(0)
-            holder = handle.read().strip() or "another vgsearch"
+            holder = handle.read().decode().strip() or "another vgsearch"
             handle.close()
             raise ExperimentInUse(
                 f"{self.folder} is in use by {holder}; wait for it, or stop it with Ctrl-C."
             ) from None
-        handle.truncate(0)
-        handle.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        handle.flush()
+        except OSError as error:
+            raise UnwritableFolder(
+                f"{self.folder} can't be written: {error.strerror}. Choose another --out, or make it writable."
+            ) from None
         return handle
 
 

@@ -3,6 +3,7 @@
 Each tells a row of the drill table (printed with -s): what was done, what was kept, what was lost.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -30,16 +31,21 @@ def row(done: str, kept: str, lost: str = "nothing") -> None:
     print(f"\n| {done} | {kept} | {lost} |", flush=True)
 
 
+def log_of(folder: Path) -> Path:
+    """Where the drivers of an experiment say what they say: beside it, or beside the disk it fills."""
+    return (folder.parent.parent if folder.parent.name == "disk" else folder.parent) / "driver.log"
+
+
 def start(folder: Path, n_trials: int = N_TRIALS) -> subprocess.Popen:
-    """A driver of its own process group; its output goes to a file beside the experiment."""
-    with open(folder.with_name(folder.name + ".log"), "a") as log:
+    """A driver of its own process group."""
+    with open(log_of(folder), "a") as log:
         command = [sys.executable, "-m", "tests.end_to_end.fake_sweep", str(folder), str(n_trials)]
         return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
 
 
 def finish(folder: Path, n_trials: int = N_TRIALS) -> SweepRecord:
     driver = start(folder, n_trials)
-    assert driver.wait(timeout=500) == 0, folder.with_name(folder.name + ".log").read_text()[-3000:]
+    assert driver.wait(timeout=500) == 0, log_of(folder).read_text()[-3000:]
     return read_ledger(Experiment(folder).ledger)
 
 
@@ -123,21 +129,28 @@ def test_a_second_driver_is_refused_by_the_name_of_the_first(tmp_path: Path):
     with Experiment(tmp_path / "s").lock():
         second = start(tmp_path / "s")
         assert second.wait(timeout=200) == 1
-    assert f"in use by process {os.getpid()} on " in (tmp_path / "s.log").read_text()
+    assert f"in use by process {os.getpid()} on " in log_of(tmp_path / "s").read_text()
     assert n_lines(tmp_path / "s") == 0
     row("a second driver on the same experiment", "the first one's ledger, untouched")
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of a megabyte."""
+    """A file system of four megabytes."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", disk], capture_output=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", disk], capture_output=True)
     if mounted.returncode:
         pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.decode().strip()}")
     yield disk
     subprocess.run(["umount", "-l", disk], check=True)
+
+
+def fill(hog: Path) -> None:
+    """Appends until the disk takes no more."""
+    with open(hog, "ab", buffering=0) as stream, contextlib.suppress(OSError):
+        while stream.write(b"0" * 4096):
+            pass
 
 
 @pytest.mark.slow
@@ -145,27 +158,28 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_stops_the_sweep_and_with_space_it_goes_on(whole, small_disk: Path, tmp_path: Path):
     _, record = whole
     folder = small_disk / "s"
-    assert kill_at(folder, 9, 0.0)
+    driver = start(folder)
+    while n_lines(folder) < 9:
+        assert driver.poll() is None, log_of(folder).read_text()[-3000:]
+        time.sleep(0.002)
     before = read_ledger(Experiment(folder).ledger)
     hog = small_disk / "hog"
-    with open(hog, "wb") as stream:
-        try:
-            while True:
-                stream.write(b"0" * 4096)
-                stream.flush()
-        except OSError:
-            pass
-    driver = start(folder)
-    assert driver.wait(timeout=500) != 0
-    said = (small_disk / "s.log").read_text() if (small_disk / "s.log").exists() else ""
+    while driver.poll() is None:
+        fill(hog)
+        time.sleep(0.01)
+    said = log_of(folder).read_text()
+    assert driver.returncode != 0 or "no space left" in said
     full = read_ledger(Experiment(folder).ledger)
     assert {t.trial_id for t in before.done} <= {t.trial_id for t in full.done}
-    assert not [t for t in full.trials.values() if t.state == "failed"], said
+    assert not [t for t in full.trials.values() if t.state in ("failed", "lost")], said
+    with pytest.raises(OSError, match="No space left"):
+        (small_disk / "more").write_bytes(b"0" * 10_000)
+    (small_disk / "more").unlink()
     hog.unlink()
     resumed = finish(folder)
     assert told(resumed) == told(record)
     row(
-        "disk full under the sweep (tmpfs of 1 MB)",
+        "disk full under the sweep (tmpfs of 4 MB)",
         "all that was finished; with space again, the rest as uninterrupted",
     )
 

@@ -146,7 +146,7 @@ def test_a_full_disk_stops_the_sweep_and_fails_no_trial(tmp_path: Path, ray_clus
 def test_trials_that_hang_or_never_report_are_ended_and_the_others_go_on(
     tmp_path: Path, ray_cluster: Resources, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("vgsearch.runtime.watchdog.SECONDS_AT_LEAST", 20.0)
+    monkeypatch.setattr("vgsearch.runtime.watchdog.SECONDS_AT_LEAST", 30.0)
     monkeypatch.setattr("vgsearch.runtime.watchdog.TIMES_LONGEST", 1)
     experiment = Experiment(tmp_path)
     driven(experiment, a_sweep(4), ray_cluster, silent_trial)
