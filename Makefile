@@ -23,7 +23,7 @@ sweep: $(INSTALLED)
 	$(BIN)/vgsearch tune mvt_tsa --budget smoke
 
 # Those that start a Ray cluster run one after the other: each takes all cores. The rest share them out by file.
-RAY_TESTS := tests/end_to_end/test_sweep.py tests/vgsearch/runtime tests/vgsearch/commands
+RAY_TESTS := tests/end_to_end/test_sweep.py tests/end_to_end/test_confirm.py tests/vgsearch/runtime tests/vgsearch/commands
 
 test: $(TESTABLE)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(RAY_TESTS:%=--ignore=%)

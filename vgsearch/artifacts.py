@@ -107,6 +107,15 @@ class Experiment:
         return self.folder / "tb"
 
     @property
+    def confirm(self) -> Path:
+        """What training the best points again, on fresh seeds, said of them."""
+        return self.folder / "confirm.json"
+
+    def confirm_run(self, run: str) -> TrialFolder:
+        """A point trained again; apart from the trials of the search."""
+        return TrialFolder(self.folder / "confirm" / run)
+
+    @property
     def ray(self) -> Path:
         """Ray Tune's own bookkeeping, which nothing here reads."""
         return self.folder / ".ray"
@@ -151,6 +160,17 @@ class Experiment:
 def trial_id(index: int, digest: str) -> str:
     """A trial's order and six hex digits of its config's hash: t0007-3fa9c1."""
     return f"t{index:04d}-{digest[:6]}"
+
+
+def run_id(trial: str, seed: int) -> str:
+    """A trial's point trained again with another seed: t0007-3fa9c1-s500000."""
+    return f"{trial}-s{seed}"
+
+
+def short_id(trial: str) -> str:
+    """t0007-3fa9c1 as t0007, and t0007-3fa9c1-s500000 as t0007-s500000."""
+    order, _, *seed = trial.split("-")
+    return "-".join([order, *seed])
 
 
 def next_name(out: Path, space: str) -> str:

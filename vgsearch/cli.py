@@ -8,6 +8,7 @@ import typer
 
 from vgsearch.commands import (
     compare,
+    confirm,
     data,
     doctor,
     evaluate,
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.command("tune")(tune.tune)
 app.command("resume")(resume.resume)
 app.command("status")(status.status)
+app.command("confirm")(confirm.confirm)
 app.command("show")(show.show)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)

@@ -24,6 +24,8 @@ ENDS = (
     "interrupted",  # saved and ended on request, or by a full disk; goes on when the sweep is resumed
 )
 UNFINISHED = ("running", "interrupted")
+CONFIRM = "confirm_"
+"""Begins the names of events of runs that confirm a search's result, after it."""
 
 
 class DamagedLedger(ValueError):
@@ -108,6 +110,10 @@ class SweepRecord:
     header: dict[str, Any] = field(default_factory=dict)
     trials: dict[str, TrialRecord] = field(default_factory=dict)
     floor: dict[str, Any] | None = None
+    known: list[dict[str, Any]] | None = None
+    """Done trials of earlier experiments that the study knows, once it was told; none of them is a trial of the sweep."""
+    confirmation: "SweepRecord | None" = None
+    """The best points trained again on fresh seeds, in events of their own: none of these runs is a trial of the search."""
     ended: str = ""
     starts: list[dict[str, Any]] = field(default_factory=list)
     """The headers of all its drivers: one, and one more for each resume."""
@@ -146,6 +152,13 @@ class SweepRecord:
 
     def apply(self, event: dict[str, Any]) -> None:
         """Takes one event into account."""
+        if event["event"].startswith(CONFIRM):
+            self.confirmation = self.confirmation or SweepRecord()
+            self.confirmation.apply({**event, "event": event["event"].removeprefix(CONFIRM)})
+        else:
+            self._apply(event)
+
+    def _apply(self, event: dict[str, Any]) -> None:
         kind, trial = event["event"], self.trials.get(event.get("trial", ""))
         self.last_event = event.get("time", self.last_event)
         if kind == "sweep_started":
@@ -153,6 +166,8 @@ class SweepRecord:
             self.starts.append(event)
         elif kind == "sweep_ended":
             self.ended = event["how"]
+        elif kind == "warm_started":
+            self.known = event["trials"]
         elif kind == "floor":
             self.floor = event["score"]
         elif kind == "trial_started" and trial is None:

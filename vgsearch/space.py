@@ -1,14 +1,16 @@
 """Search spaces: one YAML file each, read into typed domains over the paths of a run's configuration."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from vgsearch.domains import Domain, Searched, is_active
+from vgsearch.inequality import Inequality
 from videogan.config import Config, ConfigurationError, parse_config, suggestion, with_overrides
 
 BUDGETS = ("smoke", "laptop", "paper")
@@ -16,71 +18,15 @@ _OF_REAL_CLIPS = ("model.resolution", "data", "data.preprocessing", "data.every_
 """Settings that change the real clips by which all trials of a sweep are judged."""
 
 
-class FloatDomain(Config):
-    """A real interval, both ends included, and where `or_off` is given that value beside it, such as 0 on a log scale."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
-
-    type: Literal["float"]
-    low: float
-    high: float
-    log: bool = False
-    or_off: float | None = Field(
-        None, description="a value that turns off what the interval weighs; searched as a choice"
-    )
-    when: dict[str, Any] = Field({}, description="values of other domains without which this is not searched")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "FloatDomain":
-        if self.or_off is not None and self.low <= self.or_off <= self.high:
-            raise ValueError(f"or_off must lie outside [{self.low}, {self.high}], got {self.or_off}.")
-        return _checked_interval(self)
-
-    @property
-    def ends(self) -> list[Any]:
-        return [*([] if self.or_off is None else [self.or_off]), self.low, self.high]
-
-    def __contains__(self, value: Any) -> bool:
-        return isinstance(value, int | float) and (self.low <= value <= self.high or value == self.or_off)
-
-
-class IntDomain(Config):
-    """The integers from `low` to `high`, both ends included."""
-
-    type: Literal["int"]
-    low: int
-    high: int
-    log: bool = False
-    when: dict[str, Any] = Field({}, description="values of other domains without which this is not searched")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "IntDomain":
-        return _checked_interval(self)
-
-    @property
-    def ends(self) -> list[Any]:
-        return [self.low, self.high]
-
-    def __contains__(self, value: Any) -> bool:
-        return isinstance(value, int) and self.low <= value <= self.high
-
-
-class ChoiceDomain(Config):
-    """A few values without order."""
-
-    type: Literal["choice"]
-    choices: list[Any] = Field(min_length=2)
-    when: dict[str, Any] = Field({}, description="values of other domains without which this is not searched")
-
-    @property
-    def ends(self) -> list[Any]:
-        return self.choices
-
-    def __contains__(self, value: Any) -> bool:
-        return value in self.choices
-
-
-Domain = Annotated[FloatDomain | IntDomain | ChoiceDomain, Field(discriminator="type")]
+def _refuse_idle(config: Config, kind: str, names: Sequence[str]) -> None:
+    """Raises where a setting that does nothing under the chosen `kind` is not at its default."""
+    changed = [name for name in names if getattr(config, name) != type(config).model_fields[name].default]
+    if changed:
+        told = [
+            f"{name} = {getattr(config, name)} has no effect under {kind} = {getattr(config, kind)}. Remove it."
+            for name in changed
+        ]
+        raise ValueError("\n".join(told))
 
 
 class Pruning(Config):
@@ -92,15 +38,27 @@ class Pruning(Config):
     smoothing: int = Field(2, ge=1, description="looks in the running mean")
     patience: int = Field(0, ge=0, description="looks without improvement before a trial may be pruned")
 
+    @model_validator(mode="after")
+    def _with_effect(self) -> "Pruning":
+        idle = {"none": ("warm_up", "n_startup_trials", "smoothing", "patience"), "median": ()}
+        _refuse_idle(self, "pruner", idle.get(self.pruner, ("n_startup_trials",)))
+        return self
+
 
 class Budget(Config):
     """How much a sweep may spend: the number of trials and the overrides that scale each of them."""
 
     purpose: str
     n_trials: int = Field(ge=1)
-    n_startup_trials: int = Field(10, ge=1, description="trials drawn at random before TPE models the rest")
+    sampler: Literal["tpe", "random", "grid", "gp"] = "tpe"
+    n_startup_trials: int = Field(10, ge=1, description="trials drawn at random before tpe or gp models the rest")
     pruning: Pruning = Pruning()
     overrides: dict[str, Any] = Field({}, description="by dotted path of the run's configuration")
+
+    @model_validator(mode="after")
+    def _with_effect(self) -> "Budget":
+        _refuse_idle(self, "sampler", ("n_startup_trials",) if self.sampler in ("random", "grid") else ())
+        return self
 
 
 class Space(Config):
@@ -111,6 +69,7 @@ class Space(Config):
     paper: str
     base: dict[str, Any]
     domains: dict[str, Domain] = Field(min_length=1)
+    constraints: list[str] = Field([], description='between domains: "model.sigma_a <= model.sigma_b"')
     paper_points: list[dict[str, Any]] = Field(min_length=1)
     point_names: list[str] = Field([], description="of the paper_points where there are several, in their order")
     budgets: dict[Literal[BUDGETS], Budget]
@@ -133,8 +92,11 @@ class Space(Config):
         names, n_points = self.point_names, len(self.paper_points)
         if names and (len(names) != n_points or len(set(names)) != n_points):
             problems.append(f"point_names: each of the {n_points} paper_points needs a name of its own, got {names}.")
+        problems += self._problems_of_steps()
+        problems += [problem for written in self.constraints for problem in self._problems_of_constraint(written)]
         if problems:
             raise ValueError("\n".join(problems))
+        Searched(self.domains, {}, self.inequalities).refuse_unsatisfiable()
         return self
 
     def at_point(self, name: str) -> "Space":
@@ -147,6 +109,36 @@ class Space(Config):
         return self.model_copy(
             update={"paper_points": [self.paper_points[self.point_names.index(name)]], "point_names": [name]}
         )
+
+    @property
+    def inequalities(self) -> tuple[Inequality, ...]:
+        return tuple(map(Inequality.parse, self.constraints))
+
+    def _problems_of_steps(self) -> list[str]:
+        stepped = [path for path, domain in self.domains.items() if getattr(domain, "steps", None) is not None]
+        if any(budget.sampler == "grid" for budget in self.budgets.values()):
+            return []
+        return [
+            f"domains: steps of {path} have no effect: no budget has the sampler grid. Remove them." for path in stepped
+        ]
+
+    def _problems_of_constraint(self, written: str) -> list[str]:
+        try:
+            inequality = Inequality.parse(written)
+        except ConfigurationError as error:
+            return [str(error)]
+        unknown = [path for path in inequality.paths if path not in self.domains]
+        if unknown:
+            return [f"constraints: '{path}' is no domain{suggestion(path, list(self.domains))}" for path in unknown]
+        nameless = [path for path in inequality.paths if not self.domains[path].is_of_numbers]
+        if nameless:
+            return [f"constraints: {path} has no order: {written} needs numbers." for path in nameless]
+        return [
+            f"paper_points: the paper's point must keep {inequality}, got "
+            f"{point[inequality.smaller]!r} and {point[inequality.larger]!r}."
+            for point in self.paper_points
+            if not inequality.holds(point)
+        ]
 
     def _problems_of(self, point: Mapping[str, Any]) -> list[str]:
         unknown = [
@@ -179,11 +171,6 @@ class Space(Config):
     def run_values(self, budget: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
         """The nested configuration of a run: base, then the budget's overrides, then `overrides` by dotted path."""
         return with_overrides(with_overrides(self.base, self.budgets[budget].overrides), overrides)
-
-
-def is_active(domain: Domain, chosen: Mapping[str, Any]) -> bool:
-    """Whether a conditional domain is searched, given the values chosen before it."""
-    return all(chosen.get(path) == value for path, value in domain.when.items())
 
 
 def shipped_spaces() -> dict[str, Any]:
@@ -231,11 +218,3 @@ def parse_override(text: str) -> tuple[str, Any]:
         return path.strip(), yaml.safe_load(value)
     except yaml.YAMLError:
         raise ConfigurationError(f"--set {text}: {value!r} is no YAML value.") from None
-
-
-def _checked_interval(domain: Any) -> Any:
-    if not domain.low < domain.high:
-        raise ValueError(f"low must be below high, got {domain.low} and {domain.high}.")
-    if domain.log and domain.low <= 0:
-        raise ValueError(f"low must be above 0 on a log scale, got {domain.low}.")
-    return domain

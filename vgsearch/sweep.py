@@ -3,19 +3,25 @@
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import yaml
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from vgsearch.artifacts import trial_id
+from vgsearch.domains import Domain, Searched, is_active
 from vgsearch.objective import Objective, read_objectives
-from vgsearch.space import Budget, Domain, Space, is_active
+from vgsearch.space import Budget, Space
 from videogan.atomic import write_atomically
 from videogan.config import Config, ConfigurationError, parse_config, with_overrides
 from videogan.training.run_config import RunConfig
+
+JOURNAL = ".journal"
+"""How the name of a file ends in which Optuna keeps a study as a journal."""
 
 
 class Sweep(Config):
@@ -36,6 +42,14 @@ class Sweep(Config):
     disk_budget_bytes: float | None = Field(None, gt=0, description="most disk for checkpoints of all trials")
     time_budget_hours: float | None = Field(None, gt=0)
     space_source: str = Field("", description="the shipped name, or the file, that the space was read from")
+    storage: str | None = Field(None, description="where Optuna keeps the study; by default in the experiment's folder")
+    study_name: str = Field("vgsearch", description="the study's name, of its own where a storage holds several")
+    warm_start: list[str] = Field([], description="folders of earlier experiments whose done trials are known")
+
+    @field_validator("storage")
+    @classmethod
+    def _known_storage(cls, storage: str | None) -> str | None:
+        return None if storage is None else checked_storage(storage)
 
     @property
     def limits(self) -> Budget:
@@ -49,6 +63,11 @@ class Sweep(Config):
             for path, domain in self.space.domains.items()
             if path not in self.overrides and is_active(domain, {**domain.when, **self.overrides})
         }
+
+    @property
+    def searched(self) -> Searched:
+        """What proposals are drawn from."""
+        return Searched(self.domains, self.overrides, self.space.inequalities)
 
     @property
     def paper_points(self) -> list[dict[str, Any]]:
@@ -87,6 +106,8 @@ class Sweep(Config):
     def refuse_impossible_domains(self) -> None:
         """Builds the paper's point and, around it, both ends of every domain; raises ConfigurationError before anything starts."""
         self.objectives()
+        if self.n_trials > len(self.paper_points):
+            self.searched.refuse_unsatisfiable()
         point = self.paper_points[0]
         for path, domain in self.domains.items():
             for end in domain.ends:
@@ -104,6 +125,26 @@ class Sweep(Config):
     def save(self, path: Path) -> None:
         text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
         write_atomically(path, lambda stream: stream.write(text.encode()))
+
+
+def checked_storage(written: str) -> str:
+    """A place where Optuna can keep a study; raises ConfigurationError for any other, and for a password in it."""
+    url = urlsplit(written)
+    is_file = not url.scheme and written.endswith(JOURNAL)
+    if url.scheme.partition("+")[0] != "postgresql" and not is_file:
+        raise ConfigurationError(
+            f"storage must be postgresql://user@host/database or a file that ends in {JOURNAL}, got '{_hidden(written)}'."
+        )
+    if url.password is not None or "password" in parse_qs(url.query):
+        raise ConfigurationError(
+            "storage holds a password, which sweep.yaml would show; leave it to PGPASSWORD or ~/.pgpass."
+        )
+    return str(Path(written).absolute()) if is_file else written
+
+
+def _hidden(url: str) -> str:
+    """A URL as it may be told: without what stands between the user's name and the host."""
+    return re.sub(r"(//[^:@/]*):[^@]*@", r"\1:***@", url)
 
 
 def load_sweep(path: Path) -> Sweep:

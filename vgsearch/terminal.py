@@ -14,7 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from vgsearch.ledger import ENDS, UNFINISHED, SweepRecord, TrialRecord
+from vgsearch.artifacts import short_id
+from vgsearch.ledger import CONFIRM, ENDS, UNFINISHED, SweepRecord, TrialRecord
 from vgsearch.objective import COST, Objective, looks_at_distance, measured
 
 WIDTH_OF_REASON = 40
@@ -159,7 +160,7 @@ def _cells(trial: TrialRecord, on_front: bool, objectives: Sequence[Objective]) 
     since_start = max(time.time() - trial.started, 0.0) if trial.state == "running" else 0.0
     d_loss = sum(loss for term, loss in trial.losses.items() if term.startswith("d_")) if trial.losses else math.nan
     return {
-        "id": f"{'*' if on_front else ' '}{trial.trial_id[:5]}",
+        "id": f"{'*' if on_front else ' '}{short_id(trial.trial_id)}",
         "state": trial.state,
         "step": f"{trial.step}/{trial.n_steps}",
         "look": _look(trial, objectives),
@@ -186,21 +187,21 @@ def _health(trial: TrialRecord) -> str:
 
 def event_line(event: dict[str, Any], record: SweepRecord) -> str:
     """The line that tells an event to a log."""
-    trial = record.trials.get(event.get("trial", ""))
-    if event["event"] == "trial_started":
+    trial, kind = record.trials.get(event.get("trial", "")), event["event"].removeprefix(CONFIRM)
+    if kind == "trial_started":
         chosen = " ".join(f"{short_name(path)}={value(v)}" for path, v in event["overrides"].items())
         return f"{trial.trial_id} started{' (paper point)' if trial.is_paper_point else ''}  {chosen}"
-    if event["event"] == "look":
+    if kind == "look":
         told = f"{trial.trial_id} step {trial.step}/{trial.n_steps}  look {_look(trial, record.objectives)}"
         return told if trial.worst_health in ("", "ok") else f"{told}  {_health(trial)}"
-    if event["event"] == "checkpoints_dropped":
+    if kind == "checkpoints_dropped":
         return f"{trial.trial_id} lost its checkpoints ({event['bytes'] / 1e6:.0f} MB): {event['why']}"
-    if event["event"] == "disk_budget_reached":
+    if kind == "disk_budget_reached":
         return f"stopping: {event['why']}"
-    if event["event"] == "trial_ended":
+    if kind == "trial_ended":
         result = trial_result(trial, record.objectives) if trial.state == "done" else trial.reason
         return f"{trial.trial_id} {trial.state} at step {trial.step}  {result}  {duration(trial.seconds)}"
-    if event["event"] == "floor":
+    if kind == "floor":
         return floor_line(record)
     return ""
 
@@ -259,8 +260,8 @@ def _told_best(record: SweepRecord) -> str:
     if best is None:
         return ""
     if len(objectives) > 1:
-        return f"front {' '.join(trial.trial_id[:5] for trial in record.front)}"
-    return f"best {best.trial_id[:5]} {objectives[0].name} {objective_value(objectives[0], best.scores)}"
+        return f"front {' '.join(short_id(trial.trial_id) for trial in record.front)}"
+    return f"best {short_id(best.trial_id)} {objectives[0].name} {objective_value(objectives[0], best.scores)}"
 
 
 def interval(measured: dict[str, float | None]) -> str:

@@ -93,7 +93,7 @@ def run(n_trials: int, every: int, folder: Path) -> None:
         # Not above: they import ray, which reads its environment then, and `connect` sets that.
         from vgsearch.runtime import tune
         from vgsearch.runtime.inputs import Inputs
-        from vgsearch.runtime.search import Proposal
+        from vgsearch.runtime.proposal import Proposal
 
         time.sleep(10)
         print(f"idle sweep, proportional set size {proportional_set_size():.2f} GB (<= 2)", flush=True)

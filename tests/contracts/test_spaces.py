@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vgsearch.space import BUDGETS, Domain, Space, is_active, load_space, shipped_spaces
+from vgsearch.domains import Domain, is_active
+from vgsearch.space import BUDGETS, Space, load_space, shipped_spaces
 from vgsearch.sweep import Sweep
 from videogan.config import Config
 from videogan.families import FAMILIES

@@ -36,6 +36,7 @@ def a_sweep(n_trials: int) -> Sweep:
     kept = (SIGMA_A, CONSTRAINT, "model.n_clip")
     values["domains"] = {path: domain for path, domain in values["domains"].items() if path in kept}
     values["paper_points"] = [{p: v for p, v in point.items() if p in kept} for point in values["paper_points"]]
+    values["constraints"] = []
     values["budgets"]["smoke"] |= {"n_startup_trials": 2, "pruning": {"pruner": "median", "n_startup_trials": 2}}
     fixed = {"budget": "smoke", "data": "data", "manifest_digest": "0" * 64, "n_classes": 4}
     return Sweep(space=values, n_trials=n_trials, max_concurrent=1, **fixed)

@@ -21,7 +21,7 @@ import pytest
 from tests.end_to_end.fake_sweep import LOOK_EVERY, N_STEPS, a_sweep
 from vgsearch.artifacts import Experiment
 from vgsearch.ledger import SweepRecord, read_events, read_ledger
-from vgsearch.runtime.search import open_study
+from vgsearch.runtime.study import open_study
 
 ROOT = Path(__file__).parents[2]
 N_TRIALS = 13

@@ -6,17 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from vgsearch.space import (
-    ChoiceDomain,
-    FloatDomain,
-    IntDomain,
-    Space,
-    is_active,
-    load_space,
-    parse_override,
-    parse_space,
-    shipped_spaces,
-)
+from vgsearch.domains import ChoiceDomain, FloatDomain, IntDomain, is_active
+from vgsearch.space import Space, load_space, parse_override, parse_space, shipped_spaces
 from videogan.config import ConfigurationError
 
 RATE, CONSTRAINT, N_CLIP = "optimiser.lr_g", "model.constraint", "model.n_clip"
@@ -217,3 +208,79 @@ def test_what_is_no_override_is_refused_as_it_was_typed(text: str):
     with pytest.raises(ConfigurationError) as caught:
         parse_override(text)
     assert f"--set {text}:" in str(caught.value)
+
+
+ORDERED = {
+    "domains": {name: {"type": "float", "low": 0.5, "high": 2.0} for name in ("model.sigma_a", "model.sigma_b")},
+    "paper_points": [{"model.sigma_a": 0.5, "model.sigma_b": 1.0}],
+    "constraints": ["model.sigma_a <= model.sigma_b"],
+}
+
+
+def test_a_constraint_is_an_inequality_of_two_domains():
+    (inequality,) = parsed(**ORDERED).inequalities
+    assert inequality.paths == ("model.sigma_a", "model.sigma_b")
+    assert inequality.holds({"model.sigma_a": 1.0, "model.sigma_b": 1.0})
+    assert not inequality.holds({"model.sigma_a": 1.1, "model.sigma_b": 1.0})
+    assert inequality.holds({"model.sigma_a": 1.1}), "what has no value binds nothing"
+
+
+@pytest.mark.parametrize(
+    ("constraint", "told"),
+    [
+        ("model.sigma_a < model.sigma_b", "'model.sigma_a < model.sigma_b' is no inequality of two domains"),
+        ("model.sigma_a <= 2", "constraints: '2' is no domain"),
+        ("model.sigma_a <= model.sigma_a", "is no inequality of two domains"),
+        ("model.sigma_a <= model.sigma_B", "'model.sigma_B' is no domain; did you mean 'model.sigma_b'?"),
+        ("__import__('os').system('ls') <= model.sigma_a", "is no inequality of two domains"),
+        (
+            "model.sigma_b <= model.sigma_a",
+            "the paper's point must keep model.sigma_b <= model.sigma_a, got 1.0 and 0.5.",
+        ),
+    ],
+)
+def test_what_is_no_constraint_or_is_broken_by_the_paper_is_refused(constraint: str, told: str):
+    (problem,) = problems(**ORDERED | {"constraints": [constraint]})
+    assert told in problem
+
+
+def test_a_constraint_on_names_without_an_order_is_refused():
+    assert problems(constraints=[f"{RATE} <= {CONSTRAINT}"]) == [
+        f"tiny.yaml: constraints: {CONSTRAINT} has no order: {RATE} <= {CONSTRAINT} needs numbers."
+    ]
+
+
+def test_constraints_that_no_point_keeps_are_refused_when_the_space_is_read():
+    apart = ORDERED["domains"] | {"model.sigma_b": {"type": "float", "low": 0.1, "high": 0.5}}
+    point = {"model.sigma_a": 0.5, "model.sigma_b": 0.5}
+    (told,) = problems(**ORDERED | {"domains": apart, "paper_points": [point]})
+    assert "of 1000 points drawn at random 0 keep them all; model.sigma_a <= model.sigma_b is broken most" in told
+
+
+@pytest.mark.parametrize(
+    ("pruning", "idle"),
+    [
+        ({"pruner": "none", "warm_up": 5, "patience": 1}, ["warm_up = 5", "patience = 1"]),
+        ({"pruner": "successive_halving", "n_startup_trials": 2}, ["n_startup_trials = 2"]),
+    ],
+)
+def test_a_setting_that_the_pruner_does_not_read_is_refused(pruning: dict, idle: list[str]):
+    told = problems(budgets={"smoke": {**GOOD["budgets"]["smoke"], "pruning": pruning}})
+    where = f"tiny.yaml: budgets.smoke.pruning: {{}} has no effect under pruner = {pruning['pruner']}. Remove it."
+    assert told == [where.format(setting) for setting in idle]
+
+
+def test_a_random_start_of_what_is_all_random_is_refused():
+    told = problems(budgets={"smoke": {**GOOD["budgets"]["smoke"], "sampler": "random", "n_startup_trials": 4}})
+    assert told == ["tiny.yaml: budgets.smoke: n_startup_trials = 4 has no effect under sampler = random. Remove it."]
+
+
+def test_steps_of_a_domain_are_evenly_spaced_and_refused_where_no_budget_has_a_grid():
+    stepped = with_domain(RATE, type="float", low=1e-5, high=1e-3, log=True, steps=3)
+    assert problems(domains=stepped) == [
+        f"tiny.yaml: domains: steps of {RATE} have no effect: no budget has the sampler grid. Remove them."
+    ]
+    on_grid = {"smoke": {**GOOD["budgets"]["smoke"], "sampler": "grid"}}
+    assert parsed(domains=stepped, budgets=on_grid).domains[RATE].grid == pytest.approx([1e-5, 1e-4, 1e-3], rel=1e-12)
+    assert FloatDomain(type="float", low=0, high=2, or_off=-1, steps=3).grid == [-1, 0, 1, 2]
+    assert IntDomain(type="int", low=1, high=3).grid == [1, 2, 3]

@@ -141,3 +141,13 @@ def test_a_saved_sweep_loads_as_it_was(tmp_path: Path):
 def test_a_folder_without_a_sweep_is_refused(tmp_path: Path):
     with pytest.raises(ConfigurationError, match=r"holds no sweep \(no sweep\.yaml\)"):
         load_sweep(Experiment(tmp_path).sweep)
+
+
+def test_what_is_set_must_leave_constraints_that_can_be_kept():
+    space = load_space("mvt_var").model_copy(update={"constraints": ["model.sigma_a <= model.sigma_b"]})
+    fixed = {"budget": "smoke", "data": "data", "manifest_digest": "0" * 64, "n_classes": 4}
+    above = {"model.sigma_a": 2.5}
+    with pytest.raises(ConfigurationError, match=r"0 keep them all; model\.sigma_a <= model\.sigma_b is broken most"):
+        Sweep(space=space, overrides=above, n_trials=2, **fixed).refuse_impossible_domains()
+    # One run, which proposes nothing, is what its user set.
+    Sweep(space=space, overrides=above, n_trials=1, **fixed).refuse_impossible_domains()

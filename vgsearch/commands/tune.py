@@ -1,5 +1,6 @@
 """vgsearch tune SPACE: search."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -7,6 +8,17 @@ import typer
 from vgsearch.commands import options
 
 Trials = Annotated[int | None, typer.Option("--trials", min=1, help="Number of trials; by default the budget's.")]
+
+Storage = Annotated[
+    str | None,
+    typer.Option("--storage", help="Optuna's study: postgresql://user@host/db or FILE.journal; else its own file."),
+]
+WarmStart = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--warm-start", help="Earlier experiment with the same protocol, whose trials are known at the start."
+    ),
+]
 
 
 def tune(
@@ -24,6 +36,8 @@ def tune(
     time_budget: options.TimeBudget = None,
     disk_budget: options.DiskBudget = None,
     keep: options.Keep = 2,
+    storage: Storage = None,
+    warm_start: WarmStart = None,
     address: options.Address = None,
     dry_run: options.DryRun = False,
     json: options.Json = False,
@@ -50,6 +64,8 @@ def tune(
             time_budget=time_budget,
             disk_budget=disk_budget,
             keep=keep,
+            storage=storage,
+            warm_start=tuple(warm_start or ()),
         ),
         address=address,
         dry_run=dry_run,

@@ -10,9 +10,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.exceptions import ExperimentalWarning
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
+from vgsearch.domains import ChoiceDomain, Domain
 from vgsearch.ledger import SweepRecord, TrialRecord
 from vgsearch.report.subject import Importances
-from vgsearch.space import ChoiceDomain, Domain
 from vgsearch.sweep import Sweep
 
 LEAST_TRIALS = 8

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,9 +21,12 @@ from vgsearch.objective import notes_of
 from vgsearch.retention import parse_size
 from vgsearch.runtime import preflight, resuming
 from vgsearch.runtime.cluster import Resources, connect
+from vgsearch.runtime.inputs import Inputs
 from vgsearch.runtime.proposal import Proposal
+from vgsearch.runtime.samplers import refuse_unfit_sampler
+from vgsearch.runtime.study import open_storage
 from vgsearch.space import load_space, parse_override, source_of
-from vgsearch.sweep import Sweep, load_sweep
+from vgsearch.sweep import Sweep, checked_storage, load_sweep
 from vgsearch.terminal import SweepView, floor_line, short_name, shown, trial_result, value
 from videogan.config import ConfigurationError, suggestion
 from videogan.data.cache import local_cache_folder
@@ -51,6 +55,9 @@ class Request:
     """Name of the one paper point to train; None: as the space says."""
     disk_budget: str | None = None
     keep: int = 2
+    storage: str | None = None
+    """Where Optuna keeps the study; None: in the experiment's own folder."""
+    warm_start: tuple[Path, ...] = ()
 
 
 def launch(request: Request, address: str | None, dry_run: bool, json_lines: bool) -> None:
@@ -88,12 +95,17 @@ def launch(request: Request, address: str | None, dry_run: bool, json_lines: boo
         disk_budget_bytes=parse_size(request.disk_budget) if request.disk_budget else None,
         keep=request.keep,
         space_source=source_of(request.space),
+        **_storage(request, experiment),
+        warm_start=[str(_with_ledger(folder)) for folder in request.warm_start],
     )
     sweep.refuse_impossible_domains()
+    refuse_unfit_sampler(sweep)
     if dry_run:
         preflight.tell_forecast(sweep, manifest, console, json_lines)
         return
     preflight.refuse_unusable_data(sweep, manifest)
+    if sweep.storage is not None:
+        open_storage(experiment.study, sweep)
     preflight.refuse_full_disk(sweep, manifest, experiment)
     with experiment.lock(), _told_how_to_go_on(experiment, console), connect(address) as cluster:
         if request.gpus_per_worker is None:
@@ -119,12 +131,8 @@ def resume(folder: Path, trials: str | None, retry: str, address: str | None, js
         sweep = resuming.begun_sweep(experiment, record, trials)
         for note in resuming.notes_of_space(sweep):
             print(note, file=sys.stderr)
-        manifest = read_manifest(Path(sweep.data))
-        if manifest.digest != sweep.manifest_digest:
-            raise ConfigurationError(
-                f"{sweep.data} has changed since {experiment.name} began (manifest {manifest.digest[:6]}, was "
-                f"{sweep.manifest_digest[:6]}). Its scores would not compare: restore the data, or start a new sweep."
-            )
+        refuse_unfit_sampler(sweep)
+        manifest = unchanged_data(experiment, sweep)
         waiting = resuming.left_to_do(record, sweep, retry)
         if resuming.is_over(record, sweep, waiting):
             tell_result(record, experiment, console)
@@ -151,18 +159,15 @@ def _run(
     """Prepares what trials share, runs them, tells the result and exits by it."""
     from vgsearch.runtime.evaluation import FloorTask, prepare_inputs
     from vgsearch.runtime.tune import Driver, run_trials
+    from vgsearch.runtime.warm_start import as_entries, known_trials
 
     ledger = Ledger(experiment.ledger)
     console.print(_heading(experiment, sweep, manifest, cluster), soft_wrap=True)
     for note in notes_of(sweep.objectives(), sweep.limits.pruning.pruner != "none"):
         print(note, file=sys.stderr)
     inputs = prepare_inputs(sweep, manifest, console)
-    digest = sweep.run_config(sweep.paper_points[0], 0).evaluation.s3_protocol.digest(inputs.facts)
-    if ledger.record.header.get("protocol", digest) != digest:
-        raise ConfigurationError(
-            f"{experiment.name} was scored under protocol {ledger.record.header['protocol'][:6]}, this version scores under "
-            f"{digest[:6]}; the scores would not compare. Start a new sweep, or resume with the version that began it."
-        )
+    digest = same_protocol(experiment, sweep, inputs, ledger.record)
+    known, notes = known_trials(sweep, digest) if ledger.record.known is None else ([], [])
     view = SweepView(console, ledger.record, sweep.n_trials, json_lines)
     view.tell(
         ledger.append("sweep_started", space=sweep.space.name, budget=sweep.budget, data=sweep.data, seed=sweep.seed,
@@ -172,9 +177,13 @@ def _run(
     )  # fmt: skip
     # After the ledger, by which the next resume judges it.
     sweep.save(experiment.sweep)
+    if known:
+        view.tell(ledger.append("warm_started", trials=as_entries(known)))
+    for note in notes:
+        console.print(note, soft_wrap=True)
     driver = Driver(experiment, sweep, inputs, ledger, view)
     floor = FloorTask(sweep, inputs) if ledger.record.floor is None else None
-    with _stop_on_interrupt(experiment, console), view.live():
+    with stop_on_interrupt(experiment, console), view.live():
         # Workers that start all at once, and streams, must not wait for the CPU that the floor holds.
         if floor is not None and (sweep.n_workers > 1 or inputs.cache is None):
             driver.await_floor(floor)
@@ -195,6 +204,28 @@ def _run(
         sys.exit(EXIT_NO_USABLE_TRIAL)
 
 
+def unchanged_data(experiment: Experiment, sweep: Sweep) -> Manifest:
+    """The sweep's manifest; raises ConfigurationError where it is another one than when the sweep began."""
+    manifest = read_manifest(Path(sweep.data))
+    if manifest.digest != sweep.manifest_digest:
+        raise ConfigurationError(
+            f"{sweep.data} has changed since {experiment.name} began (manifest {manifest.digest[:6]}, was "
+            f"{sweep.manifest_digest[:6]}). Its scores would not compare: restore the data, or start a new sweep."
+        )
+    return manifest
+
+
+def same_protocol(experiment: Experiment, sweep: Sweep, inputs: Inputs, record: SweepRecord) -> str:
+    """The digest that scores are taken under; raises ConfigurationError where earlier ones were taken under another."""
+    digest = sweep.run_config(sweep.paper_points[0], 0).evaluation.s3_protocol.digest(inputs.facts)
+    if record.header.get("protocol", digest) != digest:
+        raise ConfigurationError(
+            f"{experiment.name} was scored under protocol {record.header['protocol'][:6]}, this version scores under "
+            f"{digest[:6]}; the scores would not compare. Start a new sweep, or resume with the version that began it."
+        )
+    return digest
+
+
 @contextmanager
 def _told_how_to_go_on(experiment: Experiment, console: Console) -> Iterator[None]:
     """A Ctrl-C outside the trials, or a second one, ends at once: nothing finished is lost, and the user hears so."""
@@ -208,7 +239,7 @@ def _told_how_to_go_on(experiment: Experiment, console: Console) -> Iterator[Non
 
 
 @contextmanager
-def _stop_on_interrupt(experiment: Experiment, console: Console) -> Iterator[None]:
+def stop_on_interrupt(experiment: Experiment, console: Console) -> Iterator[None]:
     """The first Ctrl-C, or a SIGTERM, asks every trial to save and end; the second ends this process at once."""
 
     pressed: list[int] = []
@@ -300,6 +331,22 @@ def _versions() -> dict[str, str]:
         told = subprocess.run([git, "-C", root, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
         versions |= {"commit": told.stdout.strip()} if told.returncode == 0 else {}
     return versions
+
+
+def _storage(request: Request, experiment: Experiment) -> dict[str, str]:
+    """Where the study is kept and its name there, which no other sweep may have."""
+    if request.storage is None:
+        return {}
+    return {
+        "storage": checked_storage(request.storage),
+        "study_name": f"{experiment.name}-{uuid.uuid4().hex[:8]}",
+    }
+
+
+def _with_ledger(folder: Path) -> Path:
+    if not Experiment(folder).ledger.exists():
+        raise ConfigurationError(f"--warm-start {folder}: no experiment lies there (no ledger.jsonl).")
+    return folder.absolute()
 
 
 def _hours(budget: str | None) -> float | None:

@@ -7,9 +7,9 @@ from typing import Any
 import ray
 from rich.console import Console
 
+from vgsearch.domains import ChoiceDomain, is_active
 from vgsearch.retention import told_size
 from vgsearch.runtime.cluster import Resources
-from vgsearch.space import ChoiceDomain, is_active
 from vgsearch.sweep import Sweep
 from videogan.config import ConfigurationError, parse_config
 from videogan.data.manifest import Manifest

@@ -1,19 +1,21 @@
 """The study as the ledger tells it: the sweep's events through the same searcher again, without a trial or a draw."""
 
-import os
+import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.exceptions import StorageInternalError
-from optuna.storages import InMemoryStorage, RDBStorage
+from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from vgsearch.ledger import SweepRecord
 from vgsearch.runtime.proposal import Proposal
-from vgsearch.runtime.search import StudySearcher, new_study, open_study, sqlite
+from vgsearch.runtime.search import StudySearcher
+from vgsearch.runtime.study import new_study, open_study, replace_study
+from vgsearch.runtime.warm_start import add_known
 from vgsearch.sweep import Sweep
 
 
@@ -41,7 +43,9 @@ def replay(events: Iterable[dict[str, Any]], study: optuna.Study, sweep: Sweep) 
         if event["event"] == "trial_started" and trial_id in running:
             searcher.on_trial_complete(trial_id, {"end": "interrupted"})
         record.apply(event)
-        if event["event"] == "trial_started":
+        if event["event"] == "warm_started":
+            add_known(study, sweep, event["trials"])
+        elif event["event"] == "trial_started":
             running.add(trial_id)
             searcher.queue(Proposal.again(record.trials[trial_id]))
             searcher.suggest(trial_id)
@@ -63,26 +67,10 @@ def study_of(path: Path, sweep: Sweep, events: Iterable[dict[str, Any]]) -> optu
         study = open_study(path, sweep)
         if _told(study) == _told(replayed):
             return study
-    except (SQLAlchemyError, StorageInternalError):
+    except (sqlite3.Error, SQLAlchemyError, StorageInternalError):
         pass  # no database any more, and nothing that the ledger doesn't know
-    _write_whole(path, sweep, replayed.get_trials(deepcopy=False))
+    replace_study(path, sweep, replayed.get_trials(deepcopy=False))
     return open_study(path, sweep)
-
-
-def _write_whole(path: Path, sweep: Sweep, trials: list[FrozenTrial]) -> None:
-    """A database of these trials in place of the one at `path`, all of it or nothing."""
-    part = path.with_name(f".{path.name}.part")
-    _remove(part)
-    storage = RDBStorage(sqlite(part))
-    new_study(storage, sweep).add_trials(trials)
-    storage.engine.dispose()
-    _remove(path)
-    os.replace(part, path)
-
-
-def _remove(path: Path) -> None:
-    for suffix in ("", "-journal", "-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _told(study: optuna.Study) -> list[tuple[Any, ...]]:
@@ -91,8 +79,8 @@ def _told(study: optuna.Study) -> list[tuple[Any, ...]]:
 
 def _of(trial: FrozenTrial) -> tuple[Any, ...]:
     looks = sorted(trial.intermediate_values.items())
-    # What TPE notes down of a proposal is for other processes to see while the trial runs.
-    rungs = {name: value for name, value in trial.system_attrs.items() if not name.startswith("tpe:")}
+    # What a sampler notes down of a proposal is for other processes to see while the trial runs.
+    rungs = {name: value for name, value in trial.system_attrs.items() if not name.startswith(("tpe:", "gp:"))}
     return trial.state, trial.values, trial.params, looks, trial.user_attrs, rungs
 
 

@@ -1,60 +1,19 @@
 """What is tried next and what is given up: Optuna proposes and prunes, Ray Tune asks."""
 
 import dataclasses
-import hashlib
-import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Protocol
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
-from optuna.pruners import BasePruner, MedianPruner, NopPruner, PatientPruner, SuccessiveHalvingPruner
-from optuna.samplers import BaseSampler, TPESampler
-from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search.searcher import Searcher
 
 from vgsearch.runtime.proposal import Proposal
-from vgsearch.space import ChoiceDomain, Domain, Pruning, is_active
+from vgsearch.runtime.samplers import suggest_all
 from vgsearch.sweep import Sweep
-from videogan.config import ConfigurationError
-
-STUDY_NAME = "vgsearch"
-
-
-class IndexedSampler(BaseSampler):
-    """TPE whose randomness follows from (sweep seed, trial index), so that a resumed sweep proposes what it would have.
-
-    The index is the trial's own order in the sweep: failed trials count, or the next proposal, with the same seed and
-    history, would be the failed point again. One TPE sampler serves all parameters of one trial: a fresh one for each
-    would give every independent parameter the same random number.
-    """
-
-    def __init__(self, seed: int, n_startup_trials: int) -> None:
-        self._seed, self._n_startup_trials = seed, n_startup_trials
-        self.begin(0)
-
-    def begin(self, index: int, given: dict[str, Any] | None = None) -> None:
-        """Makes the next proposal the one of trial `index`: drawn, or `given` (a paper's point, a resumed trial)."""
-        self._given = given or {}
-        seed = int.from_bytes(hashlib.sha256(f"{self._seed}/{index}".encode()).digest()[:4], "big")
-        with _experimental():  # `group`, which models conditional domains
-            self._tpe = TPESampler(seed=seed, n_startup_trials=self._n_startup_trials, multivariate=True, group=True)
-
-    def infer_relative_search_space(self, study: Any, trial: Any) -> dict:
-        return {} if self._given else self._tpe.infer_relative_search_space(study, trial)
-
-    def sample_relative(self, study: Any, trial: Any, search_space: dict) -> dict[str, Any]:
-        return {} if self._given else self._tpe.sample_relative(study, trial, search_space)
-
-    def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
-        if self._given:
-            return self._given[param_name]
-        return self._tpe.sample_independent(study, trial, param_name, param_distribution)
 
 
 class SweepListener(Protocol):
@@ -110,9 +69,9 @@ class StudySearcher(Searcher):
             # A trial that still runs may run out of memory, and be tried again.
             return None if self._running else Searcher.FINISHED
         self._next_index = max(self._next_index, proposal.index + 1)
-        self.study.sampler.begin(proposal.index, asked(self._sweep.domains, proposal.overrides))
+        self.study.sampler.begin(proposal.index, proposal.overrides)
         trial = self.study.ask()
-        chosen = suggest_all(trial, self._sweep.domains, self._sweep.overrides)
+        chosen = suggest_all(trial, self._sweep.searched)
         parameters = self._listener.begin(dataclasses.replace(proposal, overrides=chosen))
         if parameters is None:
             self.study.tell(trial, state=TrialState.FAIL)
@@ -142,10 +101,7 @@ class StudySearcher(Searcher):
         trial, looks = self._running[trial_id][0], self._looks[trial_id]
         if step not in looks:
             looks[step] = look
-            recent = [looks[step] for step in sorted(looks)][-self._sweep.limits.pruning.smoothing :]
-            # A larger look is always better, where a smaller value may be: Optuna compares both in the study's direction.
-            sign = 1 if self._objectives[0].direction == "maximize" else -1
-            trial.report(sign * sum(recent) / len(recent), step)
+            trial.report(looks_of_study(looks.items(), self._sweep)[step], step)
         return trial.should_prune()
 
     def failed(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -217,101 +173,18 @@ class LookScheduler(FIFOScheduler):
         return self.STOP if self._searcher.take(trial.trial_id, result) else self.CONTINUE
 
 
+def looks_of_study(looks: Iterable[tuple[int, float]], sweep: Sweep) -> dict[int, float]:
+    """Looks by step as the study has them: the running mean of the newest, negative where it minimises.
+
+    A larger look is always better, where a smaller value may be, and Optuna compares both in the study's direction.
+    """
+    ordered, n = sorted(looks), sweep.limits.pruning.smoothing
+    sign = 1 if sweep.objectives()[0].direction == "maximize" else -1
+    recent = {step: ordered[max(0, last + 1 - n) : last + 1] for last, (step, _) in enumerate(ordered)}
+    return {step: sign * sum(look for _, look in part) / len(part) for step, part in recent.items()}
+
+
 def reported(result: dict[str, Any], name: str) -> dict[str, float]:
     """What a trial reported under `name`, which Ray Tune flattens: {"losses/d_image": 1.5} as {"d_image": 1.5}."""
     prefix = f"{name}/"
     return {key.removeprefix(prefix): value for key, value in result.items() if key.startswith(prefix)}
-
-
-def open_study(path: Path, sweep: Sweep) -> optuna.Study:
-    """The sweep's study on SQLite; what a killed driver left running is closed as failed, to be proposed again.
-
-    Raises ConfigurationError where the study was begun for other objectives than the sweep's.
-    """
-    study = new_study(sqlite(path), sweep)
-    _name_objectives(study, [str(objective) for objective in sweep.objectives()], path)
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        study.tell(trial.number, state=TrialState.FAIL)
-    return study
-
-
-def sqlite(path: Path) -> str:
-    return f"sqlite:///{path}"
-
-
-def new_study(storage: str | BaseStorage, sweep: Sweep) -> optuna.Study:
-    """The sweep's study in `storage`; one that is there already is opened."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.create_study(
-        storage=storage,
-        study_name=STUDY_NAME,
-        directions=[objective.direction for objective in sweep.objectives()],
-        load_if_exists=True,
-        sampler=IndexedSampler(sweep.seed, sweep.limits.n_startup_trials),
-        pruner=_pruner(sweep.limits.pruning),
-    )
-
-
-def _name_objectives(study: optuna.Study, written: list[str], path: Path) -> None:
-    """Keeps the objectives' names in the study, which otherwise knows their directions alone."""
-    if study.metric_names is None:
-        with _experimental():
-            study.set_metric_names(written)
-    elif study.metric_names != written:
-        began, asked = ", ".join(study.metric_names), ", ".join(written)
-        raise ConfigurationError(
-            f"{path}: the sweep began with evaluation.objective [{began}], and is asked for [{asked}]. "
-            "Its scores would not compare: restore sweep.yaml, or start a new sweep."
-        )
-
-
-def suggest_all(trial: optuna.Trial, domains: dict[str, Domain], fixed: dict[str, Any]) -> dict[str, Any]:
-    """Values for every active domain, conditional ones after what they depend on; integers include both ends."""
-    chosen: dict[str, Any] = {}
-    for path, domain in sorted(domains.items(), key=lambda item: bool(item[1].when)):
-        if not is_active(domain, {**fixed, **chosen}):
-            continue
-        if isinstance(domain, ChoiceDomain):
-            chosen[path] = trial.suggest_categorical(path, domain.choices)
-        elif domain.type == "int":
-            chosen[path] = trial.suggest_int(path, domain.low, domain.high, log=domain.log)
-        elif domain.or_off is not None and not trial.suggest_categorical(_switch(path), [False, True]):
-            chosen[path] = domain.or_off
-        else:
-            chosen[path] = trial.suggest_float(path, domain.low, domain.high, log=domain.log)
-    return chosen
-
-
-def asked(domains: dict[str, Domain], chosen: dict[str, Any]) -> dict[str, Any]:
-    """`chosen` values and, where a domain can be off, whether it is on: all that `suggest_all` asks for by name."""
-    switches = {
-        _switch(path): value != domains[path].or_off
-        for path, value in chosen.items()
-        if getattr(domains.get(path), "or_off", None) is not None
-    }
-    return {**chosen, **switches}
-
-
-def _switch(path: str) -> str:
-    return f"{path} is on"
-
-
-def _pruner(pruning: Pruning) -> BasePruner:
-    if pruning.pruner == "none":
-        return NopPruner()
-    if pruning.pruner == "median":
-        pruner: BasePruner = MedianPruner(n_startup_trials=pruning.n_startup_trials, n_warmup_steps=pruning.warm_up)
-    else:
-        pruner = SuccessiveHalvingPruner(min_resource=max(pruning.warm_up, 1), reduction_factor=3)
-    if not pruning.patience:
-        return pruner
-    with _experimental():
-        return PatientPruner(pruner, patience=pruning.patience)
-
-
-@contextmanager
-def _experimental() -> Iterator[None]:
-    """Silences Optuna's warning that a feature may change in a later version: constraints.txt names the version."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        yield

@@ -13,7 +13,7 @@ import yaml
 from ray import cloudpickle, tune
 from ray.tune.experiment import Trial
 
-from vgsearch.artifacts import Experiment
+from vgsearch.artifacts import Experiment, TrialFolder
 from vgsearch.ledger import Ledger, SweepRecord, read_events
 from vgsearch.objective import compared_scores
 from vgsearch.retention import CheckpointDisk, told_size
@@ -61,14 +61,24 @@ class Driver:
         self._began: dict[str, float] = {}
         self.halted = ""
 
+    @property
+    def record(self) -> SweepRecord:
+        """What the ledger says of the trials that this driver runs."""
+        return self.ledger.record
+
+    def name_of(self, proposal: Proposal) -> str:
+        """A trial keeps the name that its proposal gave it, whatever a retry changes."""
+        return self.sweep.trial_id(self.sweep.run_config(proposal.overrides, proposal.index), proposal.index)
+
+    def folder_of(self, trial: str) -> TrialFolder:
+        return self.experiment.trial(trial)
+
     def begin(self, proposal: Proposal) -> dict[str, Any] | None:
         if self.stopping:
             return None
-        # A trial keeps the name that its proposal gave it.
-        proposed = self.sweep.run_config(proposal.overrides, proposal.index)
         config = self.sweep.run_config(proposal.overrides, proposal.index, proposal.changed)
-        trial_id = self.sweep.trial_id(proposed, proposal.index)
-        folder = self.experiment.trial(trial_id)
+        trial_id = self.name_of(proposal)
+        folder = self.folder_of(trial_id)
         if proposal.anew:
             folder.set_aside()
         text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
@@ -90,7 +100,7 @@ class Driver:
 
     def progressed(self, parameters: dict[str, Any], result: dict[str, Any]) -> None:
         trial, step, losses = parameters["trial_id"], result["step"], reported(result, "losses")
-        record = self.ledger.record.trials[trial]
+        record = self.record.trials[trial]
         if "look" in result and "end" not in result:
             # A trial that goes on tells its looks again, for a killed driver may not have heard the last.
             if step not in record.looks:
@@ -110,15 +120,15 @@ class Driver:
         else:
             fields = {"reason": result.get("reason", "")}
         if end in WITH_LOG:
-            fields["log_tail"] = _tail(self.experiment.trial(trial).log)
+            fields["log_tail"] = _tail(self.folder_of(trial).log)
         if result.get("halts"):
             self.halt(fields["reason"])
         step = {"step": result["step"]} if "step" in result else {}
         self._record("trial_ended", trial=trial, state=end, **step, **fields, seconds=self._seconds_of(trial))
-        record = self.ledger.record.trials[trial]
+        record = self.record.trials[trial]
         told = ("trial_id", "state", "reason", "step", "seconds", "scores", "score", "health", "changed", "log_tail")
         text = json.dumps({name: getattr(record, name) for name in told}, indent=1) + "\n"
-        write_atomically(self.experiment.trial(trial).status, lambda stream: stream.write(text.encode()))
+        write_atomically(self.folder_of(trial).status, lambda stream: stream.write(text.encode()))
         self._keep_disk_budget(trial)
         return at_half_the_batch(record, self.sweep)
 
@@ -171,13 +181,20 @@ def run_trials(
     Raises DiskFull where the driver's own files found no space.
     """
     sweep, experiment = driver.sweep, driver.experiment
-    n_fit = cluster.max_concurrent(sweep.n_workers, sweep.gpus_per_worker, driver.inputs.reserved_cpus)
     if not experiment.tensorboard.exists():
         searched = {path: domain.ends for path, domain in sweep.domains.items()}
         write_columns(experiment.tensorboard, searched, compared_scores(sweep.objectives()))
     study = study_of(experiment.study, sweep, read_events(experiment.ledger))
-    searcher = StudySearcher(study, sweep, waiting, driver, driver.ledger.record.next_index)
-    executor, watchdog = executor or _executor(sweep), Watchdog()
+    searcher = StudySearcher(study, sweep, waiting, driver, driver.record.next_index)
+    run_searcher(searcher, driver, cluster, executor)
+    return driver.record
+
+
+def run_searcher(searcher: StudySearcher, driver: Driver, cluster: Resources, executor: Executor | None = None) -> None:
+    """Runs what the searcher proposes, as many trials side by side as fit, until it has no more; raises DiskFull."""
+    sweep, experiment, watchdog = driver.sweep, driver.experiment, Watchdog()
+    executor = executor or _executor(sweep)
+    n_fit = cluster.max_concurrent(sweep.n_workers, sweep.gpus_per_worker, driver.inputs.reserved_cpus)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     tuner = tune.Tuner(
         tune.with_resources(executor.trainable, executor.resources),
@@ -206,7 +223,6 @@ def run_trials(
             f"{experiment.folder}: no space left; nothing finished is lost. "
             f"Free some, then: vgsearch resume {shown(experiment.folder)}"
         ) from error
-    return driver.ledger.record
 
 
 def _teller(watchdog: Watchdog) -> Callable[[Trial], dict[str, Any]]:

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from vgsearch.artifacts import Experiment
+from vgsearch.domains import ChoiceDomain
 from vgsearch.ledger import Ledger
-from vgsearch.space import ChoiceDomain, load_space
+from vgsearch.space import load_space
 from vgsearch.sweep import Sweep
 from videogan.pictures import grid_frames, write_gif
 

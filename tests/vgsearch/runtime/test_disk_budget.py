@@ -10,7 +10,7 @@ from rich.console import Console
 from vgsearch.artifacts import Experiment
 from vgsearch.ledger import Ledger
 from vgsearch.runtime.inputs import Inputs
-from vgsearch.runtime.search import Proposal
+from vgsearch.runtime.proposal import Proposal
 from vgsearch.runtime.tune import Driver
 from vgsearch.space import load_space
 from vgsearch.sweep import Sweep

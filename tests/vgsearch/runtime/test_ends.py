@@ -18,7 +18,7 @@ from vgsearch.ledger import Ledger, SweepRecord, TrialRecord, read_events, read_
 from vgsearch.runtime.cluster import Resources
 from vgsearch.runtime.inputs import Inputs
 from vgsearch.runtime.resuming import left_to_do
-from vgsearch.runtime.search import open_study
+from vgsearch.runtime.study import open_study
 from vgsearch.runtime.tune import Driver, Executor, run_trials
 from vgsearch.space import load_space
 from vgsearch.sweep import Sweep

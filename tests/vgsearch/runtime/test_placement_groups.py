@@ -15,7 +15,7 @@ from vgsearch.artifacts import Experiment
 from vgsearch.ledger import Ledger
 from vgsearch.runtime.cluster import Resources
 from vgsearch.runtime.evaluation import prepare_inputs
-from vgsearch.runtime.search import open_study
+from vgsearch.runtime.study import open_study
 from vgsearch.runtime.tune import Driver, run_trials
 from vgsearch.space import load_space
 from vgsearch.sweep import Sweep

@@ -13,7 +13,8 @@ from vgsearch.ledger import Ledger, SweepRecord, read_events, read_ledger
 from vgsearch.runtime.proposal import Proposal
 from vgsearch.runtime.replay import study_of
 from vgsearch.runtime.resuming import left_to_do
-from vgsearch.runtime.search import StudySearcher, open_study, reported
+from vgsearch.runtime.search import StudySearcher, reported
+from vgsearch.runtime.study import open_study
 from vgsearch.space import load_space
 from vgsearch.sweep import Sweep
 
@@ -28,6 +29,7 @@ def a_sweep(pruning: dict[str, Any] = MEDIAN, objective: Any = "s3") -> Sweep:
     values = load_space("mvt_tsa").model_dump()
     kept = (SIGMA_A, CONSTRAINT, N_CLIP)
     values["domains"] = {path: domain for path, domain in values["domains"].items() if path in kept}
+    values["constraints"] = []
     values["paper_points"] = [{p: v for p, v in point.items() if p in kept} for point in values["paper_points"]]
     values["budgets"]["smoke"] |= {"n_startup_trials": N_STARTUP, "pruning": pruning}
     fixed = {"budget": "smoke", "data": "data", "manifest_digest": "0" * 64, "n_classes": 4, "n_trials": N_TRIALS}
@@ -156,16 +158,17 @@ def test_what_is_made_anew_is_what_was_there(tmp_path: Path, sweep: Sweep):
     with pytest.raises(Killed):
         drive(experiment, sweep, dies_after=25)
     drive(experiment, sweep)
-    before = open_study(experiment.study, sweep)
-    experiment.study.rename(tmp_path / "before.db")
+    study = open_study(experiment.study, sweep)
+    trials, told = study.trials, (study.directions, study.metric_names)
+    experiment.study.unlink()
     after = study_of(experiment.study, sweep, read_events(experiment.ledger))
-    assert [trial.number for trial in after.trials] == [trial.number for trial in before.trials]
-    for one, other in zip(after.trials, before.trials, strict=True):
+    assert [trial.number for trial in after.trials] == [trial.number for trial in trials]
+    for one, other in zip(after.trials, trials, strict=True):
         for told_of in ("state", "values", "params", "intermediate_values", "user_attrs"):
             assert getattr(one, told_of) == getattr(other, told_of)
         assert rungs(one) == rungs(other)
-    assert any(rungs(trial) for trial in before.trials) == (sweep.limits.pruning.pruner == "successive_halving")
-    assert (after.directions, after.metric_names) == (before.directions, before.metric_names)
+    assert any(rungs(trial) for trial in trials) == (sweep.limits.pruning.pruner == "successive_halving")
+    assert (after.directions, after.metric_names) == told
 
 
 def test_a_study_in_step_with_its_ledger_is_left_as_it_is(whole):

@@ -13,19 +13,14 @@ from optuna.trial import TrialState
 from ray import tune
 from ray.tune.search.searcher import Searcher
 
+from vgsearch.domains import ChoiceDomain, FloatDomain, IntDomain, Searched
 from vgsearch.ledger import Ledger, TrialRecord, read_ledger
 from vgsearch.runtime.cluster import Resources
-from vgsearch.runtime.search import (
-    IndexedSampler,
-    LookScheduler,
-    Proposal,
-    StudySearcher,
-    asked,
-    open_study,
-    reported,
-    suggest_all,
-)
-from vgsearch.space import ChoiceDomain, FloatDomain, IntDomain, load_space
+from vgsearch.runtime.proposal import Proposal
+from vgsearch.runtime.samplers import IndexedSampler, suggest_all
+from vgsearch.runtime.search import LookScheduler, StudySearcher, reported
+from vgsearch.runtime.study import open_study
+from vgsearch.space import load_space
 from vgsearch.sweep import Sweep
 from videogan.config import ConfigurationError
 
@@ -236,7 +231,7 @@ def test_a_stop_uses_up_no_trial(tmp_path: Path):
 def test_independent_parameters_of_one_proposal_are_not_one_random_number():
     names = [f"model.mean_{subspace}" for subspace in "abc"]
     domains = {name: {"type": "float", "low": 0.0, "high": 1.0} for name in names}
-    sweep = a_sweep(domains=domains, paper_points=[dict.fromkeys(names, 0.0)])
+    sweep = a_sweep(domains=domains, constraints=[], paper_points=[dict.fromkeys(names, 0.0)])
     driven = Driven(sweep, waiting=[])
     for _ in range(N_STARTUP + 3):
         drawn = choices(driven.ask())
@@ -253,26 +248,26 @@ def test_a_conditional_domain_is_searched_under_its_condition_only():
 
 def test_a_domain_that_can_be_off_is_proposed_off_and_on_and_repeated_as_it_was():
     path = "model.alpha"
-    domains = {path: FloatDomain(type="float", low=0.1, high=10.0, log=True, or_off=0.0)}
-    sampler = IndexedSampler(seed=0, n_startup_trials=4)
+    searched = Searched({path: FloatDomain(type="float", low=0.1, high=10.0, log=True, or_off=0.0)})
+    sampler = IndexedSampler(seed=0, searched=searched, n_startup_trials=4)
     study = optuna.create_study(sampler=sampler)
     seen = []
     for index in range(24):
         sampler.begin(index)
-        seen.append(suggest_all(study.ask(), domains, {})[path])
+        seen.append(suggest_all(study.ask(), searched)[path])
     on = [value for value in seen if value != 0.0]
     assert 6 <= len(on) <= 18
     assert all(0.1 <= value <= 10 for value in on)
     for value in seen:
-        sampler.begin(99, asked(domains, {path: value}))
-        assert suggest_all(study.ask(), domains, {}) == {path: value}
+        sampler.begin(99, {path: value})
+        assert suggest_all(study.ask(), searched) == {path: value}
 
 
 def test_what_an_override_fixes_opens_the_domains_that_wait_for_it():
     domains = {N_CLIP: ChoiceDomain(type="choice", choices=[1, 2], when={CONSTRAINT: "svc"})}
     study = optuna.create_study()
-    assert suggest_all(study.ask(), domains, {CONSTRAINT: "svc"}).keys() == {N_CLIP}
-    assert suggest_all(study.ask(), domains, {CONSTRAINT: "spectral_norm"}) == {}
+    assert suggest_all(study.ask(), Searched(domains, {CONSTRAINT: "svc"})).keys() == {N_CLIP}
+    assert suggest_all(study.ask(), Searched(domains, {CONSTRAINT: "spectral_norm"})) == {}
 
 
 @pytest.mark.parametrize("log", [False, True])
@@ -281,13 +276,13 @@ def test_domains_stay_inside_their_ends_and_integers_reach_both(log: bool):
         "loop.n_d": IntDomain(type="int", low=1, high=3, log=log),
         SIGMA_A: FloatDomain(type="float", low=0.125, high=1.0, log=log),
     }
-    sampler = IndexedSampler(seed=0, n_startup_trials=20)
+    sampler = IndexedSampler(0, Searched(domains), n_startup_trials=20)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     seen = []
     for index in range(40):
         sampler.begin(index)
         trial = study.ask()
-        seen.append(suggest_all(trial, domains, {}))
+        seen.append(suggest_all(trial, Searched(domains)))
         study.tell(trial, 0.5)
     assert {chosen["loop.n_d"] for chosen in seen} == {1, 2, 3}
     assert {chosen["loop.n_d"] for chosen in seen[:20]} == {1, 2, 3}
@@ -336,9 +331,9 @@ def test_reports_without_a_look_are_no_reason_to_prune():
     ("pruning", "pruned_at"),
     [
         (MEDIAN, 20),
-        (MEDIAN | {"pruner": "none"}, None),
+        ({"pruner": "none"}, None),
         (MEDIAN | {"patience": 1, "smoothing": 1}, 30),
-        (MEDIAN | {"pruner": "successive_halving", "warm_up": 10}, 10),
+        ({"pruner": "successive_halving", "warm_up": 10}, 10),
     ],
     ids=["median", "none", "patient median", "successive halving"],
 )
@@ -354,9 +349,10 @@ def test_each_pruner_gives_up_a_worsening_trial_when_it_should(pruning: dict, pr
     assert next((step for step, look in looks.items() if driven.look(step, look)), None) == pruned_at
 
 
-@pytest.mark.parametrize("pruner", ["median", "successive_halving"])
-def test_where_the_score_is_minimised_too_poor_looks_end_a_trial_and_good_ones_do_not(pruner: str):
-    pruning = MEDIAN | {"pruner": pruner, "warm_up": 10}
+@pytest.mark.parametrize(
+    "pruning", [MEDIAN | {"warm_up": 10}, {"pruner": "successive_halving", "warm_up": 10}], ids=["median", "halving"]
+)
+def test_where_the_score_is_minimised_too_poor_looks_end_a_trial_and_good_ones_do_not(pruning: dict):
     good, poor = (Driven(a_sweep(objective="-kvd", pruning=pruning)) for _ in range(2))
     for driven, looks in ((good, (-2.0, -1.0)), (poor, (-9.0, -9.5))):
         for _ in range(3):

@@ -1,0 +1,86 @@
+"""What a sweep found, trained again and handed on to the next sweep: the real commands on a real data set."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from vgsearch.artifacts import Experiment
+from vgsearch.ledger import read_ledger
+from videogan.data.synthetic import make_moving_shapes
+from videogan.training.checkpoint import CheckpointFolder
+
+VGSEARCH = [sys.executable, "-c", "from vgsearch.cli import main; main()"]
+TINY = {
+    "model.channels": 2,
+    "model.gru_hidden": 8,
+    "loop.n_steps": 2,
+    "loop.look_every": 2,
+    "loop.log_every": 1,
+    "evaluation.objective": "-kvd",
+}
+
+
+def vgsearch(*arguments: object, folder: Path) -> subprocess.CompletedProcess:
+    run = subprocess.run([*VGSEARCH, *map(str, arguments)], cwd=folder, capture_output=True, text=True, timeout=500)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run
+
+
+@pytest.fixture(scope="module")
+def tune(tmp_path_factory) -> tuple[list[object], Path]:
+    """The command of a tiny sweep named s, which has run in a folder."""
+    folder = tmp_path_factory.mktemp("sweep")
+    shapes = make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1).folder
+    settings = [part for path, value in TINY.items() for part in ("--set", f"{path}={value}")]
+    command = ["tune", "mvt_tsa", "--data", shapes, "--budget", "smoke", "--trials", 2, *settings]
+    vgsearch(*command, "--name", "s", folder=folder)
+    return command, folder
+
+
+def test_confirm_trains_points_again_on_fresh_seeds_and_leaves_the_search_as_it_is(tune):
+    _, folder = tune
+    experiment = Experiment(folder / "runs" / "s")
+    before = read_ledger(experiment.ledger)
+    run = vgsearch("confirm", "runs/s", "--top", 2, "--seeds", 2, folder=folder)
+    after = read_ledger(experiment.ledger)
+    assert (after.trials, after.best.trial_id, after.ended) == (before.trials, before.best.trial_id, before.ended)
+    runs = {f"{trial}-s{seed}" for trial in before.trials for seed in (500_000, 500_001)}
+    assert {name: run.state for name, run in after.confirmation.trials.items()} == dict.fromkeys(runs, "done")
+    assert {path.name for path in (experiment.folder / "confirm").iterdir()} == runs
+    for name in runs:
+        assert CheckpointFolder(experiment.confirm_run(name).checkpoints).newest().step == 2
+    told = json.loads(experiment.confirm.read_text())
+    assert [point["trial_id"] for point in told["points"]] == [
+        trial.trial_id for trial in sorted(before.done, key=lambda trial: trial.scores["kvd"])
+    ]
+    (other,) = (point for point in told["points"] if not point["is_paper_point"])
+    paper = next(point for point in told["points"] if point["is_paper_point"])
+    better = [paper["by_seed"][seed] - other["by_seed"][seed] for seed in other["by_seed"]]
+    assert other["against_paper"]["mean"] == pytest.approx(sum(better) / 2)
+    assert "minus paper" in run.stdout
+    # What has ended is not trained again.
+    size = experiment.ledger.stat().st_size
+    again = vgsearch("confirm", "runs/s", "--top", 2, "--seeds", 2, folder=folder)
+    assert "4 runs, 4 ended" in again.stdout
+    assert experiment.ledger.stat().st_size == size
+
+
+@pytest.mark.slow
+def test_a_sweep_that_knows_an_earlier_one_has_trials_of_its_own_and_its_study_where_it_was_asked_for(tune):
+    command, folder = tune
+    journal = folder / "studies.journal"
+    run = vgsearch(*command, "--name", "w", "--warm-start", "runs/s", "--storage", journal, folder=folder)
+    assert "2 done trials of s are known" in run.stdout
+    experiment = Experiment(folder / "runs" / "w")
+    record = read_ledger(experiment.ledger)
+    assert [trial.state for trial in record.trials.values()] == ["done"] * 2
+    assert [known["experiment"] for known in record.known] == ["s", "s"]
+    (study,) = optuna.get_all_study_summaries(JournalStorage(JournalFileBackend(str(journal))))
+    assert study.n_trials == 4
+    assert not experiment.study.exists()
