@@ -171,7 +171,13 @@ def _without_nan(value: Any) -> Any:
 
 def tell(points: Sequence[Confirmed], record: SweepRecord, console: Console) -> None:
     """The points as a table, and under it what their numbers can and can't say."""
-    objective = record.objectives[0]
+    console.print(confirmed_table(points, record.objectives[0]))
+    for note in notes_on(points):
+        console.print(f"note: {note}", style="yellow", soft_wrap=True)
+
+
+def confirmed_table(points: Sequence[Confirmed], objective: Objective) -> Table:
+    """A row for each point: its score in the search, on fresh seeds, and against the paper's point."""
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     name = objective.name
     for column in (
@@ -185,9 +191,7 @@ def tell(points: Sequence[Confirmed], record: SweepRecord, console: Console) -> 
         table.add_column(column, no_wrap=True)
     for point in points:
         table.add_row(*_row(point, objective))
-    console.print(table)
-    for note in _notes(points):
-        console.print(f"note: {note}", style="yellow", soft_wrap=True)
+    return table
 
 
 def _row(point: Confirmed, objective: Objective) -> list[str]:
@@ -214,7 +218,8 @@ def _told(interval: Interval, sign: str = "") -> str:
     return f"{mean} [{low}, {high}]"
 
 
-def _notes(points: Sequence[Confirmed]) -> list[str]:
+def notes_on(points: Sequence[Confirmed]) -> list[str]:
+    """What the table's numbers can and can't say."""
     notes = [
         "then: in the search, whose best of many is flattered by the seed it had; again: on fresh training seeds; minus paper: "
         "seed by seed, + being better"

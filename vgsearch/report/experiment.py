@@ -1,6 +1,8 @@
 """The report of one experiment: what its ledger and folders know, as sections."""
 
+import dataclasses
 import datetime
+import json
 import math
 import shlex
 from collections import defaultdict
@@ -9,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from vgsearch.artifacts import short_id
+from vgsearch.confirmation import confirmed, confirmed_table, notes_on
 from vgsearch.ledger import SweepRecord, TrialRecord
 from vgsearch.objective import COST
 from vgsearch.report import figures
@@ -16,7 +20,7 @@ from vgsearch.report.blocks import Block, Chart, Facts, Lines, Page, Section, Ta
 from vgsearch.report.clock import SweepClock
 from vgsearch.report.sample_grid import GridColumn, sample_grid
 from vgsearch.report.subject import WEAK_BELOW, Importances, Subject
-from vgsearch.report.tables import comparison, failures, health, told_interval, trials_table
+from vgsearch.report.tables import as_block, comparison, failures, health, told_interval, trials_table
 from vgsearch.sweep import Sweep
 from vgsearch.terminal import duration, interval, objective_value, short_name, value
 from vgsearch.trial_account import differences
@@ -28,7 +32,7 @@ def experiment_page(subject: Subject, found: Importances) -> Page:
     """The whole report."""
     record, clock = subject.record, SweepClock(subject.record)
     sections = [_what_ran(subject, clock), _best(subject)]
-    columns = [GridColumn(trial.trial_id[:5], subject.experiment, trial) for trial in subject.scored[:N_TOP]]
+    columns = [GridColumn(short_id(trial.trial_id), subject.experiment, trial) for trial in subject.scored[:N_TOP]]
     sections.append(Section("Samples", sample_grid(subject.sweep, columns), _SAMPLES))
     sections.append(Section("Progress", _progress(subject, clock)))
     sections.append(Section("Importance", _what_matters(subject, found)))
@@ -78,7 +82,7 @@ def _headline(subject: Subject, clock: SweepClock) -> list[tuple[str, str, str]]
     if scored:
         best, objective = scored[0], subject.objective
         number, _, bounds = told_interval(subject.objective, best).partition(" ")
-        told.insert(0, (f"best {figures.label(objective)}", number, f"{bounds} {best.trial_id[:5]}".strip()))
+        told.insert(0, (f"best {figures.label(objective)}", number, f"{bounds} {short_id(best.trial_id)}".strip()))
         floor = subject.floor
         if not math.isnan(floor):
             told.insert(1, ("untrained generator", objective_value(objective, {objective.name: floor}), "the floor"))
@@ -140,10 +144,26 @@ def _best(subject: Subject) -> Section:
             )
         )
     blocks += [Text(warning, warning=True) for warning in _warnings(score)]
-    if len(subject.scored) > 1:
+    on_seeds = _confirmation(subject)
+    blocks += on_seeds
+    if len(subject.scored) > 1 and not on_seeds:
         blocks.append(Text("One trial, one seed: the interval is over classifier seeds, not over trainings. The best of "
                            "several trials is also the luckiest; vgsearch confirm trains it again with fresh seeds."))  # fmt: skip
     return Section("Best", blocks)
+
+
+def _confirmation(subject: Subject) -> list[Block]:
+    """What training the best points again on fresh seeds said of them; nothing where that was not asked for."""
+    path, record = subject.experiment.confirm, subject.record
+    if not path.is_file():
+        return []
+    told = json.loads(path.read_text())
+    # The paper's point comes last where it is not among the best.
+    top = len(told["points"]) - told["points"][-1]["is_paper_point"]
+    points = confirmed(record, top, told["seeds"])
+    title = f"Trained again on {len(told['seeds'])} fresh seeds"
+    table = dataclasses.replace(as_block(confirmed_table(points, subject.objective)), title=title)
+    return [table, *(Text(note) for note in notes_on(points))]
 
 
 def _percent(measured: dict[str, Any]) -> str:

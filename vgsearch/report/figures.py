@@ -8,6 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from vgsearch.artifacts import short_id
 from vgsearch.ledger import SweepRecord, TrialRecord
 from vgsearch.objective import COST, LABELS, OF_CLASSES, Objective, looks_at_distance, pareto_front
 from vgsearch.report.clock import SweepClock
@@ -84,7 +85,7 @@ def looks(record: SweepRecord) -> go.Figure:
         if trials:
             _curves(figure, trials, scale, state, {"color": state_colour(state), "width": 1.3}, opacity=0.75)
     if best is not None and best.looks:
-        _curves(figure, [best], scale, f"best: {best.trial_id[:5]}", {"color": BEST, "width": 3})
+        _curves(figure, [best], scale, f"best: {short_id(best.trial_id)}", {"color": BEST, "width": 3})
     return figure
 
 
@@ -97,7 +98,7 @@ def _curves(
         steps = sorted(trial.looks)
         x += [*steps, None]
         y += [*(_finite(scale * trial.looks[step]) for step in steps), None]
-        told += [trial.trial_id[:5]] * (len(steps) + 1)
+        told += [short_id(trial.trial_id)] * (len(steps) + 1)
     figure.add_scatter(x=x, y=y, mode="lines+markers", name=name, line=line, marker={"size": 4}, text=told,
                        opacity=opacity, connectgaps=False, hovertemplate="%{text}, step %{x}: %{y:.3g}<extra></extra>")  # fmt: skip
 
@@ -180,7 +181,7 @@ def _polylines(
         x += [*range(len(axes)), None]
         y += [*heights, None]
         chosen = ", ".join(f"{short_name(path)} {value(chosen)}" for path, chosen in trial.overrides.items())
-        told += [escape(f"{trial.trial_id[:5]}: {chosen}")] * (len(axes) + 1)
+        told += [escape(f"{short_id(trial.trial_id)}: {chosen}")] * (len(axes) + 1)
     figure.add_scatter(x=x, y=y, mode="lines", line={"color": colour, "width": 1.6}, text=told, opacity=0.8,
                        connectgaps=False, hovertemplate="%{text}<extra></extra>")  # fmt: skip
 
@@ -229,7 +230,7 @@ def timeline(record: SweepRecord, clock: SweepClock) -> go.Figure:
         lane = next((at for at, free in enumerate(lanes) if free <= start + 0.5), len(lanes))
         lanes[lane : lane + 1] = [end]
         begin, length = clock.ran(start), clock.ran(end) - clock.ran(start)
-        bars.setdefault(trial.state, []).append((begin, length, lane, trial.trial_id[:5]))
+        bars.setdefault(trial.state, []).append((begin, length, lane, short_id(trial.trial_id)))
     figure, few = _figure(clock.unit, "trials side by side"), len(spans) <= 40
     for state, drawn in bars.items():
         figure.add_bar(
@@ -284,7 +285,7 @@ def all_scores(subjects: Mapping[str, Subject]) -> go.Figure:
     objective = next(iter(subjects.values())).objective
     figure = _figure(label(objective), "")
     for (name, subject), colour in zip(subjects.items(), _endless(SERIES, len(subjects)), strict=True):
-        told = [f"{trial.trial_id[:5]}: {objective_value(objective, trial.scores)}" for trial in subject.scored]
+        told = [f"{short_id(trial.trial_id)}: {objective_value(objective, trial.scores)}" for trial in subject.scored]
         figure.add_scatter(x=[objective.value_of(trial.scores) for trial in subject.scored],
                            y=[escape(name)] * len(subject.scored), mode="markers", text=told, showlegend=False,
                            marker={"color": colour, "size": 10, "opacity": 0.6},
@@ -308,7 +309,7 @@ def _dots(
     """A dot for each trial; the paper's points are diamonds."""
     for shape, mine, called in (("circle", False, name), ("diamond", True, "the paper's point")):
         at = [row for row, trial in enumerate(trials) if trial.is_paper_point == mine]
-        told = [f"{trials[row].trial_id[:5]}: {objective_value(objective, trials[row].scores)}, "
+        told = [f"{short_id(trials[row].trial_id)}: {objective_value(objective, trials[row].scores)}, "
                 f"{duration(trials[row].seconds)}" for row in at]  # fmt: skip
         if at:
             figure.add_scatter(x=[x[row] for row in at], y=[y[row] for row in at], mode="markers", name=called, text=told,

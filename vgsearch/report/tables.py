@@ -1,10 +1,13 @@
 """The tables of a report."""
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Sequence
 
+from rich.table import Table as RichTable
 from rich.text import Text as RichText
 
+from vgsearch.artifacts import short_id
 from vgsearch.ledger import UNFINISHED, SweepRecord, TrialRecord
 from vgsearch.objective import Objective
 from vgsearch.report.blocks import Block, Table, Text
@@ -17,15 +20,19 @@ _SOME = 6
 
 def trials_table(record: SweepRecord) -> Table:
     """All trials with all their values, as `vgsearch status` shows them on a wide enough screen."""
-    table = sweep_table(record, _ANY_WIDTH)
+    table = as_block(sweep_table(record, _ANY_WIDTH))
+    marked = frozenset(number for number, row in enumerate(table.rows) if row[0].startswith("*"))
+    return dataclasses.replace(table, marked=marked)
+
+
+def as_block(table: RichTable) -> Table:
+    """A terminal's table, for a page."""
     cells = [
         [cell.plain if isinstance(cell, RichText) else str(cell) for cell in column.cells] for column in table.columns
     ]
     heads = [str(column.header) or "note" for column in table.columns]
     right = frozenset(head for head, column in zip(heads, table.columns, strict=True) if column.justify == "right")
-    rows = [[cell.strip() for cell in row] for row in zip(*cells, strict=True)]
-    marked = frozenset(number for number, row in enumerate(rows) if row[0].startswith("*"))
-    return Table(heads, rows, right, marked)
+    return Table(heads, [[cell.strip() for cell in row] for row in zip(*cells, strict=True)], right)
 
 
 def failures(record: SweepRecord) -> list[Block]:
@@ -33,7 +40,7 @@ def failures(record: SweepRecord) -> list[Block]:
     whose: dict[tuple[str, str], list[str]] = defaultdict(list)
     for trial in record.trials.values():
         if trial.state not in ("done", *UNFINISHED):
-            whose[trial.state, trial.reason or "-"].append(trial.trial_id[:5])
+            whose[trial.state, trial.reason or "-"].append(short_id(trial.trial_id))
     rows = [
         (state, str(len(ids)), reason, ", ".join(ids[:_SOME]) + (f" and {len(ids) - _SOME} more" * (len(ids) > _SOME)))
         for (state, reason), ids in sorted(whose.items(), key=lambda item: -len(item[1]))
@@ -46,7 +53,7 @@ def failures(record: SweepRecord) -> list[Block]:
 def health(record: SweepRecord) -> list[Block]:
     """What the newest look of each trial saw go wrong, with its evidence."""
     rows = [
-        (trial.trial_id[:5], trial.state, state, evidence)
+        (short_id(trial.trial_id), trial.state, state, evidence)
         for trial in record.trials.values()
         for state, evidence in (trial.health or {"states": {}})["states"].items()
     ]
@@ -59,7 +66,7 @@ def comparison(record: SweepRecord, scored: Sequence[TrialRecord]) -> list[Block
     blocks: list[Block] = []
     if measured:
         shown = dict.fromkeys([t.trial_id for t in measured[:3]] + [t.trial_id for t in measured if t.is_paper_point])
-        rows = [_ours(trial.trial_id[:5] + (" (the paper's point)" if trial.is_paper_point else ""), trial.score)
+        rows = [_ours(short_id(trial.trial_id) + (" (the paper's point)" if trial.is_paper_point else ""), trial.score)
                 for trial in measured if trial.trial_id in shown]  # fmt: skip
         if record.floor and "s3" in record.floor:
             rows.append(_ours("untrained generator", record.floor))
@@ -71,7 +78,7 @@ def comparison(record: SweepRecord, scored: Sequence[TrialRecord]) -> list[Block
         blocks.append(Table(heads, rows, frozenset(_COLUMNS), title=title))
     if any("is" in trial.scores for trial in scored):
         rows = [
-            (trial.trial_id[:5], objective_value(Objective("is"), trial.scores))
+            (short_id(trial.trial_id), objective_value(Objective("is"), trial.scores))
             for trial in scored[:3]
             if "is" in trial.scores
         ]

@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from vgsearch.artifacts import Experiment
+from vgsearch.artifacts import Experiment, run_id
 from vgsearch.cli import app
+from vgsearch.confirmation import confirmed, points_of, save
 from vgsearch.ledger import Ledger, read_ledger
 from vgsearch.report.clock import SweepClock
 from vgsearch.report.experiment import again
@@ -128,6 +129,27 @@ def test_what_is_told_to_type_makes_the_trials_config_again(write_sweep):
         typed = subject.sweep.model_copy(update={"overrides": overrides, "seed": seed})
         config = subject.sweep.run_config(trial.overrides | trial.changed, trial.index)
         assert typed.run_config(typed.paper_points[0], 0) == config
+
+
+def test_what_fresh_seeds_said_of_the_best_stands_beside_it(write_sweep, tmp_path):
+    experiment, seeds = write_sweep("s", 6), [500_000, 500_001, 500_002]
+    ledger = Ledger(experiment.ledger)
+    points = points_of(ledger.record, 1)
+    for at, point in enumerate(points):
+        for seed in seeds:
+            run = run_id(point.trial_id, seed)
+            ledger.append("confirm_trial_started", trial=run, index=seed, overrides=point.overrides,
+                          is_paper_point=point.is_paper_point, n_steps=9)  # fmt: skip
+            s3 = 0.5 - 0.1 * at + 0.01 * (seed % 10)
+            ledger.append("confirm_trial_ended", trial=run, state="done", scores={"s3": s3})
+    before, _ = written(experiment, tmp_path)
+    assert "vgsearch confirm trains it again" in before
+    save(experiment.confirm, confirmed(ledger.record, 1, seeds), ledger.record, seeds)
+    html, markdown = written(experiment, tmp_path)
+    assert "Trained again on 3 fresh seeds" in html
+    assert "0.51 \\[0.49, 0.53\\]" in markdown
+    assert "vgsearch confirm trains it again" not in html
+    assert "trials used</span><b>6 of 6" in html, "runs that confirm are no trials of the search"
 
 
 def test_a_pause_of_the_sweep_takes_no_time_of_it(tmp_path, monkeypatch):
