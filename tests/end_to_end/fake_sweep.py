@@ -63,7 +63,7 @@ def millisecond_trial(parameters: dict[str, Any]) -> None:
                 tune.report({"step": step, "look": look, "losses": {}, "health": HEALTH})
         if parameters["trial_id"].startswith("t0003"):
             return tune.report({"step": N_STEPS, "losses": {}, "end": "diverged", "reason": "loss is not finite"})
-        records.write_scores(N_STEPS, {"s3": s3}, chosen)
+        records.write_scores(N_STEPS, {"s3": s3})
     return tune.report({"step": N_STEPS, "losses": {}, "end": "done", "scores": {"s3": s3}, "score": summary(s3)})
 
 
