@@ -171,6 +171,8 @@ def _without_nan(value: Any) -> Any:
 
 def tell(points: Sequence[Confirmed], record: SweepRecord, console: Console) -> None:
     """The points as a table, and under it what their numbers can and can't say."""
+    if not console.is_terminal:
+        console.width = 200  # where nobody watches there is no width to fit
     console.print(confirmed_table(points, record.objectives[0]))
     for note in notes_on(points):
         console.print(f"note: {note}", style="yellow", soft_wrap=True)
@@ -180,14 +182,7 @@ def confirmed_table(points: Sequence[Confirmed], objective: Objective) -> Table:
     """A row for each point: its score in the search, on fresh seeds, and against the paper's point."""
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     name = objective.name
-    for column in (
-        "point",
-        f"{name} in search",
-        f"{name} confirmed [95 %]",
-        "better than paper by [95 %]",
-        "p",
-        "runs",
-    ):
+    for column in ("point", f"{name} then", f"{name} again [95 %]", "minus paper [95 %]", "p", "runs"):
         table.add_column(column, no_wrap=True)
     for point in points:
         table.add_row(*_row(point, objective))
