@@ -16,6 +16,7 @@ from videogan.flow.generated_pairs import FlowPairs, generated_pairs
 from videogan.flow.held_out import endpoint_error
 from videogan.flow.pwc_net import FLOW_UNIT, LEVELS, PWCNet
 from videogan.flow.recipe import FlowRecipe
+from videogan.nets.layout import lay_channels_last_
 from videogan.training.divergence import TrainingDiverged
 from videogan.training.step_files import StepFiles, read_checkpoint
 
@@ -126,7 +127,8 @@ class _FlowFit:
         self.recipe, self.device = recipe, torch.device(device)
         if start is not None:
             _refuse_another_fit(start, recipe)
-        self.network = (first_network(recipe) if start is None else PWCNet(recipe.width)).to(self.device)
+        network = (first_network(recipe) if start is None else PWCNet(recipe.width)).to(self.device)
+        self.network = lay_channels_last_(network)
         # weight decay inside the gradient: gamma |Theta|^2 is a term of the paper's loss
         self.optimiser = torch.optim.Adam(
             self.network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
@@ -142,7 +144,8 @@ class _FlowFit:
         indices = range((step - 1) * recipe.batch_size, step * recipe.batch_size)
         pairs = FlowPairs(*(x.to(self.device) for x in generated_pairs(indices, recipe.seed, recipe.pairs)))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
-            features = self.network.features(torch.cat([pairs.first, pairs.second]))
+            frames = torch.cat([pairs.first, pairs.second]).contiguous(memory_format=torch.channels_last)
+            features = self.network.features(frames)
             flows = self.network.flows(*zip(*(level.chunk(2) for level in features), strict=True))
         loss = multiscale_loss([flow.float() for flow in flows], pairs.flow)
         self.optimiser.zero_grad(set_to_none=True)
