@@ -73,10 +73,10 @@ def _result_lines(out: Path, report: dict[str, Any]) -> Iterator[str]:
     width = max(map(len, errors))
     names = list(next(iter(errors.values())))
     yield f"\nendpoint error on {report['n_held_out_pairs']} held-out pairs of each kind, seed {report['recipe']['seed']}, px"
-    yield " " * width + "".join(f"  {name:>14}" for name in names)
+    yield " " * width + "".join(f"  {name:>15}" for name in names)
     for kind, of_kind in errors.items():
         cells = [f"{of_kind[name]['mean']:.3f} ±{of_kind[name]['standard_error']:.3f}" for name in names]
-        yield f"{kind:<{width}}" + "".join(f"  {cell:>14}" for cell in cells)
+        yield f"{kind:<{width}}" + "".join(f"  {cell:>15}" for cell in cells)
     fitted = {name: errors[kind][name]["mean"] for name in names}
     shares = ", ".join(f"{fitted[FITTED] / fitted[name]:.2f} of {name}'s" for name in names if name != FITTED)
     yield f"{kind}: {FITTED}'s error is {shares}"
