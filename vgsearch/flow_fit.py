@@ -76,8 +76,7 @@ def _fit(folder: TrialFolder, recipe: FlowRecipe, view: FitView) -> dict[str, fl
             LOGGER.warning(warning.message)
             view.tell({"event": "damaged", "reason": str(warning.message)})
         view.tell({"event": "started", "step": first, "device": device, "folder": str(folder.folder)})
-        watch = Stopwatch(records.newest("seconds", 0.0), records.newest("cpu_seconds", 0.0))
-        saver, rows = Saver(checkpoints), Rows(recipe.n_steps)
+        watch, saver, rows = Stopwatch(records), Saver(checkpoints, records), Rows(recipe.n_steps)
         for progress in steps:
             view.advance(progress.step)
             if row := rows.row(progress):
@@ -85,7 +84,8 @@ def _fit(folder: TrialFolder, recipe: FlowRecipe, view: FitView) -> dict[str, fl
                 view.tell({"event": "step", "step": progress.step, **row})
             # After the row: a kill between the two leaves one that goes, with its step, when the fit is resumed.
             saver.save_if_due(progress, is_last=progress.step == recipe.n_steps)
-        return {name: records.newest(name, 0.0) for name in watch.read()}
+        last = records.lines()[-1]
+        return {name: last[name] for name in watch.read()}
 
 
 def _written_weights(out: Path) -> tuple[PWCNet, str]:
@@ -99,8 +99,9 @@ def _written_weights(out: Path) -> tuple[PWCNet, str]:
 class Stopwatch:
     """Seconds and this process's CPU seconds, counted on from those of earlier attempts."""
 
-    def __init__(self, seconds: float, cpu_seconds: float) -> None:
-        self._began = time.monotonic() - seconds, time.process_time() - cpu_seconds
+    def __init__(self, records: Records) -> None:
+        last = {"seconds": 0.0, "cpu_seconds": 0.0} if not (rows := records.lines()) else rows[-1]
+        self._began = time.monotonic() - last["seconds"], time.process_time() - last["cpu_seconds"]
 
     def read(self) -> dict[str, float]:
         return {"seconds": time.monotonic() - self._began[0], "cpu_seconds": time.process_time() - self._began[1]}
@@ -109,12 +110,14 @@ class Stopwatch:
 class Saver:
     """Saves as often as costs little: after the first step, the last one, and 50 times as long as saving took."""
 
-    def __init__(self, checkpoints: FlowCheckpoints) -> None:
-        self._checkpoints, self._saved, self._took = checkpoints, -math.inf, 0.0
+    def __init__(self, checkpoints: FlowCheckpoints, records: Records) -> None:
+        self._checkpoints, self._records = checkpoints, records
+        self._saved, self._took = -math.inf, 0.0
 
     def save_if_due(self, progress: FlowProgress, is_last: bool) -> None:
         began = time.monotonic()
         if is_last or began - self._saved >= STEPS_PER_SAVING * self._took:
+            self._records.flush()
             self._checkpoints.save(progress.checkpoint())
             self._saved = time.monotonic()
             self._took = self._saved - began
