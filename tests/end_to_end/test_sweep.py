@@ -194,7 +194,7 @@ def test_a_trial_whose_samples_stay_one_clip_is_pruned_where_that_was_asked(shap
 
 def test_a_trial_trains_on_a_stream_without_any_cache(shapes, tmp_path, monkeypatch):
     monkeypatch.setenv("VGSEARCH_CACHE", str(tmp_path / "cache"))
-    streamed = ["--set", "data.feed=stream"]
+    streamed = [*BY_DISTANCE, "--set", "data.feed=stream"]
     run = vgsearch("train", "mvt_tsa", "--data", shapes, "--name", "s", *TINY, *steps(4, 4), *streamed, folder=tmp_path)
     assert run.returncode == 0, run.stdout + run.stderr
     assert not (tmp_path / "cache" / "clips").exists()
