@@ -43,6 +43,7 @@ def tune(tmp_path_factory) -> tuple[list[object], Path]:
     return command, folder
 
 
+@pytest.mark.slow
 def test_confirm_trains_points_again_on_fresh_seeds_and_leaves_the_search_as_it_is(tune):
     _, folder = tune
     experiment = Experiment(folder / "runs" / "s")

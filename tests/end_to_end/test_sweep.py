@@ -179,6 +179,7 @@ def test_a_diverging_trial_ends_by_name_and_alone_leaves_no_best(shapes, tmp_pat
     assert 1 <= trial.step <= 30
 
 
+@pytest.mark.slow
 def test_a_trial_whose_samples_stay_one_clip_is_pruned_where_that_was_asked(shapes, tmp_path):
     """Codes without variance make one clip of each class; the rule needs two looks in a row, the third is never taken."""
     alike = [part for name in "abc" for part in ("--set", f"model.sigma_{name}=1.0e-6")]
@@ -192,6 +193,7 @@ def test_a_trial_whose_samples_stay_one_clip_is_pruned_where_that_was_asked(shap
     assert trial.reason.startswith("mode collapse at 2 looks in a row: samples of the median class differ 0.0")
 
 
+@pytest.mark.slow
 def test_a_trial_trains_on_a_stream_without_any_cache(shapes, tmp_path, monkeypatch):
     monkeypatch.setenv("VGSEARCH_CACHE", str(tmp_path / "cache"))
     streamed = [*BY_DISTANCE, "--set", "data.feed=stream"]
