@@ -16,7 +16,6 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import psutil
 from rich.console import Console
@@ -101,8 +100,8 @@ def run(n_trials: int, every: int, folder: Path) -> None:
         driver = tune.Driver(experiment, sweep, Inputs("data", "plain_32", "cache"), ledger, view)
         print("| trials | wall a trial, s | driver's CPU a trial, s | ledger, kB | status, s | driver, MB |")
         print("|---" * 6 + "|", flush=True)
-        with patch.object(tune, "_executor", lambda sweep: (pretended_trial, [], {"cpu": 1})):
-            tune.run_trials(driver, [Proposal(0, sweep.paper_points[0], is_paper_point=True)], cluster)
+        pretended = tune.Executor(pretended_trial, {"cpu": 1})
+        tune.run_trials(driver, [Proposal(0, sweep.paper_points[0], is_paper_point=True)], cluster, pretended)
     record = ledger.record
     print(f"{record.count('done')} done, {record.count('pruned')} pruned, load {os.getloadavg()[0]:.1f}")
 

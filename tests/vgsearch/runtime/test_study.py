@@ -3,6 +3,7 @@
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,8 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Any:
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not programs or shutil.which("runuser") is None:
         pytest.skip("no PostgreSQL server is installed here")
-    folder = Path(subprocess.check_output(["mktemp", "-d", "/tmp/vgsearch-pg-XXXXXX"], text=True).strip())
+    # Not under tmp_path, whose folders the server's own user can't enter.
+    folder = Path(tempfile.mkdtemp(prefix="vgsearch-pg-"))
     shutil.chown(folder, "postgres")
 
     def run(program: str, *arguments: str) -> None:
