@@ -1,5 +1,6 @@
 """Which checkpoints a sweep keeps when its disk is short: those of the best stay, those of the worst ended trials go first."""
 
+import math
 import re
 import shutil
 from collections.abc import Iterator
@@ -34,11 +35,10 @@ def droppable(record: SweepRecord) -> list[TrialRecord]:
     Never those of the best trial or of the front, of the paper's points, or of trials that run or go on when resumed.
     """
     front = {trial.trial_id for trial in record.front}
-    kept = (*UNFINISHED,)
     ended = [
         trial
         for trial in list(record.trials.values())
-        if trial.state not in kept and not trial.is_paper_point and trial.trial_id not in front
+        if trial.state not in UNFINISHED and not trial.is_paper_point and trial.trial_id not in front
     ]
     return sorted(ended, key=lambda trial: _worth(trial, record))
 
@@ -48,7 +48,7 @@ def _worth(trial: TrialRecord, record: SweepRecord) -> tuple[int, float, int]:
     if trial.state == "done" and first.name in trial.scores:
         value = -first.loss(trial.scores)
     else:
-        value = trial.look if trial.looks else float("-inf")
+        value = trial.look if trial.looks else -math.inf
     return _WORTH.get(trial.state, 0), value, trial.index
 
 
@@ -79,9 +79,9 @@ class CheckpointDisk:
 
     def to_drop(self) -> Iterator[tuple[TrialRecord, int]]:
         """Trials and their bytes, the least worth first, until the rest is within the budget; without one, all droppable."""
-        excess = self.needed - (self.budget or 0)
-        for trial in droppable(self._ledger.record):
-            if self.budget is not None and excess <= 0:
+        excess = math.inf if self.budget is None else self.needed - self.budget
+        for trial in droppable(self._ledger.record) if excess > 0 else ():
+            if excess <= 0:
                 return
             if n_bytes := self._bytes.get(trial.trial_id, 0):
                 excess -= n_bytes

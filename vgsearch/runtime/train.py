@@ -1,5 +1,8 @@
 """Trials on Ray Train: one Tune trial drives N data-parallel workers (gloo on CPUs, nccl on GPUs)."""
 
+import math
+import secrets
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -12,11 +15,10 @@ from ray.train.torch import TorchTrainer, get_device, prepare_model
 
 # Internals of Ray 2.60, which pyproject.toml pins: Ray frees the workers' placement group of a stopped trial through a
 # detached actor a trial, which needs the dashboard's State API and gives up where it sees two Rays on a machine. A pruned
-# trial then keeps its CPUs for ever. We record the group and free it ourselves (PlacementGroupReaper).
+# trial then keeps its CPUs for ever. We mark the groups and free them ourselves (PlacementGroupReaper).
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
-from ray.train.v2._internal.execution.callback import WorkerGroupCallback
 from ray.tune.integration.ray_train import TuneReportCallback
-from ray.util.placement_group import PlacementGroup, remove_placement_group
+from ray.util.placement_group import PlacementGroup, placement_group_table, remove_placement_group
 
 from vgsearch.artifacts import TrialFolder
 from vgsearch.runtime import stream
@@ -29,6 +31,9 @@ from videogan.training.shard import Shard
 
 MAX_WORKER_FAILURES = 1
 MAX_CONTROLLER_FAILURES = 2
+MOST_MARKED_BYTES = 2**24
+"""So few that they count for nothing, and so many that no two attempts of the sweeps on a cluster share a number."""
+SECONDS_BETWEEN_LOOKS = 1.0
 
 
 def ray_train_trial(parameters: dict[str, Any]) -> None:
@@ -36,7 +41,7 @@ def ray_train_trial(parameters: dict[str, Any]) -> None:
     spec = TrialSpec.from_parameters(parameters)
     config = parse_config(RunConfig, spec.config, spec.trial_id)
     n_workers, gpus = spec.inputs.n_workers, spec.inputs.gpus_per_worker
-    worker = {"CPU": 1, "GPU": gpus} if gpus else {"CPU": 1}
+    worker = {"CPU": 1, "memory": _new_mark(spec.folder)} | ({"GPU": gpus} if gpus else {})
     Trainer(
         worker_loop,
         train_loop_config=parameters,
@@ -48,7 +53,7 @@ def ray_train_trial(parameters: dict[str, Any]) -> None:
             # the trial's own checkpoints are the only truth about where it stands.
             name=f"{spec.trial_id}-{uuid.uuid4().hex[:8]}",
             storage_path=str(Path(spec.folder) / ".ray"),
-            callbacks=[TuneReportCallback(), PlacementGroupRecorder(_placement_groups(spec.folder))],
+            callbacks=[TuneReportCallback()],
             failure_config=ray.train.FailureConfig(
                 max_failures=MAX_WORKER_FAILURES, controller_failure_limit=MAX_CONTROLLER_FAILURES
             ),
@@ -80,8 +85,19 @@ def _streams(spec: TrialSpec, config: RunConfig, n_workers: int) -> dict[str, An
     return stream.stream_datasets(spec.inputs.stream_plan(config), n_batches(config), first_batch, n_workers)
 
 
-def _placement_groups(folder: str) -> Path:
-    return Path(folder) / ".placement_groups"
+def _marks(folder: str) -> Path:
+    return Path(folder) / ".marks"
+
+
+def _new_mark(folder: str) -> int:
+    """An attempt's own number of bytes, which its workers ask for and by which their placement groups are known.
+
+    Written down before the first of them can exist.
+    """
+    mark = 2 + secrets.randbelow(MOST_MARKED_BYTES)  # 1 is what the driving processes ask for
+    with open(_marks(folder), "a") as stream:
+        stream.write(f"{mark}\n")
+    return mark
 
 
 class Trainer(TorchTrainer):
@@ -91,33 +107,42 @@ class Trainer(TorchTrainer):
         return [c for c in super()._create_default_callbacks() if not isinstance(c, PlacementGroupCleanerCallback)]
 
 
-class PlacementGroupRecorder(WorkerGroupCallback):
-    """Writes down the placement group of each worker group as it starts."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def after_worker_group_start(self, worker_group: Any) -> None:
-        group = worker_group.get_worker_group_state().placement_group_handle.placement_group
-        with open(self._path, "a") as stream:
-            stream.write(group.id.hex() + "\n")
-
-
 class PlacementGroupReaper(tune.Callback):
-    """Frees the workers' placement groups of every trial that ended or is tried again, however it ended."""
+    """Frees the workers' placement groups of every attempt that ended, however it ended.
+
+    Also those that come later: while Tune kills a trial, its controller may see its workers die, and start a new group of
+    them, before it dies itself.
+    """
+
+    def __init__(self) -> None:
+        self._ended: set[int] = set()
+        self._looked = -math.inf
 
     def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        self._reap(trial)
+        self._ends(trial)
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        self._reap(trial)
+        self._ends(trial)
 
     def on_trial_recover(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        self._reap(trial)
+        self._ends(trial)
 
-    def _reap(self, trial: Any) -> None:
-        path = _placement_groups(trial.config["folder"])
+    def on_step_end(self, iteration: int, trials: list, **info: Any) -> None:
+        if self._ended and time.monotonic() - self._looked > SECONDS_BETWEEN_LOOKS:
+            self.reap()
+
+    def _ends(self, trial: Any) -> None:
+        """All attempts of the trial so far are over."""
+        path = _marks(trial.config["folder"])
         if path.exists():
-            for group in path.read_text().split():
-                remove_placement_group(PlacementGroup(PlacementGroupID.from_hex(group)))
+            self._ended |= set(map(int, path.read_text().split()))
             path.unlink()
+        self.reap()
+
+    def reap(self) -> None:
+        """Frees what bears the mark of an attempt that ended."""
+        self._looked = time.monotonic()
+        for name, group in placement_group_table().items():
+            marked = {bundle.get("memory") for bundle in group["bundles"].values()}
+            if group["state"] != "REMOVED" and marked & self._ended:
+                remove_placement_group(PlacementGroup(PlacementGroupID.from_hex(name)))

@@ -150,7 +150,8 @@ class Driver:
         for worst, _ in list(self._disk.to_drop()):
             self.view.tell(self._disk.drop(worst, budget))
         if self._disk.is_exceeded and not self.stopping:
-            why = f"the checkpoints that must stay take {told_size(self._disk.needed)}, more than {budget}"
+            why = f"the checkpoints that must stay take {told_size(self._disk.needed)}, more than {budget}; "
+            why += f"to go on, raise disk_budget_bytes in {self.experiment.sweep.name} and resume"
             self._record("disk_budget_reached", why=why)
             self.experiment.stop_request.touch()
 

@@ -2,13 +2,14 @@
 
 import io
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
 import pytest
 import ray
 from optuna.distributions import FloatDistribution
-from ray.util.placement_group import placement_group_table
+from ray.util.placement_group import PlacementGroup, placement_group, placement_group_table
 from rich.console import Console
 
 from vgsearch.artifacts import Experiment
@@ -16,6 +17,7 @@ from vgsearch.ledger import Ledger
 from vgsearch.runtime.cluster import Resources
 from vgsearch.runtime.evaluation import prepare_inputs
 from vgsearch.runtime.study import open_study
+from vgsearch.runtime.train import PlacementGroupReaper, _new_mark
 from vgsearch.runtime.tune import Driver, run_trials
 from vgsearch.space import load_space
 from vgsearch.sweep import Sweep
@@ -59,4 +61,43 @@ def test_more_pruned_trials_than_cpus_leave_every_cpu_free(tmp_path: Path, ray_c
         assert time.monotonic() < deadline, ray.available_resources()
         time.sleep(0.2)
     assert {group["state"] for group in placement_group_table().values()} <= {"REMOVED"}
-    assert not list(experiment.trials.glob("*/.placement_groups"))
+    assert not list(experiment.trials.glob("*/.marks"))
+
+
+@dataclass
+class EndedTrial:
+    """What the reaper reads of a Tune trial."""
+
+    config: dict[str, str]
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_group_that_a_dying_controller_starts_late_is_freed_and_those_of_running_trials_are_kept(tmp_path: Path):
+    folders = {name: tmp_path / name for name in ("ended", "running", "again")}
+    for folder in folders.values():
+        folder.mkdir()
+
+    def group(name: str, mark: int | None = None) -> PlacementGroup:
+        mark = _new_mark(str(folders[name])) if mark is None else mark
+        return placement_group([{"CPU": 0.1, "memory": mark}] * 2)
+
+    def states(*groups: PlacementGroup) -> list[str]:
+        return [placement_group_table(group)["state"] for group in groups]
+
+    first, other = group("ended"), group("running")
+    mark = int((folders["ended"] / ".marks").read_text())
+    foreign = placement_group([{"CPU": 0.1}])
+    ray.get([first.ready(), other.ready(), foreign.ready()])
+    reaper = PlacementGroupReaper()
+    reaper.on_trial_complete(1, [], EndedTrial({"folder": str(folders["ended"])}))
+    assert states(first, other, foreign) == ["REMOVED", "CREATED", "CREATED"]
+    late = group("ended", mark)
+    ray.get(late.ready())
+    reaper.reap()
+    assert states(late, other, foreign) == ["REMOVED", "CREATED", "CREATED"]
+    # An attempt that is tried again ends, and the one after it bears another mark.
+    reaper.on_trial_recover(1, [], EndedTrial({"folder": str(folders["running"])}))
+    new = group("running")
+    ray.get(new.ready())
+    reaper.reap()
+    assert states(other, new) == ["REMOVED", "CREATED"]

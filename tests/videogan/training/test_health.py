@@ -1,6 +1,7 @@
 """Health: each state shows when it should, never for real clips, and stops a training only where it was asked to."""
 
 import math
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -8,6 +9,8 @@ import torch
 from torch import Tensor
 
 from videogan.config import ConfigurationError, parse_config
+from videogan.data.decode import decode
+from videogan.data.preprocessing import preprocessing_named
 from videogan.families import FAMILIES
 from videogan.losses import hinge_discriminator_loss, non_saturating_discriminator_loss
 from videogan.metrics.motion_health import repeat_single_frame
@@ -198,3 +201,22 @@ def test_the_losses_of_guessing_are_what_the_losses_say_of_zeros():
     zeros = torch.zeros(5)
     assert hinge_discriminator_loss(zeros, zeros) == 2
     assert non_saturating_discriminator_loss(zeros, zeros).item() == pytest.approx(2 * math.log(2))
+
+
+def test_real_clips_of_people_are_healthy_beside_those_of_other_people():
+    folder = Path("/work/shared/data/weizmann4")
+    if not folder.is_dir():
+        pytest.skip(f"needs {folder}")
+    plain = preprocessing_named("plain_32")
+    halves: list[list[Tensor]] = [[], []]
+    labels = []
+    for label, kind in enumerate(sorted(folder.iterdir())):
+        clips = [torch.from_numpy(decode(path, plain, n_frames=T)) for path in sorted(kind.iterdir())]
+        n = len(clips) // 2
+        labels += [label] * n
+        for half, shown in zip(halves, (clips[:n], clips[n : 2 * n]), strict=True):
+            half += shown
+    real, others = (torch.stack(half) for half in halves)
+    check = SampleCheck(real, features_of(real), torch.tensor(labels), 4)
+    assert states(Vitals(**check(others, features_of(others)))) == {}
+    assert set(states(Vitals(**check(repeat_single_frame(others, 0), features_of(others))))) == {"frozen"}
