@@ -1,20 +1,24 @@
 """Every path and file name under runs/, in one place."""
 
 import fcntl
-import os
 import re
 import shutil
-import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO
 
+from vgsearch.home import Home, copy_folder
+from vgsearch.lease import ExperimentInUse, Lease, this_process
+from videogan.config import ConfigurationError
+from videogan.data.storage import Place, RemotePath, place
+
 SAMPLES_PER_CLASS = 6
 """Codes in each row of a trial's samples/grid.gif, whose rows are classes."""
-
-
-class ExperimentInUse(RuntimeError):
-    """Another driver writes this experiment's ledger."""
+DRIVEN, VIEWED = "driven", "viewed"
+"""Copies of what is kept on an object store: the one that the only driver works on, and the one of those who look."""
 
 
 class UnwritableFolder(RuntimeError):
@@ -26,6 +30,28 @@ class TrialFolder:
     """What one trial leaves behind."""
 
     folder: Path
+    address: RemotePath | None = None
+    """Where it is kept, if not in the folder."""
+
+    @classmethod
+    def at(cls, where: str | Place, copy: str) -> "TrialFolder":
+        """The trial kept at a path, or at an address of which this is the copy of that kind."""
+        where = place(where)
+        return cls(copy_folder(copy, where), where) if isinstance(where, RemotePath) else cls(where)
+
+    @cached_property
+    def home(self) -> Home:
+        """What copies between the folder and its address."""
+        return Home(self.folder, self.address)
+
+    @property
+    def place(self) -> Place:
+        """Where the trial is kept."""
+        return self.address or self.folder
+
+    def kept(self, path: Path) -> Place:
+        """Where a file or folder of this one is kept."""
+        return self.place / path.relative_to(self.folder).as_posix()
 
     @property
     def config(self) -> Path:
@@ -63,16 +89,17 @@ class TrialFolder:
 
     def set_aside(self) -> None:
         """Moves what an attempt left to attempts/<n>, but for its checkpoints, which go: the trial starts from nothing."""
+        self.home.pull()
         if self.checkpoints.exists():
             shutil.rmtree(self.checkpoints)
         left = [path for path in (self.metrics, self.tensorboard, self.samples, self.scores, self.log) if path.exists()]
-        if not left:
-            return
-        attempts = self.folder / "attempts"
-        attempt = attempts / str(1 + sum(1 for _ in attempts.glob("*")))
-        attempt.mkdir(parents=True)
-        for path in left:
-            path.rename(attempt / path.name)
+        if left:
+            attempts = self.folder / "attempts"
+            attempt = attempts / str(1 + sum(1 for _ in attempts.glob("*")))
+            attempt.mkdir(parents=True)
+            for path in left:
+                path.rename(attempt / path.name)
+        self.home.push()
 
     @property
     def status(self) -> Path:
@@ -84,6 +111,24 @@ class Experiment:
     """One sweep's folder: `<out>/<name>`."""
 
     folder: Path
+    address: RemotePath | None = None
+    """Where it is kept, if not in the folder."""
+
+    @classmethod
+    def at(cls, where: str | Place, copy: str = VIEWED) -> "Experiment":
+        """The experiment kept at a path, or at an address of which this is the copy of that kind."""
+        where = place(where).absolute()
+        return cls(copy_folder(copy, where), where) if isinstance(where, RemotePath) else cls(where)
+
+    @cached_property
+    def home(self) -> Home:
+        """What copies between the folder and its address; trials have their own."""
+        return Home(self.folder, self.address)
+
+    @property
+    def place(self) -> Place:
+        """Where the experiment is kept."""
+        return self.address or self.folder
 
     @property
     def name(self) -> str:
@@ -98,7 +143,19 @@ class Experiment:
         return self.folder / "ledger.jsonl"
 
     @property
+    def events(self) -> Place:
+        """What tells readers what happened: the ledger, or on an object store the folder of its segments."""
+        return self.ledger if self.address is None else self.address / "ledger"
+
+    @property
+    def has_events(self) -> bool:
+        """Whether anything has happened, or is known of it."""
+        kept = self.events
+        return bool(kept.file_names()) if isinstance(kept, RemotePath) else kept.exists()
+
+    @property
     def study(self) -> Path:
+        """Optuna's; on the driver's own disk also where the rest is kept elsewhere, for the ledger tells all of it."""
         return self.folder / "optuna.db"
 
     @property
@@ -107,13 +164,18 @@ class Experiment:
         return self.folder / "tb"
 
     @property
+    def report(self) -> Path:
+        """All about the sweep in one file."""
+        return self.folder / "report.html"
+
+    @property
     def confirm(self) -> Path:
         """What training the best points again, on fresh seeds, said of them."""
         return self.folder / "confirm.json"
 
     def confirm_run(self, run: str) -> TrialFolder:
         """A point trained again; apart from the trials of the search."""
-        return TrialFolder(self.folder / "confirm" / run)
+        return self._kept("confirm", run)
 
     @property
     def ray(self) -> Path:
@@ -121,40 +183,95 @@ class Experiment:
         return self.folder / ".ray"
 
     @property
-    def stop_request(self) -> Path:
+    def stop_request(self) -> Place:
         """Its existence asks every running trial to save and end."""
-        return self.folder / ".stop"
+        return self.place / ".stop"
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether this machine's driver has asked its trials to end."""
+        return (self.folder / ".stop").exists()
+
+    def ask_to_stop(self) -> None:
+        (self.folder / ".stop").touch()
+        if isinstance(self.stop_request, RemotePath):
+            self.stop_request.put(b"stop")
+
+    def ask_no_more(self) -> None:
+        (self.folder / ".stop").unlink(missing_ok=True)
+        self.stop_request.unlink(missing_ok=True)
 
     @property
     def trials(self) -> Path:
         return self.folder / "trials"
 
     def trial(self, trial_id: str) -> TrialFolder:
-        return TrialFolder(self.trials / trial_id)
+        return self._kept("trials", trial_id)
 
-    def lock(self) -> IO[bytes]:
-        """Holds the experiment for one driver until the returned file is closed.
+    def _kept(self, kind: str, name: str) -> TrialFolder:
+        return TrialFolder(self.folder / kind / name, self.address and self.address / kind / name)
+
+    def lock(self) -> ExitStack:
+        """Holds the experiment for one driver until what is returned is closed; brings this driver's copy up to date.
 
         Raises ExperimentInUse, or UnwritableFolder where nothing can be kept.
         """
+        held = ExitStack()
+        held.enter_context(self._lock_folder())
+        if self.address is not None:
+            try:
+                held.enter_context(Lease(self.address / ".lock", str(self.address)))
+                self.home.pull(lambda name: name == self.sweep.name or name.startswith(f"{self.tensorboard.name}/"))
+            except BaseException:
+                held.close()
+                raise
+        return held
+
+    def _lock_folder(self) -> IO[bytes]:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             handle = open(self.folder / ".lock", "ab+", buffering=0)  # noqa: SIM115 (the lock lives while it is open)
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             handle.truncate(0)
-            handle.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+            handle.write(f"{this_process()}\n".encode())
         except BlockingIOError:
             handle.seek(0)
             holder = handle.read().decode().strip() or "another vgsearch"
             handle.close()
-            raise ExperimentInUse(
-                f"{self.folder} is in use by {holder}; wait for it, or stop it with Ctrl-C."
-            ) from None
+            raise ExperimentInUse(f"{self.place} is in use by {holder}; wait for it, or stop it with Ctrl-C.") from None
         except OSError as error:
             raise UnwritableFolder(
                 f"{self.folder} can't be written: {error.strerror}. Choose another --out, or make it writable."
             ) from None
         return handle
+
+
+@contextmanager
+def opened_checkpoint(path: Path) -> Iterator[Path]:
+    """A checkpoint file on this machine: itself, or one in a copy of its trial, whose new results are sent when it is left.
+
+    Raises ConfigurationError where no file is kept at an address.
+    """
+    where = place(path)
+    if not isinstance(where, RemotePath):
+        yield path
+        return
+    if not where.is_file():
+        raise ConfigurationError(f"{where} does not exist; give a file such as .../checkpoints/step00001000.pt.")
+    trial_place = where.parent.parent
+    experiment = Experiment.at(trial_place.parent.parent)
+    experiment.home.pull(lambda name: name == experiment.sweep.name)
+    trial = TrialFolder(experiment.folder / trial_place.parent.name / trial_place.name, trial_place)
+    copy = trial.checkpoints / where.name
+
+    def is_result(name: str) -> bool:
+        return not name.startswith(f"{trial.checkpoints.name}/")
+
+    trial.home.pull(lambda name: is_result(name) or name == copy.relative_to(trial.folder).as_posix())
+    try:
+        yield copy
+    finally:
+        trial.home.push(is_result)
 
 
 def trial_id(index: int, digest: str) -> str:
@@ -173,7 +290,8 @@ def short_id(trial: str) -> str:
     return "-".join([order, *seed])
 
 
-def next_name(out: Path, space: str) -> str:
+def next_name(out: Place, space: str) -> str:
     """The first free `<space>-<nnn>` under `out`."""
-    taken = [int(m[1]) for p in out.glob(f"{space}-*") if (m := re.fullmatch(rf"{re.escape(space)}-(\d+)", p.name))]
+    names = out.folder_names() if isinstance(out, RemotePath) else {path.name for path in out.glob(f"{space}-*")}
+    taken = [int(m[1]) for name in names if (m := re.fullmatch(rf"{re.escape(space)}-(\d+)", name))]
     return f"{space}-{max(taken, default=0) + 1:03d}"

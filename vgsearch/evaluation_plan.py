@@ -15,6 +15,7 @@ from videogan.data.formats import plain_folders
 from videogan.data.formats.contract import FoundVideo, ImportOptions
 from videogan.data.manifest import DataError, Manifest, read_manifest
 from videogan.data.preprocessing import preprocessing_named
+from videogan.data.storage import Place, place
 from videogan.protocols import PROTOCOLS, SCALES, USUAL_CLASSIFIER
 from videogan.protocols.classifier import ClassifierProtocol, weights_file
 from videogan.protocols.features import FeatureProtocol
@@ -162,12 +163,12 @@ def _usual_metrics(n_classes: int) -> str:
     return "kvd,blind_spots" if n_classes < 2 else "s3,kvd,blind_spots"
 
 
-def data_of(checkpoint: Path) -> Path:
+def data_of(checkpoint: Path) -> Place:
     """The data set of the sweep that a checkpoint lies in."""
     sweep = Experiment(checkpoint.absolute().parents[3]).sweep if len(checkpoint.absolute().parents) > 3 else None
     if sweep is None or not sweep.exists():
         raise ConfigurationError(f"{checkpoint} lies in no experiment that names its data set; give --data.")
-    folder = Path(yaml.safe_load(sweep.read_text())["data"])
+    folder = place(yaml.safe_load(sweep.read_text())["data"])
     if not folder.exists():
         raise ConfigurationError(f"{checkpoint} was trained on {folder}, which is gone; give --data where it lies now.")
     return folder

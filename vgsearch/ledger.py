@@ -6,11 +6,17 @@ import math
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vgsearch.artifacts import Experiment
+from vgsearch.lease import ExperimentInUse
 from vgsearch.objective import Objective, measured, pareto_front, parsed
+from vgsearch.segments import Segments
+from videogan.atomic import write_atomically
+from videogan.data.storage import Place, RemotePath, StorageError
 
 ENDS = (
     "done",  # the only one with scores
@@ -187,69 +193,97 @@ class SweepRecord:
 
 
 class Ledger:
-    """The file of events; `append` is durable when it returns."""
+    """The file of events; `append` is durable when it returns.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.record = read_ledger(path)
+    On an object store its segments are the truth, and `path` is this driver's copy of them.
+    """
+
+    def __init__(self, path: Path, segments: Segments | None = None) -> None:
+        self.path, self._segments = path, segments
         path.parent.mkdir(parents=True, exist_ok=True)
+        if segments is not None:
+            segments.open()
+            copied = b"".join(line + b"\n" for line in segments.lines_from(0))
+            write_atomically(path, lambda stream: stream.write(copied))
+        reader = LedgerReader(path)
+        reader.read()
+        self.record, self._n_lines = reader.record, reader.n_lines
         _cut_torn_line(path)
 
+    @classmethod
+    def of(cls, experiment: Experiment) -> "Ledger":
+        """The ledger of an experiment that this process has locked."""
+        kept = experiment.events
+        return cls(experiment.ledger, Segments(kept) if isinstance(kept, RemotePath) else None)
+
     def append(self, event: str, **fields: Any) -> dict[str, Any]:
-        """Writes one event, with the time, and applies it to `record`; one that did not fit on the disk leaves no trace."""
+        """Writes one event, with the time, and applies it to `record`; one that could not be kept leaves no trace."""
         entry = {"time": time.time(), "event": event, **fields}
         line = (json.dumps(entry) + "\n").encode()
+        n_bytes = self.path.stat().st_size if self.path.exists() else 0
         try:
             with open(self.path, "ab", buffering=0) as stream:
                 if stream.write(line) < len(line):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
                 os.fsync(stream.fileno())
-        except OSError:
-            _cut_torn_line(self.path)
+            if self._segments is not None:
+                self._segments.append(self._n_lines, line)
+        except (OSError, StorageError, ExperimentInUse):
+            os.truncate(self.path, n_bytes)
             raise
+        self._n_lines += 1
         self.record.apply(entry)
+        if self._segments is not None:
+            with suppress(StorageError):  # the event is kept, and the next one merges
+                self._segments.merge(self.path)
         return entry
 
 
 class LedgerReader:
     """Follows a ledger that another process writes; a last line that is not whole yet, or cut off by a crash, is no event."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.record = path, SweepRecord()
-        self._n_bytes, self._n_lines = 0, 0
+    def __init__(self, kept: Place) -> None:
+        self.kept, self.record = kept, SweepRecord()
+        self._n_bytes, self.n_lines = 0, 0
+        """Of what was read."""
 
     def read(self) -> list[dict[str, Any]]:
         """The events since the last call, applied to `record`; raises DamagedLedger with the line that is none."""
-        if not self.path.exists():
+        return [self._applied(line) for line in self._new_lines()]
+
+    def _new_lines(self) -> list[bytes]:
+        if isinstance(self.kept, RemotePath):
+            return Segments(self.kept).lines_from(self.n_lines)
+        if not self.kept.exists():
             return []
-        with open(self.path, "rb") as stream:
+        with open(self.kept, "rb") as stream:
             stream.seek(self._n_bytes)
             *lines, torn = stream.read().split(b"\n")
             self._n_bytes = stream.tell() - len(torn)
-        return [self._applied(line) for line in lines]
+        return lines
 
     def _applied(self, line: bytes) -> dict[str, Any]:
-        self._n_lines += 1
+        self.n_lines += 1
         try:
             event = json.loads(line)
             self.record.apply(event)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DamagedLedger(
-                f"{self.path} line {self._n_lines} is no event ({error!r}); restore the file from a copy."
+                f"{self.kept} line {self.n_lines} is no event ({error!r}); restore the file from a copy."
             ) from error
         return event
 
 
-def read_ledger(path: Path) -> SweepRecord:
+def read_ledger(kept: Place) -> SweepRecord:
     """The state of a sweep from its ledger alone, also while it runs."""
-    reader = LedgerReader(path)
+    reader = LedgerReader(kept)
     reader.read()
     return reader.record
 
 
-def read_events(path: Path) -> Iterator[dict[str, Any]]:
+def read_events(kept: Place) -> Iterator[dict[str, Any]]:
     """The whole events of a ledger, in order."""
-    return iter(LedgerReader(path).read())
+    return iter(LedgerReader(kept).read())
 
 
 def _cut_torn_line(path: Path) -> None:

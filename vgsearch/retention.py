@@ -2,12 +2,12 @@
 
 import math
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from vgsearch.artifacts import Experiment
+from vgsearch.home import Home
 from vgsearch.ledger import UNFINISHED, Ledger, SweepRecord, TrialRecord
 from videogan.config import ConfigurationError
 
@@ -64,7 +64,8 @@ class CheckpointDisk:
 
     def measure(self, trial_id: str) -> None:
         """Looks at one trial's folder anew."""
-        sizes = _sizes(self._experiment.trial(trial_id).checkpoints)
+        folder = self._experiment.trial(trial_id)
+        sizes = folder.home.sizes(folder.checkpoints.name).values()
         self._bytes[trial_id] = sum(sizes)
         self._largest = max(self._largest, *sizes, 0)
 
@@ -89,12 +90,12 @@ class CheckpointDisk:
 
     def drop(self, trial: TrialRecord, why: str) -> dict[str, Any]:
         """Deletes a trial's checkpoints; returns the ledger's event."""
-        folder = self._experiment.trial(trial.trial_id).checkpoints
+        folder = self._experiment.trial(trial.trial_id)
         # Told first: a ledger that names checkpoints which are gone would mislead, one that calls them gone does not.
         event = self._ledger.append(
             "checkpoints_dropped", trial=trial.trial_id, bytes=self._bytes[trial.trial_id], why=why
         )
-        shutil.rmtree(folder)
+        folder.home.remove(folder.checkpoints.name)
         self._bytes[trial.trial_id] = 0
         return event
 
@@ -106,15 +107,4 @@ class CheckpointDisk:
 def ray_leftovers(experiment: Experiment) -> list[tuple[Path, int]]:
     """Folders of Ray's own bookkeeping and their bytes: nothing here reads them once the driver has ended."""
     folders = [experiment.ray, *(trial / experiment.ray.name for trial in experiment.trials.glob("*"))]
-    return [(folder, sum(_sizes(folder))) for folder in folders if folder.is_dir()]
-
-
-def _sizes(folder: Path) -> list[int]:
-    """Bytes of each file under `folder`; one that a running trial deletes meanwhile counts no more."""
-    sizes = []
-    for path in folder.rglob("*") if folder.is_dir() else ():
-        try:
-            sizes.append(path.stat().st_size if path.is_file() else 0)
-        except FileNotFoundError:
-            continue
-    return sizes
+    return [(folder, sum(Home(folder).sizes().values())) for folder in folders if folder.is_dir()]

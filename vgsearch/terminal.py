@@ -17,6 +17,7 @@ from rich.text import Text
 from vgsearch.artifacts import short_id
 from vgsearch.ledger import CONFIRM, ENDS, UNFINISHED, SweepRecord, TrialRecord
 from vgsearch.objective import COST, Objective, looks_at_distance, measured
+from videogan.data.storage import Place, RemotePath
 
 WIDTH_OF_REASON = 40
 S3_COLUMNS = ("S3 [95 %]", "SeR/ReS")
@@ -291,9 +292,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 60}m{whole % 60:02d}s" if whole < 3600 else f"{whole // 3600}h{whole % 3600 // 60:02d}m"
 
 
-def shown(path: Path) -> str:
-    """A path as one would type it here."""
+def shown(path: Place) -> str:
+    """A path or an address as one would type it here."""
     path = path.absolute()
+    if isinstance(path, RemotePath):
+        return str(path)
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 

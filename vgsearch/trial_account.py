@@ -4,7 +4,6 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -37,7 +36,7 @@ def find_trial(record: SweepRecord, written: str) -> TrialRecord:
 
 def tell_trial(record: SweepRecord, trial: TrialRecord, folder: TrialFolder, console: Console) -> None:
     """Prints all that ledger and folder know of the trial; what is not there is left out."""
-    head = Text(f"{shown(folder.folder)}   ")
+    head = Text(f"{shown(folder.place)}   ")
     head.append(trial.state, COLOURS.get(trial.state, ""))
     head.append(f" at step {trial.step}/{trial.n_steps}   {duration(seconds_taken(trial, time.time()))}")
     console.print(head, soft_wrap=True)
@@ -142,22 +141,22 @@ def _largest(looks: Sequence[float]) -> float:
 
 def _files(trial: TrialRecord, folder: TrialFolder) -> list[tuple[str, str]]:
     lines: list[tuple[str, str]] = []
-    told = [f"{path.name} ({_size(path)})" for path in sorted(folder.checkpoints.glob("*.pt"))]
+    kept = sorted(folder.home.sizes(folder.checkpoints.name).items())
+    told = [f"{name} ({_size(n_bytes)})" for name, n_bytes in kept if name.endswith(".pt")]
     if trial.checkpoints_dropped:
         lines.append(("checkpoints", f"deleted: {trial.checkpoints_dropped}"))
-    lines += [("checkpoints", f"{shown(folder.checkpoints)}: {'  '.join(told)}")] if told else []
+    lines += [("checkpoints", f"{shown(folder.kept(folder.checkpoints))}: {'  '.join(told)}")] if told else []
     if folder.samples.is_dir():
-        lines.append(("samples", "  ".join(shown(path) for path in sorted(folder.samples.iterdir()))))
-    lines += [(label, shown(path)) for label, path in (("settings", folder.config), ("tensorboard", folder.tensorboard))
-              if path.exists()]  # fmt: skip
+        lines.append(("samples", "  ".join(shown(folder.kept(path)) for path in sorted(folder.samples.iterdir()))))
+    rest = (("settings", folder.config), ("tensorboard", folder.tensorboard))
+    lines += [(label, shown(folder.kept(path))) for label, path in rest if path.exists()]
     if folder.log.is_file():
         newest = folder.log.read_text(errors="replace").splitlines()[-N_LOG_LINES:]
-        lines += [("log", shown(folder.log)), *(("", line) for line in newest)]
+        lines += [("log", shown(folder.kept(folder.log))), *(("", line) for line in newest)]
     return lines
 
 
-def _size(path: Path) -> str:
-    n_bytes = path.stat().st_size
+def _size(n_bytes: int) -> str:
     return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e5 else f"{n_bytes / 1e3:.1f} kB"
 
 

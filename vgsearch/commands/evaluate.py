@@ -58,24 +58,31 @@ def evaluate(
 
     Scores compare only under one protocol on one data set: its digest is printed with each number.
     """
+    from contextlib import ExitStack
+
+    from vgsearch.artifacts import opened_checkpoint
     from vgsearch.evaluation_plan import Request
     from vgsearch.runtime.evaluate import evaluate
 
-    evaluate(
-        Request(
-            checkpoint=checkpoint,
-            videos=videos,
-            ladder=ladder,
-            data=data,
-            metrics=metrics,
-            against=against,
-            budget=budget,
-            preprocessing=preprocessing,
-            classifier_weights=classifier_weights,
-            n_workers=workers,
-            gpus_per_worker=gpus_per_worker,
-            out=out,
-        ),
-        address=address,
-        as_json=json,
-    )
+    with ExitStack() as opened:
+        judged, opponent = (
+            None if path is None else opened.enter_context(opened_checkpoint(path)) for path in (checkpoint, against)
+        )
+        evaluate(
+            Request(
+                checkpoint=judged,
+                videos=videos,
+                ladder=ladder,
+                data=data,
+                metrics=metrics,
+                against=opponent,
+                budget=budget,
+                preprocessing=preprocessing,
+                classifier_weights=classifier_weights,
+                n_workers=workers,
+                gpus_per_worker=gpus_per_worker,
+                out=out,
+            ),
+            address=address,
+            as_json=json,
+        )

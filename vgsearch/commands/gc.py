@@ -23,17 +23,17 @@ def gc(
 
     from rich.console import Console
 
-    from vgsearch.artifacts import Experiment
+    from vgsearch.artifacts import DRIVEN, Experiment
     from vgsearch.ledger import Ledger
     from vgsearch.retention import CheckpointDisk, parse_size, ray_leftovers, told_size
     from vgsearch.sweep import load_sweep
     from vgsearch.terminal import trial_result
 
-    folder = Experiment(experiment.absolute())
-    budget = parse_size(disk_budget) if disk_budget else load_sweep(folder.sweep).disk_budget_bytes
+    folder = Experiment.at(experiment, DRIVEN)
     console = Console(highlight=False, markup=False, quiet=json)
     with folder.lock():
-        ledger = Ledger(folder.ledger)
+        budget = parse_size(disk_budget) if disk_budget else load_sweep(folder.sweep).disk_budget_bytes
+        ledger = Ledger.of(folder)
         disk, freed = CheckpointDisk(folder, ledger, budget), 0
         before, dropped = disk.used, list(disk.to_drop())
         for trial, n_bytes in dropped:

@@ -7,10 +7,13 @@ from vgsearch.commands import options
 
 def report(experiment: options.ExperimentFolder, out: options.ReportsFolder = options.DEFAULT_REPORTS) -> None:
     """Write EXP/report.html, one file that works offline, and a Markdown table with PNG figures under reports/."""
+    from vgsearch.artifacts import Experiment
     from vgsearch.report.writing import write_html, write_markdown
     from vgsearch.runtime.reporting import page_of
+    from vgsearch.terminal import shown
 
-    page, html = page_of(experiment), experiment / "report.html"
-    write_html(page, html)
-    typer.echo(html)
+    folder, page = Experiment.at(experiment), page_of(experiment)
+    write_html(page, folder.report)
+    folder.home.push(lambda name: name == folder.report.name)
+    typer.echo(shown(folder.report))
     typer.echo(write_markdown(page, out / page.title))

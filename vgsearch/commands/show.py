@@ -25,14 +25,15 @@ def show(
 
     # The trial's own folder, as a shell completes it, will do too.
     folder = trial.parent.parent if trial.parent.name == "trials" else trial.parent
-    experiment = Experiment(folder)
-    if not experiment.ledger.exists():
+    experiment = Experiment.at(folder)
+    if not experiment.has_events:
         raise ConfigurationError(
             f"{folder} holds no sweep (no {experiment.ledger.name}); give EXP/TRIAL, such as runs/mvt_tsa-001/t0007."
         )
-    record = read_ledger(experiment.ledger)
+    record = read_ledger(experiment.events)
     found = find_trial(record, trial.name)
     files = experiment.trial(found.trial_id)
+    files.home.pull(lambda name: not name.startswith((f"{files.checkpoints.name}/", f"{files.tensorboard.name}/")))
     if json:
         changed = [
             {"path": path, "chosen": chosen, "paper": paper} for path, chosen, paper in differences(found, record)

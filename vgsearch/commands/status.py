@@ -27,10 +27,12 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
     from vgsearch.terminal import duration, floor_line, sweep_table, table_lines
     from videogan.config import ConfigurationError
 
-    path = Experiment(experiment).ledger
-    if not path.exists():
-        raise ConfigurationError(f"{experiment} holds no sweep (no {path.name}); give the folder of an experiment.")
-    reader = LedgerReader(path)
+    folder = Experiment.at(experiment)
+    if not folder.has_events:
+        raise ConfigurationError(
+            f"{experiment} holds no sweep (no {folder.ledger.name}); give the folder of an experiment."
+        )
+    reader = LedgerReader(folder.events)
     # Where nobody watches there is no width to fit.
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -58,7 +60,7 @@ def _watch(reader: "LedgerReader", console: "Console", json_lines: bool) -> None
     """A live table on a terminal, one line an event elsewhere, until the sweep ends."""
     import time
 
-    from vgsearch.terminal import SweepView
+    from vgsearch.terminal import SweepView, shown
 
     events = reader.read()
     n_trials = reader.record.header.get("n_trials", 0)
@@ -74,7 +76,7 @@ def _watch(reader: "LedgerReader", console: "Console", json_lines: bool) -> None
     except KeyboardInterrupt:
         return
     if not json_lines:
-        console.print(f"{reader.path.parent}   {reader.record.ended}", soft_wrap=True)
+        console.print(f"{shown(reader.kept.parent)}   {reader.record.ended}", soft_wrap=True)
 
 
 def _print_json(record: "SweepRecord") -> None:

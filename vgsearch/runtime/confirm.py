@@ -5,9 +5,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from vgsearch.artifacts import Experiment, short_id
+from vgsearch.artifacts import DRIVEN, Experiment, short_id
 from vgsearch.confirmation import Plan, confirmed, fresh_seeds, left_to_run, points_of, save, tell
-from vgsearch.ledger import Ledger, SweepRecord, read_ledger
+from vgsearch.ledger import Ledger, SweepRecord
 from vgsearch.runtime import preflight
 from vgsearch.runtime.cluster import connect
 from vgsearch.runtime.launch import EXIT_INTERRUPTED, unchanged_data
@@ -21,34 +21,35 @@ def confirm(folder: Path, top: int, n_seeds: int, address: str | None, json_line
     Raises ConfigurationError for an experiment without a score, or whose data or protocol have changed.
     """
     console = Console(stderr=json_lines, highlight=False, markup=False)
-    experiment = Experiment(folder.absolute())
+    experiment = Experiment.at(folder, DRIVEN)
     # The budgets of time and disk were the search's.
     free = {"time_budget_hours": None, "disk_budget_bytes": None}
-    sweep = load_sweep(experiment.sweep).model_copy(update=free)
-    manifest = unchanged_data(experiment, sweep)
     with experiment.lock():
-        ledger = Ledger(experiment.ledger)
+        sweep = load_sweep(experiment.sweep).model_copy(update=free)
+        manifest = unchanged_data(experiment, sweep)
+        ledger = Ledger.of(experiment)
         plan = Plan(experiment, sweep, manifest, top, fresh_seeds(sweep, ledger.record, n_seeds))
         left = left_to_run(ledger.record, top, plan.seeds)
         console.print(_heading(plan, ledger.record, len(left)), soft_wrap=True)
         if left:
             with connect(address) as cluster:
                 preflight.refuse_what_no_node_fits(sweep, manifest, cluster)
-                experiment.stop_request.unlink(missing_ok=True)
+                experiment.ask_no_more()
                 # Only now: Ray reads its environment, which connect sets, when it is imported.
                 from vgsearch.runtime.rerun import run_again
 
                 run_again(plan, ledger, cluster, console, json_lines)
-    stopped = experiment.stop_request.exists()
-    experiment.stop_request.unlink(missing_ok=True)
-    record = read_ledger(experiment.ledger)
-    points = confirmed(record, top, plan.seeds)
-    save(experiment.confirm, points, record, plan.seeds)
+        stopped = experiment.is_stopping
+        experiment.ask_no_more()
+        record = ledger.record
+        points = confirmed(record, top, plan.seeds)
+        save(experiment.confirm, points, record, plan.seeds)
+        experiment.home.push(lambda name: name == experiment.confirm.name)
     if not json_lines:
         tell(points, record, console)
-        console.print(shown(experiment.confirm), soft_wrap=True)
+        console.print(shown(experiment.place / experiment.confirm.name), soft_wrap=True)
     if stopped:
-        again = f"vgsearch confirm {shown(experiment.folder)} --top {top} --seeds {n_seeds}"
+        again = f"vgsearch confirm {shown(experiment.place)} --top {top} --seeds {n_seeds}"
         console.print(f"stopped; go on with: {again}", soft_wrap=True)
         sys.exit(EXIT_INTERRUPTED)
 
@@ -58,6 +59,6 @@ def _heading(plan: Plan, record: SweepRecord, n_left: int) -> str:
     n_runs = len(points) * len(plan.seeds)
     named = " ".join(short_id(point.trial_id) for point in points)
     return (
-        f"vgsearch confirm {shown(plan.experiment.folder)}   {named} (the paper's point among them)   seeds {plan.seeds[0]} to "
+        f"vgsearch confirm {shown(plan.experiment.place)}   {named} (the paper's point among them)   seeds {plan.seeds[0]} to "
         f"{plan.seeds[-1]}   {n_runs} runs, {n_runs - n_left} ended"
     )

@@ -15,7 +15,8 @@ from typing import Any
 
 from rich.console import Console
 
-from vgsearch.artifacts import Experiment, next_name
+from vgsearch.artifacts import DRIVEN, Experiment, next_name
+from vgsearch.embedded_data import moving_shapes
 from vgsearch.ledger import ENDS, Ledger, SweepRecord, TrialRecord, read_ledger
 from vgsearch.objective import notes_of
 from vgsearch.retention import parse_size
@@ -29,8 +30,8 @@ from vgsearch.space import load_space, parse_override, source_of
 from vgsearch.sweep import Sweep, checked_storage, load_sweep
 from vgsearch.terminal import SweepView, floor_line, short_name, shown, trial_result, value
 from videogan.config import ConfigurationError, suggestion
-from videogan.data.cache import local_cache_folder
 from videogan.data.manifest import Manifest, read_manifest
+from videogan.data.storage import Place, place
 
 EXIT_NO_USABLE_TRIAL, EXIT_INTERRUPTED = 3, 130
 
@@ -71,14 +72,10 @@ def launch(request: Request, address: str | None, dry_run: bool, json_lines: boo
             f"no budget '{request.budget}' in {space.name}{suggestion(request.budget, list(space.budgets))}"
         )
     overrides = dict(parse_override(text) for text in request.overrides)
-    experiment = Experiment((request.out / (request.name or next_name(request.out, space.name))).absolute())
-    if experiment.sweep.exists():
-        held = load_sweep(experiment.sweep).space.name
-        raise ConfigurationError(
-            f"{experiment.folder} holds a sweep of '{held}'. "
-            f"Continue with vgsearch resume {experiment.folder}, or choose another --name."
-        )
-    manifest = _manifest(request.data, console)
+    out = place(request.out)
+    experiment = Experiment.at(out / (request.name or next_name(out, space.name)), DRIVEN)
+    _refuse_taken(experiment)
+    manifest = moving_shapes(console) if request.data is None else read_manifest(request.data)
     sweep = Sweep(
         space=space,
         budget=request.budget,
@@ -116,18 +113,18 @@ def launch(request: Request, address: str | None, dry_run: bool, json_lines: boo
         from vgsearch.runtime.memory import refuse_what_memory_cannot_hold
 
         refuse_what_memory_cannot_hold(sweep, manifest, cluster, console)
-        sweep.save(experiment.sweep)
-        waiting = resuming.left_to_do(read_ledger(experiment.ledger), sweep)
+        _save(sweep, experiment)
+        waiting = resuming.left_to_do(read_ledger(experiment.events), sweep)
         _run(experiment, sweep, manifest, waiting, cluster, console, json_lines)
 
 
 def resume(folder: Path, trials: str | None, retry: str, address: str | None, json_lines: bool) -> None:
     """Goes on with a sweep: what finished stays, what was cut off continues, what is left is proposed."""
     console = Console(stderr=json_lines, highlight=False, markup=False)
-    experiment = Experiment(folder.absolute())
-    resuming.refuse_no_sweep(experiment)
+    experiment = Experiment.at(folder, DRIVEN)
     with experiment.lock(), _told_how_to_go_on(experiment, console):
-        record = read_ledger(experiment.ledger)
+        resuming.refuse_no_sweep(experiment)
+        record = read_ledger(experiment.events)
         sweep = resuming.begun_sweep(experiment, record, trials)
         for note in resuming.notes_of_space(sweep):
             print(note, file=sys.stderr)
@@ -143,7 +140,7 @@ def resume(folder: Path, trials: str | None, retry: str, address: str | None, js
             return
         with connect(address) as cluster:
             preflight.refuse_what_no_node_fits(sweep, manifest, cluster)
-            experiment.stop_request.unlink(missing_ok=True)
+            experiment.ask_no_more()
             _run(experiment, sweep, manifest, waiting, cluster, console, json_lines)
 
 
@@ -161,7 +158,7 @@ def _run(
     from vgsearch.runtime.tune import Driver, run_trials
     from vgsearch.runtime.warm_start import as_entries, known_trials
 
-    ledger = Ledger(experiment.ledger)
+    ledger = Ledger.of(experiment)
     console.print(_heading(experiment, sweep, manifest, cluster), soft_wrap=True)
     for note in notes_of(sweep.objectives(), sweep.limits.pruning.pruner != "none"):
         print(note, file=sys.stderr)
@@ -176,7 +173,7 @@ def _run(
                       sweep=sweep.model_dump(mode="json"))
     )  # fmt: skip
     # After the ledger, by which the next resume judges it.
-    sweep.save(experiment.sweep)
+    _save(sweep, experiment)
     if known:
         view.tell(ledger.append("warm_started", trials=as_entries(known)))
     for note in notes:
@@ -192,21 +189,37 @@ def _run(
             driver.await_floor(floor)
     how = "interrupted" if driver.stopping else "finished"
     view.tell(ledger.append("sweep_ended", how=how))
-    experiment.stop_request.unlink(missing_ok=True)
+    experiment.ask_no_more()
     if not json_lines:
         tell_result(record, experiment, console)
     if driver.halted:
         console.print(f"stopped: {driver.halted}", style="red", soft_wrap=True)
     if how == "interrupted":
-        console.print(f"stopped; go on with: vgsearch resume {shown(experiment.folder)}", soft_wrap=True)
+        console.print(f"stopped; go on with: vgsearch resume {shown(experiment.place)}", soft_wrap=True)
         sys.exit(EXIT_INTERRUPTED)
     if not record.done:
         sys.exit(EXIT_NO_USABLE_TRIAL)
 
 
+def _refuse_taken(experiment: Experiment) -> None:
+    """Raises where the name has a sweep already."""
+    experiment.home.pull(lambda name: name == experiment.sweep.name)
+    if experiment.sweep.exists():
+        held = load_sweep(experiment.sweep).space.name
+        raise ConfigurationError(
+            f"{experiment.place} holds a sweep of '{held}'. "
+            f"Continue with vgsearch resume {experiment.place}, or choose another --name."
+        )
+
+
+def _save(sweep: Sweep, experiment: Experiment) -> None:
+    sweep.save(experiment.sweep)
+    experiment.home.push(lambda name: name == experiment.sweep.name)
+
+
 def unchanged_data(experiment: Experiment, sweep: Sweep) -> Manifest:
     """The sweep's manifest; raises ConfigurationError where it is another one than when the sweep began."""
-    manifest = read_manifest(Path(sweep.data))
+    manifest = read_manifest(sweep.data)
     if manifest.digest != sweep.manifest_digest:
         raise ConfigurationError(
             f"{sweep.data} has changed since {experiment.name} began (manifest {manifest.digest[:6]}, was "
@@ -234,7 +247,7 @@ def _told_how_to_go_on(experiment: Experiment, console: Console) -> Iterator[Non
     except KeyboardInterrupt:
         if not experiment.sweep.exists():
             raise
-        console.print(f"stopped at once; go on with: vgsearch resume {shown(experiment.folder)}", soft_wrap=True)
+        console.print(f"stopped at once; go on with: vgsearch resume {shown(experiment.place)}", soft_wrap=True)
         sys.exit(EXIT_INTERRUPTED)
 
 
@@ -248,7 +261,7 @@ def stop_on_interrupt(experiment: Experiment, console: Console) -> Iterator[None
         if pressed:
             raise KeyboardInterrupt
         pressed.append(signum)
-        experiment.stop_request.touch()
+        experiment.ask_to_stop()
         console.print("saving and stopping (Ctrl-C again: at once, from the newest checkpoints)")
 
     before = {signum: signal.signal(signum, ask) for signum in (signal.SIGINT, signal.SIGTERM)}
@@ -284,12 +297,12 @@ def tell_result(record: SweepRecord, experiment: Experiment, console: Console) -
             console.print(f"        note: {warning}", style="yellow", soft_wrap=True)
     chosen = "  ".join(f"{short_name(path)} {value(v)}" for path, v in best.overrides.items())
     console.print(f"        {chosen}", soft_wrap=True)
-    checkpoint = folder.checkpoints / f"step{best.step:08d}.pt"
+    checkpoint = folder.place / folder.checkpoints.name / f"step{best.step:08d}.pt"
     console.print(f"checkpoint  {shown(checkpoint)}", soft_wrap=True)
-    console.print(f"samples     {shown(folder.samples)}", soft_wrap=True)
+    console.print(f"samples     {shown(folder.place / folder.samples.name)}", soft_wrap=True)
     console.print(f"next        vgsearch sample {shown(checkpoint)}", soft_wrap=True)
     console.print(
-        f"            tensorboard --logdir {shown(experiment.folder)}   (pip install tensorboard)", soft_wrap=True
+        f"            tensorboard --logdir {shown(experiment.place)}   (pip install tensorboard)", soft_wrap=True
     )
 
 
@@ -302,25 +315,11 @@ def _heading(experiment: Experiment, sweep: Sweep, manifest: Manifest, cluster: 
     usable = manifest.usable
     groups, test = (len(set(table["group"].to_pylist())) for table in (usable, manifest.split("test")))
     return (
-        f"vgsearch {sweep.space.name} ({sweep.budget})   exp {shown(experiment.folder)}   data {manifest.folder.name} "
+        f"vgsearch {sweep.space.name} ({sweep.budget})   exp {shown(experiment.place)}   data {manifest.folder.name} "
         f"{len(usable)} clips {len(manifest.classes)} classes {groups} groups (split {groups - test}/{test} by group)\n"
         f"{cluster.n_nodes} node(s), {cluster.n_cpus:g} CPUs, {cluster.n_gpus:g} GPUs   "
-        f"resume: vgsearch resume {shown(experiment.folder)}"
+        f"resume: vgsearch resume {shown(experiment.place)}"
     )
-
-
-def _manifest(data: Path | None, console: Console) -> Manifest:
-    """The data set in `data`; without one, moving-shapes, made in the cache if it is not there yet."""
-    if data is not None:
-        return read_manifest(data)
-    from videogan.data.manifest import MANIFEST_NAME
-    from videogan.data.synthetic import make_moving_shapes
-
-    folder = local_cache_folder("data") / "moving-shapes"
-    if (folder / MANIFEST_NAME).exists():
-        return read_manifest(folder)
-    console.print(f"no --data: making moving-shapes in {folder}")
-    return make_moving_shapes(folder)
 
 
 def _versions() -> dict[str, str]:
@@ -343,10 +342,11 @@ def _storage(request: Request, experiment: Experiment) -> dict[str, str]:
     }
 
 
-def _with_ledger(folder: Path) -> Path:
-    if not Experiment(folder).ledger.exists():
-        raise ConfigurationError(f"--warm-start {folder}: no experiment lies there (no ledger.jsonl).")
-    return folder.absolute()
+def _with_ledger(folder: Path) -> Place:
+    experiment = Experiment.at(folder)
+    if not experiment.has_events:
+        raise ConfigurationError(f"--warm-start {folder}: no experiment lies there (no {experiment.ledger.name}).")
+    return experiment.place
 
 
 def _hours(budget: str | None) -> float | None:

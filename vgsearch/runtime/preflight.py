@@ -59,10 +59,11 @@ def most_side_by_side(sweep: Sweep, manifest: Manifest, cluster: Resources) -> i
 def refuse_full_disk(sweep: Sweep, manifest: Manifest, experiment: Experiment) -> None:
     """Raises where the checkpoints or the decoded clips will not fit on the disks they go to."""
     checkpoints, clips, cache = _disk_bytes(sweep, manifest)
-    for folder, needed, remedy in (
-        (experiment.folder, checkpoints, "Lower --trials or --keep, set --disk-budget, or choose another --out."),
-        (cache, clips, "Set VGSEARCH_CACHE to a larger disk, or --set data.feed=stream."),
-    ):
+    fuller = [(cache, clips, "Set VGSEARCH_CACHE to a larger disk, or --set data.feed=stream.")]
+    if experiment.address is None:  # an object store has no end
+        remedy = "Lower --trials or --keep, set --disk-budget, or choose another --out."
+        fuller.append((experiment.folder, checkpoints, remedy))
+    for folder, needed, remedy in fuller:
         free = shutil.disk_usage(next(parent for parent in folder.absolute().parents if parent.exists())).free
         if needed > free:
             raise ConfigurationError(

@@ -18,11 +18,17 @@ MOST_LETTERS = 100  # of a folder's name
 
 def subject_of(folder: Path) -> Subject:
     """An experiment's sweep and ledger; raises ConfigurationError where there is none."""
-    experiment = Experiment(folder.absolute())
+    experiment = Experiment.at(folder)
+    experiment.home.pull(_is_drawn)
     sweep = load_sweep(experiment.sweep)
-    if not experiment.ledger.exists():
+    if not experiment.has_events:
         raise ConfigurationError(f"{folder} has no {experiment.ledger.name}: nothing has run there yet.")
-    return Subject(experiment, sweep, read_ledger(experiment.ledger))
+    return Subject(experiment, sweep, read_ledger(experiment.events))
+
+
+def _is_drawn(name: str) -> bool:
+    """What a report reads of an experiment that is kept elsewhere."""
+    return "/checkpoints/" not in name and "/tb/" not in name and not name.startswith(("ledger/", "tb/"))
 
 
 def page_of(folder: Path) -> Page:

@@ -23,7 +23,7 @@ FREE = (
 
 def refuse_no_sweep(experiment: Experiment) -> None:
     """Raises where the folder holds neither sweep.yaml nor a ledger that knows it."""
-    if not experiment.ledger.exists():
+    if not experiment.has_events:
         load_sweep(experiment.sweep)
 
 
@@ -33,7 +33,7 @@ def begun_sweep(experiment: Experiment, record: SweepRecord, trials: str | None)
     if began is None:
         sweep = load_sweep(experiment.sweep)
     else:
-        began = parse_config(Sweep, began, f"{experiment.ledger}, the sweep as it began")
+        began = parse_config(Sweep, began, f"{experiment.events}, the sweep as it began")
         # The ledger knows the sweep: a copy that was lost is written again.
         sweep = load_sweep(experiment.sweep) if experiment.sweep.exists() else began
         _refuse_edited(experiment, began, sweep)

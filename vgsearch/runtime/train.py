@@ -4,7 +4,6 @@ import math
 import secrets
 import time
 import uuid
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -20,15 +19,18 @@ from ray.train.v2._internal.callbacks.placement_group_callback import PlacementG
 from ray.tune.integration.ray_train import TuneReportCallback
 from ray.util.placement_group import PlacementGroup, placement_group_table, remove_placement_group
 
-from vgsearch.artifacts import TrialFolder
 from vgsearch.runtime import stream
 from vgsearch.runtime.inputs import n_batches
-from vgsearch.runtime.trial import Trial, TrialSpec
+from vgsearch.runtime.trial import Trial, TrialSpec, is_needed_to_go_on, own_copy
+from videogan.atomic import write_atomically
 from videogan.config import parse_config
+from videogan.data.storage import Place, file_names, place
 from videogan.training.checkpoint import CheckpointFolder
 from videogan.training.run_config import RunConfig
 from videogan.training.shard import Shard
 
+DRIVING = -1
+"""Stands for a rank in the name of the driving process's own copy of a trial."""
 MAX_WORKER_FAILURES = 1
 MAX_CONTROLLER_FAILURES = 2
 MOST_MARKED_BYTES = 2**24
@@ -42,6 +44,8 @@ def ray_train_trial(parameters: dict[str, Any]) -> None:
     config = parse_config(RunConfig, spec.config, spec.trial_id)
     n_workers, gpus = spec.inputs.n_workers, spec.inputs.gpus_per_worker
     worker = {"CPU": 1, "memory": _new_mark(spec.folder)} | ({"GPU": gpus} if gpus else {})
+    # Ray Train keeps its own bookkeeping there, on this node: no checkpoint goes through it.
+    driving = own_copy(spec, DRIVING)
     Trainer(
         worker_loop,
         train_loop_config=parameters,
@@ -52,7 +56,7 @@ def ray_train_trial(parameters: dict[str, Any]) -> None:
             # A name of its own for each attempt: with an old one Ray Train would resurrect that run's state, and
             # the trial's own checkpoints are the only truth about where it stands.
             name=f"{spec.trial_id}-{uuid.uuid4().hex[:8]}",
-            storage_path=str(Path(spec.folder) / ".ray"),
+            storage_path=str(driving.folder / ".ray"),
             callbacks=[TuneReportCallback()],
             failure_config=ray.train.FailureConfig(
                 max_failures=MAX_WORKER_FAILURES, controller_failure_limit=MAX_CONTROLLER_FAILURES
@@ -80,13 +84,16 @@ def _streams(spec: TrialSpec, config: RunConfig, n_workers: int) -> dict[str, An
     """A stream for each rank from where the newest checkpoint stands; none where clips come out of the cache."""
     if spec.inputs.cache:
         return None
-    newest = CheckpointFolder(TrialFolder(Path(spec.folder)).checkpoints).newest()
+    folder = own_copy(spec, DRIVING)
+    folder.home.pull(is_needed_to_go_on)
+    newest = CheckpointFolder(folder.checkpoints).newest()
     first_batch = (newest.step if newest else 0) * config.loop.n_d
     return stream.stream_datasets(spec.inputs.stream_plan(config), n_batches(config), first_batch, n_workers)
 
 
-def _marks(folder: str) -> Path:
-    return Path(folder) / ".marks"
+def _marks(folder: str) -> Place:
+    """A file for each attempt of a trial that has not been reaped, named by its mark."""
+    return place(folder) / ".marks"
 
 
 def _new_mark(folder: str) -> int:
@@ -95,8 +102,7 @@ def _new_mark(folder: str) -> int:
     Written down before the first of them can exist.
     """
     mark = 2 + secrets.randbelow(MOST_MARKED_BYTES)  # 1 is what the driving processes ask for
-    with open(_marks(folder), "a") as stream:
-        stream.write(f"{mark}\n")
+    write_atomically(_marks(folder) / str(mark), lambda stream: None)
     return mark
 
 
@@ -133,10 +139,10 @@ class PlacementGroupReaper(tune.Callback):
 
     def _ends(self, trial: Any) -> None:
         """All attempts of the trial so far are over."""
-        path = _marks(trial.config["folder"])
-        if path.exists():
-            self._ended |= set(map(int, path.read_text().split()))
-            path.unlink()
+        marks = _marks(trial.config["folder"])
+        for mark in filter(str.isdigit, file_names(marks)):
+            self._ended.add(int(mark))
+            (marks / mark).unlink()
         self.reap()
 
     def reap(self) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import math
 import time
 import traceback
 import warnings
@@ -23,6 +24,7 @@ from vgsearch.runtime.inputs import Inputs
 from vgsearch.runtime.judge import Judge, Looks, objective_scores, sampler_of, summary_of, synthetic_set
 from videogan.atomic import write_atomically
 from videogan.config import parse_config
+from videogan.data.storage import place
 from videogan.families import FAMILIES
 from videogan.pictures import write_gif, write_mp4
 from videogan.sampling import sample_grid
@@ -39,13 +41,14 @@ OpenClips = Callable[[RunConfig, int], AbstractContextManager[ClipSource]]
 SECONDS_BETWEEN_REPORTS = 2.0
 NORM, HEALTH = "norm/", "health/"
 """What the names of norms and of vitals begin with in metrics.jsonl."""
+SECONDS_BETWEEN_LOOKS_AT_STORAGE = 5.0
 SECONDS_BETWEEN_SIGNS = 30.0
 """Of life in the log while a trial is scored, for the driver to see."""
 
 
 @dataclass(frozen=True)
 class TrialSpec:
-    """All a trial needs, in plain values that travel to any node; paths are on storage that all nodes share."""
+    """All a trial needs, in plain values that travel to any node; places are on storage that all nodes share."""
 
     trial_id: str
     folder: str
@@ -62,6 +65,22 @@ class TrialSpec:
     @classmethod
     def from_parameters(cls, parameters: dict[str, Any]) -> "TrialSpec":
         return cls(**{**parameters, "inputs": Inputs(**parameters["inputs"])})
+
+
+class StopRequest:
+    """The file whose existence asks every trial of a sweep to save and end."""
+
+    def __init__(self, where: str) -> None:
+        self._where, self._looked, self._seen = place(where), -math.inf, False
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it is; on an object store, whether it was a few seconds ago, for each look is a request."""
+        if isinstance(self._where, Path):
+            return self._where.exists()
+        if not self._seen and time.monotonic() - self._looked > SECONDS_BETWEEN_LOOKS_AT_STORAGE:
+            self._seen, self._looked = self._where.exists(), time.monotonic()
+        return self._seen
 
 
 class StopRequested(Exception):
@@ -96,13 +115,23 @@ class Trial:
         self.spec, self.wrap, self.shard, self.device = spec, wrap, shard, device
         self.report = report
         self.config = parse_config(RunConfig, spec.config, spec.trial_id)
-        self.folder = TrialFolder(Path(spec.folder))
+        self.folder = own_copy(spec, shard.rank)
         self.checkpoints = CheckpointFolder(self.folder.checkpoints, spec.keep)
+        self._stop_request = StopRequest(spec.stop_request)
 
     def run(self, open_clips: OpenClips) -> None:
         """Trains and scores; every way to end is reported by its name. `open_clips(config, first batch)` opens the data."""
         # One thread a trial: two trials of one thread do more than one of two.
         torch.set_num_threads(1)
+        # What the storage holds is the truth, whatever an earlier attempt left on this node.
+        self.folder.home.forget()
+        self.folder.home.pull(is_needed_to_go_on)
+        try:
+            self._run(open_clips)
+        finally:
+            self.folder.home.forget()
+
+    def _run(self, open_clips: OpenClips) -> None:
         # The log opens at the step of the checkpoint, so what is said of damaged ones waits for it.
         with warnings.catch_warnings(record=True) as damaged:
             warnings.simplefilter("always")
@@ -115,6 +144,7 @@ class Trial:
             with records as self._records:
                 ended = self._run_recorded(start, [warning.message for warning in damaged], open_clips)
                 LOGGER.info("ended: %s", ended)
+            self._push()
         except OSError as error:
             # The records themselves found no space.
             ended = end_of_error(error)
@@ -209,6 +239,7 @@ class Trial:
             told = {**progress.losses, **progress.measures, **seconds, "n_clips_seen": progress.n_clips_seen}
             told |= {f"{NORM}{name}": value for name, value in norms.items()}
             self._records.write(progress.step, told)
+            self.folder.home.push_seldom()
 
     def _look(self, progress: Progress, looks: Looks | None) -> None:
         """Saves, looks and reports; every rank reports, for Ray Train waits for all."""
@@ -241,7 +272,7 @@ class Trial:
 
     def _stop_if_requested(self, progress: Progress) -> None:
         """On a stop request rank 0 saves and all ranks end."""
-        if self._seen_by_any(Path(self.spec.stop_request).exists()):
+        if self._seen_by_any(self._stop_request.is_there):
             if self.shard.rank == 0:
                 self._save(progress)
             raise StopRequested
@@ -250,6 +281,12 @@ class Trial:
         """A checkpoint, after all records up to it: the attempt that goes on from there repeats none of them."""
         self._records.flush()
         self.checkpoints.save(progress.checkpoint())
+        self._push()
+
+    def _push(self) -> None:
+        """Sends rank 0's files to where the trial is kept."""
+        if self.shard.rank == 0:
+            self.folder.home.push()
 
     def _score(self, judge: Judge) -> dict[str, Any]:
         """The scores of the last step's generator, and its samples."""
@@ -276,10 +313,11 @@ class Trial:
         return {"end": "done", "scores": scores, "score": json.dumps(summary)}
 
     def _while_scoring(self, done: int, total: int) -> None:
-        if Path(self.spec.stop_request).exists():
+        if self._stop_request.is_there:
             raise StopRequested
         if time.monotonic() - self._told > SECONDS_BETWEEN_SIGNS:
             LOGGER.info("scoring: %d of %d", done, total)
+            self.folder.home.push_seldom()
             self._told = time.monotonic()
 
     def _grid(self, sampler: nn.Module) -> Tensor:
@@ -288,9 +326,19 @@ class Trial:
         return sample_grid(sampler, n_rows, SAMPLES_PER_CLASS, seed=0, n_frames=n_frames)
 
     def _write_samples(self, grid: Tensor) -> None:
-        self.folder.samples.mkdir(exist_ok=True)
+        self.folder.samples.mkdir(parents=True, exist_ok=True)
         write_gif(self.folder.samples / "grid.gif", grid)
         write_mp4(self.folder.samples / "grid.mp4", grid)
+
+
+def own_copy(spec: TrialSpec, rank: int) -> TrialFolder:
+    """A rank's own copy of the trial's folder, for ranks may share a node; the folder itself where nodes share a disk."""
+    return TrialFolder.at(spec.folder, f"trials/rank{rank}")
+
+
+def is_needed_to_go_on(name: str) -> bool:
+    """What an attempt reads of those before it."""
+    return not name.startswith(("attempts/", "evaluations/"))
 
 
 def _without(prefix: str, line: dict[str, float]) -> dict[str, float]:

@@ -83,9 +83,10 @@ class Driver:
             folder.set_aside()
         text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
         write_atomically(folder.config, lambda stream: stream.write(text.encode()))
+        folder.home.push(lambda name: name == folder.config.name)
         spec = TrialSpec(
             trial_id=trial_id,
-            folder=str(folder.folder),
+            folder=str(folder.place),
             config=config.model_dump(mode="json"),
             hyperparameters=proposal.overrides,
             stop_request=str(self.experiment.stop_request),
@@ -110,7 +111,7 @@ class Driver:
         elif "end" not in result:
             record.step, record.losses = step, losses
         if self._deadline is not None and time.monotonic() > self._deadline:
-            self.experiment.stop_request.touch()
+            self.experiment.ask_to_stop()
 
     def ended(self, parameters: dict[str, Any], end: str, result: dict[str, Any]) -> Proposal | None:
         """Records an end; returns the trial at half its batch where it ran out of memory for the first time."""
@@ -120,7 +121,7 @@ class Driver:
         else:
             fields = {"reason": result.get("reason", "")}
         if end in WITH_LOG:
-            fields["log_tail"] = _tail(self.folder_of(trial).log)
+            fields["log_tail"] = _tail(self.folder_of(trial))
         if result.get("halts"):
             self.halt(fields["reason"])
         step = {"step": result["step"]} if "step" in result else {}
@@ -128,14 +129,16 @@ class Driver:
         record = self.record.trials[trial]
         told = ("trial_id", "state", "reason", "step", "seconds", "scores", "score", "health", "changed", "log_tail")
         text = json.dumps({name: getattr(record, name) for name in told}, indent=1) + "\n"
-        write_atomically(self.folder_of(trial).status, lambda stream: stream.write(text.encode()))
+        folder = self.folder_of(trial)
+        write_atomically(folder.status, lambda stream: stream.write(text.encode()))
+        folder.home.push(lambda name: name == folder.status.name)
         self._keep_disk_budget(trial)
         return at_half_the_batch(record, self.sweep)
 
     def halt(self, reason: str) -> None:
         """Asks every trial to save and end, for no other would fare better."""
         self.halted = reason
-        self.experiment.stop_request.touch()
+        self.experiment.ask_to_stop()
 
     def _seconds_of(self, trial: str) -> float:
         """How long the trial's newest attempt has run, by a clock that nobody sets."""
@@ -153,7 +156,7 @@ class Driver:
             why = f"the checkpoints that must stay take {told_size(self._disk.needed)}, more than {budget}; "
             why += f"to go on, raise disk_budget_bytes in {self.experiment.sweep.name} and resume"
             self._record("disk_budget_reached", why=why)
-            self.experiment.stop_request.touch()
+            self.experiment.ask_to_stop()
 
     def await_floor(self, floor: FloorTask) -> None:
         """Records the floor when it is measured, unless the sweep is asked to stop before; a floor that fails says why."""
@@ -171,7 +174,7 @@ class Driver:
 
     @property
     def stopping(self) -> bool:
-        return bool(self.halted) or self.experiment.stop_request.exists()
+        return bool(self.halted) or self.experiment.is_stopping
 
 
 def run_trials(
@@ -185,6 +188,7 @@ def run_trials(
     if not experiment.tensorboard.exists():
         searched = {path: domain.ends for path, domain in sweep.domains.items()}
         write_columns(experiment.tensorboard, searched, compared_scores(sweep.objectives()))
+        experiment.home.push(lambda name: name.startswith(f"{experiment.tensorboard.name}/"))
     study = study_of(experiment.study, sweep, read_events(experiment.ledger))
     searcher = StudySearcher(study, sweep, waiting, driver, driver.record.next_index)
     run_searcher(searcher, driver, cluster, executor)
@@ -222,7 +226,7 @@ def run_searcher(searcher: StudySearcher, driver: Driver, cluster: Resources, ex
             raise
         raise DiskFull(
             f"{experiment.folder}: no space left; nothing finished is lost. "
-            f"Free some, then: vgsearch resume {shown(experiment.folder)}"
+            f"Free some, then: vgsearch resume {shown(experiment.place)}"
         ) from error
 
 
@@ -241,8 +245,10 @@ def _teller(watchdog: Watchdog) -> Callable[[Trial], dict[str, Any]]:
     return end_of
 
 
-def _tail(path: Path) -> str:
+def _tail(folder: TrialFolder) -> str:
     """The last lines of a trial's log."""
+    path = folder.log
+    folder.home.pull(lambda name: name == path.name)
     if not path.exists():
         return ""
     with open(path, "rb") as stream:

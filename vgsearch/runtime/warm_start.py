@@ -4,7 +4,6 @@ import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -40,9 +39,9 @@ def known_trials(sweep: Sweep, protocol: str) -> tuple[list[KnownTrial], list[st
     """
     known: list[KnownTrial] = []
     notes = []
-    for folder in map(Path, sweep.warm_start):
-        experiment = Experiment(folder)
-        record = read_ledger(experiment.ledger)
+    for folder in sweep.warm_start:
+        experiment = Experiment.at(folder)
+        record = read_ledger(experiment.events)
         _refuse_unlike(experiment, record, sweep, protocol)
         found = [_known(experiment, trial, sweep) for trial in record.done]
         fit = [trial for trial in found if isinstance(trial, KnownTrial)]
@@ -61,18 +60,20 @@ def _refuse_unlike(experiment: Experiment, record: SweepRecord, sweep: Sweep, pr
     theirs, ours = (", ".join(map(str, found)) for found in (record.objectives, sweep.objectives()))
     if theirs != ours:
         raise ConfigurationError(
-            f"--warm-start {experiment.folder}: it searched for [{theirs}], this sweep searches for [{ours}]; leave it out."
+            f"--warm-start {experiment.place}: it searched for [{theirs}], this sweep searches for [{ours}]; leave it out."
         )
     if record.header.get("protocol") != protocol:
         raise ConfigurationError(
-            f"--warm-start {experiment.folder}: it was scored under protocol {str(record.header.get('protocol'))[:6]}, this "
+            f"--warm-start {experiment.place}: it was scored under protocol {str(record.header.get('protocol'))[:6]}, this "
             f"sweep is scored under {protocol[:6]}; the scores would not compare. Leave it out, or take its data and budget."
         )
 
 
 def _known(experiment: Experiment, trial: TrialRecord, sweep: Sweep) -> KnownTrial | str:
     """A done trial as a point of the sweep, or why it is none."""
-    path = experiment.trial(trial.trial_id).config
+    files = experiment.trial(trial.trial_id)
+    path = files.config
+    files.home.pull(lambda name: name == path.name)
     try:
         config = parse_config(RunConfig, yaml.safe_load(path.read_text()), str(path))
     except (OSError, ConfigurationError):

@@ -3,15 +3,15 @@
 import logging
 import os
 import time
-from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
 from ray.tune.experiment import Trial
 
-from vgsearch.artifacts import TrialFolder
+from vgsearch.artifacts import DRIVEN, TrialFolder
 from vgsearch.terminal import duration
+from videogan.data.storage import Place, RemotePath, StorageError
 
 SECONDS_AT_LEAST = float(os.environ.get("VGSEARCH_STALLED_AFTER", 600))
 """Silence that is never called a stall; three times as much before a trial's first sign of life, when nodes may start."""
@@ -24,9 +24,9 @@ class Pulse:
     """One trial's signs of life. Time counts while the driver watches, so that a suspended one blames no trial."""
 
     def __init__(self, folder: TrialFolder, now: float) -> None:
-        self._files = [folder.metrics, folder.log]
+        self._folder, self._names = folder, (folder.metrics.name, folder.log.name)
         self._sizes = self._read()
-        self._checked, self.silent, self.has_begun = now, 0.0, False
+        self._checked, self._read_at, self.silent, self.has_begun = now, now, 0.0, False
 
     def beat(self) -> float:
         """A sign of life; returns how long there was none."""
@@ -37,11 +37,14 @@ class Pulse:
         """Counts the time since the last check; whether the trial's files grew meanwhile."""
         self.silent += min(now - self._checked, SECONDS_OF_A_CHECK)
         self._checked = now
+        if isinstance(self._folder.place, RemotePath) and now - self._read_at < SECONDS_OF_A_CHECK:
+            return False  # each look is a request
+        self._read_at = now
         before, self._sizes = self._sizes, self._read()
         return self._sizes != before
 
     def _read(self) -> list[int]:
-        return [_size(path) for path in self._files]
+        return [_size(self._folder.place / name) for name in self._names]
 
 
 class Watchdog(tune.Callback):
@@ -54,7 +57,7 @@ class Watchdog(tune.Callback):
         self.stalled: dict[str, str] = {}
 
     def on_trial_start(self, iteration: int, trials: list, trial: Trial, **info: Any) -> None:
-        folder = TrialFolder(Path(trial.config["folder"]))
+        folder = TrialFolder.at(trial.config["folder"], DRIVEN)
         self._pulses[trial.trial_id] = Pulse(folder, time.monotonic())
 
     def on_trial_result(self, iteration: int, trials: list, trial: Trial, result: dict, **info: Any) -> None:
@@ -91,8 +94,11 @@ class Watchdog(tune.Callback):
         ray.kill(trial.temporary_state.ray_actor)
 
 
-def _size(path: Path) -> int:
+def _size(path: Place) -> int:
     try:
+        if isinstance(path, RemotePath):
+            stamp = path.stamp()
+            return -1 if stamp is None else stamp.size
         return path.stat().st_size
-    except OSError:
+    except (OSError, StorageError):
         return -1  # not there yet, or storage out of reach: no sign of life

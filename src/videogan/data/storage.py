@@ -17,11 +17,11 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import pyarrow as pa
 from pyarrow import fs
@@ -35,6 +35,13 @@ _ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/{1,2}([^/]+)/?(.*)", re.DOTAL
 
 class StorageError(ConfigurationError):
     """Storage that cannot be reached or refuses, with its own reason."""
+
+
+class FileStamp(NamedTuple):
+    """What tells that a file has changed: its size in bytes, and when it was written, in nanoseconds by its storage's clock."""
+
+    size: int
+    mtime_ns: int
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,30 @@ class RemotePath:
             found = system.get_file_info(fs.FileSelector(path, allow_not_found=True))
             return {info.base_name for info in found if info.type == fs.FileType.File}
 
+    def files(self) -> dict[str, FileStamp]:
+        """Names of all files below this folder, as seen from it, with their sizes and times; none where there is no folder."""
+        with self._connected() as (system, path):
+            found = system.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=True))
+            infos = [info for info in found if info.type == fs.FileType.File]
+            return {posixpath.relpath(info.path, path): FileStamp(info.size, info.mtime_ns or 0) for info in infos}
+
+    def stamp(self) -> FileStamp | None:
+        """Size and time of this file; None where there is none."""
+        with self._connected() as (system, path):
+            info = system.get_file_info(path)
+            return FileStamp(info.size, info.mtime_ns or 0) if info.type == fs.FileType.File else None
+
+    def folder_names(self) -> set[str]:
+        """Names of the folders in this folder; none where there is no such folder."""
+        with self._connected() as (system, path):
+            found = system.get_file_info(fs.FileSelector(path, allow_not_found=True))
+            return {info.base_name for info in found if info.type == fs.FileType.Directory}
+
+    def remove_folder(self) -> None:
+        """Deletes the folder and all below it; nothing where there is no such folder."""
+        with self._connected() as (system, path), suppress(FileNotFoundError):
+            system.delete_dir(path)
+
     def unlink(self, missing_ok: bool = False) -> None:
         with self._connected() as (system, path):
             try:
@@ -90,6 +121,11 @@ class RemotePath:
             except FileNotFoundError:
                 if not missing_ok:
                     raise
+
+    def put(self, content: bytes) -> None:
+        """Writes a small file in one request, which an object store takes whole or not at all."""
+        with self._connected() as (system, path), _output(system, path) as stream:
+            stream.write(content)
 
     def write_whole(self, write: Callable[[BinaryIO], object]) -> None:
         """What `atomic.write_atomically` promises, here by an object of another name that is moved when it is whole.

@@ -1,0 +1,143 @@
+"""Where a folder of runs is kept for good when no disk is shared: on an object store, of which each machine works on a copy."""
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from videogan.data.cache import local_cache_folder
+from videogan.data.storage import FileStamp, RemotePath
+
+TRIES = 5
+"""Of a copy whose files another process replaces meanwhile."""
+SECONDS_BETWEEN_PUSHES = 30.0
+"""Of what grows while nothing is saved: enough for a driver to see that a trial lives."""
+LAST = "checkpoints/"
+"""What is sent after all else: a reader that finds a checkpoint finds the records up to it."""
+Wanted = Callable[[str], bool]
+"""Asked with a path below the folder, such as "checkpoints/step00000100.pt"."""
+
+
+def every(name: str) -> bool:
+    return True
+
+
+def copy_folder(kind: str, address: RemotePath) -> Path:
+    """This machine's own folder for its copy of what is kept at `address`; it has the same name."""
+    digest = hashlib.sha256(str(address).encode()).hexdigest()[:12]
+    return local_cache_folder(kind) / digest / address.name
+
+
+class Home:
+    """The address that a local folder is a copy of: `pull` brings what is there, `push` sends what changed here.
+
+    A folder without an address is kept where it lies, and nothing is copied. One process at a time pushes to a folder.
+    """
+
+    def __init__(self, folder: Path, address: RemotePath | None = None) -> None:
+        self.folder, self.address = folder, address
+        self._sent: dict[str, FileStamp] = {}
+        self._pushed = time.monotonic()
+
+    def pull(self, wanted: Wanted = every) -> None:
+        """Makes the wanted files of the copy those that are kept: brings new and changed ones, deletes what is there no more.
+
+        Raises FileNotFoundError where files vanish as fast as they are listed.
+        """
+        if self.address is None:
+            return
+        for attempt in range(TRIES):
+            kept = {name: stamp for name, stamp in self.address.files().items() if _is_open(name) and wanted(name)}
+            for name in filter(wanted, self._names() - kept.keys()):
+                (self.folder / name).unlink()
+            try:
+                for name, stamp in kept.items():
+                    self._bring(name, stamp)
+                return
+            except FileNotFoundError:  # dropped since it was listed, as checkpoints are
+                if attempt == TRIES - 1:
+                    raise
+
+    def push(self, wanted: Wanted = every) -> None:
+        """Sends each wanted file that changed since it was last sent, checkpoints last; deletes there what was deleted here."""
+        if self.address is None:
+            return
+        names = sorted(filter(wanted, self._names()), key=lambda name: (name.startswith(LAST), name))
+        for name in names:
+            self._send(name)
+        for name in set(filter(wanted, self._sent)) - set(names):
+            (self.address / name).unlink(missing_ok=True)
+            del self._sent[name]
+        self._pushed = time.monotonic()
+
+    def push_seldom(self) -> None:
+        """`push`, where the last was a while ago."""
+        if self.address is not None and time.monotonic() - self._pushed > SECONDS_BETWEEN_PUSHES:
+            self.push()
+
+    def forget(self) -> None:
+        """Deletes this machine's copy."""
+        if self.address is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self._sent.clear()
+
+    def sizes(self, below: str = "") -> dict[str, int]:
+        """Bytes of the files that are kept in the folder `below` this one, by their paths in it."""
+        if self.address is not None:
+            folder = self.address / below if below else self.address
+            return {name: stamp.size for name, stamp in folder.files().items()}
+        sizes = {}
+        root = self.folder / below
+        for path in root.rglob("*") if root.is_dir() else ():
+            try:
+                if path.is_file():
+                    sizes[path.relative_to(root).as_posix()] = path.stat().st_size
+            except FileNotFoundError:  # a running trial deletes
+                continue
+        return sizes
+
+    def remove(self, below: str) -> None:
+        """Deletes a folder below this one, here and where it is kept."""
+        shutil.rmtree(self.folder / below, ignore_errors=self.address is not None)
+        if self.address is not None:
+            (self.address / below).remove_folder()
+
+    def _bring(self, name: str, stamp: FileStamp) -> None:
+        assert self.address is not None
+        file = self.folder / name
+        if not (file.is_file() and _stamp(file) == stamp):
+            (self.address / name).copy_to(file)
+            os.utime(file, ns=(stamp.mtime_ns, stamp.mtime_ns))
+        self._sent[name] = _stamp(file)
+
+    def _send(self, name: str) -> None:
+        assert self.address is not None
+        file = self.folder / name
+        try:
+            stamp = _stamp(file)
+            if self._sent.get(name) == stamp:
+                return
+            with open(file, "rb") as stream:
+                (self.address / name).write_whole(lambda sink: shutil.copyfileobj(stream, sink, 2**20))
+        except FileNotFoundError:  # a private file that was renamed meanwhile
+            return
+        # As it was before it was read: what was written to it since is sent the next time.
+        self._sent[name] = stamp
+
+    def _names(self) -> set[str]:
+        if not self.folder.is_dir():
+            return set()
+        paths = (path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file())
+        return set(filter(_is_open, paths))
+
+
+def _is_open(name: str) -> bool:
+    """Hidden files belong to the process that writes them."""
+    return not any(part.startswith(".") for part in name.split("/"))
+
+
+def _stamp(file: Path) -> FileStamp:
+    told = file.stat()
+    return FileStamp(told.st_size, told.st_mtime_ns)
