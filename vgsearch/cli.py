@@ -20,6 +20,7 @@ from vgsearch.commands import (
     show,
     spaces,
     status,
+    submit,
     train,
     tune,
 )
@@ -32,6 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("tune")(tune.tune)
+app.command("submit", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(submit.submit)
 app.command("resume")(resume.resume)
 app.command("status")(status.status)
 app.command("confirm")(confirm.confirm)

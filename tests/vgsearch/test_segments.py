@@ -10,8 +10,8 @@ import pytest
 
 from vgsearch import lease as lease_module
 from vgsearch.artifacts import DRIVEN, Experiment
-from vgsearch.ledger import Ledger, LedgerReader, read_ledger
 from vgsearch.lease import ExperimentInUse, Lease
+from vgsearch.ledger import Ledger, LedgerReader, read_ledger
 from vgsearch.segments import MERGED, MissingSegments, Segments
 from videogan.data.storage import RemotePath, StorageError, place
 

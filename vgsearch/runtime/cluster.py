@@ -3,7 +3,7 @@
 import logging
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -24,7 +24,6 @@ ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-    "TUNE_MAX_PENDING_TRIALS_PG": "1",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
 
@@ -47,11 +46,20 @@ class Node:
         return min(by_cpu, math.floor(self.n_gpus) * math.floor(1 / gpus_per_worker + 1e-9))
 
 
+MOST_ADDED = 100
+"""Nodes counted of a kind that an autoscaler may add without end."""
+
+
 @dataclass(frozen=True)
 class Resources:
-    """What the nodes of a cluster have."""
+    """What the nodes of a cluster have: those that are there, and those that its autoscaler adds when they are asked for."""
 
-    nodes: tuple[Node, ...]
+    there: tuple[Node, ...]
+    addable: tuple[Node, ...] = ()
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        return self.there + self.addable
 
     @property
     def n_nodes(self) -> int:
@@ -87,11 +95,16 @@ class Resources:
         return n_trials
 
 
+def prepare_environment() -> None:
+    """What has to be set before ray is imported."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
 @contextmanager
 def connect(address: str | None = None) -> Iterator[Resources]:
     """Ray for the time of a command: the cluster at `address` (or RAY_ADDRESS), else a local one that ends with it."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    prepare_environment()
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)
@@ -108,8 +121,29 @@ def connect(address: str | None = None) -> Iterator[Resources]:
 
 
 def resources() -> Resources:
-    """What the connected cluster has now."""
+    """What the connected cluster has now, and what its autoscaler could add."""
     import ray
 
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return Resources(tuple(Node(n.get("CPU", 0.0), n.get("GPU", 0.0), n.get("memory", math.inf)) for n in nodes))
+    there = tuple(_node(node["Resources"]) for node in ray.nodes() if node["Alive"])
+    return Resources(there, _addable(there))
+
+
+def _node(amounts: Mapping[str, float]) -> Node:
+    return Node(amounts.get("CPU", 0.0), amounts.get("GPU", 0.0), amounts.get("memory", math.inf))
+
+
+def _addable(there: tuple[Node, ...]) -> tuple[Node, ...]:
+    """Nodes that the autoscaler has not started yet; none on a cluster without one.
+
+    Of Ray 2.60, which pyproject.toml pins, an internal: the autoscaler leaves its limits in the cluster's own store.
+    """
+    from ray._private.state import state
+
+    config = state.get_cluster_config()
+    addable: list[Node] = []
+    for kind in config.node_group_configs if config else ():
+        node = _node(dict(kind.resources))
+        n_most = MOST_ADDED if kind.max_count < 0 else kind.max_count
+        n_there = sum((other.n_cpus, other.n_gpus) == (node.n_cpus, node.n_gpus) for other in there)
+        addable += [node] * max(n_most - n_there, 0)
+    return tuple(addable)

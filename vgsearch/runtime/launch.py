@@ -23,6 +23,7 @@ from vgsearch.retention import parse_size
 from vgsearch.runtime import preflight, resuming
 from vgsearch.runtime.cluster import Resources, connect
 from vgsearch.runtime.inputs import Inputs
+from vgsearch.runtime.nodes import refuse_unfit_nodes
 from vgsearch.runtime.proposal import Proposal
 from vgsearch.runtime.samplers import refuse_unfit_sampler
 from vgsearch.runtime.study import open_storage
@@ -30,6 +31,7 @@ from vgsearch.space import load_space, parse_override, source_of
 from vgsearch.sweep import Sweep, checked_storage, load_sweep
 from vgsearch.terminal import SweepView, floor_line, short_name, shown, trial_result, value
 from videogan.config import ConfigurationError, suggestion
+from videogan.data.cache import cache_folder
 from videogan.data.manifest import Manifest, read_manifest
 from videogan.data.storage import Place, place
 
@@ -108,6 +110,7 @@ def launch(request: Request, address: str | None, dry_run: bool, json_lines: boo
         if request.gpus_per_worker is None:
             sweep = sweep.model_copy(update={"gpus_per_worker": 1.0 if cluster.n_gpus else 0.0})
         preflight.refuse_what_no_node_fits(sweep, manifest, cluster)
+        refuse_unfit_nodes(_shared_folders(experiment, sweep))
         preflight.refuse_small_disk_budget(sweep, manifest, cluster)
         # Not above: it imports ray, which reads its environment then, and `connect` sets that.
         from vgsearch.runtime.memory import refuse_what_memory_cannot_hold
@@ -140,6 +143,7 @@ def resume(folder: Path, trials: str | None, retry: str, address: str | None, js
             return
         with connect(address) as cluster:
             preflight.refuse_what_no_node_fits(sweep, manifest, cluster)
+            refuse_unfit_nodes(_shared_folders(experiment, sweep))
             experiment.ask_no_more()
             _run(experiment, sweep, manifest, waiting, cluster, console, json_lines)
 
@@ -317,9 +321,19 @@ def _heading(experiment: Experiment, sweep: Sweep, manifest: Manifest, cluster: 
     return (
         f"vgsearch {sweep.space.name} ({sweep.budget})   exp {shown(experiment.place)}   data {manifest.folder.name} "
         f"{len(usable)} clips {len(manifest.classes)} classes {groups} groups (split {groups - test}/{test} by group)\n"
-        f"{cluster.n_nodes} node(s), {cluster.n_cpus:g} CPUs, {cluster.n_gpus:g} GPUs   "
+        f"{_told_nodes(cluster)}   "
         f"resume: vgsearch resume {shown(experiment.place)}"
     )
+
+
+def _shared_folders(experiment: Experiment, sweep: Sweep) -> dict[str, Place]:
+    """What every node must see, by the option that names it."""
+    return {"--out": experiment.place, "--data": place(sweep.data), "VGSEARCH_CACHE": cache_folder("clips").parent}
+
+
+def _told_nodes(cluster: Resources) -> str:
+    yet = f" ({len(cluster.addable)} of them not started yet)" if cluster.addable else ""
+    return f"{cluster.n_nodes} node(s){yet}, {cluster.n_cpus:g} CPUs, {cluster.n_gpus:g} GPUs"
 
 
 def _versions() -> dict[str, str]:

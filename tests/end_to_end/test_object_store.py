@@ -1,0 +1,149 @@
+"""Sweeps kept on an S3 server, as a user types them: killed, gone on with from another machine, looked at from a third."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from vgsearch.artifacts import Experiment
+from vgsearch.ledger import SweepRecord, read_ledger
+from videogan.data.storage import place
+from videogan.data.synthetic import make_moving_shapes
+
+VGSEARCH = [sys.executable, "-c", "from vgsearch.cli import main; main()"]
+TINY = ["--budget", "smoke", "--set", "model.channels=2", "--set", "model.gru_hidden=8", "--set", "loop.log_every=1"]
+BY_DISTANCE = ["--set", "evaluation.objective=-kvd"]
+STEPS = ["--set", "loop.n_steps=8", "--set", "loop.look_every=2"]
+
+
+class Machine:
+    """A host of its own as far as files go: another home, another cache of copies, an empty working folder."""
+
+    def __init__(self, folder: Path, bucket: str) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self.environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "VGSEARCH_CACHE": f"{bucket}/cache"}
+
+    def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*VGSEARCH, *map(str, arguments)], cwd=self.folder, env=self.environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+
+    def run(self, *arguments: str | Path) -> str:
+        process = self.start(*arguments)
+        told, _ = process.communicate(timeout=500)
+        assert process.returncode == 0, told
+        return told
+
+
+def kill(driver: subprocess.Popen[str]) -> None:
+    """-9 to the driver and to the Ray that it started."""
+    os.killpg(driver.pid, signal.SIGKILL)
+    driver.communicate()
+
+
+@pytest.fixture(scope="module")
+def killed(s3_bucket: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, SweepRecord]:
+    """A sweep of 3 trials whose driver was killed while the second trained; what the storage told of it then."""
+    folder = tmp_path_factory.mktemp("machines")
+    made = make_moving_shapes(folder / "shapes", n_clips_each=1)
+    data = place(f"{s3_bucket}/shapes")
+    for path in [*made.usable["path"].to_pylist(), "manifest.parquet"]:
+        (data / path).put((made.folder / path).read_bytes())
+    address = f"{s3_bucket}/runs/s"
+    first = Machine(folder / "first", s3_bucket)
+    search = ["mvt_tsa", "--data", str(data), "--out", f"{s3_bucket}/runs", "--name", "s", "--trials", "3"]
+    driver = first.start("tune", *search, "--max-concurrent", "1", *TINY, *STEPS, *BY_DISTANCE)
+    deadline = time.monotonic() + 300
+    record = SweepRecord()
+    while not any(t.looks for t in list(record.trials.values())[1:]):
+        assert driver.poll() is None, driver.stdout.read()
+        assert time.monotonic() < deadline, record
+        time.sleep(0.3)
+        record = read_ledger(Experiment.at(address).events)
+    kill(driver)
+    assert not (first.folder / "runs").exists(), "nothing lies on the driver's own disk but copies"
+    return address, folder, record
+
+
+@pytest.fixture(scope="module")
+def finished(killed: tuple[str, Path, SweepRecord], s3_bucket: str) -> tuple[str, Machine, SweepRecord]:
+    """The same sweep gone on with by another machine, which has nothing of it."""
+    address, folder, _ = killed
+    second = Machine(folder / "second", s3_bucket)
+    told = second.run("resume", address)
+    assert "best    kvd" in told, told
+    assert f"{address}/trials/" in told
+    return address, second, read_ledger(Experiment.at(address).events)
+
+
+def test_another_machine_goes_on_with_a_killed_sweep_and_repeats_nothing(killed, finished):
+    _, _, before = killed
+    address, _, record = finished
+    assert [trial.state for trial in record.trials.values()] == ["done"] * 3
+    first, second, *_ = record.trials.values()
+    assert len(first.attempts) == 1, "what was done is done"
+    assert len(second.attempts) == 2
+    assert first.scores == next(iter(before.trials.values())).scores
+    # Its looks before the kill were not taken again: it went on from a checkpoint.
+    lines = [
+        json.loads(line)
+        for line in (place(address) / f"trials/{second.trial_id}/metrics.jsonl").read_bytes().splitlines()
+    ]
+    assert [line["step"] for line in lines if "look" in line] == [2, 4, 6, 8]
+    assert [line["step"] for line in lines if "d_video" in line] == list(range(1, 9))
+    log = (place(address) / f"trials/{second.trial_id}/log.txt").read_bytes().decode()
+    assert "training from step 0" in log
+    assert any(f"training from step {step} " in log for step in (2, 4, 6))
+
+
+def test_what_is_kept_is_whole_and_nothing_else_is_left(finished):
+    address, second, record = finished
+    names = {name for name in place(address).files() if not name.startswith("ledger/")}
+    for trial in record.trials:
+        checkpoints = {n.rpartition("/")[2] for n in names if n.startswith(f"trials/{trial}/checkpoints/step")}
+        assert 2 <= len(checkpoints) <= 3, "the newest two and the best"
+        for part in ("config.yaml", "metrics.jsonl", "log.txt", "status.json", "scores.json", "samples/grid.gif"):
+            assert f"trials/{trial}/{part}" in names
+        assert any(name.startswith(f"trials/{trial}/tb/") for name in names)
+    hidden = {name for name in names if any(part.startswith(".") for part in name.split("/"))}
+    assert hidden == set(), "no lock, no stop request, no half-written file"
+    assert not list((second.folder / "cache/vgsearch/trials").glob("*/*/*")), "nodes keep no copy of a trial that ended"
+
+
+def test_a_third_machine_looks_at_it_and_samples_a_checkpoint(finished, s3_bucket: str):
+    address, second, record = finished
+    laptop = Machine(second.folder.parent / "laptop", s3_bucket)
+    told = laptop.run("status", address)
+    assert all(trial[:5] in told for trial in record.trials), told
+    shown = laptop.run("show", f"{address}/{record.best.trial_id[:5]}")
+    assert f"{address}/trials/{record.best.trial_id}/checkpoints" in shown
+    assert "step00000008.pt (" in shown
+    laptop.run("report", address)
+    assert "report.html" in place(address).file_names()
+    readme = laptop.folder / "reports/s/README.md"
+    assert record.best.trial_id[:5] in readme.read_text()
+    assert (laptop.folder / "reports/s").glob("*.png")
+    checkpoint = f"{address}/trials/{record.best.trial_id}/checkpoints/step00000008.pt"
+    laptop.run("sample", checkpoint, "--codes", "2")
+    samples = {n for n in (place(address) / f"trials/{record.best.trial_id}").files() if n.startswith("samples/")}
+    assert {n for n in samples if "grid" not in n or "step" in n}, samples
+
+
+def test_what_is_not_there_is_refused_with_its_address(s3_bucket: str, finished):
+    address, second, _ = finished
+    for arguments, message in (
+        (("status", f"{s3_bucket}/runs/nowhere"), "runs/nowhere holds no sweep"),
+        (("sample", f"{address}/trials/t9/checkpoints/step1.pt"), "step1.pt does not exist"),
+        (("tune", "mvt_tsa", "--out", f"{s3_bucket}/runs", "--name", "s"), f"{address} holds a sweep of 'mvt_tsa'"),
+    ):
+        process = second.start(*arguments)
+        told, _ = process.communicate(timeout=120)
+        assert process.returncode == 1, told
+        assert message in told
