@@ -1,51 +1,18 @@
 """Sweeps kept on an S3 server, as a user types them: killed, gone on with from another machine, looked at from a third."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.machine import BY_DISTANCE, TINY, Machine, kill
 from vgsearch.artifacts import Experiment
 from vgsearch.ledger import SweepRecord, read_ledger
 from videogan.data.storage import place
 from videogan.data.synthetic import make_moving_shapes
 
-VGSEARCH = [sys.executable, "-c", "from vgsearch.cli import main; main()"]
-TINY = ["--budget", "smoke", "--set", "model.channels=2", "--set", "model.gru_hidden=8", "--set", "loop.log_every=1"]
-BY_DISTANCE = ["--set", "evaluation.objective=-kvd"]
 STEPS = ["--set", "loop.n_steps=8", "--set", "loop.look_every=2"]
-
-
-class Machine:
-    """A host of its own as far as files go: another home, another cache of copies, an empty working folder."""
-
-    def __init__(self, folder: Path, bucket: str) -> None:
-        self.folder = folder
-        folder.mkdir()
-        self.environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "VGSEARCH_CACHE": f"{bucket}/cache"}
-
-    def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [*VGSEARCH, *map(str, arguments)], cwd=self.folder, env=self.environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
-
-    def run(self, *arguments: str | Path) -> str:
-        process = self.start(*arguments)
-        told, _ = process.communicate(timeout=500)
-        assert process.returncode == 0, told
-        return told
-
-
-def kill(driver: subprocess.Popen[str]) -> None:
-    """-9 to the driver and to the Ray that it started."""
-    os.killpg(driver.pid, signal.SIGKILL)
-    driver.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +30,7 @@ def killed(s3_bucket: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[st
     deadline = time.monotonic() + 300
     record = SweepRecord()
     while not any(t.looks for t in list(record.trials.values())[1:]):
-        assert driver.poll() is None, driver.stdout.read()
+        assert driver.poll() is None, first.told("tune")
         assert time.monotonic() < deadline, record
         time.sleep(0.3)
         record = read_ledger(Experiment.at(address).events)
@@ -143,7 +110,4 @@ def test_what_is_not_there_is_refused_with_its_address(s3_bucket: str, finished)
         (("sample", f"{address}/trials/t9/checkpoints/step1.pt"), "step1.pt does not exist"),
         (("tune", "mvt_tsa", "--out", f"{s3_bucket}/runs", "--name", "s"), f"{address} holds a sweep of 'mvt_tsa'"),
     ):
-        process = second.start(*arguments)
-        told, _ = process.communicate(timeout=120)
-        assert process.returncode == 1, told
-        assert message in told
+        assert message in second.run(*arguments, code=1, timeout=120)

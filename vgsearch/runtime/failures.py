@@ -32,7 +32,7 @@ def end_of_process(error: BaseException | None, oom_kills_before: int) -> dict[s
         why = "the kernel killed processes for want of memory while its own died"
         return {"end": "out_of_memory", "reason": why}
     if died and not is_out_of_memory(error):
-        return {"end": "lost", "reason": f"its process or node died twice: {_line(error)}"}
+        return {"end": "lost", "reason": f"its process or node died twice at one step: {_line(error)}"}
     return end_of_error(_deeper(error) or error)
 
 

@@ -23,6 +23,7 @@ from vgsearch.runtime.failures import end_of_process, full_disk, oom_kills
 from vgsearch.runtime.proposal import Proposal
 from vgsearch.runtime.replay import study_of
 from vgsearch.runtime.resuming import at_half_the_batch
+from vgsearch.runtime.retries import MAX_FAILURES, Retries
 from vgsearch.runtime.search import LookScheduler, StudySearcher, reported
 from vgsearch.runtime.trial import Inputs, TrialSpec
 from vgsearch.runtime.watchdog import Watchdog
@@ -31,8 +32,6 @@ from vgsearch.tensorboard import write_columns
 from vgsearch.terminal import SweepView, shown
 from videogan.atomic import write_atomically
 
-# A trial whose process dies starts once more from its newest checkpoint.
-MAX_PROCESS_FAILURES = 1
 WITH_LOG = ("failed", "out_of_memory", "stalled", "lost")
 BYTES_OF_LOG = 2000
 
@@ -215,8 +214,8 @@ def run_searcher(searcher: StudySearcher, driver: Driver, cluster: Resources, ex
             name="tune",
             storage_path=str(experiment.ray),
             verbose=0,
-            failure_config=tune.FailureConfig(max_failures=MAX_PROCESS_FAILURES),
-            callbacks=[*executor.callbacks, watchdog],
+            failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+            callbacks=[*executor.callbacks, Retries(), watchdog],
         ),
     )
     try:

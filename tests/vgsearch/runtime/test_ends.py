@@ -89,7 +89,7 @@ def test_each_way_to_end_has_its_name_and_reason(ended):
     states = ["done", "failed", "lost", "done", "done", "diverged", "done"]
     assert [trials[index].state for index in range(7)] == states, [trial.reason for trial in trials.values()]
     assert trials[1].reason.startswith("ValueError: no such thing")
-    assert "its process or node died twice" in trials[2].reason
+    assert "its process or node died twice at one step" in trials[2].reason
     assert trials[1].log_tail == trials[2].log_tail == "what happened last\n"
 
 

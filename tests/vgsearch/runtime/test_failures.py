@@ -3,6 +3,7 @@
 import errno
 import os
 import pickle
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ import ray
 import torch
 from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
 
+from vgsearch.artifacts import TrialFolder
 from vgsearch.runtime import failures
 from vgsearch.runtime.failures import end_of_error, end_of_process
+from vgsearch.runtime.retries import MAX_FAILURES, Retries
 from vgsearch.runtime.tune import _tail
 
 
@@ -85,8 +88,49 @@ def test_errors_that_ray_wraps_keep_their_end(ray_cluster):
 
 
 def test_the_end_of_a_long_log_is_kept(tmp_path: Path):
-    log = tmp_path / "log.txt"
-    assert _tail(log) == ""
-    log.write_text("é" * 5000 + "\nlast line\n")
-    assert _tail(log).endswith("\nlast line\n")
-    assert len(_tail(log)) < 2100
+    folder = TrialFolder(tmp_path)
+    assert _tail(folder) == ""
+    folder.log.write_text("é" * 5000 + "\nlast line\n")
+    assert _tail(folder).endswith("\nlast line\n")
+    assert len(_tail(folder)) < 2100
+
+
+@dataclass
+class RunMetadata:
+    """What Ray Tune counts of a trial."""
+
+    num_failures: int = 0
+
+
+@dataclass
+class DyingTrial:
+    """What retries read and set of a Tune trial; tried again while it failed at most `max_failures` times, as Tune does."""
+
+    trial_id: str = "t"
+    max_failures: int = MAX_FAILURES
+    run_metadata: RunMetadata = field(default_factory=RunMetadata)
+
+    def dies(self, retries: Retries) -> bool:
+        self.run_metadata.num_failures += 1
+        goes_on = self.run_metadata.num_failures <= self.max_failures
+        if goes_on:
+            retries.on_trial_recover(1, [], self)
+        return goes_on
+
+
+@pytest.mark.parametrize(
+    ("steps", "deaths"),
+    [
+        ([0, 0], [True, False]),
+        ([10, 10, 10], [True, True, False]),
+        ([10, 20, 30, 40], [True] * 4),
+        ([10, 20, 20, 20], [True, True, True, False]),
+    ],
+)
+def test_a_trial_is_tried_again_as_long_as_each_attempt_gets_further(steps: list[int], deaths: list[bool]):
+    retries, trial = Retries(), DyingTrial()
+    seen = []
+    for step in steps:
+        retries.on_trial_result(1, [], trial, {"step": step})
+        seen.append(trial.dies(retries))
+    assert seen == deaths

@@ -1,0 +1,44 @@
+"""What drills on several machines share: a machine that has files of its own, and what its user types on it."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+VGSEARCH = [sys.executable, "-c", "from vgsearch.cli import main; main()"]
+TINY = ["--budget", "smoke", "--set", "model.channels=2", "--set", "model.gru_hidden=8", "--set", "loop.log_every=1"]
+BY_DISTANCE = ["--set", "evaluation.objective=-kvd"]
+
+
+class Machine:
+    """A host of its own as far as files go: another home, another cache of copies, an empty working folder."""
+
+    def __init__(self, folder: Path, bucket: str) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self.own = {"XDG_CACHE_HOME": str(folder / "cache"), "VGSEARCH_CACHE": f"{bucket}/cache"}
+
+    def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
+        """The command in a session of its own; its output into a file, so that nobody has to read for it to go on."""
+        with open(self.folder / f"{arguments[0]}.log", "w") as log:
+            return subprocess.Popen(
+                [*VGSEARCH, *map(str, arguments)], cwd=self.folder, env={**os.environ, **self.own}, text=True,
+                stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+
+    def told(self, command: str) -> str:
+        return (self.folder / f"{command}.log").read_text()
+
+    def run(self, *arguments: str | Path, code: int = 0, timeout: float = 500) -> str:
+        process = self.start(*arguments)
+        process.wait(timeout)
+        told = self.told(str(arguments[0]))
+        assert process.returncode == code, told
+        return told
+
+
+def kill(driver: subprocess.Popen[str]) -> None:
+    """-9 to the driver and to the Ray that it started."""
+    os.killpg(driver.pid, signal.SIGKILL)
+    driver.wait()

@@ -1,0 +1,78 @@
+"""Clusters of several nodes: what one lacks is refused before anything starts, and what may be added counts."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+from ray._raylet import GCS_AUTOSCALER_CLUSTER_CONFIG_KEY, GCS_AUTOSCALER_STATE_NAMESPACE
+from ray.cluster_utils import Cluster
+from ray.core.generated import autoscaler_pb2
+from ray.experimental.internal_kv import _internal_kv_put
+
+from vgsearch.runtime.cluster import Node, resources
+from vgsearch.runtime.nodes import refuse_unfit_nodes
+from videogan.config import ConfigurationError
+from videogan.data.storage import place
+
+
+@pytest.fixture(scope="module")
+def two_nodes() -> Iterator[None]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "dashboard_port": port})
+    cluster.add_node(num_cpus=1)
+    ray.init(address=cluster.address, log_to_driver=False)
+    yield
+    ray.shutdown()
+    cluster.shutdown()
+
+
+@pytest.mark.usefixtures("two_nodes")
+def test_nodes_that_see_every_folder_are_fit_and_leave_no_mark(tmp_path: Path):
+    refuse_unfit_nodes({"--out": tmp_path / "runs", "VGSEARCH_CACHE": place("s3://nobody/asks")})
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+@pytest.mark.usefixtures("two_nodes")
+def test_a_folder_that_a_node_does_not_see_is_refused_by_option_and_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # Nodes on one machine see every folder: here the mark goes to another one than the nodes are asked for.
+    class Elsewhere(type(tmp_path)):
+        def touch(self, *given, **named):
+            return None
+
+    with pytest.raises(
+        ConfigurationError, match=r"node [\d.]+ does not see .*/runs \(--out\), which all nodes must share"
+    ):
+        refuse_unfit_nodes({"--out": Elsewhere(tmp_path / "runs")})
+
+
+@pytest.mark.usefixtures("two_nodes")
+def test_another_version_on_a_node_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from vgsearch.runtime import nodes
+
+    here = nodes.versions()
+    monkeypatch.setattr(nodes, "versions", lambda: here | {"torch": "1.0"})
+    with pytest.raises(ConfigurationError, match=rf"has torch {here['torch']}, here 1\.0; install the same versions"):
+        refuse_unfit_nodes({})
+
+
+@pytest.mark.usefixtures("two_nodes")
+def test_nodes_that_an_autoscaler_may_add_count_as_there(tmp_path: Path):
+    assert [node.n_cpus for node in resources().there] == [0, 1]
+    assert resources().addable == ()
+    config = autoscaler_pb2.ClusterConfig()
+    for name, amounts, most in (("head", {"CPU": 0}, 0), ("cpu", {"CPU": 1}, 3), ("gpu", {"CPU": 8, "GPU": 1}, 2)):
+        kind = config.node_group_configs.add(name=name, max_count=most)
+        kind.resources.update(amounts)
+    key, namespace = GCS_AUTOSCALER_CLUSTER_CONFIG_KEY.encode(), GCS_AUTOSCALER_STATE_NAMESPACE.encode()
+    _internal_kv_put(key, config.SerializeToString(), namespace=namespace)
+    cluster = resources()
+    assert sorted(node.n_cpus for node in cluster.addable) == [1, 1, 8, 8], "one node of 1 CPU is there"
+    assert cluster.max_concurrent(1, 1) == 2
+    assert cluster.max_concurrent(1, 0) == 3 + 16
+    assert Node(8, 1) in cluster.addable
