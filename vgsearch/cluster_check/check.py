@@ -84,7 +84,7 @@ def _of_launcher(document: Document, schema: Schema, needs_gpus: str | None) -> 
 
 
 def _of_kubernetes(documents: list[Document], needs_gpus: str | None) -> Iterator[Finding]:
-    known = [document for document in documents if document.at("kind") in KINDS]
+    known = [document for document in documents if str(document.at("kind")) in KINDS]
     if not known:
         kinds = ", ".join(str(document.at("kind")) for document in documents)
         yield Finding(

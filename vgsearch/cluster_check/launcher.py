@@ -34,7 +34,8 @@ def launcher_plan(document: Document) -> Plan:
     return Plan(
         head=head,
         workers=workers,
-        autoscales="autoscaling-config" in shell.flags(start_line(document, is_head=True).text),
+        autoscales="autoscaling-config" in shell.flags(start_line(document, is_head=True).text)
+        or document.at("head_start_ray_commands") is None,  # the launcher's own have it
         remedies=_REMEDIES,
         lines={**{what: document.line(key) for what, key in sections.items()}, "autoscaler": head_line},
         mounted={str(there): Told(str(here), document.line("file_mounts", there)) for there, here in mounts.items()},
@@ -84,12 +85,14 @@ def _cloud_group(document: Document, name: Any, is_head: bool) -> NodeGroup:
     declared = document.mapping(_TYPES, name, "resources")
     flags = shell.flags(start_line(document, is_head).text)
     limit = document.at("max_workers", default=2)  # Ray's own default
+    gpus = machines.n_gpus(provider, node)
+    undeclared = provider == "gcp" and gpus and not is_head  # a finding of its own, not one of no GPU
     return NodeGroup(
         name=str(name),
         line=document.line(_TYPES, name),
         is_head=is_head,
         n_cpus=declared.get("CPU", _number(flags.get("num-cpus"), math.inf)),
-        n_gpus=declared.get("GPU", machines.n_gpus(provider, node)),
+        n_gpus=declared.get("GPU", None if undeclared else gpus),
         most=min(node_type.get("max_workers", limit), limit),
         least=node_type.get("min_workers", 0),
         is_spot=machines.is_spot(provider, node),

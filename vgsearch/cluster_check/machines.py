@@ -12,14 +12,13 @@ _GCE_GPUS = re.compile(r"(.*/)?(a2|a3|a4|a4x|g2|g4)-")
 
 
 def n_gpus(provider: str, node: Mapping[str, Any]) -> float | None:
-    """GPUs that the launcher will declare for such a node by itself: at least 1 or 0; None where it can't be told."""
-    if provider == "aws":
-        kind = node.get("InstanceType")
-        if not isinstance(kind, str) or kind.startswith("FILL_"):
-            return None
-        return 1 if _EC2_GPUS.match(kind) and not kind.startswith(_EC2_OTHERS) else 0
-    # GCE: nothing but TPUs is declared by the launcher.
-    return 0 if provider == "gcp" else None
+    """GPUs of such a machine: at least 1, or 0; None where it can't be told."""
+    if provider == "gcp":
+        return 1 if brings_gpus(node) else 0
+    kind = node.get("InstanceType")
+    if provider != "aws" or not isinstance(kind, str) or kind.startswith("FILL_"):
+        return None
+    return 1 if _EC2_GPUS.match(kind) and not kind.startswith(_EC2_OTHERS) else 0
 
 
 def brings_gpus(node: Mapping[str, Any]) -> bool:

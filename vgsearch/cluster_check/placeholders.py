@@ -13,7 +13,7 @@ def placeholders(text: str) -> dict[str, int]:
     """Each placeholder with the first line that needs it; comments, which only speak of them, apart."""
     found: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), start=1):
-        for name in _PLACEHOLDER.findall("" if line.lstrip().startswith("#") else line):
+        for name in () if _is_comment(line) else _PLACEHOLDER.findall(line):
             found.setdefault(name, number)
     return found
 
@@ -26,9 +26,17 @@ def placeholders_left(text: str) -> Iterator[Finding]:
 
 
 def filled(text: str, values: Mapping[str, str]) -> str:
-    """The text with each named placeholder replaced wherever it stands, comments too; raises ConfigurationError."""
+    """The text with each named placeholder replaced wherever it is needed; raises ConfigurationError for others."""
     known = list(placeholders(text))
     for name in values:
         if name not in known:
             raise ConfigurationError(f"--fill {name}: the file has no such placeholder{suggestion(name, known)}")
-    return _PLACEHOLDER.sub(lambda match: values.get(match[0], match[0]), text)
+    lines = text.splitlines(keepends=True)
+    return "".join(
+        line if _is_comment(line) else _PLACEHOLDER.sub(lambda match: values.get(match[0], match[0]), line)
+        for line in lines
+    )
+
+
+def _is_comment(line: str) -> bool:
+    return line.lstrip().startswith("#")

@@ -11,7 +11,7 @@ from vgsearch.cluster_check.known_keys import NODE, PROVIDER, Keys
 
 def settings_have_known_names(document: Document) -> Iterator[Finding]:
     """unknown-key: names in `provider` and in each `node_config` are those that Ray or the cloud knows."""
-    provider = document.at("provider", "type")
+    provider = str(document.at("provider", "type"))
     if provider in PROVIDER:
         yield from _unknown(document, ("provider",), document.at("provider"), PROVIDER[provider])
     told = set()
