@@ -8,6 +8,7 @@
 #SBATCH --ntasks-per-node=1
 #SBATCH --gpus-per-node=1
 #SBATCH --cpus-per-task=8
+#SBATCH --mem=0
 # Nodes of our own: Ray's ports and /tmp/ray are not shared with other jobs.
 #SBATCH --exclusive
 #SBATCH --time=24:00:00
@@ -40,8 +41,11 @@ head_ip=$(srun --overlap --nodes=1 --ntasks=1 --nodelist="${nodes[0]}" hostname 
 port=$((20000 + SLURM_JOB_ID % 20000))
 export RAY_ADDRESS=$head_ip:$port
 
-# The first node has GPUs as the others have, and they are charged: here the head's node trains too, one CPU is the driver's.
+# Since Slurm 22.05 a step gets one CPU unless it is told otherwise.
 cpus=${SLURM_CPUS_PER_TASK:-8}
+export SRUN_CPUS_PER_TASK=$cpus
+
+# The first node has GPUs as the others have, and they are charged: here the head's node trains too, one CPU is the driver's.
 srun --overlap --nodes=1 --ntasks=1 --nodelist="${nodes[0]}" \
   ray start --head --node-ip-address="$head_ip" --port="$port" --num-cpus=$((cpus - 1)) \
   --dashboard-host=127.0.0.1 --disable-usage-stats --block &

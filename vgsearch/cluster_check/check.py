@@ -99,6 +99,7 @@ def _of_kubernetes(documents: list[Document], needs_gpus: str | None) -> Iterato
         yield from kuberay.runs_outlive_the_pod(document, cluster)
         yield from kuberay.jobs_end(document, cluster)
         if cluster is not None:
+            yield from kuberay.token_has_its_version(cluster)
             yield from kuberay.dashboard_stays_inside(cluster)
             yield from kuberay.pods_keep_to_themselves(cluster)
             yield from _of_plan(kuberay.kuberay_plan(document, cluster), needs_gpus)

@@ -9,6 +9,7 @@ from typing import Any
 from vgsearch.cluster_check.document import Document
 from vgsearch.cluster_check.finding import Finding
 from vgsearch.cluster_check.plan import REMOTE, NodeGroup, Plan, Remedies, Told
+from vgsearch.cluster_check.versions import needed_ray
 
 _GPU = "nvidia.com/gpu"
 _RAY = ("template", "spec", "containers", 0)
@@ -112,6 +113,13 @@ def dashboard_stays_inside(cluster: Document) -> Iterator[Finding]:
                 f"{path[-1]}: {str(cluster.at(*path)).lower() if path[-1] == 'enableIngress' else cluster.at(*path)}",
                 "Use serviceType: ClusterIP and `kubectl port-forward service/NAME-head-svc 8265`.",
             )
+
+
+def token_has_its_version(cluster: Document) -> Iterator[Finding]:
+    """no-token: KubeRay hands a token out only to a Ray whose version it is told."""
+    if cluster.at("authOptions") is not None and not cluster.at("rayVersion"):
+        must, remedy = "authOptions need a rayVersion beside them", f"Add rayVersion: {needed_ray()}.0."
+        yield Finding("no-token", cluster.line("authOptions"), must, "none", remedy)
 
 
 def pods_keep_to_themselves(cluster: Document) -> Iterator[Finding]:

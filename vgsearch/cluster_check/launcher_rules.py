@@ -11,6 +11,7 @@ from vgsearch.cluster_check.launcher import LOOPBACK, start_line
 
 _WORLD = ("0.0.0.0/0", "::/0")
 _SSH = 22
+_BEST_SAID = "who may reach port 22 is best said"
 _TYPES = "available_node_types"
 
 
@@ -35,18 +36,16 @@ def ports_are_closed_to_the_world(document: Document) -> Iterator[Finding]:
     path = ("provider", "security_group", "IpPermissions")
     for index, permission in enumerate(document.sequence(*path)):
         ranges = _ranges(permission) if isinstance(permission, Mapping) else []
-        if not set(ranges) & set(_WORLD):
+        world, line = sorted(set(ranges) & set(_WORLD)), document.line(*path, index)
+        if not world:
             continue
         first, last = permission.get("FromPort"), permission.get("ToPort")
-        if not first == last == _SSH:
-            ports = "all ports" if first in (None, -1) else f"ports {first} to {last}"
-            yield Finding(
-                "open-ports",
-                document.line(*path, index),
-                "no port but 22 may be open to the world",
-                f"{ports} open to {' and '.join(sorted(set(ranges) & set(_WORLD)))}",
-                "Remove the permission, or name your own addresses; Ray's ports are reached through ssh.",
-            )
+        came = f"{'all ports' if first in (None, -1) else f'ports {first} to {last}'} open to {' and '.join(world)}"
+        if first == last == _SSH:
+            yield Finding("ssh-open", line, _BEST_SAID, came, "Name your own addresses instead.", is_note=True)
+        else:
+            remedy = "Remove the permission, or name your own addresses; Ray's ports are reached through ssh."
+            yield Finding("open-ports", line, "no port but 22 may be open to the world", came, remedy)
     if document.at("provider", "type") == "aws":
         yield from _ssh_of_the_launcher(document)
 
@@ -58,7 +57,7 @@ def _ssh_of_the_launcher(document: Document) -> Iterator[Finding]:
             yield Finding(
                 "ssh-open",
                 document.line(_TYPES, name),
-                "who may reach port 22 is best said",
+                _BEST_SAID,
                 "no SecurityGroupIds: the launcher makes a group whose port 22 is open to the world, keys only",
                 "Give every node type SecurityGroupIds of a group that lets in your addresses, and its members to all ports.",
                 is_note=True,
