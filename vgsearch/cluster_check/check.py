@@ -13,7 +13,7 @@ from vgsearch.cluster_check.plan import Plan
 from vgsearch.cluster_check.typos import settings_have_known_names
 
 Schema = Callable[[dict[str, Any]], Sequence[Any]]
-"""What Ray says of a launcher file's values: problems with a `path` and a `reason`."""
+"""What Ray says of a launcher file's values: problems with a `path`, a `reason` and a `remedy`."""
 
 PLAN_RULES: tuple[Callable[[Plan], Iterator[Finding]], ...] = (
     tokens.token_is_asked_for,
@@ -48,6 +48,9 @@ LAUNCHER_RULES: tuple[Callable[[Document], Iterator[Finding]], ...] = (
 
 def check_text(text: str, schema: Schema, needs_gpus: str | None = None) -> list[Finding]:
     """All findings on a cluster file, by line. `needs_gpus` names the search that needs them, where one does."""
+    if text.startswith("#!"):
+        must, remedy = "the file must be one for `ray up` or KubeRay", "Let `bash -n` and shellcheck read it."
+        return [Finding("kind", 1, must, "a script", remedy)]
     try:
         documents = read_documents(text)
     except NotYaml as error:
@@ -72,9 +75,8 @@ def _of_documents(documents: list[Document], schema: Schema, needs_gpus: str | N
 def _of_launcher(document: Document, schema: Schema, needs_gpus: str | None) -> Iterator[Finding]:
     problems = schema(document.values)
     for problem in problems:
-        yield Finding(
-            "schema", document.line(*problem.path), "Ray must take the file", problem.reason, "See its reference."
-        )
+        line, came = document.line(*problem.path), f"its refusal: {problem.reason}"
+        yield Finding("schema", line, "Ray must take the file", came, problem.remedy)
     yield from settings_have_known_names(document)
     if problems:
         return  # what has another shape than Ray's can't be read further

@@ -1,5 +1,6 @@
 """Workers do the work: the head does none, there are some, they have what the search needs, they come when asked for."""
 
+import math
 from collections.abc import Callable, Iterator
 
 from vgsearch.cluster_check.finding import Finding
@@ -9,11 +10,11 @@ from vgsearch.cluster_check.plan import Plan
 def head_takes_no_trials(plan: Plan) -> Iterator[Finding]:
     """head-work: a trial on the head would compete with the driver, the dashboard and the autoscaler, and may end them."""
     head = plan.head
-    if head.n_gpus:
-        yield Finding("head-work", head.line, "the head must have no GPU", "one", plan.remedies.head)
-    elif head.n_cpus:
-        cpus = "all CPUs of its machine" if head.n_cpus == float("inf") else f"CPU: {head.n_cpus:g}"
-        yield Finding("head-work", head.line, "the head must offer no CPU to trials", cpus, plan.remedies.head)
+    for what, n in (("GPU", head.n_gpus), ("CPU", head.n_cpus)):
+        if n:
+            came = f"all {what}s of its machine" if n == math.inf else f"{n:g}"
+            yield Finding("head-work", head.line, f"the head must offer no {what} to trials", came, plan.remedies.head)
+            return
 
 
 def head_stays(plan: Plan) -> Iterator[Finding]:

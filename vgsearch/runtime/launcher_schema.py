@@ -8,15 +8,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from videogan.config import suggestion
+from vgsearch.cluster_check.typos import nearest
 
 
 @dataclass(frozen=True)
 class SchemaProblem:
-    """What Ray refuses: where in the file, and why."""
+    """What Ray refuses: where in the file, why, and what to do."""
 
     path: tuple[str | int, ...]
     reason: str
+    remedy: str = "Compare it with Ray's reference of cluster files."
 
 
 def schema_problems(values: Mapping[str, Any]) -> list[SchemaProblem]:
@@ -32,7 +33,7 @@ def schema_problems(values: Mapping[str, Any]) -> list[SchemaProblem]:
     # Its functions take the file to be nearly right: anything may come out of them, and each says what is wrong with the file.
     except Exception as error:  # noqa: BLE001
         reason = f"the setting {error} is missing" if isinstance(error, KeyError) else str(error)
-        return [SchemaProblem(_mentioned(reason, values), " ".join(reason.split()) or type(error).__name__)]
+        return [SchemaProblem(_mentioned(reason, values), " ".join(reason.split()).rstrip(".") or type(error).__name__)]
     return []
 
 
@@ -41,9 +42,9 @@ def _of_schema(error: Any) -> Iterator[SchemaProblem]:
     if error.validator == "additionalProperties":
         known = sorted(error.schema.get("properties", {}))
         for name in sorted(set(error.instance) - set(known)):
-            yield SchemaProblem((*path, name), f"'{name}' is no setting of Ray's launcher{suggestion(name, known)}")
+            yield SchemaProblem((*path, name), f"'{name}' is no setting of its launcher", nearest(name, known))
     else:
-        yield SchemaProblem(path, error.message)
+        yield SchemaProblem(path, f"{'.'.join(map(str, path)) or 'the file'}: {error.message}")
 
 
 def _mentioned(reason: str, values: Mapping[str, Any]) -> tuple[str, ...]:

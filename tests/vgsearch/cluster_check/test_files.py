@@ -106,6 +106,18 @@ def test_a_search_for_cpus_asks_for_no_gpu():
     assert NEEDS_GPUS in str(found_in(text)[0])
 
 
+def test_a_script_is_no_file_for_it():
+    (finding,) = found_in(shipped_files()["slurm"].read_text())
+    assert (finding.rule, finding.line) == ("kind", 1)
+
+
+def test_what_ray_refuses_is_told_in_its_words_with_the_nearest_setting():
+    (finding,) = found_in((HERE / "broken" / "aws-schema-setting.yaml").read_text())
+    assert str(finding) == (
+        "Ray must take the file, got its refusal: 'setup_comands' is no setting of its launcher. Did you mean 'setup_commands'?"
+    )
+
+
 def test_the_two_objects_for_kuberay_describe_one_cluster():
     job, cluster = yaml.safe_load_all(SHIPPED["kuberay"].read_text())
     assert job["spec"]["rayClusterSpec"] == cluster["spec"]
