@@ -7,6 +7,7 @@ import traceback
 import typer
 
 from vgsearch.commands import (
+    cluster,
     compare,
     confirm,
     data,
@@ -46,6 +47,9 @@ app.command("sample")(sample.sample)
 app.add_typer(data.app, name="data", help="Embedded data sets; import of folders of videos.")
 app.add_typer(flow.app, name="flow", help="Optical flow: fit the network that the motion constraint compares by.")
 app.command("spaces")(spaces.spaces)
+app.add_typer(
+    cluster.app, name="cluster", help="Files that start a Ray cluster: copy one out; check it before it costs."
+)
 app.command("doctor")(doctor.doctor)
 app.command("gc")(gc.gc)
 

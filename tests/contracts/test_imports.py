@@ -12,7 +12,9 @@ ROOT = Path(__file__).parents[2]
 SCIENCE_MAY_IMPORT = {"torch", "numpy", "av", "pydantic", "pyarrow", "PIL", "torchmetrics", "videogan"}
 PLATFORM_RUNTIME = {"ray", "optuna"}
 UNSAFE_READERS = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
-SAFE_YAML = {"safe_load", "safe_dump", "YAMLError"}
+SAFE_YAML = {"safe_load", "safe_dump", "YAMLError", "MarkedYAMLError"}
+# Nodes with their lines; `compose_all` makes no objects, SafeLoader's are plain.
+SAFE_YAML |= {"compose_all", "SafeLoader", "Node", "MappingNode", "SequenceNode"}
 STRING_IMPORTS = {"import_module", "__import__", "exec", "eval"}
 
 

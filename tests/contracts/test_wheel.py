@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("src", "vgsearch", "search_spaces", "pyproject.toml", "README.md", "LICENSE")
+SOURCES = ("src", "vgsearch", "search_spaces", "cluster", "pyproject.toml", "README.md", "LICENSE")
 SLOW_IMPORTS = {"torch", "ray", "optuna", "av", "pyarrow", "tensorboardX"}
 
 
@@ -63,6 +63,21 @@ def test_the_search_spaces_are_found_from_any_folder(installed: Path, tmp_path: 
     told = json.loads(run(installed / "vgsearch", "spaces", "--json", cwd=tmp_path))
     assert [space["name"] for space in told] == shipped
     assert all(name in run(installed / "vgsearch", "spaces", cwd=tmp_path) for name in shipped)
+
+
+def test_each_cluster_file_is_copied_out_of_the_wheel_as_it_is(installed: Path, tmp_path: Path):
+    files = [path for path in (ROOT / "cluster").iterdir() if path.is_file() and path.suffix != ".py"]
+    assert {path.name for path in files} >= {
+        "aws.yaml",
+        "gcp.yaml",
+        "on_premises.yaml",
+        "kuberay.yaml",
+        "slurm.sh",
+        "Dockerfile",
+    }
+    for path in files:
+        run(installed / "vgsearch", "cluster", "init", path.stem, cwd=tmp_path)
+        assert (tmp_path / path.name).read_text() == path.read_text()
 
 
 def test_help_comes_in_less_than_a_second(installed: Path, tmp_path: Path):

@@ -1,0 +1,1 @@
+"""Files that start a Ray cluster; see README.md beside this one."""
