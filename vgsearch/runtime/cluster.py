@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from vgsearch.runtime.autoscaler import nodes_to_come
 from videogan.config import ConfigurationError
 
 # Set before ray is imported; each can be overridden from outside.
@@ -14,8 +15,8 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "token",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
-    # Workers may wait for a node to be added; what no cluster could give is refused beforehand.
-    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
+    # Workers may wait for a node to be added, started and installed; what no cluster could give is refused beforehand.
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "1800",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
@@ -44,10 +45,6 @@ class Node:
         if gpus_per_worker >= 1:
             return min(by_cpu, math.floor(self.n_gpus / gpus_per_worker))
         return min(by_cpu, math.floor(self.n_gpus) * math.floor(1 / gpus_per_worker + 1e-9))
-
-
-MOST_ADDED = 100
-"""Nodes counted of a kind that an autoscaler may add without end."""
 
 
 @dataclass(frozen=True)
@@ -124,26 +121,9 @@ def resources() -> Resources:
     """What the connected cluster has now, and what its autoscaler could add."""
     import ray
 
-    there = tuple(_node(node["Resources"]) for node in ray.nodes() if node["Alive"])
-    return Resources(there, _addable(there))
+    there = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return Resources(tuple(map(_node, there)), tuple(map(_node, nodes_to_come(there))))
 
 
 def _node(amounts: Mapping[str, float]) -> Node:
     return Node(amounts.get("CPU", 0.0), amounts.get("GPU", 0.0), amounts.get("memory", math.inf))
-
-
-def _addable(there: tuple[Node, ...]) -> tuple[Node, ...]:
-    """Nodes that the autoscaler has not started yet; none on a cluster without one.
-
-    Of Ray 2.60, which pyproject.toml pins, an internal: the autoscaler leaves its limits in the cluster's own store.
-    """
-    from ray._private.state import state
-
-    config = state.get_cluster_config()
-    addable: list[Node] = []
-    for kind in config.node_group_configs if config else ():
-        node = _node(dict(kind.resources))
-        n_most = MOST_ADDED if kind.max_count < 0 else kind.max_count
-        n_there = sum((other.n_cpus, other.n_gpus) == (node.n_cpus, node.n_gpus) for other in there)
-        addable += [node] * max(n_most - n_there, 0)
-    return tuple(addable)

@@ -6,12 +6,9 @@ from pathlib import Path
 
 import pytest
 import ray
-from ray._raylet import GCS_AUTOSCALER_CLUSTER_CONFIG_KEY, GCS_AUTOSCALER_STATE_NAMESPACE
 from ray.cluster_utils import Cluster
-from ray.core.generated import autoscaler_pb2
-from ray.experimental.internal_kv import _internal_kv_put
 
-from vgsearch.runtime.cluster import Node, resources
+from vgsearch.runtime.cluster import resources
 from vgsearch.runtime.nodes import refuse_unfit_nodes
 from videogan.config import ConfigurationError
 from videogan.data.storage import place
@@ -62,17 +59,11 @@ def test_another_version_on_a_node_is_refused(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.usefixtures("two_nodes")
-def test_nodes_that_an_autoscaler_may_add_count_as_there(tmp_path: Path):
+def test_nodes_that_an_autoscaler_may_add_count(monkeypatch: pytest.MonkeyPatch):
     assert [node.n_cpus for node in resources().there] == [0, 1]
     assert resources().addable == ()
-    config = autoscaler_pb2.ClusterConfig()
-    for name, amounts, most in (("head", {"CPU": 0}, 0), ("cpu", {"CPU": 1}, 3), ("gpu", {"CPU": 8, "GPU": 1}, 2)):
-        kind = config.node_group_configs.add(name=name, max_count=most)
-        kind.resources.update(amounts)
-    key, namespace = GCS_AUTOSCALER_CLUSTER_CONFIG_KEY.encode(), GCS_AUTOSCALER_STATE_NAMESPACE.encode()
-    _internal_kv_put(key, config.SerializeToString(), namespace=namespace)
+    monkeypatch.setenv("VGSEARCH_MOST_NODES", '[{"count": 3, "CPU": 1}, {"count": 2, "CPU": 8, "GPU": 1}]')
     cluster = resources()
-    assert sorted(node.n_cpus for node in cluster.addable) == [1, 1, 8, 8], "one node of 1 CPU is there"
+    assert [node.n_cpus for node in cluster.addable] == [1, 1, 8, 8], "one node of 1 CPU is there"
     assert cluster.max_concurrent(1, 1) == 2
     assert cluster.max_concurrent(1, 0) == 3 + 16
-    assert Node(8, 1) in cluster.addable

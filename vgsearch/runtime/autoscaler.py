@@ -1,0 +1,74 @@
+"""Nodes that a cluster does not have yet and its autoscaler would add: no API of Ray 2.60 tells them."""
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from videogan.config import ConfigurationError
+
+LAUNCHER_FILE = Path("~/ray_bootstrap_config.yaml")
+"""What `ray up` leaves on the head for its autoscaler: the cluster's file with each machine's resources filled in."""
+TOLD = "VGSEARCH_MOST_NODES"
+"""Tells the same where another autoscaler works, such as KubeRay's: [{"count": 8, "CPU": 4, "GPU": 1}]."""
+Amounts = dict[str, float]
+
+
+def nodes_to_come(there: list[Mapping[str, float]]) -> list[Amounts]:
+    """The resources of each node that may still be added to those that are there.
+
+    A node that is there counts as one of the first kind with its CPUs and GPUs. Raises ConfigurationError for a
+    VGSEARCH_MOST_NODES that is no such list.
+    """
+    kinds, most = _told() if os.environ.get(TOLD) else _of_launcher(LAUNCHER_FILE.expanduser())
+    left = [_key(node) for node in there]
+    to_come = []
+    for amounts in kinds:
+        if _key(amounts) in left:
+            left.remove(_key(amounts))
+            most -= 1
+        else:
+            to_come.append(amounts)
+    return to_come[: max(int(min(most, len(to_come))), 0)]
+
+
+def _key(amounts: Mapping[str, float]) -> tuple[float, float]:
+    return amounts.get("CPU", 0.0), amounts.get("GPU", 0.0)
+
+
+def _told() -> tuple[list[Amounts], float]:
+    written = os.environ[TOLD]
+    try:
+        kinds = [dict(kind) for kind in json.loads(written)]
+        counts = [kind.pop("count") for kind in kinds]
+        nodes = [
+            {name: float(n) for name, n in kind.items()}
+            for kind, n in zip(kinds, counts, strict=True)
+            for _ in range(n)
+        ]
+    except (ValueError, TypeError, KeyError) as error:
+        raise ConfigurationError(
+            f'{TOLD} must be a list such as [{{"count": 8, "CPU": 4, "GPU": 1}}], got {written!r} ({error!r}).'
+        ) from None
+    return nodes, math.inf
+
+
+def _of_launcher(file: Path) -> tuple[list[Amounts], float]:
+    """Each worker that the launcher's file allows, and how many there may be in all; none without the file."""
+    if not file.is_file():
+        return [], 0
+    cluster = yaml.safe_load(file.read_text())
+    return list(_workers(cluster)), cluster.get("max_workers", math.inf)
+
+
+def _workers(cluster: Mapping[str, Any]) -> Iterator[Amounts]:
+    most = cluster.get("max_workers", 0)
+    for name, kind in cluster.get("available_node_types", {}).items():
+        if name != cluster.get("head_node_type"):
+            amounts = {resource: float(n) for resource, n in kind.get("resources", {}).items()}
+            for _ in range(kind.get("max_workers", most)):
+                yield amounts
