@@ -1,14 +1,18 @@
 """What tests share: a cache folder of their own, and one local Ray or one S3 server for the tests that ask for it."""
 
+import itertools
 import json
+import logging
 import os
 import re
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +87,43 @@ def _asked(address: str, n_rows: int) -> tuple[dict[str, Any], list[dict[str, An
 @pytest.fixture(scope="module")
 def s3_bucket() -> Iterator[str]:
     """The address of an empty bucket on an S3 server on loopback; processes that start later reach it too."""
+    with _s3_server(failing_every=0) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def failing_s3_bucket() -> Iterator[str]:
+    """The same on a server that answers every 20th request with 503, as a busy one does."""
+    with _s3_server(failing_every=20) as address:
+        yield address
+
+
+@pytest.fixture
+def s3_bucket_at() -> Callable[[str], AbstractContextManager[str]]:
+    """The same at another address of this machine, for hosts that have a loopback of their own."""
+    return lambda host: _s3_server(failing_every=0, host=host)
+
+
+@contextmanager
+def _s3_server(failing_every: int, host: str = "127.0.0.1") -> Iterator[str]:
     moto_server = pytest.importorskip("moto.server", reason="needs the test extra: make test")
     from pyarrow.fs import S3FileSystem
+    from werkzeug.serving import make_server
 
-    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    address = "{}:{}".format(*server.get_host_and_port())
+    app = moto_server.DomainDispatcherApplication(moto_server.create_backend_app)
+    counted = itertools.count(1)
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        if failing_every and next(counted) % failing_every == 0:
+            environ["wsgi.input"].read()
+            start_response("503 Slow Down", [("Content-Type", "application/xml")])
+            return [b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"]
+        return app(environ, start_response)
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = make_server(host, 0, answer, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"{host}:{server.server_port}"
     name = f"bucket-{uuid.uuid4().hex[:8]}"  # connections are kept by bucket: no other server has this one
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", f"http://{address}")
@@ -98,4 +133,4 @@ def s3_bucket() -> Iterator[str]:
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         S3FileSystem(endpoint_override=address, scheme="http", allow_bucket_creation=True).create_dir(name)
         yield f"s3://{name}"
-    server.stop()
+    server.shutdown()

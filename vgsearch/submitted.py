@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
+import typer
 from typer.main import get_command
 
 from vgsearch.artifacts import Experiment, next_name
 from vgsearch.space import load_space
 from videogan.config import ConfigurationError
 from videogan.data.storage import RemotePath, place
+
+USAGE_ERROR = typer.BadParameter.__base__  # click's, under whichever name typer carries it
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,10 @@ def _parsed(command: str, arguments: list[str]) -> dict[str, object]:
     """The values of a command's options; raises ConfigurationError as the command itself would refuse them."""
     from vgsearch.cli import app
 
-    commands = get_command(app)
-    assert isinstance(commands, click.Group)
+    commands = get_command(app).commands
     try:
-        return commands.commands[command].make_context(command, arguments).params
-    except click.UsageError as error:
+        return commands[command].make_context(command, arguments).params
+    except USAGE_ERROR as error:
         raise ConfigurationError(f"{error.format_message()} (see vgsearch {command} --help)") from None
 
 

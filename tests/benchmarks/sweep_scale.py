@@ -3,26 +3,31 @@
 The driver, the ledger, the study and Ray Tune are those of `vgsearch tune`; only the trial is pretended: it waits a
 millisecond, looks three times and ends with a score that follows from what it was given. Told: seconds of wall and of the
 driver's CPU time a trial for each hundred, `vgsearch status` at each hundred, the driver's memory, and the proportional set
-size of the sweep before its first trial, Ray's processes included.
+size of the sweep before its first trial, Ray's processes included. `--nodes 4 --cpus 8` runs it on so many simulated nodes
+beside a head without work; straight lines through what was measured tell what 10,000 trials would take.
 """
 
 import argparse
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 from rich.console import Console
 
 from vgsearch.artifacts import Experiment
 from vgsearch.ledger import Ledger
-from vgsearch.runtime.cluster import connect
+from vgsearch.runtime.cluster import connect, prepare_environment
 from vgsearch.space import load_space
 from vgsearch.sweep import Sweep
 from vgsearch.terminal import SweepView
@@ -54,6 +59,7 @@ class Watched(SweepView):
         super().__init__(Console(file=io.StringIO()), record, n_trials)
         self._experiment, self._every, self._n = experiment, every, 0
         self._began = time.perf_counter(), time.process_time()
+        self.rows: list[tuple[float, ...]] = []
 
     def tell(self, event: dict[str, Any]) -> None:
         super().tell(event)
@@ -63,6 +69,7 @@ class Watched(SweepView):
             wall, cpu = ((after - before) / self._every for before, after in zip(self._began, now, strict=True))
             rss, status = psutil.Process().memory_info().rss / 1e6, status_seconds(self._experiment)
             size = self._experiment.ledger.stat().st_size / 1e3
+            self.rows.append((self._n, cpu, size, status, rss))
             print(f"| {self._n} | {wall:.3f} | {cpu:.3f} | {size:.0f} | {status:.2f} | {rss:.0f} |", flush=True)
             self._began = time.perf_counter(), time.process_time()
 
@@ -81,14 +88,45 @@ def proportional_set_size() -> float:
     return sum(process.memory_full_info().pss for process in processes) / 1e9
 
 
-def run(n_trials: int, every: int, folder: Path) -> None:
+@contextmanager
+def simulated(n_nodes: int, n_cpus: int) -> Iterator[str | None]:
+    """The address of a head without work and so many nodes beside it, all on this machine; None for a local Ray."""
+    if not n_nodes:
+        yield None
+        return
+    prepare_environment()
+    from ray.cluster_utils import Cluster
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "dashboard_port": port})
+    for _ in range(n_nodes):
+        cluster.add_node(num_cpus=n_cpus)
+    try:
+        yield cluster.address
+    finally:
+        cluster.shutdown()
+
+
+def tell_extrapolated(rows: list[tuple[float, ...]]) -> None:
+    """Straight lines through the second half of what was measured, and where they would be: a guess, not a measurement."""
+    measured = np.array(rows[len(rows) // 2 :])
+    print("| | a thousand trials more add | at the end | extrapolated to 10,000 |")
+    print("|---" * 4 + "|")
+    for column, name in enumerate(("driver's CPU a trial, s", "ledger, kB", "status, s", "driver, MB"), 1):
+        slope, start = np.polyfit(measured[:, 0], measured[:, column], 1)
+        print(f"| {name} | {1000 * slope:.3g} | {measured[-1, column]:.3g} | {start + 10_000 * slope:.3g} |")
+
+
+def run(n_trials: int, every: int, folder: Path, nodes: tuple[int, int]) -> None:
     fixed = {"budget": "smoke", "data": "data", "manifest_digest": "0" * 64, "n_classes": 4}
     space = load_space("mvt_tsa").model_dump()
     space["budgets"]["smoke"]["pruning"] = {"pruner": "median", "warm_up": 60, "n_startup_trials": 10}
     sweep, experiment = Sweep(space=space, n_trials=n_trials, **fixed), Experiment(folder / "s")
     ledger = Ledger(experiment.ledger)
     ledger.append("sweep_started", space="mvt_tsa", budget="smoke", objective=["s3"], seed=0)
-    with connect() as cluster:
+    with simulated(*nodes) as address, connect(address) as cluster:
         # Not above: they import ray, which reads its environment then, and `connect` sets that.
         from vgsearch.runtime import tune
         from vgsearch.runtime.inputs import Inputs
@@ -102,6 +140,8 @@ def run(n_trials: int, every: int, folder: Path) -> None:
         print("|---" * 6 + "|", flush=True)
         pretended = tune.Executor(pretended_trial, {"cpu": 1})
         tune.run_trials(driver, [Proposal(0, sweep.paper_points[0], is_paper_point=True)], cluster, pretended)
+    if len(view.rows) >= 4:
+        tell_extrapolated(view.rows)
     record = ledger.record
     print(f"{record.count('done')} done, {record.count('pruned')} pruned, load {os.getloadavg()[0]:.1f}")
 
@@ -110,10 +150,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--every", type=int, default=100)
+    parser.add_argument("--nodes", type=int, default=0, help="simulated ones beside a head; 0: a local Ray")
+    parser.add_argument("--cpus", type=int, default=8, help="of each simulated node, each for one trial")
     chosen = parser.parse_args()
     print(f"{chosen.trials} trials, load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as folder:
-        run(chosen.trials, chosen.every, Path(folder))
+        run(chosen.trials, chosen.every, Path(folder), (chosen.nodes, chosen.cpus))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Sweeps kept on an S3 server, as a user types them: killed, gone on with from another machine, looked at from a third."""
+"""Sweeps kept on an S3 server that fails now and then: killed, gone on with from another machine, looked at from a third."""
 
 import json
 import time
@@ -16,16 +16,16 @@ STEPS = ["--set", "loop.n_steps=8", "--set", "loop.look_every=2"]
 
 
 @pytest.fixture(scope="module")
-def killed(s3_bucket: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, SweepRecord]:
+def killed(failing_s3_bucket: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, SweepRecord]:
     """A sweep of 3 trials whose driver was killed while the second trained; what the storage told of it then."""
     folder = tmp_path_factory.mktemp("machines")
     made = make_moving_shapes(folder / "shapes", n_clips_each=1)
-    data = place(f"{s3_bucket}/shapes")
+    data = place(f"{failing_s3_bucket}/shapes")
     for path in [*made.usable["path"].to_pylist(), "manifest.parquet"]:
         (data / path).put((made.folder / path).read_bytes())
-    address = f"{s3_bucket}/runs/s"
-    first = Machine(folder / "first", s3_bucket)
-    search = ["mvt_tsa", "--data", str(data), "--out", f"{s3_bucket}/runs", "--name", "s", "--trials", "3"]
+    address = f"{failing_s3_bucket}/runs/s"
+    first = Machine(folder / "first", failing_s3_bucket)
+    search = ["mvt_tsa", "--data", str(data), "--out", f"{failing_s3_bucket}/runs", "--name", "s", "--trials", "3"]
     driver = first.start("tune", *search, "--max-concurrent", "1", *TINY, *STEPS, *BY_DISTANCE)
     deadline = time.monotonic() + 300
     record = SweepRecord()
@@ -40,10 +40,10 @@ def killed(s3_bucket: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[st
 
 
 @pytest.fixture(scope="module")
-def finished(killed: tuple[str, Path, SweepRecord], s3_bucket: str) -> tuple[str, Machine, SweepRecord]:
+def finished(killed: tuple[str, Path, SweepRecord], failing_s3_bucket: str) -> tuple[str, Machine, SweepRecord]:
     """The same sweep gone on with by another machine, which has nothing of it."""
     address, folder, _ = killed
-    second = Machine(folder / "second", s3_bucket)
+    second = Machine(folder / "second", failing_s3_bucket)
     told = second.run("resume", address)
     assert "best    kvd" in told, told
     assert f"{address}/trials/" in told
@@ -84,9 +84,9 @@ def test_what_is_kept_is_whole_and_nothing_else_is_left(finished):
     assert not list((second.folder / "cache/vgsearch/trials").glob("*/*/*")), "nodes keep no copy of a trial that ended"
 
 
-def test_a_third_machine_looks_at_it_and_samples_a_checkpoint(finished, s3_bucket: str):
+def test_a_third_machine_looks_at_it_and_samples_a_checkpoint(finished, failing_s3_bucket: str):
     address, second, record = finished
-    laptop = Machine(second.folder.parent / "laptop", s3_bucket)
+    laptop = Machine(second.folder.parent / "laptop", failing_s3_bucket)
     told = laptop.run("status", address)
     assert all(trial[:5] in told for trial in record.trials), told
     shown = laptop.run("show", f"{address}/{record.best.trial_id[:5]}")
@@ -103,11 +103,14 @@ def test_a_third_machine_looks_at_it_and_samples_a_checkpoint(finished, s3_bucke
     assert {n for n in samples if "grid" not in n or "step" in n}, samples
 
 
-def test_what_is_not_there_is_refused_with_its_address(s3_bucket: str, finished):
+def test_what_is_not_there_is_refused_with_its_address(failing_s3_bucket: str, finished):
     address, second, _ = finished
     for arguments, message in (
-        (("status", f"{s3_bucket}/runs/nowhere"), "runs/nowhere holds no sweep"),
+        (("status", f"{failing_s3_bucket}/runs/nowhere"), "runs/nowhere holds no sweep"),
         (("sample", f"{address}/trials/t9/checkpoints/step1.pt"), "step1.pt does not exist"),
-        (("tune", "mvt_tsa", "--out", f"{s3_bucket}/runs", "--name", "s"), f"{address} holds a sweep of 'mvt_tsa'"),
+        (
+            ("tune", "mvt_tsa", "--out", f"{failing_s3_bucket}/runs", "--name", "s"),
+            f"{address} holds a sweep of 'mvt_tsa'",
+        ),
     ):
         assert message in second.run(*arguments, code=1, timeout=120)
