@@ -22,12 +22,13 @@ $(TESTABLE): $(INSTALLED)
 sweep: $(INSTALLED)
 	$(BIN)/vgsearch tune mvt_tsa --budget smoke
 
-# Those that start a Ray cluster run one after the other: each takes all cores. The rest share them out by file.
-RAY_TESTS := tests/end_to_end/test_sweep.py tests/end_to_end/test_confirm.py tests/vgsearch/runtime tests/vgsearch/commands
+# Those that start a Ray come last, so that what fails in seconds fails first; each file has its own, two at a time.
+RAY_TESTS := tests/end_to_end tests/vgsearch/runtime tests/vgsearch/commands
+SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test: $(TESTABLE)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(RAY_TESTS:%=--ignore=%)
-	$(BIN)/python -m pytest $(RAY_TESTS)
+	$(SIDE_BY_SIDE) $(RAY_TESTS:%=--ignore=%)
+	$(SIDE_BY_SIDE) $(RAY_TESTS)
 
 # Reports are opened in a browser where there is one; where it can't be installed, those tests say so and are skipped.
 drills: $(TESTABLE)

@@ -1,5 +1,6 @@
 """vgsearch status EXP: the table of a sweep, from its ledger alone."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from vgsearch.ledger import LedgerReader, SweepRecord
 
 SECONDS_BETWEEN_READINGS = 0.5
+SECONDS_BETWEEN_REQUESTS = 3.0
 Watch = Annotated[bool, typer.Option("--watch", help="Redraw until the sweep ends; Ctrl-C stops watching.")]
 
 
@@ -70,7 +72,7 @@ def _watch(reader: "LedgerReader", console: "Console", json_lines: bool) -> None
             for event in events:
                 view.tell(event)
             while not reader.record.ended:
-                time.sleep(SECONDS_BETWEEN_READINGS)
+                time.sleep(SECONDS_BETWEEN_READINGS if isinstance(reader.kept, Path) else SECONDS_BETWEEN_REQUESTS)
                 for event in reader.read():
                     view.tell(event)
     except KeyboardInterrupt:

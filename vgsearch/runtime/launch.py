@@ -306,8 +306,15 @@ def tell_result(record: SweepRecord, experiment: Experiment, console: Console) -
     console.print(f"samples     {shown(folder.place / folder.samples.name)}", soft_wrap=True)
     console.print(f"next        vgsearch sample {shown(checkpoint)}", soft_wrap=True)
     console.print(
-        f"            tensorboard --logdir {shown(experiment.place)}   (pip install tensorboard)", soft_wrap=True
+        f"            tensorboard --logdir {shown(experiment.place)}   (pip install tensorboard{_reader(experiment)})",
+        soft_wrap=True,
     )
+
+
+def _reader(experiment: Experiment) -> str:
+    """What TensorBoard needs beside itself to read an object store."""
+    scheme = experiment.address.root.partition("://")[0] if experiment.address else ""
+    return {"s3": " boto3", "gs": " gcsfs"}.get(scheme, "")
 
 
 def _told(trial: TrialRecord, record: SweepRecord) -> str:

@@ -1,6 +1,7 @@
 """The study as the ledger tells it: the sweep's events through the same searcher again, without a trial or a draw."""
 
 import sqlite3
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -67,8 +68,11 @@ def study_of(path: Path, sweep: Sweep, events: Iterable[dict[str, Any]]) -> optu
         study = open_study(path, sweep)
         if _told(study) == _told(replayed):
             return study
-    except (sqlite3.Error, SQLAlchemyError, StorageInternalError):
-        pass  # no database any more, and nothing that the ledger doesn't know
+        why = "says other than the ledger"
+    except (sqlite3.Error, SQLAlchemyError, StorageInternalError) as error:
+        why = f"does not open ({next(iter(str(error).splitlines()), type(error).__name__)})"
+    if _told(replayed):
+        print(f"note: the study in {sweep.storage or path} {why}; made anew from the ledger", file=sys.stderr)
     replace_study(path, sweep, replayed.get_trials(deepcopy=False))
     return open_study(path, sweep)
 

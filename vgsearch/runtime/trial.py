@@ -8,7 +8,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from vgsearch.runtime.inputs import Inputs
 from vgsearch.runtime.judge import Judge, Looks, objective_scores, sampler_of, summary_of, synthetic_set
 from videogan.atomic import write_atomically
 from videogan.config import parse_config
-from videogan.data.storage import place
+from videogan.data.storage import StorageError, place
 from videogan.families import FAMILIES
 from videogan.pictures import write_gif, write_mp4
 from videogan.sampling import sample_grid
@@ -129,6 +129,9 @@ class Trial:
         try:
             self._run(open_clips)
         finally:
+            # Also the log of an attempt that raised, which must not hide behind a storage that is out of reach.
+            with suppress(StorageError):
+                self._push()
             self.folder.home.forget()
 
     def _run(self, open_clips: OpenClips) -> None:

@@ -54,7 +54,8 @@ class Driver:
 
     def __init__(self, experiment: Experiment, sweep: Sweep, inputs: Inputs, ledger: Ledger, view: SweepView) -> None:
         self.experiment, self.sweep, self.inputs, self.ledger, self.view = experiment, sweep, inputs, ledger, view
-        self._disk = CheckpointDisk(experiment, ledger, sweep.disk_budget_bytes)
+        # Only with a budget: it looks at each trial's folder, which on an object store is a request.
+        self._disk = CheckpointDisk(experiment, ledger, sweep.disk_budget_bytes) if sweep.disk_budget_bytes else None
         hours = sweep.time_budget_hours
         self._deadline = None if hours is None else time.monotonic() + hours * 3600
         self._began: dict[str, float] = {}
@@ -145,7 +146,7 @@ class Driver:
 
     def _keep_disk_budget(self, trial: str) -> None:
         """After `trial` wrote: drops checkpoints of the worst ended trials; asks to stop where that is not enough."""
-        if self.sweep.disk_budget_bytes is None:
+        if self._disk is None:
             return
         self._disk.measure(trial)
         budget = f"--disk-budget {told_size(self.sweep.disk_budget_bytes)}"
