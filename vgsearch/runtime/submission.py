@@ -1,6 +1,7 @@
 """A sweep as a job of a cluster: sent over Ray's job API, it runs on the head, and its output comes back while somebody watches."""
 
 import asyncio
+import logging
 import shlex
 import tempfile
 import time
@@ -32,6 +33,7 @@ def connected(address: str) -> "JobSubmissionClient":
     prepare_environment()
     from ray.job_submission import JobSubmissionClient
 
+    logging.getLogger("ray.dashboard").setLevel(logging.ERROR)
     try:
         return JobSubmissionClient(address)
     except (ConnectionError, RuntimeError, ValueError) as error:
