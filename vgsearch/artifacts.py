@@ -4,21 +4,24 @@ import fcntl
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import IO
 
 from vgsearch.home import Home, copy_folder
 from vgsearch.lease import ExperimentInUse, Lease, this_process
+from videogan.atomic import write_atomically
 from videogan.config import ConfigurationError
-from videogan.data.storage import Place, RemotePath, place
+from videogan.data.storage import Place, RemotePath, StorageError, place
 
 SAMPLES_PER_CLASS = 6
 """Codes in each row of a trial's samples/grid.gif, whose rows are classes."""
-DRIVEN, VIEWED = "driven", "viewed"
-"""Copies of what is kept on an object store: the one that the only driver works on, and the one of those who look."""
+DRIVEN, VIEWED, OPENED = "driven", "viewed", "opened"
+"""Copies of what is kept on an object store: of the only driver, of those who look, and of those who add to a trial."""
+ADDRESS = ".address"
+"""In the copy of a trial, a file that tells where it is kept."""
 
 
 class UnwritableFolder(RuntimeError):
@@ -37,7 +40,19 @@ class TrialFolder:
     def at(cls, where: str | Place, copy: str) -> "TrialFolder":
         """The trial kept at a path, or at an address of which this is the copy of that kind."""
         where = place(where)
-        return cls(copy_folder(copy, where), where) if isinstance(where, RemotePath) else cls(where)
+        if not isinstance(where, RemotePath):
+            return cls(where)
+        # Below a folder of its experiment's name, as where it is kept.
+        kind, experiment = where.parent.name, where.parent.parent
+        return cls(copy_folder(copy, where).parent / experiment.name / kind / where.name, where)
+
+    @classmethod
+    def around(cls, checkpoint: Path) -> "TrialFolder":
+        """The trial that a checkpoint file on this machine lies in, or in whose copy."""
+        folder = checkpoint.absolute().parent.parent
+        told = folder / ADDRESS
+        address = place(told.read_text()) if told.is_file() else None
+        return cls(folder, address if isinstance(address, RemotePath) else None)
 
     @cached_property
     def home(self) -> Home:
@@ -113,6 +128,7 @@ class Experiment:
     folder: Path
     address: RemotePath | None = None
     """Where it is kept, if not in the folder."""
+    _lease: Lease | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def at(cls, where: str | Place, copy: str = VIEWED) -> "Experiment":
@@ -187,18 +203,35 @@ class Experiment:
         """Its existence asks every running trial to save and end."""
         return self.place / ".stop"
 
+    def refuse_missing(self) -> None:
+        """Raises where nothing tells of a sweep; before `lock`, which would make the folder."""
+        if not self.has_events and not (self.place / self.sweep.name).exists():
+            raise ConfigurationError(
+                f"{self.place} holds no sweep (no {self.sweep.name}); give the folder of an experiment."
+            )
+
+    def refuse_lost(self) -> None:
+        """Raises ExperimentInUse where another driver has taken over from this one."""
+        if self._lease is not None and self._lease.is_lost:
+            raise ExperimentInUse(f"{self.place} was taken over by another driver while this one was out of reach.")
+
     @property
     def is_stopping(self) -> bool:
         """Whether this machine's driver has asked its trials to end."""
         return (self.folder / ".stop").exists()
 
     def ask_to_stop(self) -> None:
+        """Asks once more where the storage was out of reach: `is_stopping` stays true, and the driver's loop comes back here."""
         (self.folder / ".stop").touch()
-        if isinstance(self.stop_request, RemotePath):
-            self.stop_request.put(b"stop")
+        told = self.folder / ".stop-told"
+        if isinstance(self.stop_request, RemotePath) and not told.exists():
+            with suppress(StorageError):
+                self.stop_request.put(b"stop")
+                told.touch()
 
     def ask_no_more(self) -> None:
-        (self.folder / ".stop").unlink(missing_ok=True)
+        for name in (".stop", ".stop-told"):
+            (self.folder / name).unlink(missing_ok=True)
         self.stop_request.unlink(missing_ok=True)
 
     @property
@@ -220,7 +253,8 @@ class Experiment:
         held.enter_context(self._lock_folder())
         if self.address is not None:
             try:
-                held.enter_context(Lease(self.address / ".lock", str(self.address)))
+                lease = held.enter_context(Lease(self.address / ".lock", str(self.address)))
+                object.__setattr__(self, "_lease", lease)
                 self.home.pull(lambda name: name == self.sweep.name or name.startswith(f"{self.tensorboard.name}/"))
             except BaseException:
                 held.close()
@@ -250,28 +284,47 @@ class Experiment:
 def opened_checkpoint(path: Path) -> Iterator[Path]:
     """A checkpoint file on this machine: itself, or one in a copy of its trial, whose new results are sent when it is left.
 
-    Raises ConfigurationError where no file is kept at an address.
+    Raises ConfigurationError where no checkpoint of a trial is kept at an address.
     """
     where = place(path)
     if not isinstance(where, RemotePath):
         yield path
         return
-    if not where.is_file():
-        raise ConfigurationError(f"{where} does not exist; give a file such as .../checkpoints/step00001000.pt.")
     trial_place = where.parent.parent
-    experiment = Experiment.at(trial_place.parent.parent)
-    experiment.home.pull(lambda name: name == experiment.sweep.name)
-    trial = TrialFolder(experiment.folder / trial_place.parent.name / trial_place.name, trial_place)
-    copy = trial.checkpoints / where.name
-
-    def is_result(name: str) -> bool:
-        return not name.startswith(f"{trial.checkpoints.name}/")
-
-    trial.home.pull(lambda name: is_result(name) or name == copy.relative_to(trial.folder).as_posix())
+    trial = TrialFolder.at(trial_place, OPENED)
+    if where.parent.name != trial.checkpoints.name or not where.is_file():
+        raise ConfigurationError(
+            f"{where} does not exist, or not in a trial's folder; give .../trials/<trial>/checkpoints/<step>.pt."
+        )
+    experiment, copy = Experiment(trial.folder.parent.parent, trial_place.parent.parent), trial.checkpoints / where.name
+    experiment.home.pull(lambda name: name == experiment.sweep.name, delete=False)
+    trial.home.pull(
+        lambda name: name == f"{trial.checkpoints.name}/{where.name}" or _is_record(trial, name), delete=False
+    )
+    write_atomically(trial.folder / ADDRESS, lambda stream: stream.write(str(trial_place).encode()))
     try:
         yield copy
+        trial.home.push(lambda name: name.startswith((f"{trial.evaluations.name}/", f"{trial.samples.name}/")))
     finally:
-        trial.home.push(is_result)
+        copy.unlink()
+
+
+def _is_record(trial: TrialFolder, name: str) -> bool:
+    return name == trial.metrics.name or name.startswith(f"{trial.tensorboard.name}/")
+
+
+@contextmanager
+def appended_records(trial: TrialFolder) -> Iterator[bool]:
+    """For adding to a trial's curves: brings them as they are kept now, and sends them when it is left.
+
+    Says whether they may be added to: not those of a trial that runs, whose own next lines would take their place.
+    """
+    if not isinstance(trial.place, RemotePath):
+        yield True
+        return
+    trial.home.pull(lambda name: name == trial.status.name or _is_record(trial, name))
+    yield trial.status.exists()  # written when a trial ends
+    trial.home.push(lambda name: _is_record(trial, name))
 
 
 def trial_id(index: int, digest: str) -> str:

@@ -146,7 +146,7 @@ def _plan_of_checkpoint(request: Request, path: Path) -> Plan:
             f"{of_labels[0]} asks of each clip whether it shows its class, but the {config.model.family} of {path} generates "
             "without labels; use kvd, fid or is."
         )
-    trial = TrialFolder(path.absolute().parent.parent)
+    trial = TrialFolder.around(path)
     is_trial = trial.metrics.exists()
     return Plan(
         manifest=manifest,

@@ -1,21 +1,28 @@
 """Where a folder of runs is kept for good when no disk is shared: on an object store, of which each machine works on a copy."""
 
+import fcntl
 import hashlib
+import logging
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from videogan.data.cache import local_cache_folder
-from videogan.data.storage import FileStamp, RemotePath
+from videogan.data.storage import FileStamp, RemotePath, StorageError
 
 TRIES = 5
 """Of a copy whose files another process replaces meanwhile."""
 SECONDS_BETWEEN_PUSHES = 30.0
 """Of what grows while nothing is saved: enough for a driver to see that a trial lives."""
+LARGE = ("tb/", "checkpoints/")
+"""What is only sent with a checkpoint: files of many megabytes, sent whole."""
 MOST_PUT_BYTES = 2**22
 """Sent as one part, which needs half the requests of a file that is moved when it is whole."""
+HELD = ".held"
+LOGGER = logging.getLogger(__name__)
 LAST = "checkpoints/"
 """What is sent after all else: a reader that finds a checkpoint finds the records up to it."""
 Wanted = Callable[[str], bool]
@@ -32,6 +39,29 @@ def copy_folder(kind: str, address: RemotePath) -> Path:
     return local_cache_folder(kind) / digest / address.name
 
 
+@contextmanager
+def used_copy(copy: Path, root: Path) -> Iterator[None]:
+    """Holds the folder of a copy while it is used, and deletes it then; at first those below `root` that nobody holds.
+
+    Processes that are killed leave theirs. A copy that this one's predecessor left is deleted too: what is kept is the truth.
+    """
+    with suppress(FileNotFoundError):
+        shutil.rmtree(copy)
+    copy.mkdir(parents=True)
+    with open(copy / HELD, "a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        for other in list(root.rglob(HELD)):
+            if other.parent == copy:
+                continue
+            with suppress(OSError), open(other, "a") as unheld:  # held, or deleted meanwhile
+                fcntl.flock(unheld, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(other.parent, ignore_errors=True)
+        try:
+            yield
+        finally:
+            shutil.rmtree(copy, ignore_errors=True)
+
+
 class Home:
     """The address that a local folder is a copy of: `pull` brings what is there, `push` sends what changed here.
 
@@ -43,8 +73,10 @@ class Home:
         self._sent: dict[str, FileStamp] = {}
         self._pushed = time.monotonic()
 
-    def pull(self, wanted: Wanted = every) -> None:
+    def pull(self, wanted: Wanted = every, delete: bool = True) -> None:
         """Makes the wanted files of the copy those that are kept: brings new and changed ones, deletes what is there no more.
+
+        Without `delete` what only this machine has stays: results that were not sent yet.
 
         Raises FileNotFoundError where files vanish as fast as they are listed.
         """
@@ -52,7 +84,7 @@ class Home:
             return
         for attempt in range(TRIES):
             kept = {name: stamp for name, stamp in self.address.files().items() if _is_open(name) and wanted(name)}
-            for name in filter(wanted, self._names() - kept.keys()):
+            for name in filter(wanted, self._names() - kept.keys()) if delete else ():
                 (self.folder / name).unlink()
             try:
                 for name, stamp in kept.items():
@@ -75,9 +107,21 @@ class Home:
         self._pushed = time.monotonic()
 
     def push_seldom(self) -> None:
-        """`push`, where the last was a while ago."""
-        if self.address is not None and time.monotonic() - self._pushed > SECONDS_BETWEEN_PUSHES:
-            self.push()
+        """`push` of what is small, where the last was a while ago; what a storage out of reach does not take is sent later."""
+        if self.address is None or time.monotonic() - self._pushed < SECONDS_BETWEEN_PUSHES:
+            return
+        try:
+            self.push(lambda name: not name.startswith(LARGE))
+        except StorageError as error:
+            LOGGER.warning("%s Going on.", error)
+            self._pushed = time.monotonic()
+
+    def sweep_up(self) -> None:
+        """Deletes there what a process that was killed while it sent left behind; for the only one that sends."""
+        if self.address is not None:
+            for name in self.address.files():
+                if name.endswith(".part"):
+                    (self.address / name).unlink(missing_ok=True)
 
     def forget(self) -> None:
         """Deletes this machine's copy."""
@@ -89,7 +133,7 @@ class Home:
         """Bytes of the files that are kept in the folder `below` this one, by their paths in it."""
         if self.address is not None:
             folder = self.address / below if below else self.address
-            return {name: stamp.size for name, stamp in folder.files().items()}
+            return {name: stamp.size for name, stamp in folder.files().items() if _is_open(name)}
         sizes = {}
         root = self.folder / below
         for path in root.rglob("*") if root.is_dir() else ():

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 import uuid
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -30,11 +31,13 @@ class Lease:
     """Held from its making until it is left; renewed in a thread meanwhile. Raises ExperimentInUse where another holds it.
 
     Ages are told by the storage's own clock. A holder whose process is gone from this machine holds nothing. A process that
-    was suspended for so long that another took over finds its next event's segment written, and ends (`segments.py`).
+    was suspended for so long that another took over is told by `is_lost`, or finds its next line written (`segments.py`).
     """
 
     def __init__(self, where: RemotePath, what: str) -> None:
         self._where, self._what, self._token = where, what, uuid.uuid4().hex
+        self.is_lost = False
+        """Whether another took over, while this process was suspended or the storage out of its reach."""
         self._refuse_held()
         self._write()
         time.sleep(SECONDS_OF_A_RACE)
@@ -56,13 +59,14 @@ class Lease:
         while not self._left.wait(SECONDS_BETWEEN_RENEWALS):
             try:
                 if self._holder().get("token") != self._token:
-                    return  # another took over while this process was suspended
+                    self.is_lost = True
+                    return
                 self._write()
             except StorageError:
                 continue  # out of reach for now; a lease that stays unrenewed is given up in time
 
     def _write(self) -> None:
-        told = {"token": self._token, "host": socket.gethostname(), "pid": os.getpid()}
+        told = {"token": self._token, "host": socket.gethostname(), "pid": os.getpid(), "machine": _machine()}
         self._where.put(json.dumps(told).encode())
 
     def _holder(self) -> dict[str, Any]:
@@ -91,9 +95,18 @@ class Lease:
         return (now.mtime_ns - written.mtime_ns) / 1e9 if now and written else SECONDS
 
 
+def _machine() -> str:
+    """This boot of this machine, and whose process numbers count here: hosts and containers may share a name."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}-{os.stat('/proc/self/ns/pid').st_ino}"
+    except OSError:  # not Linux
+        return f"{socket.gethostname()}-{uuid.getnode()}"
+
+
 def _is_gone(holder: dict[str, Any]) -> bool:
     """Whether the holder was a process of this machine that lives no more."""
-    if holder["host"] != socket.gethostname() or holder["pid"] == os.getpid():
+    if holder["machine"] != _machine() or holder["pid"] == os.getpid():
         return False
     try:
         os.kill(holder["pid"], 0)

@@ -14,6 +14,7 @@ from typing import Any
 from vgsearch.artifacts import Experiment
 from vgsearch.lease import ExperimentInUse
 from vgsearch.objective import Objective, measured, pareto_front, parsed
+from vgsearch.patience import patiently
 from vgsearch.segments import Segments
 from videogan.atomic import write_atomically
 from videogan.data.storage import Place, RemotePath, StorageError
@@ -227,7 +228,8 @@ class Ledger:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
                 os.fsync(stream.fileno())
             if self._segments is not None:
-                self._segments.append(self._n_lines, line)
+                segments, number = self._segments, self._n_lines
+                patiently(lambda: segments.append(number, line))
         except (OSError, StorageError, ExperimentInUse):
             os.truncate(self.path, n_bytes)
             raise

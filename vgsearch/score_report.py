@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from vgsearch.artifacts import TrialFolder
+from vgsearch.artifacts import TrialFolder, appended_records
 from vgsearch.tensorboard import TrialBoard
 from vgsearch.terminal import interval, plain_table
 from videogan.atomic import write_atomically
@@ -94,11 +94,13 @@ def append_to_trial(folder: TrialFolder, step: int, rows: Sequence[Scored]) -> N
         else:
             values[f"evaluation/{row.measure}"] = row.value
     finite = {name: value for name, value in values.items() if math.isfinite(value)}
-    with open(folder.metrics, "a") as stream:
-        stream.write(json.dumps({"step": step, **finite}) + "\n")
-    board = TrialBoard(folder.tensorboard, None)
-    board.scalars(finite, step)
-    board.close()
+    with appended_records(folder) as may_be_added_to:
+        if may_be_added_to:
+            with open(folder.metrics, "a") as stream:
+                stream.write(json.dumps({"step": step, **finite}) + "\n")
+            board = TrialBoard(folder.tensorboard, None)
+            board.scalars(finite, step)
+            board.close()
 
 
 def _numbers(found: dict[str, Any]) -> dict[str, float]:

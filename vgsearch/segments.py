@@ -60,13 +60,16 @@ class Segments:
 
     def append(self, number: int, line: bytes) -> None:
         """Keeps a line. Raises ExperimentInUse where another driver has written it."""
-        path = self._path((number, number))
-        if path.exists():
+        span = number, number
+        later = [other for other in self._listed() if other[1] >= number]
+        # A request that failed may have been done; merged segments are of more lines, and so another's.
+        if later and not (later == [span] and self._path(span).read_bytes() == line):
             raise ExperimentInUse(
-                f"{path} was written by another driver: this one was out of reach for too long, and has lost the experiment."
+                f"{self._path(later[0])} was written by another driver: this one was out of reach for too long, and has lost "
+                "the experiment."
             )
-        path.put(line)
-        self._spans.append((number, number))
+        self._path(span).put(line)
+        self._spans.append(span)
 
     def merge(self, ledger: Path) -> None:
         """Makes one segment of as many of one size as should be one, with lines out of the local `ledger`."""
@@ -91,7 +94,7 @@ class Segments:
 
 def _cover(spans: Iterable[Span], first: int) -> Iterable[Span]:
     """The fewest spans that hold all lines from `first` on; raises MissingSegments for a hole."""
-    left = sorted(spans)
+    left = sorted(span for span in spans if span[1] >= first)
     wanted = first
     while reaching := [span for span in left if span[0] <= wanted <= span[1]]:
         widest = max(reaching, key=lambda span: span[1])

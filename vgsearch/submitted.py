@@ -9,6 +9,7 @@ from typer.main import get_command
 
 from vgsearch.artifacts import Experiment, next_name
 from vgsearch.space import load_space
+from vgsearch.sweep import JOURNAL, checked_storage
 from videogan.config import ConfigurationError
 from videogan.data.storage import RemotePath, place
 
@@ -29,14 +30,24 @@ def as_typed_there(space: str, options: Sequence[str]) -> Typed:
 
     Raises ConfigurationError for an option that the command does not have, and for a place that only this machine has.
     """
+    if space.startswith("-"):
+        raise ConfigurationError("SPACE comes first: vgsearch submit SPACE --address URL, then the options of tune.")
     if _is_experiment(space):
         _parsed("resume", [space, *options])
         return Typed(["resume", space, *options, "--address", "auto"], None, space)
     given = _parsed("tune", [space, *options])
     out = given["out"]
     _refuse_own_place("--out", out)
-    if given["data"] is not None:
-        _refuse_own_place("--data", given["data"])
+    for option, written in (
+        ("--data", given["data"]),
+        *(("--warm-start", folder) for folder in given["warm_start"] or ()),
+    ):
+        if written is not None:
+            _refuse_own_place(option, written)
+    if given["storage"] is not None:
+        checked_storage(str(given["storage"]))
+        if str(given["storage"]).endswith(JOURNAL):
+            _refuse_own_place("--storage", given["storage"])
     named = load_space(space)
     file = Path(space) if space.endswith((".yaml", ".yml")) else None
     name = given["name"] or (next_name(place(out), named.name) if isinstance(place(out), RemotePath) else None)

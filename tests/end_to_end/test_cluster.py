@@ -66,7 +66,9 @@ class Nodes:
 
     def running_on(self) -> dict[str, str]:
         """Where the copies of running trials lie, by trial's short id: a node's own scratch folder says which one trains it."""
-        copies = (path for name in self.nodes for path in (self.folder / name).glob("vgsearch/trials/rank*/*/t*"))
+        copies = (
+            path for name in self.nodes for path in (self.folder / name).glob("vgsearch/trials/rank*/*/*/trials/t*")
+        )
         return {path.name: path.relative_to(self.folder).parts[0] for path in copies}
 
 
@@ -190,8 +192,8 @@ def test_two_workers_on_two_nodes_train_one_trial_and_outlive_one_of_them(
     sweep.until(lambda record: looked(record) != [])
     trial = looked(sweep.record())[0]
     ranks = {
-        path.parts[-3]: path.relative_to(tmp_path).parts[0]
-        for path in tmp_path.glob(f"node-*/vgsearch/trials/rank*/*/{trial}")
+        path.parts[-5]: path.relative_to(tmp_path).parts[0]
+        for path in tmp_path.glob(f"node-*/vgsearch/trials/rank*/*/*/trials/{trial}")
     }
     nodes.note(f"{trial[:5]} trains on {ranks}")
     assert ranks["rank0"] != ranks["rank1"], "each node has one CPU"

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from vgsearch.home import Home, copy_folder
+from vgsearch.artifacts import OPENED, TrialFolder, appended_records, opened_checkpoint
+from vgsearch.home import HELD, Home, copy_folder, used_copy
+from videogan.config import ConfigurationError
 from videogan.data.storage import RemotePath, place
 
 
@@ -149,3 +151,65 @@ def test_a_pulled_file_has_its_storages_time_so_that_an_unchanged_one_is_not_bro
     time.sleep(0.01)
     home.pull()
     assert os.stat(file).st_ino == inode
+
+
+def test_copies_of_killed_processes_are_deleted_and_those_in_use_kept(tmp_path: Path):
+    for left in ("killed", "mine"):
+        write(tmp_path / left, checkpoint="large")
+        (tmp_path / left / HELD).touch()
+    with used_copy(tmp_path / "other", tmp_path), used_copy(tmp_path / "mine", tmp_path):
+        assert {path.name for path in tmp_path.iterdir()} == {"other", "mine"}
+        assert texts(tmp_path / "mine").keys() == {HELD}, "what a predecessor left is not the truth"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def trial(kept: RemotePath) -> RemotePath:
+    """A trial that has ended, with a checkpoint, in an experiment."""
+    trial = kept.parent / "mvt-001/trials/t0001-abcdef"
+    (trial.parent.parent / "sweep.yaml").put(b"data: d")
+    for name in (
+        "metrics.jsonl",
+        "status.json",
+        "tb/0000.events",
+        "checkpoints/step1.pt",
+        "checkpoints/step2.pt",
+        "log.txt",
+    ):
+        (trial / name).put(b"{}\n")
+    return trial
+
+
+def test_a_checkpoint_is_opened_with_its_trial_and_only_new_results_are_sent(trial: RemotePath):
+    with opened_checkpoint(Path(str(trial / "checkpoints/step2.pt"))) as file:
+        folder = TrialFolder.around(file)
+        assert folder.address == trial
+        assert {path.name for path in folder.checkpoints.iterdir()} == {"step2.pt"}
+        assert (folder.folder.parent.parent / "sweep.yaml").read_text() == "data: d"
+        (trial / "metrics.jsonl").put(b"{}\n{}\n")  # another process adds to it meanwhile
+        write(folder.folder, evaluations__step2__scores="1")
+    assert (trial / "evaluations/step2/scores").read_bytes() == b"1"
+    assert (trial / "metrics.jsonl").read_bytes() == b"{}\n{}\n"
+    assert not file.exists(), "the largest part of the copy"
+
+
+@pytest.mark.parametrize("path", ["mvt-001/best.pt", "mvt-001/trials/t0001-abcdef/checkpoints/step9.pt"])
+def test_no_checkpoint_of_a_trial_is_refused_before_anything_is_brought(trial: RemotePath, path: str):
+    bucket = trial.parent.parent.parent
+    (bucket / "mvt-001/best.pt").put(b"")
+    with pytest.raises(ConfigurationError, match="or not in a trial"), opened_checkpoint(Path(str(bucket / path))):
+        pass
+
+
+def test_scores_are_added_to_curves_as_they_are_now_and_not_while_the_trial_runs(trial: RemotePath):
+    folder = TrialFolder.at(trial, OPENED)
+    folder.home.pull()
+    (trial / "metrics.jsonl").put(b"{}\n{}\n")
+    with appended_records(folder) as may:
+        assert may
+        with open(folder.metrics, "a") as stream:
+            stream.write("score\n")
+    assert (trial / "metrics.jsonl").read_bytes() == b"{}\n{}\nscore\n"
+    (trial / "status.json").unlink()
+    with appended_records(folder) as may:
+        assert not may

@@ -3,6 +3,8 @@
 import json
 import multiprocessing
 import os
+import socket
+import time
 import uuid
 from pathlib import Path
 
@@ -39,6 +41,7 @@ def test_every_line_is_read_once_in_order_whatever_was_merged(kept: RemotePath, 
         if number % 7 == 0:
             seen += follower.read()
     seen += follower.read()
+    assert follower.read() == [], "nothing new is no hole"
     assert [event["index"] for event in seen] == list(range(n))
     assert list(read_ledger(kept).trials) == [f"t{number}" for number in range(n)]
     assert len(kept.file_names()) == 2 + 5, "two merged ones and the rest"
@@ -62,11 +65,35 @@ def test_a_driver_on_another_machine_goes_on_where_the_segments_end(kept: Remote
     assert list(second.record.trials) == list(first.record.trials)
     second.append("trial_started", **started(70))
     assert (tmp_path / "b" / "ledger.jsonl").read_bytes().count(b"\n") == 71
-    # The first was suspended and wakes: its line is another's already, and it must not write on.
+
+
+@pytest.mark.parametrize("n_written_meanwhile", [1, 2 * MERGED])
+def test_a_driver_that_wakes_after_another_took_over_writes_nothing(
+    kept: RemotePath, tmp_path: Path, n_written_meanwhile: int
+):
+    first = Ledger(tmp_path / "a" / "ledger.jsonl", Segments(kept))
+    for number in range(MERGED - 4):
+        first.append("trial_started", **started(number))
+    second = Ledger(tmp_path / "b" / "ledger.jsonl", Segments(kept))
+    for number in range(n_written_meanwhile):
+        second.append("trial_started", **started(1000 + number))
+    before = kept.files()
     with pytest.raises(ExperimentInUse, match="lost the experiment"):
         first.append("trial_started", **started(70))
-    assert len(first.record.trials) == 70
-    assert (tmp_path / "a" / "ledger.jsonl").read_bytes().count(b"\n") == 70
+    assert kept.files() == before, "not even where lines of the other are merged with earlier ones"
+    assert len(first.record.trials) == MERGED - 4
+    assert (tmp_path / "a" / "ledger.jsonl").read_bytes().count(b"\n") == MERGED - 4
+    assert len(read_ledger(kept).trials) == MERGED - 4 + n_written_meanwhile
+
+
+def test_a_line_whose_request_failed_after_it_was_done_is_ones_own(kept: RemotePath, tmp_path: Path):
+    segments = Segments(kept)
+    segments.open()
+    line = b'{"event": "x"}\n'
+    segments.append(0, line)
+    segments.append(0, line)
+    with pytest.raises(ExperimentInUse):
+        segments.append(0, b'{"event": "y"}\n')
 
 
 def test_a_merge_that_was_cut_off_is_swept_up_and_never_read_twice(kept: RemotePath, tmp_path: Path):
@@ -91,7 +118,10 @@ def test_a_hole_is_an_error_that_names_the_lines(kept: RemotePath, tmp_path: Pat
         read_ledger(kept)
 
 
-def test_an_event_that_the_storage_refuses_leaves_no_trace(kept: RemotePath, tmp_path: Path):
+def test_an_event_that_the_storage_refuses_for_long_leaves_no_trace(
+    kept: RemotePath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("vgsearch.patience.SECONDS", 0.0)
     ledger = Ledger(tmp_path / "ledger.jsonl", Segments(kept))
     ledger.append("trial_started", **started(0))
     gone = place("s3://no-such-bucket-here/runs")
@@ -136,6 +166,29 @@ def test_a_killed_holder_of_this_machine_holds_nothing(kept: RemotePath):
     with Lease(kept / ".lock", "x"):
         pass
     assert not (kept / ".lock").exists()
+
+
+def test_a_lease_that_another_took_is_lost(kept: RemotePath, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(lease_module, "SECONDS_BETWEEN_RENEWALS", 0.05)
+    experiment = Experiment.at(kept, DRIVEN)
+    with experiment.lock():
+        experiment.refuse_lost()
+        (kept / ".lock").put(json.dumps({"token": "another", "host": "h", "pid": 1, "machine": "m"}).encode())
+        for _ in range(100):
+            if experiment._lease.is_lost:
+                break
+            time.sleep(0.05)
+        with pytest.raises(ExperimentInUse, match="taken over by another driver"):
+            experiment.refuse_lost()
+    assert json.loads((kept / ".lock").read_bytes())["token"] == "another", "which is not ours to free"
+
+
+def test_a_process_of_another_machine_is_never_taken_for_dead(kept: RemotePath):
+    (kept / ".lock").put(
+        json.dumps({"token": "t", "host": socket.gethostname(), "pid": 4_000_000, "machine": "m"}).encode()
+    )
+    with pytest.raises(ExperimentInUse, match="process 4000000"):
+        Lease(kept / ".lock", "x")
 
 
 def test_a_lease_is_renewed_while_it_is_held(kept: RemotePath, monkeypatch: pytest.MonkeyPatch):

@@ -52,6 +52,9 @@ def test_an_experiment_is_gone_on_with(s3_bucket: str):
     [
         ([], r"--out runs is a folder of this machine; name what the whole cluster sees"),
         (["--out", "/mnt/runs", "--data", "data/mine"], r"--data data/mine is a folder of this machine"),
+        (["--out", "/mnt/runs", "--warm-start", "runs/old"], r"--warm-start runs/old is a folder of this machine"),
+        (["--out", "/mnt/runs", "--storage", "s.journal"], r"--storage s.journal is a folder of this machine"),
+        (["--out", "/mnt/runs", "--storage", "postgresql://u:pw@h/d"], r"holds a password"),
         (["--out", "/mnt/runs", "--trails", "3"], r"No such option: --trails.*see vgsearch tune --help"),
         (["--out", "/mnt/runs", "--trials", "many"], r"Invalid value for '--trials': .*valid integer"),
     ],

@@ -31,6 +31,7 @@ def gc(
 
     folder = Experiment.at(experiment, DRIVEN)
     console = Console(highlight=False, markup=False, quiet=json)
+    folder.refuse_missing()
     with folder.lock():
         budget = parse_size(disk_budget) if disk_budget else load_sweep(folder.sweep).disk_budget_bytes
         ledger = Ledger.of(folder)

@@ -16,4 +16,6 @@ def report(experiment: options.ExperimentFolder, out: options.ReportsFolder = op
     write_html(page, folder.report)
     folder.home.push(lambda name: name == folder.report.name)
     typer.echo(shown(folder.report))
+    if folder.address is not None:
+        typer.echo(f"{folder.address / folder.report.name}")
     typer.echo(write_markdown(page, out / page.title))

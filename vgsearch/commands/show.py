@@ -28,7 +28,7 @@ def show(
     experiment = Experiment.at(folder)
     if not experiment.has_events:
         raise ConfigurationError(
-            f"{folder} holds no sweep (no {experiment.ledger.name}); give EXP/TRIAL, such as runs/mvt_tsa-001/t0007."
+            f"{experiment.place} holds no sweep (no {experiment.ledger.name}); give EXP/TRIAL, such as runs/mvt_tsa-001/t0007."
         )
     record = read_ledger(experiment.events)
     found = find_trial(record, trial.name)

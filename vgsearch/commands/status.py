@@ -26,13 +26,13 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
 
     from vgsearch.artifacts import Experiment
     from vgsearch.ledger import LedgerReader
-    from vgsearch.terminal import duration, floor_line, sweep_table, table_lines
+    from vgsearch.terminal import duration, floor_line, shown, sweep_table, table_lines
     from videogan.config import ConfigurationError
 
     folder = Experiment.at(experiment)
     if not folder.has_events:
         raise ConfigurationError(
-            f"{experiment} holds no sweep (no {folder.ledger.name}); give the folder of an experiment."
+            f"{folder.place} holds no sweep (no {folder.ledger.name}); give the folder of an experiment."
         )
     reader = LedgerReader(folder.events)
     # Where nobody watches there is no width to fit.
@@ -48,11 +48,11 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
         _print_json(record)
         return
     if not record.header:
-        console.print(f"{experiment}   nothing has happened yet", soft_wrap=True)
+        console.print(f"{shown(folder.place)}   nothing has happened yet", soft_wrap=True)
         return
     since = f"running, or cut off: last heard of {duration(max(time.time() - record.last_event, 0.0))} ago"
     header = f"{record.header['space']} ({record.header['budget']})"
-    console.print(f"{experiment}   {header}   {record.ended or since}", soft_wrap=True)
+    console.print(f"{shown(folder.place)}   {header}   {record.ended or since}", soft_wrap=True)
     console.print(Text("\n").join(table_lines(sweep_table(record, console.width))), no_wrap=True, overflow="ellipsis")
     if record.floor is not None:
         console.print(floor_line(record))

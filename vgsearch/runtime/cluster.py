@@ -112,17 +112,17 @@ def connect(address: str | None = None) -> Iterator[Resources]:
         # No dashboard: it costs a gigabyte, and nothing here depends on its State API (see train.py's reaper).
         ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
-        yield resources()
+        yield resources(is_open=bool(address))
     finally:
         ray.shutdown()
 
 
-def resources() -> Resources:
-    """What the connected cluster has now, and what its autoscaler could add."""
+def resources(is_open: bool = True) -> Resources:
+    """What the connected cluster has now, and where it is open to other nodes what its autoscaler could add."""
     import ray
 
     there = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return Resources(tuple(map(_node, there)), tuple(map(_node, nodes_to_come(there))))
+    return Resources(tuple(map(_node, there)), tuple(map(_node, nodes_to_come(there) if is_open else ())))
 
 
 def _node(amounts: Mapping[str, float]) -> Node:

@@ -10,7 +10,8 @@ from vgsearch.confirmation import Plan, confirmed, fresh_seeds, left_to_run, poi
 from vgsearch.ledger import Ledger, SweepRecord
 from vgsearch.runtime import preflight
 from vgsearch.runtime.cluster import connect
-from vgsearch.runtime.launch import EXIT_INTERRUPTED, unchanged_data
+from vgsearch.runtime.launch import EXIT_INTERRUPTED, shared_folders, unchanged_data
+from vgsearch.runtime.nodes import refuse_unfit_nodes
 from vgsearch.sweep import load_sweep
 from vgsearch.terminal import shown
 
@@ -24,6 +25,7 @@ def confirm(folder: Path, top: int, n_seeds: int, address: str | None, json_line
     experiment = Experiment.at(folder, DRIVEN)
     # The budgets of time and disk were the search's.
     free = {"time_budget_hours": None, "disk_budget_bytes": None}
+    experiment.refuse_missing()
     with experiment.lock():
         sweep = load_sweep(experiment.sweep).model_copy(update=free)
         manifest = unchanged_data(experiment, sweep)
@@ -34,6 +36,7 @@ def confirm(folder: Path, top: int, n_seeds: int, address: str | None, json_line
         if left:
             with connect(address) as cluster:
                 preflight.refuse_what_no_node_fits(sweep, manifest, cluster)
+                refuse_unfit_nodes(shared_folders(experiment, sweep))
                 experiment.ask_no_more()
                 # Only now: Ray reads its environment, which connect sets, when it is imported.
                 from vgsearch.runtime.rerun import run_again

@@ -33,7 +33,7 @@ from vgsearch.terminal import SweepView, floor_line, short_name, shown, trial_re
 from videogan.config import ConfigurationError, suggestion
 from videogan.data.cache import cache_folder
 from videogan.data.manifest import Manifest, read_manifest
-from videogan.data.storage import Place, place
+from videogan.data.storage import Place, StorageError, place
 
 EXIT_NO_USABLE_TRIAL, EXIT_INTERRUPTED = 3, 130
 
@@ -110,12 +110,13 @@ def launch(request: Request, address: str | None, dry_run: bool, json_lines: boo
         if request.gpus_per_worker is None:
             sweep = sweep.model_copy(update={"gpus_per_worker": 1.0 if cluster.n_gpus else 0.0})
         preflight.refuse_what_no_node_fits(sweep, manifest, cluster)
-        refuse_unfit_nodes(_shared_folders(experiment, sweep))
+        refuse_unfit_nodes(shared_folders(experiment, sweep))
         preflight.refuse_small_disk_budget(sweep, manifest, cluster)
         # Not above: it imports ray, which reads its environment then, and `connect` sets that.
         from vgsearch.runtime.memory import refuse_what_memory_cannot_hold
 
         refuse_what_memory_cannot_hold(sweep, manifest, cluster, console)
+        experiment.ask_no_more()  # of a sweep of this name that is gone
         _save(sweep, experiment)
         waiting = resuming.left_to_do(read_ledger(experiment.events), sweep)
         _run(experiment, sweep, manifest, waiting, cluster, console, json_lines)
@@ -125,8 +126,8 @@ def resume(folder: Path, trials: str | None, retry: str, address: str | None, js
     """Goes on with a sweep: what finished stays, what was cut off continues, what is left is proposed."""
     console = Console(stderr=json_lines, highlight=False, markup=False)
     experiment = Experiment.at(folder, DRIVEN)
+    experiment.refuse_missing()
     with experiment.lock(), _told_how_to_go_on(experiment, console):
-        resuming.refuse_no_sweep(experiment)
         record = read_ledger(experiment.events)
         sweep = resuming.begun_sweep(experiment, record, trials)
         for note in resuming.notes_of_space(sweep):
@@ -143,7 +144,7 @@ def resume(folder: Path, trials: str | None, retry: str, address: str | None, js
             return
         with connect(address) as cluster:
             preflight.refuse_what_no_node_fits(sweep, manifest, cluster)
-            refuse_unfit_nodes(_shared_folders(experiment, sweep))
+            refuse_unfit_nodes(shared_folders(experiment, sweep))
             experiment.ask_no_more()
             _run(experiment, sweep, manifest, waiting, cluster, console, json_lines)
 
@@ -248,6 +249,10 @@ def _told_how_to_go_on(experiment: Experiment, console: Console) -> Iterator[Non
     """A Ctrl-C outside the trials, or a second one, ends at once: nothing finished is lost, and the user hears so."""
     try:
         yield
+    except StorageError:
+        if experiment.sweep.exists():
+            console.print(f"go on with: vgsearch resume {shown(experiment.place)}", soft_wrap=True)
+        raise
     except KeyboardInterrupt:
         if not experiment.sweep.exists():
             raise
@@ -333,7 +338,7 @@ def _heading(experiment: Experiment, sweep: Sweep, manifest: Manifest, cluster: 
     )
 
 
-def _shared_folders(experiment: Experiment, sweep: Sweep) -> dict[str, Place]:
+def shared_folders(experiment: Experiment, sweep: Sweep) -> dict[str, Place]:
     """What every node must see, by the option that names it."""
     return {"--out": experiment.place, "--data": place(sweep.data), "VGSEARCH_CACHE": cache_folder("clips").parent}
 

@@ -11,6 +11,8 @@ from videogan.config import ConfigurationError
 from videogan.data.storage import Place
 
 PACKAGES = ("vgsearch", "torch", "ray")
+READ_ONLY = "--data"
+"""The option whose folder is looked for as it is; in the others a mark is."""
 
 
 def refuse_unfit_nodes(folders: Mapping[str, Place]) -> None:
@@ -25,16 +27,17 @@ def refuse_unfit_nodes(folders: Mapping[str, Place]) -> None:
     if len(nodes) < 2:
         return
     local = {option: folder for option, folder in folders.items() if isinstance(folder, Path)}
-    marks = {option: _marked(folder) for option, folder in local.items()}
+    marks: dict[str, Path] = {}
     # Of this machine or of its name, for a node's own packages may be others.
     ask = ray.remote(num_cpus=0, max_retries=0)(_told)
-    asked = {
-        address: ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(
-            {option: str(mark) for option, mark in marks.items()}
-        )
-        for node, address in nodes.items()
-    }
     try:
+        marks |= {option: _marked(folder) for option, folder in local.items() if option != READ_ONLY}
+        # Data may lie on a disk that nobody may write.
+        seen = {option: str(marks.get(option, folder)) for option, folder in local.items()}
+        asked = {
+            address: ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(seen)
+            for node, address in nodes.items()
+        }
         problems = [problem for address, answer in asked.items() for problem in _problems(address, answer, local)]
     finally:
         for mark in marks.values():

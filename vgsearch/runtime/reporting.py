@@ -22,7 +22,7 @@ def subject_of(folder: Path) -> Subject:
     experiment.home.pull(_is_drawn)
     sweep = load_sweep(experiment.sweep)
     if not experiment.has_events:
-        raise ConfigurationError(f"{folder} has no {experiment.ledger.name}: nothing has run there yet.")
+        raise ConfigurationError(f"{experiment.place} has no {experiment.ledger.name}: nothing has run there yet.")
     return Subject(experiment, sweep, read_ledger(experiment.events))
 
 

@@ -21,12 +21,6 @@ FREE = (
 """Settings that may change while a sweep goes on; the digest of its manifest says whether the data are the same."""
 
 
-def refuse_no_sweep(experiment: Experiment) -> None:
-    """Raises where the folder holds neither sweep.yaml nor a ledger that knows it."""
-    if not experiment.has_events:
-        load_sweep(experiment.sweep)
-
-
 def begun_sweep(experiment: Experiment, record: SweepRecord, trials: str | None) -> Sweep:
     """The sweep as it began, with more trials where `trials` asks for them; raises ConfigurationError for an edited one."""
     began = record.header.get("sweep")
@@ -45,7 +39,8 @@ def _refuse_edited(experiment: Experiment, began: Sweep, now: Sweep) -> None:
     if lines := differences(*fixed):
         told = "\n".join(f"  {line}" for line in lines)
         raise ConfigurationError(
-            f"{experiment.sweep} has changed since the sweep began, and its trials would not compare:\n{told}\n"
+            f"{experiment.place / experiment.sweep.name} has changed since the sweep began, and its trials would not compare:\n"
+            f"{told}\n"
             "Put these back, or start a new sweep: vgsearch tune SPACE."
         )
 

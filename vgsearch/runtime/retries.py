@@ -17,10 +17,11 @@ class Retries(tune.Callback):
         self._died_at: dict[str, int] = {}
 
     def on_trial_result(self, iteration: int, trials: list, trial: Trial, result: dict, **info: Any) -> None:
-        self._steps[trial.trial_id] = max(result.get("step", 0), self._steps.get(trial.trial_id, 0))
+        step = max(result.get("step", 0), self._steps.get(trial.trial_id, 0))
+        self._steps[trial.trial_id] = step
+        # Now, for Ray Tune decides before it tells of a death. None is left to one that the watchdog ends.
+        if step > self._died_at.get(trial.trial_id, 0) and trial.max_failures:
+            trial.max_failures = trial.run_metadata.num_failures + 1 + MAX_FAILURES
 
     def on_trial_recover(self, iteration: int, trials: list, trial: Trial, **info: Any) -> None:
-        step = self._steps.get(trial.trial_id, 0)
-        if step > self._died_at.get(trial.trial_id, 0):
-            trial.max_failures = trial.run_metadata.num_failures + MAX_FAILURES
-        self._died_at[trial.trial_id] = step
+        self._died_at[trial.trial_id] = self._steps.get(trial.trial_id, 0)

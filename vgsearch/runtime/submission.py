@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import shlex
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 SECONDS_TO_SAVE = 300
 """That a stopped job has, after SIGTERM, for its trials to save; Ray's own patience is 3 seconds."""
 SECONDS_BETWEEN_TRIES = 5.0
-ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
+ENDED = ("SUCCEEDED", "FAILED")
+EXIT_STOPPED = 130
 
 
 class JobFailed(RuntimeError):
@@ -73,16 +75,23 @@ def _folder_of(file: Path | None) -> "Iterator[str | None]":
 def follow(client: "JobSubmissionClient", job: str, write: Callable[[str], Any]) -> int:
     """Passes on what the job prints until it ends; returns its exit code. A connection that breaks is made anew.
 
-    Raises JobFailed where its driver never ran.
+    Raises JobFailed where its driver never ran, or the cluster knows the job no more.
     """
-    n_written = 0
+    import aiohttp
+
+    shown = Shown(write)
     while True:
         try:
-            n_written = asyncio.run(_tail(client, job, n_written, write))
+            asyncio.run(shown.tail(client, job))
             info = client.get_job_info(job)
-        except (ConnectionError, RuntimeError, OSError):  # asleep, or another network: the job goes on
+        except (OSError, RuntimeError, aiohttp.ClientError) as error:  # asleep, or another network: the job goes on
+            if "does not exist" in str(error) or "404" in str(error):
+                raise JobFailed(f"job {job} is not known there any more: {error}") from error
+            print(f"not reached ({type(error).__name__}), trying again", file=sys.stderr)
             time.sleep(SECONDS_BETWEEN_TRIES)
             continue
+        if info.status == "STOPPED":
+            return EXIT_STOPPED
         if info.status in ENDED:
             if info.status == "FAILED" and info.driver_exit_code is None:
                 raise JobFailed(f"job {job} did not run: {info.message}")
@@ -90,13 +99,18 @@ def follow(client: "JobSubmissionClient", job: str, write: Callable[[str], Any])
         time.sleep(1)
 
 
-async def _tail(client: "JobSubmissionClient", job: str, n_written: int, write: Callable[[str], Any]) -> int:
-    """Writes the output after its first `n_written` characters; returns how many there are now."""
-    n_seen = 0
-    async for chunk in client.tail_job_logs(job):
-        new = chunk[max(n_written - n_seen, 0) :]
-        n_seen += len(chunk)
-        if new:
-            write(new)
-            n_written = n_seen
-    return n_written
+class Shown:
+    """What of a job's output was written already, through however many connections: each begins at the first letter."""
+
+    def __init__(self, write: Callable[[str], Any]) -> None:
+        self._write, self._n_written = write, 0
+
+    async def tail(self, client: "JobSubmissionClient", job: str) -> None:
+        """Writes what is new, until the connection or the output ends."""
+        n_seen = 0
+        async for chunk in client.tail_job_logs(job):
+            new = chunk[max(self._n_written - n_seen, 0) :]
+            n_seen += len(chunk)
+            if new:
+                self._write(new)
+                self._n_written = n_seen

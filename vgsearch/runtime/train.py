@@ -19,9 +19,10 @@ from ray.train.v2._internal.callbacks.placement_group_callback import PlacementG
 from ray.tune.integration.ray_train import TuneReportCallback
 from ray.util.placement_group import PlacementGroup, placement_group_table, remove_placement_group
 
+from vgsearch.artifacts import TrialFolder
 from vgsearch.runtime import stream
 from vgsearch.runtime.inputs import n_batches
-from vgsearch.runtime.trial import Trial, TrialSpec, is_needed_to_go_on, own_copy
+from vgsearch.runtime.trial import Trial, TrialSpec, is_needed_to_go_on, own_copy, own_copy_in_use
 from videogan.atomic import write_atomically
 from videogan.config import parse_config
 from videogan.data.storage import Place, file_names, place
@@ -46,23 +47,26 @@ def ray_train_trial(parameters: dict[str, Any]) -> None:
     worker = {"CPU": 1, "memory": _new_mark(spec.folder)} | ({"GPU": gpus} if gpus else {})
     # Ray Train keeps its own bookkeeping there, on this node: no checkpoint goes through it.
     driving = own_copy(spec, DRIVING)
-    Trainer(
-        worker_loop,
-        train_loop_config=parameters,
-        scaling_config=ray.train.ScalingConfig(num_workers=n_workers, use_gpu=gpus > 0, resources_per_worker=worker),
-        datasets=_streams(spec, config, n_workers),
-        dataset_config=stream.stream_data_config(),
-        run_config=ray.train.RunConfig(
-            # A name of its own for each attempt: with an old one Ray Train would resurrect that run's state, and
-            # the trial's own checkpoints are the only truth about where it stands.
-            name=f"{spec.trial_id}-{uuid.uuid4().hex[:8]}",
-            storage_path=str(driving.folder / ".ray"),
-            callbacks=[TuneReportCallback()],
-            failure_config=ray.train.FailureConfig(
-                max_failures=MAX_WORKER_FAILURES, controller_failure_limit=MAX_CONTROLLER_FAILURES
+    with own_copy_in_use(driving):
+        Trainer(
+            worker_loop,
+            train_loop_config=parameters,
+            scaling_config=ray.train.ScalingConfig(
+                num_workers=n_workers, use_gpu=gpus > 0, resources_per_worker=worker
             ),
-        ),
-    ).fit()
+            datasets=_streams(spec, config, driving),
+            dataset_config=stream.stream_data_config(),
+            run_config=ray.train.RunConfig(
+                # A name of its own for each attempt: with an old one Ray Train would resurrect that run's state, and
+                # the trial's own checkpoints are the only truth about where it stands.
+                name=f"{spec.trial_id}-{uuid.uuid4().hex[:8]}",
+                storage_path=str(driving.folder / ".ray"),
+                callbacks=[TuneReportCallback()],
+                failure_config=ray.train.FailureConfig(
+                    max_failures=MAX_WORKER_FAILURES, controller_failure_limit=MAX_CONTROLLER_FAILURES
+                ),
+            ),
+        ).fit()
 
 
 def worker_loop(parameters: dict[str, Any]) -> None:
@@ -80,15 +84,16 @@ def worker_loop(parameters: dict[str, Any]) -> None:
     Trial(spec, ray.train.report, wrap=prepare_model, shard=shard, device=get_device()).run(open_clips)
 
 
-def _streams(spec: TrialSpec, config: RunConfig, n_workers: int) -> dict[str, Any] | None:
+def _streams(spec: TrialSpec, config: RunConfig, folder: TrialFolder) -> dict[str, Any] | None:
     """A stream for each rank from where the newest checkpoint stands; none where clips come out of the cache."""
     if spec.inputs.cache:
         return None
-    folder = own_copy(spec, DRIVING)
     folder.home.pull(is_needed_to_go_on)
     newest = CheckpointFolder(folder.checkpoints).newest()
     first_batch = (newest.step if newest else 0) * config.loop.n_d
-    return stream.stream_datasets(spec.inputs.stream_plan(config), n_batches(config), first_batch, n_workers)
+    return stream.stream_datasets(
+        spec.inputs.stream_plan(config), n_batches(config), first_batch, spec.inputs.n_workers
+    )
 
 
 def _marks(folder: str) -> Place:

@@ -8,7 +8,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,16 @@ import torch
 from torch import Tensor, nn
 
 from vgsearch.artifacts import SAMPLES_PER_CLASS, TrialFolder
+from vgsearch.home import used_copy
 from vgsearch.objective import COST, measured, parsed
+from vgsearch.patience import patiently
 from vgsearch.records import Records, whole_lines
 from vgsearch.runtime.failures import end_of_error
 from vgsearch.runtime.inputs import Inputs
 from vgsearch.runtime.judge import Judge, Looks, objective_scores, sampler_of, summary_of, synthetic_set
 from videogan.atomic import write_atomically
 from videogan.config import parse_config
+from videogan.data.cache import local_cache_folder
 from videogan.data.storage import StorageError, place
 from videogan.families import FAMILIES
 from videogan.pictures import write_gif, write_mp4
@@ -79,7 +82,11 @@ class StopRequest:
         if isinstance(self._where, Path):
             return self._where.exists()
         if not self._seen and time.monotonic() - self._looked > SECONDS_BETWEEN_LOOKS_AT_STORAGE:
-            self._seen, self._looked = self._where.exists(), time.monotonic()
+            try:
+                self._seen = self._where.exists()
+            except StorageError as error:
+                LOGGER.warning("%s Going on.", error)
+            self._looked = time.monotonic()
         return self._seen
 
 
@@ -123,16 +130,16 @@ class Trial:
         """Trains and scores; every way to end is reported by its name. `open_clips(config, first batch)` opens the data."""
         # One thread a trial: two trials of one thread do more than one of two.
         torch.set_num_threads(1)
-        # What the storage holds is the truth, whatever an earlier attempt left on this node.
-        self.folder.home.forget()
-        self.folder.home.pull(is_needed_to_go_on)
-        try:
-            self._run(open_clips)
-        finally:
-            # Also the log of an attempt that raised, which must not hide behind a storage that is out of reach.
-            with suppress(StorageError):
-                self._push()
-            self.folder.home.forget()
+        with own_copy_in_use(self.folder):
+            if self.shard.rank == 0:
+                self.folder.home.sweep_up()
+            self.folder.home.pull(is_needed_to_go_on)
+            try:
+                self._run(open_clips)
+            finally:
+                # Also the log of an attempt that raised, which must not hide behind a storage that is out of reach.
+                with suppress(StorageError):
+                    self._push()
 
     def _run(self, open_clips: OpenClips) -> None:
         # The log opens at the step of the checkpoint, so what is said of damaged ones waits for it.
@@ -175,6 +182,10 @@ class Trial:
             return {"end": "pruned", "reason": str(error)}
         except StopRequested:
             return {"end": "interrupted", "reason": "stopped; vgsearch resume goes on"}
+        except StorageError:
+            # No fault of the trial's: Ray Tune starts it again, from the newest checkpoint that is kept.
+            LOGGER.error(traceback.format_exc())
+            raise
         except Exception as error:
             # The sweep goes on, and the trial's log says where it happened. With several ranks the others wait for
             # this one, so Ray Train must see the failure and end them.
@@ -289,7 +300,7 @@ class Trial:
     def _push(self) -> None:
         """Sends rank 0's files to where the trial is kept."""
         if self.shard.rank == 0:
-            self.folder.home.push()
+            patiently(self.folder.home.push)
 
     def _score(self, judge: Judge) -> dict[str, Any]:
         """The scores of the last step's generator, and its samples."""
@@ -332,6 +343,16 @@ class Trial:
         self.folder.samples.mkdir(parents=True, exist_ok=True)
         write_gif(self.folder.samples / "grid.gif", grid)
         write_mp4(self.folder.samples / "grid.mp4", grid)
+
+
+@contextmanager
+def own_copy_in_use(folder: TrialFolder) -> Iterator[None]:
+    """For as long as a process works on its own copy; of a folder that nodes share nothing is deleted."""
+    if folder.address is None:
+        yield
+    else:
+        with used_copy(folder.folder.parents[2], local_cache_folder("trials")):
+            yield
 
 
 def own_copy(spec: TrialSpec, rank: int) -> TrialFolder:

@@ -74,6 +74,7 @@ class Driver:
         return self.experiment.trial(trial)
 
     def begin(self, proposal: Proposal) -> dict[str, Any] | None:
+        self.experiment.refuse_lost()
         if self.stopping:
             return None
         config = self.sweep.run_config(proposal.overrides, proposal.index, proposal.changed)
@@ -100,6 +101,7 @@ class Driver:
         return spec.to_parameters()
 
     def progressed(self, parameters: dict[str, Any], result: dict[str, Any]) -> None:
+        self.experiment.refuse_lost()
         trial, step, losses = parameters["trial_id"], result["step"], reported(result, "losses")
         record = self.record.trials[trial]
         if "look" in result and "end" not in result:
@@ -110,7 +112,7 @@ class Driver:
             self._keep_disk_budget(trial)
         elif "end" not in result:
             record.step, record.losses = step, losses
-        if self._deadline is not None and time.monotonic() > self._deadline:
+        if (self._deadline is not None and time.monotonic() > self._deadline) or self.stopping:
             self.experiment.ask_to_stop()
 
     def ended(self, parameters: dict[str, Any], end: str, result: dict[str, Any]) -> Proposal | None:
@@ -185,7 +187,7 @@ def run_trials(
     Raises DiskFull where the driver's own files found no space.
     """
     sweep, experiment = driver.sweep, driver.experiment
-    if not experiment.tensorboard.exists():
+    if not any(experiment.tensorboard.glob("*")):
         searched = {path: domain.ends for path, domain in sweep.domains.items()}
         write_columns(experiment.tensorboard, searched, compared_scores(sweep.objectives()))
         experiment.home.push(lambda name: name.startswith(f"{experiment.tensorboard.name}/"))

@@ -17,6 +17,8 @@ SECONDS_AT_LEAST = float(os.environ.get("VGSEARCH_STALLED_AFTER", 600))
 """Silence that is never called a stall; three times as much before a trial's first sign of life, when nodes may start."""
 TIMES_LONGEST = 3
 SECONDS_OF_A_CHECK = 10.0
+SECONDS_OF_SILENCE = 60.0
+"""Before files on an object store are asked for."""
 LOGGER = logging.getLogger(__name__)
 
 
@@ -37,10 +39,13 @@ class Pulse:
         """Counts the time since the last check; whether the trial's files grew meanwhile."""
         self.silent += min(now - self._checked, SECONDS_OF_A_CHECK)
         self._checked = now
-        if isinstance(self._folder.place, RemotePath) and now - self._read_at < SECONDS_OF_A_CHECK:
-            return False  # each look is a request
+        # On an object store each look is a request, and reports are signs enough while they come.
+        is_early = self.silent < SECONDS_OF_SILENCE or now - self._read_at < SECONDS_OF_A_CHECK
+        if is_early and isinstance(self._folder.place, RemotePath):
+            return False
         self._read_at = now
-        before, self._sizes = self._sizes, self._read()
+        before, read = self._sizes, self._read()
+        self._sizes = [size if size >= 0 else old for size, old in zip(read, before, strict=True)]
         return self._sizes != before
 
     def _read(self) -> list[int]:

@@ -124,6 +124,8 @@ class DyingTrial:
         ([0, 0], [True, False]),
         ([10, 10, 10], [True, True, False]),
         ([10, 20, 30, 40], [True] * 4),
+        ([0, 10, 20], [True] * 3),
+        ([10, 10, 20], [True] * 3),
         ([10, 20, 20, 20], [True, True, True, False]),
     ],
 )

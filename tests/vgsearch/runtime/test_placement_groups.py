@@ -31,7 +31,7 @@ def a_sweep(n_trials: int, **facts: object) -> Sweep:
     """Two workers a trial, pruned at the first look by the median of one trial that no look reaches."""
     space = load_space("mvt_tsa").model_dump()
     space["budgets"]["smoke"]["pruning"] = {"pruner": "median", "warm_up": 0, "n_startup_trials": 1, "smoothing": 1}
-    small = {"model.channels": 2, "model.gru_hidden": 8, "loop.n_steps": 40, "loop.look_every": 1, "loop.log_every": 1}
+    small = {"model.channels": 2, "model.gru_hidden": 8, "loop.n_steps": 400, "loop.look_every": 1, "loop.log_every": 1}
     overrides = {**small, "evaluation.objective": "-kvd"}
     return Sweep(space=space, budget="smoke", overrides=overrides, n_trials=n_trials, n_workers=2, **facts)
 
@@ -46,7 +46,7 @@ def test_more_pruned_trials_than_cpus_leave_every_cpu_free(tmp_path: Path, ray_c
     ledger = Ledger(experiment.ledger)
     unbeatable = optuna.trial.create_trial(
         params={"x": 0.0}, distributions={"x": FloatDistribution(0, 1)}, value=-UNBEATABLE,
-        intermediate_values={step: -UNBEATABLE for step in range(1, 41)},
+        intermediate_values={step: -UNBEATABLE for step in range(1, 401)},
     )  # fmt: skip
     open_study(experiment.study, sweep).add_trial(unbeatable)
     inputs = prepare_inputs(sweep, manifest, console)

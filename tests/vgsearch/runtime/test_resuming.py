@@ -80,9 +80,10 @@ def test_a_lost_copy_of_the_sweep_comes_back_from_the_ledger(begun):
     experiment, ledger = begun
     experiment.sweep.unlink()
     assert resuming.begun_sweep(experiment, ledger.record, None) == a_sweep()
-    resuming.refuse_no_sweep(experiment)
+    experiment.refuse_missing()
     with pytest.raises(ConfigurationError, match="holds no sweep"):
-        resuming.refuse_no_sweep(Experiment(experiment.folder / "nowhere"))
+        Experiment(experiment.folder / "nowhere").refuse_missing()
+    assert not (experiment.folder / "nowhere").exists()
 
 
 def test_a_ledger_from_before_sweeps_were_in_it_trusts_sweep_yaml(tmp_path: Path):
