@@ -184,14 +184,13 @@ def _run(
     for note in notes:
         console.print(note, soft_wrap=True)
     driver = Driver(experiment, sweep, inputs, ledger, view)
-    floor = FloorTask(sweep, inputs) if ledger.record.floor is None else None
+    driver.floor = FloorTask(sweep, inputs) if ledger.record.floor is None else None
     with stop_on_interrupt(experiment, console), view.live():
         # Workers that start all at once, and streams, must not wait for the CPU that the floor holds.
-        if floor is not None and (sweep.n_workers > 1 or inputs.cache is None):
-            driver.await_floor(floor)
+        if sweep.n_workers > 1 or inputs.cache is None:
+            driver.await_floor()
         record = run_trials(driver, waiting, cluster)
-        if floor is not None and record.floor is None:
-            driver.await_floor(floor)
+        driver.await_floor()
     how = "interrupted" if driver.stopping else "finished"
     view.tell(ledger.append("sweep_ended", how=how))
     experiment.ask_no_more()

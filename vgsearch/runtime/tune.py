@@ -60,6 +60,8 @@ class Driver:
         self._deadline = None if hours is None else time.monotonic() + hours * 3600
         self._began: dict[str, float] = {}
         self.halted = ""
+        self.floor: FloorTask | None = None
+        """Measured beside the trials, and recorded when it is there: an interrupted sweep does not measure it again."""
 
     @property
     def record(self) -> SweepRecord:
@@ -112,6 +114,7 @@ class Driver:
             self._keep_disk_budget(trial)
         elif "end" not in result:
             record.step, record.losses = step, losses
+        self._take_floor()
         if (self._deadline is not None and time.monotonic() > self._deadline) or self.stopping:
             self.experiment.ask_to_stop()
 
@@ -160,16 +163,24 @@ class Driver:
             self._record("disk_budget_reached", why=why)
             self.experiment.ask_to_stop()
 
-    def await_floor(self, floor: FloorTask) -> None:
-        """Records the floor when it is measured, unless the sweep is asked to stop before; a floor that fails says why."""
-        while not self.stopping:
-            try:
-                score = floor.result(timeout=0.5)
-            except ray.exceptions.RayTaskError as error:
-                score = {"reason": f"the floor could not be measured: {error.cause}"}
-            if score is not None:
-                self._record("floor", score=score)
-                return
+    def await_floor(self) -> None:
+        """Until the floor is measured, unless the sweep is asked to stop before."""
+        while not self.stopping and not self._take_floor(timeout=0.5):
+            pass
+
+    def _take_floor(self, timeout: float = 0.0) -> bool:
+        """Records the floor once it is measured; one that failed says why. Whether none is awaited any more."""
+        if self.floor is None:
+            return True
+        try:
+            score = self.floor.result(timeout)
+        except ray.exceptions.RayTaskError as error:
+            score = {"reason": f"the floor could not be measured: {error.cause}"}
+        if score is None:
+            return False
+        self.floor = None
+        self._record("floor", score=score)
+        return True
 
     def _record(self, event: str, **fields: Any) -> None:
         self.view.tell(self.ledger.append(event, **fields))
