@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from videogan.data.cache import local_cache_folder
 from videogan.data.storage import FileStamp, RemotePath, StorageError
 
 TRIES = 5
@@ -35,6 +34,8 @@ def every(name: str) -> bool:
 
 def copy_folder(kind: str, address: RemotePath) -> Path:
     """This machine's own folder for its copy of what is kept at `address`; it has the same name."""
+    from videogan.data.cache import local_cache_folder  # and with it pyarrow, for which `vgsearch spaces` need not wait
+
     digest = hashlib.sha256(str(address).encode()).hexdigest()[:12]
     return local_cache_folder(kind) / digest / address.name
 

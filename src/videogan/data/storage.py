@@ -21,13 +21,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
-
-import pyarrow as pa
-from pyarrow import fs
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from videogan.atomic import write_atomically
 from videogan.config import ConfigurationError
+
+if TYPE_CHECKING:  # where it is needed: what only names a place does not wait for it
+    import pyarrow as pa
+    from pyarrow import fs
 
 # One slash is enough: pathlib makes s3:/bucket of s3://bucket. Two letters at least: c:/ is a disk.
 _ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/{1,2}([^/]+)/?(.*)", re.DOTALL)
@@ -73,10 +74,14 @@ class RemotePath:
         return self
 
     def is_file(self) -> bool:
+        from pyarrow import fs
+
         with self._connected() as (system, path):
             return system.get_file_info(path).type == fs.FileType.File
 
     def exists(self) -> bool:
+        from pyarrow import fs
+
         with self._connected() as (system, path):
             return system.get_file_info(path).type != fs.FileType.NotFound
 
@@ -86,12 +91,16 @@ class RemotePath:
 
     def file_names(self) -> set[str]:
         """Names of the files in this folder; none where there is no such folder."""
+        from pyarrow import fs
+
         with self._connected() as (system, path):
             found = system.get_file_info(fs.FileSelector(path, allow_not_found=True))
             return {info.base_name for info in found if info.type == fs.FileType.File}
 
     def files(self) -> dict[str, FileStamp]:
         """Names of all files below this folder, as seen from it, with their sizes and times; none where there is no folder."""
+        from pyarrow import fs
+
         with self._connected() as (system, path):
             found = system.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=True))
             infos = [info for info in found if info.type == fs.FileType.File]
@@ -99,12 +108,16 @@ class RemotePath:
 
     def stamp(self) -> FileStamp | None:
         """Size and time of this file; None where there is none."""
+        from pyarrow import fs
+
         with self._connected() as (system, path):
             info = system.get_file_info(path)
             return FileStamp(info.size, info.mtime_ns or 0) if info.type == fs.FileType.File else None
 
     def folder_names(self) -> set[str]:
         """Names of the folders in this folder; none where there is no such folder."""
+        from pyarrow import fs
+
         with self._connected() as (system, path):
             found = system.get_file_info(fs.FileSelector(path, allow_not_found=True))
             return {info.base_name for info in found if info.type == fs.FileType.Directory}
@@ -152,7 +165,7 @@ class RemotePath:
             write_atomically(file, lambda stream: shutil.copyfileobj(source, stream, 2**20))
 
     @contextmanager
-    def _connected(self) -> Iterator[tuple[fs.FileSystem, str]]:
+    def _connected(self) -> "Iterator[tuple[fs.FileSystem, str]]":
         """The file system and this place's path on it; its errors come out with the address."""
         try:
             system, base = _file_system(self.root)
@@ -224,8 +237,11 @@ def fetched(file: Place) -> Iterator[Path]:
 
 
 @lru_cache
-def _file_system(root: str) -> tuple[fs.FileSystem, str]:
+def _file_system(root: str) -> "tuple[fs.FileSystem, str]":
     """One connection for each bucket of this process, and the path of its root."""
+    import pyarrow as pa
+    from pyarrow import fs
+
     try:
         return fs.FileSystem.from_uri(root)
     except pa.ArrowInvalid as error:
@@ -234,7 +250,7 @@ def _file_system(root: str) -> tuple[fs.FileSystem, str]:
     return fs.FileSystem.from_uri(f"fsspec+{root}")
 
 
-def _output(system: fs.FileSystem, path: str) -> pa.NativeFile:
+def _output(system: "fs.FileSystem", path: str) -> "pa.NativeFile":
     try:
         return system.open_output_stream(path)
     except FileNotFoundError:  # a storage with real folders
