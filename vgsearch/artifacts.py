@@ -98,16 +98,37 @@ class TrialFolder:
         """What `vgsearch evaluate` found of single checkpoints, a folder each."""
         return self.folder / "evaluations"
 
+    def seed(self, number: int) -> Place:
+        """Where the point's further trainings are kept, each in a folder as a trial's own."""
+        return self.place / "seeds" / str(number)
+
     @property
     def log(self) -> Path:
         return self.folder / "log.txt"
+
+    def inherit(self, parent: "TrialFolder", below: int) -> int | None:
+        """Copies the newest checkpoint of `parent` before step `below` here, unless there is one; returns its step.
+
+        None where the parent has none any more: it then starts from nothing.
+        """
+        own, theirs = (folder.home.sizes(folder.checkpoints.name) for folder in (self, parent))
+        steps = [step for name in own or theirs if (step := _step_of(name)) is not None and (own or step < below)]
+        if own or not steps:
+            return min(steps, default=None)
+        name = f"{self.checkpoints.name}/step{max(steps):08d}.pt"
+        parent.home.pull(lambda kept: kept == name, delete=False)
+        content = (parent.folder / name).read_bytes()
+        write_atomically(self.folder / name, lambda stream: stream.write(content))
+        self.home.push(lambda kept: kept == name)
+        return max(steps)
 
     def set_aside(self) -> None:
         """Moves what an attempt left to attempts/<n>, but for its checkpoints, which go: the trial starts from nothing."""
         self.home.pull()
         if self.checkpoints.exists():
             shutil.rmtree(self.checkpoints)
-        left = [path for path in (self.metrics, self.tensorboard, self.samples, self.scores, self.log) if path.exists()]
+        parts = (self.metrics, self.tensorboard, self.samples, self.scores, self.log, self.folder / "seeds")
+        left = [path for path in parts if path.exists()]
         if left:
             attempts = self.folder / "attempts"
             attempt = attempts / str(1 + sum(1 for _ in attempts.glob("*")))
@@ -325,6 +346,11 @@ def appended_records(trial: TrialFolder) -> Iterator[bool]:
     trial.home.pull(lambda name: name == trial.status.name or _is_record(trial, name))
     yield trial.status.exists()  # written when a trial ends
     trial.home.push(lambda name: _is_record(trial, name))
+
+
+def _step_of(name: str) -> int | None:
+    match = re.fullmatch(r"step(\d+)\.pt", name)
+    return int(match[1]) if match else None
 
 
 def trial_id(index: int, digest: str) -> str:

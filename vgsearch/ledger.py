@@ -69,6 +69,9 @@ class TrialRecord:
     changed: dict[str, Any] = field(default_factory=dict)
     """What the newest start has otherwise than proposed: a fresh seed after a divergence, half the batch."""
 
+    parent: dict[str, Any] | None = None
+    """The "trial", its "index" and the "step" of the checkpoint that it went on from, where it did not start from nothing."""
+
     def start_again(self, event: dict[str, Any]) -> None:
         """A later start: it goes on from the newest checkpoint, or where the event says `anew` from nothing."""
         if self.state == "running":  # cut off without a word; what it had told of its time counts
@@ -181,6 +184,7 @@ class SweepRecord:
             self.trials[event["trial"]] = TrialRecord(
                 event["trial"], event["index"], event["overrides"],
                 is_paper_point=event["is_paper_point"], n_steps=event["n_steps"], started=event["time"],
+                parent=event.get("parent"),
                 attempts=[(event["time"], event["time"])],
             )  # fmt: skip
         elif kind == "trial_started":

@@ -19,6 +19,7 @@ class Records:
         self._folder, self._step = folder, step
 
     def __enter__(self) -> Self:
+        self._folder.folder.mkdir(parents=True, exist_ok=True)
         _drop_lines_after(self._folder.metrics, self._step)
         self._metrics = open(self._folder.metrics, "a", buffering=1)
         self.board = TrialBoard(self._folder.tensorboard, self._step + 1)

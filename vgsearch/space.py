@@ -45,19 +45,37 @@ class Pruning(Config):
         return self
 
 
+class Population(Config):
+    """Population based training: which trials are given up, and how those after them differ from the ones they go on from."""
+
+    size: int = Field(4, ge=2, description="trials side by side")
+    every: int = Field(100, ge=1, description="steps after which the looks of all are compared")
+    quantile: float = Field(0.25, gt=0, le=0.5, description="share that is given up, and that is gone on from")
+    factor: float = Field(1.25, gt=1, description="by which a value is multiplied or divided")
+    resample: float = Field(0.25, ge=0, le=1, description="chance that a value is drawn anew instead")
+
+
 class Budget(Config):
     """How much a sweep may spend: the number of trials and the overrides that scale each of them."""
 
     purpose: str
     n_trials: int = Field(ge=1)
-    sampler: Literal["tpe", "random", "grid", "gp"] = "tpe"
+    sampler: Literal["tpe", "random", "grid", "gp", "pbt"] = "tpe"
     n_startup_trials: int = Field(10, ge=1, description="trials drawn at random before tpe or gp models the rest")
     pruning: Pruning = Pruning()
+    pbt: Population = Population()
     overrides: dict[str, Any] = Field({}, description="by dotted path of the run's configuration")
 
     @model_validator(mode="after")
     def _with_effect(self) -> "Budget":
-        _refuse_idle(self, "sampler", ("n_startup_trials",) if self.sampler in ("random", "grid") else ())
+        idle = [] if self.sampler == "pbt" else ["pbt"]
+        if self.sampler in ("random", "grid", "pbt"):
+            idle.append("n_startup_trials")
+        _refuse_idle(self, "sampler", idle)
+        if self.sampler == "pbt" and self.pruning.model_copy(update={"smoothing": 2}) != Pruning():
+            raise ValueError(
+                "pruning: under sampler = pbt only smoothing has an effect: pbt tells who is given up. Remove the rest."
+            )
         return self
 
 

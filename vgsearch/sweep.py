@@ -18,6 +18,7 @@ from vgsearch.objective import Objective, read_objectives
 from vgsearch.space import Budget, Space
 from videogan.atomic import write_atomically
 from videogan.config import Config, ConfigurationError, parse_config, with_overrides
+from videogan.metrics.s3 import MAX_SEEDS
 from videogan.training.run_config import RunConfig
 
 JOURNAL = ".journal"
@@ -38,6 +39,7 @@ class Sweep(Config):
     n_workers: int = Field(1, ge=1, description="Ray Train workers a trial; 1 trains inside the trial itself")
     gpus_per_worker: float = Field(0, ge=0)
     max_concurrent: int | None = Field(None, ge=1)
+    seeds_per_trial: int = Field(1, ge=1, le=MAX_SEEDS, description="trainings of each point, whose mean is its score")
     keep: int = Field(2, ge=2, description="newest checkpoints kept of each trial, beside its best")
     disk_budget_bytes: float | None = Field(None, gt=0, description="most disk for checkpoints of all trials")
     time_budget_hours: float | None = Field(None, gt=0)

@@ -58,6 +58,8 @@ def _lines(record: SweepRecord, trial: TrialRecord, folder: TrialFolder) -> list
         if trial.trial_id in front:
             lines.append(("", "on the front" if len(record.objectives) > 1 else "the best of the sweep"))
         lines += _protocols(trial.score or {})
+    if trial.parent is not None:
+        lines.append(("from", f"{trial.parent['trial']} at step {trial.parent['step']}, with its weights"))
     lines += [("config", line) if not at else ("", line) for at, line in enumerate(_config_lines(record, trial))]
     lines += _curve(record, trial)
     lines += _health(trial)

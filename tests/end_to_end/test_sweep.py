@@ -248,3 +248,39 @@ def test_a_stream_that_workers_leave_no_cpu_is_refused(shapes, tmp_path):
     )  # fmt: skip
     assert run.returncode == 1
     assert "Lower --workers-per-trial" in run.stderr
+
+
+@pytest.mark.slow
+def test_trials_of_a_population_go_on_from_the_weights_of_the_best(shapes, tmp_path):
+    run = vgsearch(
+        "tune", "mvt_mc_pbt", "--data", shapes, "--trials", 4, "--name", "p", *TINY, *steps(100, 25), *BY_DISTANCE,
+        folder=tmp_path,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+    trials = list(record(tmp_path, "p").trials.values())
+    assert len(trials) == 4
+    children = [trial for trial in trials if trial.parent is not None]
+    assert children, [(trial.trial_id, trial.state, trial.looks) for trial in trials]
+    for child in children:
+        log = Experiment(tmp_path / "runs/p").trial(child.trial_id).log.read_text()
+        assert f"training from step {child.parent['step']} to 100" in log
+        assert min(child.looks) > child.parent["step"]
+
+
+@pytest.mark.slow
+def test_a_point_trained_with_two_seeds_scores_their_mean(shapes, tmp_path):
+    run = vgsearch(
+        "tune", "mvt_tsa", "--data", shapes, "--trials", 1, "--name", "p", "--seeds-per-trial", 2, *TINY, *steps(4, 2),
+        *BY_DISTANCE, folder=tmp_path,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+    (trial,) = record(tmp_path, "p").trials.values()
+    files = Experiment(tmp_path / "runs/p").trial(trial.trial_id)
+    scores = []
+    for folder in (files.folder, files.folder / "seeds/1"):
+        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        scores += [line["score/kvd"] for line in lines if "score/kvd" in line]
+    assert len(set(scores)) == 2
+    assert trial.scores["kvd"] == pytest.approx(sum(scores) / 2)
+    assert trial.score["over_training_seeds"]["kvd"] == pytest.approx(scores)
+    assert sorted(trial.looks) == [2, 4]

@@ -9,6 +9,10 @@ from vgsearch.commands import options
 
 Trials = Annotated[int | None, typer.Option("--trials", min=1, help="Number of trials; by default the budget's.")]
 
+Seeds = Annotated[
+    int,
+    typer.Option("--seeds-per-trial", min=1, max=10, help="Trainings of each point; their mean is its score."),
+]
 Storage = Annotated[
     str | None,
     typer.Option("--storage", help="Optuna's study: postgresql://user@host/db or FILE.journal; else its own file."),
@@ -33,6 +37,7 @@ def tune(
     workers_per_trial: options.Workers = 1,
     gpus_per_worker: options.Gpus = None,
     max_concurrent: options.MaxConcurrent = None,
+    seeds_per_trial: Seeds = 1,
     time_budget: options.TimeBudget = None,
     disk_budget: options.DiskBudget = None,
     keep: options.Keep = 2,
@@ -62,6 +67,7 @@ def tune(
             gpus_per_worker=gpus_per_worker,
             max_concurrent=max_concurrent,
             time_budget=time_budget,
+            seeds_per_trial=seeds_per_trial,
             disk_budget=disk_budget,
             keep=keep,
             storage=storage,

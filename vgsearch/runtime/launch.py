@@ -54,6 +54,7 @@ class Request:
     gpus_per_worker: float | None
     max_concurrent: int | None
     time_budget: str | None
+    seeds_per_trial: int = 1
     point: str | None = None
     """Name of the one paper point to train; None: as the space says."""
     disk_budget: str | None = None
@@ -90,6 +91,7 @@ def launch(request: Request, address: str | None, dry_run: bool, json_lines: boo
         n_workers=request.n_workers,
         gpus_per_worker=request.gpus_per_worker or 0,
         max_concurrent=request.max_concurrent,
+        seeds_per_trial=request.seeds_per_trial,
         time_budget_hours=_hours(request.time_budget),
         disk_budget_bytes=parse_size(request.disk_budget) if request.disk_budget else None,
         keep=request.keep,

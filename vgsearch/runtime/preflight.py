@@ -44,9 +44,17 @@ def refuse_what_no_node_fits(sweep: Sweep, manifest: Manifest, cluster: Resource
             f"loop.batch_size must give each of the {n_workers} workers the same {LEAST_CLIPS_A_WORKER} or more clips, "
             f"got {batch_size}; --set loop.batch_size={max(LEAST_CLIPS_A_WORKER, batch_size // n_workers) * n_workers}."
         )
+    if sweep.seeds_per_trial > 1 and n_workers > 1 and _streams(sweep, manifest):
+        raise ConfigurationError(
+            "--seeds-per-trial: workers that stream clips have one training's stream. Use --set data.feed=cache."
+        )
     if _streams(sweep, manifest):
         stream.refuse_starved_stream(cluster.n_cpus, n_workers)
-    most_side_by_side(sweep, manifest, cluster)
+    n_fit, population = most_side_by_side(sweep, manifest, cluster), sweep.limits.pbt.size
+    if sweep.limits.sampler == "pbt" and n_fit < population:
+        raise ConfigurationError(
+            f"sampler pbt trains its {population} members side by side, here fit {n_fit}; lower pbt.size, or add nodes."
+        )
 
 
 def most_side_by_side(sweep: Sweep, manifest: Manifest, cluster: Resources) -> int:

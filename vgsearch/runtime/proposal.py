@@ -20,12 +20,15 @@ class Proposal:
     """What the trial has otherwise than proposed, by path of the run's configuration."""
     anew: bool = False
     """Whether it starts from nothing, though it was tried before."""
+    parent: int | None = None
+    """The place in the sweep of the trial whose newest checkpoint it goes on from."""
 
     @classmethod
     def again(cls, record: TrialRecord) -> "Proposal":
         """The same trial once more, with the looks it already had."""
         looks = tuple(sorted(record.looks.items()))
-        return cls(record.index, record.overrides, record.is_paper_point, looks, record.changed)
+        parent = None if record.parent is None else record.parent["index"]
+        return cls(record.index, record.overrides, record.is_paper_point, looks, record.changed, parent=parent)
 
     def anew_with(self, changed: Mapping[str, Any]) -> "Proposal":
         """The same trial from nothing, with these settings changed besides."""

@@ -18,6 +18,7 @@ from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial
 
 from vgsearch.domains import ChoiceDomain, Domain, Searched
+from vgsearch.runtime.population import CHANGEABLE
 from vgsearch.sweep import Sweep
 from videogan.config import ConfigurationError
 
@@ -80,7 +81,7 @@ class IndexedSampler(BaseSampler):
         )
 
     def _model(self) -> BaseSampler:
-        if self._kind == "random":
+        if self._kind in ("random", "pbt"):  # which draws its first population
             return RandomSampler(seed=self._trial_seed)
         if self._kind == "gp":
             with experimental():
@@ -190,7 +191,8 @@ def _walked(searched: Searched, chosen: dict[str, Any], depth: int = 0) -> Itera
 def refuse_unfit_sampler(sweep: Sweep) -> None:
     """Raises ConfigurationError, with every reason, where the budget's sampler can't search what the sweep searches."""
     kind = sweep.limits.sampler
-    reasons = _against_grid(sweep) if kind == "grid" else _against_gp(sweep) if kind == "gp" else []
+    against = {"grid": _against_grid, "gp": _against_gp, "pbt": _against_pbt}
+    reasons = against[kind](sweep) if kind in against else []
     if reasons and _proposes(sweep):
         told = "; ".join(reasons)
         raise ConfigurationError(f"{sweep.space.name}.yaml ({sweep.budget}): sampler {kind}: {told}.")
@@ -233,6 +235,23 @@ def _against_gp(sweep: Sweep) -> list[str]:
         reasons.append("it models one objective; name one in evaluation.objective")
     if not reasons and importlib.util.find_spec("scipy") is None:
         reasons.append("it needs scipy; pip install vgsearch[gp]")
+    return reasons
+
+
+def _against_pbt(sweep: Sweep) -> list[str]:
+    reasons = [
+        f"{path} can't change while a network trains; fix it with --set"
+        for path in sweep.domains
+        if path not in CHANGEABLE
+    ]
+    if len(sweep.objectives()) > 1:
+        reasons.append("it compares looks, which are of one objective; name one in evaluation.objective")
+    if sweep.n_trials <= sweep.limits.pbt.size:
+        reasons.append(f"{sweep.n_trials} trials leave none after the first {sweep.limits.pbt.size}; raise --trials")
+    if sweep.max_concurrent is not None and sweep.max_concurrent < sweep.limits.pbt.size:
+        reasons.append(
+            f"its {sweep.limits.pbt.size} members train side by side; raise --max-concurrent, or lower pbt.size"
+        )
     return reasons
 
 

@@ -38,14 +38,16 @@ class StudySearcher(Searcher):
         waiting: list[Proposal],
         listener: SweepListener,
         next_index: int = 0,
+        successor: Callable[[int], Proposal | None] = lambda index: None,
     ) -> None:
         """`waiting` is proposed first: the paper's points of a new sweep, the unfinished trials of a resumed one.
 
-        New trials start at `next_index`, which the sweep's record knows, or above all that wait.
+        New trials start at `next_index`, which the sweep's record knows, or above all that wait; each is what `successor`
+        makes of its place in the sweep, else what the sampler draws.
         """
         super().__init__()
         self.study, self._sweep, self._waiting, self._listener = study, sweep, list(waiting), listener
-        self._objectives = sweep.objectives()
+        self._objectives, self._successor = sweep.objectives(), successor
         self._next_index = max([next_index] + [proposal.index + 1 for proposal in waiting])
         self._running: dict[str, tuple[optuna.Trial, dict[str, Any]]] = {}
         self._failed: dict[str, dict[str, Any]] = {}
@@ -64,7 +66,7 @@ class StudySearcher(Searcher):
         if self._waiting:
             proposal = self._waiting.pop(0)
         elif self._next_index < self._sweep.n_trials:
-            proposal = Proposal(self._next_index, {})
+            proposal = self._successor(self._next_index) or Proposal(self._next_index, {})
         else:
             # A trial that still runs may run out of memory, and be tried again.
             return None if self._running else Searcher.FINISHED

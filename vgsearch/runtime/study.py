@@ -11,8 +11,9 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from vgsearch.runtime.population import PopulationPruner
 from vgsearch.runtime.samplers import IndexedSampler, experimental, grid_of, refuse_unfit_sampler
-from vgsearch.space import Pruning
+from vgsearch.space import Budget
 from vgsearch.sweep import JOURNAL, Sweep
 from videogan.config import ConfigurationError
 
@@ -39,7 +40,7 @@ def new_study(storage: BaseStorage, sweep: Sweep) -> optuna.Study:
         directions=[objective.direction for objective in sweep.objectives()],
         load_if_exists=True,
         sampler=sampler_of(sweep),
-        pruner=_pruner(sweep.limits.pruning),
+        pruner=_pruner(sweep.limits),
     )
 
 
@@ -124,7 +125,10 @@ def sampler_of(sweep: Sweep) -> IndexedSampler:
     return IndexedSampler(sweep.seed, sweep.searched, limits.sampler, limits.n_startup_trials)
 
 
-def _pruner(pruning: Pruning) -> BasePruner:
+def _pruner(limits: Budget) -> BasePruner:
+    pruning = limits.pruning
+    if limits.sampler == "pbt":
+        return PopulationPruner(limits.pbt)
     if pruning.pruner == "none":
         return NopPruner()
     if pruning.pruner == "median":

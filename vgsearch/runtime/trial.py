@@ -24,6 +24,7 @@ from vgsearch.records import Records, whole_lines
 from vgsearch.runtime.failures import end_of_error
 from vgsearch.runtime.inputs import Inputs
 from vgsearch.runtime.judge import Judge, Looks, objective_scores, sampler_of, summary_of, synthetic_set
+from vgsearch.runtime.seeds import over_seeds
 from videogan.atomic import write_atomically
 from videogan.config import parse_config
 from videogan.data.cache import local_cache_folder
@@ -61,6 +62,8 @@ class TrialSpec:
     inputs: Inputs
     keep: int = 2
     """Newest checkpoints that stay, beside the best."""
+    n_seeds: int = 1
+    """Trainings of the point, one after the other, whose mean is its score."""
 
     def to_parameters(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -221,7 +224,8 @@ class Trial:
         looks = Looks(judge, config) if judge else None
         with open_clips(config, self._last["step"] * config.loop.n_d) as clips:
             self._train(train(config, clips, start=start, wrap=self.wrap, shard=self.shard, device=self.device), looks)
-        return self._score(judge) if judge else {"end": "done"}
+        ended = self._score(judge) if judge else {"end": "done"}
+        return over_seeds(self, ended, open_clips) if self.spec.n_seeds > 1 else ended
 
     def _train(self, progresses: Iterator[Progress], looks: Looks | None) -> None:
         """Logs, looks, saves and stops on request while the training goes on."""
@@ -277,16 +281,16 @@ class Trial:
         if not self.config.health.stop_on or step == self.config.loop.n_steps:
             return
         reason = reason_to_stop(self._states_seen, self.config.health)
-        if self._seen_by_any(reason is not None):
+        if self.seen_by_any(reason is not None):
             raise Unhealthy(reason or "")
 
-    def _seen_by_any(self, seen: bool) -> bool:
+    def seen_by_any(self, seen: bool) -> bool:
         """Whether any rank has seen it; all ranks ask at the same step."""
         return self.shard.averaged(torch.tensor([float(seen)], device=self.device)).item() > 0
 
     def _stop_if_requested(self, progress: Progress) -> None:
         """On a stop request rank 0 saves and all ranks end."""
-        if self._seen_by_any(self._stop_request.is_there):
+        if self.seen_by_any(self._stop_request.is_there):
             if self.shard.rank == 0:
                 self._save(progress)
             raise StopRequested
@@ -362,7 +366,7 @@ def own_copy(spec: TrialSpec, rank: int) -> TrialFolder:
 
 def is_needed_to_go_on(name: str) -> bool:
     """What an attempt reads of those before it."""
-    return not name.startswith(("attempts/", "evaluations/"))
+    return not name.startswith(("attempts/", "evaluations/", "seeds/"))
 
 
 def _without(prefix: str, line: dict[str, float]) -> dict[str, float]:

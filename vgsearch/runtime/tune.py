@@ -20,6 +20,7 @@ from vgsearch.retention import CheckpointDisk, told_size
 from vgsearch.runtime.cluster import Resources
 from vgsearch.runtime.evaluation import FloorTask
 from vgsearch.runtime.failures import end_of_process, full_disk, oom_kills
+from vgsearch.runtime.population import successor
 from vgsearch.runtime.proposal import Proposal
 from vgsearch.runtime.replay import study_of
 from vgsearch.runtime.resuming import at_half_the_batch
@@ -95,12 +96,26 @@ class Driver:
             stop_request=str(self.experiment.stop_request),
             inputs=self.inputs,
             keep=self.sweep.keep,
+            n_seeds=self.sweep.seeds_per_trial,
         )
+        parent = self._inherited(folder, proposal)
         self._record("trial_started", trial=trial_id, index=proposal.index, overrides=proposal.overrides,
-                     is_paper_point=proposal.is_paper_point, n_steps=config.loop.n_steps,
+                     is_paper_point=proposal.is_paper_point, n_steps=config.loop.n_steps, parent=parent,
                      changed=proposal.changed, anew=proposal.anew)  # fmt: skip
         self._began[trial_id] = time.monotonic()
         return spec.to_parameters()
+
+    def successor(self, index: int) -> Proposal | None:
+        """The trial after those of a population, where the sweep trains one."""
+        return successor(self.record, self.sweep, index)
+
+    def _inherited(self, folder: TrialFolder, proposal: Proposal) -> dict[str, Any] | None:
+        """Gives a trial that has no checkpoint yet its parent's newest; what the ledger says of it."""
+        if proposal.parent is None:
+            return None
+        parent = next(trial for trial in self.record.trials.values() if trial.index == proposal.parent)
+        step = folder.inherit(self.folder_of(parent.trial_id), below=parent.n_steps)
+        return None if step is None else {"trial": parent.trial_id, "index": parent.index, "step": step}
 
     def progressed(self, parameters: dict[str, Any], result: dict[str, Any]) -> None:
         self.experiment.refuse_lost()
@@ -203,7 +218,7 @@ def run_trials(
         write_columns(experiment.tensorboard, searched, compared_scores(sweep.objectives()))
         experiment.home.push(lambda name: name.startswith(f"{experiment.tensorboard.name}/"))
     study = study_of(experiment.study, sweep, read_events(experiment.ledger))
-    searcher = StudySearcher(study, sweep, waiting, driver, driver.record.next_index)
+    searcher = StudySearcher(study, sweep, waiting, driver, driver.record.next_index, driver.successor)
     run_searcher(searcher, driver, cluster, executor)
     return driver.record
 

@@ -236,8 +236,12 @@ class Training:
         self.generator.load_state_dict(checkpoint.generator)
         for name, network in self.discriminators.items():
             network.load_state_dict(checkpoint.discriminators[name])
-        self.optimiser_g.load_state_dict(checkpoint.optimiser_g)
-        self.optimiser_d.load_state_dict(checkpoint.optimiser_d)
+        rates = self.config.optimiser.rate_g, self.config.optimiser.rate_d
+        states = checkpoint.optimiser_g, checkpoint.optimiser_d
+        for optimiser, state, rate in zip((self.optimiser_g, self.optimiser_d), states, rates, strict=True):
+            optimiser.load_state_dict(state)
+            for group in optimiser.param_groups:
+                group["lr"] = rate  # this run's: a run may go on from another's checkpoint
         if self.average is not None:
             self.average.load_state_dict(checkpoint.average)
 
