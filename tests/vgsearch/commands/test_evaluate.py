@@ -120,8 +120,9 @@ def test_real_clips_in_place_of_a_generator_score_as_real_ones_do_and_far_from_n
     found = evaluated("--videos", "made", "--data", data, "--budget", "smoke", "--metrics", "kvd,blind_spots")
     distance, noise = found[KVD, "made"], ladder[0][KVD, "noise"]
     assert distance["digest"] == noise["digest"]
-    # Unbiased distances of so few clips fall on both sides of zero, whichever of the two is closer.
-    assert abs(distance["mean"] - distance["real"]) < 0.25 * (noise["mean"] - distance["real"])
+    # Unbiased distances of so few clips fall on both sides of zero, by an amount that differs from processor to processor:
+    # clips that are real may well be nearer than the other real ones, but not much farther.
+    assert distance["mean"] < distance["real"] + 0.25 * (noise["mean"] - distance["real"])
     # They are the training clips themselves, which only the blind spots tell.
     spots = found["blind_spots", "made"]
     assert spots["memorisation_pixels"] < 0.5
