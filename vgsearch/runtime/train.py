@@ -37,6 +37,7 @@ MAX_CONTROLLER_FAILURES = 2
 MOST_MARKED_BYTES = 2**24
 """So few that they count for nothing, and so many that no two attempts of the sweeps on a cluster share a number."""
 SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_OF_DYING = 6.0
 
 
 def ray_train_trial(parameters: dict[str, Any]) -> None:
@@ -141,6 +142,13 @@ class PlacementGroupReaper(tune.Callback):
     def on_step_end(self, iteration: int, trials: list, **info: Any) -> None:
         if self._ended and time.monotonic() - self._looked > SECONDS_BETWEEN_LOOKS:
             self.reap()
+
+    def on_experiment_end(self, trials: list, **info: Any) -> None:
+        """Looks on for a while: nobody would after the last trial, whose controller may still be dying."""
+        deadline = time.monotonic() + SECONDS_OF_DYING
+        while self._ended and time.monotonic() < deadline:
+            self.reap()
+            time.sleep(SECONDS_BETWEEN_LOOKS / 2)
 
     def _ends(self, trial: Any) -> None:
         """All attempts of the trial so far are over."""

@@ -5,10 +5,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import optuna
 import pytest
 import ray
-from optuna.distributions import FloatDistribution
 from ray.util.placement_group import PlacementGroup, placement_group, placement_group_table
 from rich.console import Console
 
@@ -16,7 +14,6 @@ from vgsearch.artifacts import Experiment
 from vgsearch.ledger import Ledger
 from vgsearch.runtime.cluster import Resources
 from vgsearch.runtime.evaluation import prepare_inputs
-from vgsearch.runtime.study import open_study
 from vgsearch.runtime.train import PlacementGroupReaper, _new_mark
 from vgsearch.runtime.tune import Driver, run_trials
 from vgsearch.space import load_space
@@ -31,7 +28,7 @@ def a_sweep(n_trials: int, **facts: object) -> Sweep:
     """Two workers a trial, pruned at the first look by the median of one trial that no look reaches."""
     space = load_space("mvt_tsa").model_dump()
     space["budgets"]["smoke"]["pruning"] = {"pruner": "median", "warm_up": 0, "n_startup_trials": 1, "smoothing": 1}
-    small = {"model.channels": 2, "model.gru_hidden": 8, "loop.n_steps": 400, "loop.look_every": 1, "loop.log_every": 1}
+    small = {"model.channels": 2, "model.gru_hidden": 8, "loop.n_steps": 40, "loop.look_every": 1, "loop.log_every": 1}
     overrides = {**small, "evaluation.objective": "-kvd"}
     return Sweep(space=space, budget="smoke", overrides=overrides, n_trials=n_trials, n_workers=2, **facts)
 
@@ -44,11 +41,10 @@ def test_more_pruned_trials_than_cpus_leave_every_cpu_free(tmp_path: Path, ray_c
     sweep = a_sweep(n_trials, data=str(manifest.folder), manifest_digest=manifest.digest, n_classes=4)
     experiment, console = Experiment(tmp_path / "s"), Console(file=io.StringIO())
     ledger = Ledger(experiment.ledger)
-    unbeatable = optuna.trial.create_trial(
-        params={"x": 0.0}, distributions={"x": FloatDistribution(0, 1)}, value=-UNBEATABLE,
-        intermediate_values={step: -UNBEATABLE for step in range(1, 401)},
-    )  # fmt: skip
-    open_study(experiment.study, sweep).add_trial(unbeatable)
+    # Known from an earlier search, as the ledger tells: a study alone that knows more is made anew from it.
+    unbeatable = {"experiment": "earlier", "trial_id": "t0000", "overrides": sweep.paper_points[0], "scores": {"kvd": -UNBEATABLE},
+                  "looks": [[step, UNBEATABLE] for step in range(1, 41)]}  # fmt: skip
+    ledger.append("warm_started", trials=[unbeatable])
     inputs = prepare_inputs(sweep, manifest, console)
     driver = Driver(experiment, sweep, inputs, ledger, SweepView(console, ledger.record, n_trials))
     run_trials(driver, [], ray_cluster)
