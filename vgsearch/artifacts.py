@@ -29,12 +29,26 @@ class UnwritableFolder(RuntimeError):
 
 
 @dataclass(frozen=True)
-class TrialFolder:
-    """What one trial leaves behind."""
+class KeptFolder:
+    """A folder, and where it is kept if that is elsewhere."""
 
     folder: Path
     address: RemotePath | None = None
-    """Where it is kept, if not in the folder."""
+
+    @cached_property
+    def home(self) -> Home:
+        """What copies between the folder and its address; trials of an experiment have their own."""
+        return Home(self.folder, self.address)
+
+    @property
+    def place(self) -> Place:
+        """Where it is kept."""
+        return self.address or self.folder
+
+
+@dataclass(frozen=True)
+class TrialFolder(KeptFolder):
+    """What one trial leaves behind."""
 
     @classmethod
     def at(cls, where: str | Place, copy: str) -> "TrialFolder":
@@ -53,16 +67,6 @@ class TrialFolder:
         told = folder / ADDRESS
         address = place(told.read_text()) if told.is_file() else None
         return cls(folder, address if isinstance(address, RemotePath) else None)
-
-    @cached_property
-    def home(self) -> Home:
-        """What copies between the folder and its address."""
-        return Home(self.folder, self.address)
-
-    @property
-    def place(self) -> Place:
-        """Where the trial is kept."""
-        return self.address or self.folder
 
     def kept(self, path: Path) -> Place:
         """Where a file or folder of this one is kept."""
@@ -143,12 +147,9 @@ class TrialFolder:
 
 
 @dataclass(frozen=True)
-class Experiment:
+class Experiment(KeptFolder):
     """One sweep's folder: `<out>/<name>`."""
 
-    folder: Path
-    address: RemotePath | None = None
-    """Where it is kept, if not in the folder."""
     _lease: Lease | None = field(default=None, compare=False, repr=False)
 
     @classmethod
@@ -156,16 +157,6 @@ class Experiment:
         """The experiment kept at a path, or at an address of which this is the copy of that kind."""
         where = place(where).absolute()
         return cls(copy_folder(copy, where), where) if isinstance(where, RemotePath) else cls(where)
-
-    @cached_property
-    def home(self) -> Home:
-        """What copies between the folder and its address; trials have their own."""
-        return Home(self.folder, self.address)
-
-    @property
-    def place(self) -> Place:
-        """Where the experiment is kept."""
-        return self.address or self.folder
 
     @property
     def name(self) -> str:

@@ -33,7 +33,7 @@ def show(
     record = read_ledger(experiment.events)
     found = find_trial(record, trial.name)
     files = experiment.trial(found.trial_id)
-    files.home.pull(lambda name: not name.startswith((f"{files.checkpoints.name}/", f"{files.tensorboard.name}/")))
+    files.home.pull(lambda name: "checkpoints/" not in name and "tb/" not in name)  # nor those of its further seeds
     if json:
         changed = [
             {"path": path, "chosen": chosen, "paper": paper} for path, chosen, paper in differences(found, record)
