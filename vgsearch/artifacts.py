@@ -2,7 +2,6 @@
 
 import fcntl
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -128,9 +127,8 @@ class TrialFolder(KeptFolder):
 
     def set_aside(self) -> None:
         """Moves what an attempt left to attempts/<n>, but for its checkpoints, which go: the trial starts from nothing."""
+        self.home.remove(self.checkpoints.name)
         self.home.pull()
-        if self.checkpoints.exists():
-            shutil.rmtree(self.checkpoints)
         parts = (self.metrics, self.tensorboard, self.samples, self.scores, self.log, self.folder / "seeds")
         left = [path for path in parts if path.exists()]
         if left:

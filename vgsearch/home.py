@@ -147,7 +147,8 @@ class Home:
 
     def remove(self, below: str) -> None:
         """Deletes a folder below this one, here and where it is kept."""
-        shutil.rmtree(self.folder / below, ignore_errors=self.address is not None)
+        if (self.folder / below).exists():
+            shutil.rmtree(self.folder / below)
         if self.address is not None:
             (self.address / below).remove_folder()
 

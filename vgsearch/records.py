@@ -11,6 +11,9 @@ from vgsearch.artifacts import TrialFolder
 from vgsearch.tensorboard import TrialBoard
 from videogan.atomic import write_atomically
 
+SCORE = "score/"
+"""What the names of final scores begin with."""
+
 
 class Records:
     """The trial's records from `step` on; what an interrupted attempt wrote after that step is dropped from them."""
@@ -43,7 +46,7 @@ class Records:
 
     def write_scores(self, step: int, scores: dict[str, float]) -> None:
         """The final scores, once: an attempt that was cut off after them is scored again, to the same values."""
-        named = {f"score/{name}": value for name, value in scores.items()}
+        named = {f"{SCORE}{name}": value for name, value in scores.items()}
         if any(named.keys() & line.keys() for line in self.lines()):
             return
         self.board.scalars(named, step)

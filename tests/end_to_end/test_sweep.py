@@ -284,3 +284,5 @@ def test_a_point_trained_with_two_seeds_scores_their_mean(shapes, tmp_path):
     assert trial.scores["kvd"] == pytest.approx(sum(scores) / 2)
     assert trial.score["over_training_seeds"]["kvd"] == pytest.approx(scores)
     assert sorted(trial.looks) == [2, 4]
+    assert files.checkpoints.exists()
+    assert not (files.folder / "seeds/1/checkpoints").exists(), "the disk is forecast for the first training's"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from vgsearch.objective import COST
+from vgsearch.records import SCORE, whole_lines
 from videogan.metrics.s3 import seed_interval
 
 if TYPE_CHECKING:
@@ -45,8 +46,26 @@ def _trained_with(first: "Trial", number: int, open_clips: Callable[..., Any]) -
         else:  # a sign of life; the trial's own looks and steps are the first training's
             first.report({"step": first.config.loop.n_steps, "losses": result["losses"]})
 
-    type(first)(own, report, first.wrap, first.shard, first.device).run(open_clips)
+    further = type(first)(own, report, first.wrap, first.shard, first.device)
+    scores = _scored(further)
+    if first.seen_by_any(bool(scores)):
+        told = {"end": "done", "scores": scores}  # by an earlier attempt
+    else:
+        further.run(open_clips)
+    # Only the first training is gone on with; the disk was forecast for that.
+    if first.shard.rank == 0 and told["end"] == "done":
+        further.folder.home.remove(further.folder.checkpoints.name)
     return told
+
+
+def _scored(further: "Trial") -> dict[str, float]:
+    """The scores that rank 0 finds of a training which an earlier attempt has ended; none before that."""
+    if further.shard.rank != 0:
+        return {}
+    metrics = further.folder.metrics
+    further.folder.home.pull(lambda name: name == metrics.name)
+    lines = whole_lines(metrics)
+    return {name.removeprefix(SCORE): value for line in lines for name, value in line.items() if name.startswith(SCORE)}
 
 
 def averaged(ends: list[Ended]) -> Ended:
