@@ -28,7 +28,6 @@ def refuse_unfit_nodes(folders: Mapping[str, Place]) -> None:
         return
     local = {option: folder for option, folder in folders.items() if isinstance(folder, Path)}
     marks: dict[str, Path] = {}
-    # Of this machine or of its name, for a node's own packages may be others.
     ask = ray.remote(num_cpus=0, max_retries=0)(_told)
     try:
         marks |= {option: _marked(folder) for option, folder in local.items() if option != READ_ONLY}
