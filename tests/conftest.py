@@ -18,12 +18,10 @@ from typing import Any
 
 import pytest
 
-from vgsearch.runtime.cluster import ENVIRONMENT, Resources, connect
+from vgsearch.runtime.cluster.cluster import Resources, connect
 
 # One thread, as in trials: two tests' worth of threads on two busy cores wait for each other more than they compute.
 os.environ["OMP_NUM_THREADS"] = "1"
-# Ray reads these when it is imported, which test modules do before any fixture runs.
-os.environ.update({name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()})
 
 
 @pytest.fixture(scope="session", autouse=True)

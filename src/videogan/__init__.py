@@ -1,1 +1,4 @@
-"""Video GANs, their constraints and their scores: the science, which knows nothing of the platform that searches it."""
+"""The science: video GANs, their constraints, and the scores that judge them.
+
+Imports torch, numpy, av, pydantic, pyarrow, Pillow and nothing else; never ray, optuna or vgsearch.
+"""

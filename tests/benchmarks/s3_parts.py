@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-from vgsearch.runtime.judge import sampler_of, synthetic_set
-from vgsearch.space import load_space
-from vgsearch.sweep import Sweep
+from vgsearch.runtime.judging.judge import sampler_of, synthetic_set
+from vgsearch.space.space import load_space
+from vgsearch.space.sweep import Sweep
 from videogan.classifiers.fit import LabelledClips
 from videogan.data.decode import decode
 from videogan.data.manifest import Manifest, read_manifest

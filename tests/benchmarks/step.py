@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from videogan.config import parse_config
+from videogan.shard import Shard
 from videogan.training.loop import Training
 from videogan.training.run_config import RunConfig
-from videogan.training.shard import Shard
 
 BATCH_SIZE, N_CLASSES, N_FRAMES, N_BATCHES = 4, 4, 16, 4
 SIZES = {32: 8, 64: 16}  # resolution -> channels a

@@ -25,12 +25,12 @@ import numpy as np
 import psutil
 from rich.console import Console
 
-from vgsearch.artifacts import Experiment
-from vgsearch.ledger import Ledger
-from vgsearch.runtime.cluster import connect, prepare_environment
-from vgsearch.space import load_space
-from vgsearch.sweep import Sweep
-from vgsearch.terminal import SweepView
+from vgsearch.experiment.ledger import Ledger
+from vgsearch.experiment.paths import Experiment
+from vgsearch.runtime.cluster.cluster import connect
+from vgsearch.space.space import load_space
+from vgsearch.space.sweep import Sweep
+from vgsearch.terminal.sweep_table import SweepView
 
 VGSEARCH = [sys.executable, "-c", "from vgsearch.cli import main; main()"]
 LOOKS = (50, 100, 150)
@@ -94,7 +94,6 @@ def simulated(n_nodes: int, n_cpus: int) -> Iterator[str | None]:
     if not n_nodes:
         yield None
         return
-    prepare_environment()
     from ray.cluster_utils import Cluster
 
     with socket.socket() as free:
@@ -128,9 +127,9 @@ def run(n_trials: int, every: int, folder: Path, nodes: tuple[int, int]) -> None
     ledger.append("sweep_started", space="mvt_tsa", budget="smoke", objective=["s3"], seed=0)
     with simulated(*nodes) as address, connect(address) as cluster:
         # Not above: they import ray, which reads its environment then, and `connect` sets that.
-        from vgsearch.runtime import tune
-        from vgsearch.runtime.inputs import Inputs
-        from vgsearch.runtime.proposal import Proposal
+        from vgsearch.runtime.feed.inputs import Inputs
+        from vgsearch.runtime.study.proposal import Proposal
+        from vgsearch.runtime.sweep import tune
 
         time.sleep(10)
         print(f"idle sweep, proportional set size {proportional_set_size():.2f} GB (<= 2)", flush=True)

@@ -16,7 +16,7 @@ import tempfile
 from datetime import datetime
 from pathlib import Path
 
-from vgsearch.artifacts import Experiment, TrialFolder
+from vgsearch.experiment.paths import Experiment, TrialFolder
 from videogan.data.synthetic import make_moving_shapes
 
 VGSEARCH = [sys.executable, "-c", "from vgsearch.cli import main; main()"]

@@ -13,8 +13,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from videogan.config import ConfigurationError
 from videogan.families import FAMILIES
 from videogan.nets.layout import lay_channels_last_
-from videogan.sampling import ALONE, between_classes, between_codes, codes, render, sampling_copy
-from videogan.subspaces import resample
+from videogan.sampling.sampling import ALONE, between_classes, between_codes, codes, render, sampling_copy
+from videogan.sampling.subspaces import resample
 
 SMALL: dict[str, dict[str, Any]] = {
     "mvt": {"resolution": 32, "n_classes": 3, "channels": 2, "gru_hidden": 8, "n_frames_image": 4},

@@ -10,9 +10,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from videogan.config import parse_config
 from videogan.constraints import singular_value_clipping_
 from videogan.families import FAMILIES
+from videogan.shard import Shard
 from videogan.training.loop import Training
 from videogan.training.run_config import RunConfig
-from videogan.training.shard import Shard
 
 NARROW: dict[str, dict[str, Any]] = {"mvt": {"channels": 2, "gru_hidden": 8, "n_frames_image": 4}}
 """What makes a family's networks small where it has no width."""

@@ -3,12 +3,11 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.contracts.source_code import MODULES, TREES, circle, imported, imports_of_files, imports_of_folders
+
 SCIENCE_MAY_IMPORT = {"torch", "numpy", "av", "pydantic", "pyarrow", "PIL", "torchmetrics", "videogan"}
 PLATFORM_RUNTIME = {"ray", "optuna"}
 UNSAFE_READERS = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
@@ -16,33 +15,6 @@ SAFE_YAML = {"safe_load", "safe_dump", "YAMLError", "MarkedYAMLError"}
 # Nodes with their lines; `compose_all` makes no objects, SafeLoader's are plain.
 SAFE_YAML |= {"compose_all", "SafeLoader", "Node", "MappingNode", "SequenceNode"}
 STRING_IMPORTS = {"import_module", "__import__", "exec", "eval"}
-
-
-def module_names() -> dict[str, Path]:
-    """Every module of the project, by its dotted name."""
-    names = {}
-    for source in (ROOT / "src", ROOT):
-        for package in ("videogan", "vgsearch"):
-            for path in sorted((source / package).rglob("*.py")):
-                parts = path.relative_to(source).with_suffix("").parts
-                names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return names
-
-
-MODULES = module_names()
-TREES = {name: ast.parse(path.read_text(), str(path)) for name, path in MODULES.items()}
-
-
-def imported(name: str) -> Iterator[str]:
-    """Dotted names of all that a module imports anywhere in its code; relative imports are resolved."""
-    package = name if MODULES[name].name == "__init__.py" else name.rpartition(".")[0]
-    for node in ast.walk(TREES[name]):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            source = ".".join([*parents, *([node.module] if node.module else [])])
-            yield from (f"{source}.{alias.name}" for alias in node.names)
 
 
 def top(dotted: str) -> str:
@@ -65,13 +37,17 @@ def test_the_science_imports_the_standard_library_and_seven_packages_only(name: 
     assert not sorted(found for found in imported(name) if top(found) not in allowed)
 
 
+def family_of(name: str) -> str:
+    """The file or folder in `families/` that a module belongs to; "" for other modules."""
+    return ".".join(name.split(".")[:3]) if name.startswith("videogan.families.") else ""
+
+
 def test_families_never_import_families():
-    families = {name for name in in_package("videogan.families") if name != "videogan.families"}
     crossed = {
         name: found
-        for name in families
+        for name in in_package("videogan.families")
         for found in imported(name)
-        if lies_in(found, "videogan.families") and not lies_in(found, name)
+        if family_of(name) and family_of(found) not in ("", family_of(name), "videogan.families.contract")
     }
     assert not crossed
 
@@ -92,13 +68,28 @@ def test_ray_and_optuna_live_in_one_folder(name: str):
     assert not [found for found in imported(name) if top(found) in PLATFORM_RUNTIME]
 
 
+def test_no_files_import_each_other_in_a_circle():
+    assert " -> ".join(circle(imports_of_files())) == ""
+
+
+def test_no_folders_import_each_other_in_a_circle():
+    assert " -> ".join(circle(imports_of_folders())) == ""
+
+
+def test_a_circle_is_named_from_end_to_end():
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}) == ["b", "c", "b"]
+    assert circle({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+
+
 def test_the_folder_of_ray_is_seen_to_import_it():
     found = {top(dotted) for name in in_package("vgsearch.runtime") for dotted in imported(name)}
     assert found >= PLATFORM_RUNTIME
 
 
 def test_reading_spaces_folders_and_ledgers_loads_neither_torch_nor_ray_nor_optuna():
-    code = "import sys, vgsearch.space, vgsearch.artifacts, vgsearch.ledger; print(*sys.modules)"
+    code = (
+        "import sys, vgsearch.space.space, vgsearch.experiment.paths, vgsearch.experiment.ledger; print(*sys.modules)"
+    )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not {"torch", "ray", "optuna"} & set(told.split())
 

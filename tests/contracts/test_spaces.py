@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from vgsearch.domains import Domain, is_active
-from vgsearch.space import BUDGETS, Space, load_space, shipped_spaces
-from vgsearch.sweep import Sweep
+from vgsearch.space.domains import Domain, is_active
+from vgsearch.space.space import BUDGETS, Space, load_space, shipped_spaces
+from vgsearch.space.sweep import Sweep
 from videogan.config import Config
 from videogan.families import FAMILIES
 from videogan.training.loop import train

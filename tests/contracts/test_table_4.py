@@ -10,8 +10,8 @@ import torch
 from typer.testing import CliRunner
 
 from vgsearch.cli import app
-from vgsearch.space import load_space, shipped_spaces
-from vgsearch.sweep import Sweep
+from vgsearch.space.space import load_space, shipped_spaces
+from vgsearch.space.sweep import Sweep
 from videogan.config import ConfigurationError
 from videogan.data.manifest import write_manifest
 from videogan.families import FAMILIES

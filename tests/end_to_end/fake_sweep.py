@@ -13,17 +13,17 @@ from typing import Any
 from ray import tune
 from rich.console import Console
 
-from vgsearch.artifacts import Experiment, TrialFolder
-from vgsearch.ledger import Ledger
-from vgsearch.records import Records, whole_lines
-from vgsearch.runtime.cluster import connect
-from vgsearch.runtime.inputs import Inputs
-from vgsearch.runtime.resuming import left_to_do
-from vgsearch.runtime.tune import Driver, Executor, run_trials
-from vgsearch.space import load_space
-from vgsearch.sweep import Sweep
-from vgsearch.terminal import SweepView
-from videogan.atomic import write_atomically
+from vgsearch.experiment.ledger import Ledger
+from vgsearch.experiment.paths import Experiment, TrialFolder
+from vgsearch.experiment.trial_records import Records, whole_lines
+from vgsearch.runtime.cluster.cluster import connect
+from vgsearch.runtime.feed.inputs import Inputs
+from vgsearch.runtime.sweep.resuming import left_to_do
+from vgsearch.runtime.sweep.tune import Driver, Executor, run_trials
+from vgsearch.space.space import load_space
+from vgsearch.space.sweep import Sweep
+from vgsearch.terminal.sweep_table import SweepView
+from videogan.storage.atomic import write_atomically
 
 N_STEPS, LOOK_EVERY = 30, 10
 SIGMA_A, CONSTRAINT = "model.sigma_a", "model.constraint_d_video"

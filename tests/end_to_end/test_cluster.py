@@ -17,10 +17,10 @@ from ray.cluster_utils import Cluster
 from ray.util.placement_group import placement_group_table
 
 from tests.end_to_end.machine import BY_DISTANCE, TINY, Machine
-from vgsearch.artifacts import Experiment
-from vgsearch.ledger import SweepRecord, read_ledger
-from videogan.data.storage import place
+from vgsearch.experiment.ledger import SweepRecord, read_ledger
+from vgsearch.experiment.paths import Experiment
 from videogan.data.synthetic import make_moving_shapes
+from videogan.storage.places import place
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

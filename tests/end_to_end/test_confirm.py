@@ -10,8 +10,8 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from vgsearch.artifacts import Experiment
-from vgsearch.ledger import read_ledger
+from vgsearch.experiment.ledger import read_ledger
+from vgsearch.experiment.paths import Experiment
 from videogan.data.synthetic import make_moving_shapes
 from videogan.training.checkpoint import CheckpointFolder
 

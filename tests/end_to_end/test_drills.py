@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.fake_sweep import LOOK_EVERY, N_STEPS, a_sweep
-from vgsearch.artifacts import Experiment
-from vgsearch.ledger import SweepRecord, read_events, read_ledger
-from vgsearch.runtime.study import open_study
+from vgsearch.experiment.ledger import SweepRecord, read_events, read_ledger
+from vgsearch.experiment.paths import Experiment
+from vgsearch.runtime.study.study import open_study
 
 ROOT = Path(__file__).parents[2]
 N_TRIALS = 13
@@ -187,7 +187,7 @@ def test_a_full_disk_stops_the_sweep_and_with_space_it_goes_on(whole, small_disk
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a read-only file system")
 def test_a_read_only_output_is_refused_before_anything_starts(small_disk: Path):
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
-    command = [sys.executable, "-c", "from vgsearch.artifacts import Experiment; from pathlib import Path; import sys; "
+    command = [sys.executable, "-c", "from vgsearch.experiment.paths import Experiment; from pathlib import Path; import sys; "
                "Experiment(Path(sys.argv[1]) / 's').lock()", str(small_disk)]  # fmt: skip
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert "can't be written: Read-only file system. Choose another --out" in run.stderr

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.machine import BY_DISTANCE, TINY, Machine
-from vgsearch.artifacts import Experiment
-from vgsearch.ledger import read_ledger
-from videogan.data.storage import place
+from vgsearch.experiment.ledger import read_ledger
+from vgsearch.experiment.paths import Experiment
 from videogan.data.synthetic import make_moving_shapes
+from videogan.storage.places import place
 
 pytestmark = [
     pytest.mark.slow,

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.machine import BY_DISTANCE, TINY, Machine, kill
-from vgsearch.artifacts import Experiment
-from vgsearch.ledger import SweepRecord, read_ledger
-from videogan.data.storage import place
+from vgsearch.experiment.ledger import SweepRecord, read_ledger
+from vgsearch.experiment.paths import Experiment
 from videogan.data.synthetic import make_moving_shapes
+from videogan.storage.places import place
 
 STEPS = ["--set", "loop.n_steps=8", "--set", "loop.look_every=2"]
 

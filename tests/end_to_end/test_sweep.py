@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from vgsearch.artifacts import Experiment
-from vgsearch.ledger import SweepRecord, read_ledger
+from vgsearch.experiment.ledger import SweepRecord, read_ledger
+from vgsearch.experiment.paths import Experiment
 from videogan.data.moving_mnist import make_moving_mnist
 from videogan.data.synthetic import make_moving_shapes
 from videogan.training.checkpoint import CheckpointFolder

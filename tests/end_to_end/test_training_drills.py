@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
-from vgsearch.artifacts import Experiment
-from vgsearch.ledger import SweepRecord, read_ledger
+from vgsearch.experiment.ledger import SweepRecord, read_ledger
+from vgsearch.experiment.paths import Experiment
 from videogan.data.synthetic import make_moving_shapes
 from videogan.training.checkpoint import CheckpointFolder
 

@@ -11,7 +11,7 @@ from vgsearch.commands import options
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from vgsearch.cluster_check.finding import Finding
+    from vgsearch.cluster.check.finding import Finding
 
 app = typer.Typer(no_args_is_help=True, help="Files that start a Ray cluster: init copies one out, check reads it.")
 
@@ -28,8 +28,8 @@ def init(
     fill: Annotated[list[str] | None, typer.Option(help="NAME=value of a placeholder, e.g. BUCKET=my-bucket.")] = None,
 ) -> None:
     """Write one of vgsearch's cluster files to edit; an existing file stays as it is."""
-    from vgsearch.cluster_init import copy_out
-    from vgsearch.terminal import shown
+    from vgsearch.cluster.init import copy_out
+    from vgsearch.terminal.words import shown
 
     written, left = copy_out(kind, out, fill or [])
     print(f"wrote {shown(written)}" + (f"; left to fill in: {', '.join(left)}" if left else ""))
@@ -52,8 +52,8 @@ def check(
 
     from rich.console import Console
 
-    from vgsearch.cluster_check.check import check_text
-    from vgsearch.runtime.launcher_schema import schema_problems
+    from vgsearch.cluster.check.check import check_text
+    from vgsearch.runtime.cluster.launcher_schema import schema_problems
     from videogan.config import ConfigurationError
 
     try:
@@ -71,7 +71,7 @@ def check(
 
 def _what_needs_gpus(space: str | None, budget: str) -> str | None:
     """The words for a search that needs GPUs: the paper's networks do, scaled ones do not."""
-    from vgsearch.space import BUDGETS, load_space
+    from vgsearch.space.space import BUDGETS, load_space
     from videogan.config import ConfigurationError, suggestion
 
     if budget not in BUDGETS:

@@ -14,7 +14,7 @@ def compare(
 ) -> None:
     """Write a report of several experiments under reports/: the best to expect of n trials of each, costs, samples."""
     from vgsearch.report.writing import write_html, write_markdown
-    from vgsearch.runtime.reporting import comparison_of
+    from vgsearch.runtime.sweep.reporting import comparison_of
 
     page = comparison_of(experiments)
     folder = out / page.title

@@ -20,6 +20,6 @@ def confirm(
     Intervals are Student's 95 % over the training seeds, the comparison with the paper's point is paired by seed. An
     interrupted confirmation goes on with the same command; the result is written to EXP/confirm.json.
     """
-    from vgsearch.runtime.confirm import confirm as confirm_points
+    from vgsearch.runtime.sweep.confirm import confirm as confirm_points
 
     confirm_points(experiment, top, seeds, address=address, json_lines=json)

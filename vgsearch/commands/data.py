@@ -54,7 +54,7 @@ def make(
     as_json: options.Json = False,
 ) -> None:
     """Write an embedded, labelled data set as real files."""
-    from vgsearch.terminal import counted
+    from vgsearch.terminal.words import counted
     from videogan.config import ConfigurationError
     from videogan.data.moving_mnist import make_moving_mnist
     from videogan.data.synthetic import make_moving_shapes
@@ -97,14 +97,14 @@ def import_folder(
     as_json: options.Json = False,
 ) -> None:
     """Decode every video once and write the manifest: labels, groups, a leak-proof split."""
-    from vgsearch.runtime.cluster import connect
-    from vgsearch.runtime.data import inspect_videos
-    from vgsearch.terminal import counted
+    from vgsearch.runtime.cluster.cluster import connect
+    from vgsearch.runtime.feed.decode import inspect_videos
+    from vgsearch.terminal.words import counted
     from videogan.data.formats import layout_of
     from videogan.data.formats.contract import ImportOptions, refuse_options
     from videogan.data.formats.rows import manifest_rows, shown_name
     from videogan.data.manifest import DataError, write_manifest
-    from videogan.data.storage import RemotePath, place
+    from videogan.storage.places import RemotePath, place
 
     if isinstance(place(folder), RemotePath):
         raise DataError(f"{place(folder)}: videos are imported from a local folder; --out may be on any storage.")
@@ -134,7 +134,7 @@ app.command("check")(check)
 
 def _limits(overrides: list[str]) -> "Limits":
     """The limits on a video that `--set data.max_pixels=...` and `--set data.max_seconds=...` ask for."""
-    from vgsearch.space import parse_override
+    from vgsearch.space.space import parse_override
     from videogan.config import ConfigurationError, parse_config
     from videogan.data.clips import DataConfig
 
@@ -149,7 +149,7 @@ def _limits(overrides: list[str]) -> "Limits":
 
 def _tell(manifest: "Manifest", found: dict[str, Any], as_json: bool) -> None:
     """Prints what the data set holds, as text for people or as one JSON object for programs."""
-    from vgsearch.data_check import WINDOW
+    from vgsearch.data_check.check import WINDOW
 
     summary = _summary(manifest) | found
     if as_json:
@@ -181,7 +181,7 @@ def _tell(manifest: "Manifest", found: dict[str, Any], as_json: bool) -> None:
 
 
 def _summary(manifest: "Manifest") -> dict[str, Any]:
-    from vgsearch.data_check import WINDOW
+    from vgsearch.data_check.check import WINDOW
     from videogan.data.manifest import MANIFEST_NAME
 
     usable = manifest.usable.to_pylist()

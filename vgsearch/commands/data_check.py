@@ -9,7 +9,7 @@ import typer
 from vgsearch.commands import options
 
 if TYPE_CHECKING:
-    from vgsearch.data_check import DataCheck
+    from vgsearch.data_check.check import DataCheck
 
 
 def check(
@@ -23,7 +23,7 @@ def check(
     as_json: options.Json = False,
 ) -> None:
     """Tell what the data set holds, every video decoded once: exit code 1 on a leak or where nothing can be used."""
-    from vgsearch.data_check_page import write_check
+    from vgsearch.data_check.page import write_check
     from videogan.data.clips import DataConfig
 
     folder, limits = folder.absolute(), DataConfig().limits
@@ -40,7 +40,7 @@ def check(
 
 def _checked(folder: Path, group: str | None, silent: bool) -> "DataCheck":
     """Every file decoded: by the manifest where there is one, else as the import would find them."""
-    from vgsearch.data_check import check_found, check_manifest, manifest_as_it_is
+    from vgsearch.data_check.check import check_found, check_manifest, manifest_as_it_is
     from videogan.data.formats import layout_of
     from videogan.data.formats.contract import ImportOptions, refuse_options
     from videogan.data.manifest import MANIFEST_NAME, DataError
@@ -59,9 +59,9 @@ def _checked(folder: Path, group: str | None, silent: bool) -> "DataCheck":
 
 
 def _inspected(paths: list[Path], silent: bool) -> dict[Path, dict[str, Any]]:
-    from vgsearch.runtime.cluster import connect
-    from vgsearch.runtime.data import inspect_videos
-    from vgsearch.terminal import counted
+    from vgsearch.runtime.cluster.cluster import connect
+    from vgsearch.runtime.feed.decode import inspect_videos
+    from vgsearch.terminal.words import counted
     from videogan.data.clips import DataConfig
 
     with connect(), counted("decoding", silent) as on_progress:

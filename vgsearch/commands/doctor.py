@@ -9,7 +9,7 @@ def doctor(json: options.Json = False) -> None:
     """Check python, torch, ray, video codecs, GPU, disk, memory, ports, cluster token. Exit 1 on a blocker."""
     import json as json_module
 
-    from vgsearch.diagnosis import diagnose
+    from vgsearch.commands.machine import diagnose
 
     findings = diagnose()
     if json:

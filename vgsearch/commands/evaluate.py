@@ -60,9 +60,9 @@ def evaluate(
     """
     from contextlib import ExitStack
 
-    from vgsearch.artifacts import opened_checkpoint
-    from vgsearch.evaluation_plan import Request
-    from vgsearch.runtime.evaluate import evaluate
+    from vgsearch.evaluation.request import Request
+    from vgsearch.experiment.paths import opened_checkpoint
+    from vgsearch.runtime.judging.evaluate import evaluate
 
     with ExitStack() as opened:
         judged, opponent = (

@@ -37,9 +37,9 @@ def fit(
     """
     from rich.console import Console
 
-    from vgsearch.flow_fit import fit_into
-    from vgsearch.flow_view import FitView
-    from vgsearch.terminal import shown
+    from vgsearch.flow_fit.fit import fit_into
+    from vgsearch.flow_fit.progress import FitView
+    from vgsearch.terminal.words import shown
 
     recipe, console = _recipe(budget, overrides or []), Console()
     folder = out or options.DEFAULT_OUT / f"flow-{budget}"
@@ -51,7 +51,7 @@ def fit(
 
 
 def _recipe(budget: str, overrides: list[str]) -> "FlowRecipe":
-    from vgsearch.space import parse_override
+    from vgsearch.space.space import parse_override
     from videogan.config import ConfigurationError, parse_config, suggestion, with_overrides
     from videogan.flow.recipe import RECIPES, FlowRecipe
 

@@ -23,11 +23,11 @@ def gc(
 
     from rich.console import Console
 
-    from vgsearch.artifacts import DRIVEN, Experiment
-    from vgsearch.ledger import Ledger
-    from vgsearch.retention import CheckpointDisk, parse_size, ray_leftovers, told_size
-    from vgsearch.sweep import load_sweep
-    from vgsearch.terminal import trial_result
+    from vgsearch.experiment.ledger import Ledger
+    from vgsearch.experiment.paths import DRIVEN, Experiment
+    from vgsearch.experiment.retention import CheckpointDisk, parse_size, ray_leftovers, told_size
+    from vgsearch.space.sweep import load_sweep
+    from vgsearch.terminal.sweep_table import trial_result
 
     folder = Experiment.at(experiment, DRIVEN)
     console = Console(highlight=False, markup=False, quiet=json)

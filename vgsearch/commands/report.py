@@ -7,10 +7,10 @@ from vgsearch.commands import options
 
 def report(experiment: options.ExperimentFolder, out: options.ReportsFolder = options.DEFAULT_REPORTS) -> None:
     """Write EXP/report.html, one file that works offline, and a Markdown table with PNG figures under reports/."""
-    from vgsearch.artifacts import Experiment
+    from vgsearch.experiment.paths import Experiment
     from vgsearch.report.writing import write_html, write_markdown
-    from vgsearch.runtime.reporting import page_of
-    from vgsearch.terminal import shown
+    from vgsearch.runtime.sweep.reporting import page_of
+    from vgsearch.terminal.words import shown
 
     folder, page = Experiment.at(experiment), page_of(experiment)
     write_html(page, folder.report)

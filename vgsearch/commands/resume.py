@@ -28,6 +28,6 @@ def resume(
     json: options.Json = False,
 ) -> None:
     """Go on with a sweep: finished trials stay, unfinished ones continue from their newest checkpoints."""
-    from vgsearch.runtime.launch import resume as resume_sweep
+    from vgsearch.runtime.sweep.launch import resume as resume_sweep
 
     resume_sweep(experiment, trials=trials, retry=retry, address=address, json_lines=json)

@@ -59,8 +59,8 @@ def sample(
     """Write a picture of samples as GIF, mp4 and PNG."""
     # Before torch reads it: threads that wait spin otherwise, which beside a running sweep costs most of the time.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    from vgsearch.artifacts import opened_checkpoint
-    from vgsearch.sample import Request, sample
+    from vgsearch.experiment.paths import opened_checkpoint
+    from vgsearch.sampling.sample import Request, sample
 
     with opened_checkpoint(checkpoint) as file:
         sample(Request(file, show.value, classes, n_codes, steps, n_frames, truncation, seed, out))

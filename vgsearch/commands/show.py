@@ -18,9 +18,9 @@ def show(
 
     from rich.console import Console
 
-    from vgsearch.artifacts import Experiment
-    from vgsearch.ledger import read_ledger
-    from vgsearch.trial_account import differences, find_trial, last_measures, tell_trial
+    from vgsearch.experiment.ledger import read_ledger
+    from vgsearch.experiment.paths import Experiment
+    from vgsearch.terminal.trial import differences, find_trial, last_measures, tell_trial
     from videogan.config import ConfigurationError
 
     # The trial's own folder, as a shell completes it, will do too.

@@ -9,8 +9,8 @@ def spaces(json: options.Json = False) -> None:
 
     from rich.console import Console
 
-    from vgsearch.space import load_space, shipped_spaces
-    from vgsearch.terminal import short_name
+    from vgsearch.space.space import load_space, shipped_spaces
+    from vgsearch.terminal.words import short_name
 
     loaded = [load_space(name) for name in shipped_spaces()]
     if json:

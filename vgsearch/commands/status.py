@@ -10,7 +10,7 @@ from vgsearch.commands import options
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from vgsearch.ledger import LedgerReader, SweepRecord
+    from vgsearch.experiment.ledger import LedgerReader, SweepRecord
 
 SECONDS_BETWEEN_READINGS = 0.5
 SECONDS_BETWEEN_REQUESTS = 3.0
@@ -24,9 +24,10 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
     from rich.console import Console
     from rich.text import Text
 
-    from vgsearch.artifacts import Experiment
-    from vgsearch.ledger import LedgerReader
-    from vgsearch.terminal import duration, floor_line, shown, sweep_table, table_lines
+    from vgsearch.experiment.ledger import LedgerReader
+    from vgsearch.experiment.paths import Experiment
+    from vgsearch.terminal.sweep_table import floor_line, sweep_table, table_lines
+    from vgsearch.terminal.words import duration, shown
     from videogan.config import ConfigurationError
 
     folder = Experiment.at(experiment)
@@ -62,7 +63,8 @@ def _watch(reader: "LedgerReader", console: "Console", json_lines: bool) -> None
     """A live table on a terminal, one line an event elsewhere, until the sweep ends."""
     import time
 
-    from vgsearch.terminal import SweepView, shown
+    from vgsearch.terminal.sweep_table import SweepView
+    from vgsearch.terminal.words import shown
 
     events = reader.read()
     n_trials = reader.record.header.get("n_trials", 0)

@@ -27,11 +27,12 @@ def submit(
 
     All further options are those of tune, or of resume. --out and --data must name what the whole cluster sees.
     """
-    from vgsearch.runtime.submission import connected, follow
-    from vgsearch.runtime.submission import submit as start
-    from vgsearch.submitted import as_typed_there
+    from vgsearch.cluster.submit import as_typed_there
+    from vgsearch.runtime.cluster.submission import connected, follow
+    from vgsearch.runtime.cluster.submission import submit as start
 
-    typed = as_typed_there(space, context.args)
+    commands = context.find_root().command.commands
+    typed = as_typed_there(space, context.args, commands)
     client = connected(address)
     job = start(client, typed.arguments, typed.space_file)
     told = [

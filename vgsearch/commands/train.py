@@ -28,7 +28,7 @@ def train(
     json: options.Json = False,
 ) -> None:
     """Train a paper's point of a space once, with what --set changes, and score it: an experiment with one trial."""
-    from vgsearch.runtime.launch import Request, launch
+    from vgsearch.runtime.sweep.launch import Request, launch
 
     launch(
         Request(

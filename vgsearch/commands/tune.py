@@ -51,7 +51,7 @@ def tune(
 
     SPACE is a name in search_spaces/ (mvt_tsa) or the path of a YAML file. The paper's own point is always trial t0000.
     """
-    from vgsearch.runtime.launch import Request, launch
+    from vgsearch.runtime.sweep.launch import Request, launch
 
     launch(
         Request(

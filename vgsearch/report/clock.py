@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 
-from vgsearch.ledger import SweepRecord
+from vgsearch.experiment.ledger import SweepRecord
 
 
 class SweepClock:

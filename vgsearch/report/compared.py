@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from vgsearch.objective import COST
+from vgsearch.experiment.objective import COST
 from vgsearch.report import figures
 from vgsearch.report.blocks import Block, Chart, Lines, Page, Section, Table, Text
 from vgsearch.report.clock import SweepClock
@@ -11,7 +11,8 @@ from vgsearch.report.experiment import command, moment
 from vgsearch.report.sample_grid import GridColumn, sample_grid
 from vgsearch.report.subject import Subject
 from vgsearch.report.tables import told_interval
-from vgsearch.terminal import duration, objective_value
+from vgsearch.terminal.sweep_table import objective_value
+from vgsearch.terminal.words import duration
 
 _LUCK = (
     "The best score to expect after n trials, so that families are compared at equal search budget (Lucic et al. 2018): means "

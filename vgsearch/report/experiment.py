@@ -11,19 +11,20 @@ from typing import Any
 
 import yaml
 
-from vgsearch.artifacts import short_id
-from vgsearch.confirmation import confirmed, confirmed_table, notes_on
-from vgsearch.ledger import SweepRecord, TrialRecord
-from vgsearch.objective import COST
+from vgsearch.evaluation.confirmation import confirmed, confirmed_table, notes_on
+from vgsearch.experiment.ledger import SweepRecord, TrialRecord
+from vgsearch.experiment.objective import COST
+from vgsearch.experiment.paths import short_id
 from vgsearch.report import figures
 from vgsearch.report.blocks import Block, Chart, Facts, Lines, Page, Section, Table, Text
 from vgsearch.report.clock import SweepClock
 from vgsearch.report.sample_grid import GridColumn, sample_grid
 from vgsearch.report.subject import WEAK_BELOW, Importances, Subject
 from vgsearch.report.tables import as_block, comparison, failures, health, told_interval, trials_table
-from vgsearch.sweep import Sweep
-from vgsearch.terminal import duration, interval, objective_value, short_name, value
-from vgsearch.trial_account import differences
+from vgsearch.space.sweep import Sweep
+from vgsearch.terminal.sweep_table import objective_value
+from vgsearch.terminal.trial import differences
+from vgsearch.terminal.words import duration, interval, short_name, value
 
 N_TOP = 4  # trials in the grid of samples
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from vgsearch.artifacts import short_id
-from vgsearch.ledger import SweepRecord, TrialRecord
-from vgsearch.objective import COST, LABELS, OF_CLASSES, Objective, looks_at_distance, pareto_front
+from vgsearch.experiment.ledger import SweepRecord, TrialRecord
+from vgsearch.experiment.objective import COST, LABELS, OF_CLASSES, Objective, looks_at_distance, pareto_front
+from vgsearch.experiment.paths import short_id
 from vgsearch.report.clock import SweepClock
 from vgsearch.report.expected_best import ExpectedBest
 from vgsearch.report.subject import Subject
-from vgsearch.terminal import duration, objective_value, short_name, value
+from vgsearch.terminal.sweep_table import objective_value
+from vgsearch.terminal.words import duration, short_name, value
 
 # Okabe and Ito's palette, told apart by the colour-blind and on white and black alike.
 STATE_COLOURS = {

@@ -11,16 +11,16 @@ import torch
 from PIL import Image, ImageSequence
 from torch import Tensor
 
-from vgsearch.artifacts import SAMPLES_PER_CLASS, Experiment
-from vgsearch.ledger import TrialRecord
+from vgsearch.experiment.ledger import TrialRecord
+from vgsearch.experiment.paths import SAMPLES_PER_CLASS, Experiment
 from vgsearch.report.blocks import SampleGrid, Text
-from vgsearch.sweep import Sweep
+from vgsearch.space.sweep import Sweep
 from videogan.config import ConfigurationError
 from videogan.data.cache import clip_cache_folder, is_complete
 from videogan.data.clips import open_cache
 from videogan.data.manifest import read_manifest
 from videogan.data.preprocessing import preprocessing_named
-from videogan.pictures import GRID_GAP, LEAST_SIDE, grid_frames, write_gif
+from videogan.sampling.pictures import GRID_GAP, LEAST_SIDE, grid_frames, write_gif
 
 MOST_ROWS = 10  # classes shown
 

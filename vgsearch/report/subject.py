@@ -4,11 +4,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from vgsearch.artifacts import Experiment
-from vgsearch.ledger import UNFINISHED, SweepRecord, TrialRecord
-from vgsearch.objective import Objective
+from vgsearch.experiment.ledger import UNFINISHED, SweepRecord, TrialRecord
+from vgsearch.experiment.objective import Objective
+from vgsearch.experiment.paths import Experiment
 from vgsearch.report.expected_best import ExpectedBest, expected_best
-from vgsearch.sweep import Sweep
+from vgsearch.space.sweep import Sweep
 
 WEAK_BELOW = 50  # trials
 

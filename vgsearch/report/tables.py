@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from rich.table import Table as RichTable
 from rich.text import Text as RichText
 
-from vgsearch.artifacts import short_id
-from vgsearch.ledger import UNFINISHED, SweepRecord, TrialRecord
-from vgsearch.objective import Objective
+from vgsearch.experiment.ledger import UNFINISHED, SweepRecord, TrialRecord
+from vgsearch.experiment.objective import Objective
+from vgsearch.experiment.paths import short_id
 from vgsearch.report.blocks import Block, Table, Text
 from vgsearch.report.published import PUBLISHED_IS, PUBLISHED_S3
-from vgsearch.terminal import interval, objective_value, sweep_table
+from vgsearch.terminal.sweep_table import objective_value, sweep_table
+from vgsearch.terminal.words import interval
 
 _ANY_WIDTH = 1_000_000
 _SOME = 6

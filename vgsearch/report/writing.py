@@ -11,7 +11,7 @@ from plotly.offline import get_plotlyjs
 
 from vgsearch.report.blocks import Chart, Facts, Lines, Page, SampleGrid, Table, Text
 from vgsearch.report.picture import write_picture
-from videogan.atomic import write_atomically
+from videogan.storage.atomic import write_atomically
 
 TEMPLATE, MARKDOWN, SAMPLES = "report.html", "README.md", "samples.gif"
 _ESCAPED = str.maketrans({letter: f"\\{letter}" for letter in "\\`*_[]<>|#"})

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from videogan.config import Config
 from videogan.data.clips import to_video
+from videogan.divergence import TrainingDiverged
 from videogan.nets.layout import lay_channels_last_
-from videogan.training.divergence import TrainingDiverged
-from videogan.training.shard import Shard
+from videogan.shard import Shard
 
 Layer = Literal["penultimate", "logits"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from videogan.config import ConfigurationError
-from videogan.weights_file import StoredWeights, read_weights, refuse_other_weights
+from videogan.storage.weights_file import StoredWeights, read_weights, refuse_other_weights
 
 CLASSIFICATION_LAYER = "classify."
 # What public files call it: torchvision's ResNet-50, the PyTorch I3D.

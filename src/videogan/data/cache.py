@@ -21,11 +21,11 @@ from typing import BinaryIO
 import numpy as np
 import pyarrow as pa
 
-from videogan.atomic import write_atomically
 from videogan.data.decode import DECODER_VERSION
 from videogan.data.manifest import DataError, Manifest
 from videogan.data.preprocessing import Preprocessing
-from videogan.data.storage import Place, file_names, mirrored, place
+from videogan.storage.atomic import write_atomically
+from videogan.storage.places import Place, file_names, mirrored, place
 
 INDEX_NAME = "index.json"
 CLIPS_PER_SHARD = 16  # what an interruption can cost each worker

@@ -12,8 +12,8 @@ from videogan.data.cache import CachedFiles, decoded_bytes
 from videogan.data.decode import Limits
 from videogan.data.manifest import Manifest, read_manifest
 from videogan.data.preprocessing import preprocessing_named
-from videogan.data.storage import Place
 from videogan.data.windows import EveryNth, Sampling, Selection, ShortClips, select_clips, window
+from videogan.storage.places import Place
 
 
 class DataConfig(Config):

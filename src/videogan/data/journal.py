@@ -17,12 +17,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from videogan.atomic import write_atomically
 from videogan.data.cache import cache_folder
 from videogan.data.decode import DECODER_VERSION
 from videogan.data.source import Limits
 from videogan.data.stills import holder
-from videogan.data.storage import Place, file_names
+from videogan.storage.atomic import write_atomically
+from videogan.storage.places import Place, file_names
 
 Write = Callable[[str, str | None, dict[str, Any]], None]
 

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from videogan.atomic import write_atomically
 from videogan.config import ConfigurationError
-from videogan.data.storage import Place, joined, place
+from videogan.storage.atomic import write_atomically
+from videogan.storage.places import Place, joined, place
 
 MANIFEST_NAME = "manifest.parquet"
 SCHEMA = pa.schema(

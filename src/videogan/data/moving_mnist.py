@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from videogan.data.cache import staged
-from videogan.data.formats.moving_mnist import LABEL
 from videogan.data.manifest import DataError, Manifest, read_manifest, split_by_group, write_manifest
 from videogan.data.stills import row_of, stills_sha
 
+LABEL = "digits"  # the data set has one class
 SIZE, DIGIT_SIZE, N_DIGITS = 64, 28, 2
 RANGE = SIZE - DIGIT_SIZE  # of a digit's upper left corner, along each axis
 SPEED = 0.1 * RANGE  # pixels a frame

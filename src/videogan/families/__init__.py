@@ -6,10 +6,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from videogan import volume_gan
 from videogan.config import Config
-from videogan.families import mocogan, mvt, tgan, vgan, volume3d
-from videogan.volume_gan import VolumeGAN
+from videogan.families import mocogan, mvt, vgan
+from videogan.families.tgan import game as volume_gan
+from videogan.families.tgan import tgan, volume3d
+from videogan.families.tgan.game import VolumeGAN
 
 
 @dataclass(frozen=True)

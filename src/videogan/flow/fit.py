@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
 from videogan.config import ConfigurationError
+from videogan.divergence import TrainingDiverged
 from videogan.flow.generated_pairs import FlowPairs, generated_pairs
 from videogan.flow.held_out import endpoint_error
 from videogan.flow.pwc_net import FLOW_UNIT, LEVELS, PWCNet
 from videogan.flow.recipe import FlowRecipe
 from videogan.nets.layout import lay_channels_last_
-from videogan.training.divergence import TrainingDiverged
-from videogan.training.step_files import StepFiles, read_checkpoint
+from videogan.storage.step_files import StepFiles, read_checkpoint
 
 LEVEL_WEIGHTS = {6: 0.32, 5: 0.08, 4: 0.02, 3: 0.01, 2: 0.005}
 """alpha_l of the training loss (PWC-Net sec. 4)."""

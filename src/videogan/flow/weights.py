@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from videogan.flow.pwc_net import PWCNet
-from videogan.weights_file import read_weights, refuse_other_weights
+from videogan.storage.weights_file import read_weights, refuse_other_weights
 
 
 def pwc_net_from(path: Path | str) -> tuple[PWCNet, str]:

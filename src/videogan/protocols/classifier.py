@@ -15,17 +15,17 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from videogan.atomic import write_atomically
 from videogan.classifiers import CLASSIFIERS
 from videogan.classifiers.fit import Epoch, LabelledClips, Recipe, fit, predict
 from videogan.classifiers.weights import load_weights_, n_classes_of
 from videogan.config import Config, ConfigurationError
 from videogan.data.clips import to_video
-from videogan.data.storage import Place
 from videogan.data.windows import EveryNth
 from videogan.metrics.s3 import accuracy
 from videogan.nets.layout import lay_channels_last_
-from videogan.training.shard import Shard
+from videogan.shard import Shard
+from videogan.storage.atomic import write_atomically
+from videogan.storage.places import Place
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import nn
 
-from videogan.atomic import write_atomically
 from videogan.config import parse_config
 from videogan.families import FAMILIES
+from videogan.storage.atomic import write_atomically
+from videogan.storage.step_files import StepFiles, UnreadableCheckpoint, read_checkpoint
 from videogan.training.run_config import RunConfig
-from videogan.training.step_files import StepFiles, UnreadableCheckpoint, read_checkpoint
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from videogan.config import ConfigurationError
 from videogan.data.clips import ClipSource, to_video
+from videogan.divergence import TrainingDiverged
 from videogan.families import FAMILIES
 from videogan.nets.layout import lay_channels_last_
+from videogan.shard import Shard
 from videogan.training.checkpoint import Checkpoint
-from videogan.training.divergence import TrainingDiverged
 from videogan.training.run_config import RunConfig
-from videogan.training.shard import Shard
 
 
 class TimedClips:

@@ -8,8 +8,8 @@ from ray.cluster_utils import Cluster
 from typer.testing import CliRunner
 
 from vgsearch.commands.data import LayoutName, app
-from vgsearch.runtime.cluster import connect
-from vgsearch.runtime.data import build_cache
+from vgsearch.runtime.cluster.cluster import connect
+from vgsearch.runtime.feed.decode import build_cache
 from videogan.config import ConfigurationError
 from videogan.data.clips import DataConfig, open_cache
 from videogan.data.formats import FORMATS

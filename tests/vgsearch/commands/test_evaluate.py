@@ -16,12 +16,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from typer.testing import CliRunner
 
 from vgsearch.cli import app
-from vgsearch.evaluation_plan import N_FRAMES, Request, planned
-from vgsearch.runtime.cluster import connect
-from vgsearch.runtime.data import build_cache
-from vgsearch.runtime.evaluation import prepare
-from vgsearch.runtime.gam import gam_of
-from vgsearch.runtime.judge import Judge
+from vgsearch.evaluation.request import N_FRAMES, Request, planned
+from vgsearch.runtime.cluster.cluster import connect
+from vgsearch.runtime.feed.decode import build_cache
+from vgsearch.runtime.judging.gam import gam_of
+from vgsearch.runtime.judging.judge import Judge
+from vgsearch.runtime.judging.prepare import prepare
 from videogan.config import ConfigurationError, parse_config
 from videogan.data.clips import TrainingClips, open_cache
 from videogan.data.manifest import read_manifest

@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from vgsearch.artifacts import Experiment, ExperimentInUse
 from vgsearch.cli import app
+from vgsearch.experiment.paths import Experiment, ExperimentInUse
 from videogan.config import ConfigurationError
 from videogan.flow.fit import FlowCheckpoints
 from videogan.flow.weights import pwc_net_from

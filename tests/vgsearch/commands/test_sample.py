@@ -11,15 +11,15 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from vgsearch.cli import app
-from vgsearch.sample import chosen, class_names
+from vgsearch.sampling.sample import chosen, class_names
 from videogan.config import ConfigurationError, parse_config
 from videogan.data.manifest import read_manifest
 from videogan.data.synthetic import make_moving_shapes
-from videogan.pictures import LINE, MARGIN, text_width
+from videogan.sampling.pictures import LINE, MARGIN, text_width
+from videogan.shard import Shard
 from videogan.training.checkpoint import CheckpointFolder, UnreadableCheckpoint
 from videogan.training.loop import Training
 from videogan.training.run_config import RunConfig
-from videogan.training.shard import Shard
 
 MODELS = {
     "mvt": {"variant": "mvt_tsa", "channels": 8, "gru_hidden": 16},

@@ -9,10 +9,10 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from vgsearch.artifacts import Experiment
 from vgsearch.cli import app
-from vgsearch.ledger import Ledger
-from vgsearch.trial_account import find_trial, sparkline, tell_trial
+from vgsearch.experiment.ledger import Ledger
+from vgsearch.experiment.paths import Experiment
+from vgsearch.terminal.trial import find_trial, sparkline, tell_trial
 from videogan.config import ConfigurationError
 
 PAPER = {"optimiser.lr_g": 5e-5, "model.fold_div": 8}

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from vgsearch.cli import app
-from vgsearch.ledger import Ledger, LedgerReader
+from vgsearch.experiment.ledger import Ledger, LedgerReader
 
 N_MANY = 1000
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from vgsearch.artifacts import Experiment
-from vgsearch.domains import ChoiceDomain
-from vgsearch.ledger import Ledger
-from vgsearch.space import load_space
-from vgsearch.sweep import Sweep
-from videogan.pictures import grid_frames, write_gif
+from vgsearch.experiment.ledger import Ledger
+from vgsearch.experiment.paths import Experiment
+from vgsearch.space.domains import ChoiceDomain
+from vgsearch.space.space import load_space
+from vgsearch.space.sweep import Sweep
+from videogan.sampling.pictures import grid_frames, write_gif
 
 WriteSweep = Callable[..., Experiment]
 N_STEPS, N_LOOKS = 200, 8
@@ -97,8 +97,8 @@ def write_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WriteSweep:
 def iter_clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """A clock that the caller moves: [now]."""
     now = [1_800_000_000.0]
-    monkeypatch.setattr("vgsearch.ledger.time.time", lambda: now[0])
-    monkeypatch.setattr("vgsearch.ledger.os.fsync", lambda handle: None)
+    monkeypatch.setattr("vgsearch.experiment.ledger.time.time", lambda: now[0])
+    monkeypatch.setattr("vgsearch.experiment.ledger.os.fsync", lambda handle: None)
     return now
 
 

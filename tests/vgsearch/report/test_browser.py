@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from vgsearch.report.writing import write_html
-from vgsearch.runtime.reporting import comparison_of, page_of
+from vgsearch.runtime.sweep.reporting import comparison_of, page_of
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: make drills installs one")

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from vgsearch.cli import app
 from vgsearch.report.blocks import Chart
-from vgsearch.runtime.reporting import comparison_of
+from vgsearch.runtime.sweep.reporting import comparison_of
 from videogan.config import ConfigurationError
 
 DONE, FAILED = ("done", ""), ("failed", "KeyError")

@@ -6,11 +6,11 @@ import plotly.graph_objects as go
 import pytest
 from PIL import Image
 
-from vgsearch.objective import Objective
+from vgsearch.experiment.objective import Objective
 from vgsearch.report import figures
 from vgsearch.report.clock import SweepClock
 from vgsearch.report.picture import write_picture
-from vgsearch.runtime.reporting import subject_of
+from vgsearch.runtime.sweep.reporting import subject_of
 
 DONE, PRUNED, FAILED = ("done", ""), ("pruned", ""), ("failed", "KeyError")
 

@@ -12,14 +12,14 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from vgsearch.artifacts import Experiment, run_id
 from vgsearch.cli import app
-from vgsearch.confirmation import confirmed, points_of, save
-from vgsearch.ledger import Ledger, read_ledger
+from vgsearch.evaluation.confirmation import confirmed, points_of, save
+from vgsearch.experiment.ledger import Ledger, read_ledger
+from vgsearch.experiment.paths import Experiment, run_id
 from vgsearch.report.clock import SweepClock
 from vgsearch.report.experiment import again
-from vgsearch.runtime.reporting import page_of, subject_of
-from vgsearch.space import parse_override
+from vgsearch.runtime.sweep.reporting import page_of, subject_of
+from vgsearch.space.space import parse_override
 
 DONE, PRUNED, DIVERGED, FAILED = (
     ("done", ""),
@@ -154,7 +154,7 @@ def test_what_fresh_seeds_said_of_the_best_stands_beside_it(write_sweep, tmp_pat
 
 def test_a_pause_of_the_sweep_takes_no_time_of_it(tmp_path, monkeypatch):
     now = [1000.0]
-    monkeypatch.setattr("vgsearch.ledger.time.time", lambda: now[0])
+    monkeypatch.setattr("vgsearch.experiment.ledger.time.time", lambda: now[0])
     ledger = Ledger(tmp_path / "ledger.jsonl")
     started = {"index": 0, "overrides": {}, "is_paper_point": True, "n_steps": 2}
     ledger.append("trial_started", trial="t0000-a", **started)

@@ -17,9 +17,9 @@ from videogan.classifiers.fit import (
     validation_split,
 )
 from videogan.classifiers.resnet3d import ResNet3D18
+from videogan.divergence import TrainingDiverged
 from videogan.metrics.s3 import accuracy
-from videogan.training.divergence import TrainingDiverged
-from videogan.training.shard import Shard
+from videogan.shard import Shard
 
 
 class MeanColour(nn.Module):

@@ -26,7 +26,7 @@ from videogan.data.cache import (
 from videogan.data.decode import decode
 from videogan.data.manifest import DataError, write_manifest
 from videogan.data.preprocessing import preprocessing_named
-from videogan.data.storage import RemotePath
+from videogan.storage.places import RemotePath
 
 PLAIN = preprocessing_named("plain_32")
 SPAWN = multiprocessing.get_context("spawn")

@@ -7,9 +7,9 @@ import torch
 from videogan.config import ConfigurationError, parse_config
 from videogan.data.clips import DataConfig, TrainingClips, centre_windows, open_cache, to_frames, to_video
 from videogan.data.manifest import write_manifest
+from videogan.shard import Shard
 from videogan.training.loop import Training
 from videogan.training.run_config import RunConfig
-from videogan.training.shard import Shard
 
 
 def test_frames_and_video_are_inverse_and_bounded():

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from videogan.config import ConfigurationError
+from videogan.divergence import TrainingDiverged
 from videogan.flow.fit import (
     FlowCheckpoint,
     FlowCheckpoints,
@@ -21,7 +22,6 @@ from videogan.flow.lucas_kanade import LucasKanade
 from videogan.flow.pwc_net import PWCNet
 from videogan.flow.recipe import RECIPES, FlowRecipe
 from videogan.flow.weights import pwc_net_from
-from videogan.training.divergence import TrainingDiverged
 
 TINY = FlowRecipe(width=0.05, n_steps=6, batch_size=2, lr=1e-3, pairs=PairSettings(size=64, n_shapes=1))
 

@@ -5,10 +5,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from videogan.config import ConfigurationError, parse_config
+from videogan.shard import Shard
 from videogan.training.forecast import forecast
 from videogan.training.loop import Training
 from videogan.training.run_config import RunConfig
-from videogan.training.shard import Shard
 
 
 def run_config(model: dict[str, object] | None = None, **loop: object) -> RunConfig:

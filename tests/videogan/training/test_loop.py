@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from videogan.config import ConfigurationError, parse_config
+from videogan.divergence import TrainingDiverged
+from videogan.shard import Shard
 from videogan.training.checkpoint import CheckpointFolder, generator_from
-from videogan.training.divergence import TrainingDiverged
 from videogan.training.loop import Training, train
 from videogan.training.run_config import RunConfig
-from videogan.training.shard import Shard
 
 BATCH_SIZE, N_CLASSES = 4, 3
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from videogan.config import ConfigurationError, parse_config
+from videogan.shard import Shard
 from videogan.training.forecast import checkpoint_bytes, forecast
 from videogan.training.loop import Training, train
 from videogan.training.run_config import OptimiserConfig, RunConfig
-from videogan.training.shard import Shard
 
 CHANGES = [
     ("rmsprop", "name", "adam"),

@@ -5,12 +5,12 @@ from pathlib import Path
 from videogan.data.formats.contract import DRAWN, Found, FoundVideo, ImportOptions
 from videogan.data.formats.listing import files_in
 from videogan.data.manifest import DataError
+from videogan.data.moving_mnist import LABEL
 from videogan.data.source import UnreadableVideo
 from videogan.data.stills import open_clips, row_of
 
 NAME = "moving_mnist"
 TAKES = frozenset[str]()
-LABEL = "digits"  # the data set has one class
 
 
 def recognises(folder: Path) -> bool:

@@ -1,0 +1,4 @@
+"""TGAN (Saito et al. 2017) and the 3D model it is compared with: two families that share one game.
+
+Imported by `videogan.families` alone.
+"""

@@ -1,0 +1,88 @@
+"""The 3D model with which TGAN is compared (arXiv 1611.06624, sec. 6.3): one linear layer and four 3-D deconvolutions."""
+
+from itertools import pairwise
+from typing import Literal, Self
+
+import torch
+from pydantic import model_validator
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from videogan.families.tgan.game import (
+    VolumeGAN,
+    VolumeGANConfig,
+    build_discriminator,
+    refuse_other_lengths,
+    refuse_truncation,
+    sample_z,
+)
+from videogan.nets.chainer_initialisation import he_normal_, uniform_
+from videogan.nets.width import scaled
+
+_WIDTHS = (512, 256, 128, 64)
+_OTHER_LENGTHS = "a 3D model makes no others"
+
+
+class Volume3DConfig(VolumeGANConfig):
+    """Everything that makes one 3D model; at 32 px its linear layer makes 2 x 2 positions in place of 4 x 4.
+
+    "paper" initialises the generator HeNormal as the discriminator: the paper tells only of TGAN's.
+    """
+
+    family: Literal["volume3d"] = "volume3d"
+
+    @model_validator(mode="after")
+    def _refuse_a_beta_nowhere(self) -> Self:
+        if self.bn_beta and self.regulariser == "none":
+            raise ValueError(
+                "bn_beta = True has no effect under regulariser = none, whose discriminator has neither gamma nor beta. "
+                "Remove it or set model.regulariser=svc."
+            )
+        return self
+
+
+class Volume3DGenerator(nn.Module):
+    """Linear 100 -> (512, 1, 4, 4), then Conv3dT 256, 128, 64, 3, kernel 4, stride 2, padding 1; BN and ReLU, at last tanh.
+
+    "512 channels in the initial deconvolutional layer" is read as its input: then generator and discriminator are of
+    about one size.
+    """
+
+    def __init__(self, config: Volume3DConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = tuple(scaled(channels, config.width) for channels in _WIDTHS)
+        side = config.resolution // 16
+        self.first_map = (widths[0], 1, side, side)
+        self.linear = nn.Linear(config.dim_z, widths[0] * side**2)
+        self.linear_norm = nn.BatchNorm1d(widths[0] * side**2)
+        self.deconvolutions = nn.ModuleList(nn.ConvTranspose3d(i, o, 4, 2, 1) for i, o in pairwise(widths))
+        self.norms = nn.ModuleList(nn.BatchNorm3d(n) for n in widths[1:])
+        self.output = nn.ConvTranspose3d(widths[-1], 3, 4, 2, 1)
+
+    def sample_z(
+        self,
+        n: int,
+        generator: torch.Generator | None = None,
+        n_frames: int | None = None,
+        truncation: float | None = None,
+    ) -> Tensor:
+        """n codes, (n, K_0), on the networks' device; see `sample_z`. Refuses truncation, and lengths as forward does."""
+        refuse_other_lengths(n_frames, _OTHER_LENGTHS)
+        refuse_truncation(truncation)
+        return sample_z(self.config, n, generator).to(self.output.bias.device)
+
+    def forward(self, z: Tensor, y: Tensor | None = None, n_frames: int = 16) -> Tensor:
+        """Videos (B, 16, 3, R, R) in [-1, 1]. z: (B, K_0) codes; labels y change nothing."""
+        refuse_other_lengths(n_frames, _OTHER_LENGTHS)
+        x = relu(self.linear_norm(self.linear(z))).unflatten(1, self.first_map)
+        for deconvolve, norm in zip(self.deconvolutions, self.norms, strict=True):
+            x = relu(norm(deconvolve(x)))
+        return self.output(x).tanh().transpose(1, 2)
+
+
+def build(config: Volume3DConfig) -> VolumeGAN:
+    """Puts the networks of `config` together on the default device, initialised from torch's global generator."""
+    generator = Volume3DGenerator(config)
+    he_normal_(generator) if config.init == "paper" else uniform_(generator)
+    return VolumeGAN(config, generator, {"video": build_discriminator(config)})

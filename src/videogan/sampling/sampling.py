@@ -1,0 +1,185 @@
+"""Clips out of a generator: sampling copies with standing statistics, synthetic sets, interpolations, resampled codes.
+
+A generator draws its codes with `sample_z` and makes videos of them in `forward`. What only some families offer are
+members of their generators: `class_vectors(y)`, mixtures of which are mixtures of classes; `subspaces`, the named parts
+of a code; `with_frames_between`.
+"""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from videogan.config import ConfigurationError
+from videogan.data.clips import to_frames
+from videogan.families import FAMILIES
+from videogan.nets.layout import lay_channels_last_
+from videogan.sampling.pictures import grid_frames
+
+STANDING_BATCHES = 16  # SCIENCE A4: 16 to 100
+SAMPLING_BATCH = 32
+ALONE = 1
+"""A batch of one clip: rounding may differ with the size of a batch, so that only there a code has the same bits always."""
+
+
+@torch.no_grad()
+def sampling_copy(
+    generator: nn.Module,
+    n_classes: int,
+    n_batches: int = STANDING_BATCHES,
+    batch_size: int = SAMPLING_BATCH,
+    seed: int = 0,
+) -> nn.Module:
+    """A copy of `generator` in eval mode with the standing statistics of BigGAN, app. A: running ones lag behind weights.
+
+    The running mean and variance of every batch norm become plain averages over `n_batches` sampling batches, with
+    labels uniform over `n_classes`, seeded by `seed`. Only the batch norms are in train mode meanwhile, so that spectral
+    norm's power iteration stands still. The generator itself is left as it was.
+    """
+    sampler = lay_channels_last_(copy.deepcopy(generator).eval().requires_grad_(False))
+    norms = [module for module in sampler.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    if not norms:
+        return sampler
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # torch: cumulative average instead of a moving one
+        norm.train()
+    labels = torch.Generator().manual_seed(seed)
+    device = next(sampler.parameters()).device
+    for batch in range(n_batches):
+        z = codes(sampler, batch_size, seed=seed, first=batch * batch_size)
+        y = torch.randint(n_classes, (batch_size,), generator=labels)
+        sampler(z.to(device), y.to(device))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    return sampler.eval()
+
+
+def codes(
+    generator: nn.Module,
+    n: int,
+    seed: int,
+    first: int = 0,
+    n_frames: int | None = None,
+    truncation: float | None = None,
+) -> Tensor:
+    """Codes z of clips `first` to `first + n - 1`, (n, ...); clip i's follows from (seed, i) alone, whatever n is.
+
+    They are for clips of `n_frames`, by default the family's own, and truncated at that many standard deviations. Raises
+    ConfigurationError for a length or a truncation that the family does not offer.
+    """
+    drawn = []
+    for i in range(first, first + n):
+        state = int(np.random.SeedSequence((seed, i)).generate_state(1, np.uint64)[0])
+        rng = torch.Generator().manual_seed(state)
+        drawn.append(generator.sample_z(1, rng, n_frames, truncation))
+    return torch.cat(drawn)
+
+
+@torch.no_grad()
+def render(generator: nn.Module, z: Tensor, y: Tensor, n_frames: int = 16, batch_size: int = SAMPLING_BATCH) -> Tensor:
+    """uint8 frames (n, T, H, W, C) on the CPU of codes `z` (n, ...) and labels `y` (n,), or class vectors (n, e).
+
+    `generator` must be in eval mode, where no clip depends on its batch; raises ValueError otherwise.
+    """
+    if generator.training:
+        raise ValueError("samples need a generator in eval mode, got train mode; use sampling_copy(generator, ...).")
+    device = next(generator.parameters()).device
+    batches = zip(z.split(batch_size), y.split(batch_size), strict=True)
+    return torch.cat([to_frames(generator(z_b.to(device), y_b.to(device), n_frames)).cpu() for z_b, y_b in batches])
+
+
+def synthesise(
+    generator: nn.Module, labels: Tensor, seed: int, n_frames: int = 16, batch_size: int = SAMPLING_BATCH
+) -> Tensor:
+    """A synthetic set, uint8 (n, T, H, W, C): one clip for each of `labels` (n,); clip i follows from (seed, i, label)."""
+    return render(generator, codes(generator, len(labels), seed, n_frames=n_frames), labels, n_frames, batch_size)
+
+
+def sample_grid(generator: nn.Module, n_classes: int, n_per_class: int, seed: int, n_frames: int = 16) -> Tensor:
+    """A grid of clips, uint8 (T, H', W', C): rows are classes, each column is one code shared by all classes."""
+    z = codes(generator, n_per_class, seed, n_frames=n_frames)
+    return grid_frames(in_classes(generator, z, torch.arange(n_classes), n_frames).flatten(0, 1), n_per_class)
+
+
+def in_classes(generator: nn.Module, z: Tensor, classes: Tensor, n_frames: int = 16) -> Tensor:
+    """Each of n codes z in each of k classes, uint8 (k, n, T, H, W, C)."""
+    every_z = z.repeat(len(classes), *[1] * (z.ndim - 1))
+    clips = render(generator, every_z, classes.repeat_interleave(len(z)), n_frames, ALONE)
+    return clips.unflatten(0, (len(classes), len(z)))
+
+
+def between_codes(
+    generator: nn.Module, z: tuple[Tensor, Tensor], y: Tensor, n_steps: int, n_frames: int = 16
+) -> Tensor:
+    """From code z_0 to z_1 (n, ...) within a class, (1 - s) z_0 + s z_1: uint8 (n, n_steps, T, H, W, C) (SCIENCE D6).
+
+    s = 0, ..., 1 evenly; y: (n,). The first and last clips are, bit for bit, those that the ends make alone.
+    """
+    mixed = _mixtures(*z, n_steps)
+    labels = y.repeat_interleave(n_steps)
+    return render(generator, mixed.flatten(0, 1), labels, n_frames, ALONE).unflatten(0, (-1, n_steps))
+
+
+def between_classes(
+    generator: nn.Module, z: Tensor, y: tuple[Tensor, Tensor], n_steps: int, n_frames: int = 16
+) -> Tensor:
+    """From class y_0 to y_1 (n,) of a code z (n, ...), e = (1 - s) e(y_0) + s e(y_1): uint8 (n, n_steps, T, H, W, C).
+
+    s = 0, ..., 1 evenly. All that depends on the class sees the mixed e (SCIENCE D6): an embedding, or a one-hot vector.
+    The first and last clips are, bit for bit, those that the ends make alone. Raises ConfigurationError for a generator
+    that generates without labels.
+    """
+    refuse_unconditional(generator)
+    device = next(generator.parameters()).device
+    with torch.no_grad():
+        mixed = _mixtures(*(generator.class_vectors(label.to(device)) for label in y), n_steps)
+    every_z = z.repeat_interleave(n_steps, dim=0)
+    return render(generator, every_z, mixed.flatten(0, 1), n_frames, ALONE).unflatten(0, (-1, n_steps))
+
+
+def refuse_unconditional(generator: nn.Module) -> None:
+    """Raises ConfigurationError for a generator that generates without labels."""
+    config = generator.config
+    if not FAMILIES[config.family].is_conditional(config):
+        raise ConfigurationError(
+            f"going from class to class needs a generator that is told classes, got an unconditional {config.family}; "
+            "go from code to code, or train a conditional model."
+        )
+
+
+@torch.no_grad()
+def frames_between(generator: nn.Module, z: Tensor, y: Tensor, n_between: int) -> Tensor:
+    """Clips with `n_between` new frames between any two, uint8 (n, (T - 1) (n_between + 1) + 1, H, W, C) (TGAN sec. 5.1).
+
+    Raises ConfigurationError for a family whose frames have no codes of their own to go between.
+    """
+    make = maker_of_frames_between(generator)
+    clips = zip(z.split(ALONE), y.split(ALONE), strict=True)
+    return torch.cat([to_frames(make(z_i, y_i.to(z.device), n_between)).cpu() for z_i, y_i in clips])
+
+
+def maker_of_frames_between(generator: nn.Module) -> Callable[[Tensor, Tensor, int], Tensor]:
+    """A generator's `with_frames_between`; ConfigurationError where its frames have no codes of their own to go between."""
+    return offered(generator, "with_frames_between", "makes no frames between frames; only tgan does")
+
+
+def offered(generator: nn.Module, member: str, lacking: str) -> Any:
+    """A member that only some families' generators have; ConfigurationError says what the others are `lacking`."""
+    found = getattr(generator, member, None)
+    if found is None:
+        raise ConfigurationError(f"{generator.config.family} {lacking}.")
+    return found
+
+
+def _mixtures(start: Tensor, end: Tensor, n_steps: int) -> Tensor:
+    """(1 - s) start + s end for s = 0, ..., 1: (n, n_steps, ...); lerp is exact at both ends."""
+    if n_steps < 2:
+        raise ConfigurationError(f"going from one end to the other needs at least 2 steps, got {n_steps}.")
+    s = torch.linspace(0, 1, n_steps, dtype=start.dtype, device=start.device)
+    return torch.stack([torch.lerp(start, end, weight) for weight in s], dim=1)

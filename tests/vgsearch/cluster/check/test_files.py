@@ -1,0 +1,140 @@
+"""Shipped files pass; each broken file fails for its own reason, at its own line; each rule has one."""
+
+import ast
+from pathlib import Path
+
+import pytest
+import yaml
+
+import vgsearch.cluster.check
+from vgsearch.cluster.check.check import check_text
+from vgsearch.cluster.check.finding import Finding
+from vgsearch.cluster.init import shipped_files
+from vgsearch.runtime.cluster.launcher_schema import schema_problems
+
+HERE = Path(__file__).parent
+BROKEN = sorted((HERE / "broken").glob("*.yaml"))
+CORRECT = sorted((HERE / "correct").glob("*.yaml"))
+SHIPPED = {name: file for name, file in shipped_files().items() if file.name.endswith(".yaml")}
+NEEDS_GPUS = "mvt_tsa at --budget paper"
+
+
+def found_in(text: str, needs_gpus: str | None = NEEDS_GPUS) -> list[Finding]:
+    return check_text(text, schema_problems, needs_gpus)
+
+
+def promise(file: Path) -> tuple[str, str]:
+    """('breaks' or 'notes', rule) of the first line, '# breaks: rule'."""
+    kind, rule = file.read_text().splitlines()[0].removeprefix("# ").split(": ")
+    return kind, rule
+
+
+def rules_of_the_code() -> set[str]:
+    """The names of all rules, as the code gives them to Finding or to the function that makes one."""
+    (folder,) = vgsearch.cluster.check.__path__
+    calls = [
+        node
+        for path in Path(folder).glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Finding", "_unshared")
+    ]
+    place = {"Finding": 0, "_unshared": 2}
+    named = [call.args[place[ast.unparse(call.func)]] for call in calls]
+    return {argument.value for argument in named if isinstance(argument, ast.Constant)}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_file_passes_and_says_what_is_left_to_fill_in(name: str):
+    found = found_in(SHIPPED[name].read_text())
+    assert {finding.rule for finding in found if finding.is_note} == {"placeholder"} | (
+        {"ssh-open"} if name == "aws" else set()
+    )
+    assert not [str(finding) for finding in found if not finding.is_note]
+
+
+@pytest.mark.parametrize("file", CORRECT, ids=lambda file: file.stem)
+def test_a_correct_file_is_not_even_noted(file: Path):
+    assert not found_in(file.read_text())
+
+
+@pytest.mark.parametrize("file", BROKEN, ids=lambda file: file.stem)
+def test_a_broken_file_fails_for_its_own_reason_alone(file: Path):
+    kind, rule = promise(file)
+    found = found_in(file.read_text())
+    assert {finding.rule for finding in found} == {rule}
+    assert {finding.is_note for finding in found} == {kind == "notes"}
+    n_lines = len(file.read_text().splitlines())
+    assert all(1 <= finding.line <= n_lines for finding in found)
+    assert all(finding.must and finding.came and finding.remedy for finding in found)
+
+
+def test_every_rule_has_a_broken_file():
+    assert {promise(file)[1] for file in BROKEN} == rules_of_the_code()
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "rule", "line"),
+    [
+        (
+            "aws",
+            "--dashboard-host=127.0.0.1",
+            "--dashboard-host=0.0.0.0",
+            "dashboard-exposed",
+            "ulimit -n 65536; ray start --head",
+        ),
+        ("aws", "RAY_AUTH_MODE=token", "RAY_AUTH_MODE=disabled", "no-token", "--env RAY_AUTH_MODE"),
+        ("aws", "MarketType: spot", "MarketTipe: spot", "unknown-key", "MarketTipe"),
+        ("aws", "vgsearch-worker}", "vgsearch-worker, Nam: x}", "unknown-key", "Nam: x"),
+        ("gcp", "{CPU: 0}", "{CPU: 2}", "head-work", "  head:"),
+        ("on_premises", "- mountpoint /mnt/vgsearch", "- mkdir -p /mnt/vgsearch", "shared-storage", "VGSEARCH_CACHE="),
+        ("kuberay", "2.60.0", "2.59.0", "ray-version", "rayVersion: 2.59.0"),
+        ("kuberay", "--out s3://BUCKET/runs", "--out runs", "runs-lost", "entrypoint:"),
+    ],
+)
+def test_one_edit_of_a_shipped_file_is_found_at_its_line(name: str, old: str, new: str, rule: str, line: str):
+    text = SHIPPED[name].read_text()
+    assert old in text
+    edited = text.replace(old, new, 1)
+    (finding,) = [finding for finding in found_in(edited) if not finding.is_note]
+    assert finding.rule == rule
+    assert line in "\n".join(edited.splitlines()[finding.line - 1 : finding.line + 1])
+
+
+def test_a_search_for_cpus_asks_for_no_gpu():
+    text = (HERE / "broken" / "aws-accelerator.yaml").read_text()
+    assert not found_in(text, needs_gpus=None)
+    assert NEEDS_GPUS in str(found_in(text)[0])
+
+
+def test_a_script_is_no_file_for_it():
+    (finding,) = found_in(shipped_files()["slurm"].read_text())
+    assert (finding.rule, finding.line) == ("kind", 1)
+
+
+def test_what_ray_refuses_is_told_in_its_words_with_the_nearest_setting():
+    (finding,) = found_in((HERE / "broken" / "aws-schema-setting.yaml").read_text())
+    assert str(finding) == (
+        "Ray must take the file, got its refusal: 'setup_comands' is no setting of its launcher. Did you mean 'setup_commands'?"
+    )
+
+
+def test_the_two_objects_for_kuberay_describe_one_cluster():
+    job, cluster = yaml.safe_load_all(SHIPPED["kuberay"].read_text())
+    assert job["spec"]["rayClusterSpec"] == cluster["spec"]
+
+
+def values_replaced(value: object, by: object):
+    """Each copy of a nested value in which one part is another."""
+    yield by
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in parts:
+        for replaced in values_replaced(inner, by):
+            changed = value.copy()
+            changed[key] = replaced
+            yield changed
+
+
+@pytest.mark.parametrize("file", CORRECT, ids=lambda file: file.stem)
+def test_whatever_stands_in_a_place_is_told_and_never_raised(file: Path):
+    for changed in values_replaced(yaml.safe_load(file.read_text()), by=["x"]):
+        assert all(finding.line >= 1 and str(finding) for finding in found_in(yaml.safe_dump(changed)))

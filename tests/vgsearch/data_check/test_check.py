@@ -1,0 +1,156 @@
+import io
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from vgsearch.commands.data import app
+from vgsearch.data_check.check import check_found, check_manifest, manifest_as_it_is
+from vgsearch.data_check.page import page, write_check
+from videogan.data.decode import inspect
+from videogan.data.formats import layout_of
+from videogan.data.formats.contract import ImportOptions
+from videogan.data.formats.rows import manifest_rows
+from videogan.data.manifest import DataError, write_manifest
+from videogan.data.source import Limits, UnreadableVideo
+from videogan.data.synthetic import make_moving_shapes
+
+SHARED = Path(__file__).parents[4] / "shared" / "data"
+EVIL = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory) -> Path:
+    return make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1, n_frames=20).folder
+
+
+@pytest.fixture
+def folder(shapes, tmp_path) -> Path:
+    """Two classes of six clips of six groups, one class with a name that HTML would run."""
+    made = sorted((shapes / "left").iterdir())[:6], sorted((shapes / "right").iterdir())[:6]
+    for label, clips in zip(("left", EVIL.replace("/", "")), made, strict=True):
+        (tmp_path / "set" / label).mkdir(parents=True)
+        for number, clip in enumerate(clips):
+            shutil.copy(clip, tmp_path / "set" / label / f"person{number}_{clip.suffix[1:]}{clip.suffix}")
+    return tmp_path / "set"
+
+
+def inspected(paths):
+    found = {}
+    for path in paths:
+        try:
+            seen = inspect(path)
+        except UnreadableVideo as error:
+            unknown = {"n_frames": 0, "fps": 0.0, "width": 0, "height": 0, "codec": None, "sha": None, "warning": None}
+            found[path] = unknown | {"skipped": error.reason}
+            continue
+        info = {name: getattr(seen.info, name) for name in ("fps", "width", "height", "codec")}
+        found[path] = info | {"n_frames": seen.n_frames, "sha": seen.sha, "warning": seen.warning, "skipped": None}
+    return found
+
+
+def found_in(folder):
+    found = layout_of(folder).find(folder, ImportOptions())
+    return found, inspected([video.path for video in found.videos])
+
+
+def imported(folder):
+    return write_manifest(folder, manifest_rows(folder, *found_in(folder)))
+
+
+def test_a_leaking_folder_is_told_of_shown_and_refused(folder):
+    (folder / "left" / "broken.mp4").write_text("no video")
+    first = sorted((folder / "left").glob("person0*"))[0]
+    shutil.copy(first, folder / "left" / f"person5_again{first.suffix}")
+    clips = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    lines = [
+        f"{clip.relative_to(folder).as_posix()},{'test' if clip.parent.name == 'left' else 'train'}" for clip in clips
+    ]
+    (folder / "split.csv").write_text("\n".join(["file,split", *lines]))
+    result = CliRunner().invoke(app, ["check", str(folder), "--json"], catch_exceptions=False)
+    assert result.exit_code == 1
+    told = json.loads(result.stdout)
+    assert told["n_clips"] == 12
+    assert {label: part["n_clips"] for label, part in told["classes"].items()} == {"left": 6, EVIL.replace("/", ""): 6}
+    assert told["blockers"] == [f"group 'person{n}' is in train and test" for n in range(6)]
+    assert [len(names) for names in told["duplicates"]] == [2]
+    assert told["skipped"]["not a video that FFmpeg reads (Invalid data found when processing input)"] == [
+        "left/broken.mp4"
+    ]
+    html = Path(told["page"]).read_text()
+    assert "<script" not in html
+    assert "&lt;script&gt;" in html
+    assert "Not fit to train on" in html
+
+
+def test_the_page_needs_nothing_from_anywhere_and_carries_the_sheet(folder, tmp_path):
+    check = check_found(folder, *found_in(folder))
+    sheet, written = write_check(check, tmp_path / "out", Limits())
+    html = written.read_text()
+    assert not re.search(r"https?://|<link|<script|@import|url\(", html)
+    assert "data:image/png;base64," in html
+    with Image.open(sheet) as picture:
+        width, height = picture.size
+        assert len(picture.convert("RGB").getcolors(width * height)) > 100
+    assert height == 12 * (64 + 2), "six clips of each class, none higher than its 64 pixels"
+    assert {label: check.spread(videos)["max"] for label, videos in check.classes.items()} == dict.fromkeys(
+        check.classes, 20
+    )
+    assert check.blockers == []
+    assert {video.split for video in check.usable} == {"train", "test"}, "drawn as the import draws them"
+
+
+def test_a_manifest_is_held_against_what_decodes_now(folder):
+    manifest = imported(folder)
+    paths = [manifest.location(path) for path in manifest.table["path"].to_pylist()]
+    assert check_manifest(manifest, inspected(paths)).blockers == []
+    paths[0].write_bytes(paths[1].read_bytes())
+    paths[2].unlink()
+    check = check_manifest(manifest_as_it_is(folder), inspected(paths))
+    assert check.changed == tuple(path.relative_to(folder).as_posix() for path in (paths[0], paths[2]))
+    assert len(check.blockers) == 2
+    assert check.skipped["no such file"] == [paths[2].relative_to(folder).as_posix()]
+    assert len(check.duplicates) == 1
+
+
+def test_a_manifest_that_is_none_says_what_to_do(tmp_path):
+    (tmp_path / "manifest.parquet").write_text("no parquet")
+    with pytest.raises(DataError, match="Make it again with: vgsearch data import"):
+        manifest_as_it_is(tmp_path)
+
+
+def test_nothing_usable_still_makes_a_page(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "a.mp4").write_text("no video")
+    check = check_found(tmp_path, *found_in(tmp_path))
+    assert "no video can be used" in check.blockers
+    sheet, written = write_check(check, tmp_path / "check", Limits())
+    assert "no usable clip" in written.read_text()
+    assert Image.open(io.BytesIO(sheet.read_bytes())).size[0] > 0
+
+
+def test_a_class_of_one_group_cannot_be_split_and_is_told_of(shapes, tmp_path):
+    (tmp_path / "run").mkdir()
+    shutil.copy(sorted((shapes / "left").iterdir())[0], tmp_path / "run" / "person0.mp4")
+    check = check_found(tmp_path, *found_in(tmp_path))
+    assert len(check.usable) == 1
+    assert "has 1 group" in check.blockers[0]
+    assert "not drawn" in page(check, b"")
+
+
+def test_the_real_clips_are_shown(tmp_path):
+    if not (SHARED / "weizmann4").is_dir():
+        pytest.skip(f"no real clips at {SHARED}")
+    check = check_found(SHARED / "weizmann4", *found_in(SHARED / "weizmann4"))
+    write_check(check, tmp_path, Limits())
+    assert check.blockers == check.remarks == []
+    assert {label: len(videos) for label, videos in check.classes.items()} == {
+        "bend": 14, "jack": 14, "wave1": 14, "wave2": 14,
+    }  # fmt: skip
+    assert check.spread(check.usable) == {"min": 51, "median": 66, "max": 146}
+    with Image.open(tmp_path / "contact-sheet.png") as picture:
+        assert picture.size == (190 + 8 * 66, 12 * 66)

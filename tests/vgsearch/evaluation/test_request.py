@@ -1,0 +1,270 @@
+"""What `vgsearch evaluate` refuses before Ray starts, and what it takes each request for."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from vgsearch.evaluation.request import Opponent, Plan, Request, classifiers_of, planned
+from videogan.config import ConfigurationError, parse_config
+from videogan.data.manifest import DataError, Manifest, write_manifest
+from videogan.protocols import PROTOCOLS
+from videogan.shard import Shard
+from videogan.training.checkpoint import CheckpointFolder, UnreadableCheckpoint
+from videogan.training.loop import Training
+from videogan.training.run_config import RunConfig
+
+CLASSES = ("bend", "jack")
+
+
+def data_set(folder: Path, classes: tuple[str, ...] = CLASSES) -> Manifest:
+    rows = [
+        {"path": f"{label}/{i}.mp4", "sha": f"{label}{i}", "label": label, "group": f"{i}"}
+        | {
+            "split": "test" if i == 3 else "train",
+            "n_frames": 20,
+            "width": 40,
+            "height": 40,
+            "fps": 25.0,
+            "codec": "h264",
+        }
+        for label in classes
+        for i in range(4)
+    ]
+    return write_manifest(folder, rows)
+
+
+def unlabelled_checkpoint(folder: Path, trained_on: str) -> Path:
+    values = {
+        "model": {"family": "tgan", "resolution": 32, "n_classes": 2, "width": 0.0625},
+        "evaluation": {"protocol": "s3_r3d18_smoke_v1", "objective": "-kvd"},
+    }
+    training = Training(parse_config(RunConfig, values), lambda module: module, Shard(), "cpu")
+    return CheckpointFolder(folder / "checkpoints").save(training.checkpoint(7, trained_on=trained_on))
+
+
+def checkpoint(folder: Path, trained_on: str, every_nth: int = 1, **model: object) -> Path:
+    values = {
+        "model": {
+            "family": "mvt",
+            "variant": "mvt",
+            "resolution": 32,
+            "n_classes": 2,
+            "channels": 2,
+            "gru_hidden": 8,
+            **model,
+        },
+        "data": {"every_nth": every_nth},
+        "evaluation": {"protocol": "s3_r3d18_smoke_v1"},
+    }
+    training = Training(parse_config(RunConfig, values), lambda module: module, Shard(), "cpu")
+    return CheckpointFolder(folder / "checkpoints").save(training.checkpoint(7, trained_on=trained_on))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    data_set(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory, data) -> Path:
+    """A trial's folder in an experiment on `data`; its checkpoint is of step 7."""
+    experiment = tmp_path_factory.mktemp("experiment")
+    folder = experiment / "trials" / "t0000-abcdef"
+    checkpoint(folder, data_set(data).digest)
+    (folder / "metrics.jsonl").write_text('{"step": 7}\n')
+    (experiment / "sweep.yaml").write_text(yaml.safe_dump({"data": str(data)}))
+    return folder
+
+
+@pytest.fixture
+def ckpt(trial) -> Path:
+    return trial / "checkpoints" / "step00000007.pt"
+
+
+def videos(folder: Path, counts: dict[str, int]) -> Path:
+    """A folder of files that look like videos; what is in them is seen only when they are decoded."""
+    for label, n in counts.items():
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        for i in range(n):
+            (folder / label / f"{i}.mp4").touch()
+    return folder
+
+
+def names(plan: Plan) -> list[str]:
+    return [getattr(measure, "name", "blind_spots") for measure in plan.measures]
+
+
+def refused(match: str, kind: type[Exception] = ConfigurationError, **request: object) -> None:
+    with pytest.raises(kind, match=match):
+        planned(Request(**request))
+
+
+def test_just_one_thing_is_judged(ckpt, data):
+    refused("give one of CKPT, --videos DIR and --ladder DATA, got none")
+    refused("got CKPT and --videos", checkpoint=ckpt, videos=data)
+    refused("got CKPT and --videos and --ladder", checkpoint=ckpt, videos=data, ladder=data)
+
+
+def test_a_checkpoint_brings_its_data_set_its_protocol_and_the_place_of_its_results(ckpt, data, trial):
+    plan = planned(Request(checkpoint=ckpt))
+    assert plan.manifest.folder == data
+    assert names(plan) == ["s3_r3d18_smoke_v1", "kvd_r3d18_smoke_v1", "blind_spots"]
+    assert (plan.preprocessing, plan.step) == ("plain_32", 7)
+    assert (plan.trial.folder, plan.out) == (trial, trial / "evaluations" / "step00000007")
+
+
+def test_a_generator_without_labels_is_not_judged_by_them(data, tmp_path):
+    path = unlabelled_checkpoint(tmp_path, data_set(data).digest)
+    assert names(planned(Request(checkpoint=path, data=data))) == ["kvd_r3d18_smoke_v1", "blind_spots"]
+    refused("the tgan of .* generates without labels; use kvd", checkpoint=path, data=data, metrics="s3,kvd")
+
+
+def test_a_checkpoint_outside_an_experiment_needs_data_and_leaves_nothing_beside_it(ckpt, data, tmp_path):
+    alone = tmp_path / "some" / "where" / "generator.pt"
+    alone.parent.mkdir(parents=True)
+    alone.write_bytes(ckpt.read_bytes())
+    refused("lies in no experiment that names its data set; give --data", checkpoint=alone)
+    plan = planned(Request(checkpoint=alone, data=data))
+    assert plan.trial is None
+    assert plan.out == Path("runs/evaluations/generator")
+
+
+def test_a_checkpoint_of_another_data_set_is_refused_for_its_test_clips_may_have_been_trained_on(ckpt, tmp_path):
+    data_set(tmp_path, ("bend", "jack", "wave"))
+    refused(
+        "whose test clips it may have seen. Give --data the data set it was trained on", checkpoint=ckpt, data=tmp_path
+    )
+
+
+def test_a_data_set_that_is_gone_is_told_as_such(tmp_path, ckpt):
+    folder = tmp_path / "trials" / "t0000-abcdef" / "checkpoints"
+    folder.mkdir(parents=True)
+    (folder / ckpt.name).write_bytes(ckpt.read_bytes())
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump({"data": str(tmp_path / "moved")}))
+    refused("moved, which is gone; give --data where it lies now", checkpoint=folder / ckpt.name)
+
+
+def test_a_checkpoint_brings_its_own_scale_and_preprocessing(ckpt):
+    refused("--budget: a checkpoint brings its own", checkpoint=ckpt, budget="smoke")
+    refused("--preprocessing: a checkpoint brings its own", checkpoint=ckpt, preprocessing="plain_32")
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
+    refused("does not exist", UnreadableCheckpoint, checkpoint=tmp_path / "none.pt")
+    (tmp_path / "text.pt").write_text("text")
+    refused("does not load", UnreadableCheckpoint, checkpoint=tmp_path / "text.pt")
+
+
+def test_a_metric_has_a_short_name_one_with_its_classifier_and_a_whole_one(data):
+    plan = planned(Request(ladder=data, metrics="fid, s3_tsn,kvd_r3d18_smoke_v1,fid", budget="laptop"))
+    assert names(plan) == ["fid_tsn_laptop_v1", "s3_tsn_laptop_v1", "kvd_r3d18_smoke_v1"]
+    assert names(planned(Request(ladder=data, metrics="is,fvd", budget="paper"))) == ["is_c3d_v1", "fvd_i3d_v1"]
+    with pytest.raises(ConfigurationError) as told:
+        planned(Request(ladder=data, metrics="s3,blub"))
+    assert "'blub' is unknown; it must be one of blind_spots, fid, fvd, gam, is, kvd, s3" in str(told.value)
+    assert len(str(told.value)) < 150
+    refused("'kdv' is unknown; did you mean 'kvd'", ladder=data, metrics="kdv")
+    refused("--metrics names none", ladder=data, metrics="")
+
+
+def test_every_protocol_can_be_named(data):
+    plan = planned(Request(ladder=data, metrics=",".join(PROTOCOLS)))
+    assert names(plan) == list(PROTOCOLS)
+
+
+def test_scales_and_preprocessings_are_known_ones(data, tmp_path):
+    refused("--budget 'laptpo' is unknown; did you mean 'laptop'", ladder=data, budget="laptpo")
+    refused("--preprocessing: .*Did you mean plain_32", ladder=data, preprocessing="plian_32")
+    assert planned(Request(ladder=data)).preprocessing == "plain_32"
+    assert planned(Request(ladder=data, budget="paper")).preprocessing == "plain_96"
+    (tmp_path / "file").touch()
+    refused("is a file; give a folder", ladder=data, out=tmp_path / "file")
+
+
+def test_gam_needs_two_checkpoints_of_the_same_clips(ckpt, data, tmp_path):
+    assert planned(Request(checkpoint=ckpt, against=ckpt)).measures == (Opponent(str(ckpt)),)
+    refused("gam compares two checkpoints", checkpoint=ckpt, metrics="gam")
+    refused("gam compares two checkpoints", ladder=data, metrics="gam")
+    refused("--against compares two checkpoints", ladder=data, against=ckpt)
+    refused("--against is for gam, which --metrics kvd does not name", checkpoint=ckpt, against=ckpt, metrics="kvd")
+    other = checkpoint(tmp_path / "a", "another manifest")
+    refused("both models must have the same train split", checkpoint=ckpt, against=other)
+    larger = checkpoint(tmp_path / "b", data_set(data).digest, resolution=64)
+    refused("the same preprocessing, got plain_64, .* has plain_32", checkpoint=ckpt, against=larger)
+    faster = checkpoint(tmp_path / "c", data_set(data).digest, every_nth=2)
+    refused("the same every_nth, got 2, .* has 1", checkpoint=ckpt, against=faster)
+    assert planned(Request(checkpoint=faster, data=data)).data.every_nth == 2
+
+
+def test_one_class_has_no_s3_and_no_inception_score(tmp_path):
+    data_set(tmp_path / "data", ("digits",))
+    assert names(planned(Request(ladder=tmp_path / "data"))) == ["kvd_r3d18_laptop_v1", "blind_spots"]
+    for metric in ("s3", "is"):
+        refused("needs at least 2 classes, .* has one; use kvd", ladder=tmp_path / "data", metrics=f"kvd,{metric}")
+    flat = videos(tmp_path, {"flat": 2}) / "flat"
+    plan = planned(Request(videos=flat, data=tmp_path / "data"))
+    assert [video.label for video in plan.videos] == ["digits", "digits"]
+
+
+def test_a_ladder_shows_a_classifier_that_sees_the_order_of_frames_beside_one_that_does_not(data):
+    plan = planned(Request(ladder=data))
+    assert names(plan)[:2] == ["s3_r3d18_laptop_v1", "s3_tsn_laptop_v1"]
+    assert plan.out == Path(f"runs/evaluations/{data.name}-ladder")
+    refused("leave out --data", ladder=data, data=data)
+
+
+def test_videos_have_the_classes_of_the_data_set_and_at_least_two_of_each(data, tmp_path):
+    made = videos(tmp_path / "made", {"bend": 2, "jack": 3})
+    plan = planned(Request(videos=made, data=data))
+    assert {(v.label, v.path.is_absolute()) for v in plan.videos} == {("bend", True), ("jack", True)}
+    assert plan.out == Path(f"runs/evaluations/made-on-{data.name}")
+    refused("--videos needs --data", videos=made)
+    other = videos(tmp_path / "other", {"bend": 2, "jakc": 2})
+    refused("other/jakc: the data set has no class 'jakc'; did you mean 'jack'", DataError, videos=other, data=data)
+    few = videos(tmp_path / "few", {"bend": 1})
+    refused("at least 2 videos, .* got 1 of bend, 0 of jack", DataError, videos=few, data=data)
+    refused("must lie in a folder for each class", DataError, videos=few / "bend", data=data)
+    refused("none: no such folder", DataError, videos=tmp_path / "none", data=data)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    """Of a 3-D ResNet-18 of the smoke protocols' width, for another number of classes."""
+    path = tmp_path_factory.mktemp("weights") / "r3d18.pt"
+    network = PROTOCOLS["s3_r3d18_smoke_v1"].classifier.build(n_classes=5, seed=1).network
+    torch.save(network.state_dict(), path)
+    return path
+
+
+def test_weights_make_another_protocol_and_distances_take_them_as_they_are(data, weights):
+    request = Request(ladder=data, metrics="s3,is_r3d18,kvd,fid_r3d18,blind_spots", budget="smoke")
+    plain, own = planned(request), planned(Request(**{**vars(request), "classifier_weights": weights}))
+    assert all(name.startswith(f"{before}+") for name, before in zip(names(own)[:-1], names(plain)[:-1], strict=True))
+    trained = [getattr(measure, "classifier", measure) for measure in own.measures]
+    assert [getattr(classifier, "trained", None) for classifier in trained[:-1]] == [True, True, False, False]
+    assert all(classifier.weights.path == str(weights) for classifier in classifiers_of(own.measures))
+    assert len(own.notes) == 1
+    assert "the classification layer must be" in own.notes[0]
+    assert plain.notes == ()
+
+
+def test_weights_that_fit_no_network_or_one_of_several_are_refused_before_anything_starts(
+    data, weights, ckpt, tmp_path
+):
+    given = {"ladder": data, "budget": "smoke", "classifier_weights": weights}
+    refused("fits one network, the metrics take r3d18 of width 8 and i3d of width 8", **given, metrics="s3,fvd")
+    refused("must be those of a TSN", **given, metrics="s3_tsn")
+    refused("no file of classifier weights", **{**given, "classifier_weights": tmp_path / "none.pt"})
+    refused("must be a dict of tensors by name", **{**given, "classifier_weights": ckpt}, metrics="s3")
+    refused("gam takes no classifier", checkpoint=ckpt, against=ckpt, classifier_weights=weights)
+
+
+def test_classifiers_are_shared_by_the_measures_that_need_the_same_one():
+    s3, kvd = PROTOCOLS["s3_r3d18_smoke_v1"], PROTOCOLS["kvd_r3d18_smoke_v1"]
+    assert classifiers_of([kvd, s3, s3.classifier, Opponent("b.pt")]) == {s3.classifier: (0, 1, 2)}
+    np.testing.assert_equal(classifiers_of([Opponent("b.pt")]), {})

@@ -1,0 +1,167 @@
+"""Tables, JSON and records of scores, from what results tell."""
+
+import io
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from vgsearch.evaluation.tables import Report, Scored, append_to_trial, model_name, tell
+from vgsearch.experiment.paths import TrialFolder
+from vgsearch.terminal.words import shown
+
+
+def of_s3(mean: float | None, subject: str = "step00000007", measure: str = "s3_r3d18_smoke_v1", **more: Any) -> Scored:
+    part = {"mean": mean, "low": None if mean is None else mean - 0.1, "high": None if mean is None else mean + 0.1}
+    found = {"digest": "abcdef0123", "s3_of_guessing": 0.27, "bootstrap": {"s3": part}, "warnings": []}
+    found |= dict.fromkeys(("s3", "ser", "res", "rer", "s3_chance_corrected"), part)
+    return Scored(subject, measure, found | more)
+
+
+def of_kvd(mean: float, subject: str = "step00000007", **more: Any) -> Scored:
+    found = {"metric": "kvd", "digest": "987654aa", "mean": mean, "spread": 0.07, "n_repeats": 2, "n_samples": 128}
+    return Scored(subject, "kvd_r3d18_smoke_v1", found | {"real": 0.84, "warnings": []} | more)
+
+
+def of_blind_spots(subject: str = "step00000007", **more: Any) -> Scored:
+    pairs = ("motion", "freezing_rate", "looping_rate", "res", "res_of_shuffled_frames")
+    found: dict[str, Any] = {name: {"synthetic": 0.2, "real": 0.9} for name in pairs}
+    found |= {"memorisation_features": 4.5, "memorisation_pixels": None, "flow_ratio": 0.6}
+    found |= {"class_diversity": [0.7, None, 0.3]}
+    return Scored(subject, "blind_spots", found | {"n_synthetic": 16, "warnings": []} | more)
+
+
+GAM = Scored(
+    "step00000007", "gam", {"score": 1.25, "r_test": 1.1, "against": "/x/t1/checkpoints/step9.pt", "warnings": []}
+)
+LADDER = ("real", "shuffled frames", "noise")
+
+
+def report_of(*rows: Scored) -> Report:
+    report = Report("/data", "f00d", "plain_32", ["bend", "jack"])
+    for place, row in enumerate(rows):
+        report.add(place, row)
+    return report
+
+
+def printed(*rows: Scored, width: int = 100) -> str:
+    console = Console(width=width, highlight=False, markup=False, record=True, file=io.StringIO())
+    tell(rows, console)
+    return console.export_text()
+
+
+def test_rows_are_told_in_the_order_of_the_measures_whichever_ended_first():
+    report = Report("/data", "f00d", "plain_32", ["a"])
+    for place, row in ((2, GAM), (0, of_s3(0.5)), (1, of_kvd(3.0))):
+        report.add(place, row)
+    assert [row.measure for row in report.rows] == ["s3_r3d18_smoke_v1", "kvd_r3d18_smoke_v1", "gam"]
+
+
+def test_json_holds_every_score_with_its_data_and_no_nan(tmp_path):
+    report = report_of(of_s3(None), of_kvd(3.0), of_blind_spots())
+    report.save(tmp_path / "new" / "folder")
+    assert report.written == [tmp_path / "new" / "folder" / "scores.json"]
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    read = json.loads(report.written[0].read_text(), parse_constant=refuse)
+    assert (read["data"], read["manifest"], read["preprocessing"]) == ("/data", "f00d", "plain_32")
+    assert read["classes"] == ["bend", "jack"]
+    assert [row["measure"] for row in read["scores"]] == ["s3_r3d18_smoke_v1", "kvd_r3d18_smoke_v1", "blind_spots"]
+    assert read["scores"][0]["found"]["s3"]["mean"] is None
+
+
+def test_an_undefined_score_is_a_dash_and_no_number():
+    assert math.isnan(of_s3(None).value)
+    assert "0.00" not in printed(of_s3(None))
+    assert "nan" not in printed(of_s3(None)).lower()
+
+
+def test_a_table_tells_score_digest_spread_real_clips_and_which_way_is_better():
+    lines = printed(of_s3(0.62), of_kvd(28.7), GAM).splitlines()
+    assert lines[2].split() == ["s3_r3d18_smoke_v1", "abcdef", "0.62", "seeds", "[0.52,", "0.72]", "1.00", "higher"]
+    assert lines[3].split() == ["clips", "[0.52,", "0.72]"]
+    assert lines[4].split() == [
+        "kvd_r3d18_smoke_v1",
+        "987654",
+        "28.70",
+        "+-",
+        "0.07",
+        "(2",
+        "x",
+        "128)",
+        "0.84",
+        "lower",
+    ]
+    assert lines[5].split() == ["gam", "-", "1.25", "against", "t1-step9", "-", "above", "1"]
+    parts = next(line for line in lines if "62.0 [52.0, 72.0]" in line)
+    assert parts.split()[0] == "s3_r3d18_smoke_v1"
+    assert "0.27" in parts
+
+
+def test_nothing_is_wider_than_a_terminal_of_100_columns_nor_cut():
+    longest = "s3_eco_lite_laptop_v1"
+    text = printed(of_s3(0.62, measure=longest), of_kvd(1234.5), GAM, of_blind_spots())
+    text += printed(*(of_s3(0.6, rung, f"{longest}+{i}") for rung in LADDER for i in range(5)))
+    text += printed(*(of_blind_spots(rung) for rung in LADDER))
+    assert max(map(len, text.splitlines())) <= 100
+    assert "…" not in text
+
+
+def test_several_subjects_stand_in_rows_and_their_protocols_in_columns():
+    scores = dict(zip(LADDER, (1, 0.5, 0.3), strict=True))
+    rows = [of_s3(scores[rung], rung, measure) for measure in ("s3_a_v1", "s3_b_v1") for rung in LADDER]
+    lines = printed(*rows).splitlines()
+    assert lines[1].split() == ["s3_a_v1", "s3_b_v1"]
+    assert lines[3].split() == ["real", "1.00", "[0.90,", "1.10]", "1.00", "[0.90,", "1.10]"]
+    assert lines[5].startswith("noise")
+    assert lines[6].split() == ["(guessing)", "0.27", "0.27"]
+    # Each table has as many columns as fit.
+    assert sum(line.startswith("noise") for line in printed(*rows, width=40).splitlines()) == 2
+
+
+def test_blind_spots_stand_beside_those_of_real_clips():
+    text = printed(of_blind_spots())
+    motion = next(line for line in text.splitlines() if line.startswith("motion"))
+    assert motion.split()[1:3] == ["0.20", "0.90"]
+    ratio = next(line for line in text.splitlines() if line.startswith("flow ratio"))
+    assert ratio.split()[2:4] == ["0.60", "1.00"]
+    diversity = next(line for line in text.splitlines() if line.startswith("diversity"))
+    assert diversity.split()[1] == "0.30"  # the least; a class without a value has none
+    many = printed(*(of_blind_spots(rung) for rung in LADDER))
+    assert "(real test clips)" in many
+
+
+def test_a_warning_is_told_once_and_of_whom_unless_of_all():
+    rows = [of_kvd(1.0, rung, warnings=["biased."]) for rung in LADDER]
+    rows[2].found["warnings"].append("frozen.")
+    notes = [line for line in printed(*rows).splitlines() if line.startswith("note")]
+    assert notes == ["note: kvd_r3d18_smoke_v1: biased.", "note: kvd_r3d18_smoke_v1 of noise: frozen."]
+
+
+def test_scores_are_added_to_the_trials_own_records_at_the_step_of_the_checkpoint(tmp_path):
+    folder = TrialFolder(tmp_path)
+    folder.metrics.write_text('{"step": 50, "loss": 1.0}\n')
+    append_to_trial(folder, 25, [of_s3(None), of_kvd(3.0), GAM, of_blind_spots()])
+    before, line = map(json.loads, folder.metrics.read_text().splitlines())
+    assert before == {"step": 50, "loss": 1.0}
+    expected = {"kvd_r3d18_smoke_v1": 3.0, "gam/t1-step9": 1.25, "blind_spots/memorisation_features": 4.5}
+    expected |= {f"blind_spots/{n}": 0.2 for n in ("motion", "freezing_rate", "looping_rate", "res")}
+    expected |= {"blind_spots/res_of_shuffled_frames": 0.2, "blind_spots/flow_ratio": 0.6}
+    assert line == {"step": 25} | {f"evaluation/{name}": value for name, value in expected.items()}
+    events = EventAccumulator(str(folder.tensorboard)).Reload()
+    point = events.Scalars("evaluation/kvd_r3d18_smoke_v1")[0]
+    assert (point.step, point.value) == (25, 3.0)
+
+
+def test_models_and_paths_are_told_as_one_would_type_them(tmp_path, monkeypatch):
+    assert model_name("/runs/a/trials/t0007-3fa9c1/checkpoints/step00000050.pt") == "t0007-3fa9c1-step00000050"
+    assert model_name("/somewhere/generator.pt") == "generator"
+    monkeypatch.chdir(tmp_path)
+    assert shown(tmp_path / "runs" / "x") == "runs/x"
+    assert shown(Path("runs/x")) == "runs/x"
+    assert shown(Path("/elsewhere/x")) == "/elsewhere/x"

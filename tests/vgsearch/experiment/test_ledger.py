@@ -1,0 +1,219 @@
+"""The ledger alone tells what happened, whatever happened to its writer."""
+
+import json
+import resource
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vgsearch.experiment.ledger import DamagedLedger, Ledger, read_ledger
+
+
+def started(ledger: Ledger, index: int, **fields: Any) -> str:
+    trial = f"t{index:04d}-abcdef"
+    told = {"overrides": {"model.sigma_a": 0.1 * index}, "is_paper_point": index == 0, "n_steps": 300, **fields}
+    ledger.append("trial_started", trial=trial, index=index, **told)
+    return trial
+
+
+def score(s3: float | None) -> dict[str, Any]:
+    return {"s3": {"mean": s3, "low": None, "high": None}}
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path / "sweep" / "ledger.jsonl")
+
+
+def test_a_ledger_read_from_its_file_says_what_its_writer_knows(ledger: Ledger):
+    ledger.append("sweep_started", space="mvt_tsa", budget="smoke")
+    first, second = started(ledger, 0), started(ledger, 1)
+    ledger.append("look", trial=first, step=50, look=0.25, losses={"d_image": 2.0})
+    ledger.append("look", trial=first, step=100, look=0.5, losses={"d_image": 1.5})
+    ledger.append("trial_ended", trial=first, state="done", step=300, score=score(0.6))
+    ledger.append("trial_ended", trial=second, state="diverged", step=70, reason="g_image is not finite")
+    ledger.append("floor", score=score(0.1))
+    ledger.append("sweep_ended", how="finished")
+    record = read_ledger(ledger.path)
+    assert record == ledger.record
+    assert record.header["space"] == "mvt_tsa"
+    assert (record.floor, record.ended) == (score(0.1), "finished")
+    done, diverged = record.trials.values()
+    assert (done.state, done.step, done.look, done.losses) == ("done", 300, 0.5, {"d_image": 1.5})
+    assert done.scores == {"s3": 0.6}
+    assert (done.is_paper_point, done.overrides, done.n_steps) == (True, {"model.sigma_a": 0.0}, 300)
+    assert (diverged.state, diverged.step, diverged.reason) == ("diverged", 70, "g_image is not finite")
+    assert [record.count(state) for state in ("done", "diverged", "running")] == [1, 1, 0]
+
+
+def test_a_ledger_that_is_not_there_is_an_empty_sweep(tmp_path: Path):
+    record = read_ledger(tmp_path / "ledger.jsonl")
+    assert (record.trials, record.best, record.ended) == ({}, None, "")
+
+
+def test_only_done_trials_can_be_best(ledger: Ledger):
+    for index, (state, s3) in enumerate([("done", 0.4), ("done", 0.7), ("unscored", None), ("pruned", None)]):
+        trial = started(ledger, index)
+        ledger.append("look", trial=trial, step=50, look=0.1 if state == "done" else 0.9, losses={})
+        ended = {"score": score(s3)} if state == "done" else {"reason": state}
+        ledger.append("trial_ended", trial=trial, state=state, **ended)
+    assert ledger.record.best.index == 1
+
+
+def sweep_of(ledger: Ledger, objective: list[str], *scores: dict[str, float]) -> None:
+    ledger.append("sweep_started", space="mvt", objective=objective)
+    for index, measured in enumerate(scores):
+        ledger.append("trial_ended", trial=started(ledger, index), state="done", score={}, scores=measured)
+
+
+def test_what_is_minimised_is_best_where_it_is_smallest(ledger: Ledger):
+    sweep_of(ledger, ["-kvd"], {"kvd": 0.2, "s3": 0.9}, {"kvd": -0.1, "s3": 0.1}, {"kvd": 0.0, "s3": 0.5})
+    assert ledger.record.best.index == 1
+    assert [trial.index for trial in ledger.record.front] == [1]
+
+
+def test_of_two_objectives_the_front_is_kept_and_the_first_names_the_best(ledger: Ledger):
+    sweep_of(
+        ledger,
+        ["s3", "-cost"],
+        {"s3": 0.4, "cost": 10},
+        {"s3": 0.7, "cost": 90},
+        {"s3": 0.4, "cost": 11},
+        {"s3": 0.6, "cost": 20},
+    )
+    record = read_ledger(ledger.path)
+    assert [trial.index for trial in record.front] == [0, 1, 3]
+    assert record.best.index == 1
+
+
+def test_a_done_trial_without_the_objective_is_on_no_front(ledger: Ledger):
+    sweep_of(ledger, ["-kvd"], {"s3": 0.9})
+    assert (ledger.record.front, ledger.record.best) == ([], None)
+
+
+def test_a_ledger_from_before_objectives_had_names_is_searched_for_s3(ledger: Ledger):
+    ledger.append("sweep_started", space="mvt")
+    for index, s3 in enumerate((0.3, 0.5, 0.4)):
+        parts = {"ser": {"mean": 0.6, "low": 0.5, "high": 0.7}, "seeds": [0, 1], "warnings": []}
+        ledger.append("trial_ended", trial=started(ledger, index), state="done", score=score(s3) | parts)
+    record = read_ledger(ledger.path)
+    assert [str(objective) for objective in record.objectives] == ["s3"]
+    assert record.best.index == 1
+    assert record.best.scores == {"s3": 0.5, "ser": 0.6}
+
+
+def test_a_trial_without_looks_or_score_has_neither(ledger: Ledger):
+    trial = ledger.record.trials[started(ledger, 0)]
+    assert trial.look != trial.look
+    assert trial.scores == {}
+
+
+def test_a_resumed_trial_keeps_its_looks_and_adds_its_seconds(ledger: Ledger, monkeypatch: pytest.MonkeyPatch):
+    clock = iter([100.0, 110.0, 130.0, 1000.0, 1005.0])
+    monkeypatch.setattr("time.time", lambda: next(clock))
+    trial = started(ledger, 0)
+    ledger.append("look", trial=trial, step=50, look=0.25, losses={})
+    ledger.append("trial_ended", trial=trial, state="interrupted", step=60, reason="stopped")
+    started(ledger, 0)
+    record = ledger.record.trials[trial]
+    assert (record.state, record.reason, record.looks, record.step) == ("running", "", {50: 0.25}, 60)
+    ledger.append("trial_ended", trial=trial, state="done", step=300, score=score(0.5))
+    assert record.seconds == 35.0
+
+
+def test_a_sweep_that_starts_again_has_not_ended(ledger: Ledger):
+    ledger.append("sweep_started", space="mvt")
+    ledger.append("sweep_ended", how="interrupted")
+    ledger.append("sweep_started", space="mvt")
+    assert ledger.record.ended == ""
+
+
+def test_every_cut_of_the_last_line_reads_as_the_events_before_it(ledger: Ledger):
+    ledger.append("sweep_started", space="mvt")
+    before = ledger.path.read_bytes()
+    started(ledger, 0)
+    whole = ledger.path.read_bytes()
+    for n_bytes in range(len(before), len(whole)):
+        ledger.path.write_bytes(whole[:n_bytes])
+        assert not read_ledger(ledger.path).trials
+    ledger.path.write_bytes(whole)
+    assert len(read_ledger(ledger.path).trials) == 1
+
+
+def test_a_writer_goes_on_after_a_torn_line_and_loses_nothing_before_it(ledger: Ledger):
+    started(ledger, 0)
+    with open(ledger.path, "a") as stream:
+        stream.write('{"time": 1, "event": "tri')
+    reopened = Ledger(ledger.path)
+    started(reopened, 1)
+    assert [trial.index for trial in read_ledger(ledger.path).trials.values()] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "line", ["{", "[]", "3", '"text"', "{}", '{"event": "look", "trial": "t0009-000000", "step": 1, "look": 0.1}']
+)
+def test_damage_inside_the_ledger_is_an_error_with_its_line(ledger: Ledger, line: str):
+    ledger.append("sweep_started", space="mvt")
+    with open(ledger.path, "a") as stream:
+        stream.write(line + "\n")
+    with pytest.raises(DamagedLedger, match=r"ledger\.jsonl line 2 "):
+        read_ledger(ledger.path)
+
+
+def test_an_appended_event_is_on_disk_when_append_returns(ledger: Ledger):
+    event = ledger.append("floor", score=score(0.2))
+    assert json.loads(ledger.path.read_text()) == event
+    assert event["time"] > 1e9
+
+
+def test_a_clock_set_back_or_forth_changes_no_trials_seconds(ledger: Ledger, monkeypatch: pytest.MonkeyPatch):
+    clock = iter([1e9, 1e9 - 3600, 2e9, 1e9, 1.0])
+    monkeypatch.setattr("time.time", lambda: next(clock))
+    trial = started(ledger, 0)
+    ledger.append("trial_ended", trial=trial, state="interrupted", seconds=20.0)
+    started(ledger, 0)
+    ledger.append("trial_ended", trial=trial, state="done", score={}, seconds=7.5)
+    assert ledger.record.trials[trial].seconds == 27.5
+
+
+def test_a_trial_cut_off_without_a_word_keeps_the_seconds_it_had_told(ledger: Ledger):
+    trial = started(ledger, 0)
+    ledger.append("look", trial=trial, step=50, look=0.25, losses={"d_image": 2.0}, seconds=12.0)
+    started(ledger, 0)  # of a new driver, after a kill
+    ledger.append("look", trial=trial, step=100, look=0.25, losses={}, seconds=3.0)
+    record = ledger.record.trials[trial]
+    assert (record.seconds, record.losses, record.state) == (12.0, {"d_image": 2.0}, "running")
+    ledger.append("trial_ended", trial=trial, state="done", score={}, seconds=5.0)
+    assert record.seconds == 17.0
+
+
+def test_an_event_that_does_not_fit_on_the_disk_leaves_no_trace(ledger: Ledger):
+    started(ledger, 0)
+    before = ledger.path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, hard))
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            started(ledger, 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert ledger.path.read_bytes() == before
+    assert list(ledger.record.trials) == ["t0000-abcdef"]
+    started(ledger, 1)
+    assert len(read_ledger(ledger.path).trials) == 2
+
+
+def test_a_trial_that_starts_anew_has_nothing_of_before_but_its_time(ledger: Ledger):
+    trial = started(ledger, 0)
+    ledger.append("look", trial=trial, step=50, look=0.25, losses={"d_image": 2.0}, health={"states": {}, "vitals": {}})
+    ledger.append("trial_ended", trial=trial, state="out_of_memory", step=60, reason="MemoryError", log_tail="Traceback",
+                  seconds=20.0)  # fmt: skip
+    assert ledger.record.trials[trial].log_tail == "Traceback"
+    started(ledger, 0, changed={"loop.batch_size": 8}, anew=True)
+    record = ledger.record.trials[trial]
+    assert (record.step, record.looks, record.losses, record.health, record.reason, record.log_tail) == (
+        0, {}, {}, None, "", "",
+    )  # fmt: skip
+    assert (record.changed, record.seconds, record.state) == ({"loop.batch_size": 8}, 20.0, "running")
+    assert read_ledger(ledger.path) == ledger.record

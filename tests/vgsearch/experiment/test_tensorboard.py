@@ -1,0 +1,72 @@
+"""TensorBoard's HParams tab, asked over its own HTTP API: a row for each trial, columns that compare them all."""
+
+from pathlib import Path
+
+import pytest
+
+from vgsearch.experiment.objective import compared_scores, parsed
+from vgsearch.experiment.paths import Experiment
+from vgsearch.experiment.tensorboard import TrialBoard, write_columns
+
+DOMAINS = {"model.sigma_a": [0.1, 1], "model.constraint_d_video": ["spectral_norm", "svc"], "model.n_clip": [1, 5]}
+SIGMA, CONSTRAINT, N_CLIP = DOMAINS
+TRIALS = {
+    "t0000-aaaaaa": ({SIGMA: 0.5, CONSTRAINT: "spectral_norm"}, {"s3": 0.4, "ser": 0.3, "res": 0.5}),
+    "t0001-bbbbbb": ({SIGMA: 1, CONSTRAINT: "svc", N_CLIP: 5}, {"s3": 0.6, "ser": 0.5, "res": 0.7}),
+    "t0002-cccccc": ({SIGMA: 0.2, CONSTRAINT: "spectral_norm"}, None),
+}
+
+
+def write_trials(experiment: Experiment) -> None:
+    write_columns(experiment.tensorboard, DOMAINS, compared_scores(parsed(["s3"])))
+    for trial, (chosen, scores) in TRIALS.items():
+        board = TrialBoard(experiment.trial(trial).tensorboard, 1)
+        board.begins(chosen)
+        for step in (1, 2):
+            board.scalars({"d_video": 1.0, "look": 0.1 * step}, step)
+        if scores:
+            board.scalars({f"score/{name}": value for name, value in (scores | {"cost": 60.0}).items()}, 2)
+            board.scored()
+        board.close()
+
+
+@pytest.fixture(scope="module")
+def tab(tmp_path_factory, hparams_tab):
+    experiment = Experiment(tmp_path_factory.mktemp("runs") / "s")
+    write_trials(experiment)
+    return hparams_tab(experiment.folder)
+
+
+def test_every_searched_value_is_a_column_those_of_other_trials_too(tab):
+    columns, _ = tab
+    assert {(info["displayName"], info["type"]) for info in columns["hparamInfos"]} == {
+        ("sigma_a", "DATA_TYPE_FLOAT64"), ("constraint_d_video", "DATA_TYPE_STRING"), ("n_clip", "DATA_TYPE_FLOAT64")
+    }  # fmt: skip
+
+
+def test_the_scores_compared_are_s3_its_parts_the_cost_and_the_newest_look_and_no_loss(tab):
+    columns, _ = tab
+    assert [info["displayName"] for info in columns["metricInfos"]] == ["S3", "SeR", "ReS", "cost", "look"]
+
+
+def test_each_trial_is_one_row_of_plain_numbers_scored_or_not(tab):
+    _, rows = tab
+    assert len(rows) == len(TRIALS)
+    for row in rows:
+        trial = Path(row["name"]).parent.name
+        chosen, scores = TRIALS[trial]
+        assert row["hparams"] == chosen
+        assert len(row["sessions"]) == 1
+        told = {value["name"]["tag"]: value["value"] for value in row["metricValues"]}
+        expected = {f"score/{name}": value for name, value in (scores or {}).items()} | {"look": 0.2}
+        assert told == pytest.approx(expected | ({"score/cost": 60.0} if scores else {}))
+        assert row["sessions"][0]["status"] == ("STATUS_SUCCESS" if scores else "STATUS_UNKNOWN")
+
+
+@pytest.mark.parametrize(
+    ("objective", "names"),
+    [(["s3"], ["s3", "ser", "res", "cost"]), (["-kvd"], ["kvd", "cost"]), (["is", "-cost"], ["is", "cost"]),
+     (["s3_chance_corrected"], ["s3_chance_corrected", "s3", "ser", "res", "cost"])],
+)  # fmt: skip
+def test_what_is_compared_follows_from_the_objectives(objective, names):
+    assert compared_scores(parsed(objective)) == names

@@ -1,0 +1,79 @@
+"""What an attempt that is cut off leaves, and the next goes on with: every step once, in lines and on curves."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from vgsearch.experiment.paths import TrialFolder
+from vgsearch.experiment.trial_records import Records
+
+CUT_OFF = """
+import os, pathlib, sys
+from vgsearch.experiment.paths import TrialFolder
+from vgsearch.experiment.trial_records import Records
+with Records(TrialFolder(pathlib.Path(sys.argv[1])), 0) as records:
+    for step in range(1, 31):
+        records.write(step, {"loss": float(step)})
+        if step % 10 == 0:
+            records.write(step, {"look": step / 100})
+            records.flush()  # as before a checkpoint
+        if step == 27:
+            os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.fixture
+def cut_off(tmp_path: Path) -> TrialFolder:
+    """A trial that was killed at step 27; its newest checkpoint is of step 20."""
+    code = subprocess.run([sys.executable, "-c", CUT_OFF, str(tmp_path)], cwd=Path(__file__).parents[3]).returncode
+    assert code == -9
+    return TrialFolder(tmp_path)
+
+
+def go_on(folder: TrialFolder, step: int, n_steps: int) -> None:
+    with Records(folder, step) as records:
+        for later in range(step + 1, n_steps + 1):
+            records.write(later, {"loss": float(later)})
+
+
+def steps_of(folder: TrialFolder, tag: str) -> list[int]:
+    return [event.step for event in EventAccumulator(str(folder.tensorboard)).Reload().Scalars(tag)]
+
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_a_killed_attempt_leaves_no_gap_and_no_doubled_step(cut_off: TrialFolder, torn: bool):
+    if torn:
+        (events,) = cut_off.tensorboard.iterdir()
+        with open(events, "ab") as stream:
+            stream.write(events.read_bytes()[:20])
+        os.truncate(cut_off.metrics, cut_off.metrics.stat().st_size - 3)
+    go_on(cut_off, 20, 30)
+    lines = [json.loads(line) for line in cut_off.metrics.read_text().splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == list(range(1, 31))
+    assert steps_of(cut_off, "loss") == list(range(1, 31))
+    assert steps_of(cut_off, "look") == [10, 20]
+    assert [line["look"] for line in lines if "look" in line] == [0.1, 0.2]
+
+
+def test_a_clock_set_back_between_attempts_hides_no_curve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = TrialFolder(tmp_path)
+    for now, step in ((2e9, 0), (1e9, 5), (1e9, 10)):
+        monkeypatch.setattr("time.time", lambda now=now: now)
+        go_on(folder, step, step + 5)
+    assert steps_of(folder, "loss") == list(range(1, 16))
+
+
+def test_a_trial_scored_twice_tells_its_scores_once(tmp_path: Path):
+    folder = TrialFolder(tmp_path)
+    for _ in range(2):
+        with Records(folder, 30) as records:
+            records.write_scores(30, {"s3": 0.5, "cost": 9.0})
+    assert [json.loads(line) for line in folder.metrics.read_text().splitlines()] == [
+        {"step": 30, "score/s3": 0.5, "score/cost": 9.0}
+    ]
+    assert steps_of(folder, "score/s3") == [30]

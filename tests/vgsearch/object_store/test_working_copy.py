@@ -1,0 +1,215 @@
+"""A folder of runs on an object store and this machine's copy of it, over a real S3 server on loopback."""
+
+import os
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from vgsearch.experiment.paths import OPENED, TrialFolder, appended_records, opened_checkpoint
+from vgsearch.object_store.working_copy import HELD, Home, copy_folder, used_copy
+from videogan.config import ConfigurationError
+from videogan.storage.places import RemotePath, place
+
+
+@pytest.fixture
+def kept(s3_bucket: str) -> RemotePath:
+    return place(f"{s3_bucket}/{uuid.uuid4().hex[:8]}/t0001-abcdef")
+
+
+def write(folder: Path, **contents: str) -> None:
+    for name, content in contents.items():
+        file = folder / name.replace("__", "/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+
+
+def texts(folder: Path) -> dict[str, str]:
+    return {p.relative_to(folder).as_posix(): p.read_text() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_what_one_machine_pushes_another_pulls_and_what_was_deleted_goes(kept: RemotePath, tmp_path: Path):
+    here, there = Home(tmp_path / "a", kept), Home(tmp_path / "b", kept)
+    write(here.folder, log="one", checkpoints__step1="first", checkpoints__step2="second")
+    here.push()
+    there.pull()
+    assert texts(there.folder) == {"log": "one", "checkpoints/step1": "first", "checkpoints/step2": "second"}
+    (here.folder / "checkpoints/step1").unlink()
+    write(here.folder, log="one two", checkpoints__step3="third")
+    here.push()
+    there.pull()
+    assert texts(there.folder) == {"log": "one two", "checkpoints/step2": "second", "checkpoints/step3": "third"}
+    # The next attempt, on the other machine, goes on and sends only what is new.
+    write(there.folder, checkpoints__step4="fourth")
+    before = kept.files()
+    there.push()
+    after = kept.files()
+    assert after.keys() - before.keys() == {"checkpoints/step4"}
+    assert all(after[name] == stamp for name, stamp in before.items())
+
+
+def test_only_what_is_wanted_moves_and_hidden_files_never_do(kept: RemotePath, tmp_path: Path):
+    here, there = Home(tmp_path / "a", kept), Home(tmp_path / "b", kept)
+    write(here.folder, log="log", config="config", _="underscore")
+    write(here.folder / ".ray", state="of Ray")
+    (kept / ".lock").put(b"held")
+    here.push(lambda name: name != "config")
+    assert kept.files().keys() == {".lock", "log", "_"}
+    there.pull(lambda name: name == "log")
+    assert texts(there.folder) == {"log": "log"}
+    write(there.folder, mine="stays")
+    there.pull(lambda name: name == "log")
+    assert texts(there.folder) == {"log": "log", "mine": "stays"}
+    there.pull()
+    assert texts(there.folder) == {"log": "log", "_": "underscore"}
+
+
+class Observed(Home):
+    """Notes the order in which files are sent."""
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.order: list[str] = []
+
+    def _send(self, name: str) -> None:
+        self.order.append(name)
+        super()._send(name)
+
+
+def test_a_checkpoint_is_sent_after_the_records_up_to_it(kept: RemotePath, tmp_path: Path):
+    home = Observed(tmp_path / "a", kept)
+    write(home.folder, checkpoints__step1="1", zzz="last by name", tb__events="events")
+    home.push()
+    assert home.order == ["tb/events", "zzz", "checkpoints/step1"]
+
+
+def test_what_is_written_while_it_is_sent_is_sent_the_next_time(kept: RemotePath, tmp_path: Path):
+    home = Home(tmp_path / "a", kept)
+    write(home.folder, log="one")
+    home.push()
+    with open(home.folder / "log", "a") as stream:
+        stream.write(" two")
+    home.push()
+    assert (kept / "log").read_bytes() == b"one two"
+
+
+def test_a_folder_on_a_shared_disk_is_neither_copied_nor_deleted(tmp_path: Path):
+    home = Home(tmp_path / "a")
+    write(home.folder, log="stays", checkpoints__step1="12345")
+    home.pull()
+    home.push()
+    home.forget()
+    assert texts(home.folder) == {"log": "stays", "checkpoints/step1": "12345"}
+    assert home.sizes("checkpoints") == {"step1": 5}
+    home.remove("checkpoints")
+    assert texts(home.folder) == {"log": "stays"}
+
+
+def test_sizes_and_removal_are_those_of_what_is_kept(kept: RemotePath, tmp_path: Path):
+    home = Home(tmp_path / "a", kept)
+    write(home.folder, log="x", checkpoints__step1="12345", checkpoints__step2="123")
+    home.push()
+    other = Home(tmp_path / "b", kept)
+    assert other.sizes("checkpoints") == {"step1": 5, "step2": 3}
+    other.remove("checkpoints")
+    assert kept.files().keys() == {"log"}
+    assert other.sizes("checkpoints") == {}
+
+
+def test_copies_of_two_places_never_meet_and_bear_the_experiments_name(s3_bucket: str):
+    folders = [copy_folder("viewed", place(f"{s3_bucket}/{runs}/mvt-001")) for runs in ("a", "b")]
+    assert folders[0] != folders[1]
+    assert {folder.name for folder in folders} == {"mvt-001"}
+
+
+def test_a_file_that_vanishes_between_listing_and_copying_is_listed_anew(kept: RemotePath, tmp_path: Path):
+    class Rotating(RemotePath):
+        """Drops step1 after it was first listed, as a running trial's retention does."""
+
+        def files(self):
+            found = super().files()
+            (self / "step1").unlink(missing_ok=True)
+            return found
+
+    home = Home(tmp_path / "a", kept)
+    write(home.folder, step1="1", step2="2")
+    home.push()
+    late = Home(tmp_path / "b", Rotating(kept.root, kept.key))
+    late.pull()
+    assert texts(late.folder) == {"step2": "2"}
+
+
+def test_a_pulled_file_has_its_storages_time_so_that_an_unchanged_one_is_not_brought_again(
+    kept: RemotePath, tmp_path: Path
+):
+    (kept / "log").put(b"content")
+    home = Home(tmp_path / "a", kept)
+    home.pull()
+    file = home.folder / "log"
+    inode = os.stat(file).st_ino
+    time.sleep(0.01)
+    home.pull()
+    assert os.stat(file).st_ino == inode
+
+
+def test_copies_of_killed_processes_are_deleted_and_those_in_use_kept(tmp_path: Path):
+    for left in ("killed", "mine"):
+        write(tmp_path / left, checkpoint="large")
+        (tmp_path / left / HELD).touch()
+    with used_copy(tmp_path / "other", tmp_path), used_copy(tmp_path / "mine", tmp_path):
+        assert {path.name for path in tmp_path.iterdir()} == {"other", "mine"}
+        assert texts(tmp_path / "mine").keys() == {HELD}, "what a predecessor left is not the truth"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def trial(kept: RemotePath) -> RemotePath:
+    """A trial that has ended, with a checkpoint, in an experiment."""
+    trial = kept.parent / "mvt-001/trials/t0001-abcdef"
+    (trial.parent.parent / "sweep.yaml").put(b"data: d")
+    for name in (
+        "metrics.jsonl",
+        "status.json",
+        "tb/0000.events",
+        "checkpoints/step1.pt",
+        "checkpoints/step2.pt",
+        "log.txt",
+    ):
+        (trial / name).put(b"{}\n")
+    return trial
+
+
+def test_a_checkpoint_is_opened_with_its_trial_and_only_new_results_are_sent(trial: RemotePath):
+    with opened_checkpoint(Path(str(trial / "checkpoints/step2.pt"))) as file:
+        folder = TrialFolder.around(file)
+        assert folder.address == trial
+        assert {path.name for path in folder.checkpoints.iterdir()} == {"step2.pt"}
+        assert (folder.folder.parent.parent / "sweep.yaml").read_text() == "data: d"
+        (trial / "metrics.jsonl").put(b"{}\n{}\n")  # another process adds to it meanwhile
+        write(folder.folder, evaluations__step2__scores="1")
+    assert (trial / "evaluations/step2/scores").read_bytes() == b"1"
+    assert (trial / "metrics.jsonl").read_bytes() == b"{}\n{}\n"
+    assert not file.exists(), "the largest part of the copy"
+
+
+@pytest.mark.parametrize("path", ["mvt-001/best.pt", "mvt-001/trials/t0001-abcdef/checkpoints/step9.pt"])
+def test_no_checkpoint_of_a_trial_is_refused_before_anything_is_brought(trial: RemotePath, path: str):
+    bucket = trial.parent.parent.parent
+    (bucket / "mvt-001/best.pt").put(b"")
+    with pytest.raises(ConfigurationError, match="or not in a trial"), opened_checkpoint(Path(str(bucket / path))):
+        pass
+
+
+def test_scores_are_added_to_curves_as_they_are_now_and_not_while_the_trial_runs(trial: RemotePath):
+    folder = TrialFolder.at(trial, OPENED)
+    folder.home.pull()
+    (trial / "metrics.jsonl").put(b"{}\n{}\n")
+    with appended_records(folder) as may:
+        assert may
+        with open(folder.metrics, "a") as stream:
+            stream.write("score\n")
+    assert (trial / "metrics.jsonl").read_bytes() == b"{}\n{}\nscore\n"
+    (trial / "status.json").unlink()
+    with appended_records(folder) as may:
+        assert not may

@@ -1,0 +1,70 @@
+"""How many trials start side by side: what nodes hold, whole GPUs and shared ones, and what no node ever could."""
+
+import pytest
+import ray
+
+from vgsearch.runtime.cluster.cluster import Node, Resources
+from videogan.config import ConfigurationError
+
+TWO_GPUS = Resources((Node(n_cpus=16, n_gpus=2),))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "n_workers", "gpus", "reserved", "n_trials"),
+    [
+        ([Node(2)], 1, 0, 0, 2),
+        ([Node(8)], 3, 0, 0, 2),
+        ([Node(8)], 1, 0, 1, 7),
+        ([Node(16, 2)], 1, 1, 0, 2),
+        ([Node(16, 2)], 1, 0.5, 0, 4),
+        ([Node(3, 2)], 1, 0.5, 0, 3),
+        ([Node(16, 2)], 2, 0.5, 0, 2),
+        ([Node(16, 2)], 1, 0.6, 0, 2),
+        ([Node(16, 1)], 1, 1 / 3, 0, 3),
+        ([Node(16, 1)], 1, 0.1, 0, 10),
+        ([Node(16, 4), Node(16)], 1, 1, 0, 4),
+        ([Node(1, 4), Node(16)], 1, 1, 0, 1),
+        ([Node(16, 3), Node(16, 3)], 1, 2, 0, 2),
+        ([Node(4, 4), Node(4, 4)], 8, 1, 0, 1),
+    ],
+)
+def test_as_many_trials_are_admitted_as_nodes_hold(
+    nodes: list[Node], n_workers: int, gpus: float, reserved: float, n_trials: int
+):
+    assert Resources(tuple(nodes)).max_concurrent(n_workers, gpus, reserved) == n_trials
+
+
+@pytest.mark.parametrize(
+    ("cluster", "n_workers", "gpus", "message"),
+    [
+        (Resources((Node(8),)), 1, 1, r"no node has a GPU. Use --gpus-per-worker 0\."),
+        (Resources((Node(8),)), 1, 0.5, r"asks 0.5 GPU per worker; no node has a GPU"),
+        (TWO_GPUS, 1, 3, r"asks 3 GPU per worker; the largest has 2. Use --gpus-per-worker 2"),
+        (TWO_GPUS, 1, 1.5, r"part of one GPU or a whole number of them, got 1.5. Use 1 or 2"),
+        (TWO_GPUS, 5, 0.5, r"a trial asks 5 workers with 1 CPU and 0.5 GPU each; the cluster has 16 CPUs and 2 GPUs"),
+    ],
+)
+def test_what_no_node_ever_fits_is_refused_with_the_remedy(
+    cluster: Resources, n_workers: int, gpus: float, message: str
+):
+    with pytest.raises(ConfigurationError, match=message):
+        cluster.max_concurrent(n_workers, gpus)
+
+
+def test_ray_too_lays_no_worker_across_two_gpus():
+    """On pretended GPUs: with 0.6 of one a worker, two GPUs hold two workers, though 2 / 0.6 is more than three."""
+    n_admitted = Resources((Node(8, 2),)).max_concurrent(1, 0.6)
+    ray.init(address="local", num_cpus=8, num_gpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+
+        @ray.remote(num_cpus=1, num_gpus=0.6)
+        class Worker:
+            def ready(self) -> bool:
+                return True
+
+        workers = [Worker.remote() for _ in range(n_admitted + 1)]
+        started, waiting = ray.wait([w.ready.remote() for w in workers], num_returns=n_admitted, timeout=120)
+        assert len(started) == n_admitted == 2
+        assert ray.wait(waiting, timeout=2)[0] == []
+    finally:
+        ray.shutdown()

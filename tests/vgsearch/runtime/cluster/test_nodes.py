@@ -1,0 +1,69 @@
+"""Clusters of several nodes: what one lacks is refused before anything starts, and what may be added counts."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+
+from vgsearch.runtime.cluster.cluster import resources
+from vgsearch.runtime.cluster.nodes import refuse_unfit_nodes
+from videogan.config import ConfigurationError
+from videogan.storage.places import place
+
+
+@pytest.fixture(scope="module")
+def two_nodes() -> Iterator[None]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "dashboard_port": port})
+    cluster.add_node(num_cpus=1)
+    ray.init(address=cluster.address, log_to_driver=False)
+    yield
+    ray.shutdown()
+    cluster.shutdown()
+
+
+@pytest.mark.usefixtures("two_nodes")
+def test_nodes_that_see_every_folder_are_fit_and_leave_no_mark(tmp_path: Path):
+    refuse_unfit_nodes({"--out": tmp_path / "runs", "VGSEARCH_CACHE": place("s3://nobody/asks")})
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+@pytest.mark.usefixtures("two_nodes")
+def test_a_folder_that_a_node_does_not_see_is_refused_by_option_and_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # Nodes on one machine see every folder: here the mark goes to another one than the nodes are asked for.
+    class Elsewhere(type(tmp_path)):
+        def touch(self, *given, **named):
+            return None
+
+    with pytest.raises(
+        ConfigurationError, match=r"node [\d.]+ does not see .*/runs \(--out\), which all nodes must share"
+    ):
+        refuse_unfit_nodes({"--out": Elsewhere(tmp_path / "runs")})
+
+
+@pytest.mark.usefixtures("two_nodes")
+def test_another_version_on_a_node_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from vgsearch.runtime.cluster import nodes
+
+    here = nodes.versions()
+    monkeypatch.setattr(nodes, "versions", lambda: here | {"torch": "1.0"})
+    with pytest.raises(ConfigurationError, match=rf"has torch {here['torch']}, here 1\.0; install the same versions"):
+        refuse_unfit_nodes({})
+
+
+@pytest.mark.usefixtures("two_nodes")
+def test_nodes_that_an_autoscaler_may_add_count(monkeypatch: pytest.MonkeyPatch):
+    assert sorted(node.n_cpus for node in resources().there) == [0, 1]
+    assert resources().addable == ()
+    monkeypatch.setenv("VGSEARCH_MOST_NODES", '[{"count": 3, "CPU": 1}, {"count": 2, "CPU": 8, "GPU": 1}]')
+    cluster = resources()
+    assert [node.n_cpus for node in cluster.addable] == [1, 1, 8, 8], "one node of 1 CPU is there"
+    assert cluster.max_concurrent(1, 1) == 2
+    assert cluster.max_concurrent(1, 0) == 3 + 16

@@ -1,0 +1,216 @@
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import psutil
+import pytest
+import ray
+import torch
+
+from vgsearch.runtime.feed.decode import build_cache
+from vgsearch.runtime.feed.inputs import Inputs
+from vgsearch.runtime.feed.stream import (
+    StreamedClips,
+    StreamPlan,
+    refuse_starved_stream,
+    stream_data_config,
+    stream_datasets,
+    stream_name,
+    stream_plan,
+    streamed_centre_windows,
+)
+from videogan.config import ConfigurationError
+from videogan.data.clips import DataConfig, TrainingClips, centre_windows, open_cache
+from videogan.data.decode import Limits
+from videogan.data.moving_mnist import make_moving_mnist
+from videogan.data.synthetic import make_moving_shapes
+
+BATCH, WINDOW = 8, 16
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    return make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1, n_frames=20)
+
+
+@pytest.fixture(scope="module")
+def store(ray_cluster, manifest, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VGSEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield open_cache(build_cache(manifest, "plain_32", DataConfig()), manifest)
+
+
+def test_a_stream_brings_the_same_batches_as_the_cache(store, manifest):
+    plan = stream_plan(manifest, "plain_32", DataConfig(), BATCH, WINDOW, seed=3)
+    cached = TrainingClips(store, BATCH, WINDOW, seed=3)
+    # A run resumed at batch 2 whose loop asks from batch 3 on.
+    stream = stream_datasets(plan, n_batches=8, start=2)[stream_name(0)]
+    with StreamedClips(plan, stream.iterator()) as streamed:
+        assert len(streamed.plan.selection) == len(cached.selection)
+        assert torch.equal(streamed.label_counts, cached.label_counts)
+        assert streamed.manifest_digest == cached.manifest_digest == manifest.digest
+        for index in range(3, 8):
+            for one, other in zip(streamed.batch(index), cached.batch(index), strict=True):
+                assert torch.equal(one, other)
+                assert one.dtype == other.dtype
+        with pytest.raises(ValueError, match="batch 4 is not ahead"):
+            streamed.batch(4)
+
+
+def test_streamed_centre_windows_equal_the_cached_ones(store):
+    streamed = streamed_centre_windows(store.select("test", WINDOW), "plain_32", Limits(), WINDOW)
+    for one, other in zip(streamed, centre_windows(store, "test", WINDOW), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("every_nth", "n_frames", "short_clips"), [(2, 8, "skip"), (3, 8, "repeat_last"), ("released", 10, "skip")]
+)
+def test_every_nth_frame_is_the_same_from_the_stream_and_the_cache(store, manifest, every_nth, n_frames, short_clips):
+    config = DataConfig(every_nth=every_nth, short_clips=short_clips)
+    same_frames(manifest, "plain_32", config, store.files.folder, n_frames)
+
+
+def test_moving_mnist_streams_and_caches_every_nth_frame_of_its_array(ray_cluster, tmp_path, monkeypatch):
+    monkeypatch.setenv("VGSEARCH_CACHE", str(tmp_path / "cache"))
+    manifest, config = make_moving_mnist(tmp_path / "data", n_clips=12, n_frames=40), DataConfig(every_nth=2)
+    centred = same_frames(manifest, "plain_64", config, build_cache(manifest, "plain_64", config), 16)
+    array = np.load(tmp_path / "data" / "moving_mnist.npy")
+    numbers = [int(row["group"]) for row in manifest.split("test").to_pylist()]
+    np.testing.assert_array_equal(centred[..., 0], array[4:35:2, numbers].swapaxes(0, 1))
+
+
+def same_frames(manifest, preprocessing, config, cache, n_frames):
+    """The centre windows of the test split, which as three training batches are the same from cache and stream."""
+    store = open_cache(cache, manifest, config.short_clips, config.every_nth)
+    plan = stream_plan(manifest, preprocessing, config, 4, n_frames, seed=3)
+    cached = TrainingClips(store, 4, n_frames, seed=3)
+    with StreamedClips(plan, stream_datasets(plan, n_batches=3)[stream_name(0)].iterator()) as streamed:
+        for index in range(3):
+            for one, other in zip(streamed.batch(index), cached.batch(index), strict=True):
+                assert torch.equal(one, other)
+    inputs = Inputs(str(manifest.folder), preprocessing, cache=None)
+    centred = inputs.real_clips(config, n_frames, "test")
+    assert torch.equal(centred.frames, centre_windows(store, "test", n_frames)[0])
+    return centred.frames
+
+
+def test_each_train_worker_streams_its_part_of_the_global_batch(store, manifest, tmp_path):
+    import ray.train
+    from ray.train.torch import TorchTrainer
+
+    plan = stream_plan(manifest, "plain_32", DataConfig(), BATCH, WINDOW, seed=3)
+
+    def loop(config):
+        rank = ray.train.get_context().get_world_rank()
+        with StreamedClips(plan, ray.train.get_dataset_shard(stream_name(rank)), rank, n_ranks=2) as clips:
+            torch.save([clips.batch(index) for index in range(3)], f"{config['out']}/{rank}.pt")
+
+    TorchTrainer(
+        loop,
+        train_loop_config={"out": str(tmp_path)},
+        datasets=stream_datasets(plan, n_batches=3, n_ranks=2),
+        dataset_config=stream_data_config(),
+        scaling_config=ray.train.ScalingConfig(num_workers=2, resources_per_worker={"CPU": 0.5}),
+        run_config=ray.train.RunConfig(name="stream", storage_path=str(tmp_path / "runs")),
+    ).fit()
+    parts = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
+    cached = TrainingClips(store, BATCH, WINDOW, seed=3)
+    for index in range(3):
+        for which, expected in enumerate(cached.batch(index)):
+            assert torch.equal(torch.cat([part[index][which] for part in parts]), expected)
+
+
+@pytest.mark.parametrize("sampling", ["shuffled", "class_balanced"])
+def test_resumed_on_another_number_of_ranks_a_stream_goes_on_with_the_same_global_batches(store, manifest, sampling):
+    n_batches, plan = 7, stream_plan(manifest, "plain_32", DataConfig(sampling=sampling), 6, WINDOW, seed=1)
+    cached = TrainingClips(store, 6, WINDOW, seed=1, sampling=sampling)
+    positions = []
+    for n_ranks, start, end in ((2, 0, 3), (3, 3, n_batches)):
+        streams = stream_datasets(plan, end, start, n_ranks)
+        parts = [list(streams[stream_name(rank)].iter_batches(batch_size=6 // n_ranks)) for rank in range(n_ranks)]
+        for index, batches in enumerate(zip(*parts, strict=True), start=start):
+            frames, labels = cached.batch(index)
+            np.testing.assert_array_equal(np.concatenate([batch["frames"] for batch in batches]), frames)
+            np.testing.assert_array_equal(np.concatenate([batch["label"] for batch in batches]), labels)
+            positions.extend(np.concatenate([batch["position"] for batch in batches]).tolist())
+    assert positions == list(range(6 * n_batches))
+
+
+def test_ranks_that_do_not_divide_the_batch_are_refused(manifest):
+    plan = stream_plan(manifest, "plain_32", DataConfig(), BATCH, WINDOW, seed=3)
+    with pytest.raises(ValueError, match="batch_size must be a multiple of the 3 ranks, got 8"):
+        stream_datasets(plan, n_batches=3, n_ranks=3)
+
+
+def kill_a_decoding_worker(seconds: float = 30) -> None:
+    """Kills a process of this test's own Ray in the middle of a decoding task, as the kernel does when memory is short."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        for process in psutil.Process().children(recursive=True):
+            try:
+                if "_decoded_windows" not in " ".join(process.cmdline()):
+                    continue
+                process.suspend()
+                # Stopped, it cannot leave the task any more; while it was being stopped, it could.
+                decoding = "_decoded_windows" in " ".join(process.cmdline())
+                process.send_signal(signal.SIGKILL if decoding else signal.SIGCONT)
+            except psutil.NoSuchProcess:
+                continue
+            if decoding:
+                return
+    raise AssertionError(f"no worker was seen decoding in {seconds} s")
+
+
+def test_a_killed_decoding_worker_costs_a_retry_and_no_batch(store, manifest):
+    plan = stream_plan(manifest, "plain_32", DataConfig(), BATCH, WINDOW, seed=3)
+    cached = TrainingClips(store, BATCH, WINDOW, seed=3)
+    stream = stream_datasets(plan, n_batches=100)[stream_name(0)]
+    with StreamedClips(plan, stream.iterator()) as streamed:
+        for index in range(100):
+            if index == 2:
+                kill_a_decoding_worker()
+            for one, other in zip(streamed.batch(index), cached.batch(index), strict=True):
+                assert torch.equal(one, other)
+
+
+@dataclass(frozen=True)
+class CrashingPlan(StreamPlan):
+    """A plan with a file in it on which the decoder crashes with its process, each time."""
+
+    def decoded(self, positions: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+        if 20 in positions:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return super().decoded(positions)
+
+
+def test_a_stream_waits_for_a_training_that_pauses_longer_than_ray_data_allows(manifest, monkeypatch):
+    # Ray Data ends what made no progress for half an hour, and a full stream makes none while a paper's score is computed.
+    monkeypatch.setattr(ray.data.DataContext.get_current(), "execution_no_progress_timeout_s", 1)
+    plan = stream_plan(manifest, "plain_64", DataConfig(), BATCH, WINDOW, seed=3)
+    stream = stream_datasets(plan, n_batches=40)[stream_name(0)]
+    stream.context.execution_options.resource_limits = ray.data.ExecutionResources.for_limits(object_store_memory=1e7)
+    with StreamedClips(plan, stream.iterator()) as streamed:
+        streamed.batch(0)
+        time.sleep(3)
+        for index in range(1, 40):
+            streamed.batch(index)
+
+
+@pytest.mark.slow
+def test_a_file_that_crashes_every_worker_ends_the_stream_with_an_error(manifest):
+    plan = stream_plan(manifest, "plain_32", DataConfig(), BATCH, WINDOW, seed=3)
+    plan = CrashingPlan(plan.selection, plan.schedule, BATCH, "plain_32", Limits())
+    stream = stream_datasets(plan, n_batches=4)[stream_name(0)]
+    # Batch 2 has position 20; which of the batches before it arrive depends on how far ahead Ray Data is.
+    with StreamedClips(plan, stream.iterator()) as streamed, pytest.raises(ray.exceptions.WorkerCrashedError):
+        streamed.batch(2)
+
+
+def test_a_stream_with_no_cpu_left_is_refused_with_the_remedy():
+    refuse_starved_stream(n_cpus=2, n_reserved=1)
+    with pytest.raises(ConfigurationError, match=r"the cluster has 2 and they reserve 2\. Lower --workers-per-trial"):
+        refuse_starved_stream(n_cpus=2, n_reserved=2)

@@ -1,0 +1,97 @@
+"""Real-trained classifiers on a real Ray: fitted once, by one process or by several workers, and failures told."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from rich.progress import Progress
+
+from vgsearch.runtime.feed.decode import build_cache
+from vgsearch.runtime.feed.inputs import Inputs
+from vgsearch.runtime.judging.prepare import prepare
+from vgsearch.runtime.judging.real_classifiers import fit_real_classifiers
+from videogan.classifiers.fit import Recipe
+from videogan.config import ConfigurationError
+from videogan.data.clips import DataConfig
+from videogan.data.synthetic import make_moving_shapes
+from videogan.protocols.classifier import ClassifierProtocol, load_real_classifier
+
+RECIPE = Recipe(lr=0.05, batch_size=16, max_epochs=8, patience=8, min_updates_per_epoch=10, clip_norm=5, crop_padding=4)
+ONE_EPOCH = RECIPE.model_copy(update={"max_epochs": 1})
+TINY = ClassifierProtocol(classifier="r3d18", width=4, dropout=0.0, size=None, recipe=RECIPE)
+
+
+@pytest.fixture(scope="module")
+def inputs_of(ray_cluster, tmp_path_factory) -> Callable[..., Inputs]:
+    """Inputs on 64 clips of moving shapes, each with a folder of its own for its classifiers."""
+    manifest = make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1, n_frames=16)
+    made = Inputs(
+        data=str(manifest.folder),
+        preprocessing="plain_32",
+        cache=str(build_cache(manifest, "plain_32", DataConfig())),
+        manifest_digest=manifest.digest,
+        n_classes=len(manifest.classes),
+    )
+    return lambda **given: replace(made, classifiers=str(tmp_path_factory.mktemp("classifiers")), **given)
+
+
+def fitted(inputs: Inputs, needed: dict[ClassifierProtocol, tuple[int, ...]]) -> float:
+    """Fits what is missing; how many classifiers the progress bar counted."""
+    bars = Progress(disable=True)
+    fit_real_classifiers(inputs, DataConfig(), 16, needed, bars)
+    assert bars.finished
+    return bars.tasks[0].completed
+
+
+def written(inputs: Inputs) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in Path(inputs.classifiers).glob("*/real-*.pt")}
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_a_fit_leaves_its_classifier_above_chance_and_is_not_repeated(inputs_of, n_workers):
+    inputs = inputs_of(n_workers=n_workers)
+    assert fitted(inputs, {TINY: (0,)}) == 1
+    assert load_real_classifier(inputs.classifier_path(TINY, 0)).rer > 0.4, "chance is 0.25"
+    before = written(inputs)
+    assert list(before) == [inputs.classifier_path(TINY, 0)]
+    assert fitted(inputs, {TINY: (0,)}) == 1
+    assert written(inputs) == before
+
+
+def test_classifiers_of_every_second_frame_are_others_and_see_those_frames(tmp_path, monkeypatch):
+    monkeypatch.setenv("VGSEARCH_CACHE", str(tmp_path / "cache"))
+    manifest = make_moving_shapes(tmp_path / "shapes", n_clips_each=1, n_frames=31)
+    quiet, needed = Console(quiet=True), {TINY.model_copy(update={"recipe": ONE_EPOCH}): (0,)}
+    made = [prepare(manifest, "plain_32", DataConfig(every_nth=n), 16, needed, 1, 0, quiet) for n in (1, 2)]
+    paths = [inputs.classifier_path(protocol, 0) for inputs in made for protocol in needed]
+    assert all(path.exists() for path in paths)
+    assert paths[0].parent != paths[1].parent
+    clips = [inputs.real_clips(DataConfig(every_nth=n), 16, "test").frames for n, inputs in enumerate(made, 1)]
+    assert not torch.equal(*clips)
+    assert torch.equal(clips[0][:, 1::2], clips[1][:, 4:12]), "frames 8, 10 .. 22 of 31, which both show"
+
+
+def test_only_what_is_missing_is_fitted_of_every_protocol_that_is_needed(inputs_of):
+    inputs = inputs_of()
+    short = TINY.model_copy(update={"recipe": ONE_EPOCH})
+    narrow = short.model_copy(update={"width": 2})
+    assert fitted(inputs, {short: (3,)}) == 1
+    before = written(inputs)
+    assert fitted(inputs, {short: (3, 4), narrow: (3,)}) == 3
+    assert before.items() < written(inputs).items()
+    assert set(written(inputs)) == {inputs.classifier_path(*one) for one in ((short, 3), (short, 4), (narrow, 3))}
+
+
+# With several workers Ray Train tries a second time before it gives up.
+@pytest.mark.parametrize("n_workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_fit_that_fails_says_for_which_data_and_why(inputs_of, n_workers):
+    inputs = inputs_of(n_workers=n_workers)
+    diverging = TINY.model_copy(update={"recipe": RECIPE.model_copy(update={"lr": 1e30, "min_updates_per_epoch": 1})})
+    with pytest.raises(
+        ConfigurationError, match=r"classifiers of .*shapes can't be fitted: .*loss is not finite at step"
+    ):
+        fitted(inputs, {diverging: (0,)})
+    assert not written(inputs)

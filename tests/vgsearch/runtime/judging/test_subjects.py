@@ -1,0 +1,131 @@
+"""What is judged, opened: videos of another program, a checkpoint's generator, a rung of the ladder."""
+
+import io
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from vgsearch.evaluation.request import N_FRAMES, Plan, Request, planned
+from vgsearch.runtime.feed.inputs import Inputs
+from vgsearch.runtime.judging.judge import Judge
+from vgsearch.runtime.judging.prepare import prepare
+from vgsearch.runtime.judging.subjects import CheckpointSubject, RungSubject, VideosSubject, videos_subject
+from videogan.config import parse_config
+from videogan.data.manifest import DataError
+from videogan.data.synthetic import make_moving_shapes
+from videogan.sampling.pictures import write_mp4
+from videogan.shard import Shard
+from videogan.training.checkpoint import CheckpointFolder
+from videogan.training.loop import Training
+from videogan.training.run_config import RunConfig
+
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+CLASSES = ("down", "left", "right", "up")
+STEP = 8  # between the greys of two clips: what coding changes is less
+BRIGHTNESS = dict(zip(CLASSES, (20, 80, 140, 200), strict=True))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1).folder
+
+
+@pytest.fixture(scope="module")
+def inputs(data) -> Inputs:
+    plan = planned(Request(ladder=data))
+    return prepare(plan.manifest, "plain_32", plan.data, N_FRAMES, {}, 1, 0, Console(file=io.StringIO()))
+
+
+@pytest.fixture(scope="module")
+def judge(inputs, data) -> Judge:
+    return Judge(inputs, planned(Request(ladder=data)).data, N_FRAMES)
+
+
+def video(path: Path, level: int, n_frames: int = N_FRAMES) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_mp4(path, torch.full((n_frames, 32, 32, 3), level, dtype=torch.uint8))
+
+
+def folder_of(path: Path, n_each: int) -> Path:
+    """Clips of one grey, another for each class."""
+    for label, level in BRIGHTNESS.items():
+        for i in range(n_each):
+            video(path / label / f"{i}.mp4", level + STEP * i)
+    return path
+
+
+def opened(folder: Path, data: Path, inputs: Inputs) -> tuple[VideosSubject, Plan, str]:
+    """The subject, its plan, and what was told of it."""
+    told = Console(file=io.StringIO(), width=200)
+    plan = planned(Request(videos=folder, data=data))
+    return videos_subject(folder, plan, inputs, N_FRAMES, told), plan, told.file.getvalue()
+
+
+def test_videos_stand_for_real_clips_of_their_class_and_none_for_both_splits(tmp_path, data, inputs, judge):
+    subject, _, told = opened(folder_of(tmp_path / "made", 3), data, inputs)
+    assert subject.name == "made"
+    assert "fewer videos than real clips" in told
+    assert "down 3 of 16, left 3 of 16" in told
+    synthetic = subject.opened(judge, "cpu")
+    seen: dict[str, set[tuple[int, int]]] = {}
+    for purpose, real in (("train", judge.clips("train")), ("test", judge.clips("test"))):
+        clips = synthetic(purpose, real.labels, 0)
+        assert clips.shape == (len(real), N_FRAMES, 32, 32, 3)
+        above = clips.flatten(1).double().mean(1) - torch.tensor(list(BRIGHTNESS.values()))[real.labels]
+        which = (above / STEP).round().int()
+        assert set(which.tolist()) <= {0, 1, 2}
+        seen[purpose] = set(zip(real.labels.tolist(), which.tolist(), strict=True))
+    assert not seen["train"] & seen["test"]
+    assert len(seen["train"] | seen["test"]) == 12
+
+
+def test_a_video_that_is_broken_or_short_costs_itself_alone_and_is_told_by_name(tmp_path, data, inputs):
+    folder = folder_of(tmp_path / "made", 2)
+    (folder / "up" / "broken.mp4").write_text("no video")
+    video(folder / "down" / "short.mp4", 30, n_frames=9)
+    _, _, told = opened(folder, data, inputs)
+    assert "broken.mp4: not a video that FFmpeg reads" in told
+    assert "short.mp4: 9 frames decode, 16 are needed" in told
+    assert told.count("skipped") == 2
+
+
+def test_a_class_of_which_fewer_than_two_can_be_used_is_refused_by_name(tmp_path, data, inputs):
+    folder = folder_of(tmp_path / "made", 2)
+    (folder / "left" / "1.mp4").write_text("no video")
+    with pytest.raises(DataError, match=r"at least 2 usable videos, .* got 1 of left"):
+        opened(folder, data, inputs)
+
+
+def test_a_folder_that_changed_is_judged_as_it_is_now(tmp_path, data, inputs, judge):
+    folder = folder_of(tmp_path / "made", 2)
+    labels = torch.zeros(2, dtype=torch.long)
+    before = opened(folder, data, inputs)[0].opened(judge, "cpu")("samples", labels, 0)
+    for i in range(2):
+        video(folder / "down" / f"{i}.mp4", 250)
+    after = opened(folder, data, inputs)[0].opened(judge, "cpu")("samples", labels, 0)
+    assert before.double().mean() < 30 < 240 < after.double().mean()
+
+
+def test_a_checkpoint_makes_the_same_clips_of_the_same_seed_and_others_to_train_and_to_test(tmp_path, judge):
+    values = {
+        "model": {"family": "mvt", "variant": "mvt", "resolution": 32, "n_classes": 4, "channels": 2, "gru_hidden": 8},
+        "evaluation": {"standing_batches": 1},
+    }
+    training = Training(parse_config(RunConfig, values), lambda module: module, Shard(), "cpu")
+    path = CheckpointFolder(tmp_path).save(training.checkpoint(7, trained_on="a manifest"))
+    subject = CheckpointSubject(str(path))
+    assert subject.name == "step00000007"
+    labels = torch.arange(4)
+    first, again = (subject.opened(judge, "cpu") for _ in range(2))
+    assert torch.equal(first("train", labels, 0), again("train", labels, 0))
+    others = (first("test", labels, 0), first("samples", labels, 0), first("train", labels, 1))
+    assert not any(torch.equal(first("train", labels, 0), other) for other in others)
+
+
+def test_the_real_rung_is_the_real_clips(judge):
+    real = RungSubject("real").opened(judge, "cpu")
+    for split in ("train", "test"):
+        clips = judge.clips(split)
+        assert torch.equal(real(split, clips.labels, 0), clips.frames)

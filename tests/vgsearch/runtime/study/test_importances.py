@@ -1,0 +1,66 @@
+"""Importances out of a ledger: what moved the score ranks first, and what can't be ranked is said."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from vgsearch.experiment.ledger import SweepRecord, TrialRecord
+from vgsearch.runtime.study.importances import LEAST_TRIALS, importances
+from vgsearch.space.space import load_space
+from vgsearch.space.sweep import Sweep
+
+LR, SIGMA, ALPHA = "optimiser.lr_g", "model.sigma_a", "model.alpha"
+
+
+def a_sweep(tmp_path: Path) -> Sweep:
+    return Sweep(
+        space=load_space("mvt_tsa"), budget="smoke", data="d", manifest_digest="0" * 64, n_classes=4, n_trials=9
+    )
+
+
+def record(sweep: Sweep, n: int, state: str = "done") -> SweepRecord:
+    """Trials whose score follows from the learning rate alone."""
+    rng, found = random.Random(0), SweepRecord({"objective": ["s3"]})
+    for index in range(n):
+        chosen = {path: rng.choice(domain.choices) if domain.type == "choice" else rng.uniform(domain.low, domain.high)
+                  for path, domain in sweep.domains.items()}  # fmt: skip
+        if chosen["model.constraint_d_video"] != "svc":
+            del chosen["model.n_clip"]
+        chosen[ALPHA] = rng.choice([0.0, 1.0])
+        s3 = 1 - chosen[LR] / 4e-4
+        found.trials[str(index)] = TrialRecord(str(index), index, chosen, state, scores={"s3": s3})
+    return found
+
+
+def test_the_value_that_makes_the_score_ranks_first(tmp_path):
+    sweep = a_sweep(tmp_path)
+    found = importances(sweep, record(sweep, 60))
+    assert next(iter(found.shares)) == LR
+    assert sum(found.shares.values()) == pytest.approx(1)
+    assert set(found.shares) | set(found.left_out) == set(sweep.domains)
+    assert "searched in" in found.left_out["model.n_clip"]
+    assert not found.weak
+
+
+def test_few_trials_are_weak_and_fewer_rank_nothing(tmp_path):
+    sweep = a_sweep(tmp_path)
+    assert importances(sweep, record(sweep, LEAST_TRIALS)).weak
+    few = importances(sweep, record(sweep, LEAST_TRIALS - 1))
+    assert (dict(few.shares), bool(few.reason)) == ({}, True)
+
+
+def test_only_done_trials_count_and_none_outside_the_space(tmp_path):
+    sweep = a_sweep(tmp_path)
+    assert importances(sweep, record(sweep, 20, state="pruned")).n_trials == 0
+    outside = record(sweep, 20)
+    outside.trials["0"].overrides[LR] = 1.0
+    assert importances(sweep, outside).n_trials == 19
+
+
+def test_scores_that_are_all_the_same_rank_nothing(tmp_path):
+    sweep = a_sweep(tmp_path)
+    same = record(sweep, 20)
+    for trial in same.trials.values():
+        trial.scores = {"s3": 0.5}
+    assert "the same score" in importances(sweep, same).reason

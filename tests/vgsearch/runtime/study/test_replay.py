@@ -1,0 +1,187 @@
+"""The ledger is the truth: a driver killed anywhere, or a database that is gone, changes no proposal."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+from ray.tune.search.searcher import Searcher
+
+from vgsearch.experiment.ledger import Ledger, SweepRecord, read_events, read_ledger
+from vgsearch.experiment.paths import Experiment
+from vgsearch.runtime.study.proposal import Proposal
+from vgsearch.runtime.study.replay import study_of
+from vgsearch.runtime.study.searcher import StudySearcher, reported
+from vgsearch.runtime.study.study import open_study
+from vgsearch.runtime.sweep.resuming import left_to_do
+from vgsearch.space.space import load_space
+from vgsearch.space.sweep import Sweep
+
+N_STARTUP, N_TRIALS = 2, 14
+SIGMA_A, CONSTRAINT, N_CLIP = "model.sigma_a", "model.constraint_d_video", "model.n_clip"
+HALVING = {"pruner": "successive_halving", "warm_up": 10, "smoothing": 2}
+MEDIAN = {"pruner": "median", "warm_up": 10, "n_startup_trials": 2, "smoothing": 2}
+
+
+def a_sweep(pruning: dict[str, Any] = MEDIAN, objective: Any = "s3") -> Sweep:
+    """Three domains of mvt_tsa, one of them conditional."""
+    values = load_space("mvt_tsa").model_dump()
+    kept = (SIGMA_A, CONSTRAINT, N_CLIP)
+    values["domains"] = {path: domain for path, domain in values["domains"].items() if path in kept}
+    values["constraints"] = []
+    values["paper_points"] = [{p: v for p, v in point.items() if p in kept} for point in values["paper_points"]]
+    values["budgets"]["smoke"] |= {"n_startup_trials": N_STARTUP, "pruning": pruning}
+    fixed = {"budget": "smoke", "data": "data", "manifest_digest": "0" * 64, "n_classes": 4, "n_trials": N_TRIALS}
+    return Sweep(space=values, overrides={"evaluation.objective": objective}, **fixed)
+
+
+class Killed(BaseException):
+    """What kill -9 leaves behind: whatever was written before."""
+
+
+class Book:
+    """Writes the ledger as a driver does, and dies before or after its n-th line."""
+
+    def __init__(self, ledger: Ledger, dies_before: int | None = None, dies_after: int | None = None) -> None:
+        self.ledger, self.before, self.after, self.n = ledger, dies_before, dies_after, 0
+
+    def begin(self, proposal: Proposal) -> dict[str, Any]:
+        name = f"t{proposal.index:04d}-aaaaaa"
+        self._append("trial_started", trial=name, index=proposal.index, overrides=proposal.overrides,
+                     is_paper_point=proposal.is_paper_point, n_steps=30)  # fmt: skip
+        return {"trial_id": name, "index": proposal.index, **proposal.overrides}
+
+    def progressed(self, parameters: dict[str, Any], result: dict[str, Any]) -> None:
+        if result["step"] not in self.ledger.record.trials[parameters["trial_id"]].looks:
+            self._append("look", trial=parameters["trial_id"], step=result["step"], look=result["look"], losses={})
+
+    def ended(self, parameters: dict[str, Any], end: str, result: dict[str, Any]) -> None:
+        told = {"score": {}, "scores": reported(result, "scores")} if end == "done" else {}
+        self._append("trial_ended", trial=parameters["trial_id"], state=end, **told)
+
+    def _append(self, event: str, **fields: Any) -> None:
+        self.n += 1
+        if self.n == self.before:
+            raise Killed
+        self.ledger.append(event, **fields)
+        if self.n == self.after:
+            raise Killed
+
+
+def drive(experiment: Experiment, sweep: Sweep, **death: int) -> SweepRecord:
+    """One driver, from what the ledger says on: fake trials of no time, one after the other, scored by what they chose."""
+    ledger = Ledger(experiment.ledger)
+    waiting = left_to_do(ledger.record, sweep)
+    study = study_of(experiment.study, sweep, read_events(experiment.ledger))
+    searcher = StudySearcher(study, sweep, waiting, Book(ledger, **death), ledger.record.next_index)
+    for name in map(str, itertools.count()):
+        chosen = searcher.suggest(name)
+        if chosen == Searcher.FINISHED:
+            return read_ledger(experiment.ledger)
+        run_fake_trial(searcher, name, chosen)
+
+
+def run_fake_trial(searcher: StudySearcher, name: str, chosen: dict[str, Any]) -> None:
+    if chosen["index"] % 5 == 3:
+        return searcher.on_trial_complete(name, {"step": 7, "end": "diverged"})
+    s3 = 1 - abs(chosen[SIGMA_A] - 0.3) + 0.1 * (chosen[CONSTRAINT] == "svc")
+    # It begins where its newest checkpoint stands, and tells what it saw before that again.
+    for step in (10, 20, 30):
+        if searcher.take(name, {"step": step, "look": s3 * step / 30, "losses": {}}):
+            return searcher.on_trial_complete(name, {"step": step})
+    scores = {"scores/s3": s3, "scores/cost": 100 * chosen[SIGMA_A]}
+    return searcher.on_trial_complete(name, {"step": 30, "end": "done", **scores})
+
+
+def told(record: SweepRecord) -> list[tuple[Any, ...]]:
+    return [(t.index, t.state, t.overrides, t.looks, t.scores) for t in record.trials.values()]
+
+
+def ends_in(experiment: Experiment, sweep: Sweep) -> dict[int, tuple[Any, ...]]:
+    """How the study on disk remembers the newest start of each trial."""
+    trials = open_study(experiment.study, sweep).trials
+    return {
+        trial.user_attrs["index"]: (trial.state, trial.values, trial.params, trial.intermediate_values)
+        for trial in trials
+        if "index" in trial.user_attrs
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Experiment, SweepRecord]:
+    experiment = Experiment(tmp_path_factory.mktemp("whole"))
+    return experiment, drive(experiment, a_sweep())
+
+
+def test_the_sweep_under_test_reaches_tpe_prunes_and_fails(whole):
+    _, record = whole
+    assert len(record.trials) == N_TRIALS > N_STARTUP + 10, [t.state for t in record.trials.values()]
+    assert {trial.state for trial in record.trials.values()} == {"done", "pruned", "diverged"}
+
+
+@pytest.mark.parametrize(("moment", "n"), [("dies_before", 21), ("dies_after", 21), ("dies_after", 38)])
+def test_a_driver_killed_at_any_line_of_the_ledger_goes_on_as_if_it_had_not_been(whole, tmp_path: Path, n, moment):
+    uninterrupted, record = whole
+    experiment = Experiment(tmp_path)
+    with pytest.raises(Killed):
+        drive(experiment, a_sweep(), **{moment: n})
+    assert told(drive(experiment, a_sweep())) == told(record)
+    assert ends_in(experiment, a_sweep()) == ends_in(uninterrupted, a_sweep())
+
+
+@pytest.mark.parametrize("harm", ["deleted", "damaged", "behind"])
+def test_a_database_that_lost_something_is_made_anew_and_proposes_the_same(whole, tmp_path: Path, harm: str):
+    uninterrupted, record = whole
+    experiment = Experiment(tmp_path)
+    with pytest.raises(Killed):
+        drive(experiment, a_sweep(), dies_after=20)
+    behind = experiment.study.read_bytes()
+    with pytest.raises(Killed):
+        drive(experiment, a_sweep(), dies_after=17)
+    if harm == "deleted":
+        experiment.study.unlink()
+    else:
+        experiment.study.write_bytes(behind if harm == "behind" else b"no database")
+    assert told(drive(experiment, a_sweep())) == told(record)
+    assert ends_in(experiment, a_sweep()) == ends_in(uninterrupted, a_sweep())
+    assert not list(tmp_path.glob(".optuna*"))
+
+
+def rungs(trial: FrozenTrial) -> dict[str, Any]:
+    return {name: value for name, value in trial.system_attrs.items() if name.startswith("completed_rung")}
+
+
+@pytest.mark.parametrize("sweep", [a_sweep(HALVING), a_sweep(objective=["s3", "-cost"])], ids=["halving", "front"])
+def test_what_is_made_anew_is_what_was_there(tmp_path: Path, sweep: Sweep):
+    experiment = Experiment(tmp_path)
+    with pytest.raises(Killed):
+        drive(experiment, sweep, dies_after=25)
+    drive(experiment, sweep)
+    study = open_study(experiment.study, sweep)
+    trials, told = study.trials, (study.directions, study.metric_names)
+    experiment.study.unlink()
+    after = study_of(experiment.study, sweep, read_events(experiment.ledger))
+    assert [trial.number for trial in after.trials] == [trial.number for trial in trials]
+    for one, other in zip(after.trials, trials, strict=True):
+        for told_of in ("state", "values", "params", "intermediate_values", "user_attrs"):
+            assert getattr(one, told_of) == getattr(other, told_of)
+        assert rungs(one) == rungs(other)
+    assert any(rungs(trial) for trial in trials) == (sweep.limits.pruning.pruner == "successive_halving")
+    assert (after.directions, after.metric_names) == told
+
+
+def test_a_study_in_step_with_its_ledger_is_left_as_it_is(whole):
+    experiment, _ = whole
+    before = experiment.study.stat().st_ino
+    study_of(experiment.study, a_sweep(), read_events(experiment.ledger))
+    assert experiment.study.stat().st_ino == before
+
+
+def test_a_finish_that_only_the_ledger_heard_of_counts(tmp_path: Path):
+    experiment = Experiment(tmp_path)
+    with pytest.raises(Killed):
+        drive(experiment, a_sweep(), dies_after=5)  # start, three looks, and the end that the study never heard
+    assert [trial.state for trial in read_ledger(experiment.ledger).trials.values()] == ["done"]
+    study = study_of(experiment.study, a_sweep(), read_events(experiment.ledger))
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE]

@@ -1,0 +1,112 @@
+"""Where a study is kept changes nothing of what it proposes."""
+
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from vgsearch.runtime.study.samplers import suggest_all
+from vgsearch.runtime.study.study import open_study
+from vgsearch.space.space import load_space
+from vgsearch.space.sweep import Sweep, checked_storage
+from videogan.config import ConfigurationError
+
+
+def a_sweep(**settings: Any) -> Sweep:
+    fixed = {"data": "data", "manifest_digest": "0" * 64, "n_classes": 4, "n_trials": 8}
+    return Sweep(space=load_space("mvt"), budget="smoke", **{**fixed, **settings})
+
+
+def proposed(study: optuna.Study, sweep: Sweep, indices: range) -> list[dict[str, Any]]:
+    points = []
+    for index in indices:
+        study.sampler.begin(index)
+        trial = study.ask()
+        points.append(suggest_all(trial, sweep.searched))
+        study.tell(trial, points[-1]["optimiser.lr_g"])
+    return points
+
+
+def test_a_study_in_a_journal_goes_on_as_one_in_sqlite(tmp_path: Path):
+    sqlite = proposed(open_study(tmp_path / "optuna.db", a_sweep()), a_sweep(), range(6))
+    kept = a_sweep(storage=str(tmp_path / "studies.journal"), study_name="mvt-001-a")
+    other = kept.model_copy(update={"study_name": "mvt-001-b"})
+    first = proposed(open_study(tmp_path / "unused.db", kept), kept, range(4))
+    assert open_study(tmp_path / "unused.db", other).trials == []
+    assert first + proposed(open_study(tmp_path / "unused.db", kept), kept, range(4, 6)) == sqlite
+    assert not (tmp_path / "unused.db").exists()
+
+
+def test_sqlite_lets_others_read_while_the_driver_writes(tmp_path: Path):
+    path = tmp_path / "optuna.db"
+    study = open_study(path, a_sweep())
+    with sqlite3.connect(path) as writer:
+        assert writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        writer.execute("BEGIN IMMEDIATE")
+        names = [row[0] for row in sqlite3.connect(path, timeout=0.1).execute("SELECT study_name FROM studies")]
+    assert names == [study.study_name]
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("postgresql://me:secret@host/db", "holds a password"),
+        ("postgresql://host/db?password=secret", "holds a password"),
+        ("mysql://me:secret@host/db", "must be postgresql://user@host/database or a file that ends in .journal"),
+        ("studies.db", "must be postgresql"),
+    ],
+)
+def test_a_storage_that_is_none_or_shows_a_password_is_refused_without_repeating_it(written: str, told: str):
+    with pytest.raises(ConfigurationError, match=told) as caught:
+        checked_storage(written)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_server_that_does_not_answer_is_told_with_the_way_to_give_a_password(tmp_path: Path):
+    pytest.importorskip("psycopg", reason="no driver for PostgreSQL (extra postgresql)")
+    with pytest.raises(ConfigurationError, match=r"127\.0\.0\.1:1/db does not open: .*refused.*PGPASSWORD"):
+        open_study(tmp_path / "optuna.db", a_sweep(storage="postgresql://me@127.0.0.1:1/db"))
+
+
+@pytest.fixture
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The URL of a server of our own on a Unix socket, where PostgreSQL is installed."""
+    pytest.importorskip("psycopg", reason="no driver for PostgreSQL (extra postgresql)")
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not programs or shutil.which("runuser") is None:
+        pytest.skip("no PostgreSQL server is installed here")
+    # Not under tmp_path, whose folders the server's own user can't enter.
+    folder = Path(tempfile.mkdtemp(prefix="vgsearch-pg-"))
+    shutil.chown(folder, "postgres")
+
+    def run(program: str, *arguments: str) -> None:
+        command = [
+            "runuser",
+            "-u",
+            "postgres",
+            "--",
+            str(programs[-1] / program),
+            "-D",
+            str(folder / "data"),
+            *arguments,
+        ]
+        subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    run("initdb", "-A", "trust", "-U", "searcher", "--no-sync")
+    run("pg_ctl", "start", "-w", "-o", f"-c listen_addresses= -c unix_socket_directories={folder}")
+    yield f"postgresql://searcher@/postgres?host={folder}"
+    run("pg_ctl", "stop", "-m", "immediate")
+    shutil.rmtree(folder)
+
+
+@pytest.mark.slow
+def test_a_study_on_a_postgresql_server_goes_on_as_one_in_sqlite(postgresql: str, tmp_path: Path):
+    sqlite = proposed(open_study(tmp_path / "optuna.db", a_sweep()), a_sweep(), range(6))
+    kept = a_sweep(storage=postgresql, study_name="mvt-001-a")
+    first = proposed(open_study(tmp_path / "unused.db", kept), kept, range(4))
+    assert first + proposed(open_study(tmp_path / "unused.db", kept), kept, range(4, 6)) == sqlite

@@ -1,0 +1,159 @@
+"""A real Tune run of fake trials: each way to end has its name in the ledger, and the study hears the truth."""
+
+import json
+import os
+import signal
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+from ray import tune
+from rich.console import Console
+
+from vgsearch.experiment.ledger import Ledger, SweepRecord, TrialRecord, read_events, read_ledger
+from vgsearch.experiment.paths import Experiment
+from vgsearch.runtime.cluster.cluster import Resources
+from vgsearch.runtime.feed.inputs import Inputs
+from vgsearch.runtime.study.study import open_study
+from vgsearch.runtime.sweep.resuming import left_to_do
+from vgsearch.runtime.sweep.tune import Driver, Executor, run_trials
+from vgsearch.space.space import load_space
+from vgsearch.space.sweep import Sweep
+from vgsearch.terminal.sweep_table import SweepView, event_line
+
+FAULTS = {1: "raises", 2: "is killed", 3: "lacks memory", 4: "dies once", 5: "diverges"}
+SILENT = {1: "hangs", 2: "never reports"}
+SCORE = json.dumps({name: {"mean": 0.6, "low": 0.5, "high": 0.7} for name in ("s3", "ser", "res")})
+HEALTH = json.dumps({"states": {}, "vitals": {}})
+
+
+def fake_trial(parameters: dict[str, Any], faults: dict[int, str] = FAULTS) -> None:
+    """Two looks and a score, without a step of training; some trials fail between the looks."""
+    fault, folder = faults.get(int(parameters["trial_id"][1:5])), Path(parameters["folder"])
+    if fault == "never reports":
+        time.sleep(600)
+    (folder / "log.txt").write_text("what happened last\n")
+    tune.report({"step": 10, "look": 0.1, "losses": {}, "health": HEALTH})
+    first = not (folder / "attempted").exists()
+    (folder / "attempted").touch()
+    if fault == "raises":
+        raise ValueError("no such thing")
+    if fault == "is killed" or (fault == "dies once" and first):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if fault == "hangs":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    if fault == "lacks memory" and parameters["config"]["loop"]["batch_size"] == 16:
+        return tune.report({"step": 10, "losses": {}, "end": "out_of_memory", "reason": "MemoryError"})
+    if fault == "diverges":
+        return tune.report({"step": 12, "losses": {}, "end": "diverged", "reason": "d_video is not finite"})
+    tune.report({"step": 20, "look": 0.2, "losses": {}, "health": HEALTH})
+    return tune.report({"step": 20, "losses": {}, "end": "done", "scores": {"s3": 0.6}, "score": SCORE})
+
+
+def silent_trial(parameters: dict[str, Any]) -> None:
+    fake_trial(parameters, SILENT)
+
+
+def a_sweep(n_trials: int) -> Sweep:
+    values = load_space("mvt_tsa").model_dump()
+    values["budgets"]["smoke"]["pruning"] = {"pruner": "none"}
+    overrides = {"loop.batch_size": 16}
+    fixed = {"budget": "smoke", "data": "data", "manifest_digest": "0" * 64, "n_classes": 4, "overrides": overrides}
+    return Sweep(space=values, n_trials=n_trials, max_concurrent=2, **fixed)
+
+
+def driven(experiment: Experiment, sweep: Sweep, cluster: Resources, trial: Any = fake_trial) -> Driver:
+    """One driver's whole run of fake trials."""
+    ledger = Ledger(experiment.ledger)
+    waiting = left_to_do(ledger.record, sweep)
+    view = SweepView(Console(quiet=True), ledger.record, sweep.n_trials)
+    driver = Driver(experiment, sweep, Inputs("data", "none", "cache"), ledger, view)
+    run_trials(driver, waiting, cluster, Executor(trial, {"cpu": 1}))
+    return driver
+
+
+@pytest.fixture(scope="module")
+def ended(
+    tmp_path_factory: pytest.TempPathFactory, ray_cluster: Resources
+) -> tuple[Experiment, dict[int, TrialRecord]]:
+    experiment = Experiment(tmp_path_factory.mktemp("ends"))
+    driven(experiment, a_sweep(7), ray_cluster)
+    return experiment, {trial.index: trial for trial in read_ledger(experiment.ledger).trials.values()}
+
+
+def test_each_way_to_end_has_its_name_and_reason(ended):
+    _, trials = ended
+    states = ["done", "failed", "lost", "done", "done", "diverged", "done"]
+    assert [trials[index].state for index in range(7)] == states, [trial.reason for trial in trials.values()]
+    assert trials[1].reason.startswith("ValueError: no such thing")
+    assert "its process or node died twice at one step" in trials[2].reason
+    assert trials[1].log_tail == trials[2].log_tail == "what happened last\n"
+
+
+def test_a_trial_without_memory_is_done_at_half_its_batch_and_says_so(ended):
+    experiment, trials = ended
+    events = [event for event in read_events(experiment.ledger) if event.get("trial") == trials[3].trial_id]
+    told = [(event["event"], event.get("state"), event.get("changed")) for event in events if event["event"] != "look"]
+    half = {"loop.batch_size": 8}
+    assert told == [("trial_started", None, {}), ("trial_ended", "out_of_memory", None),
+                    ("trial_started", None, half), ("trial_ended", "done", None)]  # fmt: skip
+    assert trials[3].changed == half
+    assert json.loads(experiment.trial(trials[3].trial_id).status.read_text())["changed"] == half
+    assert (experiment.trial(trials[3].trial_id).folder / "attempts" / "1" / "log.txt").exists()
+
+
+def test_the_study_hears_the_truth_and_only_done_trials_can_be_best(ended):
+    experiment, trials = ended
+    told = defaultdict(list)
+    for trial in open_study(experiment.study, a_sweep(7)).trials:
+        told[trial.user_attrs["index"]].append(trial.state)
+    complete, fail = TrialState.COMPLETE, TrialState.FAIL
+    assert dict(told) == {0: [complete], 1: [fail], 2: [fail], 3: [fail, complete], 4: [complete], 5: [fail],
+                          6: [complete]}  # fmt: skip
+    assert {trial.index for trial in read_ledger(experiment.ledger).done} == {0, 3, 4, 6}
+    assert all(trial.scores == {} for trial in trials.values() if trial.state != "done")
+
+
+def test_every_end_is_told_in_a_line(ended):
+    experiment, _ = ended
+    record, lines = SweepRecord(), []
+    for event in read_events(experiment.ledger):
+        record.apply(event)
+        lines.append(event_line(event, record))
+    for state in ("failed", "lost", "out_of_memory", "diverged"):
+        assert any(f" {state} at step " in line for line in lines), state
+
+
+def fills_disk(parameters: dict[str, Any]) -> None:
+    halts = {"end": "interrupted", "reason": "no space left for x", "halts": True}
+    tune.report({"step": 10, "losses": {}, **halts})
+
+
+def test_a_full_disk_stops_the_sweep_and_fails_no_trial(tmp_path: Path, ray_cluster: Resources):
+    experiment = Experiment(tmp_path)
+    driver = driven(experiment, a_sweep(6), ray_cluster, fills_disk)
+    states = {trial.state for trial in driver.ledger.record.trials.values()}
+    assert states == {"interrupted"}
+    assert len(driver.ledger.record.trials) <= 3
+    assert driver.halted == "no space left for x"
+    assert {proposal.index for proposal in left_to_do(driver.ledger.record, a_sweep(6))} >= {0}
+
+
+@pytest.mark.slow
+def test_trials_that_hang_or_never_report_are_ended_and_the_others_go_on(
+    tmp_path: Path, ray_cluster: Resources, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("vgsearch.runtime.sweep.watchdog.SECONDS_AT_LEAST", 30.0)
+    monkeypatch.setattr("vgsearch.runtime.sweep.watchdog.TIMES_LONGEST", 1)
+    experiment = Experiment(tmp_path)
+    driven(experiment, a_sweep(4), ray_cluster, silent_trial)
+    trials = {trial.index: trial for trial in read_ledger(experiment.ledger).trials.values()}
+    states = ["done", "stalled", "stalled", "done"]
+    assert [trials[index].state for index in range(4)] == states, [trial.reason for trial in trials.values()]
+    assert "no sign of life for " in trials[1].reason
+    assert "no sign of life at all for " in trials[2].reason
+    assert trials[1].looks == {10: 0.1}
+    assert trials[1].log_tail == "what happened last\n"

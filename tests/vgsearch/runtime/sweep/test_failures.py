@@ -1,0 +1,138 @@
+"""Every way a trial fails has the name of its cause, also through Ray, which wraps it or passes on its text."""
+
+import errno
+import os
+import pickle
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import ray
+import torch
+from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
+
+from vgsearch.experiment.paths import TrialFolder
+from vgsearch.runtime.sweep import failures
+from vgsearch.runtime.sweep.failures import end_of_error, end_of_process
+from vgsearch.runtime.sweep.retries import MAX_FAILURES, Retries
+from vgsearch.runtime.sweep.tune import _tail
+
+
+def raised(call) -> BaseException:
+    with pytest.raises(Exception) as caught:  # noqa: PT011
+        call()
+    return caught.value
+
+
+def save_to_full_disk() -> None:
+    with open("/dev/full", "wb") as stream:
+        torch.save({"weights": torch.zeros(100_000)}, stream)
+
+
+@pytest.mark.parametrize(
+    ("call", "end"),
+    [
+        (lambda: torch.empty(2**60), "out_of_memory"),
+        (lambda: bytearray(2**62), "out_of_memory"),
+        (save_to_full_disk, "interrupted"),
+        (lambda: int("four"), "failed"),
+        (lambda: Path("/nowhere/file").read_text(), "failed"),
+    ],
+    ids=["torch", "python", "full disk", "value", "no such file"],
+)
+def test_real_errors_have_their_end(call, end: str):
+    told = end_of_error(raised(call))
+    assert told["end"] == end
+    assert told["reason"]
+    assert "\n" not in told["reason"]
+    assert bool(told.get("halts")) == (end == "interrupted")
+
+
+def test_an_error_while_another_is_handled_keeps_its_cause():
+    def writes() -> None:
+        try:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/full/step00000010.pt")
+        except OSError:
+            raise RuntimeError("unexpected pos 64 vs 0")  # noqa: B904 (as torch's writer does)
+
+    assert end_of_error(raised(writes))["reason"] == "no space left for /full/step00000010.pt"
+
+
+def test_what_rays_memory_monitor_kills_is_out_of_memory():
+    assert end_of_process(OutOfMemoryError("Task was killed due to the node running low on memory."), 0)["end"] == (
+        "out_of_memory"
+    )
+
+
+def test_a_process_that_died_is_lost_unless_the_kernel_says_it_lacked_memory(monkeypatch, tmp_path: Path):
+    monkeypatch.setattr(failures, "_OOM_KILLS", tmp_path / "memory.events")
+    (tmp_path / "memory.events").write_text("low 0\noom 3\noom_kill 2\n")
+    # Ray's own text for any SIGKILL guesses at the kernel's OOM killer.
+    died = RayActorError("", "The process is killed by SIGKILL by OOM killer due to high memory usage.")
+    assert end_of_process(died, 2)["end"] == "lost"
+    assert end_of_process(died, 1)["end"] == "out_of_memory"
+    assert end_of_process(None, 2)["end"] == "failed"
+
+
+def test_errors_that_ray_wraps_keep_their_end(ray_cluster):
+    @ray.remote
+    def fails(call) -> None:
+        call()
+
+    for call, end in ((lambda: torch.empty(2**60), "out_of_memory"), (lambda: int("four"), "failed")):
+        error = raised(lambda call=call: ray.get(fails.remote(call)))
+        assert isinstance(error, RayTaskError)
+        told = end_of_process(pickle.loads(ray.cloudpickle.dumps(error)), 0)
+        assert told["end"] == end
+        assert told["reason"].startswith(("RuntimeError", "ValueError: invalid literal"))
+
+
+def test_the_end_of_a_long_log_is_kept(tmp_path: Path):
+    folder = TrialFolder(tmp_path)
+    assert _tail(folder) == ""
+    folder.log.write_text("é" * 5000 + "\nlast line\n")
+    assert _tail(folder).endswith("\nlast line\n")
+    assert len(_tail(folder)) < 2100
+
+
+@dataclass
+class RunMetadata:
+    """What Ray Tune counts of a trial."""
+
+    num_failures: int = 0
+
+
+@dataclass
+class DyingTrial:
+    """What retries read and set of a Tune trial; tried again while it failed at most `max_failures` times, as Tune does."""
+
+    trial_id: str = "t"
+    max_failures: int = MAX_FAILURES
+    run_metadata: RunMetadata = field(default_factory=RunMetadata)
+
+    def dies(self, retries: Retries) -> bool:
+        self.run_metadata.num_failures += 1
+        goes_on = self.run_metadata.num_failures <= self.max_failures
+        if goes_on:
+            retries.on_trial_recover(1, [], self)
+        return goes_on
+
+
+@pytest.mark.parametrize(
+    ("steps", "deaths"),
+    [
+        ([0, 0], [True, False]),
+        ([10, 10, 10], [True, True, False]),
+        ([10, 20, 30, 40], [True] * 4),
+        ([0, 10, 20], [True] * 3),
+        ([10, 10, 20], [True] * 3),
+        ([10, 20, 20, 20], [True, True, True, False]),
+    ],
+)
+def test_a_trial_is_tried_again_as_long_as_each_attempt_gets_further(steps: list[int], deaths: list[bool]):
+    retries, trial = Retries(), DyingTrial()
+    seen = []
+    for step in steps:
+        retries.on_trial_result(1, [], trial, {"step": step})
+        seen.append(trial.dies(retries))
+    assert seen == deaths

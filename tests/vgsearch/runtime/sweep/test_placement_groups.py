@@ -1,0 +1,99 @@
+"""Workers of a pruned trial give their CPUs back, without the dashboard that Ray's own cleaner needs."""
+
+import io
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import ray
+from ray.util.placement_group import PlacementGroup, placement_group, placement_group_table
+from rich.console import Console
+
+from vgsearch.experiment.ledger import Ledger
+from vgsearch.experiment.paths import Experiment
+from vgsearch.runtime.cluster.cluster import Resources
+from vgsearch.runtime.judging.prepare import prepare_inputs
+from vgsearch.runtime.sweep.placement_groups import PlacementGroupReaper, _new_mark
+from vgsearch.runtime.sweep.tune import Driver, run_trials
+from vgsearch.space.space import load_space
+from vgsearch.space.sweep import Sweep
+from vgsearch.terminal.sweep_table import SweepView
+from videogan.data.synthetic import make_moving_shapes
+
+UNBEATABLE = 1e6
+
+
+def a_sweep(n_trials: int, **facts: object) -> Sweep:
+    """Two workers a trial, pruned at the first look by the median of one trial that no look reaches."""
+    space = load_space("mvt_tsa").model_dump()
+    space["budgets"]["smoke"]["pruning"] = {"pruner": "median", "warm_up": 0, "n_startup_trials": 1, "smoothing": 1}
+    small = {"model.channels": 2, "model.gru_hidden": 8, "loop.n_steps": 40, "loop.look_every": 1, "loop.log_every": 1}
+    overrides = {**small, "evaluation.objective": "-kvd"}
+    return Sweep(space=space, budget="smoke", overrides=overrides, n_trials=n_trials, n_workers=2, **facts)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_more_pruned_trials_than_cpus_leave_every_cpu_free(tmp_path: Path, ray_cluster: Resources):
+    manifest = make_moving_shapes(tmp_path / "shapes", n_clips_each=1)
+    n_trials = int(ray_cluster.n_cpus) + 1
+    sweep = a_sweep(n_trials, data=str(manifest.folder), manifest_digest=manifest.digest, n_classes=4)
+    experiment, console = Experiment(tmp_path / "s"), Console(file=io.StringIO())
+    ledger = Ledger(experiment.ledger)
+    # Known from an earlier search, as the ledger tells: a study alone that knows more is made anew from it.
+    unbeatable = {"experiment": "earlier", "trial_id": "t0000", "overrides": sweep.paper_points[0], "scores": {"kvd": -UNBEATABLE},
+                  "looks": [[step, UNBEATABLE] for step in range(1, 41)]}  # fmt: skip
+    ledger.append("warm_started", trials=[unbeatable])
+    inputs = prepare_inputs(sweep, manifest, console)
+    driver = Driver(experiment, sweep, inputs, ledger, SweepView(console, ledger.record, n_trials))
+    run_trials(driver, [], ray_cluster)
+    trials = ledger.record.trials.values()
+    assert [trial.state for trial in trials] == ["pruned"] * n_trials
+    # Pruned at its first look, a trial has trained: its workers had started, and held every CPU.
+    assert all(trial.looks for trial in trials)
+    deadline = time.monotonic() + 30
+    while ray.available_resources().get("CPU", 0) < ray_cluster.n_cpus:
+        assert time.monotonic() < deadline, ray.available_resources()
+        time.sleep(0.2)
+    assert {group["state"] for group in placement_group_table().values()} <= {"REMOVED"}
+    assert not list(experiment.trials.glob("*/.marks/*"))
+
+
+@dataclass
+class EndedTrial:
+    """What the reaper reads of a Tune trial."""
+
+    config: dict[str, str]
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_group_that_a_dying_controller_starts_late_is_freed_and_those_of_running_trials_are_kept(tmp_path: Path):
+    folders = {name: tmp_path / name for name in ("ended", "running", "again")}
+    for folder in folders.values():
+        folder.mkdir()
+
+    def group(name: str, mark: int | None = None) -> PlacementGroup:
+        mark = _new_mark(str(folders[name])) if mark is None else mark
+        return placement_group([{"CPU": 0.1, "memory": mark}] * 2)
+
+    def states(*groups: PlacementGroup) -> list[str]:
+        return [placement_group_table(group)["state"] for group in groups]
+
+    first, other = group("ended"), group("running")
+    (mark,) = (int(path.name) for path in (folders["ended"] / ".marks").iterdir())
+    foreign = placement_group([{"CPU": 0.1}])
+    ray.get([first.ready(), other.ready(), foreign.ready()])
+    reaper = PlacementGroupReaper()
+    reaper.on_trial_complete(1, [], EndedTrial({"folder": str(folders["ended"])}))
+    assert states(first, other, foreign) == ["REMOVED", "CREATED", "CREATED"]
+    late = group("ended", mark)
+    ray.get(late.ready())
+    reaper.reap()
+    assert states(late, other, foreign) == ["REMOVED", "CREATED", "CREATED"]
+    # An attempt that is tried again ends, and the one after it bears another mark.
+    reaper.on_trial_recover(1, [], EndedTrial({"folder": str(folders["running"])}))
+    new = group("running")
+    ray.get(new.ready())
+    reaper.reap()
+    assert states(other, new) == ["REMOVED", "CREATED"]

@@ -1,0 +1,192 @@
+"""A sweep goes on with the settings it began with, and with just the trials that it owes."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from vgsearch.experiment.ledger import ENDS, Ledger, SweepRecord
+from vgsearch.experiment.paths import Experiment
+from vgsearch.runtime.sweep import resuming
+from vgsearch.space.space import load_space
+from vgsearch.space.sweep import Sweep, load_sweep
+from videogan.config import ConfigurationError
+
+PAPER = load_space("mvt_tsa").paper_points[0]
+
+
+def a_sweep(**settings: Any) -> Sweep:
+    fixed = {"budget": "smoke", "data": "data", "manifest_digest": "0" * 64, "n_classes": 4, "n_trials": 8}
+    values = load_space("mvt_tsa").model_dump()
+    return Sweep(space=values, **{**fixed, "space_source": "mvt_tsa", **settings})
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> tuple[Experiment, Ledger]:
+    """A sweep of eight trials that has begun two."""
+    experiment, sweep = Experiment(tmp_path / "s"), a_sweep()
+    ledger = Ledger(experiment.ledger)
+    ledger.append("sweep_started", space="mvt_tsa", sweep=sweep.model_dump(mode="json"))
+    sweep.save(experiment.sweep)
+    trials(ledger, "done", "running")
+    return experiment, ledger
+
+
+def trials(ledger: Ledger, *states: str) -> None:
+    for index, state in enumerate(states):
+        told = {"overrides": PAPER, "is_paper_point": index == 0, "n_steps": 300}
+        name = f"t{index:04d}-aaaaaa"
+        ledger.append("trial_started", trial=name, index=index, **told)
+        ledger.append("look", trial=name, step=50, look=0.1, losses={})
+        if state != "running":
+            ledger.append("trial_ended", trial=name, state=state, score={})
+
+
+def edited(experiment: Experiment, *path: str, value: Any) -> None:
+    content = yaml.safe_load(experiment.sweep.read_text())
+    place = content
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    experiment.sweep.write_text(yaml.safe_dump(content))
+
+
+def test_a_sweep_that_nobody_edited_goes_on_as_it_began(begun):
+    experiment, ledger = begun
+    assert resuming.begun_sweep(experiment, ledger.record, None) == a_sweep()
+
+
+def test_an_edited_space_is_refused_with_each_difference(begun):
+    experiment, ledger = begun
+    edited(experiment, "space", "domains", "model.sigma_a", "high", value=9.0)
+    edited(experiment, "overrides", "model.n_heads", value=2)
+    with pytest.raises(ConfigurationError) as refusal:
+        resuming.begun_sweep(experiment, ledger.record, None)
+    high = a_sweep().space.domains["model.sigma_a"].high
+    assert f"  space.domains.model.sigma_a.high: {high}, now 9.0\n" in str(refusal.value)
+    assert "  overrides.model.n_heads: absent, now 2\n" in str(refusal.value)
+    assert "Put these back" in str(refusal.value)
+
+
+@pytest.mark.parametrize(("setting", "value"), [("n_trials", 20), ("max_concurrent", 1), ("data", "moved")])
+def test_what_makes_no_trial_another_may_be_edited(begun, setting: str, value: Any):
+    experiment, ledger = begun
+    edited(experiment, setting, value=value)
+    assert getattr(resuming.begun_sweep(experiment, ledger.record, None), setting) == value
+
+
+def test_a_lost_copy_of_the_sweep_comes_back_from_the_ledger(begun):
+    experiment, ledger = begun
+    experiment.sweep.unlink()
+    assert resuming.begun_sweep(experiment, ledger.record, None) == a_sweep()
+    experiment.refuse_missing()
+    with pytest.raises(ConfigurationError, match="holds no sweep"):
+        Experiment(experiment.folder / "nowhere").refuse_missing()
+    assert not (experiment.folder / "nowhere").exists()
+
+
+def test_a_ledger_from_before_sweeps_were_in_it_trusts_sweep_yaml(tmp_path: Path):
+    experiment = Experiment(tmp_path)
+    a_sweep().save(experiment.sweep)
+    assert resuming.begun_sweep(experiment, SweepRecord(header={"space": "mvt_tsa"}), None) == load_sweep(
+        experiment.sweep
+    )
+
+
+@pytest.mark.parametrize(("asked", "n_trials"), [("+16", 24), ("48", 48), ("2", 2)])
+def test_trials_are_added_or_counted_in_all(begun, asked: str, n_trials: int):
+    experiment, ledger = begun
+    assert resuming.begun_sweep(experiment, ledger.record, asked).n_trials == n_trials
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"), [("1", "2 trials have begun already"), ("more", "must look like"), ("+0", "must look like")]
+)
+def test_numbers_of_trials_that_cannot_be_are_refused(begun, asked: str, says: str):
+    experiment, ledger = begun
+    with pytest.raises(ConfigurationError, match=says):
+        resuming.begun_sweep(experiment, ledger.record, asked)
+
+
+def test_a_changed_space_file_is_told_and_not_used(tmp_path: Path):
+    source = tmp_path / "mine.yaml"
+    values = load_space("mvt_tsa").model_dump(mode="json")
+    source.write_text(yaml.safe_dump(values))
+    sweep = a_sweep(space_source=str(source))
+    assert resuming.notes_of_space(sweep) == []
+    values["domains"]["model.sigma_a"]["high"] = 9.0
+    source.write_text(yaml.safe_dump(values))
+    (note,) = resuming.notes_of_space(sweep)
+    assert "has changed; the sweep goes on with its own copy" in note
+    assert "domains.model.sigma_a.high: " in note
+    source.unlink()
+    assert resuming.notes_of_space(sweep) == []
+
+
+def test_only_unfinished_trials_go_on_and_those_asked_for_are_retried(tmp_path: Path):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    trials(ledger, *ENDS, "running")
+    owed = {
+        retry: {
+            ledger.record.trials[f"t{p.index:04d}-aaaaaa"].state
+            for p in resuming.left_to_do(ledger.record, a_sweep(), retry)
+        }
+        for retry in resuming.RETRIED
+    }
+    # Half the batch is owed to a trial that ran out of memory, unless it was tried.
+    assert owed["none"] == {"interrupted", "running", "out_of_memory"}
+    assert owed["failed"] - owed["none"] == {"failed", "stalled", "lost"}
+    assert owed["diverged"] - owed["none"] == {"diverged"}
+    assert not any({"done", "pruned", "unscored"} & states for states in owed.values())
+    with pytest.raises(ConfigurationError, match="must be one of none, failed, diverged, got 'all'"):
+        resuming.left_to_do(ledger.record, a_sweep(), "all")
+
+
+def test_a_failed_trial_goes_on_and_a_diverged_one_starts_anew_with_a_seed_of_its_own(tmp_path: Path):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    trials(ledger, "failed", "diverged")
+    (failed,) = resuming.left_to_do(ledger.record, a_sweep(), "failed")
+    assert (failed.index, failed.anew, failed.looks, failed.changed) == (0, False, ((50, 0.1),), {})
+    (diverged,) = resuming.left_to_do(ledger.record, a_sweep(), "diverged")
+    assert (diverged.index, diverged.anew, diverged.looks, diverged.changed) == (1, True, (), {"seed": 1_000_001})
+    assert diverged.overrides == failed.overrides
+    ledger.append("trial_started", trial="t0001-aaaaaa", index=1, overrides=PAPER, is_paper_point=False, n_steps=300,
+                  changed=diverged.changed, anew=True)  # fmt: skip
+    assert ledger.record.trials["t0001-aaaaaa"].looks == {}
+    ledger.append("trial_ended", trial="t0001-aaaaaa", state="diverged")
+    (again,) = resuming.left_to_do(ledger.record, a_sweep(), "diverged")
+    assert again.changed == {"seed": 2_000_001}
+
+
+def test_a_trial_without_memory_is_owed_one_try_at_half_its_batch(tmp_path: Path):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    trials(ledger, "out_of_memory")
+    batch = a_sweep().run_config(PAPER, 0).loop.batch_size
+    (half,) = resuming.left_to_do(ledger.record, a_sweep())
+    assert (half.index, half.anew, half.looks, half.changed) == (0, True, (), {"loop.batch_size": batch // 2})
+    record = ledger.record.trials["t0000-aaaaaa"]
+    assert resuming.at_half_the_batch(record, a_sweep(overrides={"loop.batch_size": 3})) is None
+    assert resuming.at_half_the_batch(record, a_sweep(overrides={"loop.batch_size": 2})) is None
+    assert resuming.at_half_the_batch(record, a_sweep(n_workers=batch)) is None
+    ledger.append("trial_started", trial="t0000-aaaaaa", index=0, overrides=PAPER, is_paper_point=True, n_steps=300,
+                  changed=half.changed, anew=True)  # fmt: skip
+    ledger.append("trial_ended", trial="t0000-aaaaaa", state="out_of_memory")
+    assert resuming.left_to_do(ledger.record, a_sweep()) == []
+    assert [p.changed for p in resuming.left_to_do(ledger.record, a_sweep(), "failed")] == [half.changed]
+
+
+def test_a_papers_point_not_begun_comes_before_anything_new(begun):
+    _, ledger = begun
+    assert [p.index for p in resuming.left_to_do(ledger.record, a_sweep())] == [1]
+    assert [(p.index, p.is_paper_point) for p in resuming.left_to_do(SweepRecord(), a_sweep())] == [(0, True)]
+
+
+def test_a_sweep_is_over_when_nothing_is_owed_and_its_floor_is_known(tmp_path: Path):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    trials(ledger, "done", "failed")
+    over = [resuming.is_over(ledger.record, a_sweep(n_trials=2), [])]
+    ledger.append("floor", score={})
+    over += [resuming.is_over(ledger.record, a_sweep(n_trials=n), []) for n in (2, 3)]
+    again = resuming.left_to_do(ledger.record, a_sweep(), "failed")
+    assert [*over, resuming.is_over(ledger.record, a_sweep(n_trials=2), again)] == [False, True, False, False]

@@ -1,0 +1,286 @@
+"""Search spaces say everything that is wrong with them before anything starts."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from vgsearch.space.domains import ChoiceDomain, FloatDomain, IntDomain, is_active
+from vgsearch.space.space import Space, load_space, parse_override, parse_space, shipped_spaces
+from videogan.config import ConfigurationError
+
+RATE, CONSTRAINT, N_CLIP = "optimiser.lr_g", "model.constraint", "model.n_clip"
+GOOD: dict[str, Any] = {
+    "name": "tiny",
+    "title": "Tiny",
+    "paper": "none",
+    "base": {"model": {"family": "mvt", "channels": 96}, "loop": {"n_steps": 9}},
+    "domains": {
+        RATE: {"type": "float", "low": 1e-5, "high": 1e-3, "log": True},
+        CONSTRAINT: {"type": "choice", "choices": ["spectral_norm", "svc"]},
+        N_CLIP: {"type": "int", "low": 1, "high": 3, "when": {CONSTRAINT: "svc"}},
+    },
+    "paper_points": [{RATE: 1e-4, CONSTRAINT: "spectral_norm"}],
+    "budgets": {"smoke": {"purpose": "fast", "n_trials": 2, "overrides": {"model.channels": 8, "loop.n_steps": 3}}},
+}
+
+
+def parsed(**changes: Any) -> Space:
+    return parse_space(yaml.safe_dump({**GOOD, **changes}, sort_keys=False), "tiny.yaml")
+
+
+def problems(**changes: Any) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        parsed(**changes)
+    return str(caught.value).split("\n")
+
+
+def with_domain(path: str, **domain: Any) -> dict[str, Any]:
+    return {**GOOD["domains"], path: domain}
+
+
+def test_a_space_keeps_its_domains_in_their_order_and_their_types():
+    space = parsed()
+    assert list(space.domains) == [RATE, CONSTRAINT, N_CLIP]
+    assert [type(domain) for domain in space.domains.values()] == [FloatDomain, ChoiceDomain, IntDomain]
+
+
+def test_base_gives_way_to_the_budget_and_the_budget_to_what_is_chosen():
+    space = parsed()
+    assert space.run_values("smoke", {"model.channels": 4, RATE: 1e-4}) == {
+        "model": {"family": "mvt", "channels": 4},
+        "loop": {"n_steps": 3},
+        "optimiser": {"lr_g": 1e-4},
+    }
+    assert space.base == GOOD["base"]
+
+
+@pytest.mark.parametrize(
+    ("domain", "inside", "outside"),
+    [
+        (FloatDomain(type="float", low=0.5, high=2), [0.5, 1, 2.0], [0.49, 2.01, "1", float("nan")]),
+        (FloatDomain(type="float", low=0.5, high=2, or_off=0.0), [0, 0.5, 2.0], [0.1, 2.01]),
+        (IntDomain(type="int", low=1, high=3), [1, 2, 3], [0, 4, 1.5, "1"]),
+        (ChoiceDomain(type="choice", choices=[2, 4, "svc"]), [2, 4, "svc"], [3, "4", "spectral_norm"]),
+    ],
+)
+def test_a_domain_holds_both_its_ends_and_nothing_beyond(domain: Any, inside: list, outside: list):
+    assert all(value in domain for value in [*inside, *domain.ends])
+    assert not [value for value in outside if value in domain]
+
+
+def test_a_conditional_domain_is_active_under_its_condition_only():
+    domain = parsed().domains[N_CLIP]
+    assert is_active(domain, {CONSTRAINT: "svc"})
+    assert not is_active(domain, {CONSTRAINT: "spectral_norm"})
+    assert not is_active(domain, {})
+
+
+def test_the_papers_point_must_name_domains_have_all_values_and_lie_inside():
+    point = {"optimiser.lr_gen": 1e-4, CONSTRAINT: "svc", N_CLIP: 4}
+    assert problems(paper_points=[point]) == [
+        "tiny.yaml: paper_points: 'optimiser.lr_gen' is no domain; did you mean 'optimiser.lr_g'?",
+        "tiny.yaml: paper_points: optimiser.lr_g has no value.",
+        "tiny.yaml: paper_points: model.n_clip must lie in its domain [1, 3], got 4.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("domain", "told"),
+    [
+        ({"type": "float", "low": 2.0, "high": 1.0}, "low must be below high, got 2.0 and 1.0."),
+        ({"type": "int", "low": 2, "high": 2}, "low must be below high, got 2 and 2."),
+        ({"type": "float", "low": 0.0, "high": 1.0, "or_off": 0.5}, "or_off must lie outside [0.0, 1.0], got 0.5."),
+        ({"type": "float", "low": 0.0, "high": 1.0, "log": True}, "low must be above 0 on a log scale, got 0.0."),
+    ],
+)
+def test_an_interval_that_holds_nothing_is_refused_by_the_name_of_its_domain(domain: dict, told: str):
+    assert problems(domains=with_domain("loop.n_d", **domain)) == [f"tiny.yaml: domains.loop.n_d: {told}"]
+
+
+def test_an_endless_interval_is_refused():
+    (told,) = problems(domains=with_domain("loop.n_d", type="float", low=0.0, high=float("inf")))
+    assert told.startswith("tiny.yaml: domains.loop.n_d.high: Input should be a finite number")
+
+
+def test_an_integer_domain_refuses_fractions_and_a_choice_needs_two():
+    (fraction,) = problems(domains=with_domain("loop.n_d", type="int", low=1.5, high=3))
+    assert fraction.startswith("tiny.yaml: domains.loop.n_d.low: ")
+    (single,) = problems(domains=with_domain("loop.n_d", type="choice", choices=[1]))
+    assert single.startswith("tiny.yaml: domains.loop.n_d.choices: ")
+
+
+def test_a_condition_must_be_a_domain_above_and_reach_its_value():
+    waiting = {"type": "int", "low": 1, "high": 3}
+    assert problems(domains=with_domain("loop.n_d", **waiting, when={"loop.x": 1})) == [
+        "tiny.yaml: domains: loop.n_d waits for loop.x: list loop.x above it."
+    ]
+    assert problems(domains={"loop.n_d": {**waiting, "when": {CONSTRAINT: "svc"}}, **GOOD["domains"]}) == [
+        f"tiny.yaml: domains: loop.n_d waits for {CONSTRAINT}: list {CONSTRAINT} above it."
+    ]
+    assert problems(domains=with_domain("loop.n_d", **waiting, when={CONSTRAINT: "scv"})) == [
+        f"tiny.yaml: domains: loop.n_d waits for {CONSTRAINT} = 'scv', "
+        "which is not in the domain ['spectral_norm', 'svc']."
+    ]
+
+
+@pytest.mark.parametrize("path", ["evaluation.objective", "evaluation.protocol", "evaluation"])
+def test_what_judges_the_trials_is_never_searched(path: str):
+    point = {**GOOD["paper_points"][0], path: "s3"}
+    domains = with_domain(path, type="choice", choices=["s3", "-kvd"])
+    assert problems(domains=domains, paper_points=[point]) == [
+        f"tiny.yaml: domains: {path} can't be searched: scores compare only under one evaluation. "
+        "Set it in base, or with --set."
+    ]
+
+
+@pytest.mark.parametrize(
+    "path", ["data.every_nth", "data.preprocessing", "data.short_clips", "data", "model.resolution"]
+)
+def test_the_real_clips_that_judge_are_the_same_for_all_trials(path: str):
+    point = {**GOOD["paper_points"][0], path: 1}
+    domains = with_domain(path, type="choice", choices=[1, 2])
+    assert problems(domains=domains, paper_points=[point]) == [
+        f"tiny.yaml: domains: {path} can't be searched: scores compare only on the same real clips, of one size and frame "
+        "rate. Set it in base, or with --set."
+    ]
+    assert parsed(domains=with_domain("data.sampling", type="choice", choices=["shuffled", "class_balanced"]),
+                  paper_points=[{**GOOD["paper_points"][0], "data.sampling": "shuffled"}])  # fmt: skip
+
+
+def test_unknown_keys_are_told_with_the_nearest_known_one():
+    assert problems(titel="Tiny") == ["tiny.yaml: unknown key 'titel'; did you mean 'title'?"]
+    assert problems(domains=with_domain("loop.n_d", type="int", low=1, high=3, logg=True)) == [
+        "tiny.yaml: unknown key 'logg' under domains.loop.n_d; did you mean 'log'?"
+    ]
+    (budget,) = problems(budgets={"huge": GOOD["budgets"]["smoke"]})
+    assert "'smoke', 'laptop' or 'paper'" in budget
+
+
+def test_each_point_has_a_name_of_its_own_where_points_have_names():
+    point = GOOD["paper_points"][0]
+    two = {"paper_points": [point, {**point, RATE: 2e-4}]}
+    assert parsed(**two, point_names=["a", "b"]).at_point("b").paper_points == [{**point, RATE: 2e-4}]
+    for names in (["a"], ["a", "a"], ["a", "b", "c"]):
+        assert problems(**two, point_names=names) == [
+            f"tiny.yaml: point_names: each of the 2 paper_points needs a name of its own, got {names}."
+        ]
+
+
+@pytest.mark.parametrize("text", ["a: [1", "- just\n- a list\n", "", "!!python/object/apply:os.system [echo]"])
+def test_what_is_no_mapping_in_yaml_is_refused_by_its_name(text: str):
+    with pytest.raises(ConfigurationError, match=r"^tiny\.yaml: "):
+        parse_space(text, "tiny.yaml")
+
+
+def test_a_space_that_does_not_exist_lists_those_that_do():
+    with pytest.raises(ConfigurationError) as caught:
+        load_space("mvt_tas")
+    assert "'mvt_tas'" in str(caught.value)
+    assert all(name in str(caught.value) for name in shipped_spaces())
+
+
+def test_a_space_of_ones_own_loads_by_path(tmp_path: Path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(GOOD))
+    assert load_space(str(path)) == parsed()
+
+
+@pytest.mark.parametrize(
+    ("text", "override"),
+    [
+        ("model.sigma_a=0.3", ("model.sigma_a", 0.3)),
+        ("model.variant=mvt", ("model.variant", "mvt")),
+        ("data.preprocessing=null", ("data.preprocessing", None)),
+        ("loop.channels_last=false", ("loop.channels_last", False)),
+        ("model.name=a=b", ("model.name", "a=b")),
+        ("evaluation.objective=-kvd", ("evaluation.objective", "-kvd")),
+        ("evaluation.objective=[s3,-cost]", ("evaluation.objective", ["s3", "-cost"])),
+    ],
+)
+def test_an_override_is_a_path_and_a_yaml_value(text: str, override: tuple[str, Any]):
+    assert parse_override(text) == override
+
+
+@pytest.mark.parametrize("text", ["model.sigma_a", "=3", "model.sigma_a=[1"])
+def test_what_is_no_override_is_refused_as_it_was_typed(text: str):
+    with pytest.raises(ConfigurationError) as caught:
+        parse_override(text)
+    assert f"--set {text}:" in str(caught.value)
+
+
+ORDERED = {
+    "domains": {name: {"type": "float", "low": 0.5, "high": 2.0} for name in ("model.sigma_a", "model.sigma_b")},
+    "paper_points": [{"model.sigma_a": 0.5, "model.sigma_b": 1.0}],
+    "constraints": ["model.sigma_a <= model.sigma_b"],
+}
+
+
+def test_a_constraint_is_an_inequality_of_two_domains():
+    (inequality,) = parsed(**ORDERED).inequalities
+    assert inequality.paths == ("model.sigma_a", "model.sigma_b")
+    assert inequality.holds({"model.sigma_a": 1.0, "model.sigma_b": 1.0})
+    assert not inequality.holds({"model.sigma_a": 1.1, "model.sigma_b": 1.0})
+    assert inequality.holds({"model.sigma_a": 1.1}), "what has no value binds nothing"
+
+
+@pytest.mark.parametrize(
+    ("constraint", "told"),
+    [
+        ("model.sigma_a < model.sigma_b", "'model.sigma_a < model.sigma_b' is no inequality of two domains"),
+        ("model.sigma_a <= 2", "constraints: '2' is no domain"),
+        ("model.sigma_a <= model.sigma_a", "is no inequality of two domains"),
+        ("model.sigma_a <= model.sigma_B", "'model.sigma_B' is no domain; did you mean 'model.sigma_b'?"),
+        ("__import__('os').system('ls') <= model.sigma_a", "is no inequality of two domains"),
+        (
+            "model.sigma_b <= model.sigma_a",
+            "the paper's point must keep model.sigma_b <= model.sigma_a, got 1.0 and 0.5.",
+        ),
+    ],
+)
+def test_what_is_no_constraint_or_is_broken_by_the_paper_is_refused(constraint: str, told: str):
+    (problem,) = problems(**ORDERED | {"constraints": [constraint]})
+    assert told in problem
+
+
+def test_a_constraint_on_names_without_an_order_is_refused():
+    assert problems(constraints=[f"{RATE} <= {CONSTRAINT}"]) == [
+        f"tiny.yaml: constraints: {CONSTRAINT} has no order: {RATE} <= {CONSTRAINT} needs numbers."
+    ]
+
+
+def test_constraints_that_no_point_keeps_are_refused_when_the_space_is_read():
+    apart = ORDERED["domains"] | {"model.sigma_b": {"type": "float", "low": 0.1, "high": 0.5}}
+    point = {"model.sigma_a": 0.5, "model.sigma_b": 0.5}
+    (told,) = problems(**ORDERED | {"domains": apart, "paper_points": [point]})
+    assert "of 1000 points drawn at random 0 keep them all; model.sigma_a <= model.sigma_b is broken most" in told
+
+
+@pytest.mark.parametrize(
+    ("pruning", "idle"),
+    [
+        ({"pruner": "none", "warm_up": 5, "patience": 1}, ["warm_up = 5", "patience = 1"]),
+        ({"pruner": "successive_halving", "n_startup_trials": 2}, ["n_startup_trials = 2"]),
+    ],
+)
+def test_a_setting_that_the_pruner_does_not_read_is_refused(pruning: dict, idle: list[str]):
+    told = problems(budgets={"smoke": {**GOOD["budgets"]["smoke"], "pruning": pruning}})
+    where = f"tiny.yaml: budgets.smoke.pruning: {{}} has no effect under pruner = {pruning['pruner']}. Remove it."
+    assert told == [where.format(setting) for setting in idle]
+
+
+def test_a_random_start_of_what_is_all_random_is_refused():
+    told = problems(budgets={"smoke": {**GOOD["budgets"]["smoke"], "sampler": "random", "n_startup_trials": 4}})
+    assert told == ["tiny.yaml: budgets.smoke: n_startup_trials = 4 has no effect under sampler = random. Remove it."]
+
+
+def test_steps_of_a_domain_are_evenly_spaced_and_refused_where_no_budget_has_a_grid():
+    stepped = with_domain(RATE, type="float", low=1e-5, high=1e-3, log=True, steps=3)
+    assert problems(domains=stepped) == [
+        f"tiny.yaml: domains: steps of {RATE} have no effect: no budget has the sampler grid. Remove them."
+    ]
+    on_grid = {"smoke": {**GOOD["budgets"]["smoke"], "sampler": "grid"}}
+    assert parsed(domains=stepped, budgets=on_grid).domains[RATE].grid == pytest.approx([1e-5, 1e-4, 1e-3], rel=1e-12)
+    assert FloatDomain(type="float", low=0, high=2, or_off=-1, steps=3).grid == [-1, 0, 1, 2]
+    assert IntDomain(type="int", low=1, high=3).grid == [1, 2, 3]

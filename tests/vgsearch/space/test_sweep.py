@@ -1,0 +1,153 @@
+"""How a proposal becomes a run's configuration, and what is refused before anything starts."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from vgsearch.experiment.paths import Experiment
+from vgsearch.space.space import load_space
+from vgsearch.space.sweep import Sweep, load_sweep
+from videogan.config import ConfigurationError
+
+PAPER = load_space("mvt_tsa").paper_points[0]
+
+
+def a_sweep(space: str = "mvt_tsa", domains: dict[str, Any] | None = None, **settings: Any) -> Sweep:
+    values = load_space(space).model_dump()
+    values["domains"] |= domains or {}
+    fixed = {"budget": "smoke", "data": "data", "manifest_digest": "0" * 64, "n_classes": 4, "n_trials": 8}
+    return Sweep(space=values, **{**fixed, **settings})
+
+
+def test_a_run_is_the_base_the_budget_the_choice_and_what_is_set_each_over_the_one_before():
+    config = a_sweep(overrides={"model.channels": 4, "loop.n_steps": 7}).run_config({**PAPER, "model.sigma_a": 0.3}, 0)
+    assert (config.model.variant, config.model.channels, config.model.gru_hidden) == ("mvt_tsa", 4, 256)
+    assert (config.model.sigma_a, config.model.sigma_b, config.loop.n_steps) == (0.3, 1.0, 7)
+    assert config.model.n_classes == 4
+
+
+def test_trials_have_seeds_of_their_own_unless_one_is_set():
+    assert [a_sweep(seed=10).run_config(PAPER, index).seed for index in range(3)] == [10, 11, 12]
+    assert [a_sweep(overrides={"seed": 5}).run_config(PAPER, index).seed for index in range(3)] == [5, 5, 5]
+
+
+def test_what_is_set_is_searched_no_more_and_leaves_the_papers_point():
+    sweep = a_sweep(overrides={"model.sigma_a": 0.3, "loop.n_steps": 7})
+    assert set(load_space("mvt_tsa").domains) - set(sweep.domains) == {"model.sigma_a"}
+    assert sweep.paper_points == [{path: value for path, value in PAPER.items() if path != "model.sigma_a"}]
+    assert sweep.run_config(sweep.paper_points[0], 0).model.sigma_a == 0.3
+
+
+CONSTRAINT, N_CLIP = "model.constraint_d_video", "model.n_clip"
+
+
+def test_a_condition_that_is_set_opens_its_domain_at_the_fields_default():
+    sweep = a_sweep(overrides={CONSTRAINT: "svc"})
+    sweep.refuse_impossible_domains()
+    assert N_CLIP in sweep.domains
+    assert sweep.paper_points[0][N_CLIP] == sweep.run_config({}, 0).model.n_clip == 5
+
+
+def test_a_condition_that_is_ruled_out_closes_its_domain():
+    sweep = a_sweep(overrides={CONSTRAINT: "spectral_norm"})
+    sweep.refuse_impossible_domains()
+    assert N_CLIP not in sweep.domains
+    assert N_CLIP not in sweep.paper_points[0]
+
+
+def test_a_papers_point_under_a_condition_is_no_reason_to_refuse_the_other_choice():
+    values = load_space("mvt_tsa").model_dump()
+    values["paper_points"] = [{**PAPER, CONSTRAINT: "svc", N_CLIP: 1}]
+    sweep = a_sweep()
+    Sweep(**{**sweep.model_dump(), "space": values}).refuse_impossible_domains()
+
+
+def test_a_trials_id_follows_from_its_configuration_alone():
+    sweep = a_sweep()
+    same, again = sweep.run_config(PAPER, 3), sweep.run_config(dict(reversed(PAPER.items())), 3)
+    other = sweep.run_config({**PAPER, "model.sigma_a": 0.51}, 3)
+    assert re.fullmatch(r"t0003-[0-9a-f]{6}", sweep.trial_id(same, 3))
+    assert sweep.trial_id(same, 3) == sweep.trial_id(again, 3)
+    assert sweep.trial_id(same, 3) != sweep.trial_id(other, 3)
+
+
+@pytest.mark.parametrize("space", ["mvt", "mvt_var", "mvt_tsa"])
+def test_no_shipped_space_reaches_the_impossible(space: str):
+    a_sweep(space).refuse_impossible_domains()
+
+
+def test_an_end_that_cannot_train_is_refused_by_name_before_anything_starts():
+    too_many = {"model.n_frames_image": {"type": "choice", "choices": [4, 20]}}
+    with pytest.raises(ConfigurationError) as caught:
+        a_sweep(domains=too_many).refuse_impossible_domains()
+    assert "domain model.n_frames_image reaches 20, which cannot train" in str(caught.value)
+    assert "n_frames_image (N) = 20 is more than the clip length T = 16." in str(caught.value)
+
+
+def test_a_domain_that_names_no_field_is_refused_with_the_nearest_one():
+    unknown = {"optimiser.lr_gen": {"type": "float", "low": 1e-5, "high": 1e-4, "log": True}}
+    sweep = Sweep.model_construct(**{**a_sweep().__dict__, "space": a_sweep().space.model_copy(update={"domains": {}})})
+    with pytest.raises(ConfigurationError, match=r"unknown key 'lr_gen' under optimiser; did you mean 'lr_g'\?"):
+        sweep.run_config({**PAPER, **dict.fromkeys(unknown, 2e-5)}, 0)
+
+
+def test_a_key_that_is_set_and_does_not_exist_is_refused_with_the_nearest_one():
+    with pytest.raises(ConfigurationError, match=r"unknown key 'sigmaa' under model; did you mean 'sigma_a'\?"):
+        a_sweep(overrides={"model.sigmaa": 0.3}).refuse_impossible_domains()
+
+
+def test_a_rate_typed_without_a_dot_is_a_number_all_the_same():
+    config = a_sweep(overrides={"optimiser.lr_g": yaml.safe_load("1e-5")}).run_config({}, 0)
+    assert config.optimiser.lr_g == 1e-5
+
+
+@pytest.mark.parametrize(
+    ("written", "names"), [(None, ["s3"]), ("-kvd", ["-kvd"]), (["-fvd"], ["-fvd"]), (["s3", "-cost"], ["s3", "-cost"])]
+)
+def test_objectives_are_set_in_the_spaces_base_or_over_it(written: Any, names: list[str]):
+    based = a_sweep().space.model_dump()
+    based["base"] |= {"evaluation": {"objective": written or "s3"}}
+    for sweep in (
+        a_sweep(overrides={"evaluation.objective": written} if written else {}),
+        Sweep(**{**a_sweep().model_dump(), "space": based}),
+    ):
+        assert [str(objective) for objective in sweep.objectives()] == names
+        sweep.refuse_impossible_domains()
+
+
+def test_objectives_that_can_lead_no_search_are_refused_before_anything_starts():
+    for settings, told in (
+        ({"overrides": {"evaluation.objective": "kvd"}}, "write -kvd"),
+        ({"n_classes": 1}, "Use --set evaluation.objective=-kvd"),
+    ):
+        with pytest.raises(ConfigurationError, match=told):
+            a_sweep(**settings).refuse_impossible_domains()
+    a_sweep(n_classes=1, overrides={"evaluation.objective": "-kvd"}).refuse_impossible_domains()
+
+
+def test_a_saved_sweep_loads_as_it_was(tmp_path: Path):
+    overrides = {"model.sigma_a": 0.3, "evaluation.objective": ["s3", "-cost"]}
+    sweep = a_sweep(overrides=overrides, seed=3, time_budget_hours=0.5)
+    experiment = Experiment(tmp_path / "mvt_tsa-001")
+    sweep.save(experiment.sweep)
+    loaded = load_sweep(experiment.sweep)
+    assert loaded == sweep
+    assert list(loaded.domains) == list(sweep.domains)
+
+
+def test_a_folder_without_a_sweep_is_refused(tmp_path: Path):
+    with pytest.raises(ConfigurationError, match=r"holds no sweep \(no sweep\.yaml\)"):
+        load_sweep(Experiment(tmp_path).sweep)
+
+
+def test_what_is_set_must_leave_constraints_that_can_be_kept():
+    space = load_space("mvt_var").model_copy(update={"constraints": ["model.sigma_a <= model.sigma_b"]})
+    fixed = {"budget": "smoke", "data": "data", "manifest_digest": "0" * 64, "n_classes": 4}
+    above = {"model.sigma_a": 2.5}
+    with pytest.raises(ConfigurationError, match=r"0 keep them all; model\.sigma_a <= model\.sigma_b is broken most"):
+        Sweep(space=space, overrides=above, n_trials=2, **fixed).refuse_impossible_domains()
+    # One run, which proposes nothing, is what its user set.
+    Sweep(space=space, overrides=above, n_trials=1, **fixed).refuse_impossible_domains()

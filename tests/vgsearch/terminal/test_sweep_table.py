@@ -1,0 +1,269 @@
+"""What people and programs read of a sweep in a terminal."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from vgsearch.experiment.ledger import Ledger
+from vgsearch.terminal.sweep_table import SweepView, event_line, scores, sweep_table
+from vgsearch.terminal.words import duration, interval, short_name, value
+
+
+def score(s3: float, ser: float = 0.581, res: float = 0.61) -> dict[str, Any]:
+    return {"s3": {"mean": s3, "low": s3 - 0.02, "high": s3 + 0.02}, "ser": {"mean": ser}, "res": {"mean": res}}
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path / "ledger.jsonl")
+
+
+def start(ledger: Ledger, index: int) -> dict[str, Any]:
+    overrides = {"optimiser.lr_g": 5e-5, "model.n_frames_image": 4}
+    if index:
+        overrides["model.n_clip"] = 5
+    fields = {"trial": f"t{index:04d}-3fa9c1", "index": index, "overrides": overrides}
+    return ledger.append("trial_started", **fields, is_paper_point=index == 0, n_steps=300)
+
+
+def end(ledger: Ledger, index: int, state: str, **fields: Any) -> dict[str, Any]:
+    return ledger.append("trial_ended", trial=f"t{index:04d}-3fa9c1", state=state, step=300, **fields)
+
+
+def shown(ledger: Ledger, width: int = 240) -> list[str]:
+    """The table's lines on a plain screen."""
+    console = Console(file=io.StringIO(), width=width)
+    console.print(sweep_table(ledger.record, width))
+    return console.file.getvalue().splitlines()
+
+
+def view(ledger: Ledger, n_trials: int = 8, **options: Any) -> SweepView:
+    return SweepView(Console(file=io.StringIO(), **options), ledger.record, n_trials)
+
+
+def test_the_table_shows_every_trial_in_its_order_and_marks_the_best_done_one(ledger: Ledger):
+    for index in (1, 0, 2, 3):
+        start(ledger, index)
+    ledger.append(
+        "look", trial="t0003-3fa9c1", step=50, look=0.9, losses={"d_image": 1.0, "d_video": 0.5, "g_image": 7}
+    )
+    end(ledger, 0, "done", score=score(0.62))
+    end(ledger, 1, "done", score=score(0.66))
+    end(ledger, 2, "pruned", reason="")
+    header, *rows = shown(ledger)
+    assert [row.split()[0] for row in rows] == ["t0000", "*t0001", "t0002", "t0003"]
+    assert [row.split()[1] for row in rows] == ["done", "done", "pruned", "running"]
+    assert "0.66 [0.64, 0.68]" in rows[1]
+    assert "58.1/61.0" in rows[1]
+    assert "paper point" in rows[0]
+    assert "50/300" in rows[3]
+    assert "90.0" in rows[3]
+    assert " 1.50 " in rows[3]
+    assert all(name in header.split() for name in ("lr_g", "n_frames_image", "n_clip"))
+    n_clip = header.split().index("n_clip") - header.split().index("lr_g")
+    assert rows[0].split()[rows[0].split().index("5e-05") + n_clip] == "-"
+
+
+def test_a_reason_takes_the_place_of_a_score(ledger: Ledger):
+    start(ledger, 0)
+    event = end(ledger, 0, "diverged", reason="g_image is not finite")
+    assert "g_image is not finite" in shown(ledger)[1]
+    assert event_line(event, ledger.record).startswith("t0000-3fa9c1 diverged at step 300  g_image is not finite")
+
+
+def test_a_narrow_screen_keeps_scores_whole_and_names_the_values_it_leaves_out(ledger: Ledger):
+    start(ledger, 0)
+    end(ledger, 0, "done", score=score(0.62))
+    header, row, *caption = shown(ledger, width=92)
+    assert "0.62 [0.60, 0.64]" in row
+    left_out = {"lr_g", "n_frames_image"} - set(header.split())
+    assert left_out
+    assert all(name in " ".join(caption) for name in left_out)
+    assert len(shown(ledger)) == 2
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_a_long_reason_hides_no_id_and_no_state(ledger: Ledger, width: int):
+    start(ledger, 0)
+    start(ledger, 1)
+    end(ledger, 0, "done", score=score(0.62))
+    end(ledger, 1, "out_of_memory", reason="RuntimeError: DefaultCPUAllocator: can't allocate memory " * 5)
+    rows = [line for line in shown(ledger, width) if "t000" in line]
+    assert [row.split()[:2] for row in rows] == [["*t0000", "done"], ["t0001", "out_of_memory"]]
+    assert width < 120 or "0.62 [0.60, 0.64]" in rows[0]
+    assert all(len(row) <= width for row in rows)
+
+
+def test_what_a_trial_was_tried_again_with_stands_beside_it(ledger: Ledger):
+    start(ledger, 1)
+    end(ledger, 1, "out_of_memory", reason="MemoryError")
+    ledger.append("trial_started", trial="t0001-3fa9c1", changed={"loop.batch_size": 8}, anew=True)
+    end(ledger, 1, "done", score=score(0.62))
+    assert any("tried again with batch_size=8" in line for line in shown(ledger))
+
+
+def test_brackets_in_a_reason_are_text(ledger: Ledger):
+    start(ledger, 0)
+    event = end(ledger, 0, "failed", reason="KeyError: [/tmp] [bold]x")
+    assert "KeyError: [/tmp] [bold]x" in shown(ledger)[1]
+    log = view(ledger)
+    log.tell(event)
+    assert "KeyError: [/tmp] [bold]x" in log.console.file.getvalue()
+
+
+def test_each_event_is_one_line_for_a_log(ledger: Ledger):
+    began = event_line(start(ledger, 0), ledger.record)
+    assert began == "t0000-3fa9c1 started (paper point)  lr_g=5e-05 n_frames_image=4"
+    looked = ledger.append("look", trial="t0000-3fa9c1", step=50, look=0.251, losses={})
+    assert event_line(looked, ledger.record) == "t0000-3fa9c1 step 50/300  look 25.1"
+    ended = event_line(end(ledger, 0, "done", score=score(0.62)), ledger.record)
+    assert ended.startswith("t0000-3fa9c1 done at step 300  S3 0.62 [0.60, 0.64]  SeR/ReS 58.1/61.0  ")
+    floor = event_line(ledger.append("floor", score=score(0.1)), ledger.record)
+    assert floor == "floor   S3 0.10 [0.08, 0.12]  (an untrained generator of the paper's point)"
+    assert event_line(ledger.append("sweep_ended", how="finished"), ledger.record) == ""
+
+
+def test_a_log_gets_lines_and_a_terminal_gets_the_table(ledger: Ledger):
+    event = start(ledger, 0)
+    log, terminal = view(ledger), view(ledger, force_terminal=True, width=200)
+    for seen in (log, terminal):
+        with seen.live():
+            seen.tell(event)
+    assert log.console.file.getvalue() == "t0000-3fa9c1 started (paper point)  lr_g=5e-05 n_frames_image=4\n"
+    assert "started" not in terminal.console.file.getvalue()
+    assert "t0000" in terminal.console.file.getvalue()
+
+
+def test_programs_get_one_json_object_an_event_and_nothing_else(ledger: Ledger, capsys: pytest.CaptureFixture):
+    told = SweepView(Console(stderr=True, force_terminal=True), ledger.record, 8, json_lines=True)
+    with told.live():
+        events = [start(ledger, 0), end(ledger, 0, "done", score=score(0.6))]
+        for event in events:
+            told.tell(event)
+    printed = capsys.readouterr()
+    assert [json.loads(line) for line in printed.out.splitlines()] == events
+    assert printed.err == ""
+
+
+def test_the_summary_counts_what_has_ended_and_names_the_best(ledger: Ledger):
+    for index in range(4):
+        start(ledger, index)
+    end(ledger, 0, "done", score=score(0.62))
+    end(ledger, 1, "failed", reason="x")
+    end(ledger, 2, "interrupted", reason="stopped")
+    told = view(ledger).summary()
+    assert told.startswith("2/8 trials   1 done 1 failed 1 running   best t0000 s3 0.62   ETA")
+
+
+def with_objectives(ledger: Ledger, objective: list[str], *trials: tuple[dict[str, Any], dict[str, float]]) -> None:
+    """A sweep for `objective` whose trials ended with these summaries and scores."""
+    ledger.append("sweep_started", space="mvt_tsa", objective=objective)
+    for index, (summary, measured) in enumerate(trials):
+        start(ledger, index)
+        end(ledger, index, "done", score=summary, scores=measured)
+
+
+def test_two_objectives_show_both_mark_the_front_and_name_it(ledger: Ledger):
+    trials = [(score(s3), {"s3": s3, "cost": cost}) for s3, cost in ((0.5, 61.0), (0.4, 90.0), (0.66, 312.4))]
+    with_objectives(ledger, ["s3", "-cost"], *trials)
+    header, *rows = shown(ledger)
+    assert [row.split()[0] for row in rows] == ["*t0000", "t0001", "*t0002"]
+    assert "cost" in header.split()
+    assert rows[2].split()[4:9] == ["0.66", "[0.64,", "0.68]", "58.1/61.0", "5m12s"]
+    assert "   front t0000 t0002   ETA" in view(ledger).summary()
+
+
+def test_data_without_classes_show_the_objective_and_no_s3(ledger: Ledger):
+    with_objectives(
+        ledger, ["-kvd"], *[({"kvd": {"mean": kvd}}, {"kvd": kvd, "cost": 9.0}) for kvd in (0.0312, 0.0041)]
+    )
+    looked = ledger.append("look", trial="t0001-3fa9c1", step=50, look=-0.0125, losses={})
+    header, *rows = shown(ledger)
+    assert "S3" not in header
+    assert "SeR/ReS" not in header
+    assert [row.split()[0] for row in rows] == ["t0000", "*t0001"]
+    assert rows[1].split()[3:5] == ["-0.0125", "0.0041"]
+    assert event_line(looked, ledger.record) == "t0001-3fa9c1 step 50/300  look -0.0125"
+    assert "   best t0001 kvd 0.0041   ETA" in view(ledger).summary()
+    floor = ledger.append("floor", score={"kvd": {"mean": 0.52, "real": 0.001}})
+    assert event_line(floor, ledger.record) == "floor   kvd 0.52  (an untrained generator of the paper's point)"
+
+
+def test_s3_is_shown_beside_another_objective_where_it_is_measured(ledger: Ledger):
+    ledger.append("sweep_started", space="mvt_tsa", objective=["-fvd"])
+    start(ledger, 0)
+    summary = score(0.62) | {"fvd": {"mean": 310.517}}
+    ended = event_line(end(ledger, 0, "done", score=summary, scores={"s3": 0.62, "fvd": 310.517}), ledger.record)
+    assert ended.startswith("t0000-3fa9c1 done at step 300  S3 0.62 [0.60, 0.64]  SeR/ReS 58.1/61.0  fvd 310.52  ")
+    assert {"S3", "fvd"} <= set(shown(ledger)[0].split())
+
+
+def test_a_floor_that_could_not_be_measured_says_why(ledger: Ledger):
+    floor = ledger.append("floor", score={"reason": "the floor could not be measured: out of memory"})
+    assert event_line(floor, ledger.record).startswith("floor   the floor could not be measured: out of memory  (")
+
+
+def test_the_estimate_after_a_resume_counts_this_drivers_trials_only(ledger: Ledger, monkeypatch: pytest.MonkeyPatch):
+    start(ledger, 0)
+    end(ledger, 0, "done", score=score(0.5))
+    start(ledger, 1)
+    end(ledger, 1, "interrupted", reason="stopped")
+    monkeypatch.setattr("time.monotonic", lambda: 1000.0)
+    resumed = view(ledger, n_trials=4)
+    start(ledger, 1)
+    monkeypatch.setattr("time.monotonic", lambda: 1060.0)
+    assert "ETA -" in resumed.summary()
+    end(ledger, 1, "done", score=score(0.5))
+    assert "2/4 trials" in resumed.summary()
+    assert "ETA 2m00s" in resumed.summary()
+
+
+def test_a_score_without_an_interval_is_shown_without_one():
+    assert interval({"mean": 0.5, "low": None, "high": None}) == "0.50 [-, -]"
+    assert interval({"mean": None, "low": None, "high": None}) == "- [-, -]"
+
+
+def test_no_score_is_two_dashes(ledger: Ledger):
+    start(ledger, 0)
+    assert scores(ledger.record.trials["t0000-3fa9c1"]) == ("-", "-")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0.4, "0s"), (59.4, "59s"), (59.6, "1m00s"), (90, "1m30s"), (3599.6, "1h00m"), (5400, "1h30m"), (90000, "25h00m")],
+)
+def test_durations_are_told_in_two_units(seconds: float, told: str):
+    assert duration(seconds) == told
+
+
+def test_values_and_names_are_short():
+    assert short_name("model.sigma_a") == "sigma_a"
+    assert [value(v) for v in (None, 5e-05, 0.123456, 16, "svc")] == ["-", "5e-05", "0.12", "16", "svc"]
+
+
+def look_event(ledger: Ledger, index: int, **states: str) -> dict[str, Any]:
+    health = {"states": {name.replace("_", " "): told for name, told in states.items()}, "vitals": {}}
+    fields = {"trial": f"t{index:04d}-3fa9c1", "step": 50, "look": 0.3, "losses": {}}
+    return ledger.append("look", **fields, health=health)
+
+
+def test_the_table_shows_the_worst_of_a_trials_health_and_a_log_line_the_evidence(ledger: Ledger):
+    for index in (0, 1, 2):
+        start(ledger, index)
+    event = look_event(ledger, 1, mode_collapse="samples differ 0.05 times as much", frozen="90 % hardly move")
+    assert "health" not in event_line(look_event(ledger, 0), ledger.record)
+    header, *rows = shown(ledger)
+    column = header.index("health")
+    assert [row[column : column + 15].strip() for row in rows] == ["ok", "mode collapse", "-"]
+    told = event_line(event, ledger.record)
+    assert told.endswith("mode collapse: samples differ 0.05 times as much  frozen: 90 % hardly move")
+
+
+def test_a_ledger_from_before_health_was_told_is_read(ledger: Ledger):
+    start(ledger, 0)
+    ledger.append("look", trial="t0000-3fa9c1", step=50, look=0.3, losses={})
+    assert ledger.record.trials["t0000-3fa9c1"].worst_health == ""

@@ -1,0 +1,170 @@
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+from pyarrow import fs
+
+from videogan.data.manifest import read_manifest, write_manifest
+from videogan.storage.atomic import write_atomically
+from videogan.storage.places import RemotePath, StorageError, fetched, file_names, joined, mirrored, place
+
+MEMORY = RemotePath("memory://storage")
+
+
+def row(path, group, split, **columns):
+    return {"path": path, "label": "run", "group": group, "split": split, "n_frames": 20, "sha": str(path)} | columns
+
+
+@pytest.fixture(params=["local", "memory", "s3"])
+def folder(request, tmp_path):
+    """An empty folder on each kind of storage."""
+    if request.param == "s3":
+        return place(request.getfixturevalue("s3_bucket")) / request.node.originalname
+    return tmp_path if request.param == "local" else MEMORY / request.node.originalname
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("data/x", Path("data/x")),
+        ("file:///data/x", Path("/data/x")),
+        ("s3://bucket/a/b/", RemotePath("s3://bucket", "a/b")),
+        (Path("s3://bucket/a"), RemotePath("s3://bucket", "a")),
+        ("gs://bucket", RemotePath("gs://bucket")),
+        ("/odd/s3:/name", Path("/odd/s3:/name")),
+        ("c:/windows", Path("c:/windows")),
+    ],
+)
+def test_an_address_is_a_path_or_a_remote_path(address, expected):
+    assert place(address) == expected
+    assert place(str(expected)) == expected, "what is printed can be typed"
+
+
+def test_a_remote_path_has_the_manners_of_a_path():
+    clip = RemotePath("s3://bucket", "set") / "run" / "a b#1.avi"
+    assert str(clip) == "s3://bucket/set/run/a b#1.avi"
+    assert (clip.name, str(clip.parent), str(clip.parent.parent.parent)) == (
+        "a b#1.avi", "s3://bucket/set/run", "s3://bucket",
+    )  # fmt: skip
+    assert pickle.loads(pickle.dumps(clip)) == clip
+    assert joined(clip.parent, "b.avi") == clip.parent / "b.avi"
+    assert joined(clip.parent, "/local/b.avi") == Path("/local/b.avi")
+    assert joined(Path("/local"), "s3://bucket/b.avi") == RemotePath("s3://bucket", "b.avi")
+
+
+def test_a_file_is_written_whole_read_replaced_and_removed(folder):
+    file = folder / "deep" / "name.bin"
+    assert not file.exists()
+    assert file_names(file.parent) == set()
+    write_atomically(file, lambda stream: stream.write(b"1" * 100))
+    write_atomically(file, lambda stream: stream.write(b"22"))
+    assert file.is_file()
+    assert file.read_bytes() == b"22"
+    assert file_names(file.parent) == {"name.bin"}
+    assert file_names(folder) == set(), "folders are no files"
+    file.unlink()
+    file.unlink(missing_ok=True)
+    assert not file.exists()
+    with pytest.raises(FileNotFoundError):
+        file.read_bytes()
+
+
+def test_a_write_that_fails_half_way_leaves_the_old_file_and_nothing_else(folder):
+    file = folder / "name.bin"
+    write_atomically(file, lambda stream: stream.write(b"old"))
+
+    def fail(stream) -> None:
+        stream.write(b"new" * 2_000_000)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(file, fail)
+    assert file.read_bytes() == b"old"
+    assert file_names(folder) == {"name.bin"}
+
+
+def test_a_writer_whose_part_was_swept_up_is_content_with_the_other_ones_file(folder):
+    file = folder / "name.bin"
+
+    def write_while_another_finishes(stream) -> None:
+        stream.write(b"same")
+        write_atomically(file, lambda other: other.write(b"same"))
+        if isinstance(file, Path):
+            for part in folder.glob(".*.part"):
+                part.unlink()
+
+    write_atomically(file, write_while_another_finishes)
+    assert file.read_bytes() == b"same"
+
+
+def test_a_copy_is_made_once_and_a_local_file_needs_none(folder, tmp_path):
+    file, copies = folder / "a.avi", tmp_path / "copies"
+    write_atomically(file, lambda stream: stream.write(b"x" * 3_000_000))
+    copy = mirrored(file, copies)
+    assert copy.read_bytes() == file.read_bytes()
+    file.unlink()
+    if isinstance(file, Path):
+        assert copy == file
+    else:
+        assert mirrored(file, copies) == copies / "a.avi", "not asked for again"
+        assert os.listdir(copies) == ["a.avi"]
+
+
+def test_what_is_fetched_is_there_for_the_block_under_its_own_name(folder):
+    file = folder / "a.avi"
+    write_atomically(file, lambda stream: stream.write(b"video"))
+    with fetched(file) as local:
+        assert local.name == "a.avi"
+        assert local.read_bytes() == b"video"
+    assert local.exists() == isinstance(file, Path)
+    file.unlink()
+    with pytest.raises(FileNotFoundError), fetched(file) as local:
+        local.read_bytes()
+
+
+def test_a_manifest_reads_back_from_any_storage_and_its_paths_lead_to_the_files(folder):
+    rows = [
+        row(folder / "run" / "b.mp4", "b", "test"),
+        row("/elsewhere/a.mp4", "a", "train"),
+        row("c.mp4", "c", "train"),
+    ]
+    written, read = write_manifest(folder, rows), read_manifest(str(folder))
+    assert read.table.equals(written.table)
+    assert read.digest == written.digest
+    paths = read.table["path"].to_pylist()
+    assert paths == ["/elsewhere/a.mp4", "c.mp4", "run/b.mp4"]
+    assert [str(read.location(path)) for path in paths] == [
+        "/elsewhere/a.mp4",
+        f"{folder}/c.mp4",
+        f"{folder}/run/b.mp4",
+    ]
+
+
+def test_a_manifest_may_list_files_of_another_storage(tmp_path):
+    write_manifest(tmp_path, [row("s3://bucket/a.mp4", "a", "train")])
+    assert read_manifest(tmp_path).location("s3://bucket/a.mp4") == RemotePath("s3://bucket", "a.mp4")
+
+
+def test_a_storage_nobody_knows_is_an_error_with_the_address():
+    with pytest.raises(StorageError, match=r"nonsense://x/y: .*Expected a local path, s3://"):
+        place("nonsense://x/y").is_file()
+
+
+def test_a_bucket_that_is_not_there_is_an_error_with_the_address(s3_bucket):
+    with pytest.raises(StorageError, match=r"s3://no-such-bucket/a.*AWS_ENDPOINT_URL"):
+        write_atomically(place("s3://no-such-bucket/a"), lambda stream: stream.write(b""))
+
+
+def test_the_storage_sees_an_upload_only_when_it_is_whole(s3_bucket):
+    seen = []
+
+    def write(stream) -> None:
+        stream.write(b"x" * 11_000_000)  # more than one part of an upload
+        system, path = fs.FileSystem.from_uri(s3_bucket)
+        seen.extend(system.get_file_info(fs.FileSelector(path, recursive=True)))
+
+    folder = place(s3_bucket) / "uploads"
+    write_atomically(folder / "big", write)
+    assert not [info for info in seen if info.path.endswith("uploads/big")]
+    assert len((folder / "big").read_bytes()) == 11_000_000

@@ -1,0 +1,176 @@
+"""A RayJob or RayCluster of KubeRay, read into a plan, and what only such files can get wrong."""
+
+import math
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from vgsearch.cluster.check.document import Document
+from vgsearch.cluster.check.finding import Finding
+from vgsearch.cluster.check.plan import REMOTE, NodeGroup, Plan, Remedies, Told
+from vgsearch.cluster.check.versions import needed_ray
+
+_GPU = "nvidia.com/gpu"
+_RAY = ("template", "spec", "containers", 0)
+# Volumes that end with the pod or the node, or hold nothing but settings.
+_NOT_SHARED = {"emptyDir", "hostPath", "configMap", "secret", "projected", "downwardAPI", "ephemeral", "image"}
+_SPOT = re.compile(r"gke-spot|gke-preemptible|capacity-?type.*spot|scalesetpriority.*spot", re.IGNORECASE | re.DOTALL)
+_REMEDIES = Remedies(
+    token="Add authOptions: {mode: token} to the cluster's spec; KubeRay 1.5.1 or newer makes the token and hands it out.",
+    token_file="Take RAY_AUTH_TOKEN from a Secret (valueFrom.secretKeyRef), or let authOptions: {mode: token} do all of it.",
+    access="Give its pods a serviceAccountName that may read and write the bucket.",
+    head='Set headGroupSpec.rayStartParams: {num-cpus: "0"} and give its container no GPU.',
+    autoscaler="Set enableInTreeAutoscaling: true, or a group's replicas.",
+    gpu=f"Give a worker group's container resources: limits: {{{_GPU}: 1}}.",
+    setup="Build cluster/Dockerfile and name its image.",
+)
+
+
+def cluster_of(document: Document) -> Document | None:
+    """The part of a document that describes a cluster; none where a job asks for one that runs already."""
+    path = ("spec", "rayClusterSpec") if document.at("kind") == "RayJob" else ("spec",)
+    return document.below(*path) if document.mapping(*path) else None
+
+
+def kuberay_plan(document: Document, cluster: Document) -> Plan:
+    """What the file says of its cluster; it has passed the schema."""
+    runtime = Told(document.at("spec", "runtimeEnvYAML", default=""), document.line("spec", "runtimeEnvYAML"))
+    head = cluster.below("headGroupSpec")
+    groups = [cluster.below("workerGroupSpecs", n) for n in range(len(cluster.sequence("workerGroupSpecs")))]
+    version = cluster.at("rayVersion")
+    return Plan(
+        head=_group(head, "head", runtime, is_head=True),
+        workers=[_group(group, group.at("groupName"), runtime, is_head=False) for group in groups],
+        autoscales=cluster.at("enableInTreeAutoscaling") is True or any(group.at("replicas") for group in groups),
+        remedies=_REMEDIES,
+        lines={
+            "environment": head.line(*_RAY, "env"),
+            "setup": head.line(*_RAY, "image"),
+            "autoscaler": cluster.line("enableInTreeAutoscaling"),
+            "mounts": head.line(*_RAY, "env"),
+        },
+        ray_version=Told(version, cluster.line("rayVersion")) if version else None,
+        hands_token_out=cluster.at("authOptions") is not None and cluster.at("authOptions", "mode") != "disabled",
+        images_hide_gpus=False,
+    )
+
+
+def _group(group: Document, name: str, runtime: Told, is_head: bool) -> NodeGroup:
+    params, limits = group.mapping("rayStartParams"), group.mapping(*_RAY, "resources", "limits")
+    pod, image = group.below("template", "spec"), group.at(*_RAY, "image")
+    return NodeGroup(
+        name=name,
+        line=group.line("groupName") if not is_head else group.line(),
+        is_head=is_head,
+        n_cpus=_number(params.get("num-cpus", limits.get("cpu", math.inf))),
+        n_gpus=_number(params.get("num-gpus", limits.get(_GPU, 0))),
+        most=group.at("maxReplicas"),
+        least=group.at("minReplicas", default=0),
+        is_spot=bool(_SPOT.search(str([pod.at("nodeSelector"), pod.at("tolerations"), pod.at("affinity")]))),
+        image=Told(image, group.line(*_RAY, "image")) if image else None,
+        environment=_environment(group),
+        setup=(runtime,) if runtime.text else (),
+        shared_folders=tuple(_shared_folders(group, pod)),
+        reaches_storage=True if pod.at("serviceAccountName") else None,
+    )
+
+
+def _environment(group: Document) -> Mapping[str, Told]:
+    """By name; a value from elsewhere, such as a Secret, begins with a dollar sign."""
+    return {
+        variable["name"]: Told(
+            str(variable.get("value") or ("$from" if variable.get("valueFrom") else "")),
+            group.line(*_RAY, "env", index),
+        )
+        for index, variable in enumerate(group.sequence(*_RAY, "env"))
+    }
+
+
+def _shared_folders(group: Document, pod: Document) -> Iterator[str]:
+    kinds = {volume.get("name"): set(volume) - {"name"} for volume in pod.sequence("volumes")}
+    for mount in group.sequence(*_RAY, "volumeMounts"):
+        if kinds.get(mount["name"], _NOT_SHARED) - _NOT_SHARED:
+            yield mount["mountPath"]
+
+
+def _number(quantity: Any) -> float:
+    try:
+        return float(quantity)
+    except ValueError:  # 500m and the like
+        return math.inf
+
+
+def dashboard_stays_inside(cluster: Document) -> Iterator[Finding]:
+    """dashboard-exposed: the head's service is reached from inside Kubernetes, and by `kubectl port-forward`."""
+    service = ("headGroupSpec", "headService", "spec", "type")
+    for path in (("headGroupSpec", "serviceType"), service, ("headGroupSpec", "enableIngress")):
+        if cluster.at(*path) in ("LoadBalancer", "NodePort", True):
+            yield Finding(
+                "dashboard-exposed",
+                cluster.line(*path),
+                "the dashboard must not leave Kubernetes",
+                f"{path[-1]}: {str(cluster.at(*path)).lower() if path[-1] == 'enableIngress' else cluster.at(*path)}",
+                "Use serviceType: ClusterIP and `kubectl port-forward service/NAME-head-svc 8265`.",
+            )
+
+
+def token_has_its_version(cluster: Document) -> Iterator[Finding]:
+    """no-token: KubeRay hands a token out only to a Ray whose version it is told."""
+    if cluster.at("authOptions") is not None and not cluster.at("rayVersion"):
+        must, remedy = "authOptions need a rayVersion beside them", f"Add rayVersion: {needed_ray()}.0."
+        yield Finding("no-token", cluster.line("authOptions"), must, "none", remedy)
+
+
+def pods_keep_to_themselves(cluster: Document) -> Iterator[Finding]:
+    """open-ports: Ray's ports are on pods' addresses. privileged: no container rules its node."""
+    groups = [cluster.below("headGroupSpec")]
+    groups += [cluster.below("workerGroupSpecs", n) for n in range(len(cluster.sequence("workerGroupSpecs")))]
+    for group in groups:
+        if group.at("template", "spec", "hostNetwork") is True:
+            line = group.line("template", "spec", "hostNetwork")
+            must, remedy = "Ray's ports must not open on the addresses of nodes", "Remove it."
+            yield Finding("open-ports", line, must, "hostNetwork: true", remedy)
+        if group.at(*_RAY, "securityContext", "privileged") is True:
+            line = group.line(*_RAY, "securityContext", "privileged")
+            must, remedy = "the container must not rule its node", "Remove it; GPUs need no privilege."
+            yield Finding("privileged", line, must, "privileged: true", remedy)
+
+
+def runs_outlive_the_pod(document: Document, cluster: Document | None) -> Iterator[Finding]:
+    """runs-lost: what a job's entrypoint writes lies on shared storage."""
+    entrypoint = document.at("spec", "entrypoint", default="")
+    if not re.search(r"\bvgsearch (tune|train|confirm)\b", entrypoint):
+        return
+    match = re.search(r"--out[= ]\s*(\S+)", entrypoint)
+    out = shlex.split(match[1])[0] if match else ""
+    head = cluster.below("headGroupSpec") if cluster else None
+    folders = _shared_folders(head, head.below("template", "spec")) if head else []
+    if not REMOTE.match(out) and not any(out.startswith(folder) for folder in folders):
+        yield Finding(
+            "runs-lost",
+            document.line("spec", "entrypoint"),
+            "the entrypoint's --out must lie on storage that outlives its pod",
+            out or "no --out, which is a folder of the pod",
+            "Add --out s3://..., gs://... or a folder on a mounted volume.",
+        )
+
+
+def jobs_end(document: Document, cluster: Document | None) -> Iterator[Finding]:
+    """left-running and starts-over, notes: a finished job's cluster goes; a failed one begins no second sweep."""
+    spec = document.below("spec")
+    if document.at("kind") != "RayJob" or cluster is None:
+        return
+    if spec.at("shutdownAfterJobFinishes") is not True and not spec.at("deletionStrategy"):
+        line, must = (
+            spec.line("shutdownAfterJobFinishes"),
+            "the cluster ends with its job under shutdownAfterJobFinishes: true",
+        )
+        yield Finding("left-running", line, must, "no such setting: it goes on costing", "Set it.", is_note=True)
+    if spec.at("backoffLimit", default=0) > 0 and "vgsearch tune" in spec.at("entrypoint", default=""):
+        must, came = (
+            "`vgsearch tune` begins a sweep anew",
+            f"backoffLimit: {spec.at('backoffLimit')}, which starts it again",
+        )
+        remedy = "Set backoffLimit: 0 and go on with `vgsearch resume`."
+        yield Finding("starts-over", spec.line("backoffLimit"), must, came, remedy, is_note=True)

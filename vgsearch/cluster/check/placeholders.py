@@ -1,0 +1,42 @@
+"""What a shipped file leaves to its user: BUCKET, and words that begin with FILL_."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from vgsearch.cluster.check.finding import Finding
+from videogan.config import ConfigurationError, suggestion
+
+_PLACEHOLDER = re.compile(r"\b(?:BUCKET|FILL_[A-Z]+(?:_[A-Z]+)*)\b")
+
+
+def placeholders(text: str) -> dict[str, int]:
+    """Each placeholder with the first line that needs it; comments, which only speak of them, apart."""
+    found: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        for name in () if _is_comment(line) else _PLACEHOLDER.findall(line):
+            found.setdefault(name, number)
+    return found
+
+
+def placeholders_left(text: str) -> Iterator[Finding]:
+    """placeholder, a note: what is to be filled in before the file can start anything."""
+    for name, line in placeholders(text).items():
+        must, remedy = f"{name} must be filled in before the cluster starts", "Put your own in its place."
+        yield Finding("placeholder", line, must, "the placeholder itself", remedy, is_note=True)
+
+
+def filled(text: str, values: Mapping[str, str]) -> str:
+    """The text with each named placeholder replaced wherever it is needed; raises ConfigurationError for others."""
+    known = list(placeholders(text))
+    for name in values:
+        if name not in known:
+            raise ConfigurationError(f"--fill {name}: the file has no such placeholder{suggestion(name, known)}")
+    lines = text.splitlines(keepends=True)
+    return "".join(
+        line if _is_comment(line) else _PLACEHOLDER.sub(lambda match: values.get(match[0], match[0]), line)
+        for line in lines
+    )
+
+
+def _is_comment(line: str) -> bool:
+    return line.lstrip().startswith("#")

@@ -1,0 +1,29 @@
+"""The data set of a sweep without --data: moving-shapes, made once, where all nodes of a sweep find it."""
+
+from rich.console import Console
+
+from videogan.data.cache import cache_folder, local_cache_folder
+from videogan.data.manifest import MANIFEST_NAME, Manifest, read_manifest
+from videogan.data.synthetic import make_moving_shapes
+from videogan.storage.places import Place, RemotePath
+
+NAME = "moving-shapes"
+
+
+def moving_shapes(console: Console) -> Manifest:
+    """The data set in the cache; made there if it is not there yet, also on an object store."""
+    folder = cache_folder("data") / NAME
+    if (folder / MANIFEST_NAME).is_file():
+        return read_manifest(folder)
+    console.print(f"no --data: making {NAME} in {folder}", soft_wrap=True)
+    here = local_cache_folder("data") / NAME
+    made = read_manifest(here) if (here / MANIFEST_NAME).is_file() else make_moving_shapes(here)
+    if isinstance(folder, RemotePath):
+        _copy(made, folder)
+    return read_manifest(folder)
+
+
+def _copy(manifest: Manifest, folder: Place) -> None:
+    """Its files, then the manifest: where that is, the data set is whole."""
+    for path in [*manifest.usable["path"].to_pylist(), MANIFEST_NAME]:
+        (folder / path).put((manifest.folder / path).read_bytes())

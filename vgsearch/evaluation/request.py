@@ -1,0 +1,314 @@
+"""What `vgsearch evaluate` was asked for, as what is judged by which protocols on which data; refused here if it can't be."""
+
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+
+from vgsearch.experiment.paths import Experiment, TrialFolder
+from videogan.config import ConfigurationError, parse_config, suggestion
+from videogan.data.clips import DataConfig
+from videogan.data.formats import plain_folders
+from videogan.data.formats.contract import FoundVideo, ImportOptions
+from videogan.data.manifest import DataError, Manifest, read_manifest
+from videogan.data.preprocessing import preprocessing_named
+from videogan.protocols import PROTOCOLS, SCALES, USUAL_CLASSIFIER
+from videogan.protocols.classifier import ClassifierProtocol, weights_file
+from videogan.protocols.features import FeatureProtocol
+from videogan.protocols.s3 import S3Protocol
+from videogan.storage.places import Place, place
+from videogan.training.checkpoint import Checkpoint, load_checkpoint
+from videogan.training.run_config import RunConfig
+
+SCALE_OF_BUDGET = {"paper": "", "laptop": "laptop_", "smoke": "smoke_"}
+N_FRAMES = 16  # of every protocol
+EVALUATIONS = Path("runs/evaluations")
+FEWEST_VIDEOS = 2  # of a class: one to train and one to test on
+
+
+@dataclass(frozen=True)
+class Opponent:
+    """Model B of the generative adversarial metric: its checkpoint."""
+
+    path: str
+
+    @property
+    def name(self) -> str:
+        return "gam"
+
+
+Measure = S3Protocol | FeatureProtocol | ClassifierProtocol | Opponent
+"""A protocol, the classifier by which blind spots are looked at, or whom gam compares with."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """An evaluation as typed."""
+
+    checkpoint: Path | None = None
+    videos: Path | None = None
+    ladder: Path | None = None
+    data: Path | None = None
+    metrics: str | None = None
+    against: Path | None = None
+    budget: str | None = None
+    preprocessing: str | None = None
+    classifier_weights: Path | None = None
+    n_workers: int = 1
+    gpus_per_worker: float | None = None
+    out: Path | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is judged, by what, on which data set, and where the results go."""
+
+    manifest: Manifest
+    preprocessing: str
+    data: DataConfig
+    measures: tuple[Measure, ...]
+    out: Path
+    trial: TrialFolder | None = None
+    """Whose records the scores are added to."""
+    step: int = 0
+    videos: tuple[FoundVideo, ...] = ()
+    """Those of --videos, by the classes of the data set."""
+    notes: tuple[str, ...] = ()
+    """What the user should know before it begins."""
+
+
+def planned(request: Request) -> Plan:
+    """Raises ConfigurationError, DataError or UnreadableCheckpoint for what cannot be measured."""
+    ways = {"CKPT": request.checkpoint, "--videos": request.videos, "--ladder": request.ladder}
+    given = [name for name, path in ways.items() if path is not None]
+    if len(given) != 1:
+        raise ConfigurationError(
+            f"give one of CKPT, --videos DIR and --ladder DATA, got {' and '.join(given) or 'none'}."
+        )
+    plan = _plan_of_checkpoint(request, request.checkpoint) if request.checkpoint else _plan_of_clips(request)
+    try:
+        preprocessing_named(plan.preprocessing)
+    except ValueError as error:
+        raise ConfigurationError(f"--preprocessing: {error}") from None
+    if plan.out.exists() and not plan.out.is_dir():
+        raise ConfigurationError(f"--out {plan.out} is a file; give a folder.")
+    return replace(plan, notes=_notes_on_weights(plan)) if request.classifier_weights else plan
+
+
+def _plan_of_clips(request: Request) -> Plan:
+    """Of --videos and of --ladder."""
+    if request.against is not None:
+        raise ConfigurationError("--against compares two checkpoints; give CKPT, not --videos or --ladder.")
+    if request.videos is not None and request.data is None:
+        raise ConfigurationError("--videos needs --data: the real clips to judge by.")
+    if request.ladder is not None and request.data is not None:
+        raise ConfigurationError("--ladder names its data set itself; leave out --data.")
+    scale = _scale(request.budget or "laptop")
+    manifest = read_manifest(request.ladder or request.data)
+    usual = _usual_metrics(len(manifest.classes))
+    if request.videos is not None:
+        name = f"{request.videos.absolute().name}-on-{manifest.folder.name}"
+    else:
+        name = f"{manifest.folder.name}-ladder"
+        usual = usual.replace("s3,", "s3,s3_tsn,")  # of the two, one alone sees the order of frames
+    return Plan(
+        manifest=manifest,
+        preprocessing=request.preprocessing or ("plain_32" if scale else "plain_96"),
+        data=DataConfig(),
+        measures=_measures(request, usual, f"s3_r3d18_{scale}v1", manifest),
+        out=request.out or EVALUATIONS / name,
+        videos=_found_videos(request.videos, manifest) if request.videos is not None else (),
+    )
+
+
+def _plan_of_checkpoint(request: Request, path: Path) -> Plan:
+    for flag, given in (("--budget", request.budget), ("--preprocessing", request.preprocessing)):
+        if given is not None:
+            raise ConfigurationError(f"{flag}: a checkpoint brings its own; leave it out.")
+    checkpoint = load_checkpoint(path)
+    config = parse_config(RunConfig, checkpoint.config, source=str(path))
+    manifest = read_manifest(request.data or data_of(path))
+    if manifest.digest != checkpoint.trained_on:
+        raise ConfigurationError(
+            f"{path} was trained on the train split of manifest {checkpoint.trained_on[:6]}; {manifest.folder} is "
+            f"{manifest.digest[:6]}, whose test clips it may have seen. Give --data the data set it was trained on."
+        )
+    if request.against is not None:
+        _refuse_unequal(path, checkpoint, request.against)
+    usual = _usual_metrics(config.n_conditions) if request.against is None else "gam"
+    measures = _measures(request, usual, config.evaluation.protocol, manifest)
+    of_labels = [measure.name for measure in measures if isinstance(measure, S3Protocol)]
+    if config.n_conditions < 2 and of_labels:
+        raise ConfigurationError(
+            f"{of_labels[0]} asks of each clip whether it shows its class, but the {config.model.family} of {path} generates "
+            "without labels; use kvd, fid or is."
+        )
+    trial = TrialFolder.around(path)
+    is_trial = trial.metrics.exists()
+    return Plan(
+        manifest=manifest,
+        preprocessing=config.preprocessing,
+        data=config.data,
+        measures=measures,
+        out=request.out or (trial.evaluations if is_trial else EVALUATIONS) / path.stem,
+        trial=trial if is_trial else None,
+        step=checkpoint.step,
+    )
+
+
+def _usual_metrics(n_classes: int) -> str:
+    return "kvd,blind_spots" if n_classes < 2 else "s3,kvd,blind_spots"
+
+
+def data_of(checkpoint: Path) -> Place:
+    """The data set of the sweep that a checkpoint lies in."""
+    sweep = Experiment(checkpoint.absolute().parents[3]).sweep if len(checkpoint.absolute().parents) > 3 else None
+    if sweep is None or not sweep.exists():
+        raise ConfigurationError(f"{checkpoint} lies in no experiment that names its data set; give --data.")
+    folder = place(yaml.safe_load(sweep.read_text())["data"])
+    if not folder.exists():
+        raise ConfigurationError(f"{checkpoint} was trained on {folder}, which is gone; give --data where it lies now.")
+    return folder
+
+
+def _refuse_unequal(path: Path, own: Checkpoint, against: Path) -> None:
+    """Only models of the same clips can play against each other."""
+    other = load_checkpoint(against)
+    configs = [parse_config(RunConfig, model.config, source=str(against)) for model in (own, other)]
+    facts = {
+        "train split": (own.trained_on[:6], other.trained_on[:6]),
+        "preprocessing": tuple(config.preprocessing for config in configs),
+        "frames a clip": tuple(config.model.n_frames for config in configs),
+        "every_nth": tuple(config.data.every_nth for config in configs),
+    }
+    for name, (mine, theirs) in facts.items():
+        if mine != theirs:
+            raise ConfigurationError(
+                f"--against {against}: both models must have the same {name}, got {theirs}, {path} has {mine}."
+            )
+
+
+def _found_videos(folder: Path, like: Manifest) -> tuple[FoundVideo, ...]:
+    """The videos DIR/<class>/*, or DIR/* where the data set has one class; DataError where the classes don't match."""
+    # By group: a split.csv of DIR says nothing here.
+    videos = plain_folders.find(folder, ImportOptions(split_by="group")).videos
+    if {video.path.parent for video in videos} == {folder}:
+        if len(like.classes) > 1:
+            raise DataError(
+                f"{folder}: its videos must lie in a folder for each class of the data set: {', '.join(like.classes)}."
+            )
+        videos = tuple(replace(video, label=like.classes[0]) for video in videos)
+    n_of_class = Counter(video.label for video in videos)
+    for label in sorted(set(n_of_class) - set(like.classes)):
+        raise DataError(f"{folder / label}: the data set has no class '{label}'{suggestion(label, like.classes)}")
+    refuse_too_few(folder, like, n_of_class, "videos")
+    return tuple(replace(video, path=video.path.absolute()) for video in videos)
+
+
+def refuse_too_few(folder: Path, like: Manifest, n_of_class: Counter[str], what: str) -> None:
+    """Raises DataError where a class of the data set has fewer than 2 of DIR's videos."""
+    lacking = [label for label in like.classes if n_of_class[label] < FEWEST_VIDEOS]
+    if lacking:
+        told = ", ".join(f"{n_of_class[label]} of {label}" for label in lacking)
+        raise DataError(
+            f"{folder}: each class of the data set needs at least {FEWEST_VIDEOS} {what}, one to train and one to test on; "
+            f"got {told}."
+        )
+
+
+def _measures(request: Request, usual: str, s3: str, manifest: Manifest) -> tuple[Measure, ...]:
+    names = [name.strip() for name in (usual if request.metrics is None else request.metrics).split(",")]
+    measures = tuple(dict.fromkeys(_measure(name, s3, request) for name in names if name))
+    if not measures:
+        raise ConfigurationError("--metrics names none; such as s3,kvd,blind_spots.")
+    if request.against is not None and not any(isinstance(measure, Opponent) for measure in measures):
+        raise ConfigurationError(f"--against is for gam, which --metrics {request.metrics} does not name; add gam.")
+    if len(manifest.classes) < 2:
+        refused = [m.name for m in measures if isinstance(m, S3Protocol) or getattr(m, "metric", "") == "is"]
+        if refused:
+            raise ConfigurationError(f"{refused[0]} needs at least 2 classes, {manifest.folder} has one; use kvd.")
+    return _with_weights(measures, request.classifier_weights) if request.classifier_weights else measures
+
+
+def _measure(name: str, s3: str, request: Request) -> Measure:
+    scale = next(scale for scale in reversed(SCALES) if f"_{scale}v1" in s3)
+    if name == "gam":
+        if request.checkpoint is None or request.against is None:
+            raise ConfigurationError(
+                "gam compares two checkpoints: vgsearch evaluate CKPT --metrics gam --against CKPT."
+            )
+        return Opponent(str(request.against.absolute()))
+    if name == "blind_spots":
+        return PROTOCOLS[s3].classifier
+    if name == "s3":
+        return PROTOCOLS[s3]
+    for candidate in (name, f"{name}_{scale}v1", f"{name}_{USUAL_CLASSIFIER.get(name)}_{scale}v1"):
+        if candidate in PROTOCOLS:
+            return PROTOCOLS[candidate]
+    short = [*USUAL_CLASSIFIER, "blind_spots", "gam"]
+    # All of PROTOCOLS would fill the screen.
+    close = suggestion(name, [*short, *PROTOCOLS])
+    raise ConfigurationError(
+        f"--metrics: '{name}' is unknown"
+        f"{close if 'did you mean' in close else suggestion(name, [*short, 's3_tsn_laptop_v1 and the like'])}"
+    )
+
+
+def _with_weights(measures: Sequence[Measure], path: Path) -> tuple[Measure, ...]:
+    """The measures on a classifier that starts from the user's weights: trained further where it must tell classes.
+
+    That is another protocol, so the name tells the weights.
+    """
+    weights, changed = weights_file(path), []
+    for measure in measures:
+        if isinstance(measure, Opponent):
+            changed.append(measure)
+        elif isinstance(measure, ClassifierProtocol):
+            changed.append(measure.model_copy(update={"weights": weights}))
+        else:
+            tells_classes = isinstance(measure, S3Protocol) or measure.metric == "is"
+            classifier = measure.classifier.model_copy(update={"weights": weights, "trained": tells_classes})
+            name = f"{measure.name}+{weights.sha256[:6]}"
+            changed.append(measure.model_copy(update={"classifier": classifier, "name": name}))
+    kinds = dict.fromkeys(f"{c.classifier} of width {c.width}" for c in classifiers_of(changed))
+    if not kinds:
+        raise ConfigurationError("--classifier-weights: gam takes no classifier; leave it out.")
+    if len(kinds) > 1:
+        raise ConfigurationError(
+            f"--classifier-weights fits one network, the metrics take {' and '.join(kinds)}; "
+            "name protocols of one classifier in --metrics."
+        )
+    return tuple(changed)
+
+
+def _notes_on_weights(plan: Plan) -> tuple[str, ...]:
+    """Loads the user's weights once, so that a file that does not fit is refused before anything starts."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        next(iter(classifiers_of(plan.measures))).build(len(plan.manifest.classes), seed=0)
+    return tuple(str(warning.message) for warning in caught if warning.category is UserWarning)
+
+
+def _scale(budget: str) -> str:
+    if budget not in SCALE_OF_BUDGET:
+        raise ConfigurationError(f"--budget '{budget}' is unknown{suggestion(budget, list(SCALE_OF_BUDGET))}")
+    return SCALE_OF_BUDGET[budget]
+
+
+def classifiers_of(measures: Sequence[Measure]) -> dict[ClassifierProtocol, tuple[int, ...]]:
+    """The real-trained classifiers that the measures need, and of which seeds."""
+    needed: dict[ClassifierProtocol, tuple[int, ...]] = {}
+    for measure in measures:
+        if isinstance(measure, S3Protocol):
+            wanted, seeds = measure.classifier, measure.seeds
+        elif isinstance(measure, FeatureProtocol):
+            wanted, seeds = measure.classifier, (measure.seed,)
+        elif isinstance(measure, ClassifierProtocol):
+            wanted, seeds = measure, (0,)
+        else:
+            continue
+        needed[wanted] = tuple(dict.fromkeys((*needed.get(wanted, ()), *seeds)))
+    return needed

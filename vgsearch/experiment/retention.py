@@ -1,0 +1,110 @@
+"""Which checkpoints a sweep keeps when its disk is short: those of the best stay, those of the worst ended trials go first."""
+
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vgsearch.experiment.ledger import UNFINISHED, Ledger, SweepRecord, TrialRecord
+from vgsearch.experiment.paths import Experiment
+from vgsearch.object_store.working_copy import Home
+from videogan.config import ConfigurationError
+
+_UNITS = {"MB": 1e6, "GB": 1e9, "TB": 1e12}
+# Of ended trials, the least worth first; among equals the one with the worse score or look.
+_WORTH = {"pruned": 1, "unscored": 2, "done": 3}
+
+
+def parse_size(text: str) -> float:
+    """50GB, 500MB or 1.5TB as bytes; raises ConfigurationError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(MB|GB|TB)", text.strip().upper())
+    if not match or float(match[1]) == 0:
+        raise ConfigurationError(f"--disk-budget must look like 50GB, 500MB or 1.5TB, got '{text}'.")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def told_size(n_bytes: float) -> str:
+    """12.3 GB, 27 MB."""
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.0f} MB"
+
+
+def droppable(record: SweepRecord) -> list[TrialRecord]:
+    """The trials whose checkpoints may go, the least worth first.
+
+    Never those of the best trial or of the front, of the paper's points, or of trials that run or go on when resumed.
+    """
+    front = {trial.trial_id for trial in record.front}
+    ended = [
+        trial
+        for trial in list(record.trials.values())
+        if trial.state not in UNFINISHED and not trial.is_paper_point and trial.trial_id not in front
+    ]
+    return sorted(ended, key=lambda trial: _worth(trial, record))
+
+
+def _worth(trial: TrialRecord, record: SweepRecord) -> tuple[int, float, int]:
+    first = record.objectives[0]
+    if trial.state == "done" and first.name in trial.scores:
+        value = -first.loss(trial.scores)
+    else:
+        value = trial.look if trial.looks else -math.inf
+    return _WORTH.get(trial.state, 0), value, trial.index
+
+
+class CheckpointDisk:
+    """The bytes that a sweep's checkpoints take, and their release within a budget, told to the ledger."""
+
+    def __init__(self, experiment: Experiment, ledger: Ledger, budget: float | None = None) -> None:
+        self._experiment, self._ledger, self.budget = experiment, ledger, budget
+        self._bytes: dict[str, int] = {}
+        self._largest = 0
+        for trial_id in ledger.record.trials:
+            self.measure(trial_id)
+
+    def measure(self, trial_id: str) -> None:
+        """Looks at one trial's folder anew."""
+        folder = self._experiment.trial(trial_id)
+        sizes = folder.home.sizes(folder.checkpoints.name).values()
+        self._bytes[trial_id] = sum(sizes)
+        self._largest = max(self._largest, *sizes, 0)
+
+    @property
+    def used(self) -> int:
+        return sum(self._bytes.values())
+
+    @property
+    def needed(self) -> int:
+        """What is used, and one more checkpoint for each running trial: it is written before an older one is dropped."""
+        return self.used + self._ledger.record.count("running") * self._largest
+
+    def to_drop(self) -> Iterator[tuple[TrialRecord, int]]:
+        """Trials and their bytes, the least worth first, until the rest is within the budget; without one, all droppable."""
+        excess = math.inf if self.budget is None else self.needed - self.budget
+        for trial in droppable(self._ledger.record) if excess > 0 else ():
+            if excess <= 0:
+                return
+            if n_bytes := self._bytes.get(trial.trial_id, 0):
+                excess -= n_bytes
+                yield trial, n_bytes
+
+    def drop(self, trial: TrialRecord, why: str) -> dict[str, Any]:
+        """Deletes a trial's checkpoints; returns the ledger's event."""
+        folder = self._experiment.trial(trial.trial_id)
+        # Told first: a ledger that names checkpoints which are gone would mislead, one that calls them gone does not.
+        event = self._ledger.append(
+            "checkpoints_dropped", trial=trial.trial_id, bytes=self._bytes[trial.trial_id], why=why
+        )
+        folder.home.remove(folder.checkpoints.name)
+        self._bytes[trial.trial_id] = 0
+        return event
+
+    @property
+    def is_exceeded(self) -> bool:
+        return self.budget is not None and self.needed > self.budget
+
+
+def ray_leftovers(experiment: Experiment) -> list[tuple[Path, int]]:
+    """Folders of Ray's own bookkeeping and their bytes: nothing here reads them once the driver has ended."""
+    folders = [experiment.ray, *(trial / experiment.ray.name for trial in experiment.trials.glob("*"))]
+    return [(folder, sum(Home(folder).sizes().values())) for folder in folders if folder.is_dir()]

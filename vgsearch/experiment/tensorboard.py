@@ -1,0 +1,108 @@
+"""A trial's TensorBoard: curves that go on after a resume, hyperparameters with the final scores, samples that move."""
+
+import io
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.api_pb2 import DataType, Experiment, HParamInfo, MetricInfo, MetricName
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
+from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboardX.summary import hparams as hparams_summary
+from tensorboardX.summary import scalar as scalar_summary
+from torch import Tensor
+
+from vgsearch.experiment.objective import LABELS
+from videogan.sampling.pictures import write_gif
+
+SECONDS_BETWEEN_FLUSHES = 5.0
+
+
+class TrialBoard:
+    """Writes one trial's event files under `folder`: in this thread, for tensorboardX's own SummaryWriter keeps events
+    back in a queue that its `flush` doesn't empty, and a killed process would lose them.
+
+    `first_step` hides what an interrupted attempt wrote from there on; None hides nothing.
+    """
+
+    def __init__(self, folder: Path, first_step: int | None) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        # TensorBoard reads files in the order of their names: by their number, whatever the clock says.
+        n_before = sum(1 for _ in folder.glob("*.tfevents.*"))
+        self._writer = EventsWriter(str(folder / f"{n_before:04d}.events"))
+        self._flushed = time.monotonic()
+        if first_step is not None:
+            self._add(Event(session_log=SessionLog(status=SessionLog.START)), first_step)
+        self.flush()
+
+    def scalars(self, values: dict[str, float], step: int) -> None:
+        for name, value in values.items():
+            self._add(Event(summary=scalar_summary(name, value)), step)
+
+    def video(self, tag: str, frames: Tensor, step: int) -> None:
+        """A GIF of `frames` uint8 (T, H, W, 3); tensorboardX's own add_video writes nothing without moviepy."""
+        encoded = io.BytesIO()
+        write_gif(encoded, frames)
+        image = Summary.Image(
+            height=frames.shape[1], width=frames.shape[2], colorspace=3, encoded_image_string=encoded.getvalue()
+        )
+        self._add(Event(summary=Summary(value=[Summary.Value(tag=tag, image=image)])), step)
+
+    def begins(self, hyperparameters: dict[str, Any]) -> None:
+        """The trial's row in TensorBoard's HParams tab, from its start on; plain numbers and strings."""
+        plain = {k: v if isinstance(v, int | float | str) else str(v) for k, v in hyperparameters.items()}
+        _, start, _ = hparams_summary(plain, {})
+        self._add(Event(summary=start), 0)
+
+    def scored(self) -> None:
+        """Marks the row as a success. No other end is marked: TensorBoard keeps the first it reads, and a trial may be retried."""
+        *_, end = hparams_summary({}, {})
+        self._add(Event(summary=end), 0)
+
+    def flush(self) -> None:
+        """Writes what waits in memory, durably."""
+        self._writer.flush()
+        self._flushed = time.monotonic()
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def _add(self, event: Event, step: int) -> None:
+        event.wall_time, event.step = time.time(), step
+        self._writer.write_event(event)
+        if time.monotonic() - self._flushed > SECONDS_BETWEEN_FLUSHES:
+            self.flush()
+
+
+def write_columns(folder: Path, hyperparameters: Mapping[str, Sequence[Any]], scores: Sequence[str]) -> None:
+    """What the HParams tab compares in all trials of a sweep, in a run of its own: TensorBoard takes one such list.
+
+    A trial's own would lack what is searched in other trials only. `hyperparameters`: some values of each, which tell
+    numbers from words. `scores` by their names in the ledger; the newest look stands beside them.
+    """
+    metrics = {f"score/{name}": LABELS[name] for name in scores} | {"look": "look"}
+    columns = Experiment(
+        hparam_infos=[
+            HParamInfo(name=path, display_name=path.rpartition(".")[2], type=_type_of(values))
+            for path, values in hyperparameters.items()
+        ],
+        metric_infos=[MetricInfo(name=MetricName(tag=tag), display_name=name) for tag, name in metrics.items()],
+    )
+    content = HParamsPluginData(experiment=columns).SerializeToString()
+    plugin = SummaryMetadata.PluginData(plugin_name="hparams", content=content)
+    value = Summary.Value(tag="_hparams_/experiment", metadata=SummaryMetadata(plugin_data=plugin))
+    folder.mkdir(parents=True, exist_ok=True)
+    writer = EventsWriter(str(folder / "columns"))
+    writer.write_event(Event(summary=Summary(value=[value]), wall_time=time.time()))
+    writer.close()
+
+
+def _type_of(values: Sequence[Any]) -> DataType:
+    """Of what `begins` writes of such values."""
+    if all(isinstance(value, bool) for value in values):
+        return DataType.DATA_TYPE_BOOL
+    numbers = all(isinstance(value, int | float) for value in values)
+    return DataType.DATA_TYPE_FLOAT64 if numbers else DataType.DATA_TYPE_STRING

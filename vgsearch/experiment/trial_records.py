@@ -1,0 +1,79 @@
+"""What a trial writes about itself while it runs: metrics.jsonl, TensorBoard, log.txt; a resumed attempt goes on in them."""
+
+import json
+import logging
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from vgsearch.experiment.paths import TrialFolder
+from vgsearch.experiment.tensorboard import TrialBoard
+from videogan.storage.atomic import write_atomically
+
+SCORE = "score/"
+"""What the names of final scores begin with."""
+
+
+class Records:
+    """The trial's records from `step` on; what an interrupted attempt wrote after that step is dropped from them."""
+
+    def __init__(self, folder: TrialFolder, step: int) -> None:
+        self._folder, self._step = folder, step
+
+    def __enter__(self) -> Self:
+        self._folder.folder.mkdir(parents=True, exist_ok=True)
+        _drop_lines_after(self._folder.metrics, self._step)
+        self._metrics = open(self._folder.metrics, "a", buffering=1)
+        self.board = TrialBoard(self._folder.tensorboard, self._step + 1)
+        self._handler = logging.FileHandler(self._folder.log)
+        self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logging.getLogger().addHandler(self._handler)
+        logging.getLogger("vgsearch").setLevel(logging.INFO)
+        logging.captureWarnings(True)
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._metrics.close()
+        self.board.close()
+        logging.getLogger().removeHandler(self._handler)
+        logging.captureWarnings(False)
+        self._handler.close()
+
+    def lines(self) -> list[dict[str, Any]]:
+        """What was written so far, by this attempt or by those before it."""
+        return whole_lines(self._folder.metrics)
+
+    def write_scores(self, step: int, scores: dict[str, float]) -> None:
+        """The final scores, once: an attempt that was cut off after them is scored again, to the same values."""
+        named = {f"{SCORE}{name}": value for name, value in scores.items()}
+        if any(named.keys() & line.keys() for line in self.lines()):
+            return
+        self.board.scalars(named, step)
+        self.board.scored()
+        # The line last: where it is, the board has the scores.
+        self.board.flush()
+        self._metrics.write(json.dumps({"step": step, **named}) + "\n")
+
+    def flush(self) -> None:
+        """Makes all that was written durable: before a checkpoint, from which a later attempt goes on."""
+        self.board.flush()
+        os.fsync(self._metrics.fileno())
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        """One line of metrics.jsonl, and a point on each TensorBoard curve."""
+        self._metrics.write(json.dumps({"step": step, **values}) + "\n")
+        self.board.scalars(values, step)
+
+
+def _drop_lines_after(path: Path, step: int) -> None:
+    """Keeps the whole lines up to `step`, so that no step appears twice."""
+    if path.exists():
+        kept = "".join(json.dumps(line) + "\n" for line in whole_lines(path) if line["step"] <= step)
+        write_atomically(path, lambda stream: stream.write(kept.encode()))
+
+
+def whole_lines(path: Path) -> list[dict[str, Any]]:
+    """A crash may have cut off the last one."""
+    text = path.read_text() if path.exists() else ""
+    return [json.loads(line) for line in text.split("\n")[:-1]]

@@ -1,0 +1,4 @@
+"""`vgsearch flow fit`: trains PWC-Net, shows progress and draws what it learnt.
+
+Imported by `vgsearch.commands`.
+"""

@@ -1,0 +1,87 @@
+"""What a fit of PWC-Net looks like in a terminal: a bar, or one line per event where nobody watches."""
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from vgsearch.terminal.words import duration, progress_bar, shown
+from videogan.flow.recipe import FlowRecipe
+
+LONGEST_SILENCE = 60.0  # seconds between lines, where no bar moves
+FITTED = "PWC-Net"
+
+
+class FitView:
+    """A bar on a terminal; elsewhere, or as JSON, one line per event."""
+
+    def __init__(self, console: Console, recipe: FlowRecipe, json_lines: bool) -> None:
+        self.console, self._recipe, self._json_lines = console, recipe, json_lines
+        # on one console with the lines, so that they are printed above it
+        self._bar = progress_bar(Console(quiet=True) if json_lines else console)
+        self._told = -math.inf
+
+    @contextmanager
+    def live(self, first: int) -> Iterator[None]:
+        """Draws the bar, at step `first`, while the fit runs."""
+        with self._bar:
+            self._task = self._bar.add_task("fitting", total=self._recipe.n_steps, completed=first)
+            yield
+
+    def advance(self, step: int) -> None:
+        self._bar.update(self._task, completed=step)
+
+    def tell(self, event: dict[str, Any]) -> None:
+        if self._json_lines:
+            print(json.dumps(event), flush=True)
+        elif event["event"] != "step":
+            self.console.print(_event_line(event, self._recipe), highlight=False, markup=False, soft_wrap=True)
+        elif not self._bar.disable:
+            self._bar.update(self._task, description=f"{event['endpoint_error']:.2f} px off")
+        elif time.monotonic() - self._told >= LONGEST_SILENCE or event["step"] == self._recipe.n_steps:
+            self._told = time.monotonic()
+            self.console.print(_event_line(event, self._recipe), highlight=False, soft_wrap=True)
+
+    def tell_result(self, out: Path, report: dict[str, Any]) -> None:
+        """A line of errors for each kind of pair, what the fitted network's are beside the others', and the files."""
+        if self._json_lines:
+            print(json.dumps({"event": "fitted", "folder": str(out), **report}), flush=True)
+            return
+        for line in _result_lines(out, report):
+            self.console.print(line, highlight=False, soft_wrap=True)
+
+
+def _event_line(event: dict[str, Any], recipe: FlowRecipe) -> str:
+    if event["event"] == "damaged":
+        return event["reason"]
+    if event["event"] == "judging":
+        return f"judging on {event['n_held_out_pairs']} held-out pairs of each kind"
+    if event["event"] == "started":
+        width, step = f"PWC-Net of width {recipe.width:g}", event["step"]
+        from_where = f" from step {step}" if step else ""
+        return f"{width}{from_where} to step {recipe.n_steps} on {event['device']}   {shown(Path(event['folder']))}"
+    return f"step {event['step']}/{recipe.n_steps}  {event['endpoint_error']:.2f} px off  loss {event['loss']:.4f}"
+
+
+def _result_lines(out: Path, report: dict[str, Any]) -> Iterator[str]:
+    errors = report["endpoint_errors_px"]
+    width = max(map(len, errors))
+    names = list(next(iter(errors.values())))
+    yield f"\nendpoint error on {report['n_held_out_pairs']} held-out pairs of each kind, seed {report['recipe']['seed']}, px"
+    yield " " * width + "".join(f"  {name:>15}" for name in names)
+    for kind, of_kind in errors.items():
+        cells = [f"{of_kind[name]['mean']:.3f} ±{of_kind[name]['standard_error']:.3f}" for name in names]
+        yield f"{kind:<{width}}" + "".join(f"  {cell:>15}" for cell in cells)
+    fitted = {name: errors[kind][name]["mean"] for name in names}
+    shares = ", ".join(f"{fitted[FITTED] / fitted[name]:.2f} of {name}'s" for name in names if name != FITTED)
+    yield f"{kind}: {FITTED}'s error is {shares}"
+    yield f"{report['n_parameters']:,} parameters  fitted in {duration(report['seconds'])}, CPU {duration(report['cpu_seconds'])}"
+    for name, file in (("weights", "flow.pt"), ("errors", "flow.json"), ("picture", "flow.png")):
+        yield f"{name:<8} {shown(out / file)}"
+    given = f"--set model.flow=pwc_net --set model.flow_weights={shown(out / 'flow.pt')}"
+    yield f"next     vgsearch tune mvt_mc {given}"

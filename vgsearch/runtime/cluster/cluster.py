@@ -1,0 +1,102 @@
+"""The Ray this process uses: a local one made for the command, or a running cluster."""
+
+import logging
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import ray
+
+from vgsearch.runtime.cluster.autoscaler import nodes_to_come
+from videogan.config import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Node:
+    """What one node has in all; memory is what Ray may give to its workers."""
+
+    n_cpus: float
+    n_gpus: float = 0.0
+    memory_bytes: float = math.inf
+
+    def n_workers(self, gpus_per_worker: float) -> int:
+        """How many workers of one CPU fit on it: a GPU is shared by as many as it holds whole, none lies across two."""
+        by_cpu = math.floor(self.n_cpus)
+        if not gpus_per_worker:
+            return by_cpu
+        if gpus_per_worker >= 1:
+            return min(by_cpu, math.floor(self.n_gpus / gpus_per_worker))
+        return min(by_cpu, math.floor(self.n_gpus) * math.floor(1 / gpus_per_worker + 1e-9))
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What the nodes of a cluster have: those that are there, and those that its autoscaler adds when they are asked for."""
+
+    there: tuple[Node, ...]
+    addable: tuple[Node, ...] = ()
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        return self.there + self.addable
+
+    @property
+    def n_nodes(self) -> int:
+        return len(self.nodes)
+
+    @property
+    def n_cpus(self) -> float:
+        return sum(node.n_cpus for node in self.nodes)
+
+    @property
+    def n_gpus(self) -> float:
+        return sum(node.n_gpus for node in self.nodes)
+
+    def max_concurrent(self, n_workers: int, gpus_per_worker: float, reserved_cpus: float = 0) -> int:
+        """How many trials fit side by side; raises ConfigurationError, with the remedy, where none ever does."""
+        if gpus_per_worker > 1 and gpus_per_worker != int(gpus_per_worker):
+            raise ConfigurationError(
+                f"--gpus-per-worker must be a part of one GPU or a whole number of them, got {gpus_per_worker:g}. "
+                f"Use {math.floor(gpus_per_worker)} or {math.ceil(gpus_per_worker)}."
+            )
+        most = max((node.n_gpus for node in self.nodes), default=0.0)
+        if gpus_per_worker > most:
+            has = f"the largest has {most:g}" if self.n_gpus else "no node has a GPU"
+            raise ConfigurationError(f"asks {gpus_per_worker:g} GPU per worker; {has}. Use --gpus-per-worker {most:g}.")
+        n_fit = sum(node.n_workers(gpus_per_worker) for node in self.nodes)
+        n_trials = math.floor(min(n_fit, self.n_cpus - reserved_cpus) / n_workers)
+        if n_trials < 1:
+            kept = f", {reserved_cpus:g} of them kept for decoding" if reserved_cpus else ""
+            raise ConfigurationError(
+                f"a trial asks {n_workers} workers with 1 CPU and {gpus_per_worker:g} GPU each; the cluster has "
+                f"{self.n_cpus:g} CPUs{kept} and {self.n_gpus:g} GPUs. Lower --workers-per-trial or add nodes."
+            )
+        return n_trials
+
+
+@contextmanager
+def connect(address: str | None = None) -> Iterator[Resources]:
+    """Ray for the time of a command: the cluster at `address` (or RAY_ADDRESS), else a local one that ends with it."""
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    address = address or os.environ.get("RAY_ADDRESS")
+    if address:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    else:
+        # No dashboard: it costs a gigabyte, and nothing here depends on its State API (see train.py's reaper).
+        ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        yield resources(is_open=bool(address))
+    finally:
+        ray.shutdown()
+
+
+def resources(is_open: bool = True) -> Resources:
+    """What the connected cluster has now, and where it is open to other nodes what its autoscaler could add."""
+    there = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return Resources(tuple(map(_node, there)), tuple(map(_node, nodes_to_come(there) if is_open else ())))
+
+
+def _node(amounts: Mapping[str, float]) -> Node:
+    return Node(amounts.get("CPU", 0.0), amounts.get("GPU", 0.0), amounts.get("memory", math.inf))

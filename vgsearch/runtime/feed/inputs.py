@@ -1,0 +1,117 @@
+"""What all trials of a sweep share, made once before the first of them: decoded clips and real-trained classifiers."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from vgsearch.runtime.feed import stream
+from videogan.classifiers.fit import LabelledClips
+from videogan.data.clips import ClipStore, DataConfig, TrainingClips, centre_windows, open_cache
+from videogan.data.manifest import DataError, read_manifest
+from videogan.data.prefetch import PrefetchedClips
+from videogan.data.preprocessing import preprocessing_named
+from videogan.data.windows import EveryNth, Selection, select_clips
+from videogan.protocols.classifier import (
+    ClassifierProtocol,
+    DataFacts,
+    RealClassifier,
+    load_real_classifier,
+    real_classifier_path,
+)
+from videogan.storage.places import Place, RemotePath, place
+from videogan.training.loop import ClipSource
+from videogan.training.run_config import RunConfig
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Plain values that travel to any node; folders lie on storage that all nodes share."""
+
+    data: str
+    preprocessing: str
+    cache: str | None
+    """Folder of the decoded clips; None where clips are streamed."""
+    n_workers: int = 1
+    gpus_per_worker: float = 0
+    classifiers: str = ""
+    """Folder of all real-trained classifiers, by the digest of their protocol on their data."""
+    manifest_digest: str = ""
+    n_classes: int = 0
+    n_train: int = 0
+    n_test: int = 0
+    every_nth: EveryNth = 1
+    """Of all real clips of the sweep, those that judge too."""
+
+    @property
+    def reserved_cpus(self) -> int:
+        """CPUs that trainings must leave free: a stream decodes beside them, or waits for ever."""
+        return 0 if self.cache else 1
+
+    @property
+    def device(self) -> str:
+        """Where a process that asked for this sweep's resources computes."""
+        return "cuda" if self.gpus_per_worker else "cpu"
+
+    @property
+    def facts(self) -> "DataFacts":
+        """What of the data a score depends on."""
+        sizes = self.n_classes, self.n_train, self.n_test
+        return DataFacts(self.manifest_digest, self.preprocessing, *sizes, self.every_nth)
+
+    def training_clips(self, config: "RunConfig", first_batch: int) -> AbstractContextManager["ClipSource"]:
+        """The training split for a run in one process, ready from global batch `first_batch` on."""
+        if self.cache:
+            return self.cached_clips(config)
+        # Ray Data itself fetches ahead.
+        plan = self.stream_plan(config)
+        datasets = stream.stream_datasets(plan, n_batches(config), first_batch)
+        return stream.StreamedClips(plan, datasets[stream.stream_name(0)].iterator())
+
+    def cached_clips(self, config: "RunConfig", rank: int = 0, n_ranks: int = 1) -> "PrefetchedClips":
+        """One rank's part of the training split, out of the cache, a batch ahead of the training; close it."""
+        store, size, n_frames = self._store(config.data), config.loop.batch_size, config.model.n_frames
+        sampling = config.data.sampling
+        return PrefetchedClips(
+            TrainingClips(store, size, n_frames, config.seed, rank=rank, n_ranks=n_ranks, sampling=sampling)
+        )
+
+    def stream_plan(self, config: "RunConfig") -> stream.StreamPlan:
+        manifest = read_manifest(self.data)
+        size, n_frames = config.loop.batch_size, config.model.n_frames
+        return stream.stream_plan(manifest, self.preprocessing, config.data, size, n_frames, config.seed)
+
+    def real_clips(self, data: "DataConfig", n_frames: int, split: str) -> "LabelledClips":
+        """The centre windows of a split, in memory, for the classifiers."""
+        selection = self.selection(data, n_frames, split)
+        if self.cache:
+            frames, labels = centre_windows(self._store(data), split, n_frames)
+        else:
+            frames, labels = stream.streamed_centre_windows(selection, self.preprocessing, data.limits, n_frames)
+        return LabelledClips(frames, labels, selection.n_classes, selection.groups)
+
+    def classifier_path(self, protocol: "ClassifierProtocol", seed: int) -> Place:
+        """Where the real-trained classifier of `seed` is kept, for every score and sweep that needs the same one."""
+        return real_classifier_path(place(self.classifiers) / protocol.digest(self.facts)[:16], seed)
+
+    def real_classifiers(self, protocol: "ClassifierProtocol", seeds: Sequence[int]) -> list["RealClassifier"]:
+        """The real-trained classifiers, one for each of `seeds`."""
+        return [load_real_classifier(self.classifier_path(protocol, seed)) for seed in seeds]
+
+    def selection(self, data: "DataConfig", n_frames: int, split: str) -> Selection:
+        """The clips of a split that runs use; of cached ones, those that could be decoded."""
+        if self.cache:
+            return self._store(data).select(split, n_frames)
+        named, manifest = preprocessing_named(self.preprocessing), read_manifest(self.data)
+        selection = select_clips(manifest, split, named, n_frames, data.short_clips, every_nth=data.every_nth)
+        remote = next((path for path in selection.paths if isinstance(place(path), RemotePath)), None)
+        if remote is not None:
+            raise DataError(f"{remote}: a stream reads local files. Copy the videos, or --set data.feed=cache.")
+        return selection
+
+    def _store(self, data: "DataConfig") -> "ClipStore":
+        return open_cache(self.cache, self.data, data.short_clips, data.every_nth)
+
+
+def n_batches(config: "RunConfig") -> int:
+    """Global batches that a run of this config takes."""
+    return config.loop.n_steps * config.loop.n_d

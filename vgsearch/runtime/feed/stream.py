@@ -1,0 +1,182 @@
+"""Streams of training windows: Ray Data decodes beside the training what no cache could hold."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vgsearch.runtime.feed.decode import decoding, n_tasks, silent_ray_data
+from videogan.config import ConfigurationError
+from videogan.data.decode import Limits, decode
+from videogan.data.manifest import Manifest
+from videogan.data.preprocessing import preprocessing_named
+from videogan.data.windows import Selection, WindowSchedule, rank_positions, select_clips, span, window
+
+if TYPE_CHECKING:
+    import torch
+    from ray.data import DataIterator, Dataset
+    from ray.train import DataConfig as TrainDataConfig
+
+    from videogan.data.clips import DataConfig
+
+STREAM_CPUS = 0.5  # of a task of a stream: two fit on the CPU that trainings leave
+MOST_STREAM_BLOCKS = 1000
+
+
+@dataclass(frozen=True)
+class StreamPlan:
+    """Which windows a stream brings, in which order: the same ones TrainingClips takes from the cache for this seed."""
+
+    manifest_digest: str
+    selection: Selection
+    schedule: WindowSchedule
+    batch_size: int
+    preprocessing: str
+    limits: Limits
+
+    def decoded(self, positions: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+        """The window at each position of the stream, uint8 (T, H, W, 3), and its label. Raises UnreadableVideo."""
+        for clip, start in zip(*self.schedule.at(positions), strict=True):
+            selected = _row(self.selection, clip, start)
+            frames = _decoded_window(selected, self.preprocessing, self.limits, self.schedule.n_frames)
+            yield frames, int(self.selection.labels[clip])
+
+
+def stream_plan(
+    manifest: Manifest, preprocessing: str, config: "DataConfig", batch_size: int, n_frames: int, seed: int
+) -> StreamPlan:
+    """The plan for the training split of `manifest`, for data whose cache would be too large."""
+    named = preprocessing_named(preprocessing)
+    selection = select_clips(manifest, "train", named, n_frames, config.short_clips, every_nth=config.every_nth)
+    schedule = selection.schedule(n_frames, seed, config.sampling)
+    return StreamPlan(manifest.digest, selection, schedule, batch_size, preprocessing, config.limits)
+
+
+def stream_datasets(plan: StreamPlan, n_batches: int, start: int = 0, n_ranks: int = 1) -> dict[str, "Dataset"]:
+    """For each rank a lazy Dataset of its rows of the global batches [start, n_batches), named by `stream_name(rank)`.
+
+    Nothing is split by Ray: each rank's rows follow from the plan, so any number of ranks sees the same global batches.
+    """
+    per_rank = rank_positions(np.arange(1), plan.batch_size, n_ranks=n_ranks).size
+    n_rows = (n_batches - start) * per_rank
+    n_blocks = max(1, min(n_batches - start, MOST_STREAM_BLOCKS))
+    datasets = {}
+    for rank in range(n_ranks):
+        windows = partial(_decoded_windows, plan=plan, start=start, rank=rank, n_ranks=n_ranks)
+        dataset = silent_ray_data().range(n_rows, override_num_blocks=n_blocks)
+        dataset = decoding(dataset.map_batches, windows, STREAM_CPUS, batch_size=per_rank)
+        dataset.context.execution_options.preserve_order = True
+        # A full stream stands still while the training looks or scores, for as long as that takes.
+        dataset.context.execution_no_progress_timeout_s = -1
+        datasets[stream_name(rank)] = dataset
+    return datasets
+
+
+def stream_name(rank: int) -> str:
+    """The name of a rank's data set in a TorchTrainer."""
+    return f"train_{rank}"
+
+
+def stream_data_config() -> "TrainDataConfig":
+    """What a TorchTrainer needs to hand each rank its own stream, whole and in order."""
+    from ray.data import ExecutionOptions
+    from ray.train import DataConfig
+
+    return DataConfig(datasets_to_split=[], execution_options=ExecutionOptions(preserve_order=True))
+
+
+def _decoded_windows(
+    batch: dict[str, np.ndarray], plan: StreamPlan, start: int, rank: int, n_ranks: int
+) -> dict[str, np.ndarray]:
+    batches, places = np.divmod(batch["id"], plan.batch_size // n_ranks)
+    positions = rank_positions(start + batches, plan.batch_size, rank, n_ranks)[np.arange(len(batches)), places]
+    clips = list(plan.decoded(positions))
+    return {
+        "position": positions,
+        "frames": np.stack([frames for frames, _ in clips]),
+        "label": np.array([label for _, label in clips], dtype=np.int64),
+    }
+
+
+class StreamedClips:
+    """A rank's clips out of a Ray Data stream, batch after batch: what TrainingClips gives out of the cache.
+
+    A context manager: a stream that is left open keeps decoding, and Ray cannot shut down beneath it.
+    """
+
+    def __init__(self, plan: StreamPlan, stream: "DataIterator", rank: int = 0, n_ranks: int = 1) -> None:
+        import torch
+
+        self.plan, self.rank, self.per_rank = plan, rank, plan.batch_size // n_ranks
+        self.label_counts = torch.from_numpy(plan.selection.label_counts_in(plan.schedule))
+        self.manifest_digest = plan.manifest_digest
+        self._batches = iter(stream.iter_torch_batches(batch_size=self.per_rank, prefetch_batches=2))
+
+    def __enter__(self) -> "StreamedClips":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stops the decoding."""
+        self._batches.close()
+
+    def batch(self, index: int) -> tuple["torch.Tensor", "torch.Tensor"]:
+        """This rank's part of global batch `index`: uint8 (b, T, H, W, C) and labels (b,). A stream only goes forward.
+
+        Batches before `index` are passed over (a training that resumed); raises ValueError for one that is gone by.
+        """
+        wanted = index * self.plan.batch_size + self.rank * self.per_rank
+        for batch in self._batches:
+            position = int(batch["position"][0])
+            if position == wanted:
+                return batch["frames"], batch["label"]
+            if position > wanted:
+                break
+        raise ValueError(
+            f"batch {index} is not ahead in this stream; start a new one with stream_datasets(start={index})."
+        )
+
+
+def streamed_centre_windows(
+    selection: Selection, preprocessing: str, limits: Limits, n_frames: int
+) -> tuple["torch.Tensor", "torch.Tensor"]:
+    """What `centre_windows` gives, without a cache: uint8 (n, T, H, W, C) and int64 labels (n,), in order."""
+    import torch
+
+    starts = selection.centre_starts(n_frames)
+    rows = [{"index": clip} | _row(selection, clip, start) for clip, start in enumerate(starts)]
+    decoded = partial(_centre_window, preprocessing=preprocessing, limits=limits, n_frames=n_frames)
+    dataset = silent_ray_data().from_items(rows, override_num_blocks=n_tasks(selection.paths))
+    clips = {row["index"]: row["frames"] for row in decoding(dataset.map, decoded, STREAM_CPUS).iter_rows()}
+    frames = np.stack([clips[index] for index in range(len(selection))])
+    return torch.from_numpy(frames), torch.from_numpy(selection.labels)
+
+
+def _centre_window(row: dict[str, Any], preprocessing: str, limits: Limits, n_frames: int) -> dict[str, Any]:
+    return {"index": row["index"], "frames": _decoded_window(row, preprocessing, limits, n_frames)}
+
+
+def _row(selection: Selection, clip: int, start: int) -> dict[str, Any]:
+    """What tells a window of a selected clip: plain values, as Ray Data's tasks take them."""
+    stride, length = int(selection.strides[clip]), int(selection.lengths[clip])
+    return {"path": selection.paths[clip], "start": int(start), "stride": stride, "length": length}
+
+
+def _decoded_window(row: dict[str, Any], preprocessing: str, limits: Limits, n_frames: int) -> np.ndarray:
+    """uint8 (n_frames, H, W, 3), the window of `_row`; a file that ends before repeats its last frame."""
+    named, start, stride = preprocessing_named(preprocessing), row["start"], row["stride"]
+    frames = decode(row["path"], named, limits, start=start, n_frames=min(span(n_frames, stride), row["length"]))
+    return window(frames, 0, n_frames, stride)
+
+
+def refuse_starved_stream(n_cpus: float, n_reserved: float) -> None:
+    """Raises ConfigurationError where the workers leave less than one CPU: Ray Data would wait for it for ever."""
+    if n_cpus - n_reserved < 1:
+        raise ConfigurationError(
+            f"data.feed=stream needs 1 CPU beside the training workers; the cluster has {n_cpus:g} and they reserve "
+            f"{n_reserved:g}. Lower --workers-per-trial or --max-concurrent, or --set data.feed=cache."
+        )

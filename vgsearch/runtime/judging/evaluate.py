@@ -1,0 +1,94 @@
+"""vgsearch evaluate: from what was typed to scores in a table, in files, and in the trial's own records."""
+
+from rich.console import Console
+
+from vgsearch.evaluation.pictures import write_ladder, write_neighbours
+from vgsearch.evaluation.request import N_FRAMES, Plan, Request, classifiers_of, planned
+from vgsearch.evaluation.tables import Report, Scored, append_to_trial, tell, told_value
+from vgsearch.runtime.cluster.cluster import Resources, connect
+from vgsearch.runtime.judging.prepare import prepare, told_classifier
+from vgsearch.runtime.judging.subjects import subjects_of
+from vgsearch.runtime.judging.tasks import Failure, Measurement, measured
+from vgsearch.terminal.words import shown
+from videogan.config import ConfigurationError
+from videogan.protocols.blind_spots import Neighbours
+from videogan.protocols.ladder import RUNGS
+
+
+def evaluate(request: Request, address: str | None, as_json: bool) -> None:
+    """Judges what was asked for; raises ConfigurationError, before anything starts, for all that cannot work.
+
+    What was measured is kept also where the rest fails or is interrupted.
+    """
+    console = Console(stderr=as_json, highlight=False, markup=False)
+    plan = planned(request)
+    console.print(_heading(request, plan), soft_wrap=True)
+    for note in plan.notes:
+        console.print(f"note: {note}", style="yellow", soft_wrap=True)
+    manifest = plan.manifest
+    report = Report(str(manifest.folder), manifest.digest, plan.preprocessing, manifest.classes, plan.data.every_nth)
+    failures: list[Failure] = []
+    try:
+        with connect(address) as cluster:
+            _measure(request, plan, cluster, report, failures, console)
+    except KeyboardInterrupt:
+        kept = f"; what was measured is kept in {shown(plan.out)}" if report.rows else ""
+        console.print(f"interrupted{kept}", soft_wrap=True)
+        raise
+    finally:
+        if report.rows:
+            report.save(plan.out)
+            if plan.trial is not None:
+                append_to_trial(plan.trial, plan.step, report.rows)
+    if request.ladder is not None and report.rows:
+        report.written += write_ladder(plan.out, report.rows)
+    if as_json:
+        print(report.to_json(), flush=True)
+    else:
+        tell(report.rows, console)
+    for path in report.written:
+        console.print(shown(path), soft_wrap=True)
+    if failures:
+        raise ConfigurationError("\n".join(failure.reason for failure in failures)) from failures[0].error
+
+
+def _measure(
+    request: Request, plan: Plan, cluster: Resources, report: Report, failures: "list[Failure]", console: Console
+) -> None:
+    """Prepares what judges, and puts into `report` what is measured, in the order of the measures."""
+    # Only now: Ray reads its environment, which connect sets, when it is imported.
+    gpus = (1.0 if cluster.n_gpus else 0.0) if request.gpus_per_worker is None else request.gpus_per_worker
+    feed = plan.data.chosen_feed(plan.manifest, plan.preprocessing)
+    cluster.max_concurrent(request.n_workers, gpus, reserved_cpus=0 if feed == "cache" else 1)
+    needed = classifiers_of(plan.measures)
+    workers = request.n_workers, gpus
+    inputs = prepare(plan.manifest, plan.preprocessing, plan.data, N_FRAMES, needed, *workers, console)
+    for protocol, seeds in needed.items():
+        console.print(f"judge  {told_classifier(inputs, protocol, seeds)}", soft_wrap=True)
+    subjects = subjects_of(request, plan, inputs, N_FRAMES, console)
+    measurements = [Measurement(subject, measure) for measure in plan.measures for subject in subjects]
+    for number, result in measured(measurements, inputs, plan.data, N_FRAMES, console):
+        measurement = measurements[number]
+        if isinstance(result, Failure):
+            failures.append(result)
+            continue
+        found, neighbours = result if isinstance(result, tuple) else (result, None)
+        row = Scored(measurement.subject.name, measurement.name, found.to_json())
+        report.add(number, row)
+        if not console.is_terminal:
+            # Where no bar tells it.
+            told = f"{row.measure}  {row.subject}  {told_value(row)}".rstrip()
+            console.print(f"{len(report.rows) + len(failures)}/{len(measurements)}  {told}", soft_wrap=True)
+        if isinstance(neighbours, Neighbours) and request.ladder is None:  # whose neighbours are known
+            report.written += write_neighbours(plan.out, neighbours)
+
+
+def _heading(request: Request, plan: Plan) -> str:
+    judged = request.checkpoint or request.videos or f"calibration ladder, {len(RUNGS)} rungs"
+    parts = {split: len(plan.manifest.split(split)) for split in ("train", "test")}
+    n_classes = len(plan.manifest.classes)
+    rate = "" if plan.data.every_nth == 1 else f"   every_nth {plan.data.every_nth}"
+    return (
+        f"vgsearch evaluate   {judged}   data {shown(plan.manifest.folder)} {parts['train']} train and {parts['test']} test "
+        f"clips, {n_classes} {'classes' if n_classes > 1 else 'class'}   {plan.preprocessing}{rate}"
+    )

@@ -1,0 +1,78 @@
+"""The generative adversarial metric between two checkpoints, of any families whose discriminators score videos."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vgsearch.runtime.judging.judge import Judge, sampler_of, synthetic_set
+from videogan.data.clips import to_video
+from videogan.metrics.gam import DiscriminatorScores, gam
+from videogan.training.checkpoint import networks_from
+
+CLIPS_AT_ONCE = 16
+MOST_UNEQUAL = 2  # times as many errors on real test clips
+
+
+@dataclass(frozen=True)
+class GAMResult:
+    """GAM of a checkpoint against another, and what tells whether it may be believed."""
+
+    score: float
+    """Above 1: the checkpoint wins, below 1: the other."""
+    r_test: float
+    """Error of the checkpoint's discriminator on real test clips over that of the other's."""
+    threshold: float
+    threshold_of_other: float
+    against: str
+    n_fakes: int
+    warnings: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def gam_of(path: str, against: str, judge: Judge, device: str) -> GAMResult:
+    """GAM of a model against another (TGAN sec. 6.5); half of the real test clips set thresholds, the others test them."""
+    test = judge.clips("test")
+    halves = [test.subset(torch.arange(first, len(test), 2)) for first in (0, 1)]
+    models = [_Model(checkpoint, device) for checkpoint in (path, against)]
+    fakes = [model.synthetic("test", test.labels, 0) for model in models]
+    scores = []
+    for own, model in enumerate(models):
+        scores.append(
+            DiscriminatorScores(
+                validation=model.realness(halves[0].frames, halves[0].labels),
+                own_fakes=model.realness(fakes[own], test.labels),
+                other_fakes=model.realness(fakes[1 - own], test.labels),
+                test=model.realness(halves[1].frames, halves[1].labels),
+            )
+        )
+    found, warnings = gam(*scores), []
+    if not 1 / MOST_UNEQUAL <= found.r_test <= MOST_UNEQUAL:
+        weak = "its own" if found.r_test > 1 else "the other's"
+        warnings.append(
+            f"r_test {found.r_test:.2g} is far from 1: {weak} discriminator is much worse on real clips, the score says little."
+        )
+    return GAMResult(*found, against=against, n_fakes=len(test), warnings=warnings)
+
+
+class _Model:
+    """A checkpoint's generator and discriminators, to play against another's."""
+
+    def __init__(self, path: str, device: str) -> None:
+        self._networks, config = networks_from(path)
+        for network in self._networks.discriminators.values():
+            network.to(device)
+        self.synthetic = synthetic_set(sampler_of(self._networks.generator.to(device), config), config)
+        self._device = device
+
+    @torch.no_grad()
+    def realness(self, frames: Tensor, labels: Tensor) -> Tensor:
+        """What the discriminators say of clips uint8 (n, T, H, W, C), (n,) on the CPU; higher is more real."""
+        batches: Any = zip(frames.split(CLIPS_AT_ONCE), labels.split(CLIPS_AT_ONCE), strict=True)
+        said = [
+            self._networks.realness(to_video(f.to(self._device)), y.to(self._device)).float().cpu() for f, y in batches
+        ]
+        return torch.cat(said)

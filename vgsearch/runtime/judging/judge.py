@@ -1,0 +1,132 @@
+"""What judges synthetic clips: the real clips of a data set and the classifiers trained on them, shared by all."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vgsearch.experiment.objective import looks_at_distance, parsed
+from vgsearch.runtime.feed.inputs import Inputs
+from videogan.classifiers.fit import LabelledClips, features
+from videogan.data.clips import DataConfig
+from videogan.protocols.blind_spots import BlindSpots, Neighbours, blind_spots
+from videogan.protocols.classifier import ClassifierProtocol
+from videogan.protocols.features import FeatureProtocol, FeatureResult, feature_score, kernel_look
+from videogan.protocols.s3 import Purpose, S3Protocol, S3Result, SyntheticSet, look, s3_evaluation
+from videogan.sampling.sampling import sampling_copy, synthesise
+from videogan.training.health import SampleCheck
+from videogan.training.run_config import RunConfig
+
+OnProgress = Callable[[int, int], None]
+# Synthetic sets are drawn from seeds of their own, apart from each other and from the looks that prune.
+FIRST_SEED: dict[Purpose, int] = {"look": 0, "train": 1_000_000, "test": 2_000_000, "samples": 3_000_000}
+
+
+class Judge:
+    """The real clips of one data set and, by protocol, what they taught; clips are read when they are first needed."""
+
+    def __init__(self, inputs: Inputs, data: DataConfig, n_frames: int) -> None:
+        self._inputs, self._data, self._n_frames = inputs, data, n_frames
+        self._clips: dict[str, LabelledClips] = {}
+
+    def clips(self, split: str) -> LabelledClips:
+        """The centre windows of a split."""
+        if split not in self._clips:
+            self._clips[split] = self._inputs.real_clips(self._data, self._n_frames, split)
+        return self._clips[split]
+
+    def score(
+        self,
+        protocol: S3Protocol | FeatureProtocol,
+        synthetic: SyntheticSet,
+        on_progress: OnProgress = lambda done, total: None,
+    ) -> S3Result | FeatureResult:
+        """The score of `synthetic` by a protocol whose real-trained classifiers are there."""
+        digest, train, test = protocol.digest(self._inputs.facts), self.clips("train"), self.clips("test")
+        if isinstance(protocol, S3Protocol):
+            real = self._inputs.real_classifiers(protocol.classifier, protocol.seeds)
+            return s3_evaluation(protocol, digest, real, train, test, synthetic, on_progress)
+        network = self.network(protocol.classifier, protocol.seed)
+        return feature_score(protocol, digest, network, train, test, synthetic, on_progress)
+
+    def blind_spots(self, protocol: ClassifierProtocol, synthetic: SyntheticSet) -> tuple[BlindSpots, Neighbours]:
+        """What the scores do not see in `synthetic`, by the first real-trained classifier."""
+        return blind_spots(protocol, self.network(protocol, 0), self.clips("train"), self.clips("test"), synthetic)
+
+    def network(self, protocol: ClassifierProtocol, seed: int) -> nn.Module:
+        """A real-trained network, in eval mode."""
+        (classifier,) = self._inputs.real_classifiers(protocol, (seed,))
+        return classifier.network(protocol)
+
+
+def objective_scores(
+    config: RunConfig, judge: Judge, synthetic: SyntheticSet, on_progress: OnProgress = lambda done, total: None
+) -> dict[str, S3Result | FeatureResult]:
+    """What the objectives of a run need measured: "s3", and by its name each score on features."""
+    objectives = parsed(config.evaluation.objective)
+    results: dict[str, S3Result | FeatureResult] = {}
+    if any(objective.is_part_of_s3 for objective in objectives):
+        results["s3"] = judge.score(config.evaluation.s3_protocol, synthetic, on_progress)
+    for metric in (objective.name for objective in objectives if objective.is_of_features):
+        results[metric] = judge.score(config.evaluation.feature_protocol(metric), synthetic, on_progress)
+    return results
+
+
+def summary_of(results: dict[str, S3Result | FeatureResult]) -> dict[str, Any]:
+    """S3's summary, and beside its parts each score on features; as JSON, without what grows with the classes."""
+    summary: dict[str, Any] = {}
+    for name, result in results.items():
+        summary |= result.summary() if isinstance(result, S3Result) else {name: result.to_json()}
+    return summary
+
+
+class Looks:
+    """What a trial's samples look like during training, always on the same codes.
+
+    The cheap score is ReS, or minus a kernel distance; larger is better.
+    """
+
+    def __init__(self, judge: Judge, config: RunConfig) -> None:
+        self._protocol = config.evaluation.s3_protocol.classifier
+        self._network = judge.network(self._protocol, 0)
+        test = judge.clips("test")
+        n = min(len(test), config.evaluation.n_look_clips)
+        shown = test.subset(torch.linspace(0, len(test) - 1, n).long())
+        self._labels, self._seed = shown.labels, config.seed
+        # A generator without labels makes no clips of a class: its samples are compared as one.
+        asked = shown.labels if config.n_conditions > 1 else torch.zeros_like(shown.labels)
+        self._check = SampleCheck(shown.frames, self._features(shown.frames), asked, config.n_conditions)
+        self._real: Tensor | None = None
+        if looks_at_distance(parsed(config.evaluation.objective)):
+            self._real = self._features(judge.clips("train").frames)
+
+    def __call__(self, synthetic: SyntheticSet) -> tuple[float, dict[str, float]]:
+        """The cheap score of new samples, and what their vitals are."""
+        frames = synthetic("look", self._labels, self._seed)
+        learnt = self._features(frames)
+        return self._score(learnt), self._check(frames, learnt)
+
+    def _score(self, learnt: Tensor) -> float:
+        if self._real is None:
+            return look(self._protocol, self._network, learnt, self._labels)
+        return kernel_look(learnt, self._real)
+
+    def _features(self, frames: Tensor) -> Tensor:
+        return features(self._network, frames, self._protocol.recipe, "penultimate")
+
+
+def sampler_of(generator: nn.Module, config: RunConfig) -> nn.Module:
+    """A copy of the generator to sample from, with standing statistics."""
+    return sampling_copy(generator, config.model.n_classes, config.evaluation.standing_batches, seed=config.seed)
+
+
+def synthetic_set(sampler: nn.Module, config: RunConfig) -> SyntheticSet:
+    """Clips of `sampler` at the precision the generator was trained at, which bf16 makes in three fifths of the time."""
+    device, bf16 = next(sampler.parameters()).device, config.loop.precision == "bf16"
+
+    def drawn(purpose: Purpose, labels: Tensor, seed: int) -> Tensor:
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            return synthesise(sampler, labels, FIRST_SEED[purpose] + seed, config.model.n_frames)
+
+    return drawn

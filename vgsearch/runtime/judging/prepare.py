@@ -1,0 +1,113 @@
+"""What judges synthetic clips, made before the first of them: decoded clips, real-trained classifiers, and the floor."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import ray
+import torch
+from rich.console import Console
+
+from vgsearch.runtime.feed import decode as data
+from vgsearch.runtime.feed.inputs import Inputs
+from vgsearch.runtime.judging.judge import Judge, objective_scores, sampler_of, summary_of, synthetic_set
+from vgsearch.runtime.judging.real_classifiers import fit_real_classifiers
+from vgsearch.space.sweep import Sweep
+from vgsearch.terminal.words import progress_bar
+from videogan.config import parse_config
+from videogan.data.cache import cache_folder
+from videogan.data.clips import DataConfig
+from videogan.data.manifest import Manifest
+from videogan.protocols.classifier import ClassifierProtocol
+from videogan.training.loop import untrained
+from videogan.training.run_config import RunConfig
+
+Needed = Mapping[ClassifierProtocol, tuple[int, ...]]
+"""The classifiers that scores need, and of which seeds."""
+
+
+def prepare_inputs(sweep: Sweep, manifest: Manifest, console: Console) -> Inputs:
+    """What the trials of a sweep share, made or found in the cache; tells the protocol and ReR."""
+    config = sweep.run_config(sweep.paper_points[0], 0)
+    protocol, objectives = config.evaluation.s3_protocol, sweep.objectives()
+    # Scores on features are taken by the first of S3's own classifiers.
+    seeds = protocol.seeds if any(objective.is_part_of_s3 for objective in objectives) else protocol.seeds[:1]
+    needed, n_frames = {protocol.classifier: seeds}, config.model.n_frames
+    workers = sweep.n_workers, sweep.gpus_per_worker
+    inputs = prepare(manifest, config.preprocessing, config.data, n_frames, needed, *workers, console)
+    told = f"objective {', '.join(map(str, objectives))}   protocol {protocol.name} {protocol.digest(inputs.facts)[:6]}"
+    judge = told_classifier(inputs, protocol.classifier, seeds)
+    console.print(f"{told}   judge {judge}   clips {'cache' if inputs.cache else 'stream'}", soft_wrap=True)
+    return inputs
+
+
+def told_classifier(inputs: Inputs, protocol: ClassifierProtocol, seeds: Sequence[int]) -> str:
+    """What judges, and how many real clips it gets right where it was trained to tell them apart."""
+    trained = inputs.real_classifiers(protocol, seeds)
+    named = f"{protocol.classifier} of width {protocol.width}"
+    if trained[0].n_classes < 2 or not protocol.trained:
+        return f"{named}, not trained" if protocol.trained else f"{named}, weights as they are in the file"
+    accuracy = sum(classifier.rer for classifier in trained) / len(trained)
+    n_seeds = f"{len(trained)} seeds" if len(trained) > 1 else "1 seed"
+    return f"{named}, {n_seeds}: ReR {100 * accuracy:.1f} %"
+
+
+def prepare(
+    manifest: Manifest,
+    preprocessing: str,
+    config: DataConfig,
+    n_frames: int,
+    needed: Needed,
+    n_workers: int,
+    gpus_per_worker: float,
+    console: Console,
+) -> Inputs:
+    """Decodes a data set and trains the classifiers that are `needed`, or finds them in the cache."""
+    with progress_bar(console) as bars:
+        feed = config.chosen_feed(manifest, preprocessing)
+        inputs = Inputs(
+            data=str(manifest.folder.absolute()),
+            preprocessing=preprocessing,
+            cache=str(decoded(manifest, preprocessing, config, bars)) if feed == "cache" else None,
+            n_workers=n_workers,
+            gpus_per_worker=gpus_per_worker,
+            classifiers=str(cache_folder("classifiers")),
+            manifest_digest=manifest.digest,
+            n_classes=len(manifest.classes),
+            every_nth=config.every_nth,
+        )
+        n_train, n_test = (len(inputs.selection(config, n_frames, split)) for split in ("train", "test"))
+        inputs = replace(inputs, n_train=n_train, n_test=n_test)
+        fit_real_classifiers(inputs, config, n_frames, needed, bars)
+    return inputs
+
+
+def decoded(manifest: Manifest, preprocessing: str, config: DataConfig, bars: Any) -> str:
+    """The folder of the data set's decoded clips."""
+    task = bars.add_task("decoding clips", total=len(manifest.usable))
+    folder = data.build_cache(
+        manifest, preprocessing, config, lambda done, total: bars.update(task, completed=done, total=total)
+    )
+    bars.update(task, completed=len(manifest.usable))
+    return str(folder)
+
+
+class FloorTask:
+    """The scores of an untrained generator of the paper's point, measured beside the trials: what a sweep must exceed."""
+
+    def __init__(self, sweep: Sweep, inputs: Inputs) -> None:
+        values = sweep.run_config(sweep.paper_points[0], 0).model_dump(mode="json")
+        self._result = ray.remote(num_cpus=1, num_gpus=inputs.gpus_per_worker)(_measure_floor).remote(inputs, values)
+
+    def result(self, timeout: float) -> dict[str, Any] | None:
+        """The summary of the scores, None where it is not there after `timeout` seconds; raises the task's own error."""
+        ready, _ = ray.wait([self._result], timeout=timeout)
+        return ray.get(ready[0]) if ready else None
+
+
+def _measure_floor(inputs: Inputs, values: dict[str, Any]) -> dict[str, Any]:
+    torch.set_num_threads(1)
+    config = parse_config(RunConfig, values)
+    judge = Judge(inputs, config.data, config.model.n_frames)
+    sampler = sampler_of(untrained(config).generator.to(inputs.device), config)
+    return summary_of(objective_scores(config, judge, synthetic_set(sampler, config)))

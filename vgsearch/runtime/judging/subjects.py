@@ -1,0 +1,146 @@
+"""What `vgsearch evaluate` can judge: a checkpoint's generator, videos of any other program, a rung of the ladder."""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from rich.console import Console
+
+from vgsearch.evaluation.request import Plan, Request, refuse_too_few
+from vgsearch.runtime.feed.decode import inspect_videos
+from vgsearch.runtime.feed.inputs import Inputs
+from vgsearch.runtime.judging.judge import Judge, sampler_of, synthetic_set
+from vgsearch.runtime.judging.prepare import decoded
+from vgsearch.terminal.words import progress_bar, shown
+from videogan.data.cache import cache_folder
+from videogan.data.clips import DataConfig
+from videogan.data.manifest import SCHEMA, write_manifest
+from videogan.data.preprocessing import preprocessing_named
+from videogan.protocols.ladder import RUNGS
+from videogan.protocols.s3 import SyntheticSet
+from videogan.protocols.video_pool import VideoPool
+from videogan.training.checkpoint import generator_from
+
+
+class Subject(Protocol):
+    """Something that travels to the process that judges it, and is opened there."""
+
+    name: str
+
+    def opened(self, judge: Judge, device: str) -> SyntheticSet: ...
+
+
+@dataclass(frozen=True)
+class CheckpointSubject:
+    """The generator of a checkpoint."""
+
+    path: str
+
+    @property
+    def name(self) -> str:
+        return Path(self.path).stem
+
+    def opened(self, judge: Judge, device: str) -> SyntheticSet:
+        generator, config = generator_from(self.path)
+        return synthetic_set(sampler_of(generator.to(device), config), config)
+
+
+@dataclass(frozen=True)
+class VideosSubject:
+    """Decoded videos that another program made, their classes numbered as the data set's."""
+
+    name: str
+    inputs: Inputs
+    data: DataConfig
+    n_frames: int
+
+    def opened(self, judge: Judge, device: str) -> VideoPool:
+        pool = self.inputs.real_clips(self.data, self.n_frames, "train")
+        return VideoPool(pool, judge.clips("train"), judge.clips("test"))
+
+
+def videos_subject(folder: Path, plan: Plan, inputs: Inputs, n_frames: int, console: Console) -> VideosSubject:
+    """The videos that a plan found in DIR/<class>/, decoded as its data set was; what cannot be used is told by name.
+
+    Raises DataError where fewer than 2 of a class can be used.
+    """
+    like, data = plan.manifest, plan.data
+    with progress_bar(console) as bars:
+        task = bars.add_task("decoding videos", total=len(plan.videos))
+        seen = inspect_videos(
+            [video.path for video in plan.videos],
+            data.limits,
+            lambda done, total: bars.update(task, completed=done, total=total),
+        )
+        # No split and no groups: which of them stand for the train set is the pool's to say.
+        rows = [
+            {"path": str(v.path), "label": v.label, "group": str(v.path), "split": "train", **_columns(seen[v.path])}
+            for v in plan.videos
+        ]
+        unusable = {
+            row["path"]: reason for row in rows if (reason := _unusable(row, inputs.preprocessing, n_frames, data))
+        }
+        for path, reason in unusable.items():
+            console.print(f"skipped {shown(Path(path))}: {reason}", style="yellow", soft_wrap=True)
+        n_of_class = Counter(row["label"] for row in rows if row["path"] not in unusable)
+        refuse_too_few(folder, like, n_of_class, "usable videos")
+        _tell_repeated(n_of_class, like.classes, inputs, data, n_frames, console)
+        manifest = write_manifest(cache_folder("evaluations") / _digest(rows), rows, like.classes)
+        decoded_clips = decoded(manifest, inputs.preprocessing, data, bars)
+    own = replace(inputs, data=str(manifest.folder), cache=decoded_clips, manifest_digest=manifest.digest)
+    return VideosSubject(folder.absolute().name, own, data, n_frames)
+
+
+def _tell_repeated(
+    n_of_class: Counter[str], classes: list[str], inputs: Inputs, data: DataConfig, n_frames: int, console: Console
+) -> None:
+    real = [inputs.selection(data, n_frames, split).labels for split in ("train", "test")]
+    wanted = np.bincount(np.concatenate(real), minlength=len(classes))
+    short = [
+        f"{label} {n_of_class[label]} of {n}" for label, n in zip(classes, wanted, strict=True) if n_of_class[label] < n
+    ]
+    if short:
+        console.print(
+            f"note: fewer videos than real clips, so some are used more than once: {', '.join(short)}.",
+            style="yellow",
+            soft_wrap=True,
+        )
+
+
+def _unusable(row: dict[str, Any], preprocessing: str, n_frames: int, data: DataConfig) -> str | None:
+    """Why a video gives no clip; None where it does."""
+    if row["skipped"] is not None:
+        return row["skipped"]
+    if row["n_frames"] < n_frames and data.short_clips == "skip":
+        return f"{row['n_frames']} frames decode, {n_frames} are needed"
+    return preprocessing_named(preprocessing).problem(row["width"], row["height"])
+
+
+def _columns(seen: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in seen.items() if name in SCHEMA.names}
+
+
+def _digest(rows: list[dict[str, Any]]) -> str:
+    return hashlib.sha256(repr([(row["path"], row["sha"]) for row in rows]).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class RungSubject:
+    """A rung of the calibration ladder, made of the real clips themselves."""
+
+    name: str
+
+    def opened(self, judge: Judge, device: str) -> SyntheticSet:
+        return RUNGS[self.name](judge.clips("train"), judge.clips("test"))
+
+
+def subjects_of(request: Request, plan: Plan, inputs: Inputs, n_frames: int, console: Console) -> list[Subject]:
+    """Who is judged: one model, one folder of videos, or every rung of the ladder."""
+    if request.checkpoint is not None:
+        return [CheckpointSubject(str(request.checkpoint.absolute()))]
+    if request.ladder is not None:
+        return [RungSubject(name) for name in RUNGS]
+    return [videos_subject(request.videos, plan, inputs, n_frames, console)]

@@ -1,0 +1,108 @@
+"""Scores of one or several subjects, each in a task of its own on Ray, with progress."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+import torch
+from rich.console import Console
+
+from vgsearch.evaluation.request import Measure, Opponent
+from vgsearch.runtime.feed.inputs import Inputs
+from vgsearch.runtime.judging.gam import gam_of
+from vgsearch.runtime.judging.judge import Judge
+from vgsearch.runtime.judging.subjects import CheckpointSubject, Subject
+from vgsearch.terminal.words import progress_bar
+from videogan.data.clips import DataConfig
+from videogan.protocols.classifier import ClassifierProtocol
+
+SECONDS_BETWEEN_UPDATES = 0.3
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One measure of one subject, before it is taken."""
+
+    subject: Subject
+    measure: Measure
+
+    @property
+    def name(self) -> str:
+        return "blind_spots" if isinstance(self.measure, ClassifierProtocol) else self.measure.name
+
+
+class ProgressBoard:
+    """Where tasks on any node tell how far they are."""
+
+    def __init__(self) -> None:
+        self._told: dict[int, tuple[int, int | None]] = {}
+
+    def tell(self, number: int, done: int, total: int | None) -> None:
+        self._told[number] = done, total
+
+    def told(self) -> dict[int, tuple[int, int | None]]:
+        return self._told
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why something could not be measured, in one sentence, and what was raised."""
+
+    reason: str
+    error: Exception
+
+
+def measured(
+    measurements: Sequence[Measurement], inputs: Inputs, data: DataConfig, n_frames: int, console: Console
+) -> Iterator[tuple[int, Any]]:
+    """(number, result or Failure) of each measurement as it ends; as many at once as there are CPUs or GPUs for.
+
+    One after the other where clips are streamed: each measurement holds a CPU, and its stream needs another.
+    """
+    board = ray.remote(num_cpus=0)(ProgressBoard).remote()
+    measure = ray.remote(num_cpus=1, num_gpus=inputs.gpus_per_worker)(_measured)
+    waiting, running = list(enumerate(measurements)), {}
+    at_once = len(waiting) if inputs.cache else 1
+    with progress_bar(console) as bars:
+        rows = [bars.add_task(f"{m.name}  {m.subject.name}", total=None, start=False) for m in measurements]
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                number, measurement = waiting.pop(0)
+                running[measure.remote(number, measurement, inputs, data, n_frames, board)] = number
+            ready, _ = ray.wait(list(running), timeout=SECONDS_BETWEEN_UPDATES)
+            for number, (done, total) in ray.get(board.told.remote()).items():
+                bars.start_task(rows[number])
+                bars.update(rows[number], completed=done, total=total)
+            for reference in ready:
+                number = running.pop(reference)
+                total = bars.tasks[number].total or 1
+                bars.update(rows[number], completed=total, total=total)
+                yield number, _result(reference, measurements[number])
+
+
+def _result(reference: Any, measurement: Measurement) -> Any:
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayError as error:
+        cause = error.cause if isinstance(error, ray.exceptions.RayTaskError) else error
+        return Failure(f"{measurement.name} of {measurement.subject.name} can't be measured: {cause}", error)
+
+
+def _measured(
+    number: int, measurement: Measurement, inputs: Inputs, data: DataConfig, n_frames: int, board: Any
+) -> Any:
+    torch.set_num_threads(1)
+    board.tell.remote(number, 0, None)  # it has begun
+    judge, subject, measure = Judge(inputs, data, n_frames), measurement.subject, measurement.measure
+    if isinstance(measure, Opponent):
+        assert isinstance(subject, CheckpointSubject)  # others have no discriminator; refused before
+        return gam_of(subject.path, measure.path, judge, inputs.device)
+    synthetic = subject.opened(judge, inputs.device)
+    if isinstance(measure, ClassifierProtocol):
+        return judge.blind_spots(measure, synthetic)
+
+    def on_progress(done: int, total: int) -> None:
+        board.tell.remote(number, done, total)
+
+    return judge.score(measure, synthetic, on_progress)

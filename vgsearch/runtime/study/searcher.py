@@ -1,0 +1,192 @@
+"""What is tried next and what is given up: Optuna proposes and prunes, Ray Tune asks."""
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import optuna
+from optuna.trial import TrialState
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search.searcher import Searcher
+
+from vgsearch.runtime.study.proposal import Proposal
+from vgsearch.runtime.study.samplers import suggest_all
+from vgsearch.space.sweep import Sweep
+
+
+class SweepListener(Protocol):
+    """Who keeps the sweep's record: told of every trial that begins, looks and ends."""
+
+    def begin(self, proposal: Proposal) -> dict[str, Any] | None:
+        """The parameters to start a trial with, or None where nothing more is to start."""
+
+    def progressed(self, parameters: dict[str, Any], result: dict[str, Any]) -> None: ...
+
+    def ended(self, parameters: dict[str, Any], end: str, result: dict[str, Any]) -> Proposal | None:
+        """What is to be tried instead, if anything."""
+
+
+class StudySearcher(Searcher):
+    """Ray Tune's Searcher over Optuna's ask and tell; every end is told as what it was."""
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        sweep: Sweep,
+        waiting: list[Proposal],
+        listener: SweepListener,
+        next_index: int = 0,
+        successor: Callable[[int], Proposal | None] = lambda index: None,
+    ) -> None:
+        """`waiting` is proposed first: the paper's points of a new sweep, the unfinished trials of a resumed one.
+
+        New trials start at `next_index`, which the sweep's record knows, or above all that wait; each is what `successor`
+        makes of its place in the sweep, else what the sampler draws.
+        """
+        super().__init__()
+        self.study, self._sweep, self._waiting, self._listener = study, sweep, list(waiting), listener
+        self._objectives, self._successor = sweep.objectives(), successor
+        self._next_index = max([next_index] + [proposal.index + 1 for proposal in waiting])
+        self._running: dict[str, tuple[optuna.Trial, dict[str, Any]]] = {}
+        self._failed: dict[str, dict[str, Any]] = {}
+        self.broken: Exception | None = None
+        self._looks: dict[str, dict[int, float]] = defaultdict(dict)
+
+    def queue(self, proposal: Proposal) -> None:
+        """Proposes a trial before anything new."""
+        self._waiting.append(proposal)
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        with self._unbroken():
+            return self._suggest(trial_id)
+
+    def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self._waiting:
+            proposal = self._waiting.pop(0)
+        elif self._next_index < self._sweep.n_trials:
+            proposal = self._successor(self._next_index) or Proposal(self._next_index, {})
+        else:
+            # A trial that still runs may run out of memory, and be tried again.
+            return None if self._running else Searcher.FINISHED
+        self._next_index = max(self._next_index, proposal.index + 1)
+        self.study.sampler.begin(proposal.index, proposal.overrides)
+        trial = self.study.ask()
+        chosen = suggest_all(trial, self._sweep.searched)
+        parameters = self._listener.begin(dataclasses.replace(proposal, overrides=chosen))
+        if parameters is None:
+            self.study.tell(trial, state=TrialState.FAIL)
+            return Searcher.FINISHED
+        # Not before the record has it: an index without a trial would be skipped by a resume.
+        trial.set_user_attr("index", proposal.index)
+        self._running[trial_id] = trial, parameters
+        for step, look in proposal.looks:
+            self._should_prune(trial_id, step, look)
+        return parameters
+
+    def take(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Takes a trial's report into account; whether the study's pruner gives the trial up."""
+        with self._unbroken():
+            self._listener.progressed(self._running[trial_id][1], result)
+            if "look" not in result or "end" in result:
+                return False
+            return self._should_prune(trial_id, result["step"], result["look"])
+
+    def _should_prune(self, trial_id: str, step: int, look: float) -> bool:
+        """Reports a look, smoothed, and asks the pruner, which Optuna has for a single objective only.
+
+        A trial that goes on tells its looks again; each counts once.
+        """
+        if len(self._objectives) > 1:
+            return False
+        trial, looks = self._running[trial_id][0], self._looks[trial_id]
+        if step not in looks:
+            looks[step] = look
+            trial.report(looks_of_study(looks.items(), self._sweep)[step], step)
+        return trial.should_prune()
+
+    def failed(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Takes the end of a trial whose process could not report it."""
+        self._failed[trial_id] = result
+
+    @contextmanager
+    def _unbroken(self) -> Iterator[None]:
+        """After a first error of the driver itself, as of a full disk, no trial may begin, report or end: Ray Tune can take
+        what its callbacks raise for a failure of the trial, and start that again."""
+        if self.broken is not None:
+            raise self.broken
+        try:
+            yield
+        except Exception as error:
+            self.broken = error
+            raise
+
+    def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
+        with self._unbroken():
+            self._complete(trial_id, result, error)
+
+    def _complete(self, trial_id: str, result: dict | None, error: bool) -> None:
+        trial, parameters = self._running[trial_id]
+        result = self._failed.pop(trial_id, {"end": "failed"}) if error else result or {}
+        end = result.get("end", "pruned")
+        # The record first: it is the truth, and a trial that only the study called done would be run again.
+        again = self._listener.ended(parameters, end, result)
+        del self._running[trial_id]
+        self._looks.pop(trial_id, None)
+        if end == "done":
+            scores = reported(result, "scores")
+            self.study.tell(trial, [objective.value_of(scores) for objective in self._objectives])
+        else:
+            self.study.tell(trial, state=TrialState.PRUNED if end == "pruned" else TrialState.FAIL)
+        if again is not None:
+            self.queue(again)
+
+    def on_trial_result(self, trial_id: str, result: dict) -> None:
+        """Results come through `take`, which the scheduler calls."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing goes into the pickle that Ray Tune writes of its own state and that a resume here never reads."""
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the study and the ledger are what a sweep resumes from."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing, as in `save`."""
+
+
+class LookScheduler(FIFOScheduler):
+    """Stops a trial when the study's pruner, asked at each of its looks, says so; hears of every error before the searcher.
+
+    `end_of(trial)` is what a trial of Ray Tune would have reported whose process failed: its end, and why.
+    """
+
+    def __init__(self, searcher: StudySearcher, end_of: Callable[[Any], dict[str, Any]] | None = None) -> None:
+        super().__init__()
+        self._searcher, self._end_of = searcher, end_of
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Called for a trial that is tried again, too; the searcher asks at its last error only."""
+        if self._end_of is not None:
+            self._searcher.failed(trial.trial_id, self._end_of(trial))
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict) -> str:
+        return self.STOP if self._searcher.take(trial.trial_id, result) else self.CONTINUE
+
+
+def looks_of_study(looks: Iterable[tuple[int, float]], sweep: Sweep) -> dict[int, float]:
+    """Looks by step as the study has them: the running mean of the newest, negative where it minimises.
+
+    A larger look is always better, where a smaller value may be, and Optuna compares both in the study's direction.
+    """
+    ordered, n = sorted(looks), sweep.limits.pruning.smoothing
+    sign = 1 if sweep.objectives()[0].direction == "maximize" else -1
+    recent = {step: ordered[max(0, last + 1 - n) : last + 1] for last, (step, _) in enumerate(ordered)}
+    return {step: sign * sum(look for _, look in part) / len(part) for step, part in recent.items()}
+
+
+def reported(result: dict[str, Any], name: str) -> dict[str, float]:
+    """What a trial reported under `name`, which Ray Tune flattens: {"losses/d_image": 1.5} as {"d_image": 1.5}."""
+    prefix = f"{name}/"
+    return {key.removeprefix(prefix): value for key, value in result.items() if key.startswith(prefix)}

@@ -1,0 +1,141 @@
+"""The study of a sweep: where Optuna keeps it, what it is asked to make better, and who prunes."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+import optuna
+from optuna.pruners import BasePruner, MedianPruner, NopPruner, PatientPruner, SuccessiveHalvingPruner
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from vgsearch.runtime.study.population import PopulationPruner
+from vgsearch.runtime.study.samplers import IndexedSampler, experimental, grid_of, refuse_unfit_sampler
+from vgsearch.space.space import Budget
+from vgsearch.space.sweep import JOURNAL, Sweep
+from videogan.config import ConfigurationError
+
+
+def open_study(path: Path, sweep: Sweep) -> optuna.Study:
+    """The sweep's study, in its own file at `path` or in the sweep's `storage`; trials left running are closed as failed.
+
+    Those were a killed driver's, and are proposed again. Raises ConfigurationError where the study was begun for other
+    objectives than the sweep's, and as `open_storage` does.
+    """
+    study = new_study(open_storage(path, sweep), sweep)
+    _name_objectives(study, [str(objective) for objective in sweep.objectives()], path)
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+    return study
+
+
+def new_study(storage: BaseStorage, sweep: Sweep) -> optuna.Study:
+    """The sweep's study in `storage`; one that is there already is opened."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.create_study(
+        storage=storage,
+        study_name=sweep.study_name,
+        directions=[objective.direction for objective in sweep.objectives()],
+        load_if_exists=True,
+        sampler=sampler_of(sweep),
+        pruner=_pruner(sweep.limits),
+    )
+
+
+def replace_study(path: Path, sweep: Sweep, trials: list[FrozenTrial]) -> None:
+    """Writes a study of these trials in place of what is there: in its own file all of it or nothing."""
+    if sweep.storage is not None:
+        storage = open_storage(path, sweep)
+        if sweep.study_name in {study.study_name for study in storage.get_all_studies()}:
+            optuna.delete_study(study_name=sweep.study_name, storage=storage)
+        new_study(storage, sweep).add_trials(trials)
+        return
+    part = path.with_name(f".{path.name}.part")
+    _remove(part)
+    storage = RDBStorage(_sqlite(part))
+    new_study(storage, sweep).add_trials(trials)
+    storage.engine.dispose()
+    _remove(path)
+    os.replace(part, path)
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _sqlite(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+def open_storage(path: Path, sweep: Sweep) -> BaseStorage:
+    """SQLite at `path`, or what the sweep names: a PostgreSQL server, or a journal file that several hosts may append to.
+
+    Raises ConfigurationError where the server's driver is not installed, or the server does not answer.
+    """
+    if sweep.storage is None:
+        if str(path) != ":memory:":
+            _write_ahead(path)
+        return RDBStorage(_sqlite(path))
+    if sweep.storage.endswith(JOURNAL):
+        return JournalStorage(JournalFileBackend(sweep.storage))
+    try:
+        return RDBStorage(sweep.storage)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"--storage {sweep.storage}: {error.msg.splitlines()[0]} pip install vgsearch[postgresql]."
+        ) from error
+    except SQLAlchemyError as error:
+        told = next(iter(str(error.__cause__ or error).splitlines()), "")
+        raise ConfigurationError(
+            f"--storage {sweep.storage} does not open: {told}. A password comes from PGPASSWORD or ~/.pgpass."
+        ) from error
+
+
+def _write_ahead(path: Path) -> None:
+    """Sets SQLite's write-ahead log, which the file remembers: a dashboard reads while the driver writes."""
+    connection = sqlite3.connect(path)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+    finally:
+        connection.close()
+
+
+def _name_objectives(study: optuna.Study, written: list[str], path: Path) -> None:
+    """Keeps the objectives' names in the study, which otherwise knows their directions alone."""
+    if study.metric_names is None:
+        with experimental():
+            study.set_metric_names(written)
+    elif study.metric_names != written:
+        began, asked = ", ".join(study.metric_names), ", ".join(written)
+        raise ConfigurationError(
+            f"{path}: the sweep began with evaluation.objective [{began}], and is asked for [{asked}]. "
+            "Its scores would not compare: restore sweep.yaml, or start a new sweep."
+        )
+
+
+def sampler_of(sweep: Sweep) -> IndexedSampler:
+    """The sampler of the sweep's budget; raises ConfigurationError where it can't search what the sweep searches."""
+    refuse_unfit_sampler(sweep)
+    limits = sweep.limits
+    if limits.sampler == "grid":
+        return IndexedSampler(sweep.seed, sweep.searched, grid=dict(enumerate(grid_of(sweep), len(sweep.paper_points))))
+    return IndexedSampler(sweep.seed, sweep.searched, limits.sampler, limits.n_startup_trials)
+
+
+def _pruner(limits: Budget) -> BasePruner:
+    pruning = limits.pruning
+    if limits.sampler == "pbt":
+        return PopulationPruner(limits.pbt)
+    if pruning.pruner == "none":
+        return NopPruner()
+    if pruning.pruner == "median":
+        pruner: BasePruner = MedianPruner(n_startup_trials=pruning.n_startup_trials, n_warmup_steps=pruning.warm_up)
+    else:
+        pruner = SuccessiveHalvingPruner(min_resource=max(pruning.warm_up, 1), reduction_factor=3)
+    if not pruning.patience:
+        return pruner
+    with experimental():
+        return PatientPruner(pruner, patience=pruning.patience)

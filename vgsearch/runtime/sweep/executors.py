@@ -1,0 +1,16 @@
+"""What runs a trial: inside the Tune trial's own process, or on Ray Train workers."""
+
+from typing import Any
+
+from ray import tune
+
+from vgsearch.runtime.sweep.seeds import over_seeds
+from vgsearch.runtime.sweep.trial import Trial, TrialSpec
+
+
+def inline_trial(parameters: dict[str, Any]) -> None:
+    """The Tune trial that trains by itself, in one process."""
+    spec = TrialSpec.from_parameters(parameters)
+    Trial(spec, tune.report, device=spec.inputs.device, after_first_seed=over_seeds).run(
+        lambda config, start: spec.inputs.training_clips(config, start)
+    )

@@ -1,0 +1,84 @@
+"""Trials on Ray Train: one Tune trial drives N data-parallel workers (gloo on CPUs, nccl on GPUs)."""
+
+import uuid
+from typing import Any
+
+import ray
+import ray.train
+from ray.train.torch import get_device, prepare_model
+from ray.tune.integration.ray_train import TuneReportCallback
+
+from vgsearch.experiment.paths import TrialFolder
+from vgsearch.runtime.cluster.trainer import MAX_CONTROLLER_FAILURES, MAX_WORKER_FAILURES, Trainer
+from vgsearch.runtime.feed import stream
+from vgsearch.runtime.feed.inputs import n_batches
+from vgsearch.runtime.sweep.placement_groups import new_mark
+from vgsearch.runtime.sweep.seeds import over_seeds
+from vgsearch.runtime.sweep.trial import Trial, TrialSpec, is_needed_to_go_on, own_copy, own_copy_in_use
+from videogan.config import parse_config
+from videogan.shard import Shard
+from videogan.training.checkpoint import CheckpointFolder
+from videogan.training.run_config import RunConfig
+
+DRIVING = -1
+"""Stands for a rank in the name of the driving process's own copy of a trial."""
+
+
+def ray_train_trial(parameters: dict[str, Any]) -> None:
+    """The Tune trial that only drives; its workers train, and rank 0's reports become the trial's."""
+    spec = TrialSpec.from_parameters(parameters)
+    config = parse_config(RunConfig, spec.config, spec.trial_id)
+    n_workers, gpus = spec.inputs.n_workers, spec.inputs.gpus_per_worker
+    worker = {"CPU": 1, "memory": new_mark(spec.folder)} | ({"GPU": gpus} if gpus else {})
+    # Ray Train keeps its own bookkeeping there, on this node: no checkpoint goes through it.
+    driving = own_copy(spec, DRIVING)
+    with own_copy_in_use(driving):
+        Trainer(
+            worker_loop,
+            train_loop_config=parameters,
+            scaling_config=ray.train.ScalingConfig(
+                num_workers=n_workers, use_gpu=gpus > 0, resources_per_worker=worker
+            ),
+            datasets=_streams(spec, config, driving),
+            dataset_config=stream.stream_data_config(),
+            run_config=ray.train.RunConfig(
+                # A name of its own for each attempt: with an old one Ray Train would resurrect that run's state, and
+                # the trial's own checkpoints are the only truth about where it stands.
+                name=f"{spec.trial_id}-{uuid.uuid4().hex[:8]}",
+                storage_path=str(driving.folder / ".ray"),
+                callbacks=[TuneReportCallback()],
+                failure_config=ray.train.FailureConfig(
+                    max_failures=MAX_WORKER_FAILURES, controller_failure_limit=MAX_CONTROLLER_FAILURES
+                ),
+            ),
+        ).fit()
+
+
+def worker_loop(parameters: dict[str, Any]) -> None:
+    """One data-parallel worker of a trial."""
+    spec = TrialSpec.from_parameters(parameters)
+    context = ray.train.get_context()
+    shard = Shard(context.get_world_rank(), context.get_world_size())
+
+    def open_clips(config: RunConfig, first_batch: int) -> Any:
+        if spec.inputs.cache:
+            return spec.inputs.cached_clips(config, shard.rank, shard.n_ranks)
+        own = ray.train.get_dataset_shard(stream.stream_name(shard.rank))
+        return stream.StreamedClips(spec.inputs.stream_plan(config), own, shard.rank, shard.n_ranks)
+
+    trial = Trial(
+        spec, ray.train.report, wrap=prepare_model, shard=shard, device=get_device(), after_first_seed=over_seeds
+    )
+    trial.run(open_clips)
+
+
+def _streams(spec: TrialSpec, config: RunConfig, folder: TrialFolder) -> dict[str, Any] | None:
+    """A stream for each rank from where the newest checkpoint stands; none where clips come out of the cache."""
+    if spec.inputs.cache:
+        return None
+    folder.home.pull(is_needed_to_go_on)
+    newest = CheckpointFolder(folder.checkpoints).newest()
+    first_batch = (newest.step if newest else 0) * config.loop.n_d
+    return stream.stream_datasets(
+        spec.inputs.stream_plan(config), n_batches(config), first_batch, spec.inputs.n_workers
+    )

@@ -1,0 +1,48 @@
+"""What a report draws, read and computed: ledgers, sweeps, importances."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vgsearch.experiment.ledger import read_ledger
+from vgsearch.experiment.paths import Experiment
+from vgsearch.report.blocks import Page
+from vgsearch.report.compared import comparison_page
+from vgsearch.report.experiment import experiment_page
+from vgsearch.report.subject import Subject
+from vgsearch.runtime.study.importances import importances
+from vgsearch.space.sweep import load_sweep
+from videogan.config import ConfigurationError
+
+MOST_LETTERS = 100  # of a folder's name
+
+
+def subject_of(folder: Path) -> Subject:
+    """An experiment's sweep and ledger; raises ConfigurationError where there is none."""
+    experiment = Experiment.at(folder)
+    experiment.home.pull(_is_drawn)
+    sweep = load_sweep(experiment.sweep)
+    if not experiment.has_events:
+        raise ConfigurationError(f"{experiment.place} has no {experiment.ledger.name}: nothing has run there yet.")
+    return Subject(experiment, sweep, read_ledger(experiment.events))
+
+
+def _is_drawn(name: str) -> bool:
+    """What a report reads of an experiment that is kept elsewhere."""
+    return "/checkpoints/" not in name and "/tb/" not in name and not name.startswith(("ledger/", "tb/"))
+
+
+def page_of(folder: Path) -> Page:
+    """The report of one experiment."""
+    subject = subject_of(folder)
+    return experiment_page(subject, importances(subject.sweep, subject.record))
+
+
+def comparison_of(folders: Sequence[Path]) -> Page:
+    """The report of several experiments; raises ConfigurationError for fewer than two different ones."""
+    if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
+        raise ConfigurationError(
+            "vgsearch compare needs two or more different experiments, such as runs/mvt-001 runs/mvt_tsa-001."
+        )
+    subjects = [subject_of(folder) for folder in folders]
+    name = "compare-" + "-".join(subject.name for subject in subjects)
+    return comparison_page(name[:MOST_LETTERS], subjects)

@@ -1,0 +1,60 @@
+"""Points of a search trained again on other seeds: the same trials on Ray Tune, in events and folders of their own."""
+
+from typing import Any
+
+from optuna.pruners import NopPruner
+from optuna.storages import InMemoryStorage
+from rich.console import Console
+
+from vgsearch.evaluation.confirmation import Plan, left_to_run, points_of
+from vgsearch.experiment.ledger import CONFIRM, Ledger, SweepRecord
+from vgsearch.experiment.paths import TrialFolder, run_id
+from vgsearch.runtime.cluster.cluster import Resources
+from vgsearch.runtime.judging.prepare import prepare_inputs
+from vgsearch.runtime.study.proposal import Proposal
+from vgsearch.runtime.study.searcher import StudySearcher
+from vgsearch.runtime.study.study import new_study
+from vgsearch.runtime.sweep.launch import same_protocol, stop_on_interrupt
+from vgsearch.runtime.sweep.tune import Driver, run_searcher
+from vgsearch.terminal.sweep_table import SweepView
+
+
+class RerunDriver(Driver):
+    """Writes the events of runs, which are named by point and seed and lie apart from the search's trials."""
+
+    @property
+    def record(self) -> SweepRecord:
+        return self.ledger.record.confirmation
+
+    def name_of(self, proposal: Proposal) -> str:
+        point = next(trial for trial in self.ledger.record.trials.values() if trial.index == proposal.index)
+        return run_id(point.trial_id, proposal.changed["seed"])
+
+    def folder_of(self, trial: str) -> TrialFolder:
+        return self.experiment.confirm_run(trial)
+
+    def _record(self, event: str, **fields: Any) -> None:
+        super()._record(CONFIRM + event, **fields)
+
+
+def run_again(plan: Plan, ledger: Ledger, cluster: Resources, console: Console, json_lines: bool) -> None:
+    """Runs what is left of a confirmation under the protocol of its search, until it is done or asked to stop."""
+    sweep, seeds = plan.sweep, list(plan.seeds)
+    inputs = prepare_inputs(sweep, plan.manifest, console)
+    digest = same_protocol(plan.experiment, sweep, inputs, ledger.record)
+    objective = [str(objective) for objective in sweep.objectives()]
+    ledger.append(f"{CONFIRM}sweep_started", objective=objective, protocol=digest, top=plan.top, seeds=seeds)
+    n_runs = len(points_of(ledger.record, plan.top)) * len(seeds)
+    view = SweepView(console, ledger.record.confirmation, n_runs, json_lines)
+    driver = RerunDriver(plan.experiment, sweep, inputs, ledger, view)
+    proposals = [
+        Proposal(point.index, point.overrides, point.is_paper_point, changed={"seed": seed})
+        for point, seed in left_to_run(ledger.record, plan.top, seeds)
+    ]
+    # A study in memory, which proposes nothing of its own and prunes nothing.
+    fixed = sweep.model_copy(update={"n_trials": 0})
+    study = new_study(InMemoryStorage(), fixed)
+    study.pruner = NopPruner()
+    searcher = StudySearcher(study, fixed, proposals, driver)
+    with stop_on_interrupt(plan.experiment, console), view.live():
+        run_searcher(searcher, driver, cluster)

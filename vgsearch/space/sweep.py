@@ -1,0 +1,179 @@
+"""A sweep as it was asked for: the space, the budget, the data, and how a proposal becomes a run's configuration."""
+
+import functools
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import yaml
+from pydantic import Field, field_validator
+
+from vgsearch.experiment.objective import Objective, read_objectives
+from vgsearch.experiment.paths import trial_id
+from vgsearch.space.domains import Domain, Searched, is_active
+from vgsearch.space.space import Budget, Space
+from videogan.config import Config, ConfigurationError, parse_config, with_overrides
+from videogan.metrics.s3 import MAX_SEEDS
+from videogan.storage.atomic import write_atomically
+from videogan.training.run_config import RunConfig
+
+JOURNAL = ".journal"
+"""How the name of a file ends in which Optuna keeps a study as a journal."""
+LEAST_CLIPS_A_WORKER = 2  # of a batch: batch norm needs two
+
+
+class Sweep(Config):
+    """Everything a driver needs to run or resume a sweep; saved as sweep.yaml."""
+
+    space: Space
+    budget: str
+    data: str = Field(description="folder of the data set's manifest")
+    manifest_digest: str
+    n_classes: int
+    overrides: dict[str, Any] = {}
+    n_trials: int = Field(ge=1)
+    seed: int = 0
+    n_workers: int = Field(1, ge=1, description="Ray Train workers a trial; 1 trains inside the trial itself")
+    gpus_per_worker: float = Field(0, ge=0)
+    max_concurrent: int | None = Field(None, ge=1)
+    seeds_per_trial: int = Field(1, ge=1, le=MAX_SEEDS, description="trainings of each point, whose mean is its score")
+    keep: int = Field(2, ge=2, description="newest checkpoints kept of each trial, beside its best")
+    disk_budget_bytes: float | None = Field(None, gt=0, description="most disk for checkpoints of all trials")
+    time_budget_hours: float | None = Field(None, gt=0)
+    space_source: str = Field("", description="the shipped name, or the file, that the space was read from")
+    storage: str | None = Field(None, description="where Optuna keeps the study; by default in the experiment's folder")
+    study_name: str = Field("vgsearch", description="the study's name, of its own where a storage holds several")
+    warm_start: list[str] = Field([], description="folders of earlier experiments whose done trials are known")
+
+    @field_validator("storage")
+    @classmethod
+    def _known_storage(cls, storage: str | None) -> str | None:
+        return None if storage is None else checked_storage(storage)
+
+    @property
+    def limits(self) -> Budget:
+        return self.space.budgets[self.budget]
+
+    @property
+    def domains(self) -> dict[str, Domain]:
+        """What is searched: the space's domains but for those that `overrides` fixes or whose condition it rules out."""
+        return {
+            path: domain
+            for path, domain in self.space.domains.items()
+            if path not in self.overrides and is_active(domain, {**domain.when, **self.overrides})
+        }
+
+    @property
+    def searched(self) -> Searched:
+        """What proposals are drawn from."""
+        return Searched(self.domains, self.overrides, self.space.inequalities)
+
+    @property
+    def paper_points(self) -> list[dict[str, Any]]:
+        """The paper's choices within what is searched; a domain that `overrides` opens starts at its field's default."""
+        return [self._completed(point) for point in self.space.paper_points]
+
+    def _completed(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        chosen = {path: value for path, value in point.items() if path in self.domains}
+        config = self.run_config(chosen, 0)
+        for path, domain in self.domains.items():
+            if path not in chosen and is_active(domain, {**chosen, **self.overrides}):
+                chosen[path] = functools.reduce(getattr, path.split("."), config)
+        return chosen
+
+    def run_values(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
+        values = self.space.run_values(self.budget, dict(chosen))
+        return with_overrides(values, {"model.n_classes": self.n_classes, **self.overrides})
+
+    def run_config(self, chosen: Mapping[str, Any], index: int, changed: Mapping[str, Any] | None = None) -> RunConfig:
+        """The configuration of trial `index`; `changed` is what a retry has otherwise than proposed.
+
+        Raises ConfigurationError where the combination cannot train.
+        """
+        values = {"seed": self.seed + index, **self.run_values(chosen)}
+        values = with_overrides(values, changed or {})
+        return parse_config(RunConfig, values, f"{self.space.name}.yaml ({self.budget})")
+
+    def objectives(self) -> tuple[Objective, ...]:
+        """What the search makes better, the same for all trials; raises ConfigurationError where it can't lead one."""
+        return read_objectives(self.run_config(self.paper_points[0], 0).evaluation.objective, self.n_classes)
+
+    def trial_id(self, config: RunConfig, index: int) -> str:
+        canonical = json.dumps(config.model_dump(mode="json"), sort_keys=True)
+        return trial_id(index, hashlib.sha256(canonical.encode()).hexdigest())
+
+    def refuse_impossible_domains(self) -> None:
+        """Builds the paper's point and, around it, both ends of every domain; raises ConfigurationError before anything starts."""
+        self.objectives()
+        if self.n_trials > len(self.paper_points):
+            self.searched.refuse_unsatisfiable()
+        point = self.paper_points[0]
+        for path, domain in self.domains.items():
+            for end in domain.ends:
+                chosen = {**point, **domain.when, path: end}
+                for other, other_domain in self.domains.items():
+                    if not is_active(other_domain, {**self.overrides, **chosen}):
+                        chosen.pop(other, None)
+                    elif other not in chosen:
+                        chosen[other] = other_domain.ends[0]
+                try:
+                    self.run_config(chosen, 0)
+                except ConfigurationError as error:
+                    raise ConfigurationError(f"domain {path} reaches {end!r}, which cannot train: {error}") from None
+
+    def save(self, path: Path) -> None:
+        text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+        write_atomically(path, lambda stream: stream.write(text.encode()))
+
+
+def checked_storage(written: str) -> str:
+    """A place where Optuna can keep a study; raises ConfigurationError for any other, and for a password in it."""
+    url = urlsplit(written)
+    is_file = not url.scheme and written.endswith(JOURNAL)
+    if url.scheme.partition("+")[0] != "postgresql" and not is_file:
+        raise ConfigurationError(
+            f"storage must be postgresql://user@host/database or a file that ends in {JOURNAL}, got '{_hidden(written)}'."
+        )
+    if url.password is not None or "password" in parse_qs(url.query):
+        raise ConfigurationError(
+            "storage holds a password, which sweep.yaml would show; leave it to PGPASSWORD or ~/.pgpass."
+        )
+    return str(Path(written).absolute()) if is_file else written
+
+
+def _hidden(url: str) -> str:
+    """A URL as it may be told: without what stands between the user's name and the host."""
+    return re.sub(r"(//[^:@/]*):[^@]*@", r"\1:***@", url)
+
+
+def load_sweep(path: Path) -> Sweep:
+    """Reads sweep.yaml; raises ConfigurationError where there is none."""
+    if not path.exists():
+        raise ConfigurationError(f"{path.parent} holds no sweep (no {path.name}); give the folder of an experiment.")
+    try:
+        return parse_config(Sweep, yaml.safe_load(path.read_text()), str(path))
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+
+
+def differences(began: Any, now: Any, path: str = "") -> list[str]:
+    """What two nested configurations say otherwise, a line each: 'space.domains.model.sigma_a.high: 1.0, now 2.0'."""
+    if not (isinstance(began, Mapping) and isinstance(now, Mapping)):
+        return [] if began == now else [f"{path}: {_told(began)}, now {_told(now)}"]
+    keys = dict.fromkeys([*began, *now])
+    return [
+        line
+        for key in keys
+        for line in differences(began.get(key, _ABSENT), now.get(key, _ABSENT), f"{path}.{key}" if path else key)
+    ]
+
+
+_ABSENT = object()
+
+
+def _told(value: Any) -> str:
+    return "absent" if value is _ABSENT else repr(value)

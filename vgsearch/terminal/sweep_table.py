@@ -1,0 +1,267 @@
+"""What a sweep looks like in a terminal: a live table, or one line per event where nobody watches."""
+
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from vgsearch.experiment.ledger import CONFIRM, ENDS, UNFINISHED, SweepRecord, TrialRecord
+from vgsearch.experiment.objective import COST, Objective, looks_at_distance, measured
+from vgsearch.experiment.paths import short_id
+from vgsearch.terminal.words import duration, interval, number, short_name, value
+
+WIDTH_OF_REASON = 40
+S3_COLUMNS = ("S3 [95 %]", "SeR/ReS")
+COLOURS = {
+    **dict.fromkeys(("diverged", "failed", "out_of_memory", "stalled", "lost"), "red"),
+    **dict.fromkeys(("pruned", "unscored"), "yellow"),
+    **dict.fromkeys(UNFINISHED, "cyan"),
+    "done": "green",
+}
+
+
+class SweepView:
+    """Shows a sweep's record while it changes."""
+
+    def __init__(
+        self,
+        console: Console,
+        record: SweepRecord,
+        n_trials: int,
+        json_lines: bool = False,
+        on_interrupt: str = "save and stop",
+    ) -> None:
+        self.console, self._record, self._n_trials, self._json_lines = console, record, n_trials, json_lines
+        self._on_interrupt = on_interrupt
+        self._began = time.monotonic()
+        self._ended_before = _n_ended(record)
+
+    @contextmanager
+    def live(self) -> Iterator[None]:
+        """Redraws the table twice a second on a terminal; elsewhere `tell` prints."""
+        if not self.console.is_terminal or self._json_lines:
+            yield
+            return
+        with Live(console=self.console, get_renderable=self.renderable, refresh_per_second=2):
+            yield
+
+    def tell(self, event: dict[str, Any]) -> None:
+        """One line for one event, where there is no live table."""
+        if self._json_lines:
+            print(json.dumps(event), flush=True)
+        elif not self.console.is_terminal and (line := event_line(event, self._record)):
+            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def renderable(self) -> Group:
+        # Besides the rows: head, two captions, and a summary that may take two lines.
+        table = sweep_table(self._record, self.console.width, max(1, self.console.height - 5))
+        return Group(table, Text(self.summary(), style="dim"))
+
+    def summary(self) -> str:
+        finished = [state for state in ENDS if state not in UNFINISHED]
+        told = " ".join(f"{n} {state}" for state in (*finished, "running") if (n := self._record.count(state)))
+        ended = _n_ended(self._record)
+        if best := _told_best(self._record):
+            told += f"   {best}"
+        return f"{ended}/{self._n_trials} trials   {told}   ETA {self._eta(ended)}   Ctrl-C once: {self._on_interrupt}"
+
+    def _eta(self, ended: int) -> str:
+        ended_here = ended - self._ended_before
+        if not ended_here:
+            return "-"
+        return duration((time.monotonic() - self._began) / ended_here * (self._n_trials - ended))
+
+
+def sweep_table(record: SweepRecord, width: int, n_rows: int | None = None) -> Table:
+    """The table of trials: state, progress, look, scores, losses and as many of the searched values as `width` holds.
+
+    Of more than `n_rows` trials it shows those of the front, those that run and the newest.
+    """
+    # A copy: the driver adds trials while the live table is drawn in a thread of its own.
+    trials = sorted(list(record.trials.values()), key=lambda trial: trial.index)
+    front, objectives = [trial.trial_id for trial in record.front], record.objectives
+    n_all, trials = len(trials), _most_telling(trials, front, n_rows)
+    # Data of one class has no S3.
+    s3 = S3_COLUMNS if not record.done or any("s3" in trial.scores for trial in trials) else ()
+    named = [objective.name for objective in _beside_s3(objectives)]
+    fixed = ("id", "state", "step", "look", *s3, *named, "D-loss", "health", "time")
+    domains = list(dict.fromkeys(path for trial in trials for path in trial.overrides))
+    columns = {name: [name] for name in fixed} | {path: [short_name(path)] for path in domains} | {"": [""]}
+    for trial in trials:
+        cells = _cells(trial, trial.trial_id in front, objectives)
+        cells |= {path: value(trial.overrides.get(path)) for path in domains}
+        for name, column in columns.items():
+            column.append(cells[name])
+    widths = {name: max(map(len, cells)) + 2 for name, cells in columns.items()}
+    # A long reason is cut, so that it hides neither an id nor a score; `vgsearch show` tells it whole.
+    widths[""] = min(widths[""], WIDTH_OF_REASON)
+    shown = [*fixed, ""]
+    for path in domains:
+        if sum(widths[name] for name in shown) + widths[path] <= width:
+            shown.insert(-1, path)
+    hidden = [short_name(path) for path in domains if path not in shown]
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0), caption_justify="left")
+    for_reason = width - sum(widths[name] for name in shown if name)
+    fits = for_reason >= WIDTH_OF_REASON // 4
+    for name in shown:
+        table.add_column(
+            columns[name][0],
+            no_wrap=True,
+            min_width=widths[name] - 2 if name in ("id", "state") or (name and fits) else None,
+            max_width=None if name else max(for_reason, WIDTH_OF_REASON // 4),
+            justify="right" if name in ("step", "look", "time", *named) else "left",
+        )
+    for row, trial in enumerate(trials, start=1):
+        # As Text: a reason may hold brackets, which rich would read as markup.
+        cells = {name: Text(columns[name][row]) for name in shown}
+        cells["state"].stylize(COLOURS.get(trial.state, ""))
+        cells["health"].stylize("" if trial.worst_health in ("", "ok") else "yellow")
+        table.add_row(*cells.values())
+    captions = [f"{n_all - len(trials)} trials more: vgsearch status"] if len(trials) < n_all else []
+    captions += [f"a wider terminal also shows {', '.join(hidden)}"] if hidden else []
+    table.caption = "\n".join(captions) or None
+    return table
+
+
+def table_lines(table: Table) -> list[Text]:
+    """Head, rows and caption of `sweep_table`, one line each; rich takes ten times as long for a thousand trials."""
+    columns = [[Text(str(column.header), "bold"), *column.cells] for column in table.columns]
+    widths = [max(cell.cell_len for cell in column) for column in columns]
+    lines = []
+    for cells in zip(*columns, strict=True):
+        line = Text()
+        for column, width, cell in zip(table.columns, widths, cells, strict=True):
+            padding = " " * (width - cell.cell_len)
+            line.append(padding if column.justify == "right" else "").append_text(cell)
+            line.append("  " if column.justify == "right" else padding + "  ")
+        line.rstrip()
+        lines.append(line)
+    return [*lines, *(Text(caption, "dim italic") for caption in (table.caption or "").splitlines())]
+
+
+def _most_telling(trials: list[TrialRecord], front: Sequence[str], n_rows: int | None) -> list[TrialRecord]:
+    if n_rows is None or len(trials) <= n_rows:
+        return trials
+    first = sorted(trials, key=lambda t: (t.trial_id not in front, t.state != "running", -t.index))
+    return sorted(first[:n_rows], key=lambda trial: trial.index)
+
+
+def _cells(trial: TrialRecord, on_front: bool, objectives: Sequence[Objective]) -> dict[str, str]:
+    s3, parts = scores(trial)
+    beside = {objective.name: objective_value(objective, trial.scores) for objective in _beside_s3(objectives)}
+    since_start = max(time.time() - trial.started, 0.0) if trial.state == "running" else 0.0
+    d_loss = sum(loss for term, loss in trial.losses.items() if term.startswith("d_")) if trial.losses else math.nan
+    return {
+        "id": f"{'*' if on_front else ' '}{short_id(trial.trial_id)}",
+        "state": trial.state,
+        "step": f"{trial.step}/{trial.n_steps}",
+        "look": _look(trial, objectives),
+        **dict(zip(S3_COLUMNS, (s3, parts), strict=True)),
+        **beside,
+        "D-loss": number(d_loss, ".2f"),
+        "health": trial.worst_health or "-",
+        "time": duration(trial.seconds + since_start),
+        "": note(trial),
+    }
+
+
+def note(trial: TrialRecord) -> str:
+    """Why it ended, what its newest start has otherwise than proposed, whether it is the paper's point."""
+    changed = " ".join(f"{short_name(path)}={value(v)}" for path, v in trial.changed.items())
+    again = f"tried again with {changed}" if changed else ""
+    return "; ".join(filter(None, (trial.reason or ("paper point" if trial.is_paper_point else ""), again)))
+
+
+def _health(trial: TrialRecord) -> str:
+    """Each state of the newest look with its evidence."""
+    return "  ".join(f"{state}: {evidence}" for state, evidence in trial.health["states"].items())
+
+
+def event_line(event: dict[str, Any], record: SweepRecord) -> str:
+    """The line that tells an event to a log."""
+    trial, kind = record.trials.get(event.get("trial", "")), event["event"].removeprefix(CONFIRM)
+    if kind == "trial_started":
+        chosen = " ".join(f"{short_name(path)}={value(v)}" for path, v in event["overrides"].items())
+        return f"{trial.trial_id} started{' (paper point)' if trial.is_paper_point else ''}  {chosen}"
+    if kind == "look":
+        told = f"{trial.trial_id} step {trial.step}/{trial.n_steps}  look {_look(trial, record.objectives)}"
+        return told if trial.worst_health in ("", "ok") else f"{told}  {_health(trial)}"
+    if kind == "checkpoints_dropped":
+        return f"{trial.trial_id} lost its checkpoints ({event['bytes'] / 1e6:.0f} MB): {event['why']}"
+    if kind == "disk_budget_reached":
+        return f"stopping: {event['why']}"
+    if kind == "trial_ended":
+        result = trial_result(trial, record.objectives) if trial.state == "done" else trial.reason
+        return f"{trial.trial_id} {trial.state} at step {trial.step}  {result}  {duration(trial.seconds)}"
+    if kind == "floor":
+        return floor_line(record)
+    return ""
+
+
+def floor_line(record: SweepRecord) -> str:
+    """What an untrained generator of the paper's point scores, or why that is not known."""
+    floor, told = record.floor, [record.floor["reason"]] if "reason" in record.floor else []
+    if "s3" in floor:
+        told.append(f"S3 {interval(floor['s3'])}")
+    told += _told_beside_s3(measured(floor), record.objectives)
+    return f"floor   {'  '.join(told)}  (an untrained generator of the paper's point)"
+
+
+def trial_result(trial: TrialRecord, objectives: Sequence[Objective]) -> str:
+    """S3 with its interval and its parts where it is measured, and what else the search makes better."""
+    s3, parts = scores(trial)
+    told = [f"S3 {s3}  SeR/ReS {parts}"] if "s3" in trial.scores else []
+    return "  ".join(told + _told_beside_s3(trial.scores, objectives))
+
+
+def scores(trial: TrialRecord) -> tuple[str, str]:
+    """S3 with its interval, and SeR/ReS in percent."""
+    if "s3" not in trial.scores:
+        return "-", "-"
+    return interval(trial.score["s3"]), f"{100 * trial.score['ser']['mean']:.1f}/{100 * trial.score['res']['mean']:.1f}"
+
+
+def objective_value(objective: Objective, scores: Mapping[str, float]) -> str:
+    """0.66, 310.52, 0.0031, 5m12s; a dash where it was not measured."""
+    if objective.name not in scores:
+        return "-"
+    value = objective.value_of(scores)
+    if objective.name == COST:
+        return duration(value)
+    return format(value, ".2f" if abs(value) >= 0.1 else ".2g")
+
+
+def _beside_s3(objectives: Sequence[Objective]) -> list[Objective]:
+    """The objectives that the columns of S3 and its parts do not show."""
+    return [objective for objective in objectives if objective.name not in ("s3", "ser", "res")]
+
+
+def _told_beside_s3(scores: Mapping[str, float], objectives: Sequence[Objective]) -> list[str]:
+    shown = [objective for objective in _beside_s3(objectives) if objective.name in scores]
+    return [f"{objective.name} {objective_value(objective, scores)}" for objective in shown]
+
+
+def _look(trial: TrialRecord, objectives: Sequence[Objective]) -> str:
+    """ReS in percent, or minus a kernel distance as it is."""
+    return number(trial.look, ".3g") if looks_at_distance(objectives) else number(100 * trial.look, ".1f")
+
+
+def _told_best(record: SweepRecord) -> str:
+    """best t0004 s3 0.66, or front t0001 t0004; nothing before a trial is scored."""
+    best, objectives = record.best, record.objectives
+    if best is None:
+        return ""
+    if len(objectives) > 1:
+        return f"front {' '.join(short_id(trial.trial_id) for trial in record.front)}"
+    return f"best {short_id(best.trial_id)} {objectives[0].name} {objective_value(objectives[0], best.scores)}"
+
+
+def _n_ended(record: SweepRecord) -> int:
+    return sum(trial.state not in UNFINISHED for trial in record.trials.values())
