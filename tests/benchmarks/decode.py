@@ -22,7 +22,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from videogan.data.cache import CachedFiles, Shard, write_index, write_shard
+from videogan.data.cache import CachedFiles, ClipShard, write_index, write_shard
 from videogan.data.decode import decode
 from videogan.data.preprocessing import preprocessing_named
 
@@ -171,7 +171,7 @@ def fetches(files: CachedFiles) -> dict[str, Read]:
 
 
 def cached(folder: Path, paths: list[Path]) -> CachedFiles:
-    shard = Shard(tuple(path.name for path in paths))
+    shard = ClipShard(tuple(path.name for path in paths))
     write_shard(folder, shard, ((path.name, decode(path, PLAIN)) for path in paths))
     write_index(folder, PLAIN, [shard])
     return CachedFiles(folder)

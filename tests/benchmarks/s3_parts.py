@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from vgsearch.runtime.judging.judge import sampler_of, synthetic_set
+from vgsearch.runtime.judging.judge import sampling_copy_of, synthetic_set
 from vgsearch.space.space import load_space
 from vgsearch.space.sweep import Sweep
 from videogan.classifiers.fit import LabelledClips
@@ -75,7 +75,7 @@ def main() -> None:
     train, test = (decoded(manifest, config.preprocessing, split, config.model.n_frames) for split in ("train", "test"))
     fitted = clock.timed("real-trained classifiers (once a sweep)", fit_on_real)
     real = [fitted(protocol.classifier, train, test, seed) for seed in protocol.seeds]
-    sampler = clock.timed("standing statistics", sampler_of)(untrained(config).generator, config)
+    sampler = clock.timed("standing statistics", sampling_copy_of)(untrained(config).generator, config)
     drawn = clock.timed("sampling", synthetic_set(sampler, config))
     for part, name in (("training on samples", "fit"), ("predictions", "predict")):
         setattr(protocol_module, name, clock.timed(part, getattr(protocol_module, name)))

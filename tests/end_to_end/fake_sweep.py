@@ -15,7 +15,7 @@ from rich.console import Console
 
 from vgsearch.experiment.ledger import Ledger
 from vgsearch.experiment.paths import Experiment, TrialFolder
-from vgsearch.experiment.trial_records import Records, whole_lines
+from vgsearch.experiment.trial_records import TrialRecords, whole_lines
 from vgsearch.runtime.cluster.cluster import connect
 from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.sweep.resuming import left_to_do
@@ -48,7 +48,7 @@ def millisecond_trial(parameters: dict[str, Any]) -> None:
     saved = folder.checkpoints / "step"
     start = int(saved.read_text()) if saved.exists() else 0
     s3 = 1 - abs(chosen[SIGMA_A] - 0.3) + 0.1 * (chosen[CONSTRAINT] == "svc")
-    with Records(folder, start) as records:
+    with TrialRecords(folder, start) as records:
         for line in whole_lines(folder.metrics):
             if "look" in line:
                 tune.report({"step": line["step"], "look": line["look"], "losses": {}, "health": HEALTH})

@@ -60,7 +60,7 @@ def evaluate(
     """
     from contextlib import ExitStack
 
-    from vgsearch.evaluation.request import Request
+    from vgsearch.evaluation.request import EvaluationRequest
     from vgsearch.experiment.paths import opened_checkpoint
     from vgsearch.runtime.judging.evaluate import evaluate
 
@@ -69,7 +69,7 @@ def evaluate(
             None if path is None else opened.enter_context(opened_checkpoint(path)) for path in (checkpoint, against)
         )
         evaluate(
-            Request(
+            EvaluationRequest(
                 checkpoint=judged,
                 videos=videos,
                 ladder=ladder,

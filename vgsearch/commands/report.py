@@ -14,7 +14,7 @@ def report(experiment: options.ExperimentFolder, out: options.ReportsFolder = op
 
     folder, page = Experiment.at(experiment), page_of(experiment)
     write_html(page, folder.report)
-    folder.home.push(lambda name: name == folder.report.name)
+    folder.working_copy.push(lambda name: name == folder.report.name)
     typer.echo(shown(folder.report))
     if folder.address is not None:
         typer.echo(f"{folder.address / folder.report.name}")

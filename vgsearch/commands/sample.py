@@ -60,7 +60,7 @@ def sample(
     # Before torch reads it: threads that wait spin otherwise, which beside a running sweep costs most of the time.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from vgsearch.experiment.paths import opened_checkpoint
-    from vgsearch.sampling.sample import Request, sample
+    from vgsearch.sampling.sample import SampleRequest, sample
 
     with opened_checkpoint(checkpoint) as file:
-        sample(Request(file, show.value, classes, n_codes, steps, n_frames, truncation, seed, out))
+        sample(SampleRequest(file, show.value, classes, n_codes, steps, n_frames, truncation, seed, out))

@@ -20,7 +20,7 @@ def show(
 
     from vgsearch.experiment.ledger import read_ledger
     from vgsearch.experiment.paths import Experiment
-    from vgsearch.terminal.trial import differences, find_trial, last_measures, tell_trial
+    from vgsearch.terminal.trial import changed_from_paper, find_trial, last_measures, tell_trial
     from videogan.config import ConfigurationError
 
     # The trial's own folder, as a shell completes it, will do too.
@@ -33,12 +33,15 @@ def show(
     record = read_ledger(experiment.events)
     found = find_trial(record, trial.name)
     files = experiment.trial(found.trial_id)
-    files.home.pull(lambda name: "checkpoints/" not in name and "tb/" not in name)  # nor those of its further seeds
+    files.working_copy.pull(
+        lambda name: "checkpoints/" not in name and "tb/" not in name
+    )  # nor those of its further seeds
     if json:
         changed = [
-            {"path": path, "chosen": chosen, "paper": paper} for path, chosen, paper in differences(found, record)
+            {"path": path, "chosen": chosen, "paper": paper}
+            for path, chosen, paper in changed_from_paper(found, record)
         ]
-        told = {**dataclasses.asdict(found), "differences": changed, "measures": last_measures(files)}
+        told = {**dataclasses.asdict(found), "changed_from_paper": changed, "measures": last_measures(files)}
         print(json_module.dumps(told))
         return
     tell_trial(record, found, files, Console(highlight=False))

@@ -28,10 +28,10 @@ def train(
     json: options.Json = False,
 ) -> None:
     """Train a paper's point of a space once, with what --set changes, and score it: an experiment with one trial."""
-    from vgsearch.runtime.sweep.launch import Request, launch
+    from vgsearch.runtime.sweep.launch import SweepRequest, launch
 
     launch(
-        Request(
+        SweepRequest(
             space=space,
             data=data,
             budget=budget,

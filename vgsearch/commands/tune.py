@@ -51,10 +51,10 @@ def tune(
 
     SPACE is a name in search_spaces/ (mvt_tsa) or the path of a YAML file. The paper's own point is always trial t0000.
     """
-    from vgsearch.runtime.sweep.launch import Request, launch
+    from vgsearch.runtime.sweep.launch import SweepRequest, launch
 
     launch(
-        Request(
+        SweepRequest(
             space=space,
             data=data,
             budget=budget,

@@ -36,14 +36,14 @@ def write_check(check: DataCheck, out: Path, limits: Limits) -> tuple[Path, Path
     """Writes the contact sheet and the page into the folder `out`; returns their paths."""
     out.mkdir(parents=True, exist_ok=True)
     picture = io.BytesIO()
-    contact_sheet(check, limits).save(picture, "PNG", optimize=True)
+    sheet_of_clips(check, limits).save(picture, "PNG", optimize=True)
     html = page(check, picture.getvalue())
     write_atomically(out / SHEET_NAME, lambda stream: stream.write(picture.getvalue()))
     write_atomically(out / CHECK_PAGE, lambda stream: stream.write(html.encode("utf-8", "replace")))
     return out / SHEET_NAME, out / CHECK_PAGE
 
 
-def contact_sheet(check: DataCheck, limits: Limits) -> Image.Image:
+def sheet_of_clips(check: DataCheck, limits: Limits) -> Image.Image:
     """Some clips of each class, one a row: its class, name, group and length, then frames spread over it."""
     most, n_clips = (96, max(3, 12 // max(1, len(check.classes)))) if len(check.classes) <= _FEW_CLASSES else (64, 1)
     rows = [video for videos in check.classes.values() for video in _spread(videos, n_clips)]

@@ -28,7 +28,7 @@ FIRST_FRESH_SEED = 500_000
 
 
 @dataclass(frozen=True)
-class Plan:
+class ConfirmationPlan:
     """What is to be confirmed: how many of the best points of which experiment, on which seeds."""
 
     experiment: Experiment

@@ -45,7 +45,7 @@ Measure = S3Protocol | FeatureProtocol | ClassifierProtocol | Opponent
 
 
 @dataclass(frozen=True)
-class Request:
+class EvaluationRequest:
     """An evaluation as typed."""
 
     checkpoint: Path | None = None
@@ -63,7 +63,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Plan:
+class EvaluationPlan:
     """What is judged, by what, on which data set, and where the results go."""
 
     manifest: Manifest
@@ -80,7 +80,7 @@ class Plan:
     """What the user should know before it begins."""
 
 
-def planned(request: Request) -> Plan:
+def planned(request: EvaluationRequest) -> EvaluationPlan:
     """Raises ConfigurationError, DataError or UnreadableCheckpoint for what cannot be measured."""
     ways = {"CKPT": request.checkpoint, "--videos": request.videos, "--ladder": request.ladder}
     given = [name for name, path in ways.items() if path is not None]
@@ -98,7 +98,7 @@ def planned(request: Request) -> Plan:
     return replace(plan, notes=_notes_on_weights(plan)) if request.classifier_weights else plan
 
 
-def _plan_of_clips(request: Request) -> Plan:
+def _plan_of_clips(request: EvaluationRequest) -> EvaluationPlan:
     """Of --videos and of --ladder."""
     if request.against is not None:
         raise ConfigurationError("--against compares two checkpoints; give CKPT, not --videos or --ladder.")
@@ -114,7 +114,7 @@ def _plan_of_clips(request: Request) -> Plan:
     else:
         name = f"{manifest.folder.name}-ladder"
         usual = usual.replace("s3,", "s3,s3_tsn,")  # of the two, one alone sees the order of frames
-    return Plan(
+    return EvaluationPlan(
         manifest=manifest,
         preprocessing=request.preprocessing or ("plain_32" if scale else "plain_96"),
         data=DataConfig(),
@@ -124,7 +124,7 @@ def _plan_of_clips(request: Request) -> Plan:
     )
 
 
-def _plan_of_checkpoint(request: Request, path: Path) -> Plan:
+def _plan_of_checkpoint(request: EvaluationRequest, path: Path) -> EvaluationPlan:
     for flag, given in (("--budget", request.budget), ("--preprocessing", request.preprocessing)):
         if given is not None:
             raise ConfigurationError(f"{flag}: a checkpoint brings its own; leave it out.")
@@ -148,7 +148,7 @@ def _plan_of_checkpoint(request: Request, path: Path) -> Plan:
         )
     trial = TrialFolder.around(path)
     is_trial = trial.metrics.exists()
-    return Plan(
+    return EvaluationPlan(
         manifest=manifest,
         preprocessing=config.preprocessing,
         data=config.data,
@@ -219,7 +219,7 @@ def refuse_too_few(folder: Path, like: Manifest, n_of_class: Counter[str], what:
         )
 
 
-def _measures(request: Request, usual: str, s3: str, manifest: Manifest) -> tuple[Measure, ...]:
+def _measures(request: EvaluationRequest, usual: str, s3: str, manifest: Manifest) -> tuple[Measure, ...]:
     names = [name.strip() for name in (usual if request.metrics is None else request.metrics).split(",")]
     measures = tuple(dict.fromkeys(_measure(name, s3, request) for name in names if name))
     if not measures:
@@ -233,7 +233,7 @@ def _measures(request: Request, usual: str, s3: str, manifest: Manifest) -> tupl
     return _with_weights(measures, request.classifier_weights) if request.classifier_weights else measures
 
 
-def _measure(name: str, s3: str, request: Request) -> Measure:
+def _measure(name: str, s3: str, request: EvaluationRequest) -> Measure:
     scale = next(scale for scale in reversed(SCALES) if f"_{scale}v1" in s3)
     if name == "gam":
         if request.checkpoint is None or request.against is None:
@@ -284,7 +284,7 @@ def _with_weights(measures: Sequence[Measure], path: Path) -> tuple[Measure, ...
     return tuple(changed)
 
 
-def _notes_on_weights(plan: Plan) -> tuple[str, ...]:
+def _notes_on_weights(plan: EvaluationPlan) -> tuple[str, ...]:
     """Loads the user's weights once, so that a file that does not fit is refused before anything starts."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)

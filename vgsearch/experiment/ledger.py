@@ -15,7 +15,7 @@ from vgsearch.experiment.objective import Objective, measured, pareto_front, par
 from vgsearch.experiment.paths import Experiment
 from vgsearch.object_store.lease import ExperimentInUse
 from vgsearch.object_store.ledger_segments import Segments
-from vgsearch.object_store.retry import patiently
+from vgsearch.object_store.retry import with_retries
 from videogan.storage.atomic import write_atomically
 from videogan.storage.places import Place, RemotePath, StorageError
 
@@ -233,7 +233,7 @@ class Ledger:
                 os.fsync(stream.fileno())
             if self._segments is not None:
                 segments, number = self._segments, self._n_lines
-                patiently(lambda: segments.append(number, line))
+                with_retries(lambda: segments.append(number, line))
         except (OSError, StorageError, ExperimentInUse):
             os.truncate(self.path, n_bytes)
             raise

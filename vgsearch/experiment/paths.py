@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from vgsearch.object_store.lease import ExperimentInUse, Lease, this_process
-from vgsearch.object_store.working_copy import Home, copy_folder
+from vgsearch.object_store.working_copy import WorkingCopy, copy_folder
 from videogan.config import ConfigurationError
 from videogan.storage.atomic import write_atomically
 from videogan.storage.places import Place, RemotePath, StorageError, place
@@ -35,9 +35,9 @@ class KeptFolder:
     address: RemotePath | None = None
 
     @cached_property
-    def home(self) -> Home:
+    def working_copy(self) -> WorkingCopy:
         """What copies between the folder and its address; trials of an experiment have their own."""
-        return Home(self.folder, self.address)
+        return WorkingCopy(self.folder, self.address)
 
     @property
     def place(self) -> Place:
@@ -114,21 +114,21 @@ class TrialFolder(KeptFolder):
 
         None where the parent has none any more: it then starts from nothing.
         """
-        own, theirs = (folder.home.sizes(folder.checkpoints.name) for folder in (self, parent))
+        own, theirs = (folder.working_copy.sizes(folder.checkpoints.name) for folder in (self, parent))
         steps = [step for name in own or theirs if (step := _step_of(name)) is not None and (own or step < below)]
         if own or not steps:
             return min(steps, default=None)
         name = f"{self.checkpoints.name}/step{max(steps):08d}.pt"
-        parent.home.pull(lambda kept: kept == name, delete=False)
+        parent.working_copy.pull(lambda kept: kept == name, delete=False)
         content = (parent.folder / name).read_bytes()
         write_atomically(self.folder / name, lambda stream: stream.write(content))
-        self.home.push(lambda kept: kept == name)
+        self.working_copy.push(lambda kept: kept == name)
         return max(steps)
 
     def set_aside(self) -> None:
         """Moves what an attempt left to attempts/<n>, but for its checkpoints, which go: the trial starts from nothing."""
-        self.home.remove(self.checkpoints.name)
-        self.home.pull()
+        self.working_copy.remove(self.checkpoints.name)
+        self.working_copy.pull()
         parts = (self.metrics, self.tensorboard, self.samples, self.scores, self.log, self.folder / "seeds")
         left = [path for path in parts if path.exists()]
         if left:
@@ -137,7 +137,7 @@ class TrialFolder(KeptFolder):
             attempt.mkdir(parents=True)
             for path in left:
                 path.rename(attempt / path.name)
-        self.home.push()
+        self.working_copy.push()
 
     @property
     def status(self) -> Path:
@@ -265,7 +265,9 @@ class Experiment(KeptFolder):
             try:
                 lease = held.enter_context(Lease(self.address / ".lock", str(self.address)))
                 object.__setattr__(self, "_lease", lease)
-                self.home.pull(lambda name: name == self.sweep.name or name.startswith(f"{self.tensorboard.name}/"))
+                self.working_copy.pull(
+                    lambda name: name == self.sweep.name or name.startswith(f"{self.tensorboard.name}/")
+                )
             except BaseException:
                 held.close()
                 raise
@@ -307,14 +309,14 @@ def opened_checkpoint(path: Path) -> Iterator[Path]:
             f"{where} does not exist, or not in a trial's folder; give .../trials/<trial>/checkpoints/<step>.pt."
         )
     experiment, copy = Experiment(trial.folder.parent.parent, trial_place.parent.parent), trial.checkpoints / where.name
-    experiment.home.pull(lambda name: name == experiment.sweep.name, delete=False)
-    trial.home.pull(
+    experiment.working_copy.pull(lambda name: name == experiment.sweep.name, delete=False)
+    trial.working_copy.pull(
         lambda name: name == f"{trial.checkpoints.name}/{where.name}" or _is_record(trial, name), delete=False
     )
     write_atomically(trial.folder / ADDRESS, lambda stream: stream.write(str(trial_place).encode()))
     try:
         yield copy
-        trial.home.push(lambda name: name.startswith((f"{trial.evaluations.name}/", f"{trial.samples.name}/")))
+        trial.working_copy.push(lambda name: name.startswith((f"{trial.evaluations.name}/", f"{trial.samples.name}/")))
     finally:
         copy.unlink()
 
@@ -332,9 +334,9 @@ def appended_records(trial: TrialFolder) -> Iterator[bool]:
     if not isinstance(trial.place, RemotePath):
         yield True
         return
-    trial.home.pull(lambda name: name == trial.status.name or _is_record(trial, name))
+    trial.working_copy.pull(lambda name: name == trial.status.name or _is_record(trial, name))
     yield trial.status.exists()  # written when a trial ends
-    trial.home.push(lambda name: _is_record(trial, name))
+    trial.working_copy.push(lambda name: _is_record(trial, name))
 
 
 def _step_of(name: str) -> int | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from vgsearch.experiment.ledger import UNFINISHED, Ledger, SweepRecord, TrialRecord
 from vgsearch.experiment.paths import Experiment
-from vgsearch.object_store.working_copy import Home
+from vgsearch.object_store.working_copy import WorkingCopy
 from videogan.config import ConfigurationError
 
 _UNITS = {"MB": 1e6, "GB": 1e9, "TB": 1e12}
@@ -65,7 +65,7 @@ class CheckpointDisk:
     def measure(self, trial_id: str) -> None:
         """Looks at one trial's folder anew."""
         folder = self._experiment.trial(trial_id)
-        sizes = folder.home.sizes(folder.checkpoints.name).values()
+        sizes = folder.working_copy.sizes(folder.checkpoints.name).values()
         self._bytes[trial_id] = sum(sizes)
         self._largest = max(self._largest, *sizes, 0)
 
@@ -95,7 +95,7 @@ class CheckpointDisk:
         event = self._ledger.append(
             "checkpoints_dropped", trial=trial.trial_id, bytes=self._bytes[trial.trial_id], why=why
         )
-        folder.home.remove(folder.checkpoints.name)
+        folder.working_copy.remove(folder.checkpoints.name)
         self._bytes[trial.trial_id] = 0
         return event
 
@@ -107,4 +107,4 @@ class CheckpointDisk:
 def ray_leftovers(experiment: Experiment) -> list[tuple[Path, int]]:
     """Folders of Ray's own bookkeeping and their bytes: nothing here reads them once the driver has ended."""
     folders = [experiment.ray, *(trial / experiment.ray.name for trial in experiment.trials.glob("*"))]
-    return [(folder, sum(Home(folder).sizes().values())) for folder in folders if folder.is_dir()]
+    return [(folder, sum(WorkingCopy(folder).sizes().values())) for folder in folders if folder.is_dir()]

@@ -15,7 +15,7 @@ SCORE = "score/"
 """What the names of final scores begin with."""
 
 
-class Records:
+class TrialRecords:
     """The trial's records from `step` on; what an interrupted attempt wrote after that step is dropped from them."""
 
     def __init__(self, folder: TrialFolder, step: int) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from vgsearch.experiment.paths import Experiment, TrialFolder
-from vgsearch.experiment.trial_records import Records
+from vgsearch.experiment.trial_records import TrialRecords
 from vgsearch.flow_fit.picture import ShownPair, write_flow_picture
 from vgsearch.flow_fit.progress import FITTED, FitView
 from videogan.config import ConfigurationError
@@ -71,7 +71,7 @@ def _fit(folder: TrialFolder, recipe: FlowRecipe, view: FitView) -> dict[str, fl
         steps = fit_flow(recipe, start, device)
     except ConfigurationError as error:
         raise ConfigurationError(f"{folder.folder}: {error}") from None
-    with Records(folder, first) as records, view.live(first):
+    with TrialRecords(folder, first) as records, view.live(first):
         for warning in damaged:
             LOGGER.warning(warning.message)
             view.tell({"event": "damaged", "reason": str(warning.message)})
@@ -99,7 +99,7 @@ def _written_weights(out: Path) -> tuple[PWCNet, str]:
 class Stopwatch:
     """Seconds and this process's CPU seconds, counted on from those of earlier attempts."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: TrialRecords) -> None:
         last = {"seconds": 0.0, "cpu_seconds": 0.0} if not (rows := records.lines()) else rows[-1]
         self._began = time.monotonic() - last["seconds"], time.process_time() - last["cpu_seconds"]
 
@@ -110,7 +110,7 @@ class Stopwatch:
 class Saver:
     """Saves as often as costs little: after the first step, the last one, and 50 times as long as saving took."""
 
-    def __init__(self, checkpoints: FlowCheckpoints, records: Records) -> None:
+    def __init__(self, checkpoints: FlowCheckpoints, records: TrialRecords) -> None:
         self._checkpoints, self._records = checkpoints, records
         self._saved, self._took = -math.inf, 0.0
 

@@ -13,7 +13,7 @@ LOGGER = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 
-def patiently(action: Callable[[], Result]) -> Result:
+def with_retries(action: Callable[[], Result]) -> Result:
     """What `action`, which may be repeated, returns; raises its StorageError where it fails for minutes."""
     deadline, pause = time.monotonic() + SECONDS, FIRST_PAUSE
     while True:

@@ -63,7 +63,7 @@ def used_copy(copy: Path, root: Path) -> Iterator[None]:
             shutil.rmtree(copy, ignore_errors=True)
 
 
-class Home:
+class WorkingCopy:
     """The address that a local folder is a copy of: `pull` brings what is there, `push` sends what changed here.
 
     A folder without an address is kept where it lies, and nothing is copied. One process at a time pushes to a folder.

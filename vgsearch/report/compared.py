@@ -8,8 +8,8 @@ from vgsearch.report import figures
 from vgsearch.report.blocks import Block, Chart, Lines, Page, Section, Table, Text
 from vgsearch.report.clock import SweepClock
 from vgsearch.report.experiment import command, moment
+from vgsearch.report.experiment_data import ExperimentData
 from vgsearch.report.sample_grid import GridColumn, sample_grid
-from vgsearch.report.subject import Subject
 from vgsearch.report.tables import told_interval
 from vgsearch.terminal.sweep_table import objective_value
 from vgsearch.terminal.words import duration
@@ -20,9 +20,9 @@ _LUCK = (
 )
 
 
-def comparison_page(name: str, subjects: Sequence[Subject]) -> Page:
+def comparison_page(name: str, subjects: Sequence[ExperimentData]) -> Page:
     """One section for each (objective, protocol): scores of different ones are never drawn on one axis."""
-    groups: dict[tuple[str, str], list[Subject]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[ExperimentData]] = defaultdict(list)
     for subject in subjects:
         groups[figures.label(subject.objective), subject.protocol].append(subject)
     sections = [Section("Experiments", [_table(subjects), *_warning(groups)])]
@@ -40,14 +40,14 @@ def comparison_page(name: str, subjects: Sequence[Subject]) -> Page:
 _SAMPLES = "The best trial of each experiment, first code of its grid; families have codes of their own."
 
 
-def _told(subject: Subject) -> tuple[str, str]:
+def _told(subject: ExperimentData) -> tuple[str, str]:
     if not subject.scored:
         return "-", "no trial scored"
     number, _, bounds = told_interval(subject.objective, subject.scored[0]).partition(" ")
     return number, f"best {figures.label(subject.objective)} {bounds}".strip()
 
 
-def _warning(groups: dict[tuple[str, str], list[Subject]]) -> list[Text]:
+def _warning(groups: dict[tuple[str, str], list[ExperimentData]]) -> list[Text]:
     measured = {(label, protocol) for label, protocol in groups if protocol}
     if len(measured) < 2:
         return []
@@ -58,7 +58,7 @@ def _warning(groups: dict[tuple[str, str], list[Subject]]) -> list[Text]:
     ]
 
 
-def _table(subjects: Sequence[Subject]) -> Table:
+def _table(subjects: Sequence[ExperimentData]) -> Table:
     columns = (
         "experiment",
         "space",
@@ -95,7 +95,7 @@ def _table(subjects: Sequence[Subject]) -> Table:
     return Table(columns, rows, frozenset({"trials", "scored", "untrained", "best's cost", "ran for"}))
 
 
-def _charts(members: Sequence[Subject], prefix: str) -> list[Block]:
+def _charts(members: Sequence[ExperimentData], prefix: str) -> list[Block]:
     names = unique_names(members)
     curves = {name: curve for name, subject in zip(names, members, strict=True) if (curve := subject.expected())}
     return [
@@ -105,7 +105,7 @@ def _charts(members: Sequence[Subject], prefix: str) -> list[Block]:
     ]
 
 
-def unique_names(subjects: Sequence[Subject]) -> list[str]:
+def unique_names(subjects: Sequence[ExperimentData]) -> list[str]:
     """Space and experiment, such as "mvt_tsa: runs-003"; the experiment alone where it says the space itself."""
     return [
         subject.name
@@ -115,10 +115,10 @@ def unique_names(subjects: Sequence[Subject]) -> list[str]:
     ]
 
 
-def _samples(subjects: Sequence[Subject]) -> list[Block]:
+def _samples(subjects: Sequence[ExperimentData]) -> list[Block]:
     """Those of one data set in one grid; real clips are the first's."""
     blocks: list[Block] = []
-    by_data: dict[str, list[Subject]] = defaultdict(list)
+    by_data: dict[str, list[ExperimentData]] = defaultdict(list)
     for subject in subjects:
         if subject.scored:
             by_data[subject.sweep.manifest_digest].append(subject)
@@ -128,7 +128,7 @@ def _samples(subjects: Sequence[Subject]) -> list[Block]:
     return blocks
 
 
-def _commands(subjects: Sequence[Subject]) -> Lines:
+def _commands(subjects: Sequence[ExperimentData]) -> Lines:
     lines = []
     for subject in subjects:
         lines += [f"# {subject.name}, {moment(start['time'])}\n{command(start['argv'])}"

@@ -18,18 +18,18 @@ from vgsearch.experiment.paths import short_id
 from vgsearch.report import figures
 from vgsearch.report.blocks import Block, Chart, Facts, Lines, Page, Section, Table, Text
 from vgsearch.report.clock import SweepClock
+from vgsearch.report.experiment_data import WEAK_BELOW, ExperimentData, Importances
 from vgsearch.report.sample_grid import GridColumn, sample_grid
-from vgsearch.report.subject import WEAK_BELOW, Importances, Subject
 from vgsearch.report.tables import as_block, comparison, failures, health, told_interval, trials_table
 from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.sweep_table import objective_value
-from vgsearch.terminal.trial import differences
+from vgsearch.terminal.trial import changed_from_paper
 from vgsearch.terminal.words import duration, interval, short_name, value
 
 N_TOP = 4  # trials in the grid of samples
 
 
-def experiment_page(subject: Subject, found: Importances) -> Page:
+def experiment_page(subject: ExperimentData, found: Importances) -> Page:
     """The whole report."""
     record, clock = subject.record, SweepClock(subject.record)
     sections = [_what_ran(subject, clock), _best(subject)]
@@ -75,7 +75,7 @@ def moment(seconds: float) -> str:
     return f"{datetime.datetime.fromtimestamp(seconds, datetime.UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _headline(subject: Subject, clock: SweepClock) -> list[tuple[str, str, str]]:
+def _headline(subject: ExperimentData, clock: SweepClock) -> list[tuple[str, str, str]]:
     record, scored = subject.record, subject.scored
     n, left_out = len(record.trials), len(record.trials) - len(scored)
     told = [("trials used", f"{len(scored)} of {n}", f"{left_out} left out" if left_out else "none left out")]
@@ -90,7 +90,7 @@ def _headline(subject: Subject, clock: SweepClock) -> list[tuple[str, str, str]]
     return told
 
 
-def _what_ran(subject: Subject, clock: SweepClock) -> Section:
+def _what_ran(subject: ExperimentData, clock: SweepClock) -> Section:
     sweep, record = subject.sweep, subject.record
     header, space = record.header, sweep.space
     versions = header.get("versions", {})
@@ -118,7 +118,7 @@ def _what_ran(subject: Subject, clock: SweepClock) -> Section:
     return Section("What ran", [Facts(pairs)])
 
 
-def _best(subject: Subject) -> Section:
+def _best(subject: ExperimentData) -> Section:
     if not subject.scored:
         return Section("Best", [Text("No trial was scored, so none is best.", warning=True)])
     record, best = subject.record, subject.scored[0]
@@ -135,7 +135,7 @@ def _best(subject: Subject) -> Section:
     if COST in best.scores:
         pairs.append(("cost", f"{duration(best.scores[COST])} of training steps"))
     pairs.append(("why it ended", f"done at step {best.step}"))
-    changed = differences(best, record)
+    changed = changed_from_paper(best, record)
     told = [(path, value(chosen), value(papers)) for path, chosen, papers in changed]
     blocks: list[Block] = [Facts(pairs, half=bool(told))]
     if told:
@@ -153,7 +153,7 @@ def _best(subject: Subject) -> Section:
     return Section("Best", blocks)
 
 
-def _confirmation(subject: Subject) -> list[Block]:
+def _confirmation(subject: ExperimentData) -> list[Block]:
     """What training the best points again on fresh seeds said of them; nothing where that was not asked for."""
     path, record = subject.experiment.confirm, subject.record
     if not path.is_file():
@@ -177,7 +177,7 @@ def _warnings(score: dict[str, Any]) -> list[str]:
     return [warning for part in parts for warning in part.get("warnings", ())]
 
 
-def _progress(subject: Subject, clock: SweepClock) -> list[Block]:
+def _progress(subject: ExperimentData, clock: SweepClock) -> list[Block]:
     record = subject.record
     blocks: list[Block] = []
     if subject.scored:
@@ -191,7 +191,7 @@ def _progress(subject: Subject, clock: SweepClock) -> list[Block]:
 _LOOKS = "Looks are the cheap score that prunes; they are never called S3."
 
 
-def _what_matters(subject: Subject, found: Importances) -> list[Block]:
+def _what_matters(subject: ExperimentData, found: Importances) -> list[Block]:
     blocks: list[Block] = []
     if len(subject.scored) > 1:
         name = figures.label(subject.objective)
@@ -208,7 +208,7 @@ def _what_matters(subject: Subject, found: Importances) -> list[Block]:
     return blocks
 
 
-def _trade_offs(subject: Subject) -> list[Block]:
+def _trade_offs(subject: ExperimentData) -> list[Block]:
     blocks: list[Block] = []
     if any(COST in trial.scores for trial in subject.scored):
         blocks.append(Chart("score-against-cost", figures.pareto(subject)))
@@ -217,7 +217,7 @@ def _trade_offs(subject: Subject) -> list[Block]:
     return blocks
 
 
-def _luck(subject: Subject) -> list[Block]:
+def _luck(subject: ExperimentData) -> list[Block]:
     curve = subject.expected()
     if curve is None:
         return []
@@ -225,7 +225,7 @@ def _luck(subject: Subject) -> list[Block]:
     return [Chart("expected-best", chart, wide=True)]
 
 
-def _commands(subject: Subject) -> list[Block]:
+def _commands(subject: ExperimentData) -> list[Block]:
     record, sweep = subject.record, subject.sweep
     typed = [f"# {moment(start['time'])}\n{command(start['argv'])}" for start in record.starts if "argv" in start]
     blocks: list[Block] = [Lines("\n".join(typed) or "# not recorded by this ledger")]

@@ -13,7 +13,7 @@ from vgsearch.experiment.objective import COST, LABELS, OF_CLASSES, Objective, l
 from vgsearch.experiment.paths import short_id
 from vgsearch.report.clock import SweepClock
 from vgsearch.report.expected_best import ExpectedBest
-from vgsearch.report.subject import Subject
+from vgsearch.report.experiment_data import ExperimentData
 from vgsearch.terminal.sweep_table import objective_value
 from vgsearch.terminal.words import duration, short_name, value
 
@@ -37,13 +37,13 @@ def state_colour(state: str) -> str:
     return STATE_COLOURS.get(state, OTHER_END)
 
 
-def against_clock(subject: Subject, clock: SweepClock) -> go.Figure:
+def against_clock(subject: ExperimentData, clock: SweepClock) -> go.Figure:
     """Each score at the time its trial ended, the best so far, the floor."""
     trials = sorted(subject.scored, key=_end)
     return _over_time(subject, [clock.ran(_end(trial)) for trial in trials], trials, clock.unit, "time")
 
 
-def against_steps(subject: Subject) -> go.Figure:
+def against_steps(subject: ExperimentData) -> go.Figure:
     """The same over the steps that all trials took until then, those that were given up among them."""
     scored = {trial.trial_id for trial in subject.scored}
     steps, x, trials = 0, [], []
@@ -56,7 +56,7 @@ def against_steps(subject: Subject) -> go.Figure:
 
 
 def _over_time(
-    subject: Subject, x: Sequence[float], trials: Sequence[TrialRecord], x_title: str, over: str
+    subject: ExperimentData, x: Sequence[float], trials: Sequence[TrialRecord], x_title: str, over: str
 ) -> go.Figure:
     objective = subject.objective
     y = [objective.value_of(trial.scores) for trial in trials]
@@ -104,7 +104,7 @@ def _curves(
                        opacity=opacity, connectgaps=False, hovertemplate="%{text}, step %{x}: %{y:.3g}<extra></extra>")  # fmt: skip
 
 
-def pareto(subject: Subject) -> go.Figure:
+def pareto(subject: ExperimentData) -> go.Figure:
     """The first objective against what it cost, and the trials that no other beats in both."""
     objective, cost = subject.objective, Objective(COST)
     trials = [trial for trial in subject.scored if COST in trial.scores]
@@ -118,7 +118,7 @@ def pareto(subject: Subject) -> go.Figure:
     return figure
 
 
-def ser_res(subject: Subject) -> go.Figure:
+def ser_res(subject: ExperimentData) -> go.Figure:
     """SeR (diversity) against ReS (realism), with lines of equal S3 and what guessing scores."""
     trials = [trial for trial in subject.scored if {"ser", "res"} <= set(trial.scores)]
     figure = _figure(
@@ -146,7 +146,7 @@ def ser_res(subject: Subject) -> go.Figure:
     return figure
 
 
-def parallel_coordinates(subject: Subject) -> go.Figure:
+def parallel_coordinates(subject: ExperimentData) -> go.Figure:
     """One line for each done trial through its searched values, in the colour of its score; scored last."""
     objective, trials = subject.objective, subject.scored[::-1]
     paths = list(dict.fromkeys(path for trial in trials for path in trial.overrides))
@@ -267,7 +267,7 @@ def expected_best_chart(curves: Mapping[str, ExpectedBest], objective: Objective
     return figure
 
 
-def best_over_time(subjects: Sequence[Subject]) -> go.Figure:
+def best_over_time(subjects: Sequence[ExperimentData]) -> go.Figure:
     """The best so far of each experiment over the time that its sweep ran."""
     objective, clocks = subjects[0].objective, [SweepClock(subject.record) for subject in subjects]
     figure = _figure("hours of the sweep", f"{label(objective)}, the best so far")
@@ -281,7 +281,7 @@ def best_over_time(subjects: Sequence[Subject]) -> go.Figure:
     return figure
 
 
-def all_scores(subjects: Mapping[str, Subject]) -> go.Figure:
+def all_scores(subjects: Mapping[str, ExperimentData]) -> go.Figure:
     """Every score of each experiment in a row of its own."""
     objective = next(iter(subjects.values())).objective
     figure = _figure(label(objective), "")

@@ -42,7 +42,7 @@ USUAL = {
 
 
 @dataclass(frozen=True)
-class Request:
+class SampleRequest:
     """What was typed."""
 
     checkpoint: Path
@@ -56,7 +56,7 @@ class Request:
     out: Path | None = None
 
 
-def sample(request: Request) -> None:
+def sample(request: SampleRequest) -> None:
     """Draws the picture and writes it; raises ConfigurationError, before anything is drawn, for what cannot be."""
     console, folder = Console(highlight=False, markup=False), folder_of(request)
     checkpoint = load_checkpoint(request.checkpoint)
@@ -77,7 +77,7 @@ def sample(request: Request) -> None:
         console.print(shown(path), soft_wrap=True)
 
 
-def asked_for(request: Request, generator: nn.Module, config: RunConfig, names: list[str]) -> Asked:
+def asked_for(request: SampleRequest, generator: nn.Module, config: RunConfig, names: list[str]) -> Asked:
     """With the defaults filled in; raises ConfigurationError for what would have no effect, or names no class."""
     given = {"codes": request.n_codes, "steps": request.n_steps}
     takes = USUAL[request.show]
@@ -148,7 +148,7 @@ def tell_changes(picture: Picture, console: Console) -> None:
     console.print()
 
 
-def folder_of(request: Request) -> Path:
+def folder_of(request: SampleRequest) -> Path:
     """Where the files go; raises ConfigurationError where a file is in the way."""
     folder = request.out or TrialFolder(request.checkpoint.absolute().parent.parent).samples
     if folder.exists() and not folder.is_dir():
@@ -156,7 +156,7 @@ def folder_of(request: Request) -> Path:
     return folder
 
 
-def written(picture: Picture, folder: Path, request: Request, asked: Asked) -> list[Path]:
+def written(picture: Picture, folder: Path, request: SampleRequest, asked: Asked) -> list[Path]:
     """The files: GIF, mp4, PNG, and the changes where there are any."""
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{request.checkpoint.stem}-{request.show}-seed{request.seed}"

@@ -78,7 +78,7 @@ def _protocols(score: Mapping[str, Any]) -> list[tuple[str, str]]:
     return lines
 
 
-def differences(trial: TrialRecord, record: SweepRecord) -> list[tuple[str, Any, Any]]:
+def changed_from_paper(trial: TrialRecord, record: SweepRecord) -> list[tuple[str, Any, Any]]:
     """(path, chosen, the paper point's) of each searched value that differs from the sweep's first paper point."""
     paper = next((other for other in record.trials.values() if other.is_paper_point), None)
     if paper is None:
@@ -92,7 +92,7 @@ def _config_lines(record: SweepRecord, trial: TrialRecord) -> list[str]:
     if trial.is_paper_point:
         told = "  ".join(f"{short_name(path)} {value(chosen)}" for path, chosen in trial.overrides.items())
         return ["the paper's point", *([told] if told else [])]
-    differing = differences(trial, record)
+    differing = changed_from_paper(trial, record)
     width = max((len(path) for path, _, _ in differing), default=0)
     lines = [f"{path:<{width}}  {value(chosen):<14} paper {value(papers)}" for path, chosen, papers in differing]
     same = [path for path in trial.overrides if path not in {path for path, _, _ in differing}]
@@ -144,7 +144,7 @@ def _largest(looks: Sequence[float]) -> float:
 
 def _files(trial: TrialRecord, folder: TrialFolder) -> list[tuple[str, str]]:
     lines: list[tuple[str, str]] = []
-    kept = sorted(folder.home.sizes(folder.checkpoints.name).items())
+    kept = sorted(folder.working_copy.sizes(folder.checkpoints.name).items())
     told = [f"{name} ({_size(n_bytes)})" for name, n_bytes in kept if name.endswith(".pt")]
     if trial.checkpoints_dropped:
         lines.append(("checkpoints", f"deleted: {trial.checkpoints_dropped}"))

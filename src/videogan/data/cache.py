@@ -104,7 +104,7 @@ def staged(folder: Path) -> Iterator[Path]:
 
 
 @dataclass(frozen=True)
-class Shard:
+class ClipShard:
     """The files that one shard of a cache is for, by sha, in its order; those that don't decode are not in it."""
 
     shas: tuple[str, ...]
@@ -119,19 +119,19 @@ class Shard:
         return f"{self.name}.skipped.json"
 
 
-def planned_shards(shas: Sequence[str]) -> list[Shard]:
+def planned_shards(shas: Sequence[str]) -> list[ClipShard]:
     """The shards of a cache of these files, each file once."""
     once = list(dict.fromkeys(shas))
-    return [Shard(tuple(once[at : at + CLIPS_PER_SHARD])) for at in range(0, len(once), CLIPS_PER_SHARD)]
+    return [ClipShard(tuple(once[at : at + CLIPS_PER_SHARD])) for at in range(0, len(once), CLIPS_PER_SHARD)]
 
 
-def missing_shards(folder: Place, shards: Sequence[Shard]) -> list[Shard]:
+def missing_shards(folder: Place, shards: Sequence[ClipShard]) -> list[ClipShard]:
     """Those of `shards` that no build has finished."""
     there = file_names(folder)
     return [shard for shard in shards if shard.name not in there]
 
 
-def write_shard(folder: Place, shard: Shard, clips: Iterable[tuple[str, np.ndarray | str]]) -> None:
+def write_shard(folder: Place, shard: ClipShard, clips: Iterable[tuple[str, np.ndarray | str]]) -> None:
     """Writes a shard as one Arrow IPC file, a clip at a time, whole or not at all.
 
     clips: for each sha of the shard, in its order, uint8 (T, H, W, 3), or in words why there are no frames.
@@ -158,7 +158,7 @@ def _batch(sha: str, frames: np.ndarray) -> pa.RecordBatch:
     return pa.record_batch(arrays, schema=_SCHEMA)
 
 
-def write_index(folder: Place, preprocessing: Preprocessing, shards: Sequence[Shard]) -> None:
+def write_index(folder: Place, preprocessing: Preprocessing, shards: Sequence[ClipShard]) -> None:
     """Completes a cache of these shards, and sweeps up what killed builders left. DataError on a missing shard."""
     missing = missing_shards(folder, shards)
     if missing:

@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from typer.testing import CliRunner
 
 from vgsearch.cli import app
-from vgsearch.evaluation.request import N_FRAMES, Request, planned
+from vgsearch.evaluation.request import N_FRAMES, EvaluationRequest, planned
 from vgsearch.runtime.cluster.cluster import connect
 from vgsearch.runtime.feed.decode import build_cache
 from vgsearch.runtime.judging.gam import gam_of
@@ -155,7 +155,7 @@ def test_scores_of_a_checkpoint_are_told_in_a_table_and_added_to_its_trials_reco
 
 def test_what_one_model_wins_by_gam_the_other_loses(trial):
     paths = [trial / "checkpoints" / f"step0000000{step}.pt" for step in (2, 3)]
-    plan = planned(Request(checkpoint=paths[0]))
+    plan = planned(EvaluationRequest(checkpoint=paths[0]))
     with connect():
         inputs = prepare(plan.manifest, plan.preprocessing, plan.data, N_FRAMES, {}, 1, 0, Console(quiet=True))
     judge = Judge(inputs, plan.data, N_FRAMES)

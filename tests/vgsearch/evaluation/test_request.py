@@ -7,7 +7,7 @@ import pytest
 import torch
 import yaml
 
-from vgsearch.evaluation.request import Opponent, Plan, Request, classifiers_of, planned
+from vgsearch.evaluation.request import EvaluationPlan, EvaluationRequest, Opponent, classifiers_of, planned
 from videogan.config import ConfigurationError, parse_config
 from videogan.data.manifest import DataError, Manifest, write_manifest
 from videogan.protocols import PROTOCOLS
@@ -95,13 +95,13 @@ def videos(folder: Path, counts: dict[str, int]) -> Path:
     return folder
 
 
-def names(plan: Plan) -> list[str]:
+def names(plan: EvaluationPlan) -> list[str]:
     return [getattr(measure, "name", "blind_spots") for measure in plan.measures]
 
 
 def refused(match: str, kind: type[Exception] = ConfigurationError, **request: object) -> None:
     with pytest.raises(kind, match=match):
-        planned(Request(**request))
+        planned(EvaluationRequest(**request))
 
 
 def test_just_one_thing_is_judged(ckpt, data):
@@ -111,7 +111,7 @@ def test_just_one_thing_is_judged(ckpt, data):
 
 
 def test_a_checkpoint_brings_its_data_set_its_protocol_and_the_place_of_its_results(ckpt, data, trial):
-    plan = planned(Request(checkpoint=ckpt))
+    plan = planned(EvaluationRequest(checkpoint=ckpt))
     assert plan.manifest.folder == data
     assert names(plan) == ["s3_r3d18_smoke_v1", "kvd_r3d18_smoke_v1", "blind_spots"]
     assert (plan.preprocessing, plan.step) == ("plain_32", 7)
@@ -120,7 +120,7 @@ def test_a_checkpoint_brings_its_data_set_its_protocol_and_the_place_of_its_resu
 
 def test_a_generator_without_labels_is_not_judged_by_them(data, tmp_path):
     path = unlabelled_checkpoint(tmp_path, data_set(data).digest)
-    assert names(planned(Request(checkpoint=path, data=data))) == ["kvd_r3d18_smoke_v1", "blind_spots"]
+    assert names(planned(EvaluationRequest(checkpoint=path, data=data))) == ["kvd_r3d18_smoke_v1", "blind_spots"]
     refused("the tgan of .* generates without labels; use kvd", checkpoint=path, data=data, metrics="s3,kvd")
 
 
@@ -129,7 +129,7 @@ def test_a_checkpoint_outside_an_experiment_needs_data_and_leaves_nothing_beside
     alone.parent.mkdir(parents=True)
     alone.write_bytes(ckpt.read_bytes())
     refused("lies in no experiment that names its data set; give --data", checkpoint=alone)
-    plan = planned(Request(checkpoint=alone, data=data))
+    plan = planned(EvaluationRequest(checkpoint=alone, data=data))
     assert plan.trial is None
     assert plan.out == Path("runs/evaluations/generator")
 
@@ -161,11 +161,14 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
 
 
 def test_a_metric_has_a_short_name_one_with_its_classifier_and_a_whole_one(data):
-    plan = planned(Request(ladder=data, metrics="fid, s3_tsn,kvd_r3d18_smoke_v1,fid", budget="laptop"))
+    plan = planned(EvaluationRequest(ladder=data, metrics="fid, s3_tsn,kvd_r3d18_smoke_v1,fid", budget="laptop"))
     assert names(plan) == ["fid_tsn_laptop_v1", "s3_tsn_laptop_v1", "kvd_r3d18_smoke_v1"]
-    assert names(planned(Request(ladder=data, metrics="is,fvd", budget="paper"))) == ["is_c3d_v1", "fvd_i3d_v1"]
+    assert names(planned(EvaluationRequest(ladder=data, metrics="is,fvd", budget="paper"))) == [
+        "is_c3d_v1",
+        "fvd_i3d_v1",
+    ]
     with pytest.raises(ConfigurationError) as told:
-        planned(Request(ladder=data, metrics="s3,blub"))
+        planned(EvaluationRequest(ladder=data, metrics="s3,blub"))
     assert "'blub' is unknown; it must be one of blind_spots, fid, fvd, gam, is, kvd, s3" in str(told.value)
     assert len(str(told.value)) < 150
     refused("'kdv' is unknown; did you mean 'kvd'", ladder=data, metrics="kdv")
@@ -173,21 +176,21 @@ def test_a_metric_has_a_short_name_one_with_its_classifier_and_a_whole_one(data)
 
 
 def test_every_protocol_can_be_named(data):
-    plan = planned(Request(ladder=data, metrics=",".join(PROTOCOLS)))
+    plan = planned(EvaluationRequest(ladder=data, metrics=",".join(PROTOCOLS)))
     assert names(plan) == list(PROTOCOLS)
 
 
 def test_scales_and_preprocessings_are_known_ones(data, tmp_path):
     refused("--budget 'laptpo' is unknown; did you mean 'laptop'", ladder=data, budget="laptpo")
     refused("--preprocessing: .*Did you mean plain_32", ladder=data, preprocessing="plian_32")
-    assert planned(Request(ladder=data)).preprocessing == "plain_32"
-    assert planned(Request(ladder=data, budget="paper")).preprocessing == "plain_96"
+    assert planned(EvaluationRequest(ladder=data)).preprocessing == "plain_32"
+    assert planned(EvaluationRequest(ladder=data, budget="paper")).preprocessing == "plain_96"
     (tmp_path / "file").touch()
     refused("is a file; give a folder", ladder=data, out=tmp_path / "file")
 
 
 def test_gam_needs_two_checkpoints_of_the_same_clips(ckpt, data, tmp_path):
-    assert planned(Request(checkpoint=ckpt, against=ckpt)).measures == (Opponent(str(ckpt)),)
+    assert planned(EvaluationRequest(checkpoint=ckpt, against=ckpt)).measures == (Opponent(str(ckpt)),)
     refused("gam compares two checkpoints", checkpoint=ckpt, metrics="gam")
     refused("gam compares two checkpoints", ladder=data, metrics="gam")
     refused("--against compares two checkpoints", ladder=data, against=ckpt)
@@ -198,21 +201,21 @@ def test_gam_needs_two_checkpoints_of_the_same_clips(ckpt, data, tmp_path):
     refused("the same preprocessing, got plain_64, .* has plain_32", checkpoint=ckpt, against=larger)
     faster = checkpoint(tmp_path / "c", data_set(data).digest, every_nth=2)
     refused("the same every_nth, got 2, .* has 1", checkpoint=ckpt, against=faster)
-    assert planned(Request(checkpoint=faster, data=data)).data.every_nth == 2
+    assert planned(EvaluationRequest(checkpoint=faster, data=data)).data.every_nth == 2
 
 
 def test_one_class_has_no_s3_and_no_inception_score(tmp_path):
     data_set(tmp_path / "data", ("digits",))
-    assert names(planned(Request(ladder=tmp_path / "data"))) == ["kvd_r3d18_laptop_v1", "blind_spots"]
+    assert names(planned(EvaluationRequest(ladder=tmp_path / "data"))) == ["kvd_r3d18_laptop_v1", "blind_spots"]
     for metric in ("s3", "is"):
         refused("needs at least 2 classes, .* has one; use kvd", ladder=tmp_path / "data", metrics=f"kvd,{metric}")
     flat = videos(tmp_path, {"flat": 2}) / "flat"
-    plan = planned(Request(videos=flat, data=tmp_path / "data"))
+    plan = planned(EvaluationRequest(videos=flat, data=tmp_path / "data"))
     assert [video.label for video in plan.videos] == ["digits", "digits"]
 
 
 def test_a_ladder_shows_a_classifier_that_sees_the_order_of_frames_beside_one_that_does_not(data):
-    plan = planned(Request(ladder=data))
+    plan = planned(EvaluationRequest(ladder=data))
     assert names(plan)[:2] == ["s3_r3d18_laptop_v1", "s3_tsn_laptop_v1"]
     assert plan.out == Path(f"runs/evaluations/{data.name}-ladder")
     refused("leave out --data", ladder=data, data=data)
@@ -220,7 +223,7 @@ def test_a_ladder_shows_a_classifier_that_sees_the_order_of_frames_beside_one_th
 
 def test_videos_have_the_classes_of_the_data_set_and_at_least_two_of_each(data, tmp_path):
     made = videos(tmp_path / "made", {"bend": 2, "jack": 3})
-    plan = planned(Request(videos=made, data=data))
+    plan = planned(EvaluationRequest(videos=made, data=data))
     assert {(v.label, v.path.is_absolute()) for v in plan.videos} == {("bend", True), ("jack", True)}
     assert plan.out == Path(f"runs/evaluations/made-on-{data.name}")
     refused("--videos needs --data", videos=made)
@@ -242,8 +245,8 @@ def weights(tmp_path_factory) -> Path:
 
 
 def test_weights_make_another_protocol_and_distances_take_them_as_they_are(data, weights):
-    request = Request(ladder=data, metrics="s3,is_r3d18,kvd,fid_r3d18,blind_spots", budget="smoke")
-    plain, own = planned(request), planned(Request(**{**vars(request), "classifier_weights": weights}))
+    request = EvaluationRequest(ladder=data, metrics="s3,is_r3d18,kvd,fid_r3d18,blind_spots", budget="smoke")
+    plain, own = planned(request), planned(EvaluationRequest(**{**vars(request), "classifier_weights": weights}))
     assert all(name.startswith(f"{before}+") for name, before in zip(names(own)[:-1], names(plain)[:-1], strict=True))
     trained = [getattr(measure, "classifier", measure) for measure in own.measures]
     assert [getattr(classifier, "trained", None) for classifier in trained[:-1]] == [True, True, False, False]

@@ -10,13 +10,13 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from vgsearch.experiment.paths import TrialFolder
-from vgsearch.experiment.trial_records import Records
+from vgsearch.experiment.trial_records import TrialRecords
 
 CUT_OFF = """
 import os, pathlib, sys
 from vgsearch.experiment.paths import TrialFolder
-from vgsearch.experiment.trial_records import Records
-with Records(TrialFolder(pathlib.Path(sys.argv[1])), 0) as records:
+from vgsearch.experiment.trial_records import TrialRecords
+with TrialRecords(TrialFolder(pathlib.Path(sys.argv[1])), 0) as records:
     for step in range(1, 31):
         records.write(step, {"loss": float(step)})
         if step % 10 == 0:
@@ -36,7 +36,7 @@ def cut_off(tmp_path: Path) -> TrialFolder:
 
 
 def go_on(folder: TrialFolder, step: int, n_steps: int) -> None:
-    with Records(folder, step) as records:
+    with TrialRecords(folder, step) as records:
         for later in range(step + 1, n_steps + 1):
             records.write(later, {"loss": float(later)})
 
@@ -71,7 +71,7 @@ def test_a_clock_set_back_between_attempts_hides_no_curve(tmp_path: Path, monkey
 def test_a_trial_scored_twice_tells_its_scores_once(tmp_path: Path):
     folder = TrialFolder(tmp_path)
     for _ in range(2):
-        with Records(folder, 30) as records:
+        with TrialRecords(folder, 30) as records:
             records.write_scores(30, {"s3": 0.5, "cost": 9.0})
     assert [json.loads(line) for line in folder.metrics.read_text().splitlines()] == [
         {"step": 30, "score/s3": 0.5, "score/cost": 9.0}

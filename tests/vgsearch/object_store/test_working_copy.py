@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vgsearch.experiment.paths import OPENED, TrialFolder, appended_records, opened_checkpoint
-from vgsearch.object_store.working_copy import HELD, Home, copy_folder, used_copy
+from vgsearch.object_store.working_copy import HELD, WorkingCopy, copy_folder, used_copy
 from videogan.config import ConfigurationError
 from videogan.storage.places import RemotePath, place
 
@@ -30,7 +30,7 @@ def texts(folder: Path) -> dict[str, str]:
 
 
 def test_what_one_machine_pushes_another_pulls_and_what_was_deleted_goes(kept: RemotePath, tmp_path: Path):
-    here, there = Home(tmp_path / "a", kept), Home(tmp_path / "b", kept)
+    here, there = WorkingCopy(tmp_path / "a", kept), WorkingCopy(tmp_path / "b", kept)
     write(here.folder, log="one", checkpoints__step1="first", checkpoints__step2="second")
     here.push()
     there.pull()
@@ -50,7 +50,7 @@ def test_what_one_machine_pushes_another_pulls_and_what_was_deleted_goes(kept: R
 
 
 def test_only_what_is_wanted_moves_and_hidden_files_never_do(kept: RemotePath, tmp_path: Path):
-    here, there = Home(tmp_path / "a", kept), Home(tmp_path / "b", kept)
+    here, there = WorkingCopy(tmp_path / "a", kept), WorkingCopy(tmp_path / "b", kept)
     write(here.folder, log="log", config="config", _="underscore")
     write(here.folder / ".ray", state="of Ray")
     (kept / ".lock").put(b"held")
@@ -65,7 +65,7 @@ def test_only_what_is_wanted_moves_and_hidden_files_never_do(kept: RemotePath, t
     assert texts(there.folder) == {"log": "log", "_": "underscore"}
 
 
-class Observed(Home):
+class Observed(WorkingCopy):
     """Notes the order in which files are sent."""
 
     def __init__(self, *given):
@@ -78,39 +78,39 @@ class Observed(Home):
 
 
 def test_a_checkpoint_is_sent_after_the_records_up_to_it(kept: RemotePath, tmp_path: Path):
-    home = Observed(tmp_path / "a", kept)
-    write(home.folder, checkpoints__step1="1", zzz="last by name", tb__events="events")
-    home.push()
-    assert home.order == ["tb/events", "zzz", "checkpoints/step1"]
+    copy = Observed(tmp_path / "a", kept)
+    write(copy.folder, checkpoints__step1="1", zzz="last by name", tb__events="events")
+    copy.push()
+    assert copy.order == ["tb/events", "zzz", "checkpoints/step1"]
 
 
 def test_what_is_written_while_it_is_sent_is_sent_the_next_time(kept: RemotePath, tmp_path: Path):
-    home = Home(tmp_path / "a", kept)
-    write(home.folder, log="one")
-    home.push()
-    with open(home.folder / "log", "a") as stream:
+    copy = WorkingCopy(tmp_path / "a", kept)
+    write(copy.folder, log="one")
+    copy.push()
+    with open(copy.folder / "log", "a") as stream:
         stream.write(" two")
-    home.push()
+    copy.push()
     assert (kept / "log").read_bytes() == b"one two"
 
 
 def test_a_folder_on_a_shared_disk_is_neither_copied_nor_deleted(tmp_path: Path):
-    home = Home(tmp_path / "a")
-    write(home.folder, log="stays", checkpoints__step1="12345")
-    home.pull()
-    home.push()
-    home.forget()
-    assert texts(home.folder) == {"log": "stays", "checkpoints/step1": "12345"}
-    assert home.sizes("checkpoints") == {"step1": 5}
-    home.remove("checkpoints")
-    assert texts(home.folder) == {"log": "stays"}
+    copy = WorkingCopy(tmp_path / "a")
+    write(copy.folder, log="stays", checkpoints__step1="12345")
+    copy.pull()
+    copy.push()
+    copy.forget()
+    assert texts(copy.folder) == {"log": "stays", "checkpoints/step1": "12345"}
+    assert copy.sizes("checkpoints") == {"step1": 5}
+    copy.remove("checkpoints")
+    assert texts(copy.folder) == {"log": "stays"}
 
 
 def test_sizes_and_removal_are_those_of_what_is_kept(kept: RemotePath, tmp_path: Path):
-    home = Home(tmp_path / "a", kept)
-    write(home.folder, log="x", checkpoints__step1="12345", checkpoints__step2="123")
-    home.push()
-    other = Home(tmp_path / "b", kept)
+    copy = WorkingCopy(tmp_path / "a", kept)
+    write(copy.folder, log="x", checkpoints__step1="12345", checkpoints__step2="123")
+    copy.push()
+    other = WorkingCopy(tmp_path / "b", kept)
     assert other.sizes("checkpoints") == {"step1": 5, "step2": 3}
     other.remove("checkpoints")
     assert kept.files().keys() == {"log"}
@@ -132,10 +132,10 @@ def test_a_file_that_vanishes_between_listing_and_copying_is_listed_anew(kept: R
             (self / "step1").unlink(missing_ok=True)
             return found
 
-    home = Home(tmp_path / "a", kept)
-    write(home.folder, step1="1", step2="2")
-    home.push()
-    late = Home(tmp_path / "b", Rotating(kept.root, kept.key))
+    copy = WorkingCopy(tmp_path / "a", kept)
+    write(copy.folder, step1="1", step2="2")
+    copy.push()
+    late = WorkingCopy(tmp_path / "b", Rotating(kept.root, kept.key))
     late.pull()
     assert texts(late.folder) == {"step2": "2"}
 
@@ -144,12 +144,12 @@ def test_a_pulled_file_has_its_storages_time_so_that_an_unchanged_one_is_not_bro
     kept: RemotePath, tmp_path: Path
 ):
     (kept / "log").put(b"content")
-    home = Home(tmp_path / "a", kept)
-    home.pull()
-    file = home.folder / "log"
+    copy = WorkingCopy(tmp_path / "a", kept)
+    copy.pull()
+    file = copy.folder / "log"
     inode = os.stat(file).st_ino
     time.sleep(0.01)
-    home.pull()
+    copy.pull()
     assert os.stat(file).st_ino == inode
 
 
@@ -203,7 +203,7 @@ def test_no_checkpoint_of_a_trial_is_refused_before_anything_is_brought(trial: R
 
 def test_scores_are_added_to_curves_as_they_are_now_and_not_while_the_trial_runs(trial: RemotePath):
     folder = TrialFolder.at(trial, OPENED)
-    folder.home.pull()
+    folder.working_copy.pull()
     (trial / "metrics.jsonl").put(b"{}\n{}\n")
     with appended_records(folder) as may:
         assert may

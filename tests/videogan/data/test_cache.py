@@ -13,7 +13,7 @@ from videogan.data.cache import (
     CLIPS_PER_SHARD,
     INDEX_NAME,
     CachedFiles,
-    Shard,
+    ClipShard,
     cache_folder,
     cache_key,
     is_complete,
@@ -37,7 +37,7 @@ def clip(sha: str) -> np.ndarray:
     return np.full((2, 4, 4, 3), int(sha), np.uint8)
 
 
-def fill(folder: Path, shard: Shard) -> None:
+def fill(folder: Path, shard: ClipShard) -> None:
     write_shard(folder, shard, ((sha, clip(sha)) for sha in shard.shas))
 
 
@@ -78,7 +78,7 @@ def test_each_file_is_in_one_shard_and_the_names_follow_from_the_content():
     assert max(len(shard.shas) for shard in SHARDS) == CLIPS_PER_SHARD
     assert planned_shards(shas + shas[:20]) == SHARDS, "a file that is listed twice is decoded once"
     assert len({shard.name for shard in SHARDS}) == len(SHARDS)
-    assert Shard(("a", "b")).name != Shard(("b", "a")).name, "rows are told by their order"
+    assert ClipShard(("a", "b")).name != ClipShard(("b", "a")).name, "rows are told by their order"
 
 
 def test_a_build_that_is_killed_leaves_its_shards_to_the_next(tmp_path):
@@ -132,7 +132,7 @@ def test_a_builder_whose_part_was_swept_up_finds_the_shard_of_the_other(tmp_path
 
 
 def test_what_does_not_decode_is_told_with_its_reason_also_by_a_later_build(tmp_path):
-    shard = Shard(("001", "bad", "003"))
+    shard = ClipShard(("001", "bad", "003"))
     write_shard(tmp_path, shard, [("001", clip("001")), ("bad", "empty file"), ("003", clip("003"))])
     write_index(tmp_path, PLAIN, [shard])
     files = CachedFiles(tmp_path)

@@ -10,12 +10,12 @@ from vgsearch.cluster.check.known_settings import settings_have_known_names
 from vgsearch.cluster.check.kuberay_schema import KINDS, fields_are_those_of_kuberay
 from vgsearch.cluster.check.launcher import launcher_plan
 from vgsearch.cluster.check.placeholders import placeholders_left
-from vgsearch.cluster.check.plan import Plan
+from vgsearch.cluster.check.plan import ClusterPlan
 
 Schema = Callable[[dict[str, Any]], Sequence[Any]]
 """What Ray says of a launcher file's values: problems with a `path`, a `reason` and a `remedy`."""
 
-PLAN_RULES: tuple[Callable[[Plan], Iterator[Finding]], ...] = (
+PLAN_RULES: tuple[Callable[[ClusterPlan], Iterator[Finding]], ...] = (
     tokens.token_is_asked_for,
     tokens.token_reaches_the_nodes,
     tokens.token_is_no_text_of_the_file,
@@ -107,7 +107,7 @@ def _of_kubernetes(documents: list[Document], needs_gpus: str | None) -> Iterato
             yield from _of_plan(kuberay.kuberay_plan(document, cluster), needs_gpus)
 
 
-def _of_plan(plan: Plan, needs_gpus: str | None) -> Iterator[Finding]:
+def _of_plan(plan: ClusterPlan, needs_gpus: str | None) -> Iterator[Finding]:
     rules = PLAN_RULES if needs_gpus is None else (*PLAN_RULES, workers.workers_have_gpus(needs_gpus))
     for rule in rules:
         yield from rule(plan)

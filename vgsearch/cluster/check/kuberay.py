@@ -8,7 +8,7 @@ from typing import Any
 
 from vgsearch.cluster.check.document import Document
 from vgsearch.cluster.check.finding import Finding
-from vgsearch.cluster.check.plan import REMOTE, NodeGroup, Plan, Remedies, Told
+from vgsearch.cluster.check.plan import REMOTE, ClusterPlan, NodeGroup, Remedies, Told
 from vgsearch.cluster.check.versions import needed_ray
 
 _GPU = "nvidia.com/gpu"
@@ -33,13 +33,13 @@ def cluster_of(document: Document) -> Document | None:
     return document.below(*path) if document.mapping(*path) else None
 
 
-def kuberay_plan(document: Document, cluster: Document) -> Plan:
+def kuberay_plan(document: Document, cluster: Document) -> ClusterPlan:
     """What the file says of its cluster; it has passed the schema."""
     runtime = Told(document.at("spec", "runtimeEnvYAML", default=""), document.line("spec", "runtimeEnvYAML"))
     head = cluster.below("headGroupSpec")
     groups = [cluster.below("workerGroupSpecs", n) for n in range(len(cluster.sequence("workerGroupSpecs")))]
     version = cluster.at("rayVersion")
-    return Plan(
+    return ClusterPlan(
         head=_group(head, "head", runtime, is_head=True),
         workers=[_group(group, group.at("groupName"), runtime, is_head=False) for group in groups],
         autoscales=cluster.at("enableInTreeAutoscaling") is True or any(group.at("replicas") for group in groups),

@@ -6,7 +6,7 @@ from typing import Any
 
 from vgsearch.cluster.check import machines, shell
 from vgsearch.cluster.check.document import Document
-from vgsearch.cluster.check.plan import NodeGroup, Plan, Remedies, Told
+from vgsearch.cluster.check.plan import ClusterPlan, NodeGroup, Remedies, Told
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _TYPES = "available_node_types"
@@ -21,7 +21,7 @@ _REMEDIES = Remedies(
 )
 
 
-def launcher_plan(document: Document) -> Plan:
+def launcher_plan(document: Document) -> ClusterPlan:
     """What the file says of its cluster; the file has passed Ray's schema."""
     head_type = document.at("head_node_type")
     types = [name for name in document.mapping(_TYPES) if name != head_type]
@@ -31,7 +31,7 @@ def launcher_plan(document: Document) -> Plan:
     mounts = document.mapping("file_mounts")
     head_line = start_line(document, is_head=True).line
     sections = {"environment": "docker", "mounts": "file_mounts", "setup": "setup_commands"}
-    return Plan(
+    return ClusterPlan(
         head=head,
         workers=workers,
         autoscales="autoscaling-config" in shell.flags(start_line(document, is_head=True).text)

@@ -53,7 +53,7 @@ class Remedies:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ClusterPlan:
     """One cluster. `lines` tells where something missing belongs: environment, mounts, setup, autoscaler."""
 
     head: NodeGroup

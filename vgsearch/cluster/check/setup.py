@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from vgsearch.cluster.check.finding import Finding
-from vgsearch.cluster.check.plan import NodeGroup, Plan, Told
+from vgsearch.cluster.check.plan import ClusterPlan, NodeGroup, Told
 from vgsearch.cluster.check.versions import ray_image
 
 _INSTALLS = re.compile(r"\b(pip3?|uv pip|conda|mamba|poetry) (install|sync)\b|-m pip install\b")
@@ -12,7 +12,7 @@ _CONSTRAINED = re.compile(r"(\s-c[\s=]|--constraints?[\s=]|PIP_CONSTRAINT=)\s*(\
 _WHEEL = re.compile(r"\S*vgsearch\S*")
 
 
-def vgsearch_is_installed(plan: Plan) -> Iterator[Finding]:
+def vgsearch_is_installed(plan: ClusterPlan) -> Iterator[Finding]:
     """missing-setup: Ray's own images do not hold vgsearch; a command installs it on the head and on workers."""
     without = [group for group in plan.groups if not _installs(group) and _needs_setup(group)]
     for group in without[:1]:
@@ -25,7 +25,7 @@ def vgsearch_is_installed(plan: Plan) -> Iterator[Finding]:
         )
 
 
-def versions_are_held(plan: Plan) -> Iterator[Finding]:
+def versions_are_held(plan: ClusterPlan) -> Iterator[Finding]:
     """unpinned-setup: nodes that start on different days still install the same versions."""
     lines = {told.line: told for group in plan.groups if (told := _installs(group))}
     for line, told in sorted(lines.items()):
@@ -39,7 +39,7 @@ def versions_are_held(plan: Plan) -> Iterator[Finding]:
             )
 
 
-def what_is_installed_is_there(plan: Plan) -> Iterator[Finding]:
+def what_is_installed_is_there(plan: ClusterPlan) -> Iterator[Finding]:
     """missing-mount: a wheel or a file of constraints that a command names is copied to the nodes."""
     lines = {told.line: told for group in plan.groups if (told := _installs(group))}
     for line, told in sorted(lines.items()):
@@ -66,7 +66,7 @@ def _needs_setup(group: NodeGroup) -> bool:
     return group.image is None or ray_image(group) is not None
 
 
-def _is_mounted(path: str, plan: Plan) -> bool:
+def _is_mounted(path: str, plan: ClusterPlan) -> bool:
     """Whether file_mounts brings the path, or a command of the user's own may (a shared folder)."""
     full = _expanded(path)
     folders = [_expanded(there).rstrip("/") for there in plan.mounted]

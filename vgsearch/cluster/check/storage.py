@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from vgsearch.cluster.check.finding import Finding
-from vgsearch.cluster.check.plan import REMOTE, NodeGroup, Plan, is_shared
+from vgsearch.cluster.check.plan import REMOTE, ClusterPlan, NodeGroup, is_shared
 
 CACHE = "VGSEARCH_CACHE"
 _REMEDY = (
@@ -11,14 +11,14 @@ _REMEDY = (
 )
 
 
-def storage_is_shared(plan: Plan) -> Iterator[Finding]:
+def storage_is_shared(plan: ClusterPlan) -> Iterator[Finding]:
     """shared-storage: VGSEARCH_CACHE is one place on shared storage on every node."""
     if any(group.is_spot for group in plan.workers):
         return  # the same, and worse: spot_nodes_leave_their_work_behind
     yield from _unshared(plan, plan.groups, "shared-storage", "")
 
 
-def spot_nodes_leave_their_work_behind(plan: Plan) -> Iterator[Finding]:
+def spot_nodes_leave_their_work_behind(plan: ClusterPlan) -> Iterator[Finding]:
     """spot-checkpoints: what nodes that may be taken away have trained lies elsewhere."""
     spot = [group for group in plan.workers if group.is_spot]
     if spot:
@@ -26,7 +26,7 @@ def spot_nodes_leave_their_work_behind(plan: Plan) -> Iterator[Finding]:
         yield from _unshared(plan, plan.groups, "spot-checkpoints", why)
 
 
-def storage_lets_nodes_in(plan: Plan) -> Iterator[Finding]:
+def storage_lets_nodes_in(plan: ClusterPlan) -> Iterator[Finding]:
     """storage-access: nodes that read and write a bucket have an identity that the bucket knows."""
     for group in plan.groups:
         told = group.environment.get(CACHE)
@@ -41,7 +41,7 @@ def storage_lets_nodes_in(plan: Plan) -> Iterator[Finding]:
             )
 
 
-def _unshared(plan: Plan, groups: list[NodeGroup], rule: str, why: str) -> Iterator[Finding]:
+def _unshared(plan: ClusterPlan, groups: list[NodeGroup], rule: str, why: str) -> Iterator[Finding]:
     missing = [group for group in groups if CACHE not in group.environment]
     if missing:
         line = plan.lines.get("environment", missing[0].line)

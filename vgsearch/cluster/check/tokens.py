@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from vgsearch.cluster.check.finding import Finding
-from vgsearch.cluster.check.plan import NodeGroup, Plan
+from vgsearch.cluster.check.plan import ClusterPlan, NodeGroup
 
 
-def token_is_asked_for(plan: Plan) -> Iterator[Finding]:
+def token_is_asked_for(plan: ClusterPlan) -> Iterator[Finding]:
     """no-token: Ray runs under RAY_AUTH_MODE=token on every node."""
     if plan.hands_token_out:
         return
@@ -22,7 +22,7 @@ def token_is_asked_for(plan: Plan) -> Iterator[Finding]:
         )
 
 
-def token_reaches_the_nodes(plan: Plan) -> Iterator[Finding]:
+def token_reaches_the_nodes(plan: ClusterPlan) -> Iterator[Finding]:
     """token-file: the same token lies on every node, or Ray refuses to start there."""
     mounted = [there for there in plan.mounted if there.rstrip("/").endswith((".ray/auth_token", ".ray"))]
     if plan.hands_token_out or mounted:
@@ -42,7 +42,7 @@ def token_reaches_the_nodes(plan: Plan) -> Iterator[Finding]:
         )
 
 
-def token_is_no_text_of_the_file(plan: Plan) -> Iterator[Finding]:
+def token_is_no_text_of_the_file(plan: ClusterPlan) -> Iterator[Finding]:
     """token-in-file: files of clusters are shared and committed, tokens are not."""
     written = {
         told.line

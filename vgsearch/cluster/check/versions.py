@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vgsearch.cluster.check.finding import Finding
-from vgsearch.cluster.check.plan import NodeGroup, Plan, Told
+from vgsearch.cluster.check.plan import ClusterPlan, NodeGroup, Told
 
 _IMAGE = re.compile(r"(?:.*/)?rayproject/ray(?:-ml)?(?::(?P<tag>[\w.-]+))?(?:@.*)?")
 _TAG = re.compile(r"(?P<ray>\d+\.\d+\.\d+)(?:-py(?P<major>\d)(?P<minor>\d+))?(?:-(?P<platform>\w+))?.*")
@@ -47,7 +47,7 @@ def ray_image(group: NodeGroup) -> RayImage | None:
     return RayImage(group.image, tag["ray"], python, tag["platform"])
 
 
-def ray_is_the_one_tested(plan: Plan) -> Iterator[Finding]:
+def ray_is_the_one_tested(plan: ClusterPlan) -> Iterator[Finding]:
     """ray-version: images, setup and KubeRay's rayVersion name one Ray of the series that vgsearch depends on."""
     series = needed_ray()
     told = {(image.told.line, image.ray or image.told.text) for group in plan.groups if (image := ray_image(group))} | {
@@ -65,7 +65,7 @@ def ray_is_the_one_tested(plan: Plan) -> Iterator[Finding]:
         yield Finding("ray-version", line, "all nodes must run the same Ray", versions, "Name one of them everywhere.")
 
 
-def python_is_one(plan: Plan) -> Iterator[Finding]:
+def python_is_one(plan: ClusterPlan) -> Iterator[Finding]:
     """python-version: images name one Python, new enough for vgsearch."""
     oldest = needed_python()
     images = [image for group in plan.groups if (image := ray_image(group)) and image.ray]
@@ -82,7 +82,7 @@ def python_is_one(plan: Plan) -> Iterator[Finding]:
         yield Finding("python-version", images[-1].told.line, must, came, f"Use {tag} in every tag.")
 
 
-def gpu_nodes_have_a_gpu_image(plan: Plan) -> Iterator[Finding]:
+def gpu_nodes_have_a_gpu_image(plan: ClusterPlan) -> Iterator[Finding]:
     """cpu-image: a container of Ray's image for CPUs sees none of its node's GPUs (Kubernetes' device plugin apart)."""
     for group in plan.workers:
         image = ray_image(group)

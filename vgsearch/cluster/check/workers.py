@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable, Iterator
 
 from vgsearch.cluster.check.finding import Finding
-from vgsearch.cluster.check.plan import Plan
+from vgsearch.cluster.check.plan import ClusterPlan
 
 
-def head_takes_no_trials(plan: Plan) -> Iterator[Finding]:
+def head_takes_no_trials(plan: ClusterPlan) -> Iterator[Finding]:
     """head-work: a trial on the head would compete with the driver, the dashboard and the autoscaler, and may end them."""
     head = plan.head
     for what, n in (("GPU", head.n_gpus), ("CPU", head.n_cpus)):
@@ -17,7 +17,7 @@ def head_takes_no_trials(plan: Plan) -> Iterator[Finding]:
             return
 
 
-def head_stays(plan: Plan) -> Iterator[Finding]:
+def head_stays(plan: ClusterPlan) -> Iterator[Finding]:
     """spot-head: the head holds the driver and Ray's own state, and ends with its node."""
     if plan.head.is_spot:
         yield Finding(
@@ -29,7 +29,7 @@ def head_stays(plan: Plan) -> Iterator[Finding]:
         )
 
 
-def there_are_workers(plan: Plan) -> Iterator[Finding]:
+def there_are_workers(plan: ClusterPlan) -> Iterator[Finding]:
     """no-workers: some group may have a node."""
     if not any(group.most is None or group.most > 0 for group in plan.workers):
         yield Finding(
@@ -41,7 +41,7 @@ def there_are_workers(plan: Plan) -> Iterator[Finding]:
         )
 
 
-def workers_come(plan: Plan) -> Iterator[Finding]:
+def workers_come(plan: ClusterPlan) -> Iterator[Finding]:
     """autoscaler-off: groups that begin with no node grow only where the autoscaler runs."""
     if plan.autoscales:
         return
@@ -49,10 +49,10 @@ def workers_come(plan: Plan) -> Iterator[Finding]:
     yield Finding("autoscaler-off", line, "the autoscaler must run to add workers", "none", plan.remedies.autoscaler)
 
 
-def workers_have_gpus(search: str) -> Callable[[Plan], Iterator[Finding]]:
+def workers_have_gpus(search: str) -> Callable[[ClusterPlan], Iterator[Finding]]:
     """accelerator: some group of workers has GPUs; `search` names what needs them, e.g. 'mvt_tsa at --budget paper'."""
 
-    def rule(plan: Plan) -> Iterator[Finding]:
+    def rule(plan: ClusterPlan) -> Iterator[Finding]:
         if plan.workers and all(group.n_gpus == 0 for group in plan.workers):
             yield Finding(
                 "accelerator",
@@ -65,7 +65,7 @@ def workers_have_gpus(search: str) -> Callable[[Plan], Iterator[Finding]]:
     return rule
 
 
-def idle_workers_go(plan: Plan) -> Iterator[Finding]:
+def idle_workers_go(plan: ClusterPlan) -> Iterator[Finding]:
     """kept-nodes, a note: workers that are kept cost while nothing runs."""
     for group in plan.workers:
         if group.least > 0:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from videogan.data.cache import (
-    Shard,
+    ClipShard,
     clip_cache_folder,
     is_complete,
     missing_shards,
@@ -153,7 +153,7 @@ def build_cache(
 
 def _decode_shard(row: dict[str, Any], folder: Place, preprocessing: str, limits: Limits) -> dict[str, Any]:
     """Decodes the files of one shard, or none of them where some are `lost`, each told in words."""
-    shard = Shard(tuple(map(str, row["shas"])))
+    shard = ClipShard(tuple(map(str, row["shas"])))
     places = {sha: place(str(path)) for sha, path in zip(shard.shas, row["paths"], strict=True)}
     told = {"n_clips": len(shard.shas), "lost": []}
     if not missing_shards(folder, [shard]):

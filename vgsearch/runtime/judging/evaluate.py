@@ -3,7 +3,7 @@
 from rich.console import Console
 
 from vgsearch.evaluation.pictures import write_ladder, write_neighbours
-from vgsearch.evaluation.request import N_FRAMES, Plan, Request, classifiers_of, planned
+from vgsearch.evaluation.request import N_FRAMES, EvaluationPlan, EvaluationRequest, classifiers_of, planned
 from vgsearch.evaluation.tables import Report, Scored, append_to_trial, tell, told_value
 from vgsearch.runtime.cluster.cluster import Resources, connect
 from vgsearch.runtime.judging.prepare import prepare, told_classifier
@@ -15,7 +15,7 @@ from videogan.protocols.blind_spots import Neighbours
 from videogan.protocols.ladder import RUNGS
 
 
-def evaluate(request: Request, address: str | None, as_json: bool) -> None:
+def evaluate(request: EvaluationRequest, address: str | None, as_json: bool) -> None:
     """Judges what was asked for; raises ConfigurationError, before anything starts, for all that cannot work.
 
     What was measured is kept also where the rest fails or is interrupted.
@@ -53,7 +53,12 @@ def evaluate(request: Request, address: str | None, as_json: bool) -> None:
 
 
 def _measure(
-    request: Request, plan: Plan, cluster: Resources, report: Report, failures: "list[Failure]", console: Console
+    request: EvaluationRequest,
+    plan: EvaluationPlan,
+    cluster: Resources,
+    report: Report,
+    failures: list[Failure],
+    console: Console,
 ) -> None:
     """Prepares what judges, and puts into `report` what is measured, in the order of the measures."""
     # Only now: Ray reads its environment, which connect sets, when it is imported.
@@ -83,7 +88,7 @@ def _measure(
             report.written += write_neighbours(plan.out, neighbours)
 
 
-def _heading(request: Request, plan: Plan) -> str:
+def _heading(request: EvaluationRequest, plan: EvaluationPlan) -> str:
     judged = request.checkpoint or request.videos or f"calibration ladder, {len(RUNGS)} rungs"
     parts = {split: len(plan.manifest.split(split)) for split in ("train", "test")}
     n_classes = len(plan.manifest.classes)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vgsearch.runtime.judging.judge import Judge, sampler_of, synthetic_set
+from vgsearch.runtime.judging.judge import Judge, sampling_copy_of, synthetic_set
 from videogan.data.clips import to_video
 from videogan.metrics.gam import DiscriminatorScores, gam
 from videogan.training.checkpoint import networks_from
@@ -65,7 +65,7 @@ class _Model:
         self._networks, config = networks_from(path)
         for network in self._networks.discriminators.values():
             network.to(device)
-        self.synthetic = synthetic_set(sampler_of(self._networks.generator.to(device), config), config)
+        self.synthetic = synthetic_set(sampling_copy_of(self._networks.generator.to(device), config), config)
         self._device = device
 
     @torch.no_grad()

@@ -116,7 +116,7 @@ class Looks:
         return features(self._network, frames, self._protocol.recipe, "penultimate")
 
 
-def sampler_of(generator: nn.Module, config: RunConfig) -> nn.Module:
+def sampling_copy_of(generator: nn.Module, config: RunConfig) -> nn.Module:
     """A copy of the generator to sample from, with standing statistics."""
     return sampling_copy(generator, config.model.n_classes, config.evaluation.standing_batches, seed=config.seed)
 

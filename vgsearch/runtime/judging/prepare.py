@@ -10,7 +10,7 @@ from rich.console import Console
 
 from vgsearch.runtime.feed import decode as data
 from vgsearch.runtime.feed.inputs import Inputs
-from vgsearch.runtime.judging.judge import Judge, objective_scores, sampler_of, summary_of, synthetic_set
+from vgsearch.runtime.judging.judge import Judge, objective_scores, sampling_copy_of, summary_of, synthetic_set
 from vgsearch.runtime.judging.real_classifiers import fit_real_classifiers
 from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.words import progress_bar
@@ -109,5 +109,5 @@ def _measure_floor(inputs: Inputs, values: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(1)
     config = parse_config(RunConfig, values)
     judge = Judge(inputs, config.data, config.model.n_frames)
-    sampler = sampler_of(untrained(config).generator.to(inputs.device), config)
+    sampler = sampling_copy_of(untrained(config).generator.to(inputs.device), config)
     return summary_of(objective_scores(config, judge, synthetic_set(sampler, config)))

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 from rich.console import Console
 
-from vgsearch.evaluation.request import Plan, Request, refuse_too_few
+from vgsearch.evaluation.request import EvaluationPlan, EvaluationRequest, refuse_too_few
 from vgsearch.runtime.feed.decode import inspect_videos
 from vgsearch.runtime.feed.inputs import Inputs
-from vgsearch.runtime.judging.judge import Judge, sampler_of, synthetic_set
+from vgsearch.runtime.judging.judge import Judge, sampling_copy_of, synthetic_set
 from vgsearch.runtime.judging.prepare import decoded
 from vgsearch.terminal.words import progress_bar, shown
 from videogan.data.cache import cache_folder
@@ -45,7 +45,7 @@ class CheckpointSubject:
 
     def opened(self, judge: Judge, device: str) -> SyntheticSet:
         generator, config = generator_from(self.path)
-        return synthetic_set(sampler_of(generator.to(device), config), config)
+        return synthetic_set(sampling_copy_of(generator.to(device), config), config)
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,9 @@ class VideosSubject:
         return VideoPool(pool, judge.clips("train"), judge.clips("test"))
 
 
-def videos_subject(folder: Path, plan: Plan, inputs: Inputs, n_frames: int, console: Console) -> VideosSubject:
+def videos_subject(
+    folder: Path, plan: EvaluationPlan, inputs: Inputs, n_frames: int, console: Console
+) -> VideosSubject:
     """The videos that a plan found in DIR/<class>/, decoded as its data set was; what cannot be used is told by name.
 
     Raises DataError where fewer than 2 of a class can be used.
@@ -137,7 +139,9 @@ class RungSubject:
         return RUNGS[self.name](judge.clips("train"), judge.clips("test"))
 
 
-def subjects_of(request: Request, plan: Plan, inputs: Inputs, n_frames: int, console: Console) -> list[Subject]:
+def subjects_of(
+    request: EvaluationRequest, plan: EvaluationPlan, inputs: Inputs, n_frames: int, console: Console
+) -> list[Subject]:
     """Who is judged: one model, one folder of videos, or every rung of the ladder."""
     if request.checkpoint is not None:
         return [CheckpointSubject(str(request.checkpoint.absolute()))]

@@ -11,7 +11,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord
-from vgsearch.report.subject import Importances
+from vgsearch.report.experiment_data import Importances
 from vgsearch.space.domains import ChoiceDomain, Domain
 from vgsearch.space.sweep import Sweep
 

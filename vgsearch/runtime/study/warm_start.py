@@ -73,7 +73,7 @@ def _known(experiment: Experiment, trial: TrialRecord, sweep: Sweep) -> KnownTri
     """A done trial as a point of the sweep, or why it is none."""
     files = experiment.trial(trial.trial_id)
     path = files.config
-    files.home.pull(lambda name: name == path.name)
+    files.working_copy.pull(lambda name: name == path.name)
     try:
         config = parse_config(RunConfig, yaml.safe_load(path.read_text()), str(path))
     except (OSError, ConfigurationError):

@@ -5,7 +5,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from vgsearch.evaluation.confirmation import Plan, confirmed, fresh_seeds, left_to_run, points_of, save, tell
+from vgsearch.evaluation.confirmation import (
+    ConfirmationPlan,
+    confirmed,
+    fresh_seeds,
+    left_to_run,
+    points_of,
+    save,
+    tell,
+)
 from vgsearch.experiment.ledger import Ledger, SweepRecord
 from vgsearch.experiment.paths import DRIVEN, Experiment, short_id
 from vgsearch.runtime.cluster import preflight
@@ -31,7 +39,7 @@ def confirm(folder: Path, top: int, n_seeds: int, address: str | None, json_line
         sweep = load_sweep(experiment.sweep).model_copy(update=free)
         manifest = unchanged_data(experiment, sweep)
         ledger = Ledger.of(experiment)
-        plan = Plan(experiment, sweep, manifest, top, fresh_seeds(sweep, ledger.record, n_seeds))
+        plan = ConfirmationPlan(experiment, sweep, manifest, top, fresh_seeds(sweep, ledger.record, n_seeds))
         left = left_to_run(ledger.record, top, plan.seeds)
         console.print(_heading(plan, ledger.record, len(left)), soft_wrap=True)
         if left:
@@ -46,7 +54,7 @@ def confirm(folder: Path, top: int, n_seeds: int, address: str | None, json_line
         record = ledger.record
         points = confirmed(record, top, plan.seeds)
         save(experiment.confirm, points, record, plan.seeds)
-        experiment.home.push(lambda name: name == experiment.confirm.name)
+        experiment.working_copy.push(lambda name: name == experiment.confirm.name)
     if not json_lines:
         tell(points, record, console)
         console.print(shown(experiment.place / experiment.confirm.name), soft_wrap=True)
@@ -56,7 +64,7 @@ def confirm(folder: Path, top: int, n_seeds: int, address: str | None, json_line
         sys.exit(EXIT_INTERRUPTED)
 
 
-def _heading(plan: Plan, record: SweepRecord, n_left: int) -> str:
+def _heading(plan: ConfirmationPlan, record: SweepRecord, n_left: int) -> str:
     points = points_of(record, plan.top)
     n_runs = len(points) * len(plan.seeds)
     named = " ".join(short_id(point.trial_id) for point in points)

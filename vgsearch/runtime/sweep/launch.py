@@ -46,7 +46,7 @@ EXIT_NO_USABLE_TRIAL, EXIT_INTERRUPTED = 3, 130
 
 
 @dataclass(frozen=True)
-class Request:
+class SweepRequest:
     """A sweep as typed: what `vgsearch tune` and `vgsearch train` were given."""
 
     space: str
@@ -71,7 +71,7 @@ class Request:
     warm_start: tuple[Path, ...] = ()
 
 
-def launch(request: Request, address: str | None, dry_run: bool, json_lines: bool) -> None:
+def launch(request: SweepRequest, address: str | None, dry_run: bool, json_lines: bool) -> None:
     """Starts a new sweep and stays with it to its end; raises ConfigurationError for all that cannot work."""
     console = Console(stderr=json_lines, highlight=False, markup=False)
     space = load_space(request.space)
@@ -209,7 +209,7 @@ def _run(
 
 def _refuse_taken(experiment: Experiment) -> None:
     """Raises where the name has a sweep already."""
-    experiment.home.pull(lambda name: name == experiment.sweep.name)
+    experiment.working_copy.pull(lambda name: name == experiment.sweep.name)
     if experiment.sweep.exists():
         held = load_sweep(experiment.sweep).space.name
         raise ConfigurationError(
@@ -220,7 +220,7 @@ def _refuse_taken(experiment: Experiment) -> None:
 
 def _save(sweep: Sweep, experiment: Experiment) -> None:
     sweep.save(experiment.sweep)
-    experiment.home.push(lambda name: name == experiment.sweep.name)
+    experiment.working_copy.push(lambda name: name == experiment.sweep.name)
 
 
 def unchanged_data(experiment: Experiment, sweep: Sweep) -> Manifest:
@@ -313,7 +313,7 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-def _storage(request: Request, experiment: Experiment) -> dict[str, str]:
+def _storage(request: SweepRequest, experiment: Experiment) -> dict[str, str]:
     """Where the study is kept and its name there, which no other sweep may have."""
     if request.storage is None:
         return {}

@@ -76,7 +76,7 @@ def _streams(spec: TrialSpec, config: RunConfig, folder: TrialFolder) -> dict[st
     """A stream for each rank from where the newest checkpoint stands; none where clips come out of the cache."""
     if spec.inputs.cache:
         return None
-    folder.home.pull(is_needed_to_go_on)
+    folder.working_copy.pull(is_needed_to_go_on)
     newest = CheckpointFolder(folder.checkpoints).newest()
     first_batch = (newest.step if newest else 0) * config.loop.n_d
     return stream.stream_datasets(

@@ -8,7 +8,7 @@ from vgsearch.experiment.paths import Experiment
 from vgsearch.report.blocks import Page
 from vgsearch.report.compared import comparison_page
 from vgsearch.report.experiment import experiment_page
-from vgsearch.report.subject import Subject
+from vgsearch.report.experiment_data import ExperimentData
 from vgsearch.runtime.study.importances import importances
 from vgsearch.space.sweep import load_sweep
 from videogan.config import ConfigurationError
@@ -16,14 +16,14 @@ from videogan.config import ConfigurationError
 MOST_LETTERS = 100  # of a folder's name
 
 
-def subject_of(folder: Path) -> Subject:
+def subject_of(folder: Path) -> ExperimentData:
     """An experiment's sweep and ledger; raises ConfigurationError where there is none."""
     experiment = Experiment.at(folder)
-    experiment.home.pull(_is_drawn)
+    experiment.working_copy.pull(_is_drawn)
     sweep = load_sweep(experiment.sweep)
     if not experiment.has_events:
         raise ConfigurationError(f"{experiment.place} has no {experiment.ledger.name}: nothing has run there yet.")
-    return Subject(experiment, sweep, read_ledger(experiment.events))
+    return ExperimentData(experiment, sweep, read_ledger(experiment.events))
 
 
 def _is_drawn(name: str) -> bool:

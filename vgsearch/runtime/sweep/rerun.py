@@ -6,7 +6,7 @@ from optuna.pruners import NopPruner
 from optuna.storages import InMemoryStorage
 from rich.console import Console
 
-from vgsearch.evaluation.confirmation import Plan, left_to_run, points_of
+from vgsearch.evaluation.confirmation import ConfirmationPlan, left_to_run, points_of
 from vgsearch.experiment.ledger import CONFIRM, Ledger, SweepRecord
 from vgsearch.experiment.paths import TrialFolder, run_id
 from vgsearch.runtime.cluster.cluster import Resources
@@ -37,7 +37,7 @@ class RerunDriver(Driver):
         super()._record(CONFIRM + event, **fields)
 
 
-def run_again(plan: Plan, ledger: Ledger, cluster: Resources, console: Console, json_lines: bool) -> None:
+def run_again(plan: ConfirmationPlan, ledger: Ledger, cluster: Resources, console: Console, json_lines: bool) -> None:
     """Runs what is left of a confirmation under the protocol of its search, until it is done or asked to stop."""
     sweep, seeds = plan.sweep, list(plan.seeds)
     inputs = prepare_inputs(sweep, plan.manifest, console)

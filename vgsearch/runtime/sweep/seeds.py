@@ -51,7 +51,7 @@ def _trained_with(first: Trial, number: int, open_clips: OpenClips) -> Ended:
         further.run(open_clips)
     # Only the first training is gone on with; the disk was forecast for that.
     if first.shard.rank == 0 and told["end"] == "done":
-        further.folder.home.remove(further.folder.checkpoints.name)
+        further.folder.working_copy.remove(further.folder.checkpoints.name)
     return told
 
 
@@ -60,7 +60,7 @@ def _scored(further: Trial) -> dict[str, float]:
     if further.shard.rank != 0:
         return {}
     metrics = further.folder.metrics
-    further.folder.home.pull(lambda name: name == metrics.name)
+    further.folder.working_copy.pull(lambda name: name == metrics.name)
     lines = whole_lines(metrics)
     return {name.removeprefix(SCORE): value for line in lines for name, value in line.items() if name.startswith(SCORE)}
 

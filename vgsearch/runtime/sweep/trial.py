@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from vgsearch.experiment.objective import COST, measured, parsed
 from vgsearch.experiment.paths import SAMPLES_PER_CLASS, TrialFolder
-from vgsearch.experiment.trial_records import Records, whole_lines
-from vgsearch.object_store.retry import patiently
+from vgsearch.experiment.trial_records import TrialRecords, whole_lines
+from vgsearch.object_store.retry import with_retries
 from vgsearch.object_store.working_copy import used_copy
 from vgsearch.runtime.feed.inputs import Inputs
-from vgsearch.runtime.judging.judge import Judge, Looks, objective_scores, sampler_of, summary_of, synthetic_set
+from vgsearch.runtime.judging.judge import Judge, Looks, objective_scores, sampling_copy_of, summary_of, synthetic_set
 from vgsearch.runtime.sweep.failures import end_of_error
 from vgsearch.runtime.sweep.stop_request import StopRequest
 from videogan.config import parse_config
@@ -107,8 +107,8 @@ class Trial:
         torch.set_num_threads(1)
         with own_copy_in_use(self.folder):
             if self.shard.rank == 0:
-                self.folder.home.sweep_up()
-            self.folder.home.pull(is_needed_to_go_on)
+                self.folder.working_copy.sweep_up()
+            self.folder.working_copy.pull(is_needed_to_go_on)
             try:
                 self._run(open_clips)
             finally:
@@ -124,7 +124,7 @@ class Trial:
         self._last = {"step": start.step if start else 0, "losses": {}}
         self._seconds, self._states_seen = 0.0, []
         self._course = Course(FAMILIES[self.config.model.family].losses_of_guessing(self.config.model))
-        records = Records(self.folder, self._last["step"]) if self.shard.rank == 0 else nullcontext()
+        records = TrialRecords(self.folder, self._last["step"]) if self.shard.rank == 0 else nullcontext()
         try:
             with records as self._records:
                 ended = self._run_recorded(start, [warning.message for warning in damaged], open_clips)
@@ -229,13 +229,13 @@ class Trial:
             told = {**progress.losses, **progress.measures, **seconds, "n_clips_seen": progress.n_clips_seen}
             told |= {f"{NORM}{name}": value for name, value in norms.items()}
             self._records.write(progress.step, told)
-            self.folder.home.push_seldom()
+            self.folder.working_copy.push_seldom()
 
     def _look(self, progress: Progress, looks: Looks | None) -> None:
         """Saves, looks and reports; every rank reports, for Ray Train waits for all."""
         self._last["look"] = 0.0
         if looks is not None:
-            sampler = sampler_of(progress.training.sampling_generator, self.config)
+            sampler = sampling_copy_of(progress.training.sampling_generator, self.config)
             self._last["look"], of_samples = looks(synthetic_set(sampler, self.config))
             vitals = self._course.vitals(of_samples)
             measured_vitals = vitals.measured()
@@ -276,12 +276,12 @@ class Trial:
     def _push(self) -> None:
         """Sends rank 0's files to where the trial is kept."""
         if self.shard.rank == 0:
-            patiently(self.folder.home.push)
+            with_retries(self.folder.working_copy.push)
 
     def _score(self, judge: Judge) -> dict[str, Any]:
         """The scores of the last step's generator, and its samples."""
         path = self.checkpoints.path(self.config.loop.n_steps)
-        sampler = sampler_of(generator_from(path)[0].to(self.device), self.config)
+        sampler = sampling_copy_of(generator_from(path)[0].to(self.device), self.config)
         self._write_samples(self._grid(sampler))
         LOGGER.info("scoring")
         self._told = time.monotonic()
@@ -307,7 +307,7 @@ class Trial:
             raise StopRequested
         if time.monotonic() - self._told > SECONDS_BETWEEN_SIGNS:
             LOGGER.info("scoring: %d of %d", done, total)
-            self.folder.home.push_seldom()
+            self.folder.working_copy.push_seldom()
             self._told = time.monotonic()
 
     def _grid(self, sampler: nn.Module) -> Tensor:

@@ -91,7 +91,7 @@ class Driver:
             folder.set_aside()
         text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
         write_atomically(folder.config, lambda stream: stream.write(text.encode()))
-        folder.home.push(lambda name: name == folder.config.name)
+        folder.working_copy.push(lambda name: name == folder.config.name)
         spec = TrialSpec(
             trial_id=trial_id,
             folder=str(folder.place),
@@ -155,7 +155,7 @@ class Driver:
         text = json.dumps({name: getattr(record, name) for name in told}, indent=1) + "\n"
         folder = self.folder_of(trial)
         write_atomically(folder.status, lambda stream: stream.write(text.encode()))
-        folder.home.push(lambda name: name == folder.status.name)
+        folder.working_copy.push(lambda name: name == folder.status.name)
         self._keep_disk_budget(trial)
         return at_half_the_batch(record, self.sweep)
 
@@ -220,7 +220,7 @@ def run_trials(
     if not any(experiment.tensorboard.glob("*")):
         searched = {path: domain.ends for path, domain in sweep.domains.items()}
         write_columns(experiment.tensorboard, searched, compared_scores(sweep.objectives()))
-        experiment.home.push(lambda name: name.startswith(f"{experiment.tensorboard.name}/"))
+        experiment.working_copy.push(lambda name: name.startswith(f"{experiment.tensorboard.name}/"))
     study = study_of(experiment.study, sweep, read_events(experiment.ledger))
     searcher = StudySearcher(study, sweep, waiting, driver, driver.record.next_index, driver.successor)
     run_searcher(searcher, driver, cluster, executor)
@@ -280,7 +280,7 @@ def _teller(watchdog: Watchdog) -> Callable[[Trial], dict[str, Any]]:
 def _tail(folder: TrialFolder) -> str:
     """The last lines of a trial's log."""
     path = folder.log
-    folder.home.pull(lambda name: name == path.name)
+    folder.working_copy.pull(lambda name: name == path.name)
     if not path.exists():
         return ""
     with open(path, "rb") as stream:

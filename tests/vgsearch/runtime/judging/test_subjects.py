@@ -7,7 +7,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from vgsearch.evaluation.request import N_FRAMES, Plan, Request, planned
+from vgsearch.evaluation.request import N_FRAMES, EvaluationPlan, EvaluationRequest, planned
 from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.judging.judge import Judge
 from vgsearch.runtime.judging.prepare import prepare
@@ -34,13 +34,13 @@ def data(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def inputs(data) -> Inputs:
-    plan = planned(Request(ladder=data))
+    plan = planned(EvaluationRequest(ladder=data))
     return prepare(plan.manifest, "plain_32", plan.data, N_FRAMES, {}, 1, 0, Console(file=io.StringIO()))
 
 
 @pytest.fixture(scope="module")
 def judge(inputs, data) -> Judge:
-    return Judge(inputs, planned(Request(ladder=data)).data, N_FRAMES)
+    return Judge(inputs, planned(EvaluationRequest(ladder=data)).data, N_FRAMES)
 
 
 def video(path: Path, level: int, n_frames: int = N_FRAMES) -> None:
@@ -56,10 +56,10 @@ def folder_of(path: Path, n_each: int) -> Path:
     return path
 
 
-def opened(folder: Path, data: Path, inputs: Inputs) -> tuple[VideosSubject, Plan, str]:
+def opened(folder: Path, data: Path, inputs: Inputs) -> tuple[VideosSubject, EvaluationPlan, str]:
     """The subject, its plan, and what was told of it."""
     told = Console(file=io.StringIO(), width=200)
-    plan = planned(Request(videos=folder, data=data))
+    plan = planned(EvaluationRequest(videos=folder, data=data))
     return videos_subject(folder, plan, inputs, N_FRAMES, told), plan, told.file.getvalue()
 
 

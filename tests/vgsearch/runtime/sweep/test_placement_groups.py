@@ -14,7 +14,7 @@ from vgsearch.experiment.ledger import Ledger
 from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.cluster.cluster import Resources
 from vgsearch.runtime.judging.prepare import prepare_inputs
-from vgsearch.runtime.sweep.placement_groups import PlacementGroupReaper, _new_mark
+from vgsearch.runtime.sweep.placement_groups import PlacementGroupReaper, new_mark
 from vgsearch.runtime.sweep.tune import Driver, run_trials
 from vgsearch.space.space import load_space
 from vgsearch.space.sweep import Sweep
@@ -74,7 +74,7 @@ def test_a_group_that_a_dying_controller_starts_late_is_freed_and_those_of_runni
         folder.mkdir()
 
     def group(name: str, mark: int | None = None) -> PlacementGroup:
-        mark = _new_mark(str(folders[name])) if mark is None else mark
+        mark = new_mark(str(folders[name])) if mark is None else mark
         return placement_group([{"CPU": 0.1, "memory": mark}] * 2)
 
     def states(*groups: PlacementGroup) -> list[str]:

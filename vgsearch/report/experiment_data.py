@@ -29,7 +29,7 @@ class Importances:
 
 
 @dataclass(frozen=True)
-class Subject:
+class ExperimentData:
     """One experiment as a report sees it."""
 
     experiment: Experiment
