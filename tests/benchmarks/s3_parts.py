@@ -13,9 +13,8 @@ from typing import Any
 
 import torch
 
+from tests.builders import tiny_sweep
 from vgsearch.runtime.judging.judge import sampling_copy_of, synthetic_set
-from vgsearch.space.space import load_space
-from vgsearch.space.sweep import Sweep
 from videogan.classifiers.fit import LabelledClips
 from videogan.data.decode import decode
 from videogan.data.manifest import Manifest, read_manifest
@@ -61,14 +60,8 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     manifest = read_manifest(chosen.data)
-    sweep = Sweep(
-        space=load_space("mvt_tsa"),
-        budget=chosen.budget,
-        data=chosen.data,
-        manifest_digest=manifest.digest,
-        n_classes=len(manifest.classes),
-        n_trials=1,
-    )
+    facts = {"data": chosen.data, "manifest_digest": manifest.digest, "n_classes": len(manifest.classes)}
+    sweep = tiny_sweep(budget=chosen.budget, n_trials=1, **facts)
     config = sweep.run_config(sweep.paper_points[0], 0)
     protocol, clock = config.evaluation.s3_protocol, Clock()
     decoded = clock.timed("decode both splits", centre_clips)

@@ -17,6 +17,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # read by torch when it is imported
 import torch
 from torch import Tensor
 
+from tests.builders import NoiseClips
 from videogan.config import parse_config
 from videogan.shard import Shard
 from videogan.training.loop import Training
@@ -41,21 +42,18 @@ TARGETS = {
 }
 
 
-class FixedClips:
+class FixedClips(NoiseClips):
     """A few batches of noise, over and over: real flows are remembered as they are on a small data set."""
 
-    label_counts, manifest_digest = torch.ones(N_CLASSES), "noise"
-
     def __init__(self, resolution: int, channels_last: bool) -> None:
-        self._resolution, self._channels_last = resolution, channels_last
+        super().__init__(BATCH_SIZE, N_CLASSES, N_FRAMES, resolution)
+        self._channels_last = channels_last
 
     def batch(self, index: int) -> tuple[Tensor, Tensor]:
-        rng = torch.Generator().manual_seed(index % N_BATCHES)
-        shape = (BATCH_SIZE, N_FRAMES, self._resolution, self._resolution, 3)
-        frames = torch.randint(256, shape, dtype=torch.uint8, generator=rng)
+        frames, labels = super().batch(index % N_BATCHES)
         if not self._channels_last:  # so that the video of them is contiguous
             frames = frames.movedim(-1, 2).contiguous().movedim(2, -1)
-        return frames, torch.arange(BATCH_SIZE) % N_CLASSES
+        return frames, labels
 
 
 def training(resolution: int, loop: dict[str, Any], model: dict[str, Any]) -> Training:

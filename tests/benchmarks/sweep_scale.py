@@ -25,11 +25,10 @@ import numpy as np
 import psutil
 from rich.console import Console
 
+from tests.builders import tiny_sweep
 from vgsearch.experiment.ledger import Ledger
 from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.cluster.cluster import connect
-from vgsearch.space.space import load_space
-from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.sweep_table import SweepView
 
 VGSEARCH = [sys.executable, "-c", "from vgsearch.cli import main; main()"]
@@ -119,10 +118,8 @@ def tell_extrapolated(rows: list[tuple[float, ...]]) -> None:
 
 
 def run(n_trials: int, every: int, folder: Path, nodes: tuple[int, int]) -> None:
-    fixed = {"budget": "smoke", "data": "data", "manifest_digest": "0" * 64, "n_classes": 4}
-    space = load_space("mvt_tsa").model_dump()
-    space["budgets"]["smoke"]["pruning"] = {"pruner": "median", "warm_up": 60, "n_startup_trials": 10}
-    sweep, experiment = Sweep(space=space, n_trials=n_trials, **fixed), Experiment(folder / "s")
+    pruning = {"pruner": "median", "warm_up": 60, "n_startup_trials": 10}
+    sweep, experiment = tiny_sweep(limits={"pruning": pruning}, n_trials=n_trials), Experiment(folder / "s")
     ledger = Ledger(experiment.ledger)
     ledger.append("sweep_started", space="mvt_tsa", budget="smoke", objective=["s3"], seed=0)
     with simulated(*nodes) as address, connect(address) as cluster:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from tests.builders import NoiseClips
 from videogan.config import parse_config
 from videogan.constraints import singular_value_clipping_
 from videogan.families import FAMILIES
@@ -48,14 +49,14 @@ def test_a_step_moves_each_player_by_its_own_gradients_and_leaves_the_others_alo
     for player, other in (("g", "d"), ("d", "g")):
         players[player][0].register_step_pre_hook(lambda *_, p=player, o=other: before(p, o))
         players[player][0].register_step_post_hook(lambda *_, p=player: after(p))
-    clips = NoiseClips(training.config.model)
+    clips = RecordedClips()
     for step in (1, 2):
         training.step_(step, clips)
     assert [player for player, _ in updates] == ["d", "d", "g"] * 2
     # But for the bias of a score, which its difference between real and fake clips does not feel.
     weights = {i for i, p in enumerate([*players["g"][1], *players["d"][1]]) if p.ndim > 1}
     assert weights <= moved["g"] | moved["d"]
-    assert all(torch.equal(given, NoiseClips(training.config.model).batch(i)[0]) for i, given in clips.given.items())
+    assert all(torch.equal(given, NoiseClips().batch(i)[0]) for i, given in clips.given.items())
 
 
 def a_run(family: str, **settings: Any) -> RunConfig:
@@ -74,19 +75,16 @@ def a_run(family: str, **settings: Any) -> RunConfig:
     return parse_config(RunConfig, values)
 
 
-class NoiseClips:
-    """Clips of noise, and which were given."""
+class RecordedClips(NoiseClips):
+    """Noise that keeps each batch of frames it gave."""
 
-    label_counts, manifest_digest = torch.ones(3), "noise"
-
-    def __init__(self, model: Any) -> None:
-        self._shape = (4, model.n_frames, model.resolution, model.resolution, 3)
+    def __init__(self) -> None:
+        super().__init__()
         self.given: dict[int, Tensor] = {}
 
     def batch(self, index: int) -> tuple[Tensor, Tensor]:
-        rng = torch.Generator().manual_seed(index)
-        self.given[index] = torch.randint(256, self._shape, dtype=torch.uint8, generator=rng)
-        return self.given[index], torch.tensor([0, 1, 2, 0])
+        self.given[index], labels = super().batch(index)
+        return self.given[index], labels
 
 
 PLAIN = {"mvt": {"constraint_d_video": "svc"}}

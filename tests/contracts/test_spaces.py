@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.builders import NoiseClips, tiny_sweep
 from vgsearch.space.domains import Domain, is_active
 from vgsearch.space.space import BUDGETS, Space, load_space, shipped_spaces
-from vgsearch.space.sweep import Sweep
 from videogan.config import Config
 from videogan.families import FAMILIES
 from videogan.training.loop import train
@@ -71,11 +71,6 @@ SPACES = {name: load_space(name) for name in shipped_spaces()}
 DOMAINS = [pytest.param(SPACES[name], path, id=f"{name}-{path}") for name in SPACES for path in SPACES[name].domains]
 
 
-def a_sweep(space: Space, budget: str, overrides: dict[str, Any] | None = None) -> Sweep:
-    fixed = {"data": "data", "manifest_digest": "0" * 64, "n_classes": 4, "n_trials": 1}
-    return Sweep(space=space, budget=budget, overrides=overrides or {}, **fixed)
-
-
 def variations(space: Space, path: str) -> list[dict[str, Any]]:
     """The paper's point with each end of one domain, under the domain's own condition; other conditions stay as they are."""
     domain: Domain = space.domains[path]
@@ -88,7 +83,7 @@ def variations(space: Space, path: str) -> list[dict[str, Any]]:
 
 
 def tiny_configs(space: Space, path: str) -> list[RunConfig]:
-    sweep = a_sweep(space, "smoke", TINY[space.base["model"]["family"]])
+    sweep = tiny_sweep(space, "smoke", overrides=TINY[space.base["model"]["family"]])
     return [sweep.run_config(point, 0) for point in variations(space, path)]
 
 
@@ -96,27 +91,12 @@ def field(config: RunConfig, path: str) -> Any:
     return functools.reduce(getattr, path.split("."), config)
 
 
-class NoiseClips:
-    """Clips of uniform noise: any real batch will do to see that a setting changes the run."""
-
-    def __init__(self, config: RunConfig) -> None:
-        self._config = config
-        self.label_counts, self.manifest_digest = torch.ones(config.model.n_classes), "noise"
-
-    def batch(self, index: int) -> tuple[Tensor, Tensor]:
-        rng = torch.Generator().manual_seed(index)
-        size, model = self._config.loop.batch_size, self._config.model
-        shape = (size, model.n_frames, model.resolution, model.resolution, 3)
-        frames = torch.randint(256, shape, dtype=torch.uint8, generator=rng)
-        return frames, torch.randint(model.n_classes, (size,), generator=rng)
-
-
 @functools.cache
 def behaviour(config: RunConfig) -> list[Tensor]:
     """What the networks draw, generate and lose, and what their constraint leaves of growing weights."""
     torch.manual_seed(0)
     networks = FAMILIES[config.model.family].build(config.model)
-    clips = NoiseClips(config)
+    clips = NoiseClips.of(config)
     frames, labels = clips.batch(0)
     real = frames.movedim(-1, 2) / 127.5 - 1
     draws = networks.draw(len(labels), torch.Generator().manual_seed(0), clips.label_counts, labels)
@@ -140,7 +120,7 @@ def behaviour(config: RunConfig) -> list[Tensor]:
 @functools.cache
 def trained(config: RunConfig) -> list[Tensor]:
     """Every weight after the run."""
-    *_, progress = train(config, NoiseClips(config))
+    *_, progress = train(config, NoiseClips.of(config))
     networks = (progress.training.generator, *progress.training.discriminators.values())
     return [weight.detach() for network in networks for weight in network.parameters()]
 
@@ -177,7 +157,7 @@ def test_resolution_and_protocol_are_never_searched(name: str):
 
 @pytest.mark.parametrize(("space", "path"), DOMAINS)
 def test_a_domain_names_a_field_and_each_of_its_values_arrives_there(space: Space, path: str):
-    sweep = a_sweep(space, "smoke")
+    sweep = tiny_sweep(space, "smoke")
     for point in variations(space, path):
         config = sweep.run_config(point, 0)
         assert field(config, path) == point[path]
@@ -229,7 +209,7 @@ def builds(model: Config) -> bool:
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_both_ends_of_every_domain_build_at_every_budget(name: str, budget: str):
     space = SPACES[name]
-    sweep = a_sweep(space, budget)
+    sweep = tiny_sweep(space, budget)
     sweep.refuse_impossible_domains()
     for path, domain in space.domains.items():
         assert not [end for end in domain.ends if end not in [point.get(path) for point in corners(space)]]
@@ -240,13 +220,13 @@ def test_both_ends_of_every_domain_build_at_every_budget(name: str, budget: str)
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_the_papers_point_is_what_the_family_and_the_optimiser_are_without_a_search(name: str, budget: str):
     space = SPACES[name]
-    sweep = a_sweep(space, budget)
+    sweep = tiny_sweep(space, budget)
     assert sweep.run_config(space.paper_points[0], 0) == sweep.run_config({}, 0)
 
 
 @pytest.mark.parametrize("name", SPACES)
 def test_the_papers_budget_keeps_the_papers_network_and_batch(name: str):
-    config = a_sweep(SPACES[name], "paper").run_config(SPACES[name].paper_points[0], 0)
+    config = tiny_sweep(SPACES[name], "paper").run_config(SPACES[name].paper_points[0], 0)
     expected = AS_PUBLISHED[config.model.family]
     assert {path: field(config, path) for path in expected} == expected
     assert config.evaluation.protocol == "s3_r3d18_v1"
@@ -256,7 +236,7 @@ def test_the_papers_budget_keeps_the_papers_network_and_batch(name: str):
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_a_trial_looks_at_least_twice_after_the_warm_up_and_at_its_end(name: str, budget: str):
     space = SPACES[name]
-    loop = a_sweep(space, budget).run_config(space.paper_points[0], 0).loop
+    loop = tiny_sweep(space, budget).run_config(space.paper_points[0], 0).loop
     looks = range(loop.look_every, loop.n_steps + 1, loop.look_every)
     warm_up = space.budgets[budget].pruning.warm_up
     assert looks[-1] == loop.n_steps

@@ -9,9 +9,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from tests.builders import tiny_sweep
 from vgsearch.cli import app
 from vgsearch.space.space import load_space, shipped_spaces
-from vgsearch.space.sweep import Sweep
 from videogan.config import ConfigurationError
 from videogan.data.manifest import write_manifest
 from videogan.families import FAMILIES
@@ -75,7 +75,7 @@ ROWS = [pytest.param(*row, id=name) for name, row in TABLE_4.items()]
 
 def config_of(space: str, point: str | None, index: int = 0) -> RunConfig:
     loaded = load_space(space) if point is None else load_space(space).at_point(point)
-    sweep = Sweep(space=loaded, budget="paper", data="data", manifest_digest="0" * 64, n_classes=101, n_trials=1)
+    sweep = tiny_sweep(loaded, "paper", n_classes=101)
     return sweep.run_config(sweep.paper_points[index], 0)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from ray import tune
 from rich.console import Console
 
+from tests.builders import CONSTRAINT, SIGMA_A, three_domains, tiny_sweep
 from vgsearch.experiment.ledger import Ledger
 from vgsearch.experiment.paths import Experiment, TrialFolder
 from vgsearch.experiment.trial_records import TrialRecords, whole_lines
@@ -20,26 +21,18 @@ from vgsearch.runtime.cluster.cluster import connect
 from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.sweep.resuming import left_to_do
 from vgsearch.runtime.sweep.tune import Driver, Executor, run_trials
-from vgsearch.space.space import load_space
 from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.sweep_table import SweepView
 from videogan.storage.atomic import write_atomically
 
 N_STEPS, LOOK_EVERY = 30, 10
-SIGMA_A, CONSTRAINT = "model.sigma_a", "model.constraint_d_video"
 HEALTH = json.dumps({"states": {}, "vitals": {}})
 
 
 def a_sweep(n_trials: int) -> Sweep:
     """Three domains of mvt_tsa, two trials at random before TPE, one trial at a time."""
-    values = load_space("mvt_tsa").model_dump()
-    kept = (SIGMA_A, CONSTRAINT, "model.n_clip")
-    values["domains"] = {path: domain for path, domain in values["domains"].items() if path in kept}
-    values["paper_points"] = [{p: v for p, v in point.items() if p in kept} for point in values["paper_points"]]
-    values["constraints"] = []
-    values["budgets"]["smoke"] |= {"n_startup_trials": 2, "pruning": {"pruner": "median", "n_startup_trials": 2}}
-    fixed = {"budget": "smoke", "data": "data", "manifest_digest": "0" * 64, "n_classes": 4}
-    return Sweep(space=values, n_trials=n_trials, max_concurrent=1, **fixed)
+    limits = {"n_startup_trials": 2, "pruning": {"pruner": "median", "n_startup_trials": 2}}
+    return tiny_sweep(three_domains(), limits=limits, n_trials=n_trials, max_concurrent=1)
 
 
 def millisecond_trial(parameters: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from tests.builders import tiny_sweep
 from vgsearch.evaluation.confirmation import (
     compared,
     confirmed,
@@ -21,7 +22,6 @@ from vgsearch.experiment.ledger import Ledger, read_ledger
 from vgsearch.experiment.objective import Objective
 from vgsearch.experiment.paths import run_id
 from vgsearch.space.space import load_space
-from vgsearch.space.sweep import Sweep
 from videogan.config import ConfigurationError
 
 S3, KVD = Objective("s3"), Objective("kvd")
@@ -83,8 +83,7 @@ def test_a_papers_point_that_diverged_in_the_search_is_trained_again_all_the_sam
 
 def test_fresh_seeds_are_those_of_no_trial_and_the_same_each_time(tmp_path: Path):
     record = a_search(tmp_path, [0.5, 0.6, 0.7]).record
-    settings = {"budget": "smoke", "data": "data", "manifest_digest": "0" * 64, "n_classes": 4, "n_trials": 3}
-    sweep = Sweep(space=load_space("mvt"), seed=7, **settings)
+    sweep = tiny_sweep("mvt", seed=7, n_trials=3)
     assert fresh_seeds(sweep, record, 3) == [500_007, 500_008, 500_009]
     assert fresh_seeds(sweep, record, 2) == [500_007, 500_008]
     taken = sweep.model_copy(update={"overrides": {"seed": 500_008}})

@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from tests.builders import tiny_sweep
 from vgsearch.cli import app
 from vgsearch.experiment.ledger import Ledger, read_ledger
 from vgsearch.experiment.paths import Experiment
 from vgsearch.experiment.retention import CheckpointDisk, droppable, parse_size, told_size
-from vgsearch.space.space import load_space
-from vgsearch.space.sweep import Sweep
 from videogan.config import ConfigurationError
 
 KB = 1000
@@ -113,8 +112,7 @@ def test_a_trial_that_starts_again_writes_new_checkpoints(recorded: Recorded):
 def saved(recorded: Recorded) -> Recorded:
     """The experiment with its sweep.yaml, ended and with what Ray leaves behind."""
     recorded.ledger.append("trial_ended", trial="t0009-aaaaaa", state="interrupted")
-    fixed = {"budget": "smoke", "data": "data", "manifest_digest": "0" * 64, "n_classes": 4, "n_trials": 11}
-    Sweep(space=load_space("mvt_tsa"), **fixed).save(recorded.experiment.sweep)
+    tiny_sweep(n_trials=11).save(recorded.experiment.sweep)
     for folder in (recorded.experiment.ray, recorded.checkpoints(3).parent / ".ray"):
         folder.mkdir()
         (folder / "state.json").write_bytes(bytes(10 * KB))

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from tests.builders import tiny_sweep
 from vgsearch.experiment.ledger import Ledger
 from vgsearch.experiment.paths import Experiment
 from vgsearch.space.domains import ChoiceDomain
-from vgsearch.space.space import load_space
 from vgsearch.space.sweep import Sweep
 from videogan.sampling.pictures import grid_frames, write_gif
 
@@ -72,8 +72,8 @@ def write_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WriteSweep:
         seed: int = 0,
     ) -> Experiment:
         rng, experiment, clock = random.Random(seed), Experiment(tmp_path / name), iter_clock(monkeypatch)
-        sweep = Sweep(space=load_space(space), budget="smoke", data=str(tmp_path / "data"), manifest_digest="b" * 64,
-                      n_classes=4, n_trials=max(n_trials, 1), overrides={"evaluation.objective": [objective]})  # fmt: skip
+        overrides = {"evaluation.objective": [objective]}
+        sweep = tiny_sweep(space, data=str(tmp_path / "data"), n_trials=max(n_trials, 1), overrides=overrides)
         sweep.save(experiment.sweep)
         ledger = Ledger(experiment.ledger)
         ledger.append("sweep_started", space=space, budget="smoke", data=sweep.data, seed=0, n_trials=n_trials,

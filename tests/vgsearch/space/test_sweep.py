@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.builders import CONSTRAINT, N_CLIP, space_values, tiny_sweep
 from vgsearch.experiment.paths import Experiment
 from vgsearch.space.space import load_space
 from vgsearch.space.sweep import Sweep, load_sweep
@@ -16,10 +17,7 @@ PAPER = load_space("mvt_tsa").paper_points[0]
 
 
 def a_sweep(space: str = "mvt_tsa", domains: dict[str, Any] | None = None, **settings: Any) -> Sweep:
-    values = load_space(space).model_dump()
-    values["domains"] |= domains or {}
-    fixed = {"budget": "smoke", "data": "data", "manifest_digest": "0" * 64, "n_classes": 4, "n_trials": 8}
-    return Sweep(space=values, **{**fixed, **settings})
+    return tiny_sweep(space_values(space, domains), **settings)
 
 
 def test_a_run_is_the_base_the_budget_the_choice_and_what_is_set_each_over_the_one_before():
@@ -41,9 +39,6 @@ def test_what_is_set_is_searched_no_more_and_leaves_the_papers_point():
     assert sweep.run_config(sweep.paper_points[0], 0).model.sigma_a == 0.3
 
 
-CONSTRAINT, N_CLIP = "model.constraint_d_video", "model.n_clip"
-
-
 def test_a_condition_that_is_set_opens_its_domain_at_the_fields_default():
     sweep = a_sweep(overrides={CONSTRAINT: "svc"})
     sweep.refuse_impossible_domains()
@@ -59,10 +54,8 @@ def test_a_condition_that_is_ruled_out_closes_its_domain():
 
 
 def test_a_papers_point_under_a_condition_is_no_reason_to_refuse_the_other_choice():
-    values = load_space("mvt_tsa").model_dump()
-    values["paper_points"] = [{**PAPER, CONSTRAINT: "svc", N_CLIP: 1}]
-    sweep = a_sweep()
-    Sweep(**{**sweep.model_dump(), "space": values}).refuse_impossible_domains()
+    points = [{**PAPER, CONSTRAINT: "svc", N_CLIP: 1}]
+    tiny_sweep(space_values(paper_points=points)).refuse_impossible_domains()
 
 
 def test_a_trials_id_follows_from_its_configuration_alone():
@@ -108,11 +101,10 @@ def test_a_rate_typed_without_a_dot_is_a_number_all_the_same():
     ("written", "names"), [(None, ["s3"]), ("-kvd", ["-kvd"]), (["-fvd"], ["-fvd"]), (["s3", "-cost"], ["s3", "-cost"])]
 )
 def test_objectives_are_set_in_the_spaces_base_or_over_it(written: Any, names: list[str]):
-    based = a_sweep().space.model_dump()
-    based["base"] |= {"evaluation": {"objective": written or "s3"}}
+    base = a_sweep().space.base | {"evaluation": {"objective": written or "s3"}}
     for sweep in (
         a_sweep(overrides={"evaluation.objective": written} if written else {}),
-        Sweep(**{**a_sweep().model_dump(), "space": based}),
+        tiny_sweep(space_values(base=base)),
     ):
         assert [str(objective) for objective in sweep.objectives()] == names
         sweep.refuse_impossible_domains()
@@ -145,9 +137,8 @@ def test_a_folder_without_a_sweep_is_refused(tmp_path: Path):
 
 def test_what_is_set_must_leave_constraints_that_can_be_kept():
     space = load_space("mvt_var").model_copy(update={"constraints": ["model.sigma_a <= model.sigma_b"]})
-    fixed = {"budget": "smoke", "data": "data", "manifest_digest": "0" * 64, "n_classes": 4}
     above = {"model.sigma_a": 2.5}
     with pytest.raises(ConfigurationError, match=r"0 keep them all; model\.sigma_a <= model\.sigma_b is broken most"):
-        Sweep(space=space, overrides=above, n_trials=2, **fixed).refuse_impossible_domains()
+        tiny_sweep(space, overrides=above, n_trials=2).refuse_impossible_domains()
     # One run, which proposes nothing, is what its user set.
-    Sweep(space=space, overrides=above, n_trials=1, **fixed).refuse_impossible_domains()
+    tiny_sweep(space, overrides=above, n_trials=1).refuse_impossible_domains()

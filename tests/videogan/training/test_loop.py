@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tests.builders import NoiseClips
 from videogan.config import ConfigurationError, parse_config
 from videogan.divergence import TrainingDiverged
 from videogan.shard import Shard
@@ -13,21 +14,12 @@ from videogan.training.run_config import RunConfig
 BATCH_SIZE, N_CLASSES = 4, 3
 
 
-class NoiseClips:
-    """A clip source of random frames: batch i is a pure function of i, and each rank gets its part of it."""
-
-    label_counts = torch.tensor([5, 3, 2])
-
-    def __init__(self, shard: Shard = Shard(), poisoned_from: int | None = None, manifest: str = "aaaaaaaa") -> None:
-        self._shard, self._poisoned_from, self.manifest_digest = shard, poisoned_from, manifest
+class PoisonedClips(NoiseClips):
+    """Noise that is not finite from the fifth batch on."""
 
     def batch(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        rng = torch.Generator().manual_seed(index)
-        frames = torch.randint(0, 256, (BATCH_SIZE, 16, 32, 32, 3), generator=rng, dtype=torch.uint8)
-        labels = torch.randint(N_CLASSES, (BATCH_SIZE,), generator=rng)
-        if self._poisoned_from is not None and index >= self._poisoned_from:
-            return self._shard.of(frames).float() * torch.nan, self._shard.of(labels)
-        return self._shard.of(frames), self._shard.of(labels)
+        frames, labels = super().batch(index)
+        return (frames.float() * torch.nan if index >= 4 else frames), labels
 
 
 class RepeatedClips(NoiseClips):
@@ -105,9 +97,9 @@ def test_resume_under_motion_constraint_is_bit_exact_though_no_real_flow_is_reme
 def test_a_checkpoint_says_what_it_was_trained_on_and_a_run_on_other_data_does_not_go_on_from_it():
     config = run_config(n_steps=2, n_d=1)
     start = next(iter(train(config, NoiseClips()))).checkpoint()
-    assert start.trained_on == "aaaaaaaa"
+    assert start.trained_on == "noise"
     other = NoiseClips(manifest="bbbbbbbb")
-    with pytest.raises(ConfigurationError, match="step 1 was trained on the manifest aaaaaa, got bbbbbb"):
+    with pytest.raises(ConfigurationError, match="step 1 was trained on the manifest noise, got bbbbbb"):
         next(iter(train(config, other, start=start)))
     assert next(iter(train(config, other))).checkpoint().trained_on == "bbbbbbbb"
 
@@ -124,7 +116,7 @@ def test_another_seed_is_another_run_and_the_global_generator_is_left_alone():
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_its_term_and_step():
-    progresses = train(run_config(n_d=2), NoiseClips(poisoned_from=4))
+    progresses = train(run_config(n_d=2), PoisonedClips())
     assert [next(progresses).step, next(progresses).step] == [1, 2]
     with pytest.raises(TrainingDiverged) as diverged:
         next(progresses)
@@ -196,7 +188,7 @@ def _rank(rank: int, n_ranks: int, rendezvous: str, loop: dict[str, object], res
     torch.distributed.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=n_ranks)
     shard = Shard(rank, n_ranks)
     config = run_config(**loop)
-    *_, last = train(config, NoiseClips(shard), shard=shard, wrap=torch.nn.parallel.DistributedDataParallel)
+    *_, last = train(config, NoiseClips(shard=shard), shard=shard, wrap=torch.nn.parallel.DistributedDataParallel)
     parameters = {k: v for k, v in states(last.training).items() if "running" not in k and "num_batches" not in k}
     torch.save({"losses": last.losses, "parameters": parameters}, f"{results}/{rank}.pt")
     torch.distributed.destroy_process_group()

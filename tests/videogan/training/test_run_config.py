@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.builders import NoiseClips
 from videogan.config import ConfigurationError, parse_config
 from videogan.shard import Shard
 from videogan.training.forecast import checkpoint_bytes, forecast
@@ -26,15 +27,6 @@ CHANGES = [
 """Of the optimiser of that name each setting, and another value of it."""
 
 
-class NoiseClips:
-    label_counts, manifest_digest = torch.ones(3), "noise"
-
-    def batch(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        rng = torch.Generator().manual_seed(index)
-        frames = torch.randint(0, 256, (2, 16, 32, 32, 3), generator=rng, dtype=torch.uint8)
-        return frames, torch.tensor([0, 1])
-
-
 def run_config(objective: str = "-kvd", n_d: int = 1, **sections: dict[str, Any]) -> RunConfig:
     model = {"family": "tgan", "n_classes": 3, "resolution": 32, "width": 1 / 16, "dim_z": 6}
     values = {
@@ -50,7 +42,7 @@ def test_the_first_step_of_rmsprop_is_ten_times_the_rate_against_each_gradient()
     config = run_config(model={"regulariser": "none"})
     training = Training(config, lambda module: module, Shard(), torch.device("cpu"))
     before = [parameter.clone() for parameter in training.generator.parameters()]
-    training.step_(1, NoiseClips())
+    training.step_(1, NoiseClips(batch_size=2))
     moves = torch.cat([(p - b).flatten() for p, b in zip(training.generator.parameters(), before, strict=True)])
     gradients = torch.cat([p.grad.flatten() for p in training.generator.parameters()])
     clear = gradients.abs() > 1e-4
@@ -61,7 +53,7 @@ def test_the_first_step_of_rmsprop_is_ten_times_the_rate_against_each_gradient()
 
 def test_weight_clipping_comes_after_each_discriminator_update_of_a_step():
     clipped = {"model": {"regulariser": "weight_clip"}, "optimiser": {"lr_g": 1.0}}
-    (progress,) = train(run_config(n_d=2, **clipped), NoiseClips())
+    (progress,) = train(run_config(n_d=2, **clipped), NoiseClips(batch_size=2))
     assert abs(progress.losses["d_video"]) < 1, "the second update saw the weights of the first unclipped"
     parameters = progress.training.discriminators["video"].parameters()
     assert max(parameter.abs().max() for parameter in parameters) <= 0.01
@@ -69,7 +61,7 @@ def test_weight_clipping_comes_after_each_discriminator_update_of_a_step():
 
 def test_weight_decay_pulls_every_weight_towards_zero():
     plain, decayed = (
-        next(iter(train(run_config(optimiser={"weight_decay": decay}), NoiseClips()))).training.generator
+        next(iter(train(run_config(optimiser={"weight_decay": decay}), NoiseClips(batch_size=2)))).training.generator
         for decay in (0.0, 10.0)
     )
     norms = [sum(parameter.abs().sum() for parameter in network.parameters()) for network in (plain, decayed)]
@@ -87,7 +79,7 @@ def test_every_setting_of_the_optimiser_changes_what_two_steps_make_of_the_weigh
             run_config(optimiser={"name": name, **optimiser}), lambda module: module, Shard(), torch.device("cpu")
         )
         for step in (1, 2):
-            training.step_(step, NoiseClips())
+            training.step_(step, NoiseClips(batch_size=2))
         networks = (training.generator, *training.discriminators.values())
         return torch.cat([weight.detach().flatten() for network in networks for weight in network.parameters()])
 

@@ -7,6 +7,7 @@ import pytest
 import ray
 from rich.console import Console
 
+from tests.builders import space_values, tiny_sweep
 from vgsearch.runtime.cluster.cluster import Node, Resources
 from vgsearch.runtime.cluster.memory import (
     PROCESS_BYTES,
@@ -14,7 +15,7 @@ from vgsearch.runtime.cluster.memory import (
     largest_corner,
     refuse_what_memory_cannot_hold,
 )
-from vgsearch.space.space import load_space, shipped_spaces
+from vgsearch.space.space import shipped_spaces
 from vgsearch.space.sweep import Sweep
 from videogan.config import ConfigurationError
 from videogan.data.manifest import Manifest
@@ -25,12 +26,10 @@ GB = 1e9
 
 
 def a_sweep(budget: str = "smoke", domains: dict[str, Any] | None = None, **settings: Any) -> Sweep:
-    values = load_space("mvt_tsa").model_dump()
-    values["domains"] |= domains or {}
+    values = space_values(domains=domains)
     for point in values["paper_points"]:
         point |= {path: domain["choices"][0] for path, domain in (domains or {}).items()}
-    fixed = {"budget": budget, "data": "data", "manifest_digest": "0" * 64, "n_classes": 4, "n_trials": 8}
-    return Sweep(space=values, **{**fixed, **settings})
+    return tiny_sweep(values, budget, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +72,7 @@ def test_a_tiny_trial_is_not_tried_and_no_worker_is_asked(manifest: Manifest):
 @pytest.mark.parametrize("space", shipped_spaces())
 @pytest.mark.parametrize("budget", ["smoke", "paper"])
 def test_no_shipped_network_keeps_more_than_the_estimate_says(space: str, budget: str):
-    fixed = {"data": "data", "manifest_digest": "0" * 64, "n_classes": 4, "n_trials": 8}
-    corner = largest_corner(Sweep(space=load_space(space), budget=budget, **fixed))
+    corner = largest_corner(tiny_sweep(space, budget))
     assert forecast(corner).memory_bytes < generous_estimate(corner) - PROCESS_BYTES
 
 

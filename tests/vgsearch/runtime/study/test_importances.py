@@ -1,22 +1,15 @@
 """Importances out of a ledger: what moved the score ranks first, and what can't be ranked is said."""
 
 import random
-from pathlib import Path
 
 import pytest
 
+from tests.builders import tiny_sweep
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord
 from vgsearch.runtime.study.importances import LEAST_TRIALS, importances
-from vgsearch.space.space import load_space
 from vgsearch.space.sweep import Sweep
 
 LR, SIGMA, ALPHA = "optimiser.lr_g", "model.sigma_a", "model.alpha"
-
-
-def a_sweep(tmp_path: Path) -> Sweep:
-    return Sweep(
-        space=load_space("mvt_tsa"), budget="smoke", data="d", manifest_digest="0" * 64, n_classes=4, n_trials=9
-    )
 
 
 def record(sweep: Sweep, n: int, state: str = "done") -> SweepRecord:
@@ -34,7 +27,7 @@ def record(sweep: Sweep, n: int, state: str = "done") -> SweepRecord:
 
 
 def test_the_value_that_makes_the_score_ranks_first(tmp_path):
-    sweep = a_sweep(tmp_path)
+    sweep = tiny_sweep()
     found = importances(sweep, record(sweep, 60))
     assert next(iter(found.shares)) == LR
     assert sum(found.shares.values()) == pytest.approx(1)
@@ -44,14 +37,14 @@ def test_the_value_that_makes_the_score_ranks_first(tmp_path):
 
 
 def test_few_trials_are_weak_and_fewer_rank_nothing(tmp_path):
-    sweep = a_sweep(tmp_path)
+    sweep = tiny_sweep()
     assert importances(sweep, record(sweep, LEAST_TRIALS)).weak
     few = importances(sweep, record(sweep, LEAST_TRIALS - 1))
     assert (dict(few.shares), bool(few.reason)) == ({}, True)
 
 
 def test_only_done_trials_count_and_none_outside_the_space(tmp_path):
-    sweep = a_sweep(tmp_path)
+    sweep = tiny_sweep()
     assert importances(sweep, record(sweep, 20, state="pruned")).n_trials == 0
     outside = record(sweep, 20)
     outside.trials["0"].overrides[LR] = 1.0
@@ -59,7 +52,7 @@ def test_only_done_trials_count_and_none_outside_the_space(tmp_path):
 
 
 def test_scores_that_are_all_the_same_rank_nothing(tmp_path):
-    sweep = a_sweep(tmp_path)
+    sweep = tiny_sweep()
     same = record(sweep, 20)
     for trial in same.trials.values():
         trial.scores = {"s3": 0.5}

@@ -10,6 +10,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 from rich.console import Console
 
+from tests.builders import tiny_sweep
 from vgsearch.experiment.ledger import Ledger, SweepRecord, read_events, read_ledger
 from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.feed.inputs import Inputs
@@ -29,10 +30,8 @@ HEALTH = '{"states": {}, "vitals": {}}'
 
 
 def a_sweep(n_trials: int = 6, **population: Any) -> Sweep:
-    space = load_space("mvt_mc_pbt").model_dump()
-    space["budgets"]["smoke"]["pbt"] |= population
-    fixed = {"budget": "smoke", "data": "data", "manifest_digest": "0" * 64, "n_classes": 4}
-    return Sweep(space=space, n_trials=n_trials, **fixed)
+    settings = load_space("mvt_mc_pbt").budgets["smoke"].pbt.model_dump()
+    return tiny_sweep("mvt_mc_pbt", limits={"pbt": settings | population}, n_trials=n_trials)
 
 
 def looked(index: int, looks: dict[int, float], state: str = "running") -> dict[str, Any]:
@@ -80,9 +79,7 @@ def test_a_successor_goes_on_from_one_of_the_best_with_other_values():
     }
     assert successor(record, sweep, 3) is None, "the first population is drawn"
     assert successor(SweepRecord(), sweep, 4) is None
-    assert (
-        successor(record, Sweep(**{**sweep.model_dump(), "budget": "smoke", "space": load_space("mvt_mc")}), 4) is None
-    )
+    assert successor(record, tiny_sweep("mvt_mc", n_trials=sweep.n_trials), 4) is None
 
 
 def test_changed_values_stay_in_their_domains_and_reach_both_ends():
@@ -99,18 +96,9 @@ def test_changed_values_stay_in_their_domains_and_reach_both_ends():
 
 
 def test_what_builds_another_network_is_no_domain_of_it():
-    space = load_space("mvt_mc").model_dump()
-    space["budgets"]["smoke"] |= {"sampler": "pbt", "n_startup_trials": 10, "pruning": {}}
-    fixed = {
-        "budget": "smoke",
-        "data": "data",
-        "manifest_digest": "0" * 64,
-        "n_classes": 4,
-        "n_trials": 4,
-        "max_concurrent": 1,
-    }
+    limits = {"sampler": "pbt", "n_startup_trials": 10, "pruning": {}}
     with pytest.raises(ConfigurationError) as refused:
-        refuse_unfit_sampler(Sweep(space=space, **fixed))
+        refuse_unfit_sampler(tiny_sweep("mvt_mc", limits=limits, n_trials=4, max_concurrent=1))
     for told in (
         "model.n_frames_image can't change while a network trains",
         "raise --trials",

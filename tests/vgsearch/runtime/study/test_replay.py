@@ -8,6 +8,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search.searcher import Searcher
 
+from tests.builders import CONSTRAINT, SIGMA_A, three_domains, tiny_sweep
 from vgsearch.experiment.ledger import Ledger, SweepRecord, read_events, read_ledger
 from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.study.proposal import Proposal
@@ -15,25 +16,17 @@ from vgsearch.runtime.study.replay import study_of
 from vgsearch.runtime.study.searcher import StudySearcher, reported
 from vgsearch.runtime.study.study import open_study
 from vgsearch.runtime.sweep.resuming import left_to_do
-from vgsearch.space.space import load_space
 from vgsearch.space.sweep import Sweep
 
 N_STARTUP, N_TRIALS = 2, 14
-SIGMA_A, CONSTRAINT, N_CLIP = "model.sigma_a", "model.constraint_d_video", "model.n_clip"
 HALVING = {"pruner": "successive_halving", "warm_up": 10, "smoothing": 2}
 MEDIAN = {"pruner": "median", "warm_up": 10, "n_startup_trials": 2, "smoothing": 2}
 
 
 def a_sweep(pruning: dict[str, Any] = MEDIAN, objective: Any = "s3") -> Sweep:
     """Three domains of mvt_tsa, one of them conditional."""
-    values = load_space("mvt_tsa").model_dump()
-    kept = (SIGMA_A, CONSTRAINT, N_CLIP)
-    values["domains"] = {path: domain for path, domain in values["domains"].items() if path in kept}
-    values["constraints"] = []
-    values["paper_points"] = [{p: v for p, v in point.items() if p in kept} for point in values["paper_points"]]
-    values["budgets"]["smoke"] |= {"n_startup_trials": N_STARTUP, "pruning": pruning}
-    fixed = {"budget": "smoke", "data": "data", "manifest_digest": "0" * 64, "n_classes": 4, "n_trials": N_TRIALS}
-    return Sweep(space=values, overrides={"evaluation.objective": objective}, **fixed)
+    limits, overrides = {"n_startup_trials": N_STARTUP, "pruning": pruning}, {"evaluation.objective": objective}
+    return tiny_sweep(three_domains(), limits=limits, overrides=overrides, n_trials=N_TRIALS)
 
 
 class Killed(BaseException):

@@ -7,6 +7,7 @@ from typing import Any
 import optuna
 import pytest
 
+from tests.builders import tiny_sweep
 from vgsearch.runtime.study.samplers import IndexedSampler, grid_of, refuse_unfit_sampler, suggest_all
 from vgsearch.runtime.study.study import sampler_of
 from vgsearch.space.domains import FloatDomain, Searched
@@ -32,12 +33,11 @@ PAPER = {"model.sigma_a": 0.5, "model.sigma_b": 1.0, "model.sigma_c": 2.0}
 def a_sweep(
     sampler: str, domains: dict[str, Any], point: dict[str, Any], constraints: list[str] | None = None, **settings: Any
 ) -> Sweep:
+    startup = {} if sampler in ("grid", "random") else {"n_startup_trials": 3}
     values = load_space("mvt_var").model_dump()
     values |= {"domains": domains, "paper_points": [point], "constraints": constraints or []}
-    startup = {} if sampler in ("grid", "random") else {"n_startup_trials": 3}
     values["budgets"] = {"smoke": {"purpose": "test", "n_trials": 8, "sampler": sampler, **startup}}
-    fixed = {"budget": "smoke", "data": "data", "manifest_digest": "0" * 64, "n_classes": 4, "n_trials": 8}
-    return Sweep(space=values, **{**fixed, **settings})
+    return tiny_sweep(values, **settings)
 
 
 def proposed(sweep: Sweep, n: int, study: optuna.Study | None = None, first: int = 1) -> list[dict[str, Any]]:

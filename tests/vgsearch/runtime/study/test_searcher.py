@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 from ray import tune
 from ray.tune.search.searcher import Searcher
 
+from tests.builders import CONSTRAINT, N_CLIP, SIGMA_A, space_values, tiny_sweep
 from vgsearch.experiment.ledger import Ledger, TrialRecord, read_ledger
 from vgsearch.runtime.cluster.cluster import Resources
 from vgsearch.runtime.study.proposal import Proposal
@@ -24,7 +25,6 @@ from vgsearch.space.space import load_space
 from vgsearch.space.sweep import Sweep
 from videogan.config import ConfigurationError
 
-CONSTRAINT, N_CLIP, SIGMA_A = "model.constraint_d_video", "model.n_clip", "model.sigma_a"
 N_STARTUP = 4
 MEDIAN = {"pruner": "median", "warm_up": 20, "n_startup_trials": 2, "smoothing": 2}
 
@@ -33,10 +33,8 @@ def a_sweep(
     n_trials: int = 12, seed: int = 0, pruning: dict[str, Any] = MEDIAN, objective: Any = "s3", **space: Any
 ) -> Sweep:
     """The shipped mvt_tsa with a random start short enough for a dozen trials to reach TPE."""
-    values = load_space("mvt_tsa").model_dump() | space
-    values["budgets"]["smoke"] |= {"n_startup_trials": N_STARTUP, "pruning": pruning}
-    fixed = {"budget": "smoke", "data": "data", "manifest_digest": "0" * 64, "n_classes": 4}
-    return Sweep(space=values, overrides={"evaluation.objective": objective}, n_trials=n_trials, seed=seed, **fixed)
+    limits, overrides = {"n_startup_trials": N_STARTUP, "pruning": pruning}, {"evaluation.objective": objective}
+    return tiny_sweep(space_values(**space), limits=limits, overrides=overrides, n_trials=n_trials, seed=seed)
 
 
 class Record:

@@ -10,16 +10,15 @@ from typing import Any
 import optuna
 import pytest
 
+from tests.builders import tiny_sweep
 from vgsearch.runtime.study.samplers import suggest_all
 from vgsearch.runtime.study.study import open_study
-from vgsearch.space.space import load_space
 from vgsearch.space.sweep import Sweep, checked_storage
 from videogan.config import ConfigurationError
 
 
 def a_sweep(**settings: Any) -> Sweep:
-    fixed = {"data": "data", "manifest_digest": "0" * 64, "n_classes": 4, "n_trials": 8}
-    return Sweep(space=load_space("mvt"), budget="smoke", **{**fixed, **settings})
+    return tiny_sweep("mvt", **settings)
 
 
 def proposed(study: optuna.Study, sweep: Sweep, indices: range) -> list[dict[str, Any]]:

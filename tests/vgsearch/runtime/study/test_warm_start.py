@@ -7,6 +7,7 @@ import pytest
 import yaml
 from optuna.trial import TrialState
 
+from tests.builders import tiny_sweep
 from vgsearch.experiment.ledger import Ledger, read_ledger
 from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.study.samplers import suggest_all
@@ -22,10 +23,7 @@ POINTS = [PAPER, {**PAPER, "model.sigma_a": 0.3}, {**PAPER, "model.sigma_a": 0.2
 
 
 def a_sweep(space: str = "mvt_tsa", n_startup_trials: int = 3, **settings: Any) -> Sweep:
-    values = load_space(space).model_dump()
-    values["budgets"]["smoke"] |= {"n_startup_trials": n_startup_trials}
-    fixed = {"budget": "smoke", "data": "data", "manifest_digest": "0" * 64, "n_classes": 4, "n_trials": 8}
-    return Sweep(space=values, **{**fixed, **settings})
+    return tiny_sweep(space, limits={"n_startup_trials": n_startup_trials}, **settings)
 
 
 def an_experiment(folder: Path, points: list[dict[str, Any]] = POINTS, sweep: Sweep | None = None) -> Experiment:

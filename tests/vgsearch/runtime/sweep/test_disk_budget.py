@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from tests.builders import tiny_sweep
 from vgsearch.experiment.ledger import Ledger
 from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.study.proposal import Proposal
 from vgsearch.runtime.sweep.tune import Driver
-from vgsearch.space.space import load_space
-from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.sweep_table import SweepView
 
 MB = 1_000_000
@@ -23,8 +22,7 @@ class Running:
     """A driver whose trials are played: each leaves one checkpoint of a megabyte, and ends with a score of its own."""
 
     def __init__(self, folder: Path, budget: float) -> None:
-        fixed = {"budget": "smoke", "data": "data", "manifest_digest": "0" * 64, "n_classes": 4, "n_trials": 8}
-        sweep = Sweep(space=load_space("mvt_tsa"), **fixed, disk_budget_bytes=budget, keep=3)
+        sweep = tiny_sweep(disk_budget_bytes=budget, keep=3)
         self.experiment = Experiment(folder)
         self.ledger, self.output = Ledger(self.experiment.ledger), io.StringIO()
         view = SweepView(Console(file=self.output, width=500), self.ledger.record, 8)

@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 from ray import tune
 from rich.console import Console
 
+from tests.builders import tiny_sweep
 from vgsearch.experiment.ledger import Ledger, SweepRecord, TrialRecord, read_events, read_ledger
 from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.cluster.cluster import Resources
@@ -20,7 +21,6 @@ from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.study.study import open_study
 from vgsearch.runtime.sweep.resuming import left_to_do
 from vgsearch.runtime.sweep.tune import Driver, Executor, run_trials
-from vgsearch.space.space import load_space
 from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.sweep_table import SweepView, event_line
 
@@ -58,11 +58,8 @@ def silent_trial(parameters: dict[str, Any]) -> None:
 
 
 def a_sweep(n_trials: int) -> Sweep:
-    values = load_space("mvt_tsa").model_dump()
-    values["budgets"]["smoke"]["pruning"] = {"pruner": "none"}
-    overrides = {"loop.batch_size": 16}
-    fixed = {"budget": "smoke", "data": "data", "manifest_digest": "0" * 64, "n_classes": 4, "overrides": overrides}
-    return Sweep(space=values, n_trials=n_trials, max_concurrent=2, **fixed)
+    unpruned = {"pruning": {"pruner": "none"}}
+    return tiny_sweep(limits=unpruned, overrides={"loop.batch_size": 16}, n_trials=n_trials, max_concurrent=2)
 
 
 def driven(experiment: Experiment, sweep: Sweep, cluster: Resources, trial: Any = fake_trial) -> Driver:

@@ -10,13 +10,13 @@ import ray
 from ray.util.placement_group import PlacementGroup, placement_group, placement_group_table
 from rich.console import Console
 
+from tests.builders import tiny_sweep
 from vgsearch.experiment.ledger import Ledger
 from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.cluster.cluster import Resources
 from vgsearch.runtime.judging.prepare import prepare_inputs
 from vgsearch.runtime.sweep.placement_groups import PlacementGroupReaper, new_mark
 from vgsearch.runtime.sweep.tune import Driver, run_trials
-from vgsearch.space.space import load_space
 from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.sweep_table import SweepView
 from videogan.data.synthetic import make_moving_shapes
@@ -26,11 +26,10 @@ UNBEATABLE = 1e6
 
 def a_sweep(n_trials: int, **facts: object) -> Sweep:
     """Two workers a trial, pruned at the first look by the median of one trial that no look reaches."""
-    space = load_space("mvt_tsa").model_dump()
-    space["budgets"]["smoke"]["pruning"] = {"pruner": "median", "warm_up": 0, "n_startup_trials": 1, "smoothing": 1}
+    pruning = {"pruner": "median", "warm_up": 0, "n_startup_trials": 1, "smoothing": 1}
     small = {"model.channels": 2, "model.gru_hidden": 8, "loop.n_steps": 40, "loop.look_every": 1, "loop.log_every": 1}
     overrides = {**small, "evaluation.objective": "-kvd"}
-    return Sweep(space=space, budget="smoke", overrides=overrides, n_trials=n_trials, n_workers=2, **facts)
+    return tiny_sweep(limits={"pruning": pruning}, overrides=overrides, n_trials=n_trials, n_workers=2, **facts)
 
 
 @pytest.mark.slow

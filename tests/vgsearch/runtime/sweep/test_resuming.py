@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.builders import tiny_sweep
 from vgsearch.experiment.ledger import ENDS, Ledger, SweepRecord
 from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.sweep import resuming
@@ -17,9 +18,7 @@ PAPER = load_space("mvt_tsa").paper_points[0]
 
 
 def a_sweep(**settings: Any) -> Sweep:
-    fixed = {"budget": "smoke", "data": "data", "manifest_digest": "0" * 64, "n_classes": 4, "n_trials": 8}
-    values = load_space("mvt_tsa").model_dump()
-    return Sweep(space=values, **{**fixed, "space_source": "mvt_tsa", **settings})
+    return tiny_sweep(**{"space_source": "mvt_tsa", **settings})
 
 
 @pytest.fixture
