@@ -8,10 +8,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from tests.vgsearch.cluster.check.broken_files import BROKEN, HERE
 from vgsearch.cli import app
 from videogan.config import ConfigurationError
 
-BROKEN = Path(__file__).parent / "broken"
+
+def broken(name: str, folder: Path) -> Path:
+    file = folder / f"{name}.yaml"
+    file.write_text(BROKEN[name].text)
+    return file
 
 
 def typed(*arguments: str | Path):
@@ -56,21 +61,21 @@ def test_a_wrong_word_is_told_with_its_remedy(arguments: list[str], told: str, t
     assert not list(tmp_path.iterdir())
 
 
-def test_check_prints_a_line_for_each_finding_and_exits_1():
-    told = typed("check", BROKEN / "aws-open-ports.yaml", "--space", "mvt_tsa")
+def test_check_prints_a_line_for_each_finding_and_exits_1(tmp_path: Path):
+    told = typed("check", broken("aws-open-ports", tmp_path), "--space", "mvt_tsa")
     assert told.exit_code == 1
-    assert "aws-open-ports.yaml:4  open-ports  no port but 22 may be open to the world, got" in told.stdout
+    assert "aws-open-ports.yaml:3  open-ports  no port but 22 may be open to the world, got" in told.stdout
     assert told.stdout.splitlines()[-1].endswith("1 to mend, no notes")
 
 
-def test_check_of_notes_alone_exits_0():
-    told = typed("check", BROKEN / "aws-placeholder.yaml")
+def test_check_of_notes_alone_exits_0(tmp_path: Path):
+    told = typed("check", broken("aws-placeholder", tmp_path))
     assert told.exit_code == 0
     assert told.stdout.splitlines()[-1].endswith("ok, 1 note(s)")
 
 
-def test_check_tells_programs_every_part_of_a_finding():
-    told = typed("check", BROKEN / "kuberay-privileged.yaml", "--json")
+def test_check_with_json_prints_every_field_of_a_finding(tmp_path: Path):
+    told = typed("check", broken("kuberay-privileged", tmp_path), "--json")
     (record,) = json.loads(told.stdout)
     assert set(record) == {"file", "rule", "line", "must", "came", "remedy", "is_note"}
     assert record["rule"] == "privileged"
@@ -88,5 +93,5 @@ def test_check_reaches_no_network_and_loads_no_sdk_of_a_cloud():
         "    assert answer.exit_code == 0, answer.output + repr(answer.exception)\n"
         "assert not {'boto3', 'botocore', 'googleapiclient', 'google.oauth2', 'kubernetes', 'torch'} & set(sys.modules)\n"
     )
-    files = sorted((Path(__file__).parent / "correct").glob("*.yaml"))
+    files = sorted((HERE / "correct").glob("*.yaml"))
     subprocess.run([sys.executable, "-c", code, *files], check=True)
