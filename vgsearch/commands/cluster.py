@@ -53,14 +53,13 @@ def check(
     from rich.console import Console
 
     from vgsearch.cluster.check.check import check_text
-    from vgsearch.runtime.cluster.launcher_schema import schema_problems
     from videogan.config import ConfigurationError
 
     try:
         text = file.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{file}: a cluster file must be text that can be read, got: {error}.") from None
-    findings = check_text(text, schema_problems, _what_needs_gpus(space, budget))
+    findings = check_text(text, _what_needs_gpus(space, budget))
     if json:
         print(json_module.dumps([finding.record(str(file)) for finding in findings]))
     else:

@@ -1,19 +1,15 @@
 """Every rule on one file: which file it is, which rules judge it, in which order they are told."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from vgsearch.cluster.check import kuberay, launcher_rules, setup, storage, tokens, versions, workers
 from vgsearch.cluster.check.document import Document, NotYaml, read_documents, repeated_keys
 from vgsearch.cluster.check.finding import Finding
 from vgsearch.cluster.check.known_settings import settings_have_known_names
-from vgsearch.cluster.check.kuberay_schema import KINDS, fields_are_those_of_kuberay
 from vgsearch.cluster.check.launcher import launcher_plan
+from vgsearch.cluster.check.launcher_schema import ray_takes_the_file
 from vgsearch.cluster.check.placeholders import placeholders_left
 from vgsearch.cluster.check.plan import ClusterPlan
-
-Schema = Callable[[dict[str, Any]], Sequence[Any]]
-"""What Ray says of a launcher file's values: problems with a `path`, a `reason` and a `remedy`."""
 
 PLAN_RULES: tuple[Callable[[ClusterPlan], Iterator[Finding]], ...] = (
     tokens.token_is_asked_for,
@@ -46,7 +42,7 @@ LAUNCHER_RULES: tuple[Callable[[Document], Iterator[Finding]], ...] = (
 )
 
 
-def check_text(text: str, schema: Schema, needs_gpus: str | None = None) -> list[Finding]:
+def check_text(text: str, needs_gpus: str | None = None) -> list[Finding]:
     """All findings on a cluster file, by line. `needs_gpus` names the search that needs them, where one does."""
     if text.startswith("#!"):
         must, remedy = "the file must be one for `ray up` or KubeRay", "Let `bash -n` and shellcheck read it."
@@ -56,27 +52,25 @@ def check_text(text: str, schema: Schema, needs_gpus: str | None = None) -> list
     except NotYaml as error:
         return [Finding("yaml", error.line, "the file must be YAML", str(error), "Mend this line or the one above it.")]
     found = [finding for document in documents for finding in repeated_keys(document)]
-    found += _of_documents(documents, schema, needs_gpus)
+    found += _of_documents(documents, needs_gpus)
     found += placeholders_left(text)
     return sorted(dict.fromkeys(found), key=lambda finding: (finding.is_note, finding.line))
 
 
-def _of_documents(documents: list[Document], schema: Schema, needs_gpus: str | None) -> Iterator[Finding]:
+def _of_documents(documents: list[Document], needs_gpus: str | None) -> Iterator[Finding]:
     if any(document.at("apiVersion") for document in documents):
         yield from _of_kubernetes(documents, needs_gpus)
     elif len(documents) == 1 and isinstance(documents[0].values, dict) and documents[0].mapping("provider"):
-        yield from _of_launcher(documents[0], schema, needs_gpus)
+        yield from _of_launcher(documents[0], needs_gpus)
     else:
         must = "the file must be one for `ray up`, with cluster_name and provider, or hold a RayJob or RayCluster of KubeRay"
         came = "an empty file" if not documents else f"{len(documents)} document(s) without them"
         yield Finding("kind", 1, must, came, "`vgsearch cluster init aws` writes one to begin with.")
 
 
-def _of_launcher(document: Document, schema: Schema, needs_gpus: str | None) -> Iterator[Finding]:
-    problems = schema(document.values)
-    for problem in problems:
-        line, came = document.line(*problem.path), f"its refusal: {problem.reason}"
-        yield Finding("schema", line, "Ray must take the file", came, problem.remedy)
+def _of_launcher(document: Document, needs_gpus: str | None) -> Iterator[Finding]:
+    problems = list(ray_takes_the_file(document))
+    yield from problems
     yield from settings_have_known_names(document)
     if problems:
         return  # what has another shape than Ray's can't be read further
@@ -86,14 +80,14 @@ def _of_launcher(document: Document, schema: Schema, needs_gpus: str | None) -> 
 
 
 def _of_kubernetes(documents: list[Document], needs_gpus: str | None) -> Iterator[Finding]:
-    known = [document for document in documents if str(document.at("kind")) in KINDS]
+    known = [document for document in documents if document.at("kind") in kuberay.KINDS]
     if not known:
         kinds = ", ".join(str(document.at("kind")) for document in documents)
         yield Finding(
             "kind", 1, "the file must hold a RayJob or a RayCluster", kinds, "Add one; vgsearch runs on no other."
         )
     for document in known:
-        problems = list(fields_are_those_of_kuberay(document))
+        problems = list(kuberay.fields_are_those_of_kuberay(document))
         yield from problems
         if problems:
             continue

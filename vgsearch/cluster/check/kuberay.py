@@ -1,16 +1,21 @@
 """A RayJob or RayCluster of KubeRay, read into a plan, and what only such files can get wrong."""
 
+import functools
+import json
 import math
 import re
 import shlex
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from vgsearch.cluster.check.document import Document
 from vgsearch.cluster.check.finding import Finding
 from vgsearch.cluster.check.plan import REMOTE, ClusterPlan, NodeGroup, Remedies, Told
+from vgsearch.cluster.check.schema import differences
 from vgsearch.cluster.check.versions import needed_ray
 
+KINDS = ("RayJob", "RayCluster")
 _GPU = "nvidia.com/gpu"
 _RAY = ("template", "spec", "containers", 0)
 # Volumes that end with the pod or the node, or hold nothing but settings.
@@ -25,6 +30,19 @@ _REMEDIES = Remedies(
     gpu=f"Give a worker group's container resources: limits: {{{_GPU}: 1}}.",
     setup="Build cluster/Dockerfile and name its image.",
 )
+
+
+@functools.cache
+def kuberay_fields() -> dict[str, Any]:
+    """kuberay_fields.json, which generate_kuberay_fields.py writes: its source, and JSON Schemas by definition."""
+    fields: dict[str, Any] = json.loads((Path(__file__).parent / "kuberay_fields.json").read_text())
+    return fields
+
+
+def fields_are_those_of_kuberay(document: Document) -> Iterator[Finding]:
+    """schema, unknown-key: Kubernetes takes the object, and KubeRay reads all of it."""
+    schema = {**kuberay_fields(), "$ref": f"#/definitions/{document.at('kind')}"}
+    yield from differences(document, schema, "Write it as KubeRay's reference says; quote numbers that must be text.")
 
 
 def cluster_of(document: Document) -> Document | None:

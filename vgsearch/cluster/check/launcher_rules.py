@@ -6,7 +6,7 @@ from typing import Any
 from vgsearch.cluster.check import machines, shell
 from vgsearch.cluster.check.document import Document
 from vgsearch.cluster.check.finding import Finding
-from vgsearch.cluster.check.known_keys import PROVIDER
+from vgsearch.cluster.check.known_settings import READ_PROVIDERS
 from vgsearch.cluster.check.launcher import LOOPBACK, start_line
 
 _WORLD = ("0.0.0.0/0", "::/0")
@@ -156,8 +156,8 @@ def nothing_is_left_after_down(document: Document) -> Iterator[Finding]:
 def provider_is_known(document: Document) -> Iterator[Finding]:
     """other-provider, a note: names in node_config are read for AWS and Google alone."""
     provider = document.at("provider", "type")
-    if provider not in PROVIDER:
-        known = ", ".join(PROVIDER)
+    if provider not in READ_PROVIDERS:
+        known = ", ".join(READ_PROVIDERS)
         remedy = "Compare its node_config with the provider's own reference."
         came, line = f"'{provider}'", document.line("provider", "type")
         yield Finding("other-provider", line, f"only {known} are read to the end", came, remedy, is_note=True)

@@ -11,14 +11,13 @@ from tests.vgsearch.cluster.check.broken_files import BROKEN, CORRECT, BrokenFil
 from vgsearch.cluster.check.check import check_text
 from vgsearch.cluster.check.finding import Finding
 from vgsearch.cluster.init import shipped_files
-from vgsearch.runtime.cluster.launcher_schema import schema_problems
 
 SHIPPED = {name: file for name, file in shipped_files().items() if file.name.endswith(".yaml")}
 NEEDS_GPUS = "mvt_tsa at --budget paper"
 
 
 def found_in(text: str, needs_gpus: str | None = NEEDS_GPUS) -> list[Finding]:
-    return check_text(text, schema_problems, needs_gpus)
+    return check_text(text, needs_gpus)
 
 
 def rules_of_the_code() -> set[str]:
@@ -101,11 +100,9 @@ def test_a_script_is_no_file_for_it():
     assert (finding.rule, finding.line) == ("kind", 1)
 
 
-def test_what_ray_refuses_is_told_in_its_words_with_the_nearest_setting():
-    (finding,) = found_in(BROKEN["aws-schema-setting"].text)
-    assert str(finding) == (
-        "Ray must take the file, got its refusal: 'setup_comands' is no setting of its launcher. Did you mean 'setup_commands'?"
-    )
+def test_an_unknown_setting_is_named_with_the_nearest_known_one():
+    (finding,) = found_in(BROKEN["aws-unknown-key-top"].text)
+    assert str(finding) == "settings under the file must be known, got 'setup_comands'. Did you mean 'setup_commands'?"
 
 
 def test_the_two_objects_for_kuberay_describe_one_cluster():
