@@ -42,7 +42,7 @@ def launcher_defaults(provider: str) -> dict[str, Any] | None:
     return defaults
 
 
-def ray_takes_the_file(document: Document) -> Iterator[Finding]:
+def ray_accepts_the_file(document: Document) -> Iterator[Finding]:
     """schema, unknown-key: the launcher takes the file."""
     found = list(differences(_without_ignored(document), launcher_schema(), _REMEDY))
     yield from found or _refused_beyond_the_schema(document)

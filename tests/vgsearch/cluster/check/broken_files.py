@@ -1,4 +1,4 @@
-"""Cluster files for these tests: four correct ones, and the broken ones of broken.yaml, each an edit of a correct one."""
+"""Cluster files for these tests: four correct ones, and those of broken.yaml, each an edit of a correct one."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Shipped files pass; each broken file fails for its own reason, at its own line; each rule has one."""
+"""Shipped files pass; each broken file is found by one rule, at one line; each rule has a broken file."""
 
 import ast
 from pathlib import Path
@@ -21,7 +21,7 @@ def found_in(text: str, needs_gpus: str | None = NEEDS_GPUS) -> list[Finding]:
 
 
 def rules_of_the_code() -> set[str]:
-    """The names of all rules, as the code gives them to Finding or to the function that makes one."""
+    """The names of all rules: the arguments of Finding, and of the function that creates one."""
     (folder,) = vgsearch.cluster.check.__path__
     calls = [
         node
@@ -35,7 +35,7 @@ def rules_of_the_code() -> set[str]:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_a_shipped_file_passes_and_says_what_is_left_to_fill_in(name: str):
+def test_a_shipped_file_passes_and_its_placeholders_are_noted(name: str):
     found = found_in(SHIPPED[name].read_text())
     assert {finding.rule for finding in found if finding.is_note} == {"placeholder"} | (
         {"ssh-open"} if name == "aws" else set()
@@ -89,13 +89,13 @@ def test_one_edit_of_a_shipped_file_is_found_at_its_line(name: str, old: str, ne
     assert line in "\n".join(edited.splitlines()[finding.line - 1 : finding.line + 1])
 
 
-def test_a_search_for_cpus_asks_for_no_gpu():
+def test_a_search_for_cpus_needs_no_gpu():
     text = BROKEN["aws-accelerator"].text
     assert not found_in(text, needs_gpus=None)
     assert NEEDS_GPUS in str(found_in(text)[0])
 
 
-def test_a_script_is_no_file_for_it():
+def test_a_script_is_not_a_cluster_file():
     (finding,) = found_in(shipped_files()["slurm"].read_text())
     assert (finding.rule, finding.line) == ("kind", 1)
 
@@ -111,7 +111,7 @@ def test_the_two_objects_for_kuberay_describe_one_cluster():
 
 
 def values_replaced(value: object, by: object):
-    """Each copy of a nested value in which one part is another."""
+    """Copies of a nested value, each with one part replaced."""
     yield by
     parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in parts:

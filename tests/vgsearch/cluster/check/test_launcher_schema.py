@@ -11,7 +11,7 @@ import yaml
 
 from tests.vgsearch.cluster.check.broken_files import BROKEN, CORRECT
 from vgsearch.cluster.check.document import read_documents
-from vgsearch.cluster.check.launcher_schema import ray_takes_the_file
+from vgsearch.cluster.check.launcher_schema import ray_accepts_the_file
 
 LAUNCHER_FILES = {
     **{name: text for name, text in CORRECT.items() if name != "kuberay"},
@@ -58,7 +58,7 @@ def ray_refuses(text: str) -> bool:
 @pytest.mark.parametrize("text", LAUNCHER_FILES.values(), ids=LAUNCHER_FILES)
 def test_the_check_agrees_with_rays_launcher(text: str):
     (document,) = read_documents(text)
-    assert bool(list(ray_takes_the_file(document))) == ray_refuses(text)
+    assert bool(list(ray_accepts_the_file(document))) == ray_refuses(text)
 
 
 @pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
@@ -67,7 +67,7 @@ def test_the_check_agrees_with_rays_launcher_after_an_edit(edit: tuple[str, str,
     assert CORRECT[name].count(old) == 1
     text = CORRECT[name].replace(old, new)
     (document,) = read_documents(text)
-    found = list(ray_takes_the_file(document))
+    found = list(ray_accepts_the_file(document))
     assert bool(found) == ray_refuses(text)
     assert len(found) < 2
 
