@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 TESTABLE := .venv/testable
 
-.PHONY: install sweep test drills lint
+.PHONY: install sweep test drills lint kuberay-fields
 
 install: $(INSTALLED)
 
@@ -40,3 +40,9 @@ drills: $(TESTABLE)
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# The fields that `cluster check` knows of KubeRay: make kuberay-fields VERSION=v1.7.0 CRD=FILE, where FILE is that
+# version's helm-chart/kuberay-operator/crds/ray.io_rayjobs.yaml.
+kuberay-fields: $(INSTALLED)
+	$(BIN)/python -m vgsearch.cluster.check.generate_kuberay_fields $(CRD) \
+	"KubeRay $(VERSION), helm-chart/kuberay-operator/crds/ray.io_rayjobs.yaml"

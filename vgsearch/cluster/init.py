@@ -1,4 +1,4 @@
-"""The cluster files in the wheel, and a copy of one to edit."""
+"""The cluster files in the wheel; copies of them to edit."""
 
 from collections.abc import Sequence
 from importlib import resources
@@ -10,15 +10,15 @@ from videogan.config import ConfigurationError, suggestion
 
 
 def shipped_files() -> dict[str, Any]:
-    """Name without suffix to file: aws, gcp, on_premises, kuberay, slurm, Dockerfile, README."""
+    """The files by name without suffix: aws, gcp, on_premises, kuberay, slurm, Dockerfile, README."""
     files = sorted(resources.files("vgsearch.cluster_files").iterdir(), key=lambda file: file.name)
     return {Path(file.name).stem: file for file in files if file.is_file() and not file.name.endswith((".py", ".pyc"))}
 
 
 def copy_out(kind: str, out: Path | None, fill: Sequence[str]) -> tuple[Path, list[str]]:
-    """Writes a shipped file with `NAME=value` filled in; returns where, and the placeholders that are left.
+    """Write a shipped file with the `NAME=value` pairs filled in; returns its path and the remaining placeholders.
 
-    Raises ConfigurationError for a kind or a placeholder that is not there, and where a file is there already.
+    Raises ConfigurationError for an unknown kind or placeholder, and if the file exists.
     """
     shipped = shipped_files()
     if kind not in shipped:
@@ -30,7 +30,7 @@ def copy_out(kind: str, out: Path | None, fill: Sequence[str]) -> tuple[Path, li
         with file.open("x") as stream:
             stream.write(text)
     except FileExistsError:
-        raise ConfigurationError(f"{file} exists and may hold your changes; move it away, or give --out.") from None
+        raise ConfigurationError(f"{file} exists and may contain your changes; move it, or use --out.") from None
     if file.suffix == ".sh":
         file.chmod(0o755)
     return file, list(placeholders(text))
@@ -39,5 +39,5 @@ def copy_out(kind: str, out: Path | None, fill: Sequence[str]) -> tuple[Path, li
 def _assignment(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not value:
-        raise ConfigurationError(f"--fill {text}: expected NAME=value, such as BUCKET=my-bucket.")
+        raise ConfigurationError(f"--fill {text}: expected NAME=value, e.g. BUCKET=my-bucket.")
     return name, value

@@ -1,8 +1,9 @@
-"""What is typed here as it has to be typed on a cluster's head: checked before it is sent, no path of this machine in it."""
+"""The command that `vgsearch submit` runs on a cluster's head, checked here before it is sent."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import typer
 from typer.core import TyperCommand
@@ -13,37 +14,35 @@ from vgsearch.space.sweep import JOURNAL, checked_storage
 from videogan.config import ConfigurationError
 from videogan.storage.places import RemotePath, place
 
-USAGE_ERROR = typer.BadParameter.__base__  # click's, under whichever name typer carries it
+USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]  # click's UsageError, which typer may vendor
 
 
 @dataclass(frozen=True)
-class Typed:
-    """Arguments of the command there, the file of a search space that they name, and the experiment where it is known."""
+class RemoteCommand:
+    """Arguments of vgsearch on the head, a local search space file to send along, and the experiment ('' if unknown)."""
 
     arguments: list[str]
     space_file: Path | None
     experiment: str
 
 
-def as_typed_there(space: str, options: Sequence[str], commands: Mapping[str, TyperCommand]) -> Typed:
-    """`space` with the options of tune, or an experiment's address with those of resume.
+def remote_command(space: str, options: Sequence[str], commands: Mapping[str, TyperCommand]) -> RemoteCommand:
+    """`tune` for a search space, `resume` for an experiment's address, with the options of that command.
 
-    Raises ConfigurationError for an option that the command does not have, and for a place that only this machine has.
+    Raises ConfigurationError for an unknown option, and for a path that only this machine has.
     """
     if space.startswith("-"):
         raise ConfigurationError("SPACE comes first: vgsearch submit SPACE --address URL, then the options of tune.")
     if _is_experiment(space):
         _parsed(commands["resume"], [space, *options])
-        return Typed(["resume", space, *options, "--address", "auto"], None, space)
+        return RemoteCommand(["resume", space, *options, "--address", "auto"], None, space)
     given = _parsed(commands["tune"], [space, *options])
-    out = given["out"]
+    out = str(given["out"])
     _refuse_own_place("--out", out)
-    for option, written in (
-        ("--data", given["data"]),
-        *(("--warm-start", folder) for folder in given["warm_start"] or ()),
-    ):
-        if written is not None:
-            _refuse_own_place(option, written)
+    if given["data"] is not None:
+        _refuse_own_place("--data", given["data"])
+    for folder in given["warm_start"] or ():
+        _refuse_own_place("--warm-start", folder)
     if given["storage"] is not None:
         checked_storage(str(given["storage"]))
         if str(given["storage"]).endswith(JOURNAL):
@@ -55,25 +54,26 @@ def as_typed_there(space: str, options: Sequence[str], commands: Mapping[str, Ty
     if name and not given["name"]:
         arguments += ["--name", name]
     experiment = str(place(out) / name) if name else ""
-    return Typed([*arguments, "--address", "auto"], file, experiment)
+    return RemoteCommand([*arguments, "--address", "auto"], file, experiment)
 
 
 def _is_experiment(written: str) -> bool:
     return isinstance(place(written), RemotePath) and Experiment.at(written).has_events
 
 
-def _parsed(command: TyperCommand, arguments: list[str]) -> dict[str, object]:
-    """The values of a command's options; raises ConfigurationError as the command itself would refuse them."""
+def _parsed(command: TyperCommand, arguments: list[str]) -> dict[str, Any]:  # click gives Any
+    """The values of a command's options; raises ConfigurationError where the command would raise a usage error."""
     try:
         return command.make_context(command.name, arguments).params
     except USAGE_ERROR as error:
-        raise ConfigurationError(f"{error.format_message()} (see vgsearch {command.name} --help)") from None
+        message = getattr(error, "format_message", error.__str__)()
+        raise ConfigurationError(f"{message} (see vgsearch {command.name} --help)") from None
 
 
 def _refuse_own_place(option: str, written: object) -> None:
     where = place(str(written))
     if not isinstance(where, RemotePath) and not where.is_absolute():
         raise ConfigurationError(
-            f"{option} {where} is a folder of this machine; name what the whole cluster sees: s3://bucket/..., or an absolute path "
-            "on its shared disk."
+            f"{option} {where} is a folder of this machine; name one that the whole cluster sees: s3://bucket/..., or "
+            "an absolute path on its shared disk."
         )

@@ -53,24 +53,23 @@ def check(
     from rich.console import Console
 
     from vgsearch.cluster.check.check import check_text
-    from vgsearch.runtime.cluster.launcher_schema import schema_problems
     from videogan.config import ConfigurationError
 
     try:
         text = file.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{file}: a cluster file must be text that can be read, got: {error}.") from None
-    findings = check_text(text, schema_problems, _what_needs_gpus(space, budget))
+        raise ConfigurationError(f"{file}: a cluster file must be a readable text file, got: {error}.") from None
+    findings = check_text(text, _what_needs_gpus(space, budget))
     if json:
         print(json_module.dumps([finding.record(str(file)) for finding in findings]))
     else:
-        _tell(file, findings, Console(highlight=False))
+        _print(file, findings, Console(highlight=False))
     if any(not finding.is_note for finding in findings):
         sys.exit(1)
 
 
 def _what_needs_gpus(space: str | None, budget: str) -> str | None:
-    """The words for a search that needs GPUs: the paper's networks do, scaled ones do not."""
+    """Name of the search that needs GPUs; None for the scaled networks of other budgets."""
     from vgsearch.space.space import BUDGETS, load_space
     from videogan.config import ConfigurationError, suggestion
 
@@ -80,7 +79,7 @@ def _what_needs_gpus(space: str | None, budget: str) -> str | None:
     return f"{name} at --budget paper" if budget == "paper" else None
 
 
-def _tell(file: Path, findings: "list[Finding]", console: "Console") -> None:
+def _print(file: Path, findings: "list[Finding]", console: "Console") -> None:
     for finding in findings:
         kind = "note" if finding.is_note else "[red]FAIL[/red]"
         console.print(f"{kind}  {file}:{finding.line}  [bold]{finding.rule}[/bold]  ", end="", soft_wrap=True)
@@ -88,4 +87,4 @@ def _tell(file: Path, findings: "list[Finding]", console: "Console") -> None:
     n_failed = sum(not finding.is_note for finding in findings)
     n_notes = len(findings) - n_failed
     notes = f"{n_notes} note(s)" if n_notes else "no notes"
-    console.print(f"{file}: {f'{n_failed} to mend' if n_failed else 'ok'}, {notes}", markup=False, soft_wrap=True)
+    console.print(f"{file}: {f'{n_failed} to fix' if n_failed else 'ok'}, {notes}", markup=False, soft_wrap=True)

@@ -11,11 +11,11 @@ def doctor(json: options.Json = False) -> None:
 
     from vgsearch.commands.machine import diagnose
 
-    findings = diagnose()
+    checks = diagnose()
     if json:
-        print(json_module.dumps([finding.__dict__ for finding in findings]))
+        print(json_module.dumps([check.__dict__ for check in checks]))
     else:
-        for finding in findings:
-            print(f"{'ok  ' if finding.ok else 'FAIL' if finding.blocks else 'note'}  {finding.what:8} {finding.told}")
-    if any(finding.blocks and not finding.ok for finding in findings):
+        for check in checks:
+            print(f"{'ok  ' if check.ok else 'FAIL' if check.blocks else 'note'}  {check.what:8} {check.result}")
+    if any(check.blocks and not check.ok for check in checks):
         raise typer.Exit(1)

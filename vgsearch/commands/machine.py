@@ -1,4 +1,4 @@
-"""What a machine needs to run a sweep, checked one by one."""
+"""Checks of whether this machine can run sweeps."""
 
 import importlib.metadata
 import importlib.util
@@ -17,16 +17,16 @@ RAY_PORTS = {6379: "Ray's head node", 8265: "dashboard and jobs", 10001: "Ray Cl
 
 @dataclass(frozen=True)
 class MachineCheck:
-    """One check: what was looked at, what was found, and whether a failure keeps sweeps from running."""
+    """One check: its subject, the result, and whether a failure prevents sweeps."""
 
     what: str
     ok: bool
-    told: str
+    result: str
     blocks: bool = True
 
 
 def diagnose() -> list[MachineCheck]:
-    """All findings, in the order in which a sweep would meet them."""
+    """All checks, in the order in which a sweep would fail."""
     checks: tuple[Callable[[], MachineCheck], ...] = (
         _python,
         _torch,
@@ -44,21 +44,20 @@ def diagnose() -> list[MachineCheck]:
 
 def _python() -> MachineCheck:
     version = ".".join(map(str, sys.version_info[:3]))
-    return MachineCheck("python", sys.version_info >= (3, 11), f"{version} (3.11 or newer is needed)")
+    return MachineCheck("python", sys.version_info >= (3, 11), f"{version} (needs 3.11 or newer)")
 
 
 def _torch() -> MachineCheck:
     import torch
 
-    return MachineCheck(
-        "torch", True, f"{torch.__version__}, bf16 {'native' if _has_native_bf16() else 'emulated (slow)'} on the CPU"
-    )
+    bf16 = "native" if _has_native_bf16() else "emulated (slow)"
+    return MachineCheck("torch", True, f"{torch.__version__}, bf16 {bf16} on the CPU")
 
 
 def _has_native_bf16() -> bool:
     import torch
 
-    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _ray() -> MachineCheck:
@@ -67,7 +66,7 @@ def _ray() -> MachineCheck:
         return MachineCheck(
             "ray", False, f"{version} without its dashboard; pip install 'ray[default,tune,train,data]=={version}'"
         )
-    return MachineCheck("ray", version.startswith("2.60."), f"{version} (2.60.* is needed)")
+    return MachineCheck("ray", version.startswith("2.60."), f"{version} (needs 2.60.*)")
 
 
 def _codecs() -> MachineCheck:
@@ -83,51 +82,47 @@ def _gpu() -> MachineCheck:
     import torch
 
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    told = ", ".join(names) if names else "none: budgets smoke and laptop are made for CPUs, paper is not"
-    return MachineCheck("gpu", bool(names), told, blocks=False)
+    result = ", ".join(names) if names else "none: budgets smoke and laptop run on CPUs, paper needs a GPU"
+    return MachineCheck("gpu", bool(names), result, blocks=False)
 
 
 def _cpus() -> MachineCheck:
     n_cpus = os.cpu_count() or 1
-    return MachineCheck("cpu", True, f"{n_cpus} cores: {n_cpus} trials of one thread side by side")
+    return MachineCheck("cpu", True, f"{n_cpus} cores: up to {n_cpus} single-threaded trials in parallel")
 
 
 def _disk() -> MachineCheck:
     free = shutil.disk_usage(Path.cwd()).free / 1e9
     return MachineCheck(
-        "disk", free >= LEAST_FREE_DISK_GB, f"{free:.0f} GB free here ({LEAST_FREE_DISK_GB} are needed)"
+        "disk", free >= LEAST_FREE_DISK_GB, f"{free:.0f} GB free in this folder (needs {LEAST_FREE_DISK_GB})"
     )
 
 
 def _shared_memory() -> MachineCheck:
     folder = Path("/dev/shm")
     if not folder.exists():
-        return MachineCheck("memory", True, "no /dev/shm; Ray uses the disk for objects")
+        return MachineCheck("memory", True, "no /dev/shm: Ray stores objects on disk")
     free = shutil.disk_usage(folder).free / 1e9
     return MachineCheck(
-        "memory", free >= LEAST_SHARED_MEMORY_GB, f"{free:.0f} GB of shared memory ({LEAST_SHARED_MEMORY_GB} is needed)"
+        "memory", free >= LEAST_SHARED_MEMORY_GB, f"{free:.0f} GB of shared memory (needs {LEAST_SHARED_MEMORY_GB})"
     )
 
 
 def _ports() -> MachineCheck:
-    """A sweep on a Ray of its own takes free ports; a head node and its dashboard want theirs."""
+    """Whether ports are free: a local sweep takes any, `ray start --head` needs those in RAY_PORTS."""
     if not _can_listen(0):
-        return MachineCheck(
-            "ports", False, "nothing can listen on 127.0.0.1, as Ray must; look at sandboxes and firewalls"
-        )
+        return MachineCheck("ports", False, "cannot listen on 127.0.0.1, which Ray must; check sandboxes and firewalls")
     taken = [f"{port} ({use})" for port, use in RAY_PORTS.items() if not _can_listen(port)]
     if not taken:
         return MachineCheck(
-            "ports", True, f"127.0.0.1 listens; {', '.join(map(str, RAY_PORTS))} are free for `ray start`"
+            "ports", True, f"127.0.0.1 works; {', '.join(map(str, RAY_PORTS))} are free for `ray start --head`"
         )
-    told = (
-        f"{', '.join(taken)} taken, by another Ray perhaps: a sweep takes other ports, `ray start --head` needs these"
-    )
-    return MachineCheck("ports", False, told, blocks=False)
+    result = f"{', '.join(taken)} in use, maybe by another Ray: `ray start --head` needs them, a local sweep does not"
+    return MachineCheck("ports", False, result, blocks=False)
 
 
 def _can_listen(port: int) -> bool:
-    """Whether a socket can listen on loopback at `port`; 0 is any free one."""
+    """Whether a socket can listen on loopback at `port`; 0 means any free port."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -142,7 +137,10 @@ def _token() -> MachineCheck:
     path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
     if os.environ.get("RAY_AUTH_MODE", "token") != "token":
         return MachineCheck(
-            "token", False, "RAY_AUTH_MODE is not 'token': anyone who reaches Ray's ports runs code here", blocks=False
+            "token",
+            False,
+            "RAY_AUTH_MODE is not 'token': anyone who reaches Ray's ports can run code here",
+            blocks=False,
         )
-    there = "RAY_AUTH_TOKEN" in os.environ or path.exists()
-    return MachineCheck("token", True, f"{path}" if there else "none yet; Ray makes one at the first start")
+    exists = "RAY_AUTH_TOKEN" in os.environ or path.exists()
+    return MachineCheck("token", True, f"{path}" if exists else "none yet; Ray creates one at its first start")

@@ -1,7 +1,8 @@
 """vgsearch submit SPACE: the same search as a job of a cluster."""
 
 import sys
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -27,26 +28,26 @@ def submit(
 
     All further options are those of tune, or of resume. --out and --data must name what the whole cluster sees.
     """
-    from vgsearch.cluster.submit import as_typed_there
+    from vgsearch.cluster.submit import remote_command
     from vgsearch.runtime.cluster.submission import connected, follow
     from vgsearch.runtime.cluster.submission import submit as start
 
-    commands = context.find_root().command.commands
-    typed = as_typed_there(space, context.args, commands)
+    commands: Mapping[str, Any] = getattr(context.find_root().command, "commands", {})  # typer's own, of the root group
+    command = remote_command(space, context.args, commands)
     client = connected(address)
-    job = start(client, typed.arguments, typed.space_file)
-    told = [
-        f"job {job} on {address}: vgsearch {' '.join(typed.arguments)}",
+    job = start(client, command.arguments, command.space_file)
+    lines = [
+        f"job {job} on {address}: vgsearch {' '.join(command.arguments)}",
         f"stop   ray job stop {job} --address {address}",
     ]
-    if typed.experiment:
-        told.append(f"watch  vgsearch status {typed.experiment} --watch")
-    typer.echo("\n".join(told), err=True)
+    if command.experiment:
+        lines.append(f"watch  vgsearch status {command.experiment} --watch")
+    typer.echo("\n".join(lines), err=True)
     if detach:
         return
     try:
         code = follow(client, job, lambda text: (sys.stdout.write(text), sys.stdout.flush()))
     except KeyboardInterrupt:
-        typer.echo(f"\nleft; job {job} goes on", err=True)
+        typer.echo(f"\nstopped watching; job {job} continues", err=True)
         raise typer.Exit(0) from None
     raise typer.Exit(code)

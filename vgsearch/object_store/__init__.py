@@ -1,4 +1,4 @@
-"""Experiments kept on an object store: working copies, the ledger in segments, one driver by lease, retries.
+"""Experiments on an object store: working copies, the ledger in segments, the driver's lease, retries.
 
 Imported by `vgsearch.experiment` and `vgsearch.runtime`.
 """

@@ -1,4 +1,4 @@
-"""The right to write an experiment on an object store, which knows no locks: an object that its holder writes again and again."""
+"""One driver for each experiment on an object store, which has no locks: the driver renews an object, the lease."""
 
 import json
 import os
@@ -13,10 +13,10 @@ from typing import Any, Self
 from videogan.storage.places import RemotePath, StorageError
 
 SECONDS = 60.0
-"""After which a lease that its holder did not renew is anybody's."""
+"""A lease that its holder has not renewed for this long is free."""
 SECONDS_BETWEEN_RENEWALS = 15.0
 SECONDS_OF_A_RACE = 1.0
-"""In which another process that took the same free lease has written it, too: the later one holds it."""
+"""Two processes that take the same free lease both write it within this time; the later one holds it."""
 
 
 class ExperimentInUse(RuntimeError):
@@ -28,16 +28,17 @@ def this_process() -> str:
 
 
 class Lease:
-    """Held from its making until it is left; renewed in a thread meanwhile. Raises ExperimentInUse where another holds it.
+    """A lease, held from construction until `__exit__` and renewed by a thread; raises ExperimentInUse if it is taken.
 
-    Ages are told by the storage's own clock. A holder whose process is gone from this machine holds nothing. A process that
-    was suspended for so long that another took over is told by `is_lost`, or finds its next line written (`segments.py`).
+    The age of a lease is measured by the storage's own clock. If its holder was a process of this machine that no longer
+    exists, the lease is free. A process that was suspended until another took over sees `is_lost`, or finds that the
+    other driver has already written its next line (`ledger_segments.py`).
     """
 
     def __init__(self, where: RemotePath, what: str) -> None:
         self._where, self._what, self._token = where, what, uuid.uuid4().hex
         self.is_lost = False
-        """Whether another took over, while this process was suspended or the storage out of its reach."""
+        """Whether another driver took over while this process was suspended or could not reach the storage."""
         self._refuse_held()
         self._write()
         time.sleep(SECONDS_OF_A_RACE)
@@ -63,15 +64,16 @@ class Lease:
                     return
                 self._write()
             except StorageError:
-                continue  # out of reach for now; a lease that stays unrenewed is given up in time
+                continue  # unreachable for now; a lease that is not renewed expires
 
     def _write(self) -> None:
-        told = {"token": self._token, "host": socket.gethostname(), "pid": os.getpid(), "machine": _machine()}
-        self._where.put(json.dumps(told).encode())
+        content = {"token": self._token, "host": socket.gethostname(), "pid": os.getpid(), "machine": _machine()}
+        self._where.put(json.dumps(content).encode())
 
     def _holder(self) -> dict[str, Any]:
         try:
-            return json.loads(self._where.read_bytes())
+            holder: dict[str, Any] = json.loads(self._where.read_bytes())
+            return holder
         except FileNotFoundError:
             return {}
 
@@ -82,8 +84,8 @@ class Lease:
         age = self._age()
         if age < SECONDS:
             raise ExperimentInUse(
-                f"{self._what} is in use by process {holder['pid']} on {holder['host']}, last heard of {age:.0f} s ago; wait for "
-                f"it, stop it with Ctrl-C, or, where it was killed, try again in {SECONDS - age:.0f} s."
+                f"{self._what} is in use by process {holder['pid']} on {holder['host']}, last seen {age:.0f} s ago; "
+                f"wait for it, stop it with Ctrl-C, or, if it was killed, try again in {SECONDS - age:.0f} s."
             )
 
     def _age(self) -> float:
@@ -96,7 +98,7 @@ class Lease:
 
 
 def _machine() -> str:
-    """This boot of this machine, and whose process numbers count here: hosts and containers may share a name."""
+    """This boot of this machine and this PID namespace: several hosts or containers may share a hostname."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot}-{os.stat('/proc/self/ns/pid').st_ino}"
@@ -105,7 +107,7 @@ def _machine() -> str:
 
 
 def _is_gone(holder: dict[str, Any]) -> bool:
-    """Whether the holder was a process of this machine that lives no more."""
+    """Whether the holder was a process of this machine that no longer exists."""
     if holder["machine"] != _machine() or holder["pid"] == os.getpid():
         return False
     try:

@@ -1,4 +1,4 @@
-"""A ledger's lines on an object store, where nothing can be appended to: objects that never change, named by their lines."""
+"""A ledger on an object store, where nothing can be appended: objects that never change, named by line numbers."""
 
 import re
 import time
@@ -10,35 +10,35 @@ from vgsearch.object_store.lease import ExperimentInUse
 from videogan.storage.places import RemotePath
 
 MERGED = 64
-"""Segments of one size that become one of that many times the size, so that a reader asks for few: 10,000 lines lie in at
-most 127 objects."""
+"""This many segments of equal size are merged into one, so that readers request few objects: at most 127 for 10,000
+lines."""
 TRIES = 5
 SECONDS_BETWEEN_TRIES = 0.2
-READERS = 16  # requests at once: each waits for the network
+READERS = 16  # parallel requests; each mostly waits for the network
 Span = tuple[int, int]
-"""First and last line, counted from 0."""
+"""Numbers of the first and last line, from 0."""
 
 
 class MissingSegments(RuntimeError):
-    """Lines of a ledger that no segment holds, though later ones are there."""
+    """Some lines are in no segment, although later lines are."""
 
 
 class Segments:
-    """`<first>-<last>.jsonl` for spans of lines; where a merge leaves a line in several for a moment, all say the same."""
+    """The objects `<first>-<last>.jsonl` of one ledger; during a merge a line may be in two of them, with the same content."""
 
     def __init__(self, folder: RemotePath) -> None:
         self.folder = folder
         self._spans: list[Span] = []
 
     def lines_from(self, first: int) -> list[bytes]:
-        """The lines from the given one on, without their ends. Raises MissingSegments."""
+        """All lines from number `first` on, without line ends; raises MissingSegments."""
         for _ in range(TRIES):
             spans = self._listed()
             try:
                 chosen = list(_cover(spans, first))
                 with ThreadPoolExecutor(READERS) as pool:
                     contents = list(pool.map(lambda span: self._path(span).read_bytes(), chosen))
-            except FileNotFoundError:  # merged since they were listed
+            except FileNotFoundError:  # merged after they were listed
                 continue
             except MissingSegments:
                 time.sleep(SECONDS_BETWEEN_TRIES)
@@ -48,31 +48,31 @@ class Segments:
                 numbered |= dict(enumerate(content.split(b"\n")[:-1], start))
             return [numbered[number] for number in sorted(numbered) if number >= first]
         raise MissingSegments(
-            f"{self.folder} lacks the lines from {first} on that come before {max(spans)[1]}; restore its objects from a copy."
+            f"{self.folder} lacks lines between {first} and {max(spans)[1]}; restore its objects from a copy."
         )
 
     def open(self) -> None:
-        """For the one who writes: takes stock, and deletes what a merge that was cut off left behind."""
+        """List the segments before writing, and delete those that an interrupted merge left behind."""
         spans = self._listed()
         self._spans = list(_cover(spans, 0))
         for span in set(spans) - set(self._spans):
             self._path(span).unlink(missing_ok=True)
 
     def append(self, number: int, line: bytes) -> None:
-        """Keeps a line. Raises ExperimentInUse where another driver has written it."""
+        """Store one line; raises ExperimentInUse if another driver has written that number."""
         span = number, number
         later = [other for other in self._listed() if other[1] >= number]
-        # A request that failed may have been done; merged segments are of more lines, and so another's.
+        # Our own request may have succeeded although it reported an error; a merged segment must be another driver's.
         if later and not (later == [span] and self._path(span).read_bytes() == line):
             raise ExperimentInUse(
-                f"{self._path(later[0])} was written by another driver: this one was out of reach for too long, and has lost "
-                "the experiment."
+                f"{self._path(later[0])}: another driver took over this experiment while this one could not reach the "
+                "storage; stopping."
             )
         self._path(span).put(line)
         self._spans.append(span)
 
     def merge(self, ledger: Path) -> None:
-        """Makes one segment of as many of one size as should be one, with lines out of the local `ledger`."""
+        """Merge the last segments while MERGED of them have one size, with lines from the local `ledger`."""
         while len(tail := self._spans[-MERGED:]) == MERGED and len({last - first for first, last in tail}) == 1:
             self._merge(tail, ledger)
 
@@ -93,7 +93,7 @@ class Segments:
 
 
 def _cover(spans: Iterable[Span], first: int) -> Iterable[Span]:
-    """The fewest spans that hold all lines from `first` on; raises MissingSegments for a hole."""
+    """The fewest spans that cover all lines from `first` on; raises MissingSegments for a gap."""
     left = sorted(span for span in spans if span[1] >= first)
     wanted = first
     while reaching := [span for span in left if span[0] <= wanted <= span[1]]:

@@ -1,4 +1,4 @@
-"""Storage that is out of reach for a while: what has to be kept is tried again, for longer than its client itself does."""
+"""Retries for storage that cannot be reached, over a longer time than its client retries itself."""
 
 import logging
 import time
@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 
 
 def with_retries(action: Callable[[], Result]) -> Result:
-    """What `action`, which may be repeated, returns; raises its StorageError where it fails for minutes."""
+    """Call `action`, which must be repeatable, until it succeeds; raises its StorageError after SECONDS of failures."""
     deadline, pause = time.monotonic() + SECONDS, FIRST_PAUSE
     while True:
         try:
@@ -22,6 +22,6 @@ def with_retries(action: Callable[[], Result]) -> Result:
         except StorageError as error:
             if time.monotonic() + pause > deadline:
                 raise
-            LOGGER.warning("%s Tried again in %.0f s.", error, pause)
+            LOGGER.warning("%s Trying again in %.0f s.", error, pause)
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)

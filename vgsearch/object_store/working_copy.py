@@ -1,4 +1,4 @@
-"""Where a folder of runs is kept for good when no disk is shared: on an object store, of which each machine works on a copy."""
+"""Local copies of folders that are stored on an object store, for machines that share no disk."""
 
 import fcntl
 import hashlib
@@ -13,19 +13,19 @@ from pathlib import Path
 from videogan.storage.places import FileStamp, RemotePath, StorageError
 
 TRIES = 5
-"""Of a copy whose files another process replaces meanwhile."""
+"""Attempts to pull a folder whose files another process replaces at the same time."""
 SECONDS_BETWEEN_PUSHES = 30.0
-"""Of what grows while nothing is saved: enough for a driver to see that a trial lives."""
+"""Time between uploads of small files between checkpoints, so that a driver sees that a trial is alive."""
 LARGE = ("tb/", "checkpoints/")
-"""What is only sent with a checkpoint: files of many megabytes, sent whole."""
+"""Paths that are sent only with a checkpoint: files of many megabytes, each sent whole."""
 MOST_PUT_BYTES = 2**22
-"""Sent as one part, which needs half the requests of a file that is moved when it is whole."""
+"""Files up to this size are sent in one request; larger ones are uploaded and then moved, with twice the requests."""
 HELD = ".held"
 LOGGER = logging.getLogger(__name__)
 LAST = "checkpoints/"
-"""What is sent after all else: a reader that finds a checkpoint finds the records up to it."""
+"""Paths that are sent last: a reader that finds a checkpoint also finds the records up to it."""
 Wanted = Callable[[str], bool]
-"""Asked with a path below the folder, such as "checkpoints/step00000100.pt"."""
+"""Whether a path relative to the folder, e.g. "checkpoints/step00000100.pt", is copied."""
 
 
 def every(name: str) -> bool:
@@ -33,8 +33,8 @@ def every(name: str) -> bool:
 
 
 def copy_folder(kind: str, address: RemotePath) -> Path:
-    """This machine's own folder for its copy of what is kept at `address`; it has the same name."""
-    from videogan.data.cache import local_cache_folder  # and with it pyarrow, for which `vgsearch spaces` need not wait
+    """This machine's folder for its copy of `address`; both have the same name."""
+    from videogan.data.cache import local_cache_folder  # imports pyarrow, which `vgsearch spaces` need not wait for
 
     digest = hashlib.sha256(str(address).encode()).hexdigest()[:12]
     return local_cache_folder(kind) / digest / address.name
@@ -42,9 +42,9 @@ def copy_folder(kind: str, address: RemotePath) -> Path:
 
 @contextmanager
 def used_copy(copy: Path, root: Path) -> Iterator[None]:
-    """Holds the folder of a copy while it is used, and deletes it then; at first those below `root` that nobody holds.
+    """Create the folder `copy`, lock it, and delete it at the end; first delete folders below `root` that nobody locks.
 
-    Processes that are killed leave theirs. A copy that this one's predecessor left is deleted too: what is kept is the truth.
+    Killed processes leave their copies behind. An old `copy` is deleted too, because the stored files are the truth.
     """
     with suppress(FileNotFoundError):
         shutil.rmtree(copy)
@@ -54,7 +54,7 @@ def used_copy(copy: Path, root: Path) -> Iterator[None]:
         for other in list(root.rglob(HELD)):
             if other.parent == copy:
                 continue
-            with suppress(OSError), open(other, "a") as unheld:  # held, or deleted meanwhile
+            with suppress(OSError), open(other, "a") as unheld:  # locked, or just deleted
                 fcntl.flock(unheld, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(other.parent, ignore_errors=True)
         try:
@@ -64,9 +64,9 @@ def used_copy(copy: Path, root: Path) -> Iterator[None]:
 
 
 class WorkingCopy:
-    """The address that a local folder is a copy of: `pull` brings what is there, `push` sends what changed here.
+    """A local folder and the address that it is a copy of: `pull` downloads, `push` uploads what changed.
 
-    A folder without an address is kept where it lies, and nothing is copied. One process at a time pushes to a folder.
+    Without an address the folder itself is the stored one, and nothing is copied. Only one process may push at a time.
     """
 
     def __init__(self, folder: Path, address: RemotePath | None = None) -> None:
@@ -75,63 +75,56 @@ class WorkingCopy:
         self._pushed = time.monotonic()
 
     def pull(self, wanted: Wanted = every, delete: bool = True) -> None:
-        """Makes the wanted files of the copy those that are kept: brings new and changed ones, deletes what is there no more.
+        """Download new and changed wanted files, and delete local ones that are no longer stored.
 
-        Without `delete` what only this machine has stays: results that were not sent yet.
-
-        Raises FileNotFoundError where files vanish as fast as they are listed.
+        `delete=False` keeps files that only this machine has: results that were not sent yet. Raises FileNotFoundError
+        if stored files disappear during all TRIES attempts.
         """
         if self.address is None:
             return
         for attempt in range(TRIES):
-            kept = {name: stamp for name, stamp in self.address.files().items() if _is_open(name) and wanted(name)}
-            for name in filter(wanted, self._names() - kept.keys()) if delete else ():
+            stored = {name: stamp for name, stamp in self.address.files().items() if _is_open(name) and wanted(name)}
+            for name in filter(wanted, self._names() - stored.keys()) if delete else ():
                 (self.folder / name).unlink()
             try:
-                for name, stamp in kept.items():
-                    self._bring(name, stamp)
+                for name, stamp in stored.items():
+                    self._download(name, stamp)
                 return
-            except FileNotFoundError:  # dropped since it was listed, as checkpoints are
+            except FileNotFoundError:  # deleted after it was listed, as old checkpoints are
                 if attempt == TRIES - 1:
                     raise
 
     def push(self, wanted: Wanted = every) -> None:
-        """Sends each wanted file that changed since it was last sent, checkpoints last; deletes there what was deleted here."""
+        """Upload each wanted file that changed since its last upload, checkpoints last; delete stored files deleted here."""
         if self.address is None:
             return
         names = sorted(filter(wanted, self._names()), key=lambda name: (name.startswith(LAST), name))
         for name in names:
-            self._send(name)
+            self._upload(name)
         for name in set(filter(wanted, self._sent)) - set(names):
             (self.address / name).unlink(missing_ok=True)
             del self._sent[name]
         self._pushed = time.monotonic()
 
     def push_seldom(self) -> None:
-        """`push` of what is small, where the last was a while ago; what a storage out of reach does not take is sent later."""
+        """Push the small files if the last push is SECONDS_BETWEEN_PUSHES ago; a storage error is only logged."""
         if self.address is None or time.monotonic() - self._pushed < SECONDS_BETWEEN_PUSHES:
             return
         try:
             self.push(lambda name: not name.startswith(LARGE))
         except StorageError as error:
-            LOGGER.warning("%s Going on.", error)
+            LOGGER.warning("%s Continuing; the files are sent later.", error)
             self._pushed = time.monotonic()
 
-    def sweep_up(self) -> None:
-        """Deletes there what a process that was killed while it sent left behind; for the only one that sends."""
+    def delete_partial_uploads(self) -> None:
+        """Delete stored files that a process killed during an upload left behind; for the only process that pushes."""
         if self.address is not None:
             for name in self.address.files():
                 if name.endswith(".part"):
                     (self.address / name).unlink(missing_ok=True)
 
-    def forget(self) -> None:
-        """Deletes this machine's copy."""
-        if self.address is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            self._sent.clear()
-
     def sizes(self, below: str = "") -> dict[str, int]:
-        """Bytes of the files that are kept in the folder `below` this one, by their paths in it."""
+        """Bytes of each stored file in the subfolder `below`, by path relative to it."""
         if self.address is not None:
             folder = self.address / below if below else self.address
             return {name: stamp.size for name, stamp in folder.files().items() if _is_open(name)}
@@ -141,18 +134,18 @@ class WorkingCopy:
             try:
                 if path.is_file():
                     sizes[path.relative_to(root).as_posix()] = path.stat().st_size
-            except FileNotFoundError:  # a running trial deletes
+            except FileNotFoundError:  # deleted by a running trial
                 continue
         return sizes
 
     def remove(self, below: str) -> None:
-        """Deletes a folder below this one, here and where it is kept."""
+        """Delete a subfolder, here and on the object store."""
         if (self.folder / below).exists():
             shutil.rmtree(self.folder / below)
         if self.address is not None:
             (self.address / below).remove_folder()
 
-    def _bring(self, name: str, stamp: FileStamp) -> None:
+    def _download(self, name: str, stamp: FileStamp) -> None:
         assert self.address is not None
         file = self.folder / name
         if not (file.is_file() and _stamp(file) == stamp):
@@ -160,7 +153,7 @@ class WorkingCopy:
             os.utime(file, ns=(stamp.mtime_ns, stamp.mtime_ns))
         self._sent[name] = _stamp(file)
 
-    def _send(self, name: str) -> None:
+    def _upload(self, name: str) -> None:
         assert self.address is not None
         file = self.folder / name
         try:
@@ -172,9 +165,9 @@ class WorkingCopy:
             else:
                 with open(file, "rb") as stream:
                     (self.address / name).write_whole(lambda sink: shutil.copyfileobj(stream, sink, 2**20))
-        except FileNotFoundError:  # a private file that was renamed meanwhile
+        except FileNotFoundError:  # a temporary file that was just renamed
             return
-        # As it was before it was read: what was written to it since is sent the next time.
+        # The stamp from before reading: data written since is sent by the next push.
         self._sent[name] = stamp
 
     def _names(self) -> set[str]:
@@ -185,10 +178,10 @@ class WorkingCopy:
 
 
 def _is_open(name: str) -> bool:
-    """Hidden files belong to the process that writes them."""
+    """Whether no part of the path is hidden; hidden files are private to the process that writes them."""
     return not any(part.startswith(".") for part in name.split("/"))
 
 
 def _stamp(file: Path) -> FileStamp:
-    told = file.stat()
-    return FileStamp(told.st_size, told.st_mtime_ns)
+    status = file.stat()
+    return FileStamp(status.st_size, status.st_mtime_ns)

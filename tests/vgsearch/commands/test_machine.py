@@ -22,5 +22,5 @@ def test_a_port_of_ray_in_use_is_named_and_is_no_blocker():
             del RAY_PORTS[taken]
     assert not finding.ok
     assert not finding.blocks
-    assert f"{taken} (the test's)" in finding.told
-    assert str(taken) not in ports().told
+    assert f"{taken} (the test's)" in finding.result
+    assert str(taken) not in ports().result

@@ -1,4 +1,4 @@
-"""A ledger on an object store: whole lines for every reader, few objects, one writer."""
+"""A ledger on an object store: readers see whole lines, in few objects, from one writer."""
 
 import json
 import multiprocessing
@@ -32,7 +32,7 @@ def started(number: int) -> dict:
     return {"trial": f"t{number}", "index": number, "overrides": {}, "is_paper_point": False, "n_steps": 10}
 
 
-def test_every_line_is_read_once_in_order_whatever_was_merged(kept: RemotePath, tmp_path: Path):
+def test_every_line_is_read_once_and_in_order_across_merges(kept: RemotePath, tmp_path: Path):
     ledger, follower = Ledger(tmp_path / "ledger.jsonl", Segments(kept)), LedgerReader(kept)
     n = MERGED * 2 + 5
     seen = []
@@ -41,10 +41,10 @@ def test_every_line_is_read_once_in_order_whatever_was_merged(kept: RemotePath, 
         if number % 7 == 0:
             seen += follower.read()
     seen += follower.read()
-    assert follower.read() == [], "nothing new is no hole"
+    assert follower.read() == [], "nothing new is not a gap"
     assert [event["index"] for event in seen] == list(range(n))
     assert list(read_ledger(kept).trials) == [f"t{number}" for number in range(n)]
-    assert len(kept.file_names()) == 2 + 5, "two merged ones and the rest"
+    assert len(kept.file_names()) == 2 + 5, "two merged segments and 5 single lines"
 
 
 def test_merged_segments_are_merged_again(kept: RemotePath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -57,7 +57,7 @@ def test_merged_segments_are_merged_again(kept: RemotePath, tmp_path: Path, monk
     assert len(read_ledger(kept).trials) == 22
 
 
-def test_a_driver_on_another_machine_goes_on_where_the_segments_end(kept: RemotePath, tmp_path: Path):
+def test_a_driver_on_another_machine_continues_after_the_last_segment(kept: RemotePath, tmp_path: Path):
     first = Ledger(tmp_path / "a" / "ledger.jsonl", Segments(kept))
     for number in range(70):
         first.append("trial_started", **started(number))
@@ -78,15 +78,15 @@ def test_a_driver_that_wakes_after_another_took_over_writes_nothing(
     for number in range(n_written_meanwhile):
         second.append("trial_started", **started(1000 + number))
     before = kept.files()
-    with pytest.raises(ExperimentInUse, match="lost the experiment"):
+    with pytest.raises(ExperimentInUse, match="another driver took over this experiment"):
         first.append("trial_started", **started(70))
-    assert kept.files() == before, "not even where lines of the other are merged with earlier ones"
+    assert kept.files() == before, "even if the other driver merged its lines with earlier ones"
     assert len(first.record.trials) == MERGED - 4
     assert (tmp_path / "a" / "ledger.jsonl").read_bytes().count(b"\n") == MERGED - 4
     assert len(read_ledger(kept).trials) == MERGED - 4 + n_written_meanwhile
 
 
-def test_a_line_whose_request_failed_after_it_was_done_is_ones_own(kept: RemotePath, tmp_path: Path):
+def test_a_repeated_append_of_the_same_line_is_accepted(kept: RemotePath, tmp_path: Path):
     segments = Segments(kept)
     segments.open()
     line = b'{"event": "x"}\n'
@@ -96,7 +96,7 @@ def test_a_line_whose_request_failed_after_it_was_done_is_ones_own(kept: RemoteP
         segments.append(0, b'{"event": "y"}\n')
 
 
-def test_a_merge_that_was_cut_off_is_swept_up_and_never_read_twice(kept: RemotePath, tmp_path: Path):
+def test_an_interrupted_merge_is_cleaned_up_and_no_line_is_read_twice(kept: RemotePath, tmp_path: Path):
     lines = [json.dumps({"time": 0.0, "event": "trial_started", **started(n)}).encode() + b"\n" for n in range(4)]
     for number, line in enumerate(lines):
         (kept / f"{number:09d}-{number:09d}.jsonl").put(line)
@@ -108,17 +108,17 @@ def test_a_merge_that_was_cut_off_is_swept_up_and_never_read_twice(kept: RemoteP
     assert len(read_ledger(kept).trials) == 5
 
 
-def test_a_hole_is_an_error_that_names_the_lines(kept: RemotePath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_gap_is_an_error_that_names_the_lines(kept: RemotePath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("vgsearch.object_store.ledger_segments.SECONDS_BETWEEN_TRIES", 0.0)
     ledger = Ledger(tmp_path / "ledger.jsonl", Segments(kept))
     for number in range(3):
         ledger.append("trial_started", **started(number))
     (kept / "000000001-000000001.jsonl").unlink()
-    with pytest.raises(MissingSegments, match="lacks the lines from 0 on that come before 2"):
+    with pytest.raises(MissingSegments, match="lacks lines between 0 and 2"):
         read_ledger(kept)
 
 
-def test_an_event_that_the_storage_refuses_for_long_leaves_no_trace(
+def test_an_event_that_cannot_be_stored_leaves_no_trace(
     kept: RemotePath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("vgsearch.object_store.retry.SECONDS", 0.0)
@@ -140,7 +140,7 @@ def test_an_experiment_on_an_object_store_has_one_driver(kept: RemotePath, monke
         with pytest.raises(ExperimentInUse, match=rf"{kept} is in use by process {os.getpid()} .* try again in \d+ s"):
             experiment.lock()
         monkeypatch.setattr(lease_module, "SECONDS", -1.0)
-        experiment.lock().close()  # not renewed for long enough
+        experiment.lock().close()  # it was not renewed in time
         monkeypatch.undo()
     with experiment.lock():
         (kept / "sweep.yaml").put(b"space: x")
@@ -152,10 +152,10 @@ def test_an_experiment_on_an_object_store_has_one_driver(kept: RemotePath, monke
 def _hold(address: str, held: multiprocessing.Event) -> None:
     Lease(place(address), "x")
     held.set()
-    os._exit(9)  # killed: nothing is given back
+    os._exit(9)  # killed: the lease is not released
 
 
-def test_a_killed_holder_of_this_machine_holds_nothing(kept: RemotePath):
+def test_the_lease_of_a_killed_process_of_this_machine_is_free(kept: RemotePath):
     context = multiprocessing.get_context("spawn")
     held = context.Event()
     process = context.Process(target=_hold, args=(str(kept / ".lock"), held))
@@ -180,10 +180,10 @@ def test_a_lease_that_another_took_is_lost(kept: RemotePath, monkeypatch: pytest
             time.sleep(0.05)
         with pytest.raises(ExperimentInUse, match="taken over by another driver"):
             experiment.refuse_lost()
-    assert json.loads((kept / ".lock").read_bytes())["token"] == "another", "which is not ours to free"
+    assert json.loads((kept / ".lock").read_bytes())["token"] == "another", "the other driver's lease stays"
 
 
-def test_a_process_of_another_machine_is_never_taken_for_dead(kept: RemotePath):
+def test_a_process_of_another_machine_is_never_considered_dead(kept: RemotePath):
     (kept / ".lock").put(
         json.dumps({"token": "t", "host": socket.gethostname(), "pid": 4_000_000, "machine": "m"}).encode()
     )

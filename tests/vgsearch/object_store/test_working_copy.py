@@ -1,4 +1,4 @@
-"""A folder of runs on an object store and this machine's copy of it, over a real S3 server on loopback."""
+"""A folder on an object store and this machine's copy of it, with a real S3 server on loopback."""
 
 import os
 import time
@@ -29,7 +29,7 @@ def texts(folder: Path) -> dict[str, str]:
     return {p.relative_to(folder).as_posix(): p.read_text() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_what_one_machine_pushes_another_pulls_and_what_was_deleted_goes(kept: RemotePath, tmp_path: Path):
+def test_one_machine_pulls_what_another_pushed_and_deletions_follow(kept: RemotePath, tmp_path: Path):
     here, there = WorkingCopy(tmp_path / "a", kept), WorkingCopy(tmp_path / "b", kept)
     write(here.folder, log="one", checkpoints__step1="first", checkpoints__step2="second")
     here.push()
@@ -40,7 +40,7 @@ def test_what_one_machine_pushes_another_pulls_and_what_was_deleted_goes(kept: R
     here.push()
     there.pull()
     assert texts(there.folder) == {"log": "one two", "checkpoints/step2": "second", "checkpoints/step3": "third"}
-    # The next attempt, on the other machine, goes on and sends only what is new.
+    # The next attempt, on the other machine, continues and sends only new files.
     write(there.folder, checkpoints__step4="fourth")
     before = kept.files()
     there.push()
@@ -49,7 +49,7 @@ def test_what_one_machine_pushes_another_pulls_and_what_was_deleted_goes(kept: R
     assert all(after[name] == stamp for name, stamp in before.items())
 
 
-def test_only_what_is_wanted_moves_and_hidden_files_never_do(kept: RemotePath, tmp_path: Path):
+def test_only_wanted_files_are_copied_and_hidden_ones_never(kept: RemotePath, tmp_path: Path):
     here, there = WorkingCopy(tmp_path / "a", kept), WorkingCopy(tmp_path / "b", kept)
     write(here.folder, log="log", config="config", _="underscore")
     write(here.folder / ".ray", state="of Ray")
@@ -66,15 +66,15 @@ def test_only_what_is_wanted_moves_and_hidden_files_never_do(kept: RemotePath, t
 
 
 class Observed(WorkingCopy):
-    """Notes the order in which files are sent."""
+    """Records the order in which files are uploaded."""
 
     def __init__(self, *given):
         super().__init__(*given)
         self.order: list[str] = []
 
-    def _send(self, name: str) -> None:
+    def _upload(self, name: str) -> None:
         self.order.append(name)
-        super()._send(name)
+        super()._upload(name)
 
 
 def test_a_checkpoint_is_sent_after_the_records_up_to_it(kept: RemotePath, tmp_path: Path):
@@ -84,7 +84,7 @@ def test_a_checkpoint_is_sent_after_the_records_up_to_it(kept: RemotePath, tmp_p
     assert copy.order == ["tb/events", "zzz", "checkpoints/step1"]
 
 
-def test_what_is_written_while_it_is_sent_is_sent_the_next_time(kept: RemotePath, tmp_path: Path):
+def test_data_appended_after_a_push_is_sent_by_the_next_push(kept: RemotePath, tmp_path: Path):
     copy = WorkingCopy(tmp_path / "a", kept)
     write(copy.folder, log="one")
     copy.push()
@@ -99,14 +99,13 @@ def test_a_folder_on_a_shared_disk_is_neither_copied_nor_deleted(tmp_path: Path)
     write(copy.folder, log="stays", checkpoints__step1="12345")
     copy.pull()
     copy.push()
-    copy.forget()
     assert texts(copy.folder) == {"log": "stays", "checkpoints/step1": "12345"}
     assert copy.sizes("checkpoints") == {"step1": 5}
     copy.remove("checkpoints")
     assert texts(copy.folder) == {"log": "stays"}
 
 
-def test_sizes_and_removal_are_those_of_what_is_kept(kept: RemotePath, tmp_path: Path):
+def test_sizes_and_removal_concern_the_stored_files(kept: RemotePath, tmp_path: Path):
     copy = WorkingCopy(tmp_path / "a", kept)
     write(copy.folder, log="x", checkpoints__step1="12345", checkpoints__step2="123")
     copy.push()
@@ -117,15 +116,15 @@ def test_sizes_and_removal_are_those_of_what_is_kept(kept: RemotePath, tmp_path:
     assert other.sizes("checkpoints") == {}
 
 
-def test_copies_of_two_places_never_meet_and_bear_the_experiments_name(s3_bucket: str):
+def test_copies_of_two_addresses_have_different_folders_with_the_experiments_name(s3_bucket: str):
     folders = [copy_folder("viewed", place(f"{s3_bucket}/{runs}/mvt-001")) for runs in ("a", "b")]
     assert folders[0] != folders[1]
     assert {folder.name for folder in folders} == {"mvt-001"}
 
 
-def test_a_file_that_vanishes_between_listing_and_copying_is_listed_anew(kept: RemotePath, tmp_path: Path):
+def test_a_file_deleted_between_listing_and_copying_is_skipped_after_a_new_listing(kept: RemotePath, tmp_path: Path):
     class Rotating(RemotePath):
-        """Drops step1 after it was first listed, as a running trial's retention does."""
+        """Deletes step1 after the first listing, as a running trial's retention does."""
 
         def files(self):
             found = super().files()
@@ -140,9 +139,7 @@ def test_a_file_that_vanishes_between_listing_and_copying_is_listed_anew(kept: R
     assert texts(late.folder) == {"step2": "2"}
 
 
-def test_a_pulled_file_has_its_storages_time_so_that_an_unchanged_one_is_not_brought_again(
-    kept: RemotePath, tmp_path: Path
-):
+def test_an_unchanged_file_is_not_downloaded_again(kept: RemotePath, tmp_path: Path):
     (kept / "log").put(b"content")
     copy = WorkingCopy(tmp_path / "a", kept)
     copy.pull()
@@ -153,19 +150,19 @@ def test_a_pulled_file_has_its_storages_time_so_that_an_unchanged_one_is_not_bro
     assert os.stat(file).st_ino == inode
 
 
-def test_copies_of_killed_processes_are_deleted_and_those_in_use_kept(tmp_path: Path):
+def test_copies_of_killed_processes_are_deleted_and_copies_in_use_stay(tmp_path: Path):
     for left in ("killed", "mine"):
         write(tmp_path / left, checkpoint="large")
         (tmp_path / left / HELD).touch()
     with used_copy(tmp_path / "other", tmp_path), used_copy(tmp_path / "mine", tmp_path):
         assert {path.name for path in tmp_path.iterdir()} == {"other", "mine"}
-        assert texts(tmp_path / "mine").keys() == {HELD}, "what a predecessor left is not the truth"
+        assert texts(tmp_path / "mine").keys() == {HELD}, "an old copy is not trusted"
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture
 def trial(kept: RemotePath) -> RemotePath:
-    """A trial that has ended, with a checkpoint, in an experiment."""
+    """A finished trial with checkpoints in an experiment."""
     trial = kept.parent / "mvt-001/trials/t0001-abcdef"
     (trial.parent.parent / "sweep.yaml").put(b"data: d")
     for name in (
@@ -186,22 +183,22 @@ def test_a_checkpoint_is_opened_with_its_trial_and_only_new_results_are_sent(tri
         assert folder.address == trial
         assert {path.name for path in folder.checkpoints.iterdir()} == {"step2.pt"}
         assert (folder.folder.parent.parent / "sweep.yaml").read_text() == "data: d"
-        (trial / "metrics.jsonl").put(b"{}\n{}\n")  # another process adds to it meanwhile
+        (trial / "metrics.jsonl").put(b"{}\n{}\n")  # another process appends at the same time
         write(folder.folder, evaluations__step2__scores="1")
     assert (trial / "evaluations/step2/scores").read_bytes() == b"1"
     assert (trial / "metrics.jsonl").read_bytes() == b"{}\n{}\n"
-    assert not file.exists(), "the largest part of the copy"
+    assert not file.exists(), "the largest file of the copy"
 
 
 @pytest.mark.parametrize("path", ["mvt-001/best.pt", "mvt-001/trials/t0001-abcdef/checkpoints/step9.pt"])
-def test_no_checkpoint_of_a_trial_is_refused_before_anything_is_brought(trial: RemotePath, path: str):
+def test_a_path_that_is_not_a_trials_checkpoint_is_refused_before_any_download(trial: RemotePath, path: str):
     bucket = trial.parent.parent.parent
     (bucket / "mvt-001/best.pt").put(b"")
     with pytest.raises(ConfigurationError, match="or not in a trial"), opened_checkpoint(Path(str(bucket / path))):
         pass
 
 
-def test_scores_are_added_to_curves_as_they_are_now_and_not_while_the_trial_runs(trial: RemotePath):
+def test_scores_are_appended_to_the_current_curves_but_not_while_the_trial_runs(trial: RemotePath):
     folder = TrialFolder.at(trial, OPENED)
     folder.working_copy.pull()
     (trial / "metrics.jsonl").put(b"{}\n{}\n")

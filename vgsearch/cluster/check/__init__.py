@@ -1,5 +1,6 @@
-"""What a cluster file must hold before money is spent on it: read with its lines, judged by rules, told as findings.
+"""Check a cluster file before it costs money: rules report findings with line numbers.
 
-`check_text` is the way in. Two readers, `launcher` (`ray up`) and `kuberay` (RayJob, RayCluster), make one `Plan` of either
-file; rules that both share judge plans, those of one provider its own document. Nothing here imports ray or reaches a network.
+Start at `check_text`. Two readers, `launcher` (files for `ray up`) and `kuberay` (RayJob, RayCluster), turn either
+file into one `ClusterPlan` for the rules that both share; other rules read the document of their tool. Nothing here
+imports ray or uses the network.
 """

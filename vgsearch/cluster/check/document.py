@@ -1,4 +1,4 @@
-"""A YAML document that knows on which line each of its values stands."""
+"""A YAML document with the line number of each value."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from vgsearch.cluster.check.finding import Finding
 Path = tuple[str | int, ...]
 _MERGE = "tag:yaml.org,2002:merge"
 _MOST_NODES = 20_000
-"""Far above any cluster's file; a few lines of anchors can ask for billions."""
+"""Far more than any cluster file has; a few lines of anchors can expand to billions."""
 
 
 class NotYaml(ValueError):
-    """Text that is no YAML, or that repeats itself beyond what could be a cluster's file."""
+    """The text is not valid YAML, or its anchors expand to too many values."""
 
     def __init__(self, line: int, reason: str):
         super().__init__(reason)
@@ -24,20 +24,20 @@ class NotYaml(ValueError):
 
 @dataclass(frozen=True)
 class Document:
-    """Plain values, and the first line of each by its path; a value that an anchor brought has the anchor's line."""
+    """Plain values, and the first line of each by path; a value merged from an anchor has the anchor's line."""
 
     values: Any
     lines: Mapping[Path, int]
     repeated: Sequence[tuple[Path, int]] = ()
 
     def line(self, *path: str | int) -> int:
-        """The line of the value, or of the nearest thing around it that is written down."""
+        """The line of the value at a path, or of the nearest enclosing value that the file has."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)
 
     def at(self, *path: str | int, default: Any = None) -> Any:
-        """The value at a path; the default where anything on the way is missing, null or of another kind."""
+        """The value at a path; the default if anything on the path is missing, null or of another type."""
         value = self.values
         for part in path:
             is_list = isinstance(value, Sequence) and not isinstance(value, str)
@@ -47,28 +47,30 @@ class Document:
         return default if value is None else value
 
     def mapping(self, *path: str | int) -> Mapping[str, Any]:
+        """The mapping at a path; empty if there is none."""
         value = self.at(*path)
         return value if isinstance(value, Mapping) else {}
 
     def sequence(self, *path: str | int) -> Sequence[Any]:
+        """The list at a path; empty if there is none."""
         value = self.at(*path)
         return value if isinstance(value, Sequence) and not isinstance(value, str) else ()
 
     def below(self, *path: str | int) -> "Document":
-        """The part at a path as a document of its own, with the lines of the whole."""
+        """The part at a path as a document, with the line numbers of the whole file."""
         n = len(path)
         lines = {place[n:]: line for place, line in self.lines.items() if place[:n] == path}
         return Document(self.at(*path, default={}), {(): self.line(*path), **lines})
 
 
 def read_documents(text: str) -> list[Document]:
-    """Every document of a YAML text; raises NotYaml."""
+    """All documents of a YAML text; raises NotYaml."""
     try:
         nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
         return [_document(node) for node in nodes if node is not None]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise NotYaml(mark.line + 1 if mark else 1, error.problem or "it can't be read") from None
+        raise NotYaml(mark.line + 1 if mark else 1, error.problem or "unreadable") from None
     except yaml.YAMLError as error:
         raise NotYaml(1, " ".join(str(error).split())) from None
     except (ValueError, RecursionError) as error:  # an impossible date; an anchor inside itself
@@ -79,7 +81,7 @@ def _document(root: yaml.Node) -> Document:
     lines: dict[Path, int] = {}
     for n, (path, line) in enumerate(_walk(root, ())):
         if n > _MOST_NODES:
-            raise ValueError(f"its anchors make more than {_MOST_NODES} values")
+            raise ValueError(f"its anchors expand to more than {_MOST_NODES} values")
         lines.setdefault(path, line)
     repeated = list(_repeated(root, ()))
     constructor = yaml.SafeLoader("")
@@ -90,7 +92,7 @@ def _document(root: yaml.Node) -> Document:
 
 
 def _walk(node: yaml.Node, path: Path) -> Iterator[tuple[Path, int]]:
-    """Path and line of each value; what is written comes before what is merged in, as it wins."""
+    """Path and line of each value; a mapping's own values before merged ones, because they override them."""
     if not path:
         yield path, node.start_mark.line + 1
     if isinstance(node, yaml.SequenceNode):
@@ -115,7 +117,7 @@ def _key(node: yaml.Node) -> str:
 
 
 def _repeated(node: yaml.Node, path: Path) -> Iterator[tuple[Path, int]]:
-    """Keys written twice in one mapping: the reader keeps the last and says nothing."""
+    """Keys that occur twice in one mapping: YAML readers silently keep the last."""
     children = node.value if isinstance(node, yaml.MappingNode) else []
     seen = set()
     for key, value in children:
@@ -131,12 +133,12 @@ def _repeated(node: yaml.Node, path: Path) -> Iterator[tuple[Path, int]]:
 
 
 def repeated_keys(document: Document) -> Iterator[Finding]:
-    """repeated-key: each key stands once in its mapping."""
+    """repeated-key: each key occurs once in its mapping."""
     for path, line in document.repeated:
         yield Finding(
             "repeated-key",
             line,
-            f"'{path[-1]}' must stand once under {'.'.join(map(str, path[:-1])) or 'the file'}",
-            "it a second time, and only the last counts",
-            "Remove one of the two.",
+            f"'{path[-1]}' must occur once under {'.'.join(map(str, path[:-1])) or 'the file'}",
+            "a second one; only the last is used",
+            "Remove one of them.",
         )

@@ -1,4 +1,4 @@
-"""What a rule found: where, what must hold, what came, what to do."""
+"""What a rule found: where, what must hold, what the file has, what to do."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of a report. A note is to be known, e.g. a placeholder left to fill in; anything else must be mended."""
+    """One line of the report. A note only informs, e.g. of a placeholder; any other finding fails the file."""
 
     rule: str
     line: int
@@ -19,5 +19,5 @@ class Finding:
         return f"{self.must}, got {self.came}. {self.remedy}"
 
     def record(self, file: str) -> dict[str, Any]:
-        """As `--json` prints it."""
+        """The finding as `--json` prints it."""
         return {"file": file, **asdict(self)}

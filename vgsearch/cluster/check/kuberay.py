@@ -1,25 +1,30 @@
-"""A RayJob or RayCluster of KubeRay, read into a plan, and what only such files can get wrong."""
+"""A RayJob or RayCluster of KubeRay: its fields, its plan, and rules that only such files need."""
 
+import functools
+import json
 import math
 import re
 import shlex
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from vgsearch.cluster.check.document import Document
 from vgsearch.cluster.check.finding import Finding
-from vgsearch.cluster.check.plan import REMOTE, ClusterPlan, NodeGroup, Remedies, Told
+from vgsearch.cluster.check.plan import REMOTE, ClusterPlan, FileText, NodeGroup, Remedies
+from vgsearch.cluster.check.schema import differences
 from vgsearch.cluster.check.versions import needed_ray
 
+KINDS = ("RayJob", "RayCluster")
 _GPU = "nvidia.com/gpu"
 _RAY = ("template", "spec", "containers", 0)
-# Volumes that end with the pod or the node, or hold nothing but settings.
+# Volumes that end with the pod or the node, or contain only settings.
 _NOT_SHARED = {"emptyDir", "hostPath", "configMap", "secret", "projected", "downwardAPI", "ephemeral", "image"}
 _SPOT = re.compile(r"gke-spot|gke-preemptible|capacity-?type.*spot|scalesetpriority.*spot", re.IGNORECASE | re.DOTALL)
 _REMEDIES = Remedies(
-    token="Add authOptions: {mode: token} to the cluster's spec; KubeRay 1.5.1 or newer makes the token and hands it out.",
-    token_file="Take RAY_AUTH_TOKEN from a Secret (valueFrom.secretKeyRef), or let authOptions: {mode: token} do all of it.",
-    access="Give its pods a serviceAccountName that may read and write the bucket.",
+    token="Add authOptions: {mode: token} to the cluster's spec; KubeRay 1.5.1 or newer generates and distributes it.",
+    token_file="Take RAY_AUTH_TOKEN from a Secret (valueFrom.secretKeyRef), or use authOptions: {mode: token}.",
+    access="Give its pods a serviceAccountName with read and write access to the bucket.",
     head='Set headGroupSpec.rayStartParams: {num-cpus: "0"} and give its container no GPU.',
     autoscaler="Set enableInTreeAutoscaling: true, or a group's replicas.",
     gpu=f"Give a worker group's container resources: limits: {{{_GPU}: 1}}.",
@@ -27,15 +32,28 @@ _REMEDIES = Remedies(
 )
 
 
+@functools.cache
+def kuberay_fields() -> dict[str, Any]:
+    """kuberay_fields.json, which generate_kuberay_fields.py writes: its source, and JSON Schemas by definition."""
+    fields: dict[str, Any] = json.loads((Path(__file__).parent / "kuberay_fields.json").read_text())
+    return fields
+
+
+def fields_are_those_of_kuberay(document: Document) -> Iterator[Finding]:
+    """schema, unknown-key: Kubernetes takes the object, and KubeRay reads all of it."""
+    schema = {**kuberay_fields(), "$ref": f"#/definitions/{document.at('kind')}"}
+    yield from differences(document, schema, "Write it as KubeRay's reference says; quote numbers that must be text.")
+
+
 def cluster_of(document: Document) -> Document | None:
-    """The part of a document that describes a cluster; none where a job asks for one that runs already."""
+    """The part that describes the cluster; None if a job selects a running cluster."""
     path = ("spec", "rayClusterSpec") if document.at("kind") == "RayJob" else ("spec",)
     return document.below(*path) if document.mapping(*path) else None
 
 
 def kuberay_plan(document: Document, cluster: Document) -> ClusterPlan:
-    """What the file says of its cluster; it has passed the schema."""
-    runtime = Told(document.at("spec", "runtimeEnvYAML", default=""), document.line("spec", "runtimeEnvYAML"))
+    """The plan of a file that fits the schema."""
+    runtime = FileText(document.at("spec", "runtimeEnvYAML", default=""), document.line("spec", "runtimeEnvYAML"))
     head = cluster.below("headGroupSpec")
     groups = [cluster.below("workerGroupSpecs", n) for n in range(len(cluster.sequence("workerGroupSpecs")))]
     version = cluster.at("rayVersion")
@@ -50,13 +68,13 @@ def kuberay_plan(document: Document, cluster: Document) -> ClusterPlan:
             "autoscaler": cluster.line("enableInTreeAutoscaling"),
             "mounts": head.line(*_RAY, "env"),
         },
-        ray_version=Told(version, cluster.line("rayVersion")) if version else None,
-        hands_token_out=cluster.at("authOptions") is not None and cluster.at("authOptions", "mode") != "disabled",
+        ray_version=FileText(version, cluster.line("rayVersion")) if version else None,
+        distributes_token=cluster.at("authOptions") is not None and cluster.at("authOptions", "mode") != "disabled",
         images_hide_gpus=False,
     )
 
 
-def _group(group: Document, name: str, runtime: Told, is_head: bool) -> NodeGroup:
+def _group(group: Document, name: str, runtime: FileText, is_head: bool) -> NodeGroup:
     params, limits = group.mapping("rayStartParams"), group.mapping(*_RAY, "resources", "limits")
     pod, image = group.below("template", "spec"), group.at(*_RAY, "image")
     return NodeGroup(
@@ -68,7 +86,7 @@ def _group(group: Document, name: str, runtime: Told, is_head: bool) -> NodeGrou
         most=group.at("maxReplicas"),
         least=group.at("minReplicas", default=0),
         is_spot=bool(_SPOT.search(str([pod.at("nodeSelector"), pod.at("tolerations"), pod.at("affinity")]))),
-        image=Told(image, group.line(*_RAY, "image")) if image else None,
+        image=FileText(image, group.line(*_RAY, "image")) if image else None,
         environment=_environment(group),
         setup=(runtime,) if runtime.text else (),
         shared_folders=tuple(_shared_folders(group, pod)),
@@ -76,10 +94,10 @@ def _group(group: Document, name: str, runtime: Told, is_head: bool) -> NodeGrou
     )
 
 
-def _environment(group: Document) -> Mapping[str, Told]:
-    """By name; a value from elsewhere, such as a Secret, begins with a dollar sign."""
+def _environment(group: Document) -> Mapping[str, FileText]:
+    """Environment variables by name; the value of one that refers to a Secret or the like is "$from"."""
     return {
-        variable["name"]: Told(
+        variable["name"]: FileText(
             str(variable.get("value") or ("$from" if variable.get("valueFrom") else "")),
             group.line(*_RAY, "env", index),
         )
@@ -102,43 +120,43 @@ def _number(quantity: Any) -> float:
 
 
 def dashboard_stays_inside(cluster: Document) -> Iterator[Finding]:
-    """dashboard-exposed: the head's service is reached from inside Kubernetes, and by `kubectl port-forward`."""
+    """dashboard-exposed: the head's service is reachable only inside Kubernetes and by `kubectl port-forward`."""
     service = ("headGroupSpec", "headService", "spec", "type")
     for path in (("headGroupSpec", "serviceType"), service, ("headGroupSpec", "enableIngress")):
         if cluster.at(*path) in ("LoadBalancer", "NodePort", True):
             yield Finding(
                 "dashboard-exposed",
                 cluster.line(*path),
-                "the dashboard must not leave Kubernetes",
+                "the dashboard must not be reachable from outside Kubernetes",
                 f"{path[-1]}: {str(cluster.at(*path)).lower() if path[-1] == 'enableIngress' else cluster.at(*path)}",
                 "Use serviceType: ClusterIP and `kubectl port-forward service/NAME-head-svc 8265`.",
             )
 
 
 def token_has_its_version(cluster: Document) -> Iterator[Finding]:
-    """no-token: KubeRay hands a token out only to a Ray whose version it is told."""
+    """no-token: KubeRay distributes a token only if rayVersion is set."""
     if cluster.at("authOptions") is not None and not cluster.at("rayVersion"):
-        must, remedy = "authOptions need a rayVersion beside them", f"Add rayVersion: {needed_ray()}.0."
+        must, remedy = "rayVersion must be set beside authOptions", f"Add rayVersion: {needed_ray()}.0."
         yield Finding("no-token", cluster.line("authOptions"), must, "none", remedy)
 
 
-def pods_keep_to_themselves(cluster: Document) -> Iterator[Finding]:
-    """open-ports: Ray's ports are on pods' addresses. privileged: no container rules its node."""
+def pods_are_isolated(cluster: Document) -> Iterator[Finding]:
+    """open-ports: Ray's ports open on pods' addresses only. privileged: no container is privileged."""
     groups = [cluster.below("headGroupSpec")]
     groups += [cluster.below("workerGroupSpecs", n) for n in range(len(cluster.sequence("workerGroupSpecs")))]
     for group in groups:
         if group.at("template", "spec", "hostNetwork") is True:
             line = group.line("template", "spec", "hostNetwork")
-            must, remedy = "Ray's ports must not open on the addresses of nodes", "Remove it."
+            must, remedy = "Ray's ports must not open on the nodes' addresses", "Remove it."
             yield Finding("open-ports", line, must, "hostNetwork: true", remedy)
         if group.at(*_RAY, "securityContext", "privileged") is True:
             line = group.line(*_RAY, "securityContext", "privileged")
-            must, remedy = "the container must not rule its node", "Remove it; GPUs need no privilege."
+            must, remedy = "the container must not control its node", "Remove it; GPUs work without it."
             yield Finding("privileged", line, must, "privileged: true", remedy)
 
 
-def runs_outlive_the_pod(document: Document, cluster: Document | None) -> Iterator[Finding]:
-    """runs-lost: what a job's entrypoint writes lies on shared storage."""
+def results_outlive_the_pod(document: Document, cluster: Document | None) -> Iterator[Finding]:
+    """runs-lost: a job's entrypoint writes its results to shared storage."""
     entrypoint = document.at("spec", "entrypoint", default="")
     if not re.search(r"\bvgsearch (tune|train|confirm)\b", entrypoint):
         return
@@ -150,27 +168,29 @@ def runs_outlive_the_pod(document: Document, cluster: Document | None) -> Iterat
         yield Finding(
             "runs-lost",
             document.line("spec", "entrypoint"),
-            "the entrypoint's --out must lie on storage that outlives its pod",
-            out or "no --out, which is a folder of the pod",
+            "the entrypoint's --out must be on storage that outlives its pod",
+            out or "no --out: a folder in the pod",
             "Add --out s3://..., gs://... or a folder on a mounted volume.",
         )
 
 
-def jobs_end(document: Document, cluster: Document | None) -> Iterator[Finding]:
-    """left-running and starts-over, notes: a finished job's cluster goes; a failed one begins no second sweep."""
+def jobs_end_their_cluster(document: Document, cluster: Document | None) -> Iterator[Finding]:
+    """left-running, starts-over (notes): a finished job's cluster ends; a failed job does not start a new sweep."""
     spec = document.below("spec")
     if document.at("kind") != "RayJob" or cluster is None:
         return
     if spec.at("shutdownAfterJobFinishes") is not True and not spec.at("deletionStrategy"):
         line, must = (
             spec.line("shutdownAfterJobFinishes"),
-            "the cluster ends with its job under shutdownAfterJobFinishes: true",
+            "shutdownAfterJobFinishes: true ends the cluster with its job",
         )
-        yield Finding("left-running", line, must, "no such setting: it goes on costing", "Set it.", is_note=True)
+        yield Finding(
+            "left-running", line, must, "no such setting: it keeps running and costing", "Set it.", is_note=True
+        )
     if spec.at("backoffLimit", default=0) > 0 and "vgsearch tune" in spec.at("entrypoint", default=""):
         must, came = (
-            "`vgsearch tune` begins a sweep anew",
-            f"backoffLimit: {spec.at('backoffLimit')}, which starts it again",
+            "`vgsearch tune` always starts a new sweep",
+            f"backoffLimit: {spec.at('backoffLimit')}, which reruns it",
         )
-        remedy = "Set backoffLimit: 0 and go on with `vgsearch resume`."
+        remedy = "Set backoffLimit: 0 and continue with `vgsearch resume`."
         yield Finding("starts-over", spec.line("backoffLimit"), must, came, remedy, is_note=True)

@@ -1,4 +1,4 @@
-"""What a shipped file leaves to its user: BUCKET, and words that begin with FILL_."""
+"""Placeholders that a user must fill in: BUCKET, and words that start with FILL_."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ _PLACEHOLDER = re.compile(r"\b(?:BUCKET|FILL_[A-Z]+(?:_[A-Z]+)*)\b")
 
 
 def placeholders(text: str) -> dict[str, int]:
-    """Each placeholder with the first line that needs it; comments, which only speak of them, apart."""
+    """The first line of each placeholder; comments do not count."""
     found: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         for name in () if _is_comment(line) else _PLACEHOLDER.findall(line):
@@ -19,14 +19,14 @@ def placeholders(text: str) -> dict[str, int]:
 
 
 def placeholders_left(text: str) -> Iterator[Finding]:
-    """placeholder, a note: what is to be filled in before the file can start anything."""
+    """placeholder (note): all placeholders are filled in."""
     for name, line in placeholders(text).items():
-        must, remedy = f"{name} must be filled in before the cluster starts", "Put your own in its place."
-        yield Finding("placeholder", line, must, "the placeholder itself", remedy, is_note=True)
+        must, remedy = f"{name} must be filled in before the cluster starts", "Replace it by your own."
+        yield Finding("placeholder", line, must, "the placeholder", remedy, is_note=True)
 
 
 def filled(text: str, values: Mapping[str, str]) -> str:
-    """The text with each named placeholder replaced wherever it is needed; raises ConfigurationError for others."""
+    """The text with the named placeholders replaced; raises ConfigurationError for unknown names."""
     known = list(placeholders(text))
     for name in values:
         if name not in known:

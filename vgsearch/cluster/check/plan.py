@@ -1,16 +1,16 @@
-"""What a cluster file says, whichever tool it is written for: a head, groups of workers, and what reaches each of them."""
+"""A cluster file, independent of its tool: a head, groups of workers, and the settings of each."""
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 REMOTE = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
-"""The beginning of an address on an object store."""
+"""The scheme of an address on an object store."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """A text of the file and the line where it stands."""
+class FileText:
+    """A piece of the file's text, and its line."""
 
     text: str
     line: int
@@ -18,21 +18,21 @@ class Told:
 
 @dataclass(frozen=True)
 class NodeGroup:
-    """Nodes of one kind. None stands for what the file leaves open, which no rule then judges."""
+    """Nodes of one kind. None means that the file leaves a value open; rules then skip it."""
 
     name: str
     line: int
     is_head: bool = False
-    n_cpus: float | None = None  # those that Ray hands out to trials
+    n_cpus: float | None = None  # that Ray may give to trials
     n_gpus: float | None = None
-    most: float | None = None  # nodes of the group
+    most: float | None = None  # maximum number of nodes
     least: float = 0
     is_spot: bool = False
-    image: Told | None = None
-    environment: Mapping[str, Told] = field(default_factory=dict)
-    setup: Sequence[Told] = ()  # shell lines that prepare a node, in its container where it has one
-    shared_folders: Sequence[str] = ()  # those the file mounts from, or checks to be, shared storage
-    reaches_storage: bool | None = None  # whether the nodes have an identity that object stores know
+    image: FileText | None = None
+    environment: Mapping[str, FileText] = field(default_factory=dict)
+    setup: Sequence[FileText] = ()  # shell commands that prepare a node, in its container if it has one
+    shared_folders: Sequence[str] = ()  # folders that the file mounts, or checks to be mounted
+    reaches_storage: bool | None = None  # whether the nodes have credentials for object stores
 
     @property
     def kind(self) -> str:
@@ -41,7 +41,7 @@ class NodeGroup:
 
 @dataclass(frozen=True)
 class Remedies:
-    """How each thing is mended in the language of the file's tool."""
+    """What to do about each finding, in terms of the file's tool."""
 
     token: str
     token_file: str
@@ -54,16 +54,16 @@ class Remedies:
 
 @dataclass(frozen=True)
 class ClusterPlan:
-    """One cluster. `lines` tells where something missing belongs: environment, mounts, setup, autoscaler."""
+    """One cluster. `lines` has the line where a missing setting belongs: environment, mounts, setup, autoscaler."""
 
     head: NodeGroup
     workers: Sequence[NodeGroup]
     autoscales: bool
     remedies: Remedies
     lines: Mapping[str, int] = field(default_factory=dict)
-    ray_version: Told | None = None  # said beside the images
-    mounted: Mapping[str, Told] = field(default_factory=dict)  # folder or file on the nodes to where it comes from
-    hands_token_out: bool = False  # KubeRay's own token
+    ray_version: FileText | None = None  # KubeRay's rayVersion
+    mounted: Mapping[str, FileText] = field(default_factory=dict)  # path on the nodes to its source
+    distributes_token: bool = False  # KubeRay does, with authOptions
     images_hide_gpus: bool = True
 
     @property
@@ -71,11 +71,11 @@ class ClusterPlan:
         return [self.head, *self.workers]
 
 
-def is_shared(told: Told, group: NodeGroup) -> bool:
-    """Whether a place is on storage that outlives a node and that all nodes see."""
-    return bool(REMOTE.match(told.text)) or any(_lies_in(told.text, folder) for folder in group.shared_folders)
+def is_shared(place: FileText, group: NodeGroup) -> bool:
+    """Whether a path or address is on storage that all nodes share and that outlives them."""
+    return bool(REMOTE.match(place.text)) or any(_is_inside(place.text, folder) for folder in group.shared_folders)
 
 
-def _lies_in(path: str, folder: str) -> bool:
+def _is_inside(path: str, folder: str) -> bool:
     folder = folder.rstrip("/")
     return path == folder or path.startswith(f"{folder}/")

@@ -1,10 +1,10 @@
-"""vgsearch is on every node, at the versions that were tested together."""
+"""vgsearch is installed on every node, with the versions that were tested together."""
 
 import re
 from collections.abc import Iterator
 
 from vgsearch.cluster.check.finding import Finding
-from vgsearch.cluster.check.plan import ClusterPlan, NodeGroup, Told
+from vgsearch.cluster.check.plan import ClusterPlan, FileText, NodeGroup
 from vgsearch.cluster.check.versions import ray_image
 
 _INSTALLS = re.compile(r"\b(pip3?|uv pip|conda|mamba|poetry) (install|sync)\b|-m pip install\b")
@@ -13,7 +13,7 @@ _WHEEL = re.compile(r"\S*vgsearch\S*")
 
 
 def vgsearch_is_installed(plan: ClusterPlan) -> Iterator[Finding]:
-    """missing-setup: Ray's own images do not hold vgsearch; a command installs it on the head and on workers."""
+    """missing-setup: Ray's images do not contain vgsearch, so a command installs it on all nodes."""
     without = [group for group in plan.groups if not _installs(group) and _needs_setup(group)]
     for group in without[:1]:
         yield Finding(
@@ -25,49 +25,51 @@ def vgsearch_is_installed(plan: ClusterPlan) -> Iterator[Finding]:
         )
 
 
-def versions_are_held(plan: ClusterPlan) -> Iterator[Finding]:
-    """unpinned-setup: nodes that start on different days still install the same versions."""
-    lines = {told.line: told for group in plan.groups if (told := _installs(group))}
-    for line, told in sorted(lines.items()):
-        if not _CONSTRAINED.search(told.text):
+def versions_are_pinned(plan: ClusterPlan) -> Iterator[Finding]:
+    """unpinned-setup: nodes install the same versions whenever they start."""
+    lines = {command.line: command for group in plan.groups if (command := _installs(group))}
+    for line, command in sorted(lines.items()):
+        if not _CONSTRAINED.search(command.text):
             yield Finding(
                 "unpinned-setup",
                 line,
-                "what installs vgsearch must hold the versions that were tested together",
-                "an install without constraints: a node that starts tomorrow may get another torch",
+                "the command that installs vgsearch must pin the tested versions",
+                "no constraints: a node that starts tomorrow may get another torch",
                 "Add -c .../constraints.txt, the file beside pyproject.toml.",
             )
 
 
-def what_is_installed_is_there(plan: ClusterPlan) -> Iterator[Finding]:
-    """missing-mount: a wheel or a file of constraints that a command names is copied to the nodes."""
-    lines = {told.line: told for group in plan.groups if (told := _installs(group))}
-    for line, told in sorted(lines.items()):
-        named = [word for word in _WHEEL.findall(told.text) if word.endswith((".whl", ".tar.gz"))]
-        named += [match[1] for match in _CONSTRAINED.findall(told.text)]
+def installed_files_are_copied(plan: ClusterPlan) -> Iterator[Finding]:
+    """missing-mount: the wheel and the constraints file in a command are copied to the nodes."""
+    lines = {command.line: command for group in plan.groups if (command := _installs(group))}
+    for line, command in sorted(lines.items()):
+        named = [word for word in _WHEEL.findall(command.text) if word.endswith((".whl", ".tar.gz"))]
+        named += [match[1] for match in _CONSTRAINED.findall(command.text)]
         for path in named:
             if path.startswith(("/", "~")) and not _is_mounted(path, plan):
                 yield Finding(
                     "missing-mount",
                     line,
-                    f"{path} must be on the nodes before it is installed",
+                    f"{path} must be copied to the nodes",
                     f"file_mounts of {', '.join(plan.mounted) or 'nothing'}",
                     "Add its folder to file_mounts, e.g. /home/ray/wheel: wheel.",
                 )
                 return
 
 
-def _installs(group: NodeGroup) -> Told | None:
-    return next((told for told in group.setup if _INSTALLS.search(told.text) and "vgsearch" in told.text), None)
+def _installs(group: NodeGroup) -> FileText | None:
+    return next(
+        (command for command in group.setup if _INSTALLS.search(command.text) and "vgsearch" in command.text), None
+    )
 
 
 def _needs_setup(group: NodeGroup) -> bool:
-    """Whether nothing but a command could bring vgsearch: an image that is not Ray's is made to hold it."""
+    """Whether the image lacks vgsearch: any image that is not Ray's own is assumed to contain it."""
     return group.image is None or ray_image(group) is not None
 
 
 def _is_mounted(path: str, plan: ClusterPlan) -> bool:
-    """Whether file_mounts brings the path, or a command of the user's own may (a shared folder)."""
+    """Whether the path is below file_mounts or a shared folder."""
     full = _expanded(path)
     folders = [_expanded(there).rstrip("/") for there in plan.mounted]
     folders += [folder for group in plan.groups for folder in group.shared_folders]

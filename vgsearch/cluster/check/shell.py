@@ -1,4 +1,4 @@
-"""What the shell lines of a cluster file set and start."""
+"""Variables, flags and mounts in the shell commands of a cluster file."""
 
 import re
 import shlex
@@ -9,27 +9,27 @@ _FLAG = re.compile(r"--([a-z][a-z-]*)(?:[=\s]+(\"[^\"]*\"|'[^']*'|[^\s;&|-][^\s;
 
 
 def assignments(line: str) -> dict[str, str]:
-    """NAME=value anywhere in a line of shell, or in an option as Docker takes it (--env NAME=value)."""
+    """Each NAME=value in a shell command or a Docker option (--env NAME=value)."""
     return {name: value.strip("\"'") for name, value in _ASSIGNMENT.findall(line)}
 
 
 def lasting(line: str) -> bool:
-    """Whether what the line sets is there for later shells: it is written to a file that they read."""
+    """Whether the command writes to a file that later shells read, such as ~/.bashrc."""
     return re.search(r">>?\s*\S*(bashrc|profile|bash_profile|environment)", line) is not None
 
 
 def ray_start(lines: Sequence[str]) -> tuple[int, str] | None:
-    """The index and text of the line that starts Ray."""
+    """The index and text of the command that starts Ray; None without one."""
     return next(((n, line) for n, line in enumerate(lines) if "ray start" in line), None)
 
 
 def flags(line: str) -> Mapping[str, str]:
-    """The --flag=value of a line; '' where a flag has no value."""
+    """The --flag=value pairs of a command; '' for a flag without a value."""
     return {name: value.strip("\"'") for name, value in _FLAG.findall(line)}
 
 
 def mounted_folders(line: str) -> Iterator[str]:
-    """Folders that a line of shell mounts, or checks to be mounted."""
+    """Folders that a command mounts, or checks to be mounted."""
     words = _words(line)
     for n, word in enumerate(words):
         if word == "mountpoint":
@@ -39,7 +39,7 @@ def mounted_folders(line: str) -> Iterator[str]:
 
 
 def volumes(options: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """(outside, inside) of each folder that Docker's options bring into the container."""
+    """(host folder, container folder) of each volume in Docker's options."""
     words = [word for option in options for word in _words(option)]
     for n, word in enumerate(words):
         flag, equals, given = word.partition("=")
@@ -53,5 +53,5 @@ def volumes(options: Sequence[str]) -> Iterator[tuple[str, str]]:
 def _words(line: str) -> list[str]:
     try:
         return shlex.split(line, comments=True)
-    except ValueError:  # an open quote: bash will say so
+    except ValueError:  # an open quote; bash reports it
         return line.split()

@@ -1,4 +1,4 @@
-"""Who reaches Ray's ports runs code as its user, unless a token is asked for (CVE-2023-48022)."""
+"""Without a token, whoever reaches Ray's ports can run code as its user (CVE-2023-48022)."""
 
 from collections.abc import Iterator
 
@@ -6,26 +6,26 @@ from vgsearch.cluster.check.finding import Finding
 from vgsearch.cluster.check.plan import ClusterPlan, NodeGroup
 
 
-def token_is_asked_for(plan: ClusterPlan) -> Iterator[Finding]:
+def ray_requires_the_token(plan: ClusterPlan) -> Iterator[Finding]:
     """no-token: Ray runs under RAY_AUTH_MODE=token on every node."""
-    if plan.hands_token_out:
+    if plan.distributes_token:
         return
     open_groups = [group for group in plan.groups if _mode(group).lower() != "token"]
     for group in open_groups[:1]:
-        told = group.environment.get("RAY_AUTH_MODE")
+        variable = group.environment.get("RAY_AUTH_MODE")
         yield Finding(
             "no-token",
-            told.line if told else group.line,
+            variable.line if variable else group.line,
             f"Ray must run under RAY_AUTH_MODE=token on {', '.join(group.kind for group in open_groups)}",
-            f"RAY_AUTH_MODE={told.text}" if told else "no RAY_AUTH_MODE where Ray runs",
+            f"RAY_AUTH_MODE={variable.text}" if variable else "no RAY_AUTH_MODE in Ray's environment",
             plan.remedies.token,
         )
 
 
 def token_reaches_the_nodes(plan: ClusterPlan) -> Iterator[Finding]:
-    """token-file: the same token lies on every node, or Ray refuses to start there."""
+    """token-file: every node has the same token; Ray does not start without it."""
     mounted = [there for there in plan.mounted if there.rstrip("/").endswith((".ray/auth_token", ".ray"))]
-    if plan.hands_token_out or mounted:
+    if plan.distributes_token or mounted:
         return
     without = [
         group
@@ -36,29 +36,29 @@ def token_reaches_the_nodes(plan: ClusterPlan) -> Iterator[Finding]:
         yield Finding(
             "token-file",
             plan.lines.get("mounts", group.line),
-            f"the token must reach {', '.join(group.kind for group in without)}",
-            "no ~/.ray/auth_token among what is copied there",
+            f"the token must be on {', '.join(group.kind for group in without)}",
+            "no ~/.ray/auth_token among the copied files",
             plan.remedies.token_file,
         )
 
 
-def token_is_no_text_of_the_file(plan: ClusterPlan) -> Iterator[Finding]:
-    """token-in-file: files of clusters are shared and committed, tokens are not."""
+def token_is_not_in_the_file(plan: ClusterPlan) -> Iterator[Finding]:
+    """token-in-file: cluster files are shared and committed, so they must not contain the token."""
     written = {
-        told.line
+        variable.line
         for group in plan.groups
-        if (told := group.environment.get("RAY_AUTH_TOKEN")) and told.text and not told.text.startswith("$")
+        if (variable := group.environment.get("RAY_AUTH_TOKEN")) and variable.text and not variable.text.startswith("$")
     }
     for line in sorted(written):
         yield Finding(
             "token-in-file",
             line,
-            "the token must not stand in the file",
+            "the token must not be in the file",
             "RAY_AUTH_TOKEN with its value",
-            f"Make another token, for this one is known. {plan.remedies.token_file}",
+            f"Generate a new token, because this one is exposed. {plan.remedies.token_file}",
         )
 
 
 def _mode(group: NodeGroup) -> str:
-    told = group.environment.get("RAY_AUTH_MODE")
-    return told.text if told else ""
+    variable = group.environment.get("RAY_AUTH_MODE")
+    return variable.text if variable else ""

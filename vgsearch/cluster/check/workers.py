@@ -1,4 +1,4 @@
-"""Workers do the work: the head does none, there are some, they have what the search needs, they come when asked for."""
+"""Workers run the trials, not the head; they exist, have the GPUs that the search needs, and are added on demand."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -7,8 +7,8 @@ from vgsearch.cluster.check.finding import Finding
 from vgsearch.cluster.check.plan import ClusterPlan
 
 
-def head_takes_no_trials(plan: ClusterPlan) -> Iterator[Finding]:
-    """head-work: a trial on the head would compete with the driver, the dashboard and the autoscaler, and may end them."""
+def head_runs_no_trials(plan: ClusterPlan) -> Iterator[Finding]:
+    """head-work: trials on the head would compete with the driver, dashboard and autoscaler, and may crash them."""
     head = plan.head
     for what, n in (("GPU", head.n_gpus), ("CPU", head.n_cpus)):
         if n:
@@ -17,32 +17,32 @@ def head_takes_no_trials(plan: ClusterPlan) -> Iterator[Finding]:
             return
 
 
-def head_stays(plan: ClusterPlan) -> Iterator[Finding]:
-    """spot-head: the head holds the driver and Ray's own state, and ends with its node."""
+def head_is_not_spot(plan: ClusterPlan) -> Iterator[Finding]:
+    """spot-head: the head runs the driver and holds Ray's state, so it must not be a spot node."""
     if plan.head.is_spot:
         yield Finding(
             "spot-head",
             plan.head.line,
-            "the head must stay as long as the sweep does",
-            "a spot node, which may be taken away with the driver on it",
-            "Make the head an on-demand node; it is the small one.",
+            "the head must run as long as the sweep",
+            "a spot node, which may be reclaimed with the driver on it",
+            "Make the head an on-demand node; it is the cheap one.",
         )
 
 
 def there_are_workers(plan: ClusterPlan) -> Iterator[Finding]:
-    """no-workers: some group may have a node."""
+    """no-workers: at least one group may have nodes."""
     if not any(group.most is None or group.most > 0 for group in plan.workers):
         yield Finding(
             "no-workers",
             plan.workers[0].line if plan.workers else plan.head.line,
-            "at least one group of workers must be allowed a node",
-            f"at most 0 of each of {len(plan.workers)} group(s)",
-            "Raise the most workers of one of them.",
+            "at least one worker group must allow a node",
+            f"a maximum of 0 in each of {len(plan.workers)} group(s)",
+            "Raise the maximum of one of them.",
         )
 
 
-def workers_come(plan: ClusterPlan) -> Iterator[Finding]:
-    """autoscaler-off: groups that begin with no node grow only where the autoscaler runs."""
+def autoscaler_runs(plan: ClusterPlan) -> Iterator[Finding]:
+    """autoscaler-off: groups that start without nodes need the autoscaler."""
     if plan.autoscales:
         return
     line = plan.lines.get("autoscaler", plan.head.line)
@@ -50,7 +50,7 @@ def workers_come(plan: ClusterPlan) -> Iterator[Finding]:
 
 
 def workers_have_gpus(search: str) -> Callable[[ClusterPlan], Iterator[Finding]]:
-    """accelerator: some group of workers has GPUs; `search` names what needs them, e.g. 'mvt_tsa at --budget paper'."""
+    """accelerator: some worker group has GPUs; `search` names what needs them, e.g. 'mvt_tsa at --budget paper'."""
 
     def rule(plan: ClusterPlan) -> Iterator[Finding]:
         if plan.workers and all(group.n_gpus == 0 for group in plan.workers):
@@ -59,21 +59,21 @@ def workers_have_gpus(search: str) -> Callable[[ClusterPlan], Iterator[Finding]]
                 plan.workers[0].line,
                 f"{search} needs GPUs, so some worker must have one",
                 f"none in {', '.join(group.kind for group in plan.workers)}",
-                f"{plan.remedies.gpu} For CPUs alone check with --budget laptop.",
+                f"{plan.remedies.gpu} For CPUs only, check with --budget laptop.",
             )
 
     return rule
 
 
-def idle_workers_go(plan: ClusterPlan) -> Iterator[Finding]:
-    """kept-nodes, a note: workers that are kept cost while nothing runs."""
+def idle_workers_are_removed(plan: ClusterPlan) -> Iterator[Finding]:
+    """kept-nodes (note): workers that are always kept cost money while nothing runs."""
     for group in plan.workers:
         if group.least > 0:
             yield Finding(
                 "kept-nodes",
                 group.line,
-                f"{group.kind} costs nothing while no trial waits if it may shrink to no node",
-                f"at least {group.least:g}",
-                "Set its least to 0 unless they are yours anyway.",
+                f"{group.kind} costs nothing while idle only if it may shrink to 0 nodes",
+                f"a minimum of {group.least:g}",
+                "Set its minimum to 0, unless you own the machines.",
                 is_note=True,
             )

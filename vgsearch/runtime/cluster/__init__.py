@@ -1,4 +1,4 @@
-"""The Ray that a command uses: its nodes, autoscaler, memory, what is refused before a sweep starts, jobs.
+"""The Ray that a command uses: nodes, autoscaler, memory, checks before a sweep starts, jobs.
 
 Imported by the other folders of `runtime` and by `vgsearch.commands`.
 """

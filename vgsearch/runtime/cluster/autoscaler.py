@@ -1,4 +1,4 @@
-"""Nodes that a cluster does not have yet and its autoscaler would add: no API of Ray 2.60 tells them."""
+"""Nodes that a cluster's autoscaler could still add; Ray 2.60 has no API for them."""
 
 import json
 import math
@@ -12,36 +12,36 @@ import yaml
 from videogan.config import ConfigurationError
 
 LAUNCHER_FILE = Path("~/ray_bootstrap_config.yaml")
-"""What `ray up` leaves on the head for its autoscaler: the cluster's file with each machine's resources filled in."""
-TOLD = "VGSEARCH_MOST_NODES"
-"""Tells the same where another autoscaler works, such as KubeRay's: [{"count": 8, "CPU": 4, "GPU": 1}]."""
+"""Written by `ray up` on the head for its autoscaler: the cluster file with each machine's resources filled in."""
+VARIABLE = "VGSEARCH_MOST_NODES"
+"""The same for other autoscalers, such as KubeRay's: [{"count": 8, "CPU": 4, "GPU": 1}]."""
 Amounts = dict[str, float]
 
 
-def nodes_to_come(there: list[Mapping[str, float]]) -> list[Amounts]:
-    """The resources of each node that may still be added to those that are there.
+def addable_nodes(present: list[Mapping[str, float]]) -> list[Amounts]:
+    """The resources of each node that the autoscaler may still add to the present ones.
 
-    A node that is there counts as one of the first kind with its CPUs and GPUs. Raises ConfigurationError for a
-    VGSEARCH_MOST_NODES that is no such list.
+    A present node counts as one of the first kind with the same CPUs and GPUs. Raises ConfigurationError if
+    VGSEARCH_MOST_NODES is not such a list.
     """
-    kinds, most = _told() if os.environ.get(TOLD) else _of_launcher(LAUNCHER_FILE.expanduser())
-    left = [_key(node) for node in there]
-    to_come = []
+    kinds, most = _of_variable() if os.environ.get(VARIABLE) else _of_launcher(LAUNCHER_FILE.expanduser())
+    left = [_key(node) for node in present]
+    addable = []
     for amounts in kinds:
         if _key(amounts) in left:
             left.remove(_key(amounts))
             most -= 1
         else:
-            to_come.append(amounts)
-    return to_come[: max(int(min(most, len(to_come))), 0)]
+            addable.append(amounts)
+    return addable[: max(int(min(most, len(addable))), 0)]
 
 
 def _key(amounts: Mapping[str, float]) -> tuple[float, float]:
     return amounts.get("CPU", 0.0), amounts.get("GPU", 0.0)
 
 
-def _told() -> tuple[list[Amounts], float]:
-    written = os.environ[TOLD]
+def _of_variable() -> tuple[list[Amounts], float]:
+    written = os.environ[VARIABLE]
     try:
         kinds = [dict(kind) for kind in json.loads(written)]
         counts = [kind.pop("count") for kind in kinds]
@@ -52,13 +52,13 @@ def _told() -> tuple[list[Amounts], float]:
         ]
     except (ValueError, TypeError, KeyError) as error:
         raise ConfigurationError(
-            f'{TOLD} must be a list such as [{{"count": 8, "CPU": 4, "GPU": 1}}], got {written!r} ({error!r}).'
+            f'{VARIABLE} must be a list such as [{{"count": 8, "CPU": 4, "GPU": 1}}], got {written!r} ({error!r}).'
         ) from None
     return nodes, math.inf
 
 
 def _of_launcher(file: Path) -> tuple[list[Amounts], float]:
-    """Each worker that the launcher's file allows, and how many there may be in all; none without the file."""
+    """Each worker that the launcher's file allows, and their maximum number; empty without the file."""
     if not file.is_file():
         return [], 0
     cluster = yaml.safe_load(file.read_text())

@@ -1,4 +1,4 @@
-"""The Ray this process uses: a local one made for the command, or a running cluster."""
+"""The Ray of this process: a local one for the time of a command, or a running cluster."""
 
 import logging
 import math
@@ -9,20 +9,20 @@ from dataclasses import dataclass
 
 import ray
 
-from vgsearch.runtime.cluster.autoscaler import nodes_to_come
+from vgsearch.runtime.cluster.autoscaler import addable_nodes
 from videogan.config import ConfigurationError
 
 
 @dataclass(frozen=True)
 class Node:
-    """What one node has in all; memory is what Ray may give to its workers."""
+    """The resources of one node; memory is what Ray may give to its workers."""
 
     n_cpus: float
     n_gpus: float = 0.0
     memory_bytes: float = math.inf
 
     def n_workers(self, gpus_per_worker: float) -> int:
-        """How many workers of one CPU fit on it: a GPU is shared by as many as it holds whole, none lies across two."""
+        """Number of workers with one CPU that fit on it; several may share a GPU, none uses parts of two."""
         by_cpu = math.floor(self.n_cpus)
         if not gpus_per_worker:
             return by_cpu
@@ -33,14 +33,14 @@ class Node:
 
 @dataclass(frozen=True)
 class Resources:
-    """What the nodes of a cluster have: those that are there, and those that its autoscaler adds when they are asked for."""
+    """The nodes of a cluster: the present ones, and those that its autoscaler adds on demand."""
 
-    there: tuple[Node, ...]
+    present: tuple[Node, ...]
     addable: tuple[Node, ...] = ()
 
     @property
     def nodes(self) -> tuple[Node, ...]:
-        return self.there + self.addable
+        return self.present + self.addable
 
     @property
     def n_nodes(self) -> int:
@@ -55,7 +55,7 @@ class Resources:
         return sum(node.n_gpus for node in self.nodes)
 
     def max_concurrent(self, n_workers: int, gpus_per_worker: float, reserved_cpus: float = 0) -> int:
-        """How many trials fit side by side; raises ConfigurationError, with the remedy, where none ever does."""
+        """Number of trials that fit in parallel; raises ConfigurationError with the remedy if none ever fits."""
         if gpus_per_worker > 1 and gpus_per_worker != int(gpus_per_worker):
             raise ConfigurationError(
                 f"--gpus-per-worker must be a part of one GPU or a whole number of them, got {gpus_per_worker:g}. "
@@ -64,13 +64,13 @@ class Resources:
         most = max((node.n_gpus for node in self.nodes), default=0.0)
         if gpus_per_worker > most:
             has = f"the largest has {most:g}" if self.n_gpus else "no node has a GPU"
-            raise ConfigurationError(f"asks {gpus_per_worker:g} GPU per worker; {has}. Use --gpus-per-worker {most:g}.")
+            raise ConfigurationError(f"--gpus-per-worker {gpus_per_worker:g}: {has}. Use --gpus-per-worker {most:g}.")
         n_fit = sum(node.n_workers(gpus_per_worker) for node in self.nodes)
         n_trials = math.floor(min(n_fit, self.n_cpus - reserved_cpus) / n_workers)
         if n_trials < 1:
-            kept = f", {reserved_cpus:g} of them kept for decoding" if reserved_cpus else ""
+            kept = f", {reserved_cpus:g} of them reserved for decoding" if reserved_cpus else ""
             raise ConfigurationError(
-                f"a trial asks {n_workers} workers with 1 CPU and {gpus_per_worker:g} GPU each; the cluster has "
+                f"a trial needs {n_workers} workers with 1 CPU and {gpus_per_worker:g} GPU each; the cluster has "
                 f"{self.n_cpus:g} CPUs{kept} and {self.n_gpus:g} GPUs. Lower --workers-per-trial or add nodes."
             )
         return n_trials
@@ -78,13 +78,13 @@ class Resources:
 
 @contextmanager
 def connect(address: str | None = None) -> Iterator[Resources]:
-    """Ray for the time of a command: the cluster at `address` (or RAY_ADDRESS), else a local one that ends with it."""
+    """Connect to the cluster at `address` (or RAY_ADDRESS), else start a local Ray that ends with the command."""
     logging.getLogger("ray").setLevel(logging.ERROR)
     address = address or os.environ.get("RAY_ADDRESS")
     if address:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     else:
-        # No dashboard: it costs a gigabyte, and nothing here depends on its State API (see train.py's reaper).
+        # No dashboard: it takes a gigabyte, and nothing here needs its State API (see sweep/placement_groups.py).
         ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
         yield resources(is_open=bool(address))
@@ -93,9 +93,9 @@ def connect(address: str | None = None) -> Iterator[Resources]:
 
 
 def resources(is_open: bool = True) -> Resources:
-    """What the connected cluster has now, and where it is open to other nodes what its autoscaler could add."""
-    there = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return Resources(tuple(map(_node, there)), tuple(map(_node, nodes_to_come(there) if is_open else ())))
+    """The nodes of the connected cluster, and if `is_open` those that its autoscaler could add."""
+    present = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return Resources(tuple(map(_node, present)), tuple(map(_node, addable_nodes(present) if is_open else ())))
 
 
 def _node(amounts: Mapping[str, float]) -> Node:

@@ -1,7 +1,8 @@
-"""Whether the largest trial of a space fits into memory: one step of it is tried on a worker before a sweep starts."""
+"""Whether the largest trial of a space fits into memory: one training step on a worker, before a sweep starts."""
 
 import math
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
 import ray
@@ -18,18 +19,19 @@ from videogan.training.run_config import RunConfig
 
 BYTES_FP32 = 4
 PROCESS_BYTES = 0.7e9
-"""A worker with torch and Ray loaded, before it trains."""
+"""Memory of a worker with torch and Ray loaded, before it trains."""
 ACTIVATIONS = 0.08
-"""Times the bytes of a batch and the root of the numbers in a checkpoint, twice what any shipped network keeps for its backward
-passes: numbers grow with the square of the width, activations with the width; MVT-GAN keeps 0.04 at 8 and at 96 channels."""
+"""Bytes of activations, divided by the bytes of a batch and by the square root of the numbers in a checkpoint. Twice
+the value of any shipped network: weights grow with the square of the width, activations with the width, and MVT-GAN has
+0.04 at 8 and at 96 channels."""
 TINY = 0.5
-"""Share of a trial's memory below which such an estimate needs no trial step."""
+"""If the estimate is below this share of the available memory, no step is tried."""
 
 
 def refuse_what_memory_cannot_hold(sweep: Sweep, manifest: Manifest, cluster: Resources, console: Console) -> None:
-    """Tries one step of the space's largest corner on a worker, unless an estimate says that it is tiny; tells which.
+    """Train one step of the space's largest trial on a worker, unless a generous estimate is far below the memory.
 
-    Raises ConfigurationError where as many trials as would run side by side on a node exceed its memory.
+    Prints the result. Raises ConfigurationError if the trials that would run in parallel on a node exceed its memory.
     """
     n_trials = cluster.max_concurrent(sweep.n_workers, sweep.gpus_per_worker)
     n_trials = min(n_trials, sweep.max_concurrent or n_trials)
@@ -37,33 +39,34 @@ def refuse_what_memory_cannot_hold(sweep: Sweep, manifest: Manifest, cluster: Re
     clips = _clip_bytes(config, manifest)
     estimate = clips + generous_estimate(config, sweep.n_workers)
     if not sweep.gpus_per_worker and estimate < TINY * share:
-        console.print(f"memory: a trial surely takes less than {told_size(estimate)} of {told_size(share)}, not tried")
+        console.print(f"memory: a trial takes less than {told_size(estimate)} of {told_size(share)} (estimate)")
         return
     config = largest_corner(sweep, checkpoint_bytes)
-    console.print("memory: trying one step of the largest trial", soft_wrap=True)
-    peak, capacity = _tried(sweep, config, share)
+    console.print("memory: training one step of the largest trial", soft_wrap=True)
+    peak, capacity = _measured(sweep, config, share)
     where = "GPU memory" if sweep.gpus_per_worker else "memory"
-    held = peak if sweep.gpus_per_worker else peak + clips
-    if held > capacity:
-        raise ConfigurationError(_refusal(sweep, config, n_trials, held, capacity, where))
+    needed = peak if sweep.gpus_per_worker else peak + clips
+    if needed > capacity:
+        raise ConfigurationError(_refusal(sweep, config, n_trials, needed, capacity, where))
     console.print(
-        f"memory: the largest trial takes {told_size(held)} of {told_size(capacity)} of {where}", soft_wrap=True
+        f"memory: the largest trial takes {told_size(needed)} of {told_size(capacity)} of {where}", soft_wrap=True
     )
 
 
 def generous_estimate(config: RunConfig, n_workers: int = 1) -> float:
-    """Bytes that a worker surely does not exceed: its process, weights, gradients, moments and activations in fp32."""
+    """Upper bound of a worker's bytes: process, weights, gradients, Adam moments and activations in fp32."""
     stored = checkpoint_bytes(config)
     batch = config.loop.batch_size / n_workers * config.model.n_frames * 3 * config.model.resolution**2 * BYTES_FP32
-    # A checkpoint has the parameters and their moments: at least as many bytes as twice the parameters.
-    kept = ACTIVATIONS * math.sqrt(stored / BYTES_FP32) * batch
-    return PROCESS_BYTES + 2 * stored + kept
+    # A checkpoint has the parameters and their moments: at least twice the bytes of the parameters.
+    activations = ACTIVATIONS * math.sqrt(stored / BYTES_FP32) * batch
+    return PROCESS_BYTES + 2 * stored + activations
 
 
 def largest_corner(sweep: Sweep, size: Callable[[RunConfig], float] | None = None) -> RunConfig:
-    """The paper's point with each numeric domain at its largest value, and with `size` each other one where that is greatest.
+    """The paper's point with each numeric domain at its largest value, and each other domain where `size` is largest.
 
-    What depends on a value that is not chosen is left out, and so is what cannot train together.
+    Omits inactive conditional domains, and values that the run configuration refuses. Without `size`, other domains
+    keep the paper's value.
     """
     chosen = dict(sweep.paper_points[0])
     for path, domain in sweep.domains.items():
@@ -71,7 +74,7 @@ def largest_corner(sweep: Sweep, size: Callable[[RunConfig], float] | None = Non
             continue
         values = [{**chosen, path: value} for value in domain.ends if _trains(sweep, {**chosen, path: value})]
         if not isinstance(domain, ChoiceDomain) or all(type(value) in (int, float) for value in domain.choices):
-            chosen = max(values, key=lambda point, path=path: point[path], default=chosen)
+            chosen = max(values, key=itemgetter(path), default=chosen)
         elif size is not None:
             chosen = max(values, key=lambda point: size(sweep.run_config(point, 0)), default=chosen)
     return sweep.run_config(chosen, 0)
@@ -86,7 +89,7 @@ def _trains(sweep: Sweep, chosen: dict[str, Any]) -> bool:
 
 
 def _share_of_a_worker(sweep: Sweep, cluster: Resources, n_trials: int) -> float:
-    """Memory for each worker on the node that has least for as many as it may have to hold."""
+    """Bytes per worker on the node with the least memory for as many workers as it may have to hold."""
     shares = []
     for node in cluster.nodes:
         n_workers = min(node.n_workers(sweep.gpus_per_worker), n_trials * sweep.n_workers)
@@ -95,25 +98,25 @@ def _share_of_a_worker(sweep: Sweep, cluster: Resources, n_trials: int) -> float
 
 
 def _clip_bytes(config: RunConfig, manifest: Manifest) -> float:
-    """The real clips that judge, and as many synthetic ones, which a trial holds while it is scored."""
+    """Bytes of the real clips and as many synthetic ones, which a trial holds while it is scored."""
     return 2 * len(manifest.usable) * config.model.n_frames * 3 * config.model.resolution**2
 
 
-def _tried(sweep: Sweep, config: RunConfig, share: float) -> tuple[float, float]:
-    """Peak bytes of one step on a worker, and the bytes it may take; infinite where it was killed for want of memory."""
+def _measured(sweep: Sweep, config: RunConfig, share: float) -> tuple[float, float]:
+    """Peak bytes of one step on a worker (infinite if it ran out of memory), and the bytes that it may take."""
     gpus = sweep.gpus_per_worker
-    # A process of its own, whose peak is the step's.
+    # A process of its own, so that its peak memory is that of the step.
     task = ray.remote(num_cpus=1, num_gpus=gpus, max_calls=1, max_retries=0)(_peak_of_a_step)
     try:
         peak, of_gpu = ray.get(task.remote(config.model_dump(mode="json"), sweep.n_workers, "cuda" if gpus else "cpu"))
     except (ray.exceptions.OutOfMemoryError, ray.exceptions.WorkerCrashedError):
         return math.inf, share
-    # Workers that share a GPU share its memory; one with several has that of the one it computes on.
+    # Workers that share a GPU share its memory; a worker with several computes on one of them.
     return peak, of_gpu * min(gpus, 1) if gpus else share
 
 
 def _peak_of_a_step(values: dict[str, Any], n_workers: int, device: str) -> tuple[float, float]:
-    """Peak bytes of this process, or of its GPU, after one step on noise; and the bytes that the GPU has."""
+    """Peak bytes of this process or its GPU after one step on noise, and the GPU's total bytes (0 on a CPU)."""
     import resource
 
     import torch
@@ -136,7 +139,7 @@ def _peak_of_a_step(values: dict[str, Any], n_workers: int, device: str) -> tupl
 
 
 class _NoiseClips:
-    """Batches of the run's size whose pixels do not matter."""
+    """Batches of the run's size; their pixels do not matter."""
 
     manifest_digest = "noise"
 
@@ -152,19 +155,20 @@ class _NoiseClips:
         return self._batch
 
 
-def _refusal(sweep: Sweep, config: RunConfig, n_trials: int, held: float, capacity: float, where: str) -> str:
+def _refusal(sweep: Sweep, config: RunConfig, n_trials: int, needed: float, capacity: float, where: str) -> str:
     corner = ", ".join(f"{path} = {value}" for path, value in _sizes(sweep, config).items())
-    takes = "more than there is" if math.isinf(held) else told_size(held)
-    n_fit = 0 if math.isinf(held) else math.floor(capacity * n_trials / held)
+    takes = "more than the available memory" if math.isinf(needed) else told_size(needed)
+    n_fit = 0 if math.isinf(needed) else math.floor(capacity * n_trials / needed)
     fewer = f"Use --max-concurrent {n_fit}, or lower" if 0 < n_fit < n_trials else "Lower"
     return (
-        f"{where}: the largest trial ({corner}) takes {takes}; {n_trials} side by side leave each {told_size(capacity)}. "
-        f"{fewer} what makes it large, e.g. --set loop.batch_size={max(2, config.loop.batch_size // 2)}."
+        f"{where}: the largest trial ({corner}) takes {takes}; with {n_trials} trials in parallel "
+        f"each has {told_size(capacity)}. "
+        f"{fewer} its size, e.g. --set loop.batch_size={max(2, config.loop.batch_size // 2)}."
     )
 
 
 def _sizes(sweep: Sweep, config: RunConfig) -> dict[str, Any]:
-    """What of the largest corner a user would change: its batch, and the searched values of the model."""
+    """The values of the largest trial that a user may lower: its batch size, and searched integers of the model."""
     model = {path: getattr(config.model, path.removeprefix("model."), None) for path in sweep.domains}
-    told = {path: value for path, value in model.items() if type(value) is int}
-    return {"loop.batch_size": config.loop.batch_size, **told}
+    integers = {path: value for path, value in model.items() if type(value) is int}
+    return {"loop.batch_size": config.loop.batch_size, **integers}

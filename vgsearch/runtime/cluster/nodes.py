@@ -1,4 +1,4 @@
-"""Whether the nodes of a cluster can take part: each has this version of the code, and sees the folders that all share."""
+"""Whether the nodes of a cluster can run trials: each has the same versions and sees the shared folders."""
 
 import importlib.metadata
 import os
@@ -15,26 +15,26 @@ from videogan.storage.places import Place
 
 PACKAGES = ("vgsearch", "torch", "ray")
 READ_ONLY = "--data"
-"""The option whose folder is looked for as it is; in the others a mark is."""
+"""The option whose folder may be read-only; in the other folders a marker file is created and looked for."""
 
 
 def refuse_unfit_nodes(folders: Mapping[str, Place]) -> None:
-    """Raises ConfigurationError that names each node which lacks the code, has another version, or does not see a folder.
+    """Raise ConfigurationError naming each node that lacks the code, has another version, or does not see a folder.
 
-    `folders` by the option that names them; those on an object store are not looked at. A cluster of one node is not asked.
+    `folders` by the option that names them; addresses on an object store are skipped, and so is a cluster of one node.
     """
     nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
     if len(nodes) < 2:
         return
     local = {option: folder for option, folder in folders.items() if isinstance(folder, Path)}
     marks: dict[str, Path] = {}
-    ask = ray.remote(num_cpus=0, max_retries=0)(_told)
+    ask = ray.remote(num_cpus=0, max_retries=0)(_answer)
     try:
         marks |= {option: _marked(folder) for option, folder in local.items() if option != READ_ONLY}
-        # Data may lie on a disk that nobody may write.
-        seen = {option: str(marks.get(option, folder)) for option, folder in local.items()}
+        # The data may be on a read-only disk.
+        paths = {option: str(marks.get(option, folder)) for option, folder in local.items()}
         asked = {
-            address: ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(seen)
+            address: ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(paths)
             for node, address in nodes.items()
         }
         problems = [problem for address, answer in asked.items() for problem in _problems(address, answer, local)]
@@ -52,15 +52,15 @@ def _marked(folder: Path) -> Path:
     return mark
 
 
-def _told(marks: dict[str, str]) -> tuple[dict[str, str], list[str]]:
-    """On a node: its versions, and the options whose folders it does not see."""
-    return versions(), [option for option, mark in marks.items() if not os.path.exists(mark)]
+def _answer(paths: dict[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Runs on a node: its versions, and the options whose folders it does not see."""
+    return versions(), [option for option, path in paths.items() if not os.path.exists(path)]
 
 
 def versions() -> dict[str, str]:
-    """Of what must be the same on all nodes, without what says for which processor a package was built."""
-    told = {name: importlib.metadata.version(name).partition("+")[0] for name in PACKAGES}
-    return {"python": ".".join(platform.python_version_tuple()[:2]), **told}
+    """Versions that must be equal on all nodes, without the suffix that names a package's build (e.g. +cpu)."""
+    packages = {name: importlib.metadata.version(name).partition("+")[0] for name in PACKAGES}
+    return {"python": ".".join(platform.python_version_tuple()[:2]), **packages}
 
 
 def _problems(address: str, answer: "ray.ObjectRef", folders: Mapping[str, Path]) -> list[str]:
@@ -68,7 +68,7 @@ def _problems(address: str, answer: "ray.ObjectRef", folders: Mapping[str, Path]
         theirs, unseen = ray.get(answer)
     except ray.exceptions.RayError as error:
         last = str(error).strip().splitlines()[-1]
-        return [f"node {address} does not run vgsearch ({last}); install the same wheel there as here."]
+        return [f"node {address} does not run vgsearch ({last}); install the same wheel there."]
     ours = versions()
     differing = [f"{name} {theirs[name]}, here {ours[name]}" for name in ours if theirs[name] != ours[name]]
     problems = (
@@ -76,7 +76,7 @@ def _problems(address: str, answer: "ray.ObjectRef", folders: Mapping[str, Path]
     )
     for option in unseen:
         problems.append(
-            f"node {address} does not see {folders[option]} ({option}), which all nodes must share: use a folder on shared "
-            "storage, or an address such as s3://bucket/runs."
+            f"node {address} does not see {folders[option]} ({option}), which all nodes must share: use a folder on "
+            "shared storage, or an address such as s3://bucket/runs."
         )
     return problems

@@ -1,4 +1,4 @@
-"""What is refused, and what is forecast, before a sweep starts."""
+"""Checks and a forecast before a sweep starts."""
 
 import json
 import math
@@ -21,11 +21,11 @@ from videogan.data.windows import select_clips
 from videogan.training.forecast import checkpoint_bytes, forecast
 from videogan.training.run_config import RunConfig
 
-BEST_KEPT = 1  # beside the newest of each trial
+BEST_KEPT = 1  # each trial keeps its best checkpoint besides the newest
 
 
 def refuse_unusable_data(sweep: Sweep, manifest: Manifest) -> None:
-    """Raises where a split has no clip that the run can use."""
+    """Raise ConfigurationError if a split has no clip that the run can use."""
     config = _paper_config(sweep)
     named = preprocessing_named(config.preprocessing)
     for split in ("train", "test"):
@@ -35,7 +35,7 @@ def refuse_unusable_data(sweep: Sweep, manifest: Manifest) -> None:
 
 
 def refuse_what_no_node_fits(sweep: Sweep, manifest: Manifest, cluster: Resources) -> None:
-    """Raises where a trial's workers could never start, or would leave a stream no CPU, or share the batch unevenly."""
+    """Raise ConfigurationError if no node fits a trial's workers, decoding has no CPU, or the batch splits unevenly."""
     config, n_workers = _paper_config(sweep), sweep.n_workers
     batch_size = config.loop.batch_size
     if batch_size % n_workers or batch_size // n_workers < LEAST_CLIPS_A_WORKER:
@@ -45,80 +45,85 @@ def refuse_what_no_node_fits(sweep: Sweep, manifest: Manifest, cluster: Resource
         )
     if sweep.seeds_per_trial > 1 and n_workers > 1 and _streams(sweep, manifest):
         raise ConfigurationError(
-            "--seeds-per-trial: workers that stream clips have one training's stream. Use --set data.feed=cache."
+            "--seeds-per-trial: workers that stream clips can train only one seed. Use --set data.feed=cache."
         )
     if _streams(sweep, manifest):
         stream.refuse_starved_stream(cluster.n_cpus, n_workers)
-    n_fit, population = most_side_by_side(sweep, manifest, cluster), sweep.limits.pbt.size
+    n_fit, population = n_parallel_trials(sweep, manifest, cluster), sweep.limits.pbt.size
     if sweep.limits.sampler == "pbt" and n_fit < population:
         raise ConfigurationError(
-            f"sampler pbt trains its {population} members side by side, here fit {n_fit}; lower pbt.size, or add nodes."
+            f"sampler pbt trains its {population} members in parallel, but {n_fit} fit; lower pbt.size, or add nodes."
         )
 
 
-def most_side_by_side(sweep: Sweep, manifest: Manifest, cluster: Resources) -> int:
-    """How many trials will run at once; raises ConfigurationError where none ever could."""
+def n_parallel_trials(sweep: Sweep, manifest: Manifest, cluster: Resources) -> int:
+    """Number of trials that will run in parallel; raises ConfigurationError if none ever fits."""
     reserved = 1 if _streams(sweep, manifest) else 0
     n_fit = cluster.max_concurrent(sweep.n_workers, sweep.gpus_per_worker, reserved_cpus=reserved)
     return min(n_fit, sweep.max_concurrent or n_fit)
 
 
 def refuse_full_disk(sweep: Sweep, manifest: Manifest, experiment: Experiment) -> None:
-    """Raises where the checkpoints or the decoded clips will not fit on the disks they go to."""
+    """Raise ConfigurationError if the checkpoints or the decoded clips do not fit on their disks."""
     checkpoints, clips, cache = _disk_bytes(sweep, manifest)
-    fuller = [(cache, clips, "Set VGSEARCH_CACHE to a larger disk, or --set data.feed=stream.")]
-    if experiment.address is None:  # an object store has no end
+    disks = [(cache, clips, "Set VGSEARCH_CACHE to a larger disk, or --set data.feed=stream.")]
+    if experiment.address is None:  # an object store is never full
         remedy = "Lower --trials or --keep, set --disk-budget, or choose another --out."
-        fuller.append((experiment.folder, checkpoints, remedy))
-    for folder, needed, remedy in fuller:
+        disks.append((experiment.folder, checkpoints, remedy))
+    for folder, needed, remedy in disks:
         free = shutil.disk_usage(next(parent for parent in folder.absolute().parents if parent.exists())).free
         if needed > free:
             raise ConfigurationError(
-                f"disk: {folder} will take {needed / 1e9:.0f} GB, free {free / 1e9:.0f} GB. {remedy}"
+                f"disk: {folder} needs {needed / 1e9:.0f} GB, {free / 1e9:.0f} GB are free. {remedy}"
             )
 
 
 def refuse_small_disk_budget(sweep: Sweep, manifest: Manifest, cluster: Resources) -> None:
-    """Raises where what is never dropped can exceed the budget: the paper's points, the best trial, those that run."""
+    """Raise ConfigurationError if the checkpoints that are never deleted may exceed the disk budget."""
     if sweep.disk_budget_bytes is None:
         return
-    side_by_side = most_side_by_side(sweep, manifest, cluster)
-    n_kept = min(len(sweep.paper_points) + 1 + side_by_side, sweep.n_trials)
-    # A running trial writes its newest checkpoint before it drops the oldest.
-    n_checkpoints = n_kept * _kept_of_a_trial(sweep) + side_by_side
+    n_running = n_parallel_trials(sweep, manifest, cluster)
+    n_kept = min(len(sweep.paper_points) + 1 + n_running, sweep.n_trials)
+    # A running trial writes its newest checkpoint before it deletes the oldest.
+    n_checkpoints = n_kept * _n_checkpoints_per_trial(sweep) + n_running
     needed = n_checkpoints * checkpoint_bytes(_paper_config(sweep))
     if needed > sweep.disk_budget_bytes:
         raise ConfigurationError(
-            f"--disk-budget must hold the paper's point, the best trial and {side_by_side} that run: {n_checkpoints} checkpoints, "
-            f"{told_size(needed)}, got {told_size(sweep.disk_budget_bytes)}. Raise it, or lower --keep or --max-concurrent."
+            f"--disk-budget must hold the paper's point, the best trial and {n_running} running trials: "
+            f"{n_checkpoints} checkpoints, {told_size(needed)}, got {told_size(sweep.disk_budget_bytes)}. "
+            "Raise it, or lower --keep or --max-concurrent."
         )
 
 
-def tell_forecast(sweep: Sweep, manifest: Manifest, console: Console, json_lines: bool) -> None:
-    """Prints parameters, memory, FLOPs and disk of the sweep, counted at the paper's point."""
+def print_forecast(sweep: Sweep, manifest: Manifest, console: Console, json_lines: bool) -> None:
+    """Print parameters, memory, FLOPs and disk of the sweep, counted at the paper's point."""
     config = _paper_config(sweep)
-    told, loop = forecast(config, sweep.n_workers), config.loop
+    cost, loop = forecast(config, sweep.n_workers), config.loop
     checkpoints, clips, _ = _disk_bytes(sweep, manifest)
-    flops, trials = told.flops_per_step, sweep.n_trials
+    flops, trials = cost.flops_per_step, sweep.n_trials
     if json_lines:
         totals = {"disk_bytes": checkpoints + clips, "n_trials": trials, "n_steps": loop.n_steps}
-        print(json.dumps({**asdict(told), **totals}))
+        print(json.dumps({**asdict(cost), **totals}))
         return
-    rows = [(name, f"{n:,}", "parameters") for name, n in told.parameters.items()]
+    rows = [(name, f"{n:,}", "parameters") for name, n in cost.parameters.items()]
     rows += [
-        ("memory a worker", f"{told.memory_bytes / 1e9:.1f} GB", "weights, gradients, Adam, activations in fp32"),
-        ("a step", f"{flops / 1e12:.2f} TFLOP", f"{loop.n_d} D updates and 1 G update, batch {loop.batch_size}"),
-        ("a trial", f"{flops * loop.n_steps / 1e15:.2f} PFLOP", f"{loop.n_steps:,} steps"),
-        ("the sweep", f"{flops * loop.n_steps * trials / 1e15:.2f} PFLOP", f"{trials} trials, none pruned, without S3"),
+        ("memory per worker", f"{cost.memory_bytes / 1e9:.1f} GB", "weights, gradients, Adam, activations in fp32"),
+        ("per step", f"{flops / 1e12:.2f} TFLOP", f"{loop.n_d} D updates and 1 G update, batch {loop.batch_size}"),
+        ("per trial", f"{flops * loop.n_steps / 1e15:.2f} PFLOP", f"{loop.n_steps:,} steps"),
+        (
+            "whole sweep",
+            f"{flops * loop.n_steps * trials / 1e15:.2f} PFLOP",
+            f"{trials} trials, no pruning, without S3",
+        ),
         (
             "checkpoints",
             f"{checkpoints / 1e9:.1f} GB",
-            f"{_kept_of_a_trial(sweep)} a trial, {told.checkpoint_bytes / 1e6:.0f} MB each"
+            f"{_n_checkpoints_per_trial(sweep)} per trial, {cost.checkpoint_bytes / 1e6:.0f} MB each"
             + (f", at most --disk-budget {told_size(sweep.disk_budget_bytes)}" if sweep.disk_budget_bytes else ""),
         ),
-        ("decoded clips", f"{clips / 1e9:.1f} GB", f"{manifest.folder.name}, still to be decoded"),
+        ("decoded clips", f"{clips / 1e9:.1f} GB", f"{manifest.folder.name}, not decoded yet"),
     ]
-    console.print(f"{sweep.space.name} ({sweep.budget}), the paper's point; forecast by counting, nothing was trained")
+    console.print(f"{sweep.space.name} ({sweep.budget}), the paper's point; counted, nothing was trained")
     for name, amount, meaning in rows:
         console.print(f"  {name:22}{amount:>16}  {meaning}", soft_wrap=True)
 
@@ -133,15 +138,15 @@ def _streams(sweep: Sweep, manifest: Manifest) -> bool:
 
 
 def _disk_bytes(sweep: Sweep, manifest: Manifest) -> tuple[float, float, Path]:
-    """Bytes of all trials' checkpoints, bytes of the clips still to be decoded, and where those go."""
+    """Bytes of all trials' checkpoints, bytes of the clips not decoded yet, and the folder for those."""
     config = _paper_config(sweep)
     named = preprocessing_named(config.preprocessing)
     cache = clip_cache_folder(manifest, named)
     decoded = is_complete(cache) or config.data.chosen_feed(manifest, config.preprocessing) == "stream"
     clips = 0 if decoded else decoded_bytes(manifest, named)
-    checkpoints = sweep.n_trials * _kept_of_a_trial(sweep) * checkpoint_bytes(config)
+    checkpoints = sweep.n_trials * _n_checkpoints_per_trial(sweep) * checkpoint_bytes(config)
     return min(checkpoints, sweep.disk_budget_bytes or math.inf), clips, mirror_folder(cache)
 
 
-def _kept_of_a_trial(sweep: Sweep) -> int:
+def _n_checkpoints_per_trial(sweep: Sweep) -> int:
     return sweep.keep + BEST_KEPT

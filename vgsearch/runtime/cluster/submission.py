@@ -1,4 +1,4 @@
-"""A sweep as a job of a cluster: sent over Ray's job API, it runs on the head, and its output comes back while somebody watches."""
+"""A sweep as a Ray job: submitted to a cluster, it runs on the head, and its output is shown here."""
 
 import asyncio
 import logging
@@ -17,18 +17,18 @@ from ray.job_submission import JobSubmissionClient
 from videogan.config import ConfigurationError
 
 SECONDS_TO_SAVE = 300
-"""That a stopped job has, after SIGTERM, for its trials to save; Ray's own patience is 3 seconds."""
+"""Time after SIGTERM in which a stopped job's trials can save; Ray's default is 3 seconds."""
 SECONDS_BETWEEN_TRIES = 5.0
 ENDED = ("SUCCEEDED", "FAILED")
 EXIT_STOPPED = 130
 
 
 class JobFailed(RuntimeError):
-    """A job that ended before its driver could tell why."""
+    """A job ended without an exit code of its driver."""
 
 
 def connected(address: str) -> "JobSubmissionClient":
-    """The job API at http://host:port; raises ConfigurationError where nothing answers, or it refuses the token."""
+    """Connect to the job API at http://host:port; raises ConfigurationError if it is down or refuses the token."""
     logging.getLogger("ray.dashboard").setLevel(logging.ERROR)
     try:
         return JobSubmissionClient(address)
@@ -41,10 +41,10 @@ def connected(address: str) -> "JobSubmissionClient":
 
 
 def submit(client: "JobSubmissionClient", arguments: Sequence[str], space_file: Path | None) -> str:
-    """Starts `vgsearch <arguments>` on the head; returns the job's id.
+    """Start `vgsearch <arguments>` on the head; returns the job's id.
 
-    Nothing of this machine travels but the arguments and `space_file`, which they name as it is called: no environment, no
-    working folder.
+    Only the arguments and `space_file` are sent, no environment and no working folder; the arguments name the file
+    without its folder.
     """
     environment = {"RAY_JOB_STOP_WAIT_TIME_S": str(SECONDS_TO_SAVE)}
     with _folder_of(space_file) as folder:
@@ -57,7 +57,7 @@ def submit(client: "JobSubmissionClient", arguments: Sequence[str], space_file: 
 
 @contextmanager
 def _folder_of(file: Path | None) -> "Iterator[str | None]":
-    """A folder that holds the file alone."""
+    """A temporary folder with a copy of the file; None without a file."""
     if file is None:
         yield None
         return
@@ -67,19 +67,23 @@ def _folder_of(file: Path | None) -> "Iterator[str | None]":
 
 
 def follow(client: "JobSubmissionClient", job: str, write: Callable[[str], Any]) -> int:
-    """Passes on what the job prints until it ends; returns its exit code. A connection that breaks is made anew.
+    """Write the job's output until it ends, reconnecting if necessary; returns its exit code.
 
-    Raises JobFailed where its driver never ran, or the cluster knows the job no more.
+    Raises JobFailed if its driver never ran, or the cluster no longer knows the job.
     """
-    shown = Shown(write)
+    output = JobOutput(write)
     while True:
         try:
-            asyncio.run(shown.tail(client, job))
+            asyncio.run(output.tail(client, job))
             info = client.get_job_info(job)
-        except (OSError, RuntimeError, aiohttp.ClientError) as error:  # asleep, or another network: the job goes on
+        except (
+            OSError,
+            RuntimeError,
+            aiohttp.ClientError,
+        ) as error:  # this machine slept or changed networks; the job continues
             if "does not exist" in str(error) or "404" in str(error):
-                raise JobFailed(f"job {job} is not known there any more: {error}") from error
-            print(f"not reached ({type(error).__name__}), trying again", file=sys.stderr)
+                raise JobFailed(f"the cluster no longer knows job {job}: {error}") from error
+            print(f"cluster unreachable ({type(error).__name__}), trying again", file=sys.stderr)
             time.sleep(SECONDS_BETWEEN_TRIES)
             continue
         if info.status == "STOPPED":
@@ -91,14 +95,14 @@ def follow(client: "JobSubmissionClient", job: str, write: Callable[[str], Any])
         time.sleep(1)
 
 
-class Shown:
-    """What of a job's output was written already, through however many connections: each begins at the first letter."""
+class JobOutput:
+    """A job's output, written once although each new connection sends it from the start."""
 
     def __init__(self, write: Callable[[str], Any]) -> None:
         self._write, self._n_written = write, 0
 
     async def tail(self, client: "JobSubmissionClient", job: str) -> None:
-        """Writes what is new, until the connection or the output ends."""
+        """Write new output until the connection or the output ends."""
         n_seen = 0
         async for chunk in client.tail_job_logs(job):
             new = chunk[max(self._n_written - n_seen, 0) :]

@@ -1,12 +1,12 @@
-"""Ray Train's trainer without the actor that should free placement groups: see `runtime/sweep/placement_groups.py`."""
+"""Ray Train's trainer without the actor that frees placement groups; see `runtime/sweep/placement_groups.py`."""
 
 from typing import Any
 
 from ray.train.torch import TorchTrainer
 
-# Internals of Ray 2.60, which pyproject.toml pins: Ray frees the workers' placement group of a stopped trial through a
-# detached actor a trial, which needs the dashboard's State API and gives up where it sees two Rays on a machine. A pruned
-# trial then keeps its CPUs for ever. We mark the groups and free them ourselves (PlacementGroupReaper).
+# Internals of Ray 2.60, which pyproject.toml pins. Ray starts a detached actor per trial to free the placement group of
+# a stopped trial's workers. It needs the dashboard's State API, and gives up if two Rays run on one machine; a pruned
+# trial then keeps its CPUs forever. We mark the groups and free them ourselves (PlacementGroupReaper).
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 
 MAX_WORKER_FAILURES = 1
@@ -14,7 +14,8 @@ MAX_CONTROLLER_FAILURES = 2
 
 
 class Trainer(TorchTrainer):
-    """TorchTrainer without the cleaner actor, whose work the reaper does."""
+    """TorchTrainer without the cleaner actor; PlacementGroupReaper does its work."""
 
     def _create_default_callbacks(self) -> list[Any]:
-        return [c for c in super()._create_default_callbacks() if not isinstance(c, PlacementGroupCleanerCallback)]
+        callbacks: list[Any] = super()._create_default_callbacks()  # type: ignore[misc]  # hidden from type checkers
+        return [c for c in callbacks if not isinstance(c, PlacementGroupCleanerCallback)]

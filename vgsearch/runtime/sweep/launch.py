@@ -109,7 +109,7 @@ def launch(request: SweepRequest, address: str | None, dry_run: bool, json_lines
     sweep.refuse_impossible_domains()
     refuse_unfit_sampler(sweep)
     if dry_run:
-        preflight.tell_forecast(sweep, manifest, console, json_lines)
+        preflight.print_forecast(sweep, manifest, console, json_lines)
         return
     preflight.refuse_unusable_data(sweep, manifest)
     if sweep.storage is not None:

@@ -107,7 +107,7 @@ class Trial:
         torch.set_num_threads(1)
         with own_copy_in_use(self.folder):
             if self.shard.rank == 0:
-                self.folder.working_copy.sweep_up()
+                self.folder.working_copy.delete_partial_uploads()
             self.folder.working_copy.pull(is_needed_to_go_on)
             try:
                 self._run(open_clips)

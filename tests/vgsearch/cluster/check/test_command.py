@@ -1,4 +1,4 @@
-"""`vgsearch cluster init` and `check`, as they are typed."""
+"""The commands `vgsearch cluster init` and `vgsearch cluster check`."""
 
 import json
 import subprocess
@@ -8,21 +8,26 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from tests.vgsearch.cluster.check.broken_files import BROKEN, HERE
 from vgsearch.cli import app
 from videogan.config import ConfigurationError
 
-BROKEN = Path(__file__).parent / "broken"
+
+def broken(name: str, folder: Path) -> Path:
+    file = folder / f"{name}.yaml"
+    file.write_text(BROKEN[name].text)
+    return file
 
 
-def typed(*arguments: str | Path):
+def run(*arguments: str | Path):
     return CliRunner().invoke(app, ["cluster", *map(str, arguments)])
 
 
-def test_init_fills_in_and_tells_what_is_left(tmp_path: Path):
+def test_init_fills_placeholders_and_lists_the_rest(tmp_path: Path):
     file = tmp_path / "mine.yaml"
-    told = typed("init", "gcp", "--out", file, "--fill", "BUCKET=clips", "--fill", "FILL_PROJECT=sweeps")
-    assert told.exit_code == 0
-    assert "left to fill in: FILL_IMAGE" in told.stdout
+    answer = run("init", "gcp", "--out", file, "--fill", "BUCKET=clips", "--fill", "FILL_PROJECT=sweeps")
+    assert answer.exit_code == 0
+    assert "left to fill in: FILL_IMAGE" in answer.stdout
     assert "gs://clips/cache" in file.read_text()
     assert "vgsearch-worker@sweeps.iam" in file.read_text()
     assert "to fill in: BUCKET and each" in file.read_text().replace("\n# ", " ")
@@ -31,14 +36,14 @@ def test_init_fills_in_and_tells_what_is_left(tmp_path: Path):
 def test_init_never_overwrites(tmp_path: Path):
     file = tmp_path / "aws.yaml"
     file.write_text("mine")
-    told = typed("init", "aws", "--out", file)
-    assert isinstance(told.exception, ConfigurationError)
-    assert "aws.yaml exists and may hold your changes" in str(told.exception)
+    answer = run("init", "aws", "--out", file)
+    assert isinstance(answer.exception, ConfigurationError)
+    assert "aws.yaml exists and may contain your changes" in str(answer.exception)
     assert file.read_text() == "mine"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["init", "aw"], "did you mean 'aws'"),
         (["init", "aws", "--fill", "BUCKE=x"], "did you mean 'BUCKET'"),
@@ -48,30 +53,30 @@ def test_init_never_overwrites(tmp_path: Path):
         (["check", __file__, "--space", "mvt_tsb"], "no search space 'mvt_tsb'"),
     ],
 )
-def test_a_wrong_word_is_told_with_its_remedy(arguments: list[str], told: str, tmp_path: Path, monkeypatch):
+def test_a_wrong_argument_is_refused_with_the_remedy(arguments: list[str], message: str, tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    answer = typed(*arguments)
+    answer = run(*arguments)
     assert isinstance(answer.exception, ConfigurationError)
-    assert told in str(answer.exception)
+    assert message in str(answer.exception)
     assert not list(tmp_path.iterdir())
 
 
-def test_check_prints_a_line_for_each_finding_and_exits_1():
-    told = typed("check", BROKEN / "aws-open-ports.yaml", "--space", "mvt_tsa")
-    assert told.exit_code == 1
-    assert "aws-open-ports.yaml:4  open-ports  no port but 22 may be open to the world, got" in told.stdout
-    assert told.stdout.splitlines()[-1].endswith("1 to mend, no notes")
+def test_check_prints_a_line_for_each_finding_and_exits_1(tmp_path: Path):
+    answer = run("check", broken("aws-open-ports", tmp_path), "--space", "mvt_tsa")
+    assert answer.exit_code == 1
+    assert "aws-open-ports.yaml:3  open-ports  no port but 22 may be open to the internet, got" in answer.stdout
+    assert answer.stdout.splitlines()[-1].endswith("1 to fix, no notes")
 
 
-def test_check_of_notes_alone_exits_0():
-    told = typed("check", BROKEN / "aws-placeholder.yaml")
-    assert told.exit_code == 0
-    assert told.stdout.splitlines()[-1].endswith("ok, 1 note(s)")
+def test_check_of_notes_alone_exits_0(tmp_path: Path):
+    answer = run("check", broken("aws-placeholder", tmp_path))
+    assert answer.exit_code == 0
+    assert answer.stdout.splitlines()[-1].endswith("ok, 1 note(s)")
 
 
-def test_check_tells_programs_every_part_of_a_finding():
-    told = typed("check", BROKEN / "kuberay-privileged.yaml", "--json")
-    (record,) = json.loads(told.stdout)
+def test_check_with_json_prints_every_field_of_a_finding(tmp_path: Path):
+    answer = run("check", broken("kuberay-privileged", tmp_path), "--json")
+    (record,) = json.loads(answer.stdout)
     assert set(record) == {"file", "rule", "line", "must", "came", "remedy", "is_note"}
     assert record["rule"] == "privileged"
 
@@ -86,7 +91,7 @@ def test_check_reaches_no_network_and_loads_no_sdk_of_a_cloud():
         "for name in sys.argv[1:]:\n"
         "    answer = CliRunner().invoke(app, ['cluster', 'check', name])\n"
         "    assert answer.exit_code == 0, answer.output + repr(answer.exception)\n"
-        "assert not {'boto3', 'botocore', 'googleapiclient', 'google.oauth2', 'kubernetes', 'torch'} & set(sys.modules)\n"
+        "assert not {'boto3', 'botocore', 'googleapiclient', 'google.oauth2', 'kubernetes', 'ray', 'torch'} & set(sys.modules)\n"
     )
-    files = sorted((Path(__file__).parent / "correct").glob("*.yaml"))
+    files = sorted((HERE / "correct").glob("*.yaml"))
     subprocess.run([sys.executable, "-c", code, *files], check=True)

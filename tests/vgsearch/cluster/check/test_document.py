@@ -1,4 +1,4 @@
-"""Values know their lines, also those that anchors bring."""
+"""Each value has its line, also values merged from anchors."""
 
 import pytest
 
@@ -14,28 +14,28 @@ second:
 """
 
 
-def test_each_value_has_the_line_where_it_is_written():
+def test_each_value_has_its_own_line():
     (document,) = read_documents(TEXT)
     assert document.line("first", "a") == 3
     assert document.line("first", "b", 1, "c") == 4
     assert document.at("first", "b", 1, "c") == 2
 
 
-def test_a_merged_value_has_its_anchors_line_and_an_own_value_its_own():
+def test_a_merged_value_has_the_line_of_its_anchor():
     (document,) = read_documents(TEXT)
     assert document.at("second", "a") == 3
     assert document.line("second", "a") == 7
     assert document.line("second", "b") == 4
 
 
-def test_what_is_missing_has_the_line_of_what_is_around_it():
+def test_a_missing_value_has_the_line_of_the_enclosing_one():
     (document,) = read_documents(TEXT)
     assert document.line("second", "none", "deeper") == 5
     assert document.line("none") == 2
     assert document.at("first", "b", 7, default="nothing") == "nothing"
 
 
-def test_a_part_keeps_the_lines_of_the_whole():
+def test_a_part_keeps_the_line_numbers_of_the_file():
     part = read_documents(TEXT)[0].below("first")
     assert part.at("a") == 1
     assert part.line("a") == 3
@@ -52,7 +52,7 @@ def test_a_part_keeps_the_lines_of_the_whole():
     ],
     ids=["open bracket", "inside itself", "an object", "a billion values"],
 )
-def test_what_is_no_plain_yaml_is_refused_with_its_line(text: str, line: int):
+def test_invalid_or_exploding_yaml_is_refused_with_its_line(text: str, line: int):
     with pytest.raises(NotYaml) as raised:
         read_documents(text)
     assert raised.value.line == line

@@ -1,4 +1,4 @@
-"""Shipped files pass; each broken file fails for its own reason, at its own line; each rule has one."""
+"""Shipped files pass; each broken file is found by one rule, at one line; each rule has a broken file."""
 
 import ast
 from pathlib import Path
@@ -7,30 +7,21 @@ import pytest
 import yaml
 
 import vgsearch.cluster.check
+from tests.vgsearch.cluster.check.broken_files import BROKEN, CORRECT, BrokenFile
 from vgsearch.cluster.check.check import check_text
 from vgsearch.cluster.check.finding import Finding
 from vgsearch.cluster.init import shipped_files
-from vgsearch.runtime.cluster.launcher_schema import schema_problems
 
-HERE = Path(__file__).parent
-BROKEN = sorted((HERE / "broken").glob("*.yaml"))
-CORRECT = sorted((HERE / "correct").glob("*.yaml"))
 SHIPPED = {name: file for name, file in shipped_files().items() if file.name.endswith(".yaml")}
 NEEDS_GPUS = "mvt_tsa at --budget paper"
 
 
 def found_in(text: str, needs_gpus: str | None = NEEDS_GPUS) -> list[Finding]:
-    return check_text(text, schema_problems, needs_gpus)
-
-
-def promise(file: Path) -> tuple[str, str]:
-    """('breaks' or 'notes', rule) of the first line, '# breaks: rule'."""
-    kind, rule = file.read_text().splitlines()[0].removeprefix("# ").split(": ")
-    return kind, rule
+    return check_text(text, needs_gpus)
 
 
 def rules_of_the_code() -> set[str]:
-    """The names of all rules, as the code gives them to Finding or to the function that makes one."""
+    """The names of all rules: the arguments of Finding, and of the function that creates one."""
     (folder,) = vgsearch.cluster.check.__path__
     calls = [
         node
@@ -44,7 +35,7 @@ def rules_of_the_code() -> set[str]:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_a_shipped_file_passes_and_says_what_is_left_to_fill_in(name: str):
+def test_a_shipped_file_passes_and_its_placeholders_are_noted(name: str):
     found = found_in(SHIPPED[name].read_text())
     assert {finding.rule for finding in found if finding.is_note} == {"placeholder"} | (
         {"ssh-open"} if name == "aws" else set()
@@ -52,24 +43,22 @@ def test_a_shipped_file_passes_and_says_what_is_left_to_fill_in(name: str):
     assert not [str(finding) for finding in found if not finding.is_note]
 
 
-@pytest.mark.parametrize("file", CORRECT, ids=lambda file: file.stem)
-def test_a_correct_file_is_not_even_noted(file: Path):
-    assert not found_in(file.read_text())
+@pytest.mark.parametrize("text", CORRECT.values(), ids=CORRECT)
+def test_a_correct_file_has_no_finding_and_no_note(text: str):
+    assert not found_in(text)
 
 
-@pytest.mark.parametrize("file", BROKEN, ids=lambda file: file.stem)
-def test_a_broken_file_fails_for_its_own_reason_alone(file: Path):
-    kind, rule = promise(file)
-    found = found_in(file.read_text())
-    assert {finding.rule for finding in found} == {rule}
-    assert {finding.is_note for finding in found} == {kind == "notes"}
-    n_lines = len(file.read_text().splitlines())
-    assert all(1 <= finding.line <= n_lines for finding in found)
+@pytest.mark.parametrize("file", BROKEN.values(), ids=BROKEN)
+def test_a_broken_file_is_found_by_its_own_rule_alone_at_its_line(file: BrokenFile):
+    found = found_in(file.text)
+    assert {(finding.rule, finding.line, finding.is_note) for finding in found} == {
+        (file.rule, file.line, file.is_note)
+    }
     assert all(finding.must and finding.came and finding.remedy for finding in found)
 
 
 def test_every_rule_has_a_broken_file():
-    assert {promise(file)[1] for file in BROKEN} == rules_of_the_code()
+    assert {file.rule for file in BROKEN.values()} == rules_of_the_code()
 
 
 @pytest.mark.parametrize(
@@ -100,22 +89,20 @@ def test_one_edit_of_a_shipped_file_is_found_at_its_line(name: str, old: str, ne
     assert line in "\n".join(edited.splitlines()[finding.line - 1 : finding.line + 1])
 
 
-def test_a_search_for_cpus_asks_for_no_gpu():
-    text = (HERE / "broken" / "aws-accelerator.yaml").read_text()
+def test_a_search_for_cpus_needs_no_gpu():
+    text = BROKEN["aws-accelerator"].text
     assert not found_in(text, needs_gpus=None)
     assert NEEDS_GPUS in str(found_in(text)[0])
 
 
-def test_a_script_is_no_file_for_it():
+def test_a_script_is_not_a_cluster_file():
     (finding,) = found_in(shipped_files()["slurm"].read_text())
     assert (finding.rule, finding.line) == ("kind", 1)
 
 
-def test_what_ray_refuses_is_told_in_its_words_with_the_nearest_setting():
-    (finding,) = found_in((HERE / "broken" / "aws-schema-setting.yaml").read_text())
-    assert str(finding) == (
-        "Ray must take the file, got its refusal: 'setup_comands' is no setting of its launcher. Did you mean 'setup_commands'?"
-    )
+def test_an_unknown_setting_is_named_with_the_nearest_known_one():
+    (finding,) = found_in(BROKEN["aws-unknown-key-top"].text)
+    assert str(finding) == "settings under the file must be known, got 'setup_comands'. Did you mean 'setup_commands'?"
 
 
 def test_the_two_objects_for_kuberay_describe_one_cluster():
@@ -124,7 +111,7 @@ def test_the_two_objects_for_kuberay_describe_one_cluster():
 
 
 def values_replaced(value: object, by: object):
-    """Each copy of a nested value in which one part is another."""
+    """Copies of a nested value, each with one part replaced."""
     yield by
     parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in parts:
@@ -134,7 +121,7 @@ def values_replaced(value: object, by: object):
             yield changed
 
 
-@pytest.mark.parametrize("file", CORRECT, ids=lambda file: file.stem)
-def test_whatever_stands_in_a_place_is_told_and_never_raised(file: Path):
-    for changed in values_replaced(yaml.safe_load(file.read_text()), by=["x"]):
+@pytest.mark.parametrize("text", CORRECT.values(), ids=CORRECT)
+def test_any_value_in_any_place_gives_findings_and_never_an_exception(text: str):
+    for changed in values_replaced(yaml.safe_load(text), by=["x"]):
         assert all(finding.line >= 1 and str(finding) for finding in found_in(yaml.safe_dump(changed)))

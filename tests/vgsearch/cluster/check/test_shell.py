@@ -1,4 +1,4 @@
-"""What shell lines set, start and mount."""
+"""Variables, flags and mounts are found in shell commands."""
 
 import pytest
 
@@ -15,11 +15,11 @@ from vgsearch.cluster.check import shell
         "--env=NAME=value",
     ],
 )
-def test_a_variable_is_seen_however_it_is_set(line: str):
+def test_a_variable_is_found_in_every_notation(line: str):
     assert shell.assignments(line)["NAME"] == "value"
 
 
-def test_only_what_is_written_to_a_profile_lasts():
+def test_only_variables_written_to_a_profile_last():
     assert shell.lasting("echo 'export A=1' >> ~/.bashrc")
     assert not shell.lasting("export A=1")
 
@@ -38,10 +38,10 @@ def test_flags_are_read_with_and_without_a_value():
         "mountpoint /mnt/x",
     ],
 )
-def test_a_mounted_folder_is_seen(line: str):
+def test_a_mounted_folder_is_found(line: str):
     assert list(shell.mounted_folders(line)) == ["/mnt/x"]
 
 
 @pytest.mark.parametrize("option", ["-v /a:/b", "--volume /a:/b:ro", "--volume=/a:/b"])
-def test_a_volume_is_seen(option: str):
+def test_a_volume_is_found(option: str):
     assert list(shell.volumes([option])) == [("/a", "/b")]

@@ -1,4 +1,4 @@
-"""The Slurm script is a script, and does what its comments say of heads, tokens and ends."""
+"""The Slurm script starts a head and workers with a token, and ends them with the sweep."""
 
 import os
 import stat
@@ -11,7 +11,7 @@ import pytest
 from vgsearch.cluster.init import shipped_files
 
 SCRIPT = shipped_files()["slurm"]
-# What a node of Slurm has, as far as the script asks: each notes how it was called.
+# Stand-ins for the programs that the script calls on a Slurm node; each logs its arguments.
 STANDINS = {
     "scontrol": "echo node1; echo node2",
     "srun": 'case "$*" in *hostname*) echo 10.0.0.1;; *) exec sleep 100;; esac',
@@ -22,7 +22,7 @@ STANDINS = {
 
 @pytest.fixture
 def node(tmp_path: Path) -> dict[str, str]:
-    """An environment in which the script finds stand-ins for Slurm, Ray and vgsearch; LOG says how they were called."""
+    """An environment in which the script finds stand-ins for Slurm, Ray and vgsearch; LOG has their calls."""
     for name, body in STANDINS.items():
         file = tmp_path / "bin" / name
         file.parent.mkdir(exist_ok=True)
@@ -36,11 +36,11 @@ def node(tmp_path: Path) -> dict[str, str]:
     return {"PATH": path, "VGSEARCH_SHARED": str(shared), "LOG": str(tmp_path / "log"), **job}
 
 
-def test_bash_reads_it():
+def test_bash_can_parse_the_script():
     subprocess.run(["bash", "-n", SCRIPT], check=True)
 
 
-def test_a_head_and_the_other_nodes_start_under_a_token_and_end_with_the_sweep(node: dict[str, str]):
+def test_head_and_workers_start_with_a_token_and_end_with_the_sweep(node: dict[str, str]):
     done = subprocess.run(["bash", SCRIPT, "mvt_tsa", "--budget", "paper"], env=node, timeout=20)
     assert done.returncode == 3  # the sweep's own
     lines = Path(node["LOG"]).read_text().splitlines()
@@ -53,11 +53,11 @@ def test_a_head_and_the_other_nodes_start_under_a_token_and_end_with_the_sweep(n
     assert others.startswith("srun token ")
     (sweep,) = [line for line in lines if line.startswith("vgsearch")]
     assert sweep.endswith(f"tune mvt_tsa --budget paper --address 10.0.0.1:20077 --out {node['VGSEARCH_SHARED']}/runs")
-    assert [path.name for path in Path(node["VGSEARCH_SHARED"]).iterdir()] == ["venv"], "the token is gone"
+    assert [path.name for path in Path(node["VGSEARCH_SHARED"]).iterdir()] == ["venv"], "the token file is deleted"
     assert not running(node)
 
 
-def test_the_end_of_the_time_reaches_the_sweep_as_ctrl_c_and_its_word_is_the_jobs(node: dict[str, str]):
+def test_the_time_limit_stops_the_sweep_like_ctrl_c_and_the_job_returns_its_exit_code(node: dict[str, str]):
     job = subprocess.Popen(["bash", SCRIPT, "--resume", "/shared/runs/x"], env={**node, "LONG": "1"})
     while not Path(f"{node['LOG']}.up").exists():
         assert job.poll() is None
@@ -71,7 +71,7 @@ def test_the_end_of_the_time_reaches_the_sweep_as_ctrl_c_and_its_word_is_the_job
 
 
 def running(node: dict[str, str]) -> list[str]:
-    """Processes that the job left behind two seconds after its end, told by their environment."""
+    """Processes that the job left running two seconds after its end, recognised by their environment."""
     give_up = time.monotonic() + 2
     while left := _running(node):
         if time.monotonic() > give_up:
@@ -86,6 +86,6 @@ def _running(node: dict[str, str]) -> list[str]:
         try:
             if f"LOG={node['LOG']}".encode() in (folder / "environ").read_bytes().split(b"\0"):
                 left.append((folder / "cmdline").read_text())
-        except OSError:  # it ended meanwhile, or is another user's
+        except OSError:  # it has just ended, or belongs to another user
             continue
     return left

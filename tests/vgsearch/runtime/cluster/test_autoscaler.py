@@ -1,4 +1,4 @@
-"""What an autoscaler may add, by the launcher's own file or as the user tells it."""
+"""The nodes that an autoscaler may add, from the launcher's file or from VGSEARCH_MOST_NODES."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from vgsearch.runtime.cluster import autoscaler
-from vgsearch.runtime.cluster.autoscaler import nodes_to_come
+from vgsearch.runtime.cluster.autoscaler import addable_nodes
 from videogan.config import ConfigurationError
 
 HEAD, GPU = {"CPU": 0}, {"CPU": 8.0, "GPU": 1.0}
@@ -29,23 +29,23 @@ def launched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return autoscaler.LAUNCHER_FILE
 
 
-@pytest.mark.parametrize(("n_there", "n_to_come"), [(0, 4), (1, 3), (4, 0)])
-def test_of_a_launched_cluster_as_many_as_its_file_allows_in_all(launched: Path, n_there: int, n_to_come: int):
-    assert nodes_to_come([HEAD, *[GPU] * n_there]) == [GPU] * n_to_come
+@pytest.mark.parametrize(("n_present", "n_addable"), [(0, 4), (1, 3), (4, 0)])
+def test_the_launchers_file_limits_the_total_number_of_nodes(launched: Path, n_present: int, n_addable: int):
+    assert addable_nodes([HEAD, *[GPU] * n_present]) == [GPU] * n_addable
 
 
-def test_a_cluster_without_an_autoscaler_gets_no_more(launched: Path):
+def test_without_an_autoscaler_no_node_can_be_added(launched: Path):
     launched.unlink()
-    assert nodes_to_come([GPU]) == []
+    assert addable_nodes([GPU]) == []
 
 
-def test_what_the_user_tells_goes_before_the_file(launched: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_variable_overrides_the_launchers_file(launched: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("VGSEARCH_MOST_NODES", '[{"count": 2, "CPU": 4}]')
-    assert nodes_to_come([HEAD]) == [{"CPU": 4.0}] * 2
+    assert addable_nodes([HEAD]) == [{"CPU": 4.0}] * 2
 
 
 @pytest.mark.parametrize("written", ["8", "[8]", '[{"CPU": 4}]', "no JSON"])
-def test_what_tells_no_nodes_is_refused(monkeypatch: pytest.MonkeyPatch, written: str):
+def test_a_variable_that_is_not_a_list_of_nodes_is_refused(monkeypatch: pytest.MonkeyPatch, written: str):
     monkeypatch.setenv("VGSEARCH_MOST_NODES", written)
     with pytest.raises(ConfigurationError, match="VGSEARCH_MOST_NODES must be a list such as"):
-        nodes_to_come([])
+        addable_nodes([])

@@ -1,4 +1,4 @@
-"""How many trials start side by side: what nodes hold, whole GPUs and shared ones, and what no node ever could."""
+"""How many trials run in parallel: the nodes' capacity with whole and shared GPUs, and trials that never fit."""
 
 import pytest
 import ray
@@ -28,7 +28,7 @@ TWO_GPUS = Resources((Node(n_cpus=16, n_gpus=2),))
         ([Node(4, 4), Node(4, 4)], 8, 1, 0, 1),
     ],
 )
-def test_as_many_trials_are_admitted_as_nodes_hold(
+def test_as_many_trials_run_as_fit_on_the_nodes(
     nodes: list[Node], n_workers: int, gpus: float, reserved: float, n_trials: int
 ):
     assert Resources(tuple(nodes)).max_concurrent(n_workers, gpus, reserved) == n_trials
@@ -38,21 +38,21 @@ def test_as_many_trials_are_admitted_as_nodes_hold(
     ("cluster", "n_workers", "gpus", "message"),
     [
         (Resources((Node(8),)), 1, 1, r"no node has a GPU. Use --gpus-per-worker 0\."),
-        (Resources((Node(8),)), 1, 0.5, r"asks 0.5 GPU per worker; no node has a GPU"),
-        (TWO_GPUS, 1, 3, r"asks 3 GPU per worker; the largest has 2. Use --gpus-per-worker 2"),
+        (Resources((Node(8),)), 1, 0.5, r"--gpus-per-worker 0.5: no node has a GPU"),
+        (TWO_GPUS, 1, 3, r"--gpus-per-worker 3: the largest has 2. Use --gpus-per-worker 2"),
         (TWO_GPUS, 1, 1.5, r"part of one GPU or a whole number of them, got 1.5. Use 1 or 2"),
-        (TWO_GPUS, 5, 0.5, r"a trial asks 5 workers with 1 CPU and 0.5 GPU each; the cluster has 16 CPUs and 2 GPUs"),
+        (TWO_GPUS, 5, 0.5, r"a trial needs 5 workers with 1 CPU and 0.5 GPU each; the cluster has 16 CPUs and 2 GPUs"),
     ],
 )
-def test_what_no_node_ever_fits_is_refused_with_the_remedy(
+def test_a_trial_that_never_fits_is_refused_with_the_remedy(
     cluster: Resources, n_workers: int, gpus: float, message: str
 ):
     with pytest.raises(ConfigurationError, match=message):
         cluster.max_concurrent(n_workers, gpus)
 
 
-def test_ray_too_lays_no_worker_across_two_gpus():
-    """On pretended GPUs: with 0.6 of one a worker, two GPUs hold two workers, though 2 / 0.6 is more than three."""
+def test_ray_gives_no_worker_parts_of_two_gpus():
+    """On simulated GPUs: with 0.6 of a GPU per worker, two GPUs hold two workers, although 2 / 0.6 is more than 3."""
     n_admitted = Resources((Node(8, 2),)).max_concurrent(1, 0.6)
     ray.init(address="local", num_cpus=8, num_gpus=2, include_dashboard=False, log_to_driver=False)
     try:

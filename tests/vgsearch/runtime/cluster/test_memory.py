@@ -1,4 +1,4 @@
-"""A space's largest trial is tried before the sweep: refused where nodes cannot hold as many as would run."""
+"""A sweep is refused if the nodes cannot hold as many of its largest trials as would run in parallel."""
 
 import io
 from typing import Any
@@ -37,14 +37,14 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     return make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1, size=16)
 
 
-def tried(sweep: Sweep, manifest: Manifest, memory: float) -> str:
-    told = io.StringIO()
+def printed_by(sweep: Sweep, manifest: Manifest, memory: float) -> str:
+    output = io.StringIO()
     cluster = Resources((Node(2, memory_bytes=memory),))
-    refuse_what_memory_cannot_hold(sweep, manifest, cluster, Console(file=told, width=300))
-    return told.getvalue()
+    refuse_what_memory_cannot_hold(sweep, manifest, cluster, Console(file=output, width=300))
+    return output.getvalue()
 
 
-def test_the_largest_corner_has_every_number_at_its_largest_and_keeps_what_does_not_matter():
+def test_the_largest_trial_has_every_size_at_its_maximum_and_the_papers_other_values():
     widths = {"model.channels": {"type": "choice", "choices": [4, 16, 8]}}
     corner = largest_corner(a_sweep(domains=widths))
     assert (corner.model.channels, corner.model.n_frames_image, corner.model.alpha) == (16, 16, 10.0)
@@ -52,7 +52,7 @@ def test_the_largest_corner_has_every_number_at_its_largest_and_keeps_what_does_
     assert corner.model.constraint_d_video == "spectral_norm"
 
 
-def test_choices_without_order_are_counted():
+def test_of_unordered_choices_the_largest_checkpoint_counts():
     kinds = {"model.d_video": {"type": "choice", "choices": ["mocogan", "released"]}}
     sweep = a_sweep(domains=kinds)
     sizes = {kind: checkpoint_bytes(a_sweep(overrides={"model.d_video": kind}).run_config({}, 0)) for kind in (
@@ -61,35 +61,35 @@ def test_choices_without_order_are_counted():
     assert largest_corner(sweep, checkpoint_bytes).model.d_video == max(sizes, key=sizes.get)
 
 
-def test_a_tiny_trial_is_not_tried_and_no_worker_is_asked(manifest: Manifest):
-    told = tried(a_sweep(), manifest, 24 * GB)
-    assert told.startswith("memory: a trial surely takes less than ")
-    assert "of 12.0 GB, not tried" in told
+def test_for_a_tiny_trial_the_estimate_suffices_and_no_worker_starts(manifest: Manifest):
+    text = printed_by(a_sweep(), manifest, 24 * GB)
+    assert text.startswith("memory: a trial takes less than ")
+    assert "of 12.0 GB (estimate)" in text
     assert not ray.is_initialized()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("space", shipped_spaces())
 @pytest.mark.parametrize("budget", ["smoke", "paper"])
-def test_no_shipped_network_keeps_more_than_the_estimate_says(space: str, budget: str):
+def test_no_shipped_network_exceeds_the_estimate(space: str, budget: str):
     corner = largest_corner(tiny_sweep(space, budget))
     assert forecast(corner).memory_bytes < generous_estimate(corner) - PROCESS_BYTES
 
 
 @pytest.mark.usefixtures("ray_cluster")
-def test_a_step_of_the_largest_trial_is_taken_on_a_worker_and_fewer_are_proposed_where_two_exceed_a_node(
+def test_a_step_of_the_largest_trial_is_measured_and_fewer_trials_are_proposed_if_two_exceed_a_node(
     manifest: Manifest,
 ):
     sweep = a_sweep(overrides={"model.channels": 2, "model.gru_hidden": 8})
-    told = tried(sweep, manifest, 2.6 * GB)
-    assert "memory: trying one step of the largest trial" in told
-    takes, _, unit = told.split("largest trial takes ")[1].partition(" ")
+    text = printed_by(sweep, manifest, 2.6 * GB)
+    assert "memory: training one step of the largest trial" in text
+    takes, _, unit = text.split("largest trial takes ")[1].partition(" ")
     assert unit.startswith(("GB of 1.3 GB of memory", "MB of 1.3 GB of memory"))
     peak = float(takes) * (GB if unit.startswith("GB") else 1e6)
     with pytest.raises(ConfigurationError) as refused:
-        tried(sweep, manifest, 1.5 * peak)
+        printed_by(sweep, manifest, 1.5 * peak)
     assert "the largest trial (loop.batch_size = 16, model.n_frames_image = 16, model.fold_div = 16" in str(
         refused.value
     )
-    assert "2 side by side leave each" in str(refused.value)
-    assert "Use --max-concurrent 1, or lower what makes it large, e.g. --set loop.batch_size=8." in str(refused.value)
+    assert "with 2 trials in parallel each has" in str(refused.value)
+    assert "Use --max-concurrent 1, or lower its size, e.g. --set loop.batch_size=8." in str(refused.value)

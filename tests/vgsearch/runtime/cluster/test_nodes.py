@@ -1,4 +1,4 @@
-"""Clusters of several nodes: what one lacks is refused before anything starts, and what may be added counts."""
+"""Clusters of several nodes: unfit nodes are refused before a sweep starts, and addable nodes count."""
 
 import socket
 from collections.abc import Iterator
@@ -28,16 +28,16 @@ def two_nodes() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("two_nodes")
-def test_nodes_that_see_every_folder_are_fit_and_leave_no_mark(tmp_path: Path):
+def test_nodes_that_see_every_folder_pass_and_leave_no_marker_file(tmp_path: Path):
     refuse_unfit_nodes({"--out": tmp_path / "runs", "VGSEARCH_CACHE": place("s3://nobody/asks")})
     assert list((tmp_path / "runs").iterdir()) == []
 
 
 @pytest.mark.usefixtures("two_nodes")
-def test_a_folder_that_a_node_does_not_see_is_refused_by_option_and_node(
+def test_a_folder_that_a_node_does_not_see_is_refused_with_option_and_node(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    # Nodes on one machine see every folder: here the mark goes to another one than the nodes are asked for.
+    # Nodes on one machine see every folder, so here the marker file is never created.
     class Elsewhere(type(tmp_path)):
         def touch(self, *given, **named):
             return None
@@ -59,11 +59,11 @@ def test_another_version_on_a_node_is_refused(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.usefixtures("two_nodes")
-def test_nodes_that_an_autoscaler_may_add_count(monkeypatch: pytest.MonkeyPatch):
-    assert sorted(node.n_cpus for node in resources().there) == [0, 1]
+def test_nodes_that_an_autoscaler_may_add_are_counted(monkeypatch: pytest.MonkeyPatch):
+    assert sorted(node.n_cpus for node in resources().present) == [0, 1]
     assert resources().addable == ()
     monkeypatch.setenv("VGSEARCH_MOST_NODES", '[{"count": 3, "CPU": 1}, {"count": 2, "CPU": 8, "GPU": 1}]')
     cluster = resources()
-    assert [node.n_cpus for node in cluster.addable] == [1, 1, 8, 8], "one node of 1 CPU is there"
+    assert [node.n_cpus for node in cluster.addable] == [1, 1, 8, 8], "one node of 1 CPU is present"
     assert cluster.max_concurrent(1, 1) == 2
     assert cluster.max_concurrent(1, 0) == 3 + 16

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from vgsearch.cluster.check.known_keys import EC2_NODE, PROVIDER, Keys
+from vgsearch.cluster.check.known_settings import Names, node_names
 from vgsearch.cluster.init import shipped_files
 
 loaders = pytest.importorskip("botocore.loaders")
@@ -11,26 +11,26 @@ MODEL = loaders.Loader().load_service_model("ec2", "service-2")
 SHAPES = MODEL["shapes"]
 
 
-def differences(keys: Keys, shape: str) -> dict[str, set[str]]:
+def differences(names: Names, shape: str) -> dict[str, set[str]]:
     while SHAPES[shape]["type"] == "list":
         shape = SHAPES[shape]["member"]["shape"]
     members = SHAPES[shape]["members"]
-    found = {shape: keys.names ^ set(members)} if keys.names ^ set(members) else {}
-    for name, below in keys.below.items():
-        found |= differences(below, members[name]["shape"])
+    found = {shape: set(names) ^ set(members)} if set(names) ^ set(members) else {}
+    for name, below in names.items():
+        if below:
+            found |= differences(below, members[name]["shape"])
     return found
 
 
-def test_a_node_takes_what_run_instances_takes_and_the_launchers_subnets():
-    assert differences(EC2_NODE, "RunInstancesRequest") == {"RunInstancesRequest": {"SubnetIds"}}
+def test_node_config_has_the_settings_of_run_instances_and_the_launchers_subnets():
+    assert differences(node_names()["aws"], "RunInstancesRequest") == {"RunInstancesRequest": {"SubnetIds"}}
 
 
-def test_a_permission_takes_what_ec2_takes():
-    permission = PROVIDER["aws"].below["security_group"].below["IpPermissions"]
-    assert not differences(permission, "IpPermission")
+def test_an_ip_permission_has_the_settings_of_ec2():
+    assert not differences(node_names()["ip_permission"], "IpPermission")
 
 
-def test_each_machine_of_the_shipped_file_is_one_that_ec2_would_read():
+def test_ec2_accepts_each_machine_of_the_shipped_file():
     from botocore.model import ServiceModel
     from botocore.validate import ParamValidator
 
