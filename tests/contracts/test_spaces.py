@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from vgsearch.space.budgets import BUDGETS
 from vgsearch.space.domains import Domain, is_active
-from vgsearch.space.space import BUDGETS, Space, load_space, shipped_spaces
+from vgsearch.space.space import Space, load_space, shipped_spaces
 from vgsearch.space.sweep import Sweep
 from videogan.config import Config
 from videogan.families import FAMILIES

@@ -71,7 +71,8 @@ def check(
 
 def _what_needs_gpus(space: str | None, budget: str) -> str | None:
     """The words for a search that needs GPUs: the paper's networks do, scaled ones do not."""
-    from vgsearch.space.space import BUDGETS, load_space
+    from vgsearch.space.budgets import BUDGETS
+    from vgsearch.space.space import load_space
     from videogan.config import ConfigurationError, suggestion
 
     if budget not in BUDGETS:
