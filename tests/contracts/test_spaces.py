@@ -78,7 +78,7 @@ def a_sweep(space: Space, budget: str, overrides: dict[str, Any] | None = None) 
 
 
 def variations(space: Space, path: str) -> list[dict[str, Any]]:
-    """The paper's point with each end of one domain, under the domain's own condition; other conditions stay as they are."""
+    """The paper's point with each end of one domain, under that domain's own condition."""
     domain: Domain = space.domains[path]
     chosen = [{**space.paper_points[0], **domain.when, path: end} for end in domain.ends]
     waiting = {other: found for other, found in space.domains.items() if path in found.when}

@@ -1,4 +1,4 @@
-"""vgsearch doctor: what this machine has and lacks, a line each."""
+"""vgsearch doctor: whether this machine can run a sweep."""
 
 import typer
 
@@ -6,16 +6,19 @@ from vgsearch.commands import options
 
 
 def doctor(json: options.Json = False) -> None:
-    """Check python, torch, ray, video codecs, GPU, disk, memory, ports, cluster token. Exit 1 on a blocker."""
+    """Check this machine: Python, PyTorch, Ray, video codecs, GPU, disk, memory, ports and token.
+
+    Exit code 1 if something keeps sweeps from running.
+    """
     import json as json_module
 
     from vgsearch.commands.machine import diagnose
 
-    findings = diagnose()
+    checks = diagnose()
     if json:
-        print(json_module.dumps([finding.__dict__ for finding in findings]))
+        print(json_module.dumps([check.record() for check in checks]))
     else:
-        for finding in findings:
-            print(f"{'ok  ' if finding.ok else 'FAIL' if finding.blocks else 'note'}  {finding.what:8} {finding.told}")
-    if any(finding.blocks and not finding.ok for finding in findings):
+        for check in checks:
+            print(f"{'ok  ' if check.ok else 'FAIL' if check.blocks else 'note'}  {check.what:8} {check.finding}")
+    if any(check.blocks and not check.ok for check in checks):
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""What a machine needs to run a sweep, checked one by one."""
+"""Checks of what a machine needs to run a sweep."""
 
 import importlib.metadata
 import importlib.util
@@ -17,16 +17,20 @@ RAY_PORTS = {6379: "Ray's head node", 8265: "dashboard and jobs", 10001: "Ray Cl
 
 @dataclass(frozen=True)
 class MachineCheck:
-    """One check: what was looked at, what was found, and whether a failure keeps sweeps from running."""
+    """One check: its subject, its finding, and whether a failure keeps sweeps from running."""
 
     what: str
     ok: bool
-    told: str
+    finding: str
     blocks: bool = True
+
+    def record(self) -> dict[str, str | bool]:
+        """The check under the keys of `doctor --json`."""
+        return {"what": self.what, "ok": self.ok, "told": self.finding, "blocks": self.blocks}
 
 
 def diagnose() -> list[MachineCheck]:
-    """All findings, in the order in which a sweep would meet them."""
+    """Runs all checks, in the order in which a sweep depends on them."""
     checks: tuple[Callable[[], MachineCheck], ...] = (
         _python,
         _torch,
@@ -44,7 +48,7 @@ def diagnose() -> list[MachineCheck]:
 
 def _python() -> MachineCheck:
     version = ".".join(map(str, sys.version_info[:3]))
-    return MachineCheck("python", sys.version_info >= (3, 11), f"{version} (3.11 or newer is needed)")
+    return MachineCheck("python", sys.version_info >= (3, 11), f"{version} (3.11 or newer needed)")
 
 
 def _torch() -> MachineCheck:
@@ -67,7 +71,7 @@ def _ray() -> MachineCheck:
         return MachineCheck(
             "ray", False, f"{version} without its dashboard; pip install 'ray[default,tune,train,data]=={version}'"
         )
-    return MachineCheck("ray", version.startswith("2.60."), f"{version} (2.60.* is needed)")
+    return MachineCheck("ray", version.startswith("2.60."), f"{version} (2.60.* needed)")
 
 
 def _codecs() -> MachineCheck:
@@ -83,19 +87,19 @@ def _gpu() -> MachineCheck:
     import torch
 
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    told = ", ".join(names) if names else "none: budgets smoke and laptop are made for CPUs, paper is not"
-    return MachineCheck("gpu", bool(names), told, blocks=False)
+    finding = ", ".join(names) if names else "none: budgets smoke and laptop are made for CPUs, paper is not"
+    return MachineCheck("gpu", bool(names), finding, blocks=False)
 
 
 def _cpus() -> MachineCheck:
     n_cpus = os.cpu_count() or 1
-    return MachineCheck("cpu", True, f"{n_cpus} cores: {n_cpus} trials of one thread side by side")
+    return MachineCheck("cpu", True, f"{n_cpus} cores: {n_cpus} trials of one thread each run in parallel")
 
 
 def _disk() -> MachineCheck:
     free = shutil.disk_usage(Path.cwd()).free / 1e9
     return MachineCheck(
-        "disk", free >= LEAST_FREE_DISK_GB, f"{free:.0f} GB free here ({LEAST_FREE_DISK_GB} are needed)"
+        "disk", free >= LEAST_FREE_DISK_GB, f"{free:.0f} GB free in this folder ({LEAST_FREE_DISK_GB} GB needed)"
     )
 
 
@@ -105,29 +109,25 @@ def _shared_memory() -> MachineCheck:
         return MachineCheck("memory", True, "no /dev/shm; Ray uses the disk for objects")
     free = shutil.disk_usage(folder).free / 1e9
     return MachineCheck(
-        "memory", free >= LEAST_SHARED_MEMORY_GB, f"{free:.0f} GB of shared memory ({LEAST_SHARED_MEMORY_GB} is needed)"
+        "memory", free >= LEAST_SHARED_MEMORY_GB, f"{free:.0f} GB of shared memory ({LEAST_SHARED_MEMORY_GB} GB needed)"
     )
 
 
 def _ports() -> MachineCheck:
-    """A sweep on a Ray of its own takes free ports; a head node and its dashboard want theirs."""
+    """A sweep on its own local cluster takes free ports; a head node and its dashboard need fixed ones."""
     if not _can_listen(0):
         return MachineCheck(
-            "ports", False, "nothing can listen on 127.0.0.1, as Ray must; look at sandboxes and firewalls"
+            "ports", False, "no program can listen on 127.0.0.1, as Ray must; check sandboxes and firewalls"
         )
     taken = [f"{port} ({use})" for port, use in RAY_PORTS.items() if not _can_listen(port)]
     if not taken:
-        return MachineCheck(
-            "ports", True, f"127.0.0.1 listens; {', '.join(map(str, RAY_PORTS))} are free for `ray start`"
-        )
-    told = (
-        f"{', '.join(taken)} taken, by another Ray perhaps: a sweep takes other ports, `ray start --head` needs these"
-    )
-    return MachineCheck("ports", False, told, blocks=False)
+        return MachineCheck("ports", True, f"{', '.join(map(str, RAY_PORTS))} are free for `ray start`")
+    finding = f"{', '.join(taken)} in use, perhaps by Ray: a sweep takes other ports, `ray start --head` needs these"
+    return MachineCheck("ports", False, finding, blocks=False)
 
 
 def _can_listen(port: int) -> bool:
-    """Whether a socket can listen on loopback at `port`; 0 is any free one."""
+    """Whether a program can listen on loopback at `port`; 0 is any free port."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -142,7 +142,10 @@ def _token() -> MachineCheck:
     path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
     if os.environ.get("RAY_AUTH_MODE", "token") != "token":
         return MachineCheck(
-            "token", False, "RAY_AUTH_MODE is not 'token': anyone who reaches Ray's ports runs code here", blocks=False
+            "token",
+            False,
+            "RAY_AUTH_MODE is not 'token': anyone who reaches Ray's ports can run code here",
+            blocks=False,
         )
-    there = "RAY_AUTH_TOKEN" in os.environ or path.exists()
-    return MachineCheck("token", True, f"{path}" if there else "none yet; Ray makes one at the first start")
+    exists = "RAY_AUTH_TOKEN" in os.environ or path.exists()
+    return MachineCheck("token", True, f"{path}" if exists else "none yet; Ray creates one at the first start")

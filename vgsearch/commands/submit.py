@@ -1,4 +1,4 @@
-"""vgsearch submit SPACE: the same search as a job of a cluster."""
+"""vgsearch submit SPACE: a search as a job on a cluster."""
 
 import sys
 from typing import Annotated
@@ -7,9 +7,9 @@ import typer
 
 JobAddress = Annotated[
     str,
-    typer.Option("--address", metavar="URL", help="The cluster's dashboard, such as http://127.0.0.1:8265."),
+    typer.Option("--address", metavar="URL", help="The cluster's Ray dashboard, e.g. http://127.0.0.1:8265."),
 ]
-Detach = Annotated[bool, typer.Option("--detach", help="Only start it; its output is not shown.")]
+Detach = Annotated[bool, typer.Option("--detach", help="Start the job without showing its output.")]
 
 
 def submit(
@@ -17,15 +17,16 @@ def submit(
     space: Annotated[
         str,
         typer.Argument(
-            metavar="SPACE|EXP", help="As of tune; or an experiment's address, to go on with as resume does."
+            metavar="SPACE|EXP", help="A search space, as for tune, or the address of an experiment to resume."
         ),
     ],
     address: JobAddress,
     detach: Detach = False,
 ) -> None:
-    """Run tune (or resume) on a cluster's head as a job of Ray, and show its output; it goes on when this machine sleeps.
+    """Run tune or resume as a Ray job on a cluster, and show its output.
 
-    All further options are those of tune, or of resume. --out and --data must name what the whole cluster sees.
+    The job keeps running if this machine disconnects.
+    All other options are those of tune or resume; --out and --data must be places that every node can read.
     """
     from vgsearch.cluster.submit import as_typed_there
     from vgsearch.runtime.cluster.submission import connected, follow
@@ -35,18 +36,18 @@ def submit(
     typed = as_typed_there(space, context.args, commands)
     client = connected(address)
     job = start(client, typed.arguments, typed.space_file)
-    told = [
+    lines = [
         f"job {job} on {address}: vgsearch {' '.join(typed.arguments)}",
         f"stop   ray job stop {job} --address {address}",
     ]
     if typed.experiment:
-        told.append(f"watch  vgsearch status {typed.experiment} --watch")
-    typer.echo("\n".join(told), err=True)
+        lines.append(f"watch  vgsearch status {typed.experiment} --watch")
+    typer.echo("\n".join(lines), err=True)
     if detach:
         return
     try:
         code = follow(client, job, lambda text: (sys.stdout.write(text), sys.stdout.flush()))
     except KeyboardInterrupt:
-        typer.echo(f"\nleft; job {job} goes on", err=True)
+        typer.echo(f"\nstopped watching; job {job} keeps running", err=True)
         raise typer.Exit(0) from None
     raise typer.Exit(code)

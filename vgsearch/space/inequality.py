@@ -21,7 +21,8 @@ class Inequality:
         match = re.fullmatch(r"\s*([\w.]+)\s*<=\s*([\w.]+)\s*", written)
         if match is None or match[1] == match[2]:
             raise ConfigurationError(
-                f"constraints: '{written}' is not an inequality between two domains; write model.sigma_a <= model.sigma_b."
+                f"constraints: '{written}' is not an inequality between two domains; "
+                "write model.sigma_a <= model.sigma_b."
             )
         return cls(match[1], match[2])
 

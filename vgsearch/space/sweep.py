@@ -78,7 +78,7 @@ class Sweep(Config):
 
     @property
     def paper_points(self) -> list[dict[str, Any]]:
-        """The paper's values of the searched domains; a domain that only `overrides` activates has its field's default."""
+        """The paper's values of the searched domains; one that only `overrides` activates has its field's default."""
         return [self._completed(point) for point in self.space.paper_points]
 
     def _completed(self, point: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,7 +103,7 @@ class Sweep(Config):
         return parse_config(RunConfig, values, f"{self.space.name}.yaml ({self.budget})")
 
     def objectives(self) -> tuple[Objective, ...]:
-        """What the search optimises, the same for all trials; raises ConfigurationError if no search can optimise it."""
+        """What the search optimises, the same for all trials; raises ConfigurationError if no search can."""
         return read_objectives(self.run_config(self.paper_points[0], 0).evaluation.objective, self.n_classes)
 
     def trial_id(self, config: RunConfig, index: int) -> str:
@@ -135,12 +135,13 @@ class Sweep(Config):
 
 
 def checked_storage(written: str) -> str:
-    """Returns a storage for Optuna's study; raises ConfigurationError for any other place, or if it holds a password."""
+    """Returns a storage for Optuna's study; raises ConfigurationError for another place, or for a password in it."""
     url = urlsplit(written)
     is_file = not url.scheme and written.endswith(JOURNAL)
     if url.scheme.partition("+")[0] != "postgresql" and not is_file:
         raise ConfigurationError(
-            f"storage must be postgresql://user@host/database or a file that ends in {JOURNAL}, got '{_hidden(written)}'."
+            f"storage must be postgresql://user@host/database or a file that ends in {JOURNAL}, "
+            f"got '{_hidden(written)}'."
         )
     if url.password is not None or "password" in parse_qs(url.query):
         raise ConfigurationError(

@@ -60,7 +60,7 @@ def test_check_prints_a_line_for_each_finding_and_exits_1():
     told = typed("check", BROKEN / "aws-open-ports.yaml", "--space", "mvt_tsa")
     assert told.exit_code == 1
     assert "aws-open-ports.yaml:4  open-ports  no port but 22 may be open to the world, got" in told.stdout
-    assert told.stdout.splitlines()[-1].endswith("1 to mend, no notes")
+    assert told.stdout.splitlines()[-1].endswith("1 to fix, no notes")
 
 
 def test_check_of_notes_alone_exits_0():
