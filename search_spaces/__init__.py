@@ -1,1 +1,1 @@
-"""One YAML file per search, shipped in the wheel as package data of vgsearch."""
+"""One YAML file per search space; package data of vgsearch."""

@@ -1,4 +1,4 @@
-"""The table of contents of the command line; each command lies in a file of its own, in the order of the journey."""
+"""The table of contents of the command line; each command has its own file in `commands/`."""
 
 import os
 import sys
@@ -26,9 +26,20 @@ from vgsearch.commands import (
     tune,
 )
 
+EPILOGUE = """
+Environment variables:
+
+  VGSEARCH_CACHE      folder or s3:// address of the cache
+  VGSEARCH_TRACEBACK  if set, every error is printed with its traceback
+
+Exit codes: 0 success, 1 error, 2 wrong usage, 3 no trial succeeded,
+130 interrupted (a sweep can be resumed).
+"""
+
 app = typer.Typer(
     name="vgsearch",
-    help="Searches the hyperparameters of video GANs on Ray, judged by the Symmetric Similarity Score.",
+    help="Search the hyperparameters of video GANs on Ray, scored by the Symmetric Similarity Score (S3).",
+    epilog=EPILOGUE.strip(),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -44,30 +55,26 @@ app.command("compare")(compare.compare)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("sample")(sample.sample)
-app.add_typer(data.app, name="data", help="Embedded data sets; import of folders of videos.")
-app.add_typer(flow.app, name="flow", help="Optical flow: fit the network that the motion constraint compares by.")
+app.add_typer(data.app, name="data")
+app.add_typer(flow.app, name="flow")
 app.command("spaces")(spaces.spaces)
-app.add_typer(
-    cluster.app, name="cluster", help="Files that start a Ray cluster: copy one out; check it before it costs."
-)
+app.add_typer(cluster.app, name="cluster")
 app.command("doctor")(doctor.doctor)
 app.command("gc")(gc.gc)
 
 
 def main() -> None:
-    """Runs a command. Exit codes: 0 ok, 1 error, 2 usage, 3 no usable trial, 130 interrupted and resumable."""
+    """Runs a command; the epilogue of --help lists the exit codes."""
     try:
         app()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
-    except Exception as error:  # noqa: BLE001 (the last line of defence, where every error is told)
-        # What our own packages raise is written for the user; anything else is a defect and shows where it is.
-        if (
-            type(error).__module__.partition(".")[0] not in ("vgsearch", "videogan")
-            or "VGSEARCH_TRACEBACK" in os.environ
-        ):
-            traceback.print_exc()
-        else:
+    except Exception as error:  # noqa: BLE001 (reports every error that no command handles)
+        # Errors from our own packages are written for the user; any other is a defect and needs its traceback.
+        is_ours = type(error).__module__.partition(".")[0] in ("vgsearch", "videogan")
+        if is_ours and "VGSEARCH_TRACEBACK" not in os.environ:
             print(f"error: {error}", file=sys.stderr)
+        else:
+            traceback.print_exc()
         sys.exit(1)

@@ -8,9 +8,16 @@ import pytest
 import torch
 from torch import Tensor
 
+<<<<<<< HEAD
 from tests.builders import NoiseClips, tiny_sweep
 from vgsearch.space.domains import Domain, is_active
 from vgsearch.space.space import BUDGETS, Space, load_space, shipped_spaces
+=======
+from vgsearch.space.budgets import BUDGETS
+from vgsearch.space.domains import Domain, is_active
+from vgsearch.space.space import Space, load_space, shipped_spaces
+from vgsearch.space.sweep import Sweep
+>>>>>>> 75ac3aa194312bb8af3b4a36293b1bc2af5980bf
 from videogan.config import Config
 from videogan.families import FAMILIES
 from videogan.training.loop import train
@@ -72,7 +79,7 @@ DOMAINS = [pytest.param(SPACES[name], path, id=f"{name}-{path}") for name in SPA
 
 
 def variations(space: Space, path: str) -> list[dict[str, Any]]:
-    """The paper's point with each end of one domain, under the domain's own condition; other conditions stay as they are."""
+    """The paper's point with each end of one domain, under that domain's own condition."""
     domain: Domain = space.domains[path]
     chosen = [{**space.paper_points[0], **domain.when, path: end} for end in domain.ends]
     waiting = {other: found for other, found in space.domains.items() if path in found.when}

@@ -111,7 +111,7 @@ def test_points_have_names_where_a_space_has_several_and_each_builds(name: str):
 def test_a_point_that_is_not_there_is_refused_with_those_that_are():
     with pytest.raises(ConfigurationError, match="volume3d has no point 'weight_clp'; did you mean 'weight_clip'"):
         load_space("volume3d").at_point("weight_clp")
-    with pytest.raises(ConfigurationError, match="tgan_svc has no point 'svc': it has the paper's alone; leave it out"):
+    with pytest.raises(ConfigurationError, match="tgan_svc has no point 'svc': it has only one; remove --point"):
         load_space("tgan_svc").at_point("svc")
 
 

@@ -1,4 +1,4 @@
-"""One file per command of the command line, in the order of the journey.
+"""One file per command.
 
-Imported by `cli.py` alone. Imports inside functions keep `vgsearch --help` fast.
+Imported only by `cli.py`. Commands import what they need inside their functions, which keeps `vgsearch --help` fast.
 """

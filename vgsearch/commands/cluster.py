@@ -1,4 +1,4 @@
-"""`vgsearch cluster`: files that start a Ray cluster, and what to mend in one before it costs anything."""
+"""vgsearch cluster: files that start a Ray cluster, and what is wrong with one before it costs money."""
 
 import sys
 from pathlib import Path
@@ -13,21 +13,28 @@ if TYPE_CHECKING:
 
     from vgsearch.cluster.check.finding import Finding
 
-app = typer.Typer(no_args_is_help=True, help="Files that start a Ray cluster: init copies one out, check reads it.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()
 def cluster() -> None:
-    """Files that start a Ray cluster: init copies one out, check reads it before money is spent."""
+    """Copy a file that starts a Ray cluster, and check it before it costs money."""
 
 
 @app.command("init")
 def init(
-    kind: Annotated[str, typer.Argument(help="aws, gcp, on_premises, kuberay, slurm, Dockerfile or README.")],
-    out: Annotated[Path | None, typer.Option(help="File to write; by default its own name, here.")] = None,
-    fill: Annotated[list[str] | None, typer.Option(help="NAME=value of a placeholder, e.g. BUCKET=my-bucket.")] = None,
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="aws, gcp, on_premises, kuberay, slurm, Dockerfile or README.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="File to write. Default: its own name, in this folder.")
+    ] = None,
+    fill: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Fill in a placeholder, e.g. BUCKET=my-bucket. Repeatable."),
+    ] = None,
 ) -> None:
-    """Write one of vgsearch's cluster files to edit; an existing file stays as it is."""
+    """Copy a cluster file to edit; an existing file is not overwritten."""
     from vgsearch.cluster.init import copy_out
     from vgsearch.terminal.words import shown
 
@@ -39,14 +46,18 @@ def init(
 
 @app.command("check")
 def check(
-    file: Annotated[Path, typer.Argument(help="A file for `ray up`, or for KubeRay.")],
-    space: Annotated[str | None, typer.Option(help="The search that is to run there; by default any.")] = None,
-    budget: options.BudgetName = "paper",
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file for `ray up` or KubeRay.")],
+    space: Annotated[str | None, typer.Option(metavar="SPACE", help="Search space to run there. Default: any.")] = None,
+    budget: Annotated[
+        str, typer.Option("--budget", metavar="NAME", help="Budget to run there; only paper needs GPUs.")
+    ] = "paper",
     json: options.Json = False,
 ) -> None:
-    """Read a cluster file as Ray will, and for what Ray takes and you would pay for. Exit 1 on anything but notes.
+    """Check a cluster file for errors, and for mistakes that Ray accepts and you would pay for.
 
-    Nothing is started and no network is reached. Token, ports, shared storage, versions, setup, GPUs, spot nodes.
+    Checks tokens, ports, shared storage, versions, setup, GPUs and spot nodes.
+    Starts nothing and reaches no network.
+    Exit code 1 on anything but notes.
     """
     import json as json_module
 
@@ -58,28 +69,47 @@ def check(
     try:
         text = file.read_text()
     except (OSError, UnicodeDecodeError) as error:
+<<<<<<< HEAD
         raise ConfigurationError(f"{file}: a cluster file must be a readable text file, got: {error}.") from None
     findings = check_text(text, _what_needs_gpus(space, budget))
     if json:
         print(json_module.dumps([finding.record(str(file)) for finding in findings]))
     else:
         _print(file, findings, Console(highlight=False))
+=======
+        raise ConfigurationError(f"{file}: a cluster file must be readable text, got: {error}.") from None
+    findings = check_text(text, schema_problems, _what_needs_gpus(space, budget))
+    if json:
+        print(json_module.dumps([finding.record(str(file)) for finding in findings]))
+    else:
+        _print_findings(file, findings, Console(highlight=False))
+>>>>>>> 75ac3aa194312bb8af3b4a36293b1bc2af5980bf
     if any(not finding.is_note for finding in findings):
         sys.exit(1)
 
 
 def _what_needs_gpus(space: str | None, budget: str) -> str | None:
+<<<<<<< HEAD
     """Name of the search that needs GPUs; None for the scaled networks of other budgets."""
     from vgsearch.space.space import BUDGETS, load_space
+=======
+    """Names the search if it needs GPUs, which only the paper's networks do; else None."""
+    from vgsearch.space.budgets import BUDGETS
+    from vgsearch.space.space import load_space
+>>>>>>> 75ac3aa194312bb8af3b4a36293b1bc2af5980bf
     from videogan.config import ConfigurationError, suggestion
 
     if budget not in BUDGETS:
-        raise ConfigurationError(f"--budget: there is no '{budget}'{suggestion(budget, list(BUDGETS))}")
+        raise ConfigurationError(f"--budget: '{budget}' is not a budget{suggestion(budget, list(BUDGETS))}")
     name = load_space(space).name if space else "every space"
     return f"{name} at --budget paper" if budget == "paper" else None
 
 
+<<<<<<< HEAD
 def _print(file: Path, findings: "list[Finding]", console: "Console") -> None:
+=======
+def _print_findings(file: Path, findings: "list[Finding]", console: "Console") -> None:
+>>>>>>> 75ac3aa194312bb8af3b4a36293b1bc2af5980bf
     for finding in findings:
         kind = "note" if finding.is_note else "[red]FAIL[/red]"
         console.print(f"{kind}  {file}:{finding.line}  [bold]{finding.rule}[/bold]  ", end="", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""vgsearch compare EXP1 EXP2: experiments side by side."""
+"""vgsearch compare EXP1 EXP2: a report that compares experiments."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,10 +9,10 @@ from vgsearch.commands import options
 
 
 def compare(
-    experiments: Annotated[list[Path], typer.Argument(metavar="EXP1 EXP2 ...", help="Folders of experiments.")],
+    experiments: Annotated[list[Path], typer.Argument(metavar="EXP1 EXP2 ...", help="Folders of the experiments.")],
     out: options.ReportsFolder = options.DEFAULT_REPORTS,
 ) -> None:
-    """Write a report of several experiments under reports/: the best to expect of n trials of each, costs, samples."""
+    """Write a report that compares experiments: expected best score after n trials, costs, samples."""
     from vgsearch.report.writing import write_html, write_markdown
     from vgsearch.runtime.sweep.reporting import comparison_of
 

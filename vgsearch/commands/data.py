@@ -1,4 +1,4 @@
-"""`vgsearch data`: make the embedded data set, or import a folder of videos."""
+"""vgsearch data: generate an embedded data set, import a folder of videos, or check a data set."""
 
 import json
 from collections import Counter
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from videogan.data.manifest import Manifest
     from videogan.data.source import Limits
 
-app = typer.Typer(no_args_is_help=True, help="Data sets: make the embedded one, import a folder of videos.")
+app = typer.Typer(no_args_is_help=True)
 
 
 class Embedded(StrEnum):
@@ -24,7 +24,7 @@ class Embedded(StrEnum):
 
 
 class LayoutName(StrEnum):
-    """auto, and the names in videogan.data.formats.FORMATS, which --help need not import."""
+    """auto and the names in videogan.data.formats.FORMATS, copied so that --help does not import them."""
 
     auto = "auto"
     plain = "plain"
@@ -42,18 +42,26 @@ class SplitBy(StrEnum):
     group = "group"
 
 
+@app.callback()
+def data() -> None:
+    """Generate an embedded data set, import a folder of videos, or check a data set."""
+
+
 @app.command("make")
 def make(
-    name: Annotated[Embedded, typer.Argument(help="The data set to write.")],
-    out: Annotated[Path | None, typer.Option(help="Folder to write; by default data/<name>.")] = None,
-    seed: Annotated[int, typer.Option(help="Same seed, same files.")] = 0,
+    name: Annotated[Embedded, typer.Argument(metavar="NAME", help="moving-shapes or moving-mnist.")],
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder to write. Default: data/NAME.")] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Random seed; the same seed gives the same files.")] = 0,
     digits: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="moving-mnist: real digits, 784 pixels and a label per line.")
+        Path | None,
+        typer.Option(metavar="CSV", help="moving-mnist only: real digits, 784 pixels and a label per line."),
     ] = None,
-    clips: Annotated[int | None, typer.Option(min=2, help="moving-mnist: how many; by default 1000.")] = None,
+    clips: Annotated[
+        int | None, typer.Option(metavar="N", min=2, help="moving-mnist only: number of clips. Default: 1000.")
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Write an embedded, labelled data set as real files."""
+    """Generate an embedded, labelled data set."""
     from vgsearch.terminal.words import counted
     from videogan.config import ConfigurationError
     from videogan.data.moving_mnist import make_moving_mnist
@@ -62,41 +70,49 @@ def make(
     folder = out or Path("data") / name.value
     if name == Embedded.moving_shapes:
         if digits is not None or clips is not None:
-            raise ConfigurationError("--digits and --clips belong to moving-mnist; moving-shapes has neither.")
+            raise ConfigurationError("--digits and --clips belong to moving-mnist; remove them for moving-shapes.")
         with counted("writing", as_json) as on_progress:
             manifest = make_moving_shapes(folder, seed=seed, on_progress=on_progress)
-        _tell(manifest, {"group_rule": "a shape on a kind of background"}, as_json)
+        _print_summary(manifest, {"group_rule": "a shape on a kind of background"}, as_json)
         return
     with counted("writing", as_json) as on_progress:
         manifest = make_moving_mnist(folder, digits, seed, n_clips=clips or 1000, on_progress=on_progress)
-    source = f"real digits of {digits}" if digits else "drawn glyphs, not MNIST; --digits CSV takes real ones"
-    _tell(manifest, {"group_rule": "each sequence its own", "digits": source}, as_json)
+    source = f"real digits from {digits}" if digits else "drawn glyphs, not MNIST; --digits CSV takes real ones"
+    _print_summary(manifest, {"group_rule": "each sequence its own", "digits": source}, as_json)
 
 
 @app.command("import")
 def import_folder(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Videos as DIR/<class>/<clip>.<ext>, another layout, or a CSV list.")
+        Path, typer.Argument(metavar="DIR", help="Videos as DIR/CLASS/CLIP.EXT, another layout, or a CSV list.")
     ],
-    layout: Annotated[LayoutName, typer.Option(help="How DIR is stored; auto tells which it took.")] = LayoutName.auto,
+    layout: Annotated[
+        LayoutName, typer.Option(metavar="NAME", help=f"Layout of DIR: {', '.join(LayoutName)}.")
+    ] = LayoutName.auto,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for manifest.parquet, also s3://bucket/path; by default DIR.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for manifest.parquet, local or s3://bucket/path. Default: DIR."),
     ] = None,
-    group: Annotated[str | None, typer.Option(metavar="REGEX", help="Group from the file name.")] = None,
+    group: Annotated[
+        str | None, typer.Option(metavar="REGEX", help="Pattern that finds the group in a file's name.")
+    ] = None,
     split_by: Annotated[
         SplitBy | None,
-        typer.Option(help="file: the published split, split.csv; group: a quarter. Default: file if there is one."),
+        typer.Option(
+            help="file: the published split.csv. group: a quarter of the groups for test. Default: file if it exists."
+        ),
     ] = None,
     fold: Annotated[
-        int | None, typer.Option(min=1, max=3, help="Published split of ucf101, weizmann. Default: 1.")
+        int | None, typer.Option(metavar="N", min=1, max=3, help="Published split of ucf101 or weizmann. Default: 1.")
     ] = None,
     strict: Annotated[bool, typer.Option(help="Fail if any file is skipped.")] = False,
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="data.max_pixels=... or data.max_seconds=...: limits of a video.")
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Limit of a video: data.max_pixels or data.max_seconds."),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Decode every video once and write the manifest: labels, groups, a leak-proof split."""
+    """Decode every video once and write a manifest: labels, groups, and train and test without leaks."""
     from vgsearch.runtime.cluster.cluster import connect
     from vgsearch.runtime.feed.decode import inspect_videos
     from vgsearch.terminal.words import counted
@@ -114,7 +130,7 @@ def import_folder(
     wanted = ImportOptions(group, split_by.value if split_by else None, fold)
     refuse_options(chosen, wanted)
     found = chosen.find(source, wanted)
-    folder = source if source.is_dir() else source.parent  # of a list that was named itself
+    folder = source if source.is_dir() else source.parent  # a CSV list names a file in it
     with connect(), counted("decoding", as_json) as on_progress:
         paths = [video.path for video in found.videos if video.skipped is None]
         inspected = inspect_videos(paths, limits, on_progress)
@@ -126,14 +142,14 @@ def import_folder(
     manifest = write_manifest(out or folder, rows, found.classes)
     warnings = {shown_name(folder, path): seen["warning"] for path, seen in inspected.items() if seen["warning"]}
     rules = {"layout": chosen.NAME, "group_rule": found.group_rule, "split_rule": found.split_rule}
-    _tell(manifest, rules | {"warnings": warnings}, as_json)
+    _print_summary(manifest, rules | {"warnings": warnings}, as_json)
 
 
 app.command("check")(check)
 
 
 def _limits(overrides: list[str]) -> "Limits":
-    """The limits on a video that `--set data.max_pixels=...` and `--set data.max_seconds=...` ask for."""
+    """The limits on a video that `--set` gives; raises ConfigurationError for any other setting."""
     from vgsearch.space.space import parse_override
     from videogan.config import ConfigurationError, parse_config
     from videogan.data.clips import DataConfig
@@ -141,14 +157,14 @@ def _limits(overrides: list[str]) -> "Limits":
     values = dict(parse_override(text) for text in overrides)
     for path in values:
         if path not in ("data.max_pixels", "data.max_seconds"):
-            raise ConfigurationError(f"--set {path}: an import takes data.max_pixels and data.max_seconds alone.")
+            raise ConfigurationError(f"--set {path}: an import takes only data.max_pixels and data.max_seconds.")
     return parse_config(
         DataConfig, {path.removeprefix("data."): value for path, value in values.items()}, "--set"
     ).limits
 
 
-def _tell(manifest: "Manifest", found: dict[str, Any], as_json: bool) -> None:
-    """Prints what the data set holds, as text for people or as one JSON object for programs."""
+def _print_summary(manifest: "Manifest", found: dict[str, Any], as_json: bool) -> None:
+    """Prints a summary of the data set, as text or as one JSON object."""
     from vgsearch.data_check.check import WINDOW
 
     summary = _summary(manifest) | found

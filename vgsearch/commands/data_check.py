@@ -1,4 +1,4 @@
-"""`vgsearch data check`: decode everything, tell what is there and what is wrong, and write a page to look at."""
+"""vgsearch data check DIR: decode every video, report contents and problems, and write a page of them."""
 
 import json
 from pathlib import Path
@@ -15,14 +15,19 @@ if TYPE_CHECKING:
 def check(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="An imported data set, or a folder of videos.")],
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the contact sheet and the page; by default DIR/check.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for the page and its contact sheet. Default: check/ in DIR."),
     ] = None,
     group: Annotated[
-        str | None, typer.Option(metavar="REGEX", help="Group from the file name, where there is no manifest.")
+        str | None,
+        typer.Option(metavar="REGEX", help="Pattern that finds the group in a file's name, if there is no manifest."),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Tell what the data set holds, every video decoded once: exit code 1 on a leak or where nothing can be used."""
+    """Decode every video once, print what the data set holds, and write a page about it.
+
+    Exit code 1 if train and test share clips or groups, or if no clip is usable.
+    """
     from vgsearch.data_check.page import write_check
     from videogan.data.clips import DataConfig
 
@@ -32,14 +37,14 @@ def check(
     if as_json:
         typer.echo(json.dumps(checked.summary() | {"sheet": str(sheet), "page": str(page)}))
     else:
-        _tell(checked)
+        _print_summary(checked)
         typer.echo(f"sheet    {sheet}\npage     {page}")
     if checked.blockers:
         raise typer.Exit(1)
 
 
 def _checked(folder: Path, group: str | None, silent: bool) -> "DataCheck":
-    """Every file decoded: by the manifest where there is one, else as the import would find them."""
+    """Decodes every file that the manifest lists, or that an import would find if there is no manifest."""
     from vgsearch.data_check.check import check_found, check_manifest, manifest_as_it_is
     from videogan.data.formats import layout_of
     from videogan.data.formats.contract import ImportOptions, refuse_options
@@ -47,7 +52,7 @@ def _checked(folder: Path, group: str | None, silent: bool) -> "DataCheck":
 
     if (folder / MANIFEST_NAME).is_file():
         if group is not None:
-            raise DataError(f"{folder}: --group has no effect, {MANIFEST_NAME} tells the groups. Leave it out.")
+            raise DataError(f"{folder}: --group has no effect because {MANIFEST_NAME} has the groups; remove it.")
         manifest = manifest_as_it_is(folder)
         paths = [manifest.location(path) for path in manifest.table["path"].to_pylist()]
         return check_manifest(manifest, _inspected(paths, silent))
@@ -68,8 +73,8 @@ def _inspected(paths: list[Path], silent: bool) -> dict[Path, dict[str, Any]]:
         return inspect_videos(paths, DataConfig().limits, on_progress)
 
 
-def _tell(check: "DataCheck") -> None:
-    """What a person wants to know first, a line each; the page has the rest."""
+def _print_summary(check: "DataCheck") -> None:
+    """Prints the main facts, a line each; the page has the rest."""
     spread = check.spread(check.usable)
     typer.echo(
         f"{len(check.usable)} of {len(check.videos)} clips usable  {len(check.classes)} classes  "

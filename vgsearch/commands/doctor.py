@@ -1,4 +1,4 @@
-"""vgsearch doctor: what this machine has and lacks, a line each."""
+"""vgsearch doctor: whether this machine can run a sweep."""
 
 import typer
 
@@ -6,16 +6,26 @@ from vgsearch.commands import options
 
 
 def doctor(json: options.Json = False) -> None:
-    """Check python, torch, ray, video codecs, GPU, disk, memory, ports, cluster token. Exit 1 on a blocker."""
+    """Check this machine: Python, PyTorch, Ray, video codecs, GPU, disk, memory, ports and token.
+
+    Exit code 1 if something keeps sweeps from running.
+    """
     import json as json_module
 
     from vgsearch.commands.machine import diagnose
 
     checks = diagnose()
     if json:
+<<<<<<< HEAD
         print(json_module.dumps([check.__dict__ for check in checks]))
     else:
         for check in checks:
             print(f"{'ok  ' if check.ok else 'FAIL' if check.blocks else 'note'}  {check.what:8} {check.result}")
+=======
+        print(json_module.dumps([check.record() for check in checks]))
+    else:
+        for check in checks:
+            print(f"{'ok  ' if check.ok else 'FAIL' if check.blocks else 'note'}  {check.what:8} {check.finding}")
+>>>>>>> 75ac3aa194312bb8af3b4a36293b1bc2af5980bf
     if any(check.blocks and not check.ok for check in checks):
         raise typer.Exit(1)

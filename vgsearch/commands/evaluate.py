@@ -1,4 +1,4 @@
-"""vgsearch evaluate: scores of a checkpoint, of videos of any other program, or of clips whose worth is known."""
+"""vgsearch evaluate: scores of a checkpoint, of any folder of videos, or of clips of known quality."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,53 +10,58 @@ from vgsearch.commands import options
 
 def evaluate(
     checkpoint: Annotated[
-        Path | None, typer.Argument(metavar="CKPT", help="A file such as .../checkpoints/step00001000.pt.")
+        Path | None, typer.Argument(metavar="CKPT", help="A checkpoint, e.g. .../checkpoints/step00001000.pt.")
     ] = None,
     videos: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Instead: DIR/<class>/*.mp4 of any program; needs --data.")
+        Path | None, typer.Option(metavar="DIR", help="Score these videos instead, DIR/CLASS/*.mp4; needs --data.")
     ] = None,
     ladder: Annotated[
-        Path | None, typer.Option(metavar="DATA", help="Instead: clips of known worth, made of a data set.")
+        Path | None, typer.Option(metavar="DATA", help="Score clips of known quality instead, made from this data set.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(metavar="DATA", help="Real clips to judge by. Default: those CKPT was trained on.")
+        Path | None, typer.Option(metavar="DATA", help="Data set of the real clips. Default: that of CKPT's training.")
     ] = None,
     metrics: Annotated[
         str | None,
         typer.Option(
             metavar="NAMES",
-            help="Comma separated: s3 is fid fvd kvd blind_spots gam, fid_tsn and the like, or whole names such as "
-            "s3_tsn_laptop_v1. Default: s3,kvd,blind_spots; of a ladder s3_tsn too; of one class no s3.",
+            help="Comma-separated: s3, is, fid, fvd, kvd, blind_spots, gam; also with a classifier, as fid_tsn, "
+            "or a whole protocol, as s3_tsn_laptop_v1. "
+            "Default: s3,kvd,blind_spots; with --ladder also s3_tsn; no s3 with one class.",
         ),
     ] = None,
-    against: Annotated[Path | None, typer.Option(metavar="CKPT", help="The other model, for gam.")] = None,
+    against: Annotated[Path | None, typer.Option(metavar="CKPT", help="The checkpoint that gam compares with.")] = None,
     budget: Annotated[
         str | None,
         typer.Option(
-            metavar="SCALE", help="smoke, laptop or paper: of the protocols. Default: CKPT's own, else laptop."
+            metavar="SCALE", help="Scale of the protocols: smoke, laptop or paper. Default: CKPT's own, else laptop."
         ),
     ] = None,
     preprocessing: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Of --videos and --ladder. Default: plain_32, at paper scale plain_96."),
+        typer.Option(metavar="NAME", help="For --videos and --ladder. Default: plain_32, or plain_96 at paper scale."),
     ] = None,
     classifier_weights: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="What classifiers start from; fid, fvd and kvd take it as it is."),
+        typer.Option(
+            metavar="FILE", help="Initial weights of the classifiers; fid, fvd and kvd do not train them further."
+        ),
     ] = None,
     workers: Annotated[
-        int, typer.Option("--workers-per-trial", metavar="N", min=1, help="Ray Train workers that train a classifier.")
+        int,
+        typer.Option("--workers-per-trial", metavar="N", min=1, help="Data-parallel workers that train a classifier."),
     ] = 1,
     gpus_per_worker: options.Gpus = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Results. Default: beside CKPT's trial, else runs/evaluations.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder to write. Default: in CKPT's trial, else runs/evaluations."),
     ] = None,
     address: options.Address = None,
     json: options.Json = False,
 ) -> None:
-    """Score a checkpoint, or videos of any other program; or learn from --ladder what a score means.
+    """Score a checkpoint or a folder of videos; or show with --ladder what the scores mean.
 
-    Scores compare only under one protocol on one data set: its digest is printed with each number.
+    Scores compare only under the same protocol and data set, whose digest is printed with each score.
     """
     from contextlib import ExitStack
 

@@ -1,4 +1,4 @@
-"""`vgsearch flow`: the network whose optical flow the motion constraint compares."""
+"""vgsearch flow: the optical flow network of the motion constraint."""
 
 import sys
 from pathlib import Path
@@ -11,29 +11,38 @@ from vgsearch.commands import options
 if TYPE_CHECKING:
     from videogan.flow.recipe import FlowRecipe
 
-app = typer.Typer(no_args_is_help=True, help="Optical flow: fit PWC-Net on generated pairs.")
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()
 def flow() -> None:
-    """Optical flow: fit PWC-Net on generated pairs."""
+    """Fit the optical flow network that the motion constraint uses."""
 
 
 @app.command("fit")
 def fit(
-    budget: options.BudgetName = "laptop",
+    budget: Annotated[
+        str, typer.Option("--budget", metavar="NAME", help="Size of the fit: smoke, laptop or paper.")
+    ] = "laptop",
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="path=value in the recipe, e.g. width=0.5 or pairs.size=128.")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="PATH=VALUE",
+            help="Set one value of the recipe, e.g. width=0.5 or pairs.size=128. Repeatable.",
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder to write, and to go on in; by default runs/flow-<budget>.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder to write, or to continue in. Default: runs/flow-NAME."),
     ] = None,
     json: options.Json = False,
 ) -> None:
-    """Fit PWC-Net on generated pairs of frames whose flow is known exactly; print its errors on held-out ones.
+    """Fit PWC-Net on generated frame pairs with known flow, and print its errors on held-out pairs.
 
-    The same command goes on after Ctrl-C or a crash. Errors stand beside those of no motion and of the flow without
-    weights; flow.pt holds the weights, flow.png shows flows, flow.json tells all.
+    The errors are compared with those of zero flow and of the flow that needs no weights.
+    Writes flow.pt (weights), flow.png (pictures) and flow.json (all numbers).
+    After an interruption, the same command continues.
     """
     from rich.console import Console
 
@@ -46,7 +55,7 @@ def fit(
     try:
         fit_into(folder, recipe, FitView(console, recipe, json))
     except KeyboardInterrupt:
-        Console(stderr=True).print(f"stopped; the same command goes on in {shown(folder)}", soft_wrap=True)
+        Console(stderr=True).print(f"stopped; the same command continues in {shown(folder)}", soft_wrap=True)
         sys.exit(130)
 
 
@@ -56,6 +65,6 @@ def _recipe(budget: str, overrides: list[str]) -> "FlowRecipe":
     from videogan.flow.recipe import RECIPES, FlowRecipe
 
     if budget not in RECIPES:
-        raise ConfigurationError(f"--budget: there is no '{budget}'{suggestion(budget, list(RECIPES))}")
+        raise ConfigurationError(f"--budget: '{budget}' is not a budget{suggestion(budget, list(RECIPES))}")
     values = with_overrides(RECIPES[budget].model_dump(), dict(map(parse_override, overrides)))
     return parse_config(FlowRecipe, values, "--set")

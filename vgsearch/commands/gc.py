@@ -1,6 +1,5 @@
-"""vgsearch gc EXP: free disk by the retention rule."""
+"""vgsearch gc EXP: delete checkpoints that are no longer needed."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,14 +8,15 @@ from vgsearch.commands import options
 
 
 def gc(
-    experiment: Annotated[Path, typer.Argument(help="Folder of the experiment, e.g. runs/mvt_tsa-001.")],
+    experiment: options.ExperimentFolder,
     disk_budget: options.DiskBudget = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be deleted.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Delete checkpoints of ended trials, the worst first, until the rest fits --disk-budget; without one, all that may go.
+    """Delete checkpoints of ended trials, the worst first, until the rest fits the disk budget.
 
-    Kept: the best trial's or the front's, the paper's points', and those of trials that go on when resumed.
+    --disk-budget defaults to the sweep's own; without either, all checkpoints that may go are deleted.
+    Always kept: those of the best trial or Pareto front, of the paper's points, and of trials to resume.
     """
     import json as json_module
     import shutil
@@ -38,8 +38,8 @@ def gc(
         disk, freed = CheckpointDisk(folder, ledger, budget), 0
         before, dropped = disk.used, list(disk.to_drop())
         for trial, n_bytes in dropped:
-            told = trial_result(trial, ledger.record.objectives) if trial.state == "done" else trial.reason
-            console.print(f"{trial.trial_id}  {told_size(n_bytes):>8}  {trial.state}  {told}", soft_wrap=True)
+            result = trial_result(trial, ledger.record.objectives) if trial.state == "done" else trial.reason
+            console.print(f"{trial.trial_id}  {told_size(n_bytes):>8}  {trial.state}  {result}", soft_wrap=True)
             freed += n_bytes
             if not dry_run:
                 disk.drop(trial, "gc")
@@ -53,10 +53,11 @@ def gc(
         return
     kept = before - sum(n_bytes for _, n_bytes in dropped)
     console.print(
-        f"{'would free' if dry_run else 'freed'} {told_size(freed)}: checkpoints of {len(dropped)} trials, and Ray's own files; "
-        f"{told_size(kept)} of checkpoints stay"
+        f"{'would free' if dry_run else 'freed'} {told_size(freed)}: checkpoints of {len(dropped)} trials and Ray's "
+        f"temporary files; {told_size(kept)} of checkpoints stay"
     )
     if budget is not None and kept > budget:
         console.print(
-            f"more than --disk-budget {told_size(budget)}: what stays is the best, the paper's and unfinished"
+            f"this is more than --disk-budget {told_size(budget)}: the checkpoints of the best trial, the paper's points "
+            "and unfinished trials are always kept"
         )

@@ -1,39 +1,82 @@
-"""The options that several commands share, each spelled once."""
+"""The options that several commands share, and how those of tune and train become a sweep."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 DEFAULT_OUT = Path("runs")
-Data = Annotated[
-    Path | None, typer.Option("--data", help="Imported data set; without it moving-shapes is made and used.")
-]
-BudgetName = Annotated[str, typer.Option("--budget", help="smoke, laptop or paper.")]
-Overrides = Annotated[
-    list[str] | None, typer.Option("--set", help="path=value in the run's configuration, e.g. model.sigma_a=0.3.")
-]
-Out = Annotated[Path, typer.Option("--out", help="Folder of experiments.")]
-Name = Annotated[str | None, typer.Option("--name", help="Name of the experiment; by default <space>-<nnn>.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the proposals and of the trials.")]
-Workers = Annotated[int, typer.Option("--workers-per-trial", min=1, help="Ray Train workers (DDP) a trial.")]
-Gpus = Annotated[
-    float | None, typer.Option("--gpus-per-worker", min=0, help="By default 1 where the cluster has GPUs, else 0.")
-]
-MaxConcurrent = Annotated[int | None, typer.Option("--max-concurrent", min=1, help="Most trials side by side.")]
-TimeBudget = Annotated[str | None, typer.Option("--time-budget", help="Save and stop after, e.g., 8h or 30m.")]
+DEFAULT_REPORTS = Path("reports")
+
+Space = Annotated[str, typer.Argument(metavar="SPACE", help="A name from `vgsearch spaces`, or a YAML file.")]
 ExperimentFolder = Annotated[
     Path, typer.Argument(metavar="EXP", help="Folder of the experiment, e.g. runs/mvt_tsa-001.")
 ]
-DEFAULT_REPORTS = Path("reports")
-ReportsFolder = Annotated[Path, typer.Option("--out", help="Folder of reports: <out>/<name>/README.md and figures.")]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Folder of an imported data set. Default: generated moving shapes."),
+]
+BudgetName = Annotated[
+    str, typer.Option("--budget", metavar="NAME", help="A budget that `vgsearch spaces` lists, such as smoke.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="PATH=VALUE", help="Set one value of the configuration, e.g. model.sigma_a=0.3. Repeatable."
+    ),
+]
+Out = Annotated[
+    Path, typer.Option("--out", metavar="DIR", help="Folder of all experiments, local or s3://bucket/path.")
+]
+Name = Annotated[
+    str | None, typer.Option("--name", metavar="NAME", help="Name of the experiment. Default: SPACE-001 and so on.")
+]
+Seed = Annotated[
+    int, typer.Option("--seed", metavar="N", min=0, help="Random seed of the search; trial K trains with seed N + K.")
+]
+Workers = Annotated[
+    int,
+    typer.Option(
+        "--workers-per-trial", metavar="N", min=1, help="Data-parallel workers per trial; 1 trains in the trial itself."
+    ),
+]
+Gpus = Annotated[
+    float | None,
+    typer.Option(
+        "--gpus-per-worker", metavar="N", min=0, help="GPUs per worker. Default: 1 if the cluster has GPUs, else 0."
+    ),
+]
 DiskBudget = Annotated[
     str | None,
-    typer.Option("--disk-budget", help="Most disk for checkpoints, e.g. 50GB; the worst trials lose theirs."),
+    typer.Option(
+        "--disk-budget",
+        metavar="SIZE",
+        help="Maximum disk space for checkpoints, e.g. 50GB. "
+        "When exceeded, checkpoints of the worst trials are deleted.",
+    ),
 ]
-Keep = Annotated[int, typer.Option("--keep", min=2, help="Newest checkpoints kept of each trial, beside its best.")]
+ReportsFolder = Annotated[
+    Path, typer.Option("--out", metavar="DIR", help="Folder of all reports; writes DIR/NAME/README.md and its figures.")
+]
 Address = Annotated[
-    str | None, typer.Option("--address", help="Running Ray cluster (also RAY_ADDRESS); else a local one.")
+    str | None,
+    typer.Option(
+        "--address", metavar="ADDRESS", help="A running Ray cluster. Default: RAY_ADDRESS, else a local cluster."
+    ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only forecast parameters, memory, FLOPs and disk.")]
-Json = Annotated[bool, typer.Option("--json", help="Output for programs.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only print a forecast of parameters, memory, FLOPs and disk space.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
+
+
+def start_sweep(address: str | None, dry_run: bool, json: bool, **asked: Any) -> None:
+    """Runs the sweep that the options of a command ask for.
+
+    `asked` holds the fields of SweepRequest by name; None leaves a field at its default. The commands name their
+    parameters after the fields, so that they pass `**locals()`.
+    """
+    from vgsearch.runtime.sweep.launch import SweepRequest, launch
+
+    given = {name: value for name, value in asked.items() if value is not None}
+    launch(SweepRequest(**given), address=address, dry_run=dry_run, json_lines=json)

@@ -1,4 +1,4 @@
-"""vgsearch report EXP: everything about a sweep, in one file."""
+"""vgsearch report EXP: everything about a sweep in one file."""
 
 import typer
 
@@ -6,7 +6,7 @@ from vgsearch.commands import options
 
 
 def report(experiment: options.ExperimentFolder, out: options.ReportsFolder = options.DEFAULT_REPORTS) -> None:
-    """Write EXP/report.html, one file that works offline, and a Markdown table with PNG figures under reports/."""
+    """Write EXP/report.html, one file that works offline, and a Markdown report with PNG figures."""
     from vgsearch.experiment.paths import Experiment
     from vgsearch.report.writing import write_html, write_markdown
     from vgsearch.runtime.sweep.reporting import page_of

@@ -1,4 +1,4 @@
-"""`vgsearch sample`: videos out of a checkpoint."""
+"""vgsearch sample CKPT: pictures of what a generator draws."""
 
 import os
 from enum import StrEnum
@@ -19,26 +19,29 @@ class Show(StrEnum):
 
 
 def sample(
-    checkpoint: Annotated[Path, typer.Argument(metavar="CKPT", help="A file such as .../checkpoints/step00001000.pt.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CKPT", help="A checkpoint, e.g. .../checkpoints/step00001000.pt.")
+    ],
     show: Annotated[
         Show,
         typer.Option(
             metavar="WHAT",
-            help="grid: classes x codes. codes or classes: from one to another. subspaces: each drawn anew, and what that "
-            "changes (mvt, mocogan). between: new frames between frames (tgan).",
+            help="grid: classes by codes. codes or classes: interpolations. "
+            "subspaces: what redrawing each subspace changes (mvt, mocogan). "
+            "between: new frames between frames (tgan).",
         ),
     ] = Show.GRID,
     classes: Annotated[
-        str | None, typer.Option(metavar="A,B,..", help="Only these, by name or number. Default: the first 10.")
+        str | None, typer.Option(metavar="A,B,..", help="Only these classes, by name or number. Default: the first 10.")
     ] = None,
     n_codes: Annotated[
         int | None,
-        typer.Option("--codes", metavar="N", min=1, help="Columns of grid, subspaces and between. Default: 5."),
+        typer.Option("--codes", metavar="N", min=1, help="Number of codes in grid, subspaces and between. Default: 5."),
     ] = None,
     steps: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=1, help="Columns of codes and classes, default 7; frames that between adds, default 3."
+            metavar="N", min=1, help="Columns of codes and classes, default 7. Frames that between adds, default 3."
         ),
     ] = None,
     n_frames: Annotated[
@@ -48,16 +51,17 @@ def sample(
         float | None,
         typer.Option(
             metavar="TAU",
-            help="Draw again what lies more than TAU standard deviations out, e.g. 1: tamer, less diverse.",
+            help="Redraw values beyond TAU standard deviations, e.g. 1: samples are better but less diverse.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Same seed, same codes.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Random seed of the codes.")] = 0,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder. Default: samples/ beside the checkpoint's.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder to write. Default: samples/ beside the checkpoint's folder."),
     ] = None,
 ) -> None:
-    """Write a picture of samples as GIF, mp4 and PNG."""
-    # Before torch reads it: threads that wait spin otherwise, which beside a running sweep costs most of the time.
+    """Write samples of a checkpoint's generator as GIF, mp4 and PNG."""
+    # Set before torch reads it: waiting threads would spin, which beside a running sweep costs most of the time.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from vgsearch.experiment.paths import opened_checkpoint
     from vgsearch.sampling.sample import SampleRequest, sample

@@ -9,10 +9,13 @@ from vgsearch.commands import options
 
 
 def show(
-    trial: Annotated[Path, typer.Argument(metavar="EXP/TRIAL", help="E.g. runs/mvt_tsa-001/t0007; a prefix will do.")],
+    trial: Annotated[
+        Path,
+        typer.Argument(metavar="EXP/TRIAL", help="A trial, e.g. runs/mvt_tsa-001/t0007; a unique prefix is enough."),
+    ],
     json: options.Json = False,
 ) -> None:
-    """Show one trial: why it ended, scores, config, curve of looks, checkpoints, the end of its log."""
+    """Show one trial: why it ended, its scores, configuration, looks, checkpoints and last log lines."""
     import dataclasses
     import json as json_module
 
@@ -23,25 +26,25 @@ def show(
     from vgsearch.terminal.trial import changed_from_paper, find_trial, last_measures, tell_trial
     from videogan.config import ConfigurationError
 
-    # The trial's own folder, as a shell completes it, will do too.
+    # The trial's own folder, as a shell completes it, is accepted too.
     folder = trial.parent.parent if trial.parent.name == "trials" else trial.parent
     experiment = Experiment.at(folder)
     if not experiment.has_events:
         raise ConfigurationError(
-            f"{experiment.place} holds no sweep (no {experiment.ledger.name}); give EXP/TRIAL, such as runs/mvt_tsa-001/t0007."
+            f"{experiment.place} holds no sweep (no {experiment.ledger.name}); "
+            "give EXP/TRIAL, such as runs/mvt_tsa-001/t0007."
         )
     record = read_ledger(experiment.events)
     found = find_trial(record, trial.name)
     files = experiment.trial(found.trial_id)
-    files.working_copy.pull(
-        lambda name: "checkpoints/" not in name and "tb/" not in name
-    )  # nor those of its further seeds
+    # Neither the trial's checkpoints nor those of its other seeds are downloaded.
+    files.working_copy.pull(lambda name: "checkpoints/" not in name and "tb/" not in name)
     if json:
         changed = [
             {"path": path, "chosen": chosen, "paper": paper}
             for path, chosen, paper in changed_from_paper(found, record)
         ]
-        told = {**dataclasses.asdict(found), "changed_from_paper": changed, "measures": last_measures(files)}
-        print(json_module.dumps(told))
+        record_of_trial = {**dataclasses.asdict(found), "changed_from_paper": changed, "measures": last_measures(files)}
+        print(json_module.dumps(record_of_trial))
         return
     tell_trial(record, found, files, Console(highlight=False))

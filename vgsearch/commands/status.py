@@ -1,4 +1,4 @@
-"""vgsearch status EXP: the table of a sweep, from its ledger alone."""
+"""vgsearch status EXP: the table of a sweep, read from its ledger."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_READINGS = 0.5
 SECONDS_BETWEEN_REQUESTS = 3.0
-Watch = Annotated[bool, typer.Option("--watch", help="Redraw until the sweep ends; Ctrl-C stops watching.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Refresh until the sweep ends; Ctrl-C stops watching.")]
 
 
 def status(experiment: options.ExperimentFolder, watch: Watch = False, json: options.Json = False) -> None:
-    """Show a sweep's trials, also while it runs or from another machine."""
+    """Show the trials of a sweep, while it runs or after."""
     import time
 
     from rich.console import Console
@@ -36,7 +36,7 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
             f"{folder.place} holds no sweep (no {folder.ledger.name}); give the folder of an experiment."
         )
     reader = LedgerReader(folder.events)
-    # Where nobody watches there is no width to fit.
+    # Without a terminal there is no width to fit.
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 200
@@ -51,7 +51,7 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
     if not record.header:
         console.print(f"{shown(folder.place)}   nothing has happened yet", soft_wrap=True)
         return
-    since = f"running, or cut off: last heard of {duration(max(time.time() - record.last_event, 0.0))} ago"
+    since = f"running or interrupted; last event {duration(max(time.time() - record.last_event, 0.0))} ago"
     header = f"{record.header['space']} ({record.header['budget']})"
     console.print(f"{shown(folder.place)}   {header}   {record.ended or since}", soft_wrap=True)
     console.print(Text("\n").join(table_lines(sweep_table(record, console.width))), no_wrap=True, overflow="ellipsis")
@@ -60,7 +60,7 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
 
 
 def _watch(reader: "LedgerReader", console: "Console", json_lines: bool) -> None:
-    """A live table on a terminal, one line an event elsewhere, until the sweep ends."""
+    """Shows a live table on a terminal, or one line per event elsewhere, until the sweep ends."""
     import time
 
     from vgsearch.terminal.sweep_table import SweepView
@@ -89,5 +89,5 @@ def _print_json(record: "SweepRecord") -> None:
 
     best = record.best
     trials = [dataclasses.asdict(trial) for trial in record.trials.values()]
-    told = {"sweep": record.header, "ended": record.ended, "floor": record.floor, "best": best and best.trial_id}
-    print(json.dumps({**told, "front": [trial.trial_id for trial in record.front], "trials": trials}))
+    sweep = {"sweep": record.header, "ended": record.ended, "floor": record.floor, "best": best and best.trial_id}
+    print(json.dumps({**sweep, "front": [trial.trial_id for trial in record.front], "trials": trials}))

@@ -1,4 +1,4 @@
-"""vgsearch submit SPACE: the same search as a job of a cluster."""
+"""vgsearch submit SPACE: a search as a job on a cluster."""
 
 import sys
 from collections.abc import Mapping
@@ -8,9 +8,9 @@ import typer
 
 JobAddress = Annotated[
     str,
-    typer.Option("--address", metavar="URL", help="The cluster's dashboard, such as http://127.0.0.1:8265."),
+    typer.Option("--address", metavar="URL", help="The cluster's Ray dashboard, e.g. http://127.0.0.1:8265."),
 ]
-Detach = Annotated[bool, typer.Option("--detach", help="Only start it; its output is not shown.")]
+Detach = Annotated[bool, typer.Option("--detach", help="Start the job without showing its output.")]
 
 
 def submit(
@@ -18,15 +18,16 @@ def submit(
     space: Annotated[
         str,
         typer.Argument(
-            metavar="SPACE|EXP", help="As of tune; or an experiment's address, to go on with as resume does."
+            metavar="SPACE|EXP", help="A search space, as for tune, or the address of an experiment to resume."
         ),
     ],
     address: JobAddress,
     detach: Detach = False,
 ) -> None:
-    """Run tune (or resume) on a cluster's head as a job of Ray, and show its output; it goes on when this machine sleeps.
+    """Run tune or resume as a Ray job on a cluster, and show its output.
 
-    All further options are those of tune, or of resume. --out and --data must name what the whole cluster sees.
+    The job keeps running if this machine disconnects.
+    All other options are those of tune or resume; --out and --data must be places that every node can read.
     """
     from vgsearch.cluster.submit import remote_command
     from vgsearch.runtime.cluster.submission import connected, follow
@@ -48,6 +49,6 @@ def submit(
     try:
         code = follow(client, job, lambda text: (sys.stdout.write(text), sys.stdout.flush()))
     except KeyboardInterrupt:
-        typer.echo(f"\nstopped watching; job {job} continues", err=True)
+        typer.echo(f"\nstopped watching; job {job} keeps running", err=True)
         raise typer.Exit(0) from None
     raise typer.Exit(code)

@@ -7,73 +7,72 @@ import typer
 
 from vgsearch.commands import options
 
-Trials = Annotated[int | None, typer.Option("--trials", min=1, help="Number of trials; by default the budget's.")]
-
+Trials = Annotated[
+    int | None, typer.Option("--trials", metavar="N", min=1, help="Number of trials. Default: the budget's.")
+]
+MaxConcurrent = Annotated[
+    int | None,
+    typer.Option("--max-concurrent", metavar="N", min=1, help="Maximum number of trials to run in parallel."),
+]
 Seeds = Annotated[
     int,
-    typer.Option("--seeds-per-trial", min=1, max=10, help="Trainings of each point; their mean is its score."),
+    typer.Option(
+        "--seeds-per-trial", metavar="N", min=1, max=10, help="Trainings of each point; their mean is its score."
+    ),
+]
+TimeBudget = Annotated[
+    str | None,
+    typer.Option("--time-budget", metavar="TIME", help="Save and stop after this time, e.g. 8h, 30m or 90s."),
+]
+Keep = Annotated[
+    int,
+    typer.Option(
+        "--keep", metavar="N", min=2, help="Number of newest checkpoints to keep per trial, besides its best."
+    ),
 ]
 Storage = Annotated[
     str | None,
-    typer.Option("--storage", help="Optuna's study: postgresql://user@host/db or FILE.journal; else its own file."),
+    typer.Option(
+        "--storage",
+        metavar="URL|FILE",
+        help="Where Optuna keeps the study: postgresql://user@host/db or FILE.journal. "
+        "Default: the experiment's folder.",
+    ),
 ]
 WarmStart = Annotated[
     list[Path] | None,
     typer.Option(
-        "--warm-start", help="Earlier experiment with the same protocol, whose trials are known at the start."
+        "--warm-start",
+        metavar="EXP",
+        help="An earlier experiment under the same protocol; the search starts with its finished trials. Repeatable.",
     ),
 ]
 
 
 def tune(
-    space: Annotated[str, typer.Argument(help="A name from `vgsearch spaces`, or the path of a YAML file.")],
+    space: options.Space,
     data: options.Data = None,
     budget: options.BudgetName = "laptop",
     overrides: options.Overrides = None,
     out: options.Out = options.DEFAULT_OUT,
     name: options.Name = None,
-    trials: Trials = None,
+    n_trials: Trials = None,
     seed: options.Seed = 0,
-    workers_per_trial: options.Workers = 1,
+    n_workers: options.Workers = 1,
     gpus_per_worker: options.Gpus = None,
-    max_concurrent: options.MaxConcurrent = None,
+    max_concurrent: MaxConcurrent = None,
     seeds_per_trial: Seeds = 1,
-    time_budget: options.TimeBudget = None,
+    time_budget: TimeBudget = None,
     disk_budget: options.DiskBudget = None,
-    keep: options.Keep = 2,
+    keep: Keep = 2,
     storage: Storage = None,
     warm_start: WarmStart = None,
     address: options.Address = None,
     dry_run: options.DryRun = False,
     json: options.Json = False,
 ) -> None:
-    """Search which hyperparameters make a video GAN better.
+    """Search for the hyperparameters that make a video GAN best.
 
-    SPACE is a name in search_spaces/ (mvt_tsa) or the path of a YAML file. The paper's own point is always trial t0000.
+    The first trial, t0000, is the paper's own point.
     """
-    from vgsearch.runtime.sweep.launch import SweepRequest, launch
-
-    launch(
-        SweepRequest(
-            space=space,
-            data=data,
-            budget=budget,
-            overrides=overrides or [],
-            out=out,
-            name=name,
-            n_trials=trials,
-            seed=seed,
-            n_workers=workers_per_trial,
-            gpus_per_worker=gpus_per_worker,
-            max_concurrent=max_concurrent,
-            time_budget=time_budget,
-            seeds_per_trial=seeds_per_trial,
-            disk_budget=disk_budget,
-            keep=keep,
-            storage=storage,
-            warm_start=tuple(warm_start or ()),
-        ),
-        address=address,
-        dry_run=dry_run,
-        json_lines=json,
-    )
+    options.start_sweep(**locals())

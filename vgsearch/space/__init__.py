@@ -1,4 +1,4 @@
-"""Search spaces: YAML read into typed domains, budgets and constraints; a sweep as it was asked for.
+"""Search spaces: YAML read into typed domains, budgets and constraints; the settings of a sweep.
 
 Imports neither torch, ray nor optuna.
 """

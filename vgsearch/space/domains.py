@@ -1,4 +1,4 @@
-"""What a search space searches: typed domains over the paths of a run's configuration, and points drawn from them."""
+"""Typed domains over the paths of a run's configuration, and random points from them."""
 
 import itertools
 import math
@@ -14,11 +14,11 @@ from vgsearch.space.inequality import Inequality
 from videogan.config import Config, ConfigurationError
 
 N_DRAWN_POINTS, LEAST_KEPT = 1000, 10
-"""Of so many points drawn at random so many must keep the constraints, or a search would draw in vain."""
+"""How many random points test the constraints, and how many of them must satisfy all constraints."""
 
 
 class FloatDomain(Config):
-    """A real interval, both ends included, and where `or_off` is given that value beside it, such as 0 on a log scale."""
+    """A real interval, both ends included, and the single value `or_off` if given, such as 0 beside a log scale."""
 
     model_config = ConfigDict(allow_inf_nan=False)
 
@@ -27,16 +27,17 @@ class FloatDomain(Config):
     high: float
     log: bool = False
     or_off: float | None = Field(
-        None, description="a value that turns off what the interval weighs; searched as a choice"
+        None, description="a value outside the interval that turns the setting off; tried as often as the interval"
     )
-    steps: int | None = Field(None, ge=2, description="how many values a grid has of it, both ends among them")
-    when: dict[str, Any] = Field({}, description="values of other domains without which this is not searched")
+    steps: int | None = Field(None, ge=2, description="number of values in a grid, including both ends")
+    when: dict[str, Any] = Field({}, description="values that other domains must have for this domain to be searched")
 
     @model_validator(mode="after")
     def _ordered(self) -> "FloatDomain":
         if self.or_off is not None and self.low <= self.or_off <= self.high:
-            raise ValueError(f"or_off must lie outside [{self.low}, {self.high}], got {self.or_off}.")
-        return _checked_interval(self)
+            raise ValueError(f"or_off must be outside [{self.low}, {self.high}], got {self.or_off}.")
+        _refuse_bad_interval(self.low, self.high, self.log)
+        return self
 
     @property
     def ends(self) -> list[Any]:
@@ -44,14 +45,14 @@ class FloatDomain(Config):
 
     @property
     def grid(self) -> list[float] | None:
-        """`steps` values at equal distances, on a log scale at equal ratios; None where it has no steps."""
+        """`steps` values at equal distances, or equal ratios on a log scale; None without `steps`."""
         if self.steps is None:
             return None
         inner = [self._at(k / (self.steps - 1)) for k in range(1, self.steps - 1)]
         return [*self._off, self.low, *inner, self.high]
 
-    def drawn(self, rng: random.Random) -> float:
-        """A value at random, off or on with equal chance where it can be off."""
+    def draw(self, rng: random.Random) -> float:
+        """Returns a random value; half of the draws are `or_off` if it is given."""
         return rng.choice([*self._off, self._at(rng.random())])
 
     @property
@@ -78,11 +79,12 @@ class IntDomain(Config):
     low: int
     high: int
     log: bool = False
-    when: dict[str, Any] = Field({}, description="values of other domains without which this is not searched")
+    when: dict[str, Any] = Field({}, description="values that other domains must have for this domain to be searched")
 
     @model_validator(mode="after")
     def _ordered(self) -> "IntDomain":
-        return _checked_interval(self)
+        _refuse_bad_interval(self.low, self.high, self.log)
+        return self
 
     @property
     def ends(self) -> list[Any]:
@@ -92,7 +94,7 @@ class IntDomain(Config):
     def grid(self) -> list[int]:
         return list(range(self.low, self.high + 1))
 
-    def drawn(self, rng: random.Random) -> int:
+    def draw(self, rng: random.Random) -> int:
         if self.log:
             return round(math.exp(rng.uniform(math.log(self.low), math.log(self.high))))
         return rng.randint(self.low, self.high)
@@ -106,11 +108,11 @@ class IntDomain(Config):
 
 
 class ChoiceDomain(Config):
-    """A few values without order."""
+    """A few values in no order."""
 
     type: Literal["choice"]
     choices: list[Any] = Field(min_length=2)
-    when: dict[str, Any] = Field({}, description="values of other domains without which this is not searched")
+    when: dict[str, Any] = Field({}, description="values that other domains must have for this domain to be searched")
 
     @property
     def ends(self) -> list[Any]:
@@ -120,7 +122,7 @@ class ChoiceDomain(Config):
     def grid(self) -> list[Any]:
         return self.choices
 
-    def drawn(self, rng: random.Random) -> Any:
+    def draw(self, rng: random.Random) -> Any:
         return rng.choice(self.choices)
 
     @property
@@ -136,20 +138,20 @@ Domain = Annotated[FloatDomain | IntDomain | ChoiceDomain, Field(discriminator="
 
 @dataclass(frozen=True)
 class Searched:
-    """What proposals are drawn from: domains, the values fixed beside them, and what must hold between them."""
+    """The domains that proposals come from, the values fixed beside them, and the inequalities between them."""
 
     domains: Mapping[str, Domain]
     fixed: Mapping[str, Any] = field(default_factory=dict)
     inequalities: Sequence[Inequality] = ()
 
     @property
-    def told(self) -> str:
-        """The inequalities, as they are written."""
+    def constraints(self) -> str:
+        """The inequalities in one line, for messages."""
         return " and ".join(map(str, self.inequalities))
 
     @property
     def in_order(self) -> list[tuple[str, Domain]]:
-        """Conditional domains after what they depend on."""
+        """The domains, each after those it depends on."""
         return sorted(self.domains.items(), key=lambda item: bool(item[1].when))
 
     def is_active(self, path: str, chosen: Mapping[str, Any]) -> bool:
@@ -157,29 +159,29 @@ class Searched:
         return is_active(self.domains[path], {**self.fixed, **chosen})
 
     def broken_by(self, chosen: Mapping[str, Any]) -> list[Inequality]:
-        """The inequalities that `chosen` does not keep."""
+        """The inequalities that `chosen` violates."""
         return [inequality for inequality in self.inequalities if not inequality.holds({**self.fixed, **chosen})]
 
-    def drawn(self, rng: random.Random) -> dict[str, Any]:
-        """A point at random, whatever the inequalities say."""
+    def draw(self, rng: random.Random) -> dict[str, Any]:
+        """Returns a random point, which may violate the inequalities."""
         chosen: dict[str, Any] = {}
         for path, domain in self.in_order:
             if self.is_active(path, chosen):
-                chosen[path] = domain.drawn(rng)
+                chosen[path] = domain.draw(rng)
         return chosen
 
     def refuse_unsatisfiable(self) -> None:
-        """Raises ConfigurationError where (almost) no point keeps the inequalities."""
+        """Raises ConfigurationError if fewer than 1 % of random points satisfy the inequalities."""
         if not self.inequalities:
             return
         rng = random.Random(0)
-        broken = [self.broken_by(self.drawn(rng)) for _ in range(N_DRAWN_POINTS)]
+        broken = [self.broken_by(self.draw(rng)) for _ in range(N_DRAWN_POINTS)]
         kept = sum(not inequalities for inequalities in broken)
         if kept < LEAST_KEPT:
             worst, _ = Counter(itertools.chain(*broken)).most_common(1)[0]
             raise ConfigurationError(
-                f"constraints: of {N_DRAWN_POINTS} points drawn at random {kept} keep them all; {worst} is broken most. "
-                "Widen the domains it names, or remove it."
+                f"constraints: at least {LEAST_KEPT} of {N_DRAWN_POINTS} random points must satisfy all of them, {kept} "
+                f"do; {worst} is violated most often. Widen its domains, or remove it."
             )
 
 
@@ -188,9 +190,8 @@ def is_active(domain: Domain, chosen: Mapping[str, Any]) -> bool:
     return all(chosen.get(path) == value for path, value in domain.when.items())
 
 
-def _checked_interval(domain: Any) -> Any:
-    if not domain.low < domain.high:
-        raise ValueError(f"low must be below high, got {domain.low} and {domain.high}.")
-    if domain.log and domain.low <= 0:
-        raise ValueError(f"low must be above 0 on a log scale, got {domain.low}.")
-    return domain
+def _refuse_bad_interval(low: float, high: float, log: bool) -> None:
+    if not low < high:
+        raise ValueError(f"low must be below high, got {low} and {high}.")
+    if log and low <= 0:
+        raise ValueError(f"low must be above 0 on a log scale, got {low}.")

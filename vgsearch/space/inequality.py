@@ -1,4 +1,4 @@
-"""What must hold between two domains of a search space: one's value is at most the other's."""
+"""Inequalities between two domains of a search space."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from videogan.config import ConfigurationError
 
 @dataclass(frozen=True)
 class Inequality:
-    """`smaller <= larger`, two domains by the paths of the run's configuration that they search."""
+    """`smaller <= larger`: two domains, named by their paths in the run's configuration."""
 
     smaller: str
     larger: str
@@ -21,7 +21,8 @@ class Inequality:
         match = re.fullmatch(r"\s*([\w.]+)\s*<=\s*([\w.]+)\s*", written)
         if match is None or match[1] == match[2]:
             raise ConfigurationError(
-                f"constraints: '{written}' is no inequality of two domains; write model.sigma_a <= model.sigma_b."
+                f"constraints: '{written}' is not an inequality between two domains; "
+                "write model.sigma_a <= model.sigma_b."
             )
         return cls(match[1], match[2])
 
@@ -33,6 +34,6 @@ class Inequality:
         return self.smaller, self.larger
 
     def holds(self, chosen: Mapping[str, Any]) -> bool:
-        """Whether `chosen` keeps it; a domain that has no value under the others binds nothing."""
+        """Whether `chosen` satisfies it; it also holds if either domain has no value."""
         smaller, larger = chosen.get(self.smaller), chosen.get(self.larger)
         return smaller is None or larger is None or smaller <= larger

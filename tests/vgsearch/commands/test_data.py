@@ -41,7 +41,7 @@ def test_limits_on_a_video_are_set_at_its_import_and_nothing_else_is(tmp_path):
     with pytest.raises(DataError, match=r"data.max_pixels allows 4000"):
         CliRunner().invoke(app, [*limited, "data.max_pixels=4000"], catch_exceptions=False)
     vgsearch_data(*limited, "data.max_pixels=5000")
-    with pytest.raises(ConfigurationError, match=r"an import takes data.max_pixels and data.max_seconds alone"):
+    with pytest.raises(ConfigurationError, match=r"an import takes only data.max_pixels and data.max_seconds"):
         CliRunner().invoke(app, [*limited, "data.short_clips=repeat_last"], catch_exceptions=False)
 
 

@@ -119,7 +119,7 @@ def test_a_finished_fit_is_judged_again_and_tells_programs_the_same(whole):
         (["--set", "pairs.sise=32"], "unknown key 'sise' under pairs; did you mean 'size'"),
         (["--set", "lr=-1"], "lr: Input should be greater than 0, got -1"),
         (["--set", "lr"], "expected path=value"),
-        (["--budget", "smok"], "--budget: there is no 'smok'; did you mean 'smoke'"),
+        (["--budget", "smok"], "--budget: 'smok' is not a budget; did you mean 'smoke'"),
     ],
 )
 def test_wrong_settings_are_errors_before_anything_is_written(tmp_path: Path, arguments: list[str], told: str):

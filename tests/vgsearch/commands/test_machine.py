@@ -1,26 +1,33 @@
-"""What doctor says of a machine's ports."""
+"""doctor names the ports that are in use."""
 
 import socket
 
-from vgsearch.commands.machine import RAY_PORTS, diagnose
+from vgsearch.commands.machine import RAY_PORTS, MachineCheck, diagnose
 
 
-def ports():
-    (finding,) = [finding for finding in diagnose() if finding.what == "ports"]
-    return finding
+def ports() -> MachineCheck:
+    (check,) = [check for check in diagnose() if check.what == "ports"]
+    return check
 
 
-def test_a_port_of_ray_in_use_is_named_and_is_no_blocker():
+def test_a_port_of_ray_in_use_is_named_and_does_not_block():
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen(1)
         taken = other.getsockname()[1]
         RAY_PORTS[taken] = "the test's"
         try:
-            finding = ports()
+            check = ports()
         finally:
             del RAY_PORTS[taken]
+<<<<<<< HEAD
     assert not finding.ok
     assert not finding.blocks
     assert f"{taken} (the test's)" in finding.result
     assert str(taken) not in ports().result
+=======
+    assert not check.ok
+    assert not check.blocks
+    assert f"{taken} (the test's)" in check.finding
+    assert str(taken) not in ports().finding
+>>>>>>> 75ac3aa194312bb8af3b4a36293b1bc2af5980bf

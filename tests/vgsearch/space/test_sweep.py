@@ -1,4 +1,4 @@
-"""How a proposal becomes a run's configuration, and what is refused before anything starts."""
+"""A proposal becomes a run's configuration; what cannot train is refused before anything starts."""
 
 import re
 from pathlib import Path
@@ -20,45 +20,60 @@ def a_sweep(space: str = "mvt_tsa", domains: dict[str, Any] | None = None, **set
     return tiny_sweep(space_values(space, domains), **settings)
 
 
-def test_a_run_is_the_base_the_budget_the_choice_and_what_is_set_each_over_the_one_before():
+def test_the_budget_overrides_the_base_the_proposal_the_budget_and_set_options_all_of_them():
     config = a_sweep(overrides={"model.channels": 4, "loop.n_steps": 7}).run_config({**PAPER, "model.sigma_a": 0.3}, 0)
     assert (config.model.variant, config.model.channels, config.model.gru_hidden) == ("mvt_tsa", 4, 256)
     assert (config.model.sigma_a, config.model.sigma_b, config.loop.n_steps) == (0.3, 1.0, 7)
     assert config.model.n_classes == 4
 
 
-def test_trials_have_seeds_of_their_own_unless_one_is_set():
+def test_each_trial_has_its_own_seed_unless_the_seed_is_set():
     assert [a_sweep(seed=10).run_config(PAPER, index).seed for index in range(3)] == [10, 11, 12]
     assert [a_sweep(overrides={"seed": 5}).run_config(PAPER, index).seed for index in range(3)] == [5, 5, 5]
 
 
-def test_what_is_set_is_searched_no_more_and_leaves_the_papers_point():
+def test_a_domain_that_is_set_is_not_searched_and_has_no_value_in_the_papers_point():
     sweep = a_sweep(overrides={"model.sigma_a": 0.3, "loop.n_steps": 7})
     assert set(load_space("mvt_tsa").domains) - set(sweep.domains) == {"model.sigma_a"}
     assert sweep.paper_points == [{path: value for path, value in PAPER.items() if path != "model.sigma_a"}]
     assert sweep.run_config(sweep.paper_points[0], 0).model.sigma_a == 0.3
 
 
+<<<<<<< HEAD
 def test_a_condition_that_is_set_opens_its_domain_at_the_fields_default():
+=======
+CONSTRAINT, N_CLIP = "model.constraint_d_video", "model.n_clip"
+
+
+def test_setting_a_condition_activates_its_domain_at_the_fields_default():
+>>>>>>> 75ac3aa194312bb8af3b4a36293b1bc2af5980bf
     sweep = a_sweep(overrides={CONSTRAINT: "svc"})
     sweep.refuse_impossible_domains()
     assert N_CLIP in sweep.domains
     assert sweep.paper_points[0][N_CLIP] == sweep.run_config({}, 0).model.n_clip == 5
 
 
-def test_a_condition_that_is_ruled_out_closes_its_domain():
+def test_ruling_a_condition_out_removes_its_domain():
     sweep = a_sweep(overrides={CONSTRAINT: "spectral_norm"})
     sweep.refuse_impossible_domains()
     assert N_CLIP not in sweep.domains
     assert N_CLIP not in sweep.paper_points[0]
 
 
+<<<<<<< HEAD
 def test_a_papers_point_under_a_condition_is_no_reason_to_refuse_the_other_choice():
     points = [{**PAPER, CONSTRAINT: "svc", N_CLIP: 1}]
     tiny_sweep(space_values(paper_points=points)).refuse_impossible_domains()
+=======
+def test_a_paper_point_under_a_condition_does_not_refuse_the_other_choice():
+    values = load_space("mvt_tsa").model_dump()
+    values["paper_points"] = [{**PAPER, CONSTRAINT: "svc", N_CLIP: 1}]
+    sweep = a_sweep()
+    Sweep(**{**sweep.model_dump(), "space": values}).refuse_impossible_domains()
+>>>>>>> 75ac3aa194312bb8af3b4a36293b1bc2af5980bf
 
 
-def test_a_trials_id_follows_from_its_configuration_alone():
+def test_a_trials_id_depends_only_on_its_configuration():
     sweep = a_sweep()
     same, again = sweep.run_config(PAPER, 3), sweep.run_config(dict(reversed(PAPER.items())), 3)
     other = sweep.run_config({**PAPER, "model.sigma_a": 0.51}, 3)
@@ -68,31 +83,31 @@ def test_a_trials_id_follows_from_its_configuration_alone():
 
 
 @pytest.mark.parametrize("space", ["mvt", "mvt_var", "mvt_tsa"])
-def test_no_shipped_space_reaches_the_impossible(space: str):
+def test_no_shipped_space_contains_a_point_that_cannot_train(space: str):
     a_sweep(space).refuse_impossible_domains()
 
 
-def test_an_end_that_cannot_train_is_refused_by_name_before_anything_starts():
+def test_an_end_of_a_domain_that_cannot_train_is_refused_by_name():
     too_many = {"model.n_frames_image": {"type": "choice", "choices": [4, 20]}}
     with pytest.raises(ConfigurationError) as caught:
         a_sweep(domains=too_many).refuse_impossible_domains()
-    assert "domain model.n_frames_image reaches 20, which cannot train" in str(caught.value)
+    assert "domain model.n_frames_image contains 20, which cannot train" in str(caught.value)
     assert "n_frames_image (N) = 20 is more than the clip length T = 16." in str(caught.value)
 
 
-def test_a_domain_that_names_no_field_is_refused_with_the_nearest_one():
+def test_a_domain_over_an_unknown_field_is_refused_with_the_nearest_name():
     unknown = {"optimiser.lr_gen": {"type": "float", "low": 1e-5, "high": 1e-4, "log": True}}
     sweep = Sweep.model_construct(**{**a_sweep().__dict__, "space": a_sweep().space.model_copy(update={"domains": {}})})
     with pytest.raises(ConfigurationError, match=r"unknown key 'lr_gen' under optimiser; did you mean 'lr_g'\?"):
         sweep.run_config({**PAPER, **dict.fromkeys(unknown, 2e-5)}, 0)
 
 
-def test_a_key_that_is_set_and_does_not_exist_is_refused_with_the_nearest_one():
+def test_setting_an_unknown_key_is_refused_with_the_nearest_name():
     with pytest.raises(ConfigurationError, match=r"unknown key 'sigmaa' under model; did you mean 'sigma_a'\?"):
         a_sweep(overrides={"model.sigmaa": 0.3}).refuse_impossible_domains()
 
 
-def test_a_rate_typed_without_a_dot_is_a_number_all_the_same():
+def test_a_rate_typed_without_a_dot_is_a_number():
     config = a_sweep(overrides={"optimiser.lr_g": yaml.safe_load("1e-5")}).run_config({}, 0)
     assert config.optimiser.lr_g == 1e-5
 
@@ -100,8 +115,14 @@ def test_a_rate_typed_without_a_dot_is_a_number_all_the_same():
 @pytest.mark.parametrize(
     ("written", "names"), [(None, ["s3"]), ("-kvd", ["-kvd"]), (["-fvd"], ["-fvd"]), (["s3", "-cost"], ["s3", "-cost"])]
 )
+<<<<<<< HEAD
 def test_objectives_are_set_in_the_spaces_base_or_over_it(written: Any, names: list[str]):
     base = a_sweep().space.base | {"evaluation": {"objective": written or "s3"}}
+=======
+def test_objectives_come_from_the_spaces_base_or_from_set_options(written: Any, names: list[str]):
+    based = a_sweep().space.model_dump()
+    based["base"] |= {"evaluation": {"objective": written or "s3"}}
+>>>>>>> 75ac3aa194312bb8af3b4a36293b1bc2af5980bf
     for sweep in (
         a_sweep(overrides={"evaluation.objective": written} if written else {}),
         tiny_sweep(space_values(base=base)),
@@ -110,7 +131,7 @@ def test_objectives_are_set_in_the_spaces_base_or_over_it(written: Any, names: l
         sweep.refuse_impossible_domains()
 
 
-def test_objectives_that_can_lead_no_search_are_refused_before_anything_starts():
+def test_objectives_that_no_search_can_optimise_are_refused():
     for settings, told in (
         ({"overrides": {"evaluation.objective": "kvd"}}, "write -kvd"),
         ({"n_classes": 1}, "Use --set evaluation.objective=-kvd"),
@@ -120,7 +141,7 @@ def test_objectives_that_can_lead_no_search_are_refused_before_anything_starts()
     a_sweep(n_classes=1, overrides={"evaluation.objective": "-kvd"}).refuse_impossible_domains()
 
 
-def test_a_saved_sweep_loads_as_it_was(tmp_path: Path):
+def test_a_saved_sweep_loads_unchanged(tmp_path: Path):
     overrides = {"model.sigma_a": 0.3, "evaluation.objective": ["s3", "-cost"]}
     sweep = a_sweep(overrides=overrides, seed=3, time_budget_hours=0.5)
     experiment = Experiment(tmp_path / "mvt_tsa-001")
@@ -135,10 +156,26 @@ def test_a_folder_without_a_sweep_is_refused(tmp_path: Path):
         load_sweep(Experiment(tmp_path).sweep)
 
 
-def test_what_is_set_must_leave_constraints_that_can_be_kept():
+def test_set_options_must_leave_constraints_that_points_can_satisfy():
     space = load_space("mvt_var").model_copy(update={"constraints": ["model.sigma_a <= model.sigma_b"]})
     above = {"model.sigma_a": 2.5}
+<<<<<<< HEAD
     with pytest.raises(ConfigurationError, match=r"0 keep them all; model\.sigma_a <= model\.sigma_b is broken most"):
         tiny_sweep(space, overrides=above, n_trials=2).refuse_impossible_domains()
     # One run, which proposes nothing, is what its user set.
     tiny_sweep(space, overrides=above, n_trials=1).refuse_impossible_domains()
+=======
+    with pytest.raises(ConfigurationError, match=r"0 do; model\.sigma_a <= model\.sigma_b is violated most often"):
+        Sweep(space=space, overrides=above, n_trials=2, **fixed).refuse_impossible_domains()
+    # A single run proposes nothing.
+    Sweep(space=space, overrides=above, n_trials=1, **fixed).refuse_impossible_domains()
+
+
+def test_a_saved_sweep_keeps_its_own_budgets_whatever_the_shared_ones_say(tmp_path: Path):
+    values = a_sweep().model_dump(mode="json")
+    values["space"]["budgets"] = {"smoke": {"purpose": "old", "n_trials": 3, "overrides": {"loop.n_steps": 9}}}
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(values))
+    loaded = load_sweep(tmp_path / "sweep.yaml")
+    assert list(loaded.space.budgets) == ["smoke"]
+    assert (loaded.limits.n_trials, loaded.limits.overrides) == (3, {"loop.n_steps": 9})
+>>>>>>> 75ac3aa194312bb8af3b4a36293b1bc2af5980bf

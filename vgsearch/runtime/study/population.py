@@ -15,8 +15,8 @@ from optuna.trial import FrozenTrial
 
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord
 from vgsearch.runtime.study.proposal import Proposal
+from vgsearch.space.budgets import Population
 from vgsearch.space.domains import ChoiceDomain, Domain
-from vgsearch.space.space import Population
 from vgsearch.space.sweep import Sweep
 
 CHANGEABLE = ("optimiser.lr_g", "optimiser.lr_ratio", "model.alpha")
@@ -81,7 +81,7 @@ def mutated(chosen: dict[str, Any], sweep: Sweep, rng: random.Random) -> dict[st
 
 def _mutated(value: Any, domain: Domain, population: Population, rng: random.Random) -> Any:
     if rng.random() < population.resample:
-        return domain.drawn(rng)
+        return domain.draw(rng)
     up = rng.random() < 0.5
     if isinstance(domain, ChoiceDomain):
         at = domain.choices.index(value) + (1 if up else -1)

@@ -77,7 +77,8 @@ class IndexedSampler(BaseSampler):
             if not self._searched.broken_by(chosen):
                 return chosen
         raise ConfigurationError(
-            f"constraints: none of {N_MODEL_DRAWS + N_RANDOM_DRAWS} points drawn keeps {self._searched.told}; widen the domains."
+            f"constraints: none of {N_MODEL_DRAWS + N_RANDOM_DRAWS} points drawn keeps {self._searched.constraints}; "
+            "widen the domains."
         )
 
     def _model(self) -> BaseSampler:

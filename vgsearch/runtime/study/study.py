@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from vgsearch.runtime.study.population import PopulationPruner
 from vgsearch.runtime.study.samplers import IndexedSampler, experimental, grid_of, refuse_unfit_sampler
-from vgsearch.space.space import Budget
+from vgsearch.space.budgets import Budget
 from vgsearch.space.sweep import JOURNAL, Sweep
 from videogan.config import ConfigurationError
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,25 +50,25 @@ class SweepRequest:
     """A sweep as typed: what `vgsearch tune` and `vgsearch train` were given."""
 
     space: str
-    data: Path | None
     budget: str
-    overrides: list[str]
     out: Path
-    name: str | None
-    n_trials: int | None
-    seed: int
-    n_workers: int
-    gpus_per_worker: float | None
-    max_concurrent: int | None
-    time_budget: str | None
-    seeds_per_trial: int = 1
     point: str | None = None
     """Name of the one paper point to train; None: as the space says."""
+    data: Path | None = None
+    overrides: Sequence[str] = ()
+    name: str | None = None
+    n_trials: int | None = None
+    seed: int = 0
+    n_workers: int = 1
+    gpus_per_worker: float | None = None
+    max_concurrent: int | None = None
+    time_budget: str | None = None
+    seeds_per_trial: int = 1
     disk_budget: str | None = None
     keep: int = 2
     storage: str | None = None
     """Where Optuna keeps the study; None: in the experiment's own folder."""
-    warm_start: tuple[Path, ...] = ()
+    warm_start: Sequence[Path] = ()
 
 
 def launch(request: SweepRequest, address: str | None, dry_run: bool, json_lines: bool) -> None:

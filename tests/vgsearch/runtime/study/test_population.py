@@ -21,7 +21,8 @@ from vgsearch.runtime.study.searcher import StudySearcher
 from vgsearch.runtime.study.study import new_study
 from vgsearch.runtime.sweep.resuming import left_to_do
 from vgsearch.runtime.sweep.tune import Driver
-from vgsearch.space.space import Population, load_space
+from vgsearch.space.budgets import Population
+from vgsearch.space.space import load_space
 from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.sweep_table import SweepView
 from videogan.config import ConfigurationError, parse_config
@@ -113,7 +114,7 @@ def test_settings_without_effect_are_refused():
     for change, message in (
         ({"sampler": "tpe"}, "pbt = .* has no effect under sampler = tpe"),
         ({"n_startup_trials": 3}, "n_startup_trials = 3 has no effect under sampler = pbt"),
-        ({"pruning": {"warm_up": 5}}, "only smoothing has an effect"),
+        ({"pruning": {"warm_up": 5}}, "ignores the pruning settings except smoothing"),
     ):
         with pytest.raises(ConfigurationError, match=message):
             parse_config(type(load_space("mvt_mc").budgets["smoke"]), {**budget, **change})

@@ -1,0 +1,130 @@
+"""The command line changes only together with the table below: commands, arguments, options, defaults, exit codes."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+from vgsearch import cli
+
+COMMANDS = """
+tune SPACE --data= --budget=laptop --set=* --out=runs --name= --trials= --seed=0 --workers-per-trial=1
+    --gpus-per-worker= --max-concurrent= --seeds-per-trial=1 --time-budget= --disk-budget= --keep=2 --storage=
+    --warm-start=* --address= --dry-run --json
+submit SPACE|EXP --address=! --detach
+resume EXP --trials= --retry=none --address= --json
+status EXP --watch --json
+confirm EXP --top=3 --seeds=5 --address= --json
+show EXP/TRIAL --json
+report EXP --out=reports
+compare EXP1 EXP2 ... --out=reports
+train SPACE --point= --data= --budget=laptop --set=* --out=runs --name= --seed=0 --workers-per-trial=1
+    --gpus-per-worker= --address= --dry-run --json
+evaluate CKPT? --videos= --ladder= --data= --metrics= --against= --budget= --preprocessing= --classifier-weights=
+    --workers-per-trial=1 --gpus-per-worker= --out= --address= --json
+sample CKPT --show=grid --classes= --codes= --steps= --n-frames= --truncation= --seed=0 --out=
+spaces --json
+doctor --json
+gc EXP --disk-budget= --dry-run --json
+data make NAME --out= --seed=0 --digits= --clips= --json
+data import DIR --layout=auto --out= --group= --split-by= --fold= --strict --no-strict --set=* --json
+data check DIR --out= --group= --json
+flow fit --budget=laptop --set=* --out= --json
+cluster init KIND --out= --fill=*
+cluster check FILE --space= --budget=paper --json
+"""
+"""`--name=` takes a value, `--name=x` has the default x, `=*` may be repeated, `=!` is required; ARGUMENT? may be left out."""
+EXIT_CODES = {
+    ("--help",): 0,
+    ("cluster", "init", "README", "--out", "copy.md"): 0,
+    ("resume", "nowhere"): 1,
+    ("tune", "mvt_tas"): 1,
+    ("tune",): 2,
+    ("tune", "mvt", "--no-such-option"): 2,
+    ("no-such-command",): 2,
+}
+
+
+def commands(command: typer.core.TyperCommand, name: str = "") -> Iterator[tuple[str, typer.core.TyperCommand]]:
+    """Every command that runs something, with the words that call it."""
+    if not hasattr(command, "commands"):
+        yield name, command
+        return
+    for word, inner in command.commands.items():
+        yield from commands(inner, f"{name} {word}".strip())
+
+
+ROOT = typer.main.get_command(cli.app)
+ALL = dict(commands(ROOT))
+
+
+def written(parameter: typer.core.TyperOption | typer.core.TyperArgument) -> str:
+    """One parameter as the table writes it."""
+    if parameter.param_type_name == "argument":
+        return (parameter.metavar or parameter.name) + ("" if parameter.required else "?")
+    names = [*parameter.opts, *parameter.secondary_opts]
+    if parameter.is_flag:
+        return " ".join(names)
+    default = "" if parameter.default is None else str(parameter.default)
+    return " ".join(names) + "=" + ("*" if parameter.multiple else "!" if parameter.required else default)
+
+
+def test_the_commands_have_the_arguments_options_and_defaults_of_the_table():
+    found = [" ".join([name, *map(written, command.params)]) for name, command in ALL.items()]
+    assert sorted(found) == sorted(COMMANDS.strip().replace("\n    ", " ").splitlines())
+
+
+@pytest.mark.parametrize(("arguments", "code"), EXIT_CODES.items())
+def test_a_command_ends_with_its_exit_code(arguments: tuple[str, ...], code: int, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["vgsearch", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == code
+
+
+def test_ctrl_c_ends_any_command_with_130(tmp_path: Path):
+    blocking = tmp_path / "cluster.yaml"
+    os.mkfifo(blocking)
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from vgsearch.cli import main; main()", "cluster", "check", blocking]
+    )
+    with blocking.open("w"):  # opens once the command reads, and then waits for text
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+
+
+def test_a_sweep_has_its_own_exit_codes():
+    from vgsearch.runtime.sweep.launch import EXIT_INTERRUPTED, EXIT_NO_USABLE_TRIAL
+
+    assert (EXIT_NO_USABLE_TRIAL, EXIT_INTERRUPTED) == (3, 130)
+
+
+def test_an_error_is_one_line_and_a_traceback_if_the_environment_asks_for_it(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["vgsearch", "tune", "mvt_tas"])
+    monkeypatch.delenv("VGSEARCH_TRACEBACK", raising=False)
+    for setting, first in ((None, "error: no search space 'mvt_tas'"), ("1", "Traceback (most recent call last):")):
+        if setting is not None:
+            monkeypatch.setenv("VGSEARCH_TRACEBACK", setting)
+        with pytest.raises(SystemExit):
+            cli.main()
+        assert capsys.readouterr().err.startswith(first)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_help_texts_are_whole_sentences_wherever_a_line_breaks(name: str):
+    # The terminal's width breaks the first paragraph, but each further line of a docstring stays a line of its own.
+    summary, *further = (ALL[name].help or "").strip().split("\n\n")
+    lines = [summary.strip(), *(line.strip() for paragraph in further for line in paragraph.splitlines())]
+    texts = [parameter.help for parameter in ALL[name].params if parameter.name != "help"]
+    assert not [line for line in [*lines, *texts] if not line or "\n" in line or not line.endswith(".")]
+
+
+def test_every_command_and_group_has_a_summary():
+    groups = [command for command in ROOT.commands.values() if hasattr(command, "commands")]
+    assert all(command.help for command in [ROOT, *groups, *ALL.values()])

@@ -1,0 +1,63 @@
+"""A space takes the shared budgets and lists only what differs; budgets it spells out stay as they are."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from vgsearch.space.budgets import BUDGETS, Budget
+from vgsearch.space.space import load_space, parse_space
+from videogan.config import ConfigurationError
+
+MVT = load_space("mvt")
+
+
+def budgets(written: Any) -> dict[str, Budget]:
+    values = MVT.model_dump(mode="json") | {"budgets": written}
+    return parse_space(yaml.safe_dump(values), "mine.yaml").budgets
+
+
+def test_the_shared_budgets_are_those_of_the_shipped_space():
+    assert budgets({"scaled": "mvt"}) == MVT.budgets
+    assert tuple(MVT.budgets) == BUDGETS
+
+
+def test_a_budget_that_differs_keeps_the_rest_of_the_shared_one():
+    mine = budgets({"scaled": "mvt", "smoke": {"n_trials": 3, "overrides": {"loop.n_steps": 100, "loop.n_d": 2}}})
+    expected = MVT.budgets["smoke"].model_dump()
+    expected["overrides"] |= {"loop.n_steps": 100, "loop.n_d": 2}
+    assert mine["smoke"].model_dump() == expected | {"n_trials": 3}
+    assert mine["laptop"] == MVT.budgets["laptop"]
+
+
+def test_null_puts_a_setting_of_a_shared_budget_back_to_its_default():
+    mine = budgets({"scaled": "mvt", "smoke": {"n_startup_trials": None, "pruning": None, "sampler": "random"}})
+    assert mine["smoke"].pruning == Budget(purpose="", n_trials=1).pruning != MVT.budgets["smoke"].pruning
+
+
+def test_a_new_familys_space_spells_how_its_network_is_scaled():
+    mine = budgets({"scaled": {"model.channels": 4}})
+    shared = {path: MVT.budgets["smoke"].overrides[path] for path in ("loop.n_steps", "evaluation.protocol")}
+    assert mine["smoke"].overrides.items() >= (shared | {"model.channels": 4}).items()
+    assert "optimiser.lr_scale" not in mine["smoke"].overrides
+    assert mine["paper"] == MVT.budgets["paper"]
+
+
+def test_a_budget_spelled_out_whole_takes_nothing_from_the_shared_ones():
+    whole = {"purpose": "mine", "n_trials": 2, "overrides": {"loop.n_steps": 9}}
+    assert budgets({"laptop": whole}) == {"laptop": Budget(**whole)}
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ({"scaled": "mvtt"}, "budgets.scaled: budgets.yaml has no network 'mvtt'; did you mean 'mvt'?"),
+        ({"scaled": "mvt", "smok": {"n_trials": 3, "purpose": ""}}, "budgets: 'smok' is not a budget; did you mean 'smoke'?"),
+        ({"scaled": "mvt", "smoke": {"trials": 3}}, "unknown key 'trials' under budgets.smoke; did you mean 'n_trials'?"),
+        ({"scaled": "mvt", "smoke": 3}, "budgets.smoke: Input should be a valid dictionary or instance of Budget, got 3."),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_the_budgets_is_named(written: Any, message: str):
+    with pytest.raises(ConfigurationError) as caught:
+        budgets(written)
+    assert str(caught.value) == f"mine.yaml: {message}"

@@ -1,0 +1,111 @@
+"""Budgets: how much a sweep may spend. budgets.yaml holds those that search spaces share."""
+
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, model_validator
+
+from videogan.config import Config, ConfigurationError, suggestion
+
+_SHARED = yaml.safe_load(resources.files("vgsearch.space").joinpath("budgets.yaml").read_text())
+BUDGETS = tuple(_SHARED["budgets"])
+"""The names a budget may have."""
+SCALED = "scaled"
+"""The key under a space's `budgets:` that takes the shared budgets, and names or spells how they scale its network."""
+
+
+def _refuse_idle(config: Config, kind: str, names: Sequence[str]) -> None:
+    """Raises ValueError if a setting that has no effect under the chosen `kind` is not at its default."""
+    changed = [name for name in names if getattr(config, name) != type(config).model_fields[name].default]
+    if changed:
+        chosen = f"{kind} = {getattr(config, kind)}"
+        raise ValueError(
+            "\n".join(f"{name} = {getattr(config, name)} has no effect under {chosen}. Remove it." for name in changed)
+        )
+
+
+class Pruning(Config):
+    """When a trial with poor looks is stopped: Optuna's pruner on smoothed looks, after `warm_up` steps."""
+
+    pruner: Literal["median", "successive_halving", "none"] = "median"
+    warm_up: int = Field(0, ge=0, description="steps before which no trial is pruned")
+    n_startup_trials: int = Field(4, ge=1, description="trials that must finish before the median counts")
+    smoothing: int = Field(2, ge=1, description="looks in the running mean")
+    patience: int = Field(0, ge=0, description="looks without improvement before a trial may be pruned")
+
+    @model_validator(mode="after")
+    def _every_setting_matters(self) -> "Pruning":
+        idle = {"none": ("warm_up", "n_startup_trials", "smoothing", "patience"), "median": ()}
+        _refuse_idle(self, "pruner", idle.get(self.pruner, ("n_startup_trials",)))
+        return self
+
+
+class Population(Config):
+    """Population based training: how many trials train together, which are replaced, and how their values change."""
+
+    size: int = Field(4, ge=2, description="trials that train in parallel")
+    every: int = Field(100, ge=1, description="steps between two comparisons of all trials by their looks")
+    quantile: float = Field(
+        0.25, gt=0, le=0.5, description="share of trials replaced at the bottom, and copied at the top"
+    )
+    factor: float = Field(1.25, gt=1, description="by which a copied value is multiplied or divided")
+    resample: float = Field(0.25, ge=0, le=1, description="probability that a copied value is drawn at random instead")
+
+
+class Budget(Config):
+    """How much a sweep may spend: the number of trials and the overrides that scale each of them."""
+
+    purpose: str
+    n_trials: int = Field(ge=1)
+    sampler: Literal["tpe", "random", "grid", "gp", "pbt"] = "tpe"
+    n_startup_trials: int = Field(10, ge=1, description="trials drawn at random before tpe or gp models the rest")
+    pruning: Pruning = Pruning()
+    pbt: Population = Population()
+    overrides: dict[str, Any] = Field({}, description="values by dotted path of the run's configuration")
+
+    @model_validator(mode="after")
+    def _every_setting_matters(self) -> "Budget":
+        idle = [] if self.sampler == "pbt" else ["pbt"]
+        if self.sampler in ("random", "grid", "pbt"):
+            idle.append("n_startup_trials")
+        _refuse_idle(self, "sampler", idle)
+        if self.sampler == "pbt" and self.pruning.model_copy(update={"smoothing": 2}) != Pruning():
+            raise ValueError("pruning: sampler = pbt ignores the pruning settings except smoothing; remove them.")
+        return self
+
+
+def with_shared_budgets(written: Any) -> Any:
+    """The `budgets:` of a space's file with the shared ones spelled out; without `scaled` it is returned unchanged.
+
+    Raises ConfigurationError for a network that is not in budgets.yaml.
+    """
+    if not isinstance(written, Mapping) or SCALED not in written:
+        return written
+    network = written[SCALED]
+    if not isinstance(network, Mapping):
+        name, networks = str(network), _SHARED["networks"]
+        if name not in networks:
+            raise ConfigurationError(
+                f"budgets.scaled: budgets.yaml has no network '{name}'{suggestion(name, list(networks))}"
+            )
+        network = networks[name]
+    own = {name: budget for name, budget in written.items() if name != SCALED}
+    shared = {name: _on_network(budget, network) for name, budget in _SHARED["budgets"].items()}
+    return shared | {name: _merged(shared.get(name, {}), budget) for name, budget in own.items()}
+
+
+def _on_network(budget: Mapping[str, Any], network: Mapping[str, Any]) -> dict[str, Any]:
+    """A shared budget with the network's overrides, if the budget is scaled."""
+    values = {key: value for key, value in budget.items() if key != SCALED}
+    return values | {"overrides": budget["overrides"] | network} if budget.get(SCALED) else values
+
+
+def _merged(shared: Mapping[str, Any], own: Any) -> Any:
+    """A shared budget with a space's own settings and overrides in place of its own; null removes a setting."""
+    if not isinstance(own, Mapping):
+        return own
+    overrides = {**shared.get("overrides", {}), **(own.get("overrides") or {})}
+    values = {**shared, **own, "overrides": overrides}
+    return {key: value for key, value in values.items() if value is not None}
