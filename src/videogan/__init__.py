@@ -1,4 +1,5 @@
 """The science: video GANs, their constraints, and the scores that judge them.
 
-Imports torch, numpy, av, pydantic, pyarrow, Pillow and nothing else; never ray, optuna or vgsearch.
+Everything here may be imported by vgsearch. It imports only torch, numpy, av, pydantic, pyarrow and Pillow; never ray,
+optuna or vgsearch.
 """

@@ -1,4 +1,4 @@
-"""Typed, frozen configuration: wrong keys are errors with a suggestion, and all problems are told at once."""
+"""Typed, frozen configuration: unknown keys are errors with a suggestion, and all problems are reported at once."""
 
 import difflib
 from collections.abc import Mapping
@@ -8,20 +8,20 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 
 class Config(BaseModel):
-    """A frozen record of settings; a key it does not know is an error."""
+    """A frozen set of settings; unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ConfigurationError(ValueError):
-    """What must hold, what came and what to do, one line for each problem."""
+    """One line for each problem: what must hold, what was given, what to do."""
 
 
 ConfigType = TypeVar("ConfigType", bound=Config)
 
 
 def parse_config(config_type: type[ConfigType], values: Mapping[str, Any], source: str = "configuration") -> ConfigType:
-    """Validates `values` as a `config_type`; raises ConfigurationError that names every problem and where it stands."""
+    """Validate `values` as a `config_type`; raises ConfigurationError with every problem and its place in `source`."""
     try:
         return config_type.model_validate(values)
     except ValidationError as error:
@@ -31,7 +31,7 @@ def parse_config(config_type: type[ConfigType], values: Mapping[str, Any], sourc
 
 
 def with_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of nested `values` in which each dotted path of `overrides` ("model.sigma_a") has its new value."""
+    """A copy of nested `values` with each dotted path of `overrides` ("model.sigma_a") set to its new value."""
     merged = {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
     for path, value in overrides.items():
         head, _, rest = path.partition(".")
@@ -46,7 +46,7 @@ def with_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> d
 
 
 def suggestion(word: str, known: list[str]) -> str:
-    """'; did you mean ...?' where one of the known words is close to `word`, else the list of them."""
+    """'; did you mean ...?' if a known word is close to `word`, else '; it must be one of ...'."""
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f"; did you mean '{close[0]}'?" if close else f"; it must be one of {', '.join(sorted(known))}."
 
@@ -74,7 +74,7 @@ def _place(source: str, section: str) -> str:
 
 
 def _section(config_type: type[Config], path: list[str]) -> tuple[str, list[str]]:
-    """The readable name of a place, without the parts that only pick a member of a union, and the field names there."""
+    """The readable name of a section, without the parts that only choose a union's member, and its field names."""
     names, types = [], [config_type]
     for part in path:
         fields = [found.model_fields[part] for found in types if part in found.model_fields]
@@ -89,7 +89,7 @@ def _section(config_type: type[Config], path: list[str]) -> tuple[str, list[str]
 
 
 def _config_types(annotation: Any) -> list[type[Config]]:
-    """The Config types that an annotation mentions, at any depth."""
+    """The Config types within an annotation, at any depth."""
     if isinstance(annotation, type) and issubclass(annotation, Config):
         return [annotation]
     return [found for nested in get_args(annotation) for found in _config_types(nested)]

@@ -8,16 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-<<<<<<< HEAD
 from tests.builders import NoiseClips, tiny_sweep
-from vgsearch.space.domains import Domain, is_active
-from vgsearch.space.space import BUDGETS, Space, load_space, shipped_spaces
-=======
 from vgsearch.space.budgets import BUDGETS
 from vgsearch.space.domains import Domain, is_active
 from vgsearch.space.space import Space, load_space, shipped_spaces
-from vgsearch.space.sweep import Sweep
->>>>>>> 75ac3aa194312bb8af3b4a36293b1bc2af5980bf
 from videogan.config import Config
 from videogan.families import FAMILIES
 from videogan.training.loop import train

@@ -69,34 +69,20 @@ def check(
     try:
         text = file.read_text()
     except (OSError, UnicodeDecodeError) as error:
-<<<<<<< HEAD
-        raise ConfigurationError(f"{file}: a cluster file must be a readable text file, got: {error}.") from None
+        raise ConfigurationError(f"{file}: a cluster file must be readable text, got: {error}.") from None
     findings = check_text(text, _what_needs_gpus(space, budget))
     if json:
         print(json_module.dumps([finding.record(str(file)) for finding in findings]))
     else:
-        _print(file, findings, Console(highlight=False))
-=======
-        raise ConfigurationError(f"{file}: a cluster file must be readable text, got: {error}.") from None
-    findings = check_text(text, schema_problems, _what_needs_gpus(space, budget))
-    if json:
-        print(json_module.dumps([finding.record(str(file)) for finding in findings]))
-    else:
         _print_findings(file, findings, Console(highlight=False))
->>>>>>> 75ac3aa194312bb8af3b4a36293b1bc2af5980bf
     if any(not finding.is_note for finding in findings):
         sys.exit(1)
 
 
 def _what_needs_gpus(space: str | None, budget: str) -> str | None:
-<<<<<<< HEAD
-    """Name of the search that needs GPUs; None for the scaled networks of other budgets."""
-    from vgsearch.space.space import BUDGETS, load_space
-=======
     """Names the search if it needs GPUs, which only the paper's networks do; else None."""
     from vgsearch.space.budgets import BUDGETS
     from vgsearch.space.space import load_space
->>>>>>> 75ac3aa194312bb8af3b4a36293b1bc2af5980bf
     from videogan.config import ConfigurationError, suggestion
 
     if budget not in BUDGETS:
@@ -105,11 +91,7 @@ def _what_needs_gpus(space: str | None, budget: str) -> str | None:
     return f"{name} at --budget paper" if budget == "paper" else None
 
 
-<<<<<<< HEAD
-def _print(file: Path, findings: "list[Finding]", console: "Console") -> None:
-=======
 def _print_findings(file: Path, findings: "list[Finding]", console: "Console") -> None:
->>>>>>> 75ac3aa194312bb8af3b4a36293b1bc2af5980bf
     for finding in findings:
         kind = "note" if finding.is_note else "[red]FAIL[/red]"
         console.print(f"{kind}  {file}:{finding.line}  [bold]{finding.rule}[/bold]  ", end="", soft_wrap=True)

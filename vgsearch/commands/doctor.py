@@ -16,16 +16,9 @@ def doctor(json: options.Json = False) -> None:
 
     checks = diagnose()
     if json:
-<<<<<<< HEAD
-        print(json_module.dumps([check.__dict__ for check in checks]))
-    else:
-        for check in checks:
-            print(f"{'ok  ' if check.ok else 'FAIL' if check.blocks else 'note'}  {check.what:8} {check.result}")
-=======
         print(json_module.dumps([check.record() for check in checks]))
     else:
         for check in checks:
             print(f"{'ok  ' if check.ok else 'FAIL' if check.blocks else 'note'}  {check.what:8} {check.finding}")
->>>>>>> 75ac3aa194312bb8af3b4a36293b1bc2af5980bf
     if any(check.blocks and not check.ok for check in checks):
         raise typer.Exit(1)

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Checks of whether this machine can run sweeps."""
-=======
 """Checks of what a machine needs to run a sweep."""
->>>>>>> 75ac3aa194312bb8af3b4a36293b1bc2af5980bf
 
 import importlib.metadata
 import importlib.util
@@ -21,19 +17,11 @@ RAY_PORTS = {6379: "Ray's head node", 8265: "dashboard and jobs", 10001: "Ray Cl
 
 @dataclass(frozen=True)
 class MachineCheck:
-<<<<<<< HEAD
-    """One check: its subject, the result, and whether a failure prevents sweeps."""
-
-    what: str
-    ok: bool
-    result: str
-=======
     """One check: its subject, its finding, and whether a failure keeps sweeps from running."""
 
     what: str
     ok: bool
     finding: str
->>>>>>> 75ac3aa194312bb8af3b4a36293b1bc2af5980bf
     blocks: bool = True
 
     def record(self) -> dict[str, str | bool]:
@@ -42,11 +30,7 @@ class MachineCheck:
 
 
 def diagnose() -> list[MachineCheck]:
-<<<<<<< HEAD
-    """All checks, in the order in which a sweep would fail."""
-=======
     """Runs all checks, in the order in which a sweep depends on them."""
->>>>>>> 75ac3aa194312bb8af3b4a36293b1bc2af5980bf
     checks: tuple[Callable[[], MachineCheck], ...] = (
         _python,
         _torch,
@@ -64,24 +48,21 @@ def diagnose() -> list[MachineCheck]:
 
 def _python() -> MachineCheck:
     version = ".".join(map(str, sys.version_info[:3]))
-<<<<<<< HEAD
-    return MachineCheck("python", sys.version_info >= (3, 11), f"{version} (needs 3.11 or newer)")
-=======
     return MachineCheck("python", sys.version_info >= (3, 11), f"{version} (3.11 or newer needed)")
->>>>>>> 75ac3aa194312bb8af3b4a36293b1bc2af5980bf
 
 
 def _torch() -> MachineCheck:
     import torch
 
-    bf16 = "native" if _has_native_bf16() else "emulated (slow)"
-    return MachineCheck("torch", True, f"{torch.__version__}, bf16 {bf16} on the CPU")
+    return MachineCheck(
+        "torch", True, f"{torch.__version__}, bf16 {'native' if _has_native_bf16() else 'emulated (slow)'} on the CPU"
+    )
 
 
 def _has_native_bf16() -> bool:
     import torch
 
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def _ray() -> MachineCheck:
@@ -90,11 +71,7 @@ def _ray() -> MachineCheck:
         return MachineCheck(
             "ray", False, f"{version} without its dashboard; pip install 'ray[default,tune,train,data]=={version}'"
         )
-<<<<<<< HEAD
-    return MachineCheck("ray", version.startswith("2.60."), f"{version} (needs 2.60.*)")
-=======
     return MachineCheck("ray", version.startswith("2.60."), f"{version} (2.60.* needed)")
->>>>>>> 75ac3aa194312bb8af3b4a36293b1bc2af5980bf
 
 
 def _codecs() -> MachineCheck:
@@ -110,66 +87,33 @@ def _gpu() -> MachineCheck:
     import torch
 
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-<<<<<<< HEAD
-    result = ", ".join(names) if names else "none: budgets smoke and laptop run on CPUs, paper needs a GPU"
-    return MachineCheck("gpu", bool(names), result, blocks=False)
-=======
     finding = ", ".join(names) if names else "none: budgets smoke and laptop are made for CPUs, paper is not"
     return MachineCheck("gpu", bool(names), finding, blocks=False)
->>>>>>> 75ac3aa194312bb8af3b4a36293b1bc2af5980bf
 
 
 def _cpus() -> MachineCheck:
     n_cpus = os.cpu_count() or 1
-<<<<<<< HEAD
-    return MachineCheck("cpu", True, f"{n_cpus} cores: up to {n_cpus} single-threaded trials in parallel")
-=======
     return MachineCheck("cpu", True, f"{n_cpus} cores: {n_cpus} trials of one thread each run in parallel")
->>>>>>> 75ac3aa194312bb8af3b4a36293b1bc2af5980bf
 
 
 def _disk() -> MachineCheck:
     free = shutil.disk_usage(Path.cwd()).free / 1e9
     return MachineCheck(
-<<<<<<< HEAD
-        "disk", free >= LEAST_FREE_DISK_GB, f"{free:.0f} GB free in this folder (needs {LEAST_FREE_DISK_GB})"
-=======
         "disk", free >= LEAST_FREE_DISK_GB, f"{free:.0f} GB free in this folder ({LEAST_FREE_DISK_GB} GB needed)"
->>>>>>> 75ac3aa194312bb8af3b4a36293b1bc2af5980bf
     )
 
 
 def _shared_memory() -> MachineCheck:
     folder = Path("/dev/shm")
     if not folder.exists():
-        return MachineCheck("memory", True, "no /dev/shm: Ray stores objects on disk")
+        return MachineCheck("memory", True, "no /dev/shm; Ray uses the disk for objects")
     free = shutil.disk_usage(folder).free / 1e9
     return MachineCheck(
-<<<<<<< HEAD
-        "memory", free >= LEAST_SHARED_MEMORY_GB, f"{free:.0f} GB of shared memory (needs {LEAST_SHARED_MEMORY_GB})"
-=======
         "memory", free >= LEAST_SHARED_MEMORY_GB, f"{free:.0f} GB of shared memory ({LEAST_SHARED_MEMORY_GB} GB needed)"
->>>>>>> 75ac3aa194312bb8af3b4a36293b1bc2af5980bf
     )
 
 
 def _ports() -> MachineCheck:
-<<<<<<< HEAD
-    """Whether ports are free: a local sweep takes any, `ray start --head` needs those in RAY_PORTS."""
-    if not _can_listen(0):
-        return MachineCheck("ports", False, "cannot listen on 127.0.0.1, which Ray must; check sandboxes and firewalls")
-    taken = [f"{port} ({use})" for port, use in RAY_PORTS.items() if not _can_listen(port)]
-    if not taken:
-        return MachineCheck(
-            "ports", True, f"127.0.0.1 works; {', '.join(map(str, RAY_PORTS))} are free for `ray start --head`"
-        )
-    result = f"{', '.join(taken)} in use, maybe by another Ray: `ray start --head` needs them, a local sweep does not"
-    return MachineCheck("ports", False, result, blocks=False)
-
-
-def _can_listen(port: int) -> bool:
-    """Whether a socket can listen on loopback at `port`; 0 means any free port."""
-=======
     """A sweep on its own local cluster takes free ports; a head node and its dashboard need fixed ones."""
     if not _can_listen(0):
         return MachineCheck(
@@ -184,7 +128,6 @@ def _can_listen(port: int) -> bool:
 
 def _can_listen(port: int) -> bool:
     """Whether a program can listen on loopback at `port`; 0 is any free port."""
->>>>>>> 75ac3aa194312bb8af3b4a36293b1bc2af5980bf
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -205,8 +148,4 @@ def _token() -> MachineCheck:
             blocks=False,
         )
     exists = "RAY_AUTH_TOKEN" in os.environ or path.exists()
-<<<<<<< HEAD
-    return MachineCheck("token", True, f"{path}" if exists else "none yet; Ray creates one at its first start")
-=======
     return MachineCheck("token", True, f"{path}" if exists else "none yet; Ray creates one at the first start")
->>>>>>> 75ac3aa194312bb8af3b4a36293b1bc2af5980bf

@@ -1,18 +1,19 @@
-"""Video classifiers: what tells classes and gives features for S3 and for scores of distributions; how they are fitted.
+"""Video classifiers, which predict classes and give features for the scores, and how to fit them.
 
-Each is built as C(n_classes, width=64, dropout=its paper's) and takes video (B, T, 3, H, W) in [-1, 1]; `features`
-gives (B, n_features), and `classify`, its last linear layer, turns these into the logits (B, K) of `forward`.
+Import `CLASSIFIERS`, `contract.VideoClassifier`, `fit` and `weights`. This package imports `videogan.data.clips`, `nets`
+and `storage`, no metric and no protocol.
 """
 
-from torch import nn
+from collections.abc import Callable
 
 from videogan.classifiers.c3d import C3D
+from videogan.classifiers.contract import VideoClassifier
 from videogan.classifiers.eco import ECOLite
 from videogan.classifiers.i3d import I3D
 from videogan.classifiers.resnet3d import ResNet3D18
 from videogan.classifiers.tsn import TSN
 
-CLASSIFIERS: dict[str, type[nn.Module]] = {
+CLASSIFIERS: dict[str, Callable[..., VideoClassifier]] = {  # called with (n_classes, width=..., dropout=...)
     "r3d18": ResNet3D18,
     "tsn": TSN,
     "eco_lite": ECOLite,

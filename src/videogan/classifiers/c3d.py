@@ -3,11 +3,12 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from videogan.classifiers.contract import VideoClassifier
 from videogan.classifiers.resnet3d import Conv3x3x3
 from videogan.config import ConfigurationError
 
 
-class C3D(nn.Module):
+class C3D(VideoClassifier):
     """C3D: eight 3x3x3 convolutions with ReLU, five max pools, three fully connected layers; no batch norm.
 
     The first fully connected layer reads 1x4x4 positions, which 16x112x112 clips (T, H, W) leave; other sizes that do
@@ -37,7 +38,8 @@ class C3D(nn.Module):
         for module in (*self.convolutions, self.fc6, self.fc7):
             if isinstance(module, nn.Conv3d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def features(self, video: Tensor) -> Tensor:
         """Penultimate features (B, 64 width) of `video` (B, T, 3, H, W) in [-1, 1]: fc7 after its ReLU.

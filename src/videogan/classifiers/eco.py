@@ -3,11 +3,12 @@
 import torch
 from torch import Tensor, nn
 
+from videogan.classifiers.contract import VideoClassifier
 from videogan.classifiers.resnet3d import Conv3x3x3
 from videogan.nets.width import scaled
 
 
-class ECOLite(nn.Module):
+class ECOLite(VideoClassifier):
     """ECO-Lite: BN-Inception on each frame up to block 3c, a 3-D residual network on the stack, one linear layer.
 
     The 2-D part ends with the first 3x3 convolution of 3c's double branch: 96 channels, 28x28 from 224x224 frames; the
@@ -38,7 +39,8 @@ class ECOLite(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Conv3d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def features(self, video: Tensor) -> Tensor:
         """Penultimate features (B, 8 width) of `video` (B, T, 3, H, W) in [-1, 1]: means over time and space."""

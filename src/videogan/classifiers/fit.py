@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from videogan.classifiers.contract import VideoClassifier
 from videogan.config import Config
 from videogan.data.clips import to_video
 from videogan.divergence import TrainingDiverged
@@ -85,7 +86,7 @@ class Epoch:
 
 
 def fit(
-    classifier: nn.Module,
+    classifier: VideoClassifier,
     train: LabelledClips,
     recipe: Recipe,
     seed: int,
@@ -123,9 +124,15 @@ class _Fit:
     """One fit on one rank: the classifier, what wraps it, and its optimiser."""
 
     def __init__(
-        self, classifier: nn.Module, wrap: Callable, shard: Shard, recipe: Recipe, rng: torch.Generator
+        self,
+        classifier: VideoClassifier,
+        wrap: Callable[[nn.Module], nn.Module],
+        shard: Shard,
+        recipe: Recipe,
+        rng: torch.Generator,
     ) -> None:
-        self.classifier, self.shard, self.recipe, self.rng = lay_channels_last_(classifier), shard, recipe, rng
+        lay_channels_last_(classifier)
+        self.classifier, self.shard, self.recipe, self.rng = classifier, shard, recipe, rng
         self.wrapped = wrap(classifier)
         self.device = next(classifier.parameters()).device
         self.optimiser = torch.optim.SGD(
@@ -139,7 +146,8 @@ class _Fit:
     def on_schedule(
         self, train: LabelledClips, held_out: LabelledClips, on_epoch: Callable[[Epoch], None]
     ) -> list[Epoch]:
-        recipe, best, best_state, n_unbeaten, n_dropped = self.recipe, -math.inf, None, 0, 0
+        recipe, best, n_unbeaten, n_dropped = self.recipe, -math.inf, 0, 0
+        best_state: dict[str, Tensor] = {}
         history: list[Epoch] = []
         for number in range(1, recipe.max_epochs + 1):
             lr = self.optimiser.param_groups[0]["lr"]
@@ -222,18 +230,18 @@ def shifted(frames: Tensor, shifts: Tensor) -> Tensor:
     return frames[clip[:, None, None, None], time[:, None, None], rows[:, None, :, None], columns[:, None, None, :]]
 
 
-def predict(classifier: nn.Module, frames: Tensor, recipe: Recipe) -> Tensor:
+def predict(classifier: VideoClassifier, frames: Tensor, recipe: Recipe) -> Tensor:
     """Predicted labels (n,) on the CPU of `frames` uint8 (n, T, H, W, C), in eval mode and the recipe's precision."""
     return features(classifier, frames, recipe, "logits").argmax(1)
 
 
-def probabilities(classifier: nn.Module, frames: Tensor, recipe: Recipe) -> Tensor:
+def probabilities(classifier: VideoClassifier, frames: Tensor, recipe: Recipe) -> Tensor:
     """Softmax over the classes, float32 (n, K) on the CPU, of `frames` uint8 (n, T, H, W, C); otherwise as `predict`."""
     return features(classifier, frames, recipe, "logits").softmax(1)
 
 
 @torch.no_grad()
-def features(classifier: nn.Module, frames: Tensor, recipe: Recipe, layer: Layer) -> Tensor:
+def features(classifier: VideoClassifier, frames: Tensor, recipe: Recipe, layer: Layer) -> Tensor:
     """What `layer` of the classifier makes of `frames` uint8 (n, T, H, W, C): float32 (n, d) on the CPU.
 
     "penultimate" is what its last linear layer reads (`classifier.features`), "logits" what it gives. In eval mode, batch
@@ -250,7 +258,7 @@ def features(classifier: nn.Module, frames: Tensor, recipe: Recipe, layer: Layer
 
 
 @torch.no_grad()
-def classes_of(classifier: nn.Module, penultimate: Tensor, recipe: Recipe) -> Tensor:
+def classes_of(classifier: VideoClassifier, penultimate: Tensor, recipe: Recipe) -> Tensor:
     """Predicted labels (n,) on the CPU of clips whose penultimate `features` (n, d) are there; otherwise as `predict`."""
     classifier.eval()
     device = next(classifier.parameters()).device
@@ -266,8 +274,8 @@ def validation_split(
     Without groups the part is drawn from each class in its share. No class loses its last training clip; raises
     ValueError where that leaves nothing to validate on.
     """
-    if len(set(clips.groups or ())) >= 3:
-        held_out = _whole_groups(clips, fraction, rng)
+    if clips.groups is not None and len(set(clips.groups)) >= 3:
+        held_out = _whole_groups(clips, clips.groups, fraction, rng)
     else:
         held_out = _share_of_each_class(clips, fraction, rng)
     if not held_out:
@@ -277,12 +285,12 @@ def validation_split(
     return clips.subset((~mask).nonzero().flatten()), clips.subset(mask.nonzero().flatten())
 
 
-def _whole_groups(clips: LabelledClips, fraction: float, rng: torch.Generator) -> list[int]:
-    names = sorted(set(clips.groups))
+def _whole_groups(clips: LabelledClips, groups: tuple[str, ...], fraction: float, rng: torch.Generator) -> list[int]:
+    names = sorted(set(groups))
     n_left = torch.bincount(clips.labels, minlength=clips.n_classes)
     held_out: list[int] = []
     for position in torch.randperm(len(names), generator=rng).tolist():
-        members = [i for i, group in enumerate(clips.groups) if group == names[position]]
+        members = [i for i, group in enumerate(groups) if group == names[position]]
         n_members = torch.bincount(clips.labels[members], minlength=clips.n_classes)
         if len(held_out) < fraction * len(clips) and not ((n_members > 0) & (n_left == n_members)).any():
             held_out += members

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from videogan.classifiers.contract import VideoClassifier
 from videogan.classifiers.resnet3d import Conv3x3x3
 from videogan.nets.width import scaled
 
@@ -32,7 +33,7 @@ POOLS: dict[str, tuple[str, Size, Size]] = {
 }
 
 
-class I3D(nn.Module):
+class I3D(VideoClassifier):
     """Inflated Inception-v1: a 7x7x7 stem of stride 2, nine inception blocks, global average pooling, one linear layer.
 
     Input is RGB in [-1, 1], as the Kinetics weights expect it; 16-frame clips from 32 px up. `width` is the number of

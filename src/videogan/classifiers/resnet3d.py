@@ -6,10 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from videogan.classifiers.contract import VideoClassifier
+
 Shortcut = Literal["A", "B"]
 
 
-class ResNet3D18(nn.Module):
+class ResNet3D18(VideoClassifier):
     """3-D ResNet-18 of Hara et al. 2018: a 7x7x7 stem, eight basic blocks, global average pooling, dropout, one linear.
 
     `width` is the number of channels after the stem, 64 in the paper. Shortcut "B" projects with a 1x1x1 convolution

@@ -4,11 +4,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from videogan.classifiers.contract import VideoClassifier
+
 # The input of public ImageNet weights: RGB in [0, 1] less its mean, divided by its deviation.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class TSN(nn.Module):
+class TSN(VideoClassifier):
     """TSN on a 2-D ResNet-50 (MVT-GAN, App. B.1): each frame is classified alone and the logits are averaged.
 
     Every frame of a 16-frame clip is a segment of its own, so the segment consensus is the mean over all frames, and the

@@ -14,7 +14,7 @@ import sys
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -166,7 +166,8 @@ def write_index(folder: Place, preprocessing: Preprocessing, shards: Sequence[Cl
             f"{len(missing)} of {len(shards)} cache shards were written where this machine cannot see them. "
             "Set VGSEARCH_CACHE to a folder all nodes share, or --set data.feed=stream."
         )
-    names, skipped = file_names(folder), {}
+    names = file_names(folder)
+    skipped: dict[str, str] = {}
     for shard in shards:
         if shard.skipped_name in names:
             skipped |= json.loads((folder / shard.skipped_name).read_bytes())
@@ -178,19 +179,15 @@ def write_index(folder: Place, preprocessing: Preprocessing, shards: Sequence[Cl
             (folder / name).unlink(missing_ok=True)
 
 
-@dataclass
 class CachedFiles:
-    """The decoded files of a complete cache by sha; pickles as its folder and maps the shards where it arrives.
+    """The decoded files of a complete cache by sha; pickles as its folder and maps the shards again after unpickling.
 
-    Shards of a remote cache are copied to `mirror_folder` as they are first asked for, and mapped there.
+    Shards of a remote cache are copied to `mirror_folder` when they are first read, and mapped there.
     """
 
-    folder: Place | str
-    _places: dict[str, tuple[str, int]] = field(init=False, repr=False)
-    _readers: dict[str, pa.ipc.RecordBatchFileReader] = field(init=False, repr=False, default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.folder = place(self.folder)
+    def __init__(self, folder: Place | str) -> None:
+        self.folder = place(folder)
+        self._readers: dict[str, pa.ipc.RecordBatchFileReader] = {}
         if not is_complete(self.folder):
             raise DataError(f"{self.folder} is no finished clip cache (no {INDEX_NAME}). The next run finishes it.")
         index = json.loads((self.folder / INDEX_NAME).read_bytes())

@@ -97,7 +97,8 @@ class _Reader:
     """One open video file: its first video stream, decoded in display order up to the first damage."""
 
     def __init__(self, path: Path | str, limits: Limits) -> None:
-        self.path, self.limits, self.damage = Path(path), limits, None
+        self.path, self.limits = Path(path), limits
+        self.damage: str | None = None
         self.container = self._open()
         try:
             self.stream = self._first_video_stream()
@@ -113,7 +114,7 @@ class _Reader:
     def __enter__(self) -> "_Reader":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.container.close()
 
     def _open(self) -> av.container.InputContainer:
@@ -192,17 +193,18 @@ class _Reader:
 
     def _check_count(self, n_frames: int) -> None:
         if n_frames > self.limits.most_frames:
-            told = f"more than {self.limits.most_frames} frames ({MAX_FPS} fps for data.max_seconds)"
-            raise UnreadableVideo(self.path, told)
+            reason = f"more than {self.limits.most_frames} frames ({MAX_FPS} fps for data.max_seconds)"
+            raise UnreadableVideo(self.path, reason)
 
     def _ticks(self) -> np.ndarray | None:
         """For a variable frame rate, the source frame shown at each tick of the median rate; None for a constant rate.
 
         An AVI's rate is constant by its format.
         """
-        if self._is_avi or len(self.packets) < 3:
+        time_base = self.stream.time_base
+        if self._is_avi or time_base is None or len(self.packets) < 3:
             return None
-        seconds = np.array([pts - self.shown[0] for pts in self.shown]) * float(self.stream.time_base)
+        seconds = np.array([pts - self.shown[0] for pts in self.shown]) * float(time_base)
         period = max(float(np.median(np.diff(seconds))), 1 / MAX_FPS)
         self._check_seconds(seconds[-1])
         if np.abs(np.diff(seconds) - period).max() <= period / 2:
@@ -273,7 +275,8 @@ class _Reader:
             self.container.seek(keyframe.pts, stream=self.stream)
             for packet in self.container.demux(self.stream):
                 if context.name in _SKIPS_NONREF and packet.size:
-                    context.skip_frame = "NONREF" if packet.pts < start else "DEFAULT"
+                    is_before = packet.pts is not None and packet.pts < start
+                    context.skip_frame = "NONREF" if is_before else "DEFAULT"
                 yield from packet.decode()
         except av.error.FFmpegError:
             return  # decoding from the start will tell

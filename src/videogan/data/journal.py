@@ -81,8 +81,12 @@ def journal_writer(folder: Place) -> Iterator[Write]:
     if isinstance(folder, Path):
         folder.mkdir(parents=True, exist_ok=True)
         with open(folder / f"{socket.gethostname()}-{os.getpid()}.jsonl", "ab", buffering=0) as stream:
-            # The line break comes first: an unfinished line of a dead process with this number ends there.
-            yield lambda *line: stream.write(b"\n" + json.dumps(line).encode() + b"\n")
+
+            def write(*line: Any) -> None:
+                # The line break comes first: it ends an unfinished line of a dead process with the same process id.
+                stream.write(b"\n" + json.dumps(line).encode() + b"\n")
+
+            yield write
         return
     lines: list[bytes] = []
     try:

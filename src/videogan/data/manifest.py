@@ -180,6 +180,5 @@ def _choose_test_groups(of_class: Mapping[str, set[str]], order: Sequence[str]) 
 
 def _relative(folder: Place, path: Place | str) -> str:
     whole = joined(folder, path)
-    if isinstance(whole, Path):
-        whole = os.path.abspath(whole)
-    return str(whole).removeprefix(f"{folder}/")
+    text = os.path.abspath(whole) if isinstance(whole, Path) else str(whole)
+    return text.removeprefix(f"{folder}/")

@@ -51,7 +51,8 @@ class StillsReader:
     ticks = None  # no timestamps: each frame is shown once
 
     def __init__(self, path: Path | str, limits: Limits) -> None:
-        self.path, self.limits, self.damage = Path(path), limits, None
+        self.path, self.limits = Path(path), limits
+        self.damage: str | None = None
         row = _ROW.fullmatch(str(path))
         if row is not None:
             self.codec, self.n_promised, self._frames_from = "npy", *self._array(Path(row[1]), int(row[2]))
@@ -63,7 +64,7 @@ class StillsReader:
     def __enter__(self) -> "StillsReader":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         pass  # files are open only while they are read
 
     def frames(self, first: int = 0) -> Iterator[av.VideoFrame]:
@@ -117,6 +118,7 @@ class StillsReader:
         try:
             kind, *_ = self._header(file)
             context = av.CodecContext.create(_CODECS[kind], "r")
+            assert isinstance(context, av.VideoCodecContext)
             context.thread_count = 1  # more would hold the only frame back
             context.options = {"err_detect": "explode"}
             (frame,) = context.decode(av.Packet(file.read_bytes()))
@@ -129,7 +131,7 @@ class StillsReader:
         """jpeg or png, width and height, read without decoding; the limits are checked on them."""
         try:
             with Image.open(file, formats=list(_CODECS)) as image:
-                kind, (width, height) = image.format.lower(), image.size
+                kind, (width, height) = (image.format or "").lower(), image.size
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             reason = "empty file" if file.is_file() and not file.stat().st_size else "not a JPEG or PNG picture"
             raise UnreadableVideo(self.path, f"{reason} ({type(error).__name__})") from None
@@ -163,7 +165,7 @@ def stills_sha(path: Path | str) -> str:
         if index >= clips.shape[1]:
             raise MissingVideo(path, f"clip {index} of an array that holds {clips.shape[1]}, counted from 0")
         digest.update(f"{(clips.shape[0], *clips.shape[2:])}".encode())
-        digest.update(np.ascontiguousarray(clips[:, index]))
+        digest.update(np.ascontiguousarray(clips[:, index]).data)
         return digest.hexdigest()
     folder = Path(path).is_dir()
     for file in frame_files(Path(path)) if folder else [Path(path)]:

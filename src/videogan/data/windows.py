@@ -129,7 +129,9 @@ class WindowSchedule:
     @property
     def n_windows(self) -> int:
         """Windows in an epoch."""
-        return len(self.lengths) if self.balanced is None else self._per_class * len(np.unique(self.balanced))
+        if self.balanced is None:
+            return len(self.lengths)
+        return self._per_class(self.balanced) * len(np.unique(self.balanced))
 
     def at(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(clip numbers, first frames) of stream `positions` (m,), both (m,) int64."""
@@ -148,7 +150,7 @@ class WindowSchedule:
         """(clip numbers, first frames) of an epoch, both (n_windows,); the last two are kept, for batches come in order."""
         drawn = self._drawn.get(epoch)
         if drawn is None:
-            drawn = self._shuffled(epoch) if self.balanced is None else self._balanced(epoch)
+            drawn = self._shuffled(epoch) if self.balanced is None else self._balanced(epoch, self.balanced)
             for old in list(self._drawn)[:-1]:
                 self._drawn.pop(old, None)
             self._drawn[epoch] = drawn
@@ -159,29 +161,32 @@ class WindowSchedule:
         order = rng.permutation(len(self.lengths))
         return order, rng.integers(0, self._n_starts)[order]
 
-    def _balanced(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+    def _balanced(self, epoch: int, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng([self.seed, epoch])
-        clips = np.concatenate([self._turns(label, epoch) for label in np.unique(self.balanced).tolist()])
+        count = self._per_class(labels)
+        turns = [
+            self._turns(label, np.flatnonzero(labels == label), count, epoch) for label in np.unique(labels).tolist()
+        ]
+        clips = np.concatenate(turns)
         clips = clips[rng.permutation(len(clips))]
         return clips, rng.integers(0, self._n_starts[clips])
 
-    def _turns(self, label: int, epoch: int) -> np.ndarray:
-        """Clips of one class for an epoch: the next `_per_class` of an endless row of permutations of all its clips."""
-        members, count = np.flatnonzero(self.balanced == label), self._per_class
-        # Permutations are drawn by the block of at least `count`, so that an epoch draws two at most, whatever the sizes.
+    def _turns(self, label: int, members: np.ndarray, count: int, epoch: int) -> np.ndarray:
+        """`count` clips of the class `label` for an epoch, from an endless series of permutations of its `members`."""
+        # Permutations are drawn in blocks of at least `count` clips, so an epoch needs at most two blocks.
         rounds = math.ceil(count / len(members))
         size = rounds * len(members)
         first, last = epoch * count // size, ((epoch + 1) * count - 1) // size
         blocks = []
         for block in range(first, last + 1):
-            # Never the seed of an epoch: numpy takes trailing zeros of a seed for none, and label + 1 is no zero.
+            # label + 1 keeps this apart from an epoch's seed: numpy ignores trailing zeros of a seed.
             rng = np.random.default_rng([self.seed, block, label + 1])
             blocks.append(rng.permuted(np.tile(members, (rounds, 1)), axis=1).ravel())
         return np.concatenate(blocks)[epoch * count - first * size :][:count]
 
-    @property
-    def _per_class(self) -> int:
-        return math.ceil(len(self.lengths) / len(np.unique(self.balanced)))
+    @staticmethod
+    def _per_class(labels: np.ndarray) -> int:
+        return math.ceil(len(labels) / len(np.unique(labels)))
 
     @property
     def _n_starts(self) -> np.ndarray:

@@ -122,7 +122,8 @@ def bootstrap_intervals(
         torch.stack([_resampled_accuracy(correct, of_real) for correct in rer_correct]),
         n_classes,
     )
-    point = _scores(*(correct.double().mean(1) for correct in (ser_correct, res_correct, rer_correct)), n_classes)
+    ser, res, rer = (correct.double().mean(1) for correct in (ser_correct, res_correct, rer_correct))
+    point = _scores(ser, res, rer, n_classes)
     return {name: _percentile_interval(point[name].mean().item(), scores.mean(0)) for name, scores in resampled.items()}
 
 

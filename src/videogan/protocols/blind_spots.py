@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from videogan.classifiers.contract import VideoClassifier
 from videogan.classifiers.fit import LabelledClips, features, predict
 from videogan.data.clips import to_video
 from videogan.flow.lucas_kanade import LucasKanade
@@ -24,7 +25,8 @@ from videogan.metrics.motion_health import (
 )
 from videogan.metrics.s3 import accuracy
 from videogan.protocols.classifier import ClassifierProtocol, refuse_other_lengths
-from videogan.protocols.s3 import SyntheticSet, like_real, plain
+from videogan.protocols.s3 import SyntheticSet, like_real
+from videogan.storage.json_values import json_values
 
 N_NEAREST = 3
 N_PICTURED = 8
@@ -66,8 +68,8 @@ class BlindSpots:
     warnings: list[str]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for JSON, which has no NaN: null stands for it."""
-        return plain(asdict(self))
+        """Values for JSON, with null for NaN."""
+        return json_values(asdict(self))
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class Neighbours:
 
 def blind_spots(
     protocol: ClassifierProtocol,
-    network: nn.Module,
+    network: VideoClassifier,
     train: LabelledClips,
     test: LabelledClips,
     synthesise: SyntheticSet,

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from videogan.classifiers import CLASSIFIERS
+from videogan.classifiers.contract import VideoClassifier
 from videogan.classifiers.fit import Epoch, LabelledClips, Recipe, fit, predict
 from videogan.classifiers.weights import load_weights_, n_classes_of
 from videogan.config import Config, ConfigurationError
@@ -115,7 +116,8 @@ class ClassifierProtocol(Config):
             network = CLASSIFIERS[self.classifier](n_classes, width=self.width, dropout=self.dropout, **options)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         # As `fit` lays it: a network that is read back must compute the very same numbers as the one that was fitted.
-        return ResizingClassifier(lay_channels_last_(network), self.size).to(device)
+        lay_channels_last_(network)
+        return ResizingClassifier(network, self.size).to(device)
 
 
 def weights_file(path: Path) -> WeightsFile:
@@ -134,16 +136,16 @@ def digest_of(facts: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-class ResizingClassifier(nn.Module):
+class ResizingClassifier(VideoClassifier):
     """A classifier behind a resize of its frames to `size` x `size`, bilinear and antialiased; None: as they are."""
 
-    def __init__(self, network: nn.Module, size: int | None):
+    def __init__(self, network: VideoClassifier, size: int | None) -> None:
         super().__init__()
         self.network, self.size = network, size
 
     @property
-    def classify(self) -> nn.Module:
-        """The last layer: logits of features."""
+    def classify(self) -> nn.Linear:  # type: ignore[override]  # a view: a second registration would rename weights
+        """The last layer of the wrapped network."""
         return self.network.classify
 
     def features(self, video: Tensor) -> Tensor:

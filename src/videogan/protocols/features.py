@@ -8,15 +8,17 @@ from typing import Any, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
+from videogan.classifiers.contract import VideoClassifier
 from videogan.classifiers.fit import LabelledClips, features, probabilities
 from videogan.config import Config
 from videogan.metrics.frechet import frechet_distance, moments
 from videogan.metrics.inception_score import inception_score
 from videogan.metrics.kernel_distance import kernel_distance
 from videogan.protocols.classifier import ClassifierProtocol, DataFacts, digest_of, refuse_other_lengths
-from videogan.protocols.s3 import SyntheticSet, different_clips, like_real, plain, warnings_of_copies
+from videogan.protocols.s3 import SyntheticSet, different_clips, like_real, warnings_of_copies
+from videogan.storage.json_values import json_values
 
 FeatureMetric = Literal["is", "fid", "fvd", "kvd"]
 SAMPLES_AT_ONCE = 512
@@ -73,14 +75,14 @@ class FeatureResult:
     warnings: list[str]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for JSON, which has no NaN: null stands for it."""
-        return plain(asdict(self))
+        """Values for JSON, with null for NaN."""
+        return json_values(asdict(self))
 
 
 def feature_score(
     protocol: FeatureProtocol,
     digest: str,
-    network: nn.Module,
+    network: VideoClassifier,
     train: LabelledClips,
     test: LabelledClips,
     synthesise: SyntheticSet,
@@ -156,14 +158,14 @@ def _refuse_no_classes(protocol: FeatureProtocol, train: LabelledClips) -> None:
         )
 
 
-def _outputs(protocol: FeatureProtocol, network: nn.Module, frames: Tensor) -> Tensor:
+def _outputs(protocol: FeatureProtocol, network: VideoClassifier, frames: Tensor) -> Tensor:
     recipe = protocol.classifier.recipe
     if protocol.metric == "is":
         return probabilities(network, frames, recipe)
     return features(network, frames, recipe, protocol.layer)
 
 
-def _measure(protocol: FeatureProtocol, network: nn.Module, train: LabelledClips) -> Callable[[Tensor], float]:
+def _measure(protocol: FeatureProtocol, network: VideoClassifier, train: LabelledClips) -> Callable[[Tensor], float]:
     """outputs (n, d) of the network -> the score; the real training clips' part of it is computed once."""
     if protocol.metric == "is":
         return inception_score

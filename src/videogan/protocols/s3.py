@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
+from videogan.classifiers.contract import VideoClassifier
 from videogan.classifiers.fit import Epoch, LabelledClips, classes_of, fit, predict
 from videogan.config import Config
 from videogan.metrics.s3 import (
@@ -31,6 +32,7 @@ from videogan.protocols.classifier import (
     digest_of,
     refuse_other_lengths,
 )
+from videogan.storage.json_values import json_values
 
 Purpose = Literal["train", "test", "look", "samples"]
 SyntheticSet = Callable[[Purpose, Tensor, int], Tensor]
@@ -66,7 +68,7 @@ class S3Protocol(Config):
         return digest_of(facts | self.classifier.facts() | data.facts())
 
 
-def look(protocol: ClassifierProtocol, network: nn.Module, learnt: Tensor, labels: Tensor) -> float:
+def look(protocol: ClassifierProtocol, network: VideoClassifier, learnt: Tensor, labels: Tensor) -> float:
     """The cheap score during training: ReS by one shared real-trained `network`; not an S3.
 
     learnt: (n, d) the network's penultimate features of synthetic clips of `labels` (n,).
@@ -100,8 +102,8 @@ class S3Result:
     """Of ser, res and rer: the accuracy on each class; NaN where it has no test clip."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for JSON, which has no NaN: null stands for it."""
-        return plain(asdict(self))
+        """Values for JSON, with null for NaN."""
+        return json_values(asdict(self))
 
     def summary(self) -> dict[str, Any]:
         """`to_json` without what grows with the number of classes."""
@@ -251,14 +253,3 @@ def _refuse_empty_classes(protocol: S3Protocol, train: LabelledClips) -> None:
     empty = (torch.bincount(train.labels, minlength=train.n_classes) == 0).nonzero().flatten().tolist()
     if empty:
         raise ValueError(f"{protocol.name} needs training clips of each class, got none of {empty}; fix the split.")
-
-
-def plain(value: Any) -> Any:
-    """`value` with every NaN as None, every interval as a mapping of its names."""
-    if isinstance(value, Interval):
-        return plain(value._asdict())
-    if isinstance(value, dict):
-        return {name: plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

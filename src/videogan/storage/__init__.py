@@ -1,4 +1,4 @@
-"""Files and addresses: local or remote places, files written whole or not at all, files of a step, weights.
+"""Files and where they are: local or remote places, atomic writes, numbered checkpoints, weights files, JSON values.
 
-Imports `videogan.config` alone.
+Anything here may be imported from anywhere. This package imports only `videogan.config`.
 """

@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Atomic writes: a reader sees the old file or the complete new one."""
 
 import os
 import uuid
@@ -8,14 +8,17 @@ from typing import BinaryIO, Protocol
 
 
 class WritesWhole(Protocol):
-    """A place that is no local path and writes a file whole by its own means, such as `places.RemotePath`."""
+    """A place other than a local path that writes files atomically itself, such as `places.RemotePath`."""
 
     def write_whole(self, write: Callable[[BinaryIO], object]) -> None: ...
 
 
 def write_atomically(path: Path | WritesWhole, write: Callable[[BinaryIO], object]) -> None:
-    """Fills a private file beside `path` by `write(stream)`, makes it durable and renames it: a reader sees the old file,
-    or all of the new one. Of two writers the last wins; a write that fails leaves nothing behind, a killed one a .part."""
+    """Write a private file beside `path` with `write(stream)`, sync it to disk and rename it to `path`.
+
+    Readers see the old file or the complete new one. The last of two writers wins. A failed write leaves nothing
+    behind; a killed process leaves a .part file.
+    """
     if not isinstance(path, Path):
         path.write_whole(write)
         return
@@ -29,7 +32,7 @@ def write_atomically(path: Path | WritesWhole, write: Callable[[BinaryIO], objec
         try:
             part.replace(path)
         except FileNotFoundError:
-            if not path.is_file():  # it is: another writer finished this file and swept up
+            if not path.is_file():  # if it exists, another writer finished this file and removed our .part
                 raise
     finally:
         part.unlink(missing_ok=True)

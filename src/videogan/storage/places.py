@@ -1,13 +1,13 @@
-"""Where data lies: a local path, or an address on any storage pyarrow reaches: s3://, gs://, fsspec's memory://.
+"""Places of data: a local path, or an address on any storage that pyarrow supports (s3://, gs://, fsspec's memory://).
 
-Local places are plain pathlib Paths. Remote ones are RemotePaths, with those methods of a Path that data needs, so that
-few callers ask which they hold. Nothing here imports a storage's own client: pyarrow brings S3, GCS and HDFS, and asks
+Local places are plain pathlib Paths. Remote ones are RemotePaths, which have the Path methods that data needs, so most
+callers need not distinguish them. No storage's own client is imported: pyarrow supports S3, GCS and HDFS, and uses
 fsspec for the rest. Keys and endpoints come from the environment (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL and so on).
 
-A remote file is never mapped or read in pieces: `mirrored` copies it once, whole, into a local folder and all later
-reads are of that copy. A training draws a few hundred small windows a second from anywhere in the data; at tens of
-milliseconds and one charged request each, a copy that costs one pass over the data is cheaper after the first epoch.
-Where the copy does not fit on the disk, data.feed=stream needs none.
+A remote file is never mapped or read in pieces: `mirrored` copies it once into a local folder, and all later reads use
+that copy. Training reads a few hundred small windows per second from anywhere in the data. Each remote read would take
+tens of milliseconds and one charged request, so copying everything once is cheaper after the first epoch. If the copy
+does not fit on the disk, use data.feed=stream, which needs no copy.
 """
 
 import os
@@ -21,25 +21,25 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 
 from videogan.config import ConfigurationError
 from videogan.storage.atomic import write_atomically
 
-if TYPE_CHECKING:  # where it is needed: what only names a place does not wait for it
+if TYPE_CHECKING:  # imported inside functions: code that only names a place need not wait for pyarrow
     import pyarrow as pa
     from pyarrow import fs
 
-# One slash is enough: pathlib makes s3:/bucket of s3://bucket. Two letters at least: c:/ is a disk.
+# One slash is enough: pathlib turns s3://bucket into s3:/bucket. At least two letters: c:/ is a disk.
 _ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/{1,2}([^/]+)/?(.*)", re.DOTALL)
 
 
 class StorageError(ConfigurationError):
-    """Storage that cannot be reached or refuses, with its own reason."""
+    """The storage cannot be reached or refused a request; the message includes its reason."""
 
 
 class FileStamp(NamedTuple):
-    """What tells that a file has changed: its size in bytes, and when it was written, in nanoseconds by its storage's clock."""
+    """Size in bytes and modification time in nanoseconds (the storage's clock); they change when the file changes."""
 
     size: int
     mtime_ns: int
@@ -47,10 +47,10 @@ class FileStamp(NamedTuple):
 
 @dataclass(frozen=True)
 class RemotePath:
-    """A file or folder on remote storage; pickles as two strings and connects again where it arrives.
+    """A file or folder on remote storage; pickles as two strings and reconnects after unpickling.
 
-    root: scheme and authority, e.g. s3://bucket. key: the names below it, without slashes around.
-    Methods raise StorageError where the storage does not answer or refuses, FileNotFoundError where nothing is there.
+    root: scheme and authority, e.g. s3://bucket. key: the path below it, without leading or trailing slashes.
+    Methods raise StorageError if the storage does not answer or refuses, FileNotFoundError if there is no such file.
     """
 
     root: str
@@ -90,15 +90,11 @@ class RemotePath:
             return stream.read()
 
     def file_names(self) -> set[str]:
-        """Names of the files in this folder; none where there is no such folder."""
-        from pyarrow import fs
-
-        with self._connected() as (system, path):
-            found = system.get_file_info(fs.FileSelector(path, allow_not_found=True))
-            return {info.base_name for info in found if info.type == fs.FileType.File}
+        """Names of the files in this folder; empty if the folder does not exist."""
+        return self._names("File")
 
     def files(self) -> dict[str, FileStamp]:
-        """Names of all files below this folder, as seen from it, with their sizes and times; none where there is no folder."""
+        """Relative paths of all files below this folder, with their stamps; empty if the folder does not exist."""
         from pyarrow import fs
 
         with self._connected() as (system, path):
@@ -107,7 +103,7 @@ class RemotePath:
             return {posixpath.relpath(info.path, path): FileStamp(info.size, info.mtime_ns or 0) for info in infos}
 
     def stamp(self) -> FileStamp | None:
-        """Size and time of this file; None where there is none."""
+        """Size and time of this file; None if there is no such file."""
         from pyarrow import fs
 
         with self._connected() as (system, path):
@@ -115,15 +111,18 @@ class RemotePath:
             return FileStamp(info.size, info.mtime_ns or 0) if info.type == fs.FileType.File else None
 
     def folder_names(self) -> set[str]:
-        """Names of the folders in this folder; none where there is no such folder."""
+        """Names of the folders in this folder; empty if the folder does not exist."""
+        return self._names("Directory")
+
+    def _names(self, kind: Literal["File", "Directory"]) -> set[str]:
         from pyarrow import fs
 
         with self._connected() as (system, path):
             found = system.get_file_info(fs.FileSelector(path, allow_not_found=True))
-            return {info.base_name for info in found if info.type == fs.FileType.Directory}
+            return {info.base_name for info in found if info.type == getattr(fs.FileType, kind)}
 
     def remove_folder(self) -> None:
-        """Deletes the folder and all below it; nothing where there is no such folder."""
+        """Delete the folder and everything below it, if it exists."""
         with self._connected() as (system, path), suppress(FileNotFoundError):
             system.delete_dir(path)
 
@@ -136,14 +135,14 @@ class RemotePath:
                     raise
 
     def put(self, content: bytes) -> None:
-        """Writes a small file in one request, which an object store takes whole or not at all."""
+        """Write a small file in one request, which an object store accepts or refuses as a whole."""
         with self._connected() as (system, path), _output(system, path) as stream:
             stream.write(content)
 
     def write_whole(self, write: Callable[[BinaryIO], object]) -> None:
-        """What `atomic.write_atomically` promises, here by an object of another name that is moved when it is whole.
+        """Write atomically, as `atomic.write_atomically` does: write an object of another name, then move it.
 
-        Closing a stream commits what it holds, also after an exception, so a stream onto the name itself would not do.
+        Closing a stream commits its content even after an exception, so writing to the final name would not be atomic.
         """
         part = self.parent / f".{self.name}.{uuid.uuid4().hex[:8]}.part"
         with self._connected() as (system, path):
@@ -154,19 +153,19 @@ class RemotePath:
                 try:
                     system.move(part_path, path)
                 except FileNotFoundError:
-                    if not self.is_file():  # it is: another writer finished this file and swept up
+                    if not self.is_file():  # if it exists, another writer finished this file and removed our .part
                         raise
             finally:
                 part.unlink(missing_ok=True)
 
     def copy_to(self, file: Path) -> None:
-        """Copies the content into a local file, whole or not at all."""
+        """Copy the content into a local file, atomically."""
         with self._connected() as (system, path), system.open_input_stream(path) as source:
             write_atomically(file, lambda stream: shutil.copyfileobj(source, stream, 2**20))
 
     @contextmanager
     def _connected(self) -> "Iterator[tuple[fs.FileSystem, str]]":
-        """The file system and this place's path on it; its errors come out with the address."""
+        """The file system and this place's path on it; its errors are raised with the address."""
         try:
             system, base = _file_system(self.root)
         except (OSError, ValueError, ImportError) as error:
@@ -179,8 +178,8 @@ class RemotePath:
             raise
         except OSError as error:
             raise StorageError(
-                f"{self}: {error}. The storage must answer and allow it: check the address, the keys in the "
-                "environment, and AWS_ENDPOINT_URL for an S3 server of your own."
+                f"{self}: {error}. Check the address, the access keys in the environment, and AWS_ENDPOINT_URL if you "
+                "use your own S3 server."
             ) from error
 
 
@@ -188,7 +187,7 @@ Place = Path | RemotePath
 
 
 def place(address: str | Place) -> Place:
-    """A Path for a local path (also file://), a RemotePath for <scheme>://..., also as pathlib writes it: s3:/bucket."""
+    """A Path for a local path or file://, a RemotePath for <scheme>://... and for pathlib's spelling s3:/bucket."""
     if isinstance(address, RemotePath):
         return address
     match = _ADDRESS.fullmatch(str(address))
@@ -198,13 +197,13 @@ def place(address: str | Place) -> Place:
 
 
 def joined(folder: Place, path: str | Place) -> Place:
-    """`path` as seen from `folder`: itself where it is absolute or an address."""
-    there = place(path)
-    return folder / str(there) if isinstance(there, Path) and not there.is_absolute() else there
+    """`path` relative to `folder`; `path` itself if it is absolute or an address."""
+    given = place(path)
+    return folder / str(given) if isinstance(given, Path) and not given.is_absolute() else given
 
 
 def file_names(folder: Place) -> set[str]:
-    """Names of the files in a folder; none where there is no such folder."""
+    """Names of the files in a folder; empty if the folder does not exist."""
     if isinstance(folder, RemotePath):
         return folder.file_names()
     try:
@@ -215,7 +214,7 @@ def file_names(folder: Place) -> set[str]:
 
 
 def mirrored(file: Place, folder: Path) -> Path:
-    """A local file with the content of `file`: itself, or its copy in `folder`, made whole at the first call."""
+    """A local file with the content of `file`: itself, or its copy in `folder`, which the first call makes."""
     if isinstance(file, Path):
         return file
     copy = folder / file.name
@@ -226,19 +225,19 @@ def mirrored(file: Place, folder: Path) -> Path:
 
 @contextmanager
 def fetched(file: Place) -> Iterator[Path]:
-    """A local file with the content of `file` for the time of the block, for readers that need one."""
+    """Provide a local file with the content of `file` during the block."""
     if isinstance(file, Path):
         yield file
         return
     with tempfile.TemporaryDirectory(prefix="vgsearch-") as folder:
-        copy = Path(folder) / file.name  # the same name: its suffix tells what is inside
+        copy = Path(folder) / file.name  # keep the name: readers choose by its suffix
         file.copy_to(copy)
         yield copy
 
 
 @lru_cache
 def _file_system(root: str) -> "tuple[fs.FileSystem, str]":
-    """One connection for each bucket of this process, and the path of its root."""
+    """The file system of a bucket and the path of its root; one connection per bucket and process."""
     import pyarrow as pa
     from pyarrow import fs
 
@@ -253,6 +252,6 @@ def _file_system(root: str) -> "tuple[fs.FileSystem, str]":
 def _output(system: "fs.FileSystem", path: str) -> "pa.NativeFile":
     try:
         return system.open_output_stream(path)
-    except FileNotFoundError:  # a storage with real folders
+    except FileNotFoundError:  # this storage has real folders
         system.create_dir(posixpath.dirname(path), recursive=True)
         return system.open_output_stream(path)

@@ -1,4 +1,4 @@
-"""Checkpoint files of one folder, numbered by their step: written whole, read safely, damaged ones passed over by name."""
+"""Checkpoint files of one folder, numbered by step: atomic writes, safe reads, damaged files skipped with a warning."""
 
 import warnings
 from abc import ABC, abstractmethod
@@ -15,13 +15,13 @@ Stored = TypeVar("Stored")
 
 
 class UnreadableCheckpoint(RuntimeError):
-    """A file that is no whole checkpoint; says which and why."""
+    """The file is missing, truncated or not a checkpoint; the message names it and the reason."""
 
 
 def read_checkpoint(path: Path | str, build: Callable[[Any], Stored]) -> Stored:
-    """What `build` makes of the content of the checkpoint file at `path`, read onto the CPU with `weights_only`.
+    """Load the checkpoint file at `path` onto the CPU with `weights_only`, and return `build(content)`.
 
-    Raises UnreadableCheckpoint where it is missing, truncated or something else, of which `build` makes nothing.
+    Raises UnreadableCheckpoint if the file is missing or truncated, or if `build` fails on its content.
     """
     try:
         return build(torch.load(path, map_location="cpu", weights_only=True))
@@ -29,7 +29,7 @@ def read_checkpoint(path: Path | str, build: Callable[[Any], Stored]) -> Stored:
         raise UnreadableCheckpoint(
             f"{path} does not exist; give a file such as .../checkpoints/step00001000.pt."
         ) from None
-    # torch reports a damaged file as RuntimeError, UnpicklingError, EOFError, KeyError or OSError, by where the damage is.
+    # Depending on where the damage is, torch raises RuntimeError, UnpicklingError, EOFError, KeyError or OSError.
     except Exception as error:
         raise UnreadableCheckpoint(
             f"{path} does not load ({type(error).__name__}: {str(error).splitlines()[0]})."
@@ -37,19 +37,19 @@ def read_checkpoint(path: Path | str, build: Callable[[Any], Stored]) -> Stored:
 
 
 class StepFiles(ABC, Generic[Stored]):
-    """`step<step>.pt` for each checkpoint of one training, the newest `n_newest` kept."""
+    """The files `step<step>.pt` of one training; the newest `n_newest` are kept."""
 
     def __init__(self, folder: Path | str, n_newest: int = N_NEWEST) -> None:
         if n_newest < N_NEWEST:
             raise ValueError(
-                f"n_newest must be at least {N_NEWEST}, got {n_newest}: a damaged newest one needs another behind it."
+                f"n_newest must be at least {N_NEWEST}, got {n_newest}: a damaged newest file needs a second one."
             )
         self.folder, self._n_newest = Path(folder), n_newest
 
     @staticmethod
     @abstractmethod
     def load(path: Path) -> Stored:
-        """Reads one file; raises UnreadableCheckpoint."""
+        """Read one file; raises UnreadableCheckpoint."""
 
     def path(self, step: int) -> Path:
         return self.folder / f"step{step:08d}.pt"
@@ -58,7 +58,7 @@ class StepFiles(ABC, Generic[Stored]):
         return sorted(int(path.stem.removeprefix("step")) for path in self.folder.glob("step*.pt"))
 
     def newest(self) -> Stored | None:
-        """The newest checkpoint that loads; warns for each newer one that does not."""
+        """The newest checkpoint that can be loaded; warns about each newer one that cannot. None if there is none."""
         for step in reversed(self.steps()):
             try:
                 return self.load(self.path(step))
@@ -67,7 +67,7 @@ class StepFiles(ABC, Generic[Stored]):
         return None
 
     def write(self, step: int, content: Mapping[str, Any], kept: Iterable[int] = ()) -> Path:
-        """Writes the file so that a reader sees all of it or nothing, then drops all but the newest and those `kept`."""
+        """Write the file atomically, then delete all but the newest files and the steps in `kept`."""
         path = self.path(step)
         write_atomically(path, lambda stream: torch.save(dict(content), stream))
         for old in set(self.steps()[: -self._n_newest]) - set(kept):

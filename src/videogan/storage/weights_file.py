@@ -1,4 +1,4 @@
-"""Files of weights that a user brings: read with `weights_only`, refused by name where they do not fit."""
+"""Weights files that a user supplies: read with `weights_only`; errors name the tensors that do not fit."""
 
 import hashlib
 import io
@@ -17,7 +17,7 @@ N_NAMED = 3
 
 @dataclass(frozen=True)
 class StoredWeights:
-    """What a file holds: tensors by name, what stands beside a "state_dict", and the sha256 (hex) of the file."""
+    """The content of a file: tensors by name, the entries beside "state_dict", and the file's sha256 (hex)."""
 
     state: dict[str, Tensor]
     beside: dict[str, Any]
@@ -25,27 +25,18 @@ class StoredWeights:
 
 
 def read_weights(path: Path | str, what: str, remedy: str) -> StoredWeights:
-    """The file at `path`, as torch.save wrote it of a state dict, or of a dict with one under "state_dict".
+    """Read a state dict, or a dict that holds one under "state_dict", from a file written by torch.save.
 
-    `what` names it in errors ("classifier weights"), `remedy` tells where to get a whole one. A "module." before every name
-    is dropped. Raises ConfigurationError where the file cannot be read or holds anything else.
+    `what` names the file in errors ("classifier weights"); `remedy` says where to get a complete one. A "module." prefix
+    of names is dropped. Raises ConfigurationError if the file cannot be read or holds anything else.
     """
     try:
         content = Path(path).read_bytes()
     except OSError as error:
         raise ConfigurationError(
-            f"{path}: {what} must be a file that can be read, got {error.strerror or error}; check the path."
+            f"{path}: {what} must be a readable file, got {error.strerror or error}; check the path."
         ) from None
-    try:
-        stored: Any = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    # torch reports a damaged or foreign file as RuntimeError, UnpicklingError, EOFError, KeyError or OSError, by where
-    # it stumbles.
-    except Exception as error:
-        reason = next(iter(str(error).splitlines()), "")
-        raise ConfigurationError(
-            f"{path}: {what} must be a whole file of torch.save with nothing but tensors and numbers in it, "
-            f"got one of {len(content):,} bytes that does not load ({type(error).__name__}: {reason[:200]}); {remedy}"
-        ) from error
+    stored = _loaded(content, f"{path}: {what}", remedy)
     has_beside = isinstance(stored, dict) and "state_dict" in stored
     state = stored["state_dict"] if has_beside else stored
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
@@ -59,11 +50,23 @@ def read_weights(path: Path | str, what: str, remedy: str) -> StoredWeights:
     return StoredWeights(named, beside, hashlib.sha256(content).hexdigest())
 
 
-def refuse_other_weights(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], must: str, remedy: str) -> None:
-    """Raises ConfigurationError where anything is missing, unexpected, of another shape or not finite, and names it.
+def _loaded(content: bytes, subject: str, remedy: str) -> Any:  # what torch.load returns, not yet checked
+    try:
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    # torch raises RuntimeError, UnpicklingError, EOFError, KeyError or OSError for a damaged or foreign file.
+    except Exception as error:
+        reason = next(iter(str(error).splitlines()), "")
+        raise ConfigurationError(
+            f"{subject} must be a complete torch.save file of tensors and numbers, got {len(content):,} bytes "
+            f"that does not load ({type(error).__name__}: {reason[:200]}); {remedy}"
+        ) from error
 
-    `must` says where and what it must be ("w.pt: classifier weights must be those of a TSN"), `remedy` what to do. Files
-    from before torch 0.4 do not count batches, and nothing here reads that count.
+
+def refuse_other_weights(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], must: str, remedy: str) -> None:
+    """Raise ConfigurationError if any tensor is missing, unexpected, of another shape or not finite; names them.
+
+    `must` starts the message ("w.pt: classifier weights must be those of a TSN"), `remedy` ends it. A missing
+    num_batches_tracked is allowed: files from before torch 0.4 lack it, and nothing here reads it.
     """
     shared = [name for name in expected if name in found]
     kinds = {

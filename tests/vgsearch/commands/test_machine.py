@@ -20,14 +20,7 @@ def test_a_port_of_ray_in_use_is_named_and_does_not_block():
             check = ports()
         finally:
             del RAY_PORTS[taken]
-<<<<<<< HEAD
-    assert not finding.ok
-    assert not finding.blocks
-    assert f"{taken} (the test's)" in finding.result
-    assert str(taken) not in ports().result
-=======
     assert not check.ok
     assert not check.blocks
     assert f"{taken} (the test's)" in check.finding
     assert str(taken) not in ports().finding
->>>>>>> 75ac3aa194312bb8af3b4a36293b1bc2af5980bf

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from vgsearch.experiment.objective import looks_at_distance, parsed
 from vgsearch.runtime.feed.inputs import Inputs
+from videogan.classifiers.contract import VideoClassifier
 from videogan.classifiers.fit import LabelledClips, features
 from videogan.data.clips import DataConfig
 from videogan.protocols.blind_spots import BlindSpots, Neighbours, blind_spots
@@ -54,7 +55,7 @@ class Judge:
         """What the scores do not see in `synthetic`, by the first real-trained classifier."""
         return blind_spots(protocol, self.network(protocol, 0), self.clips("train"), self.clips("test"), synthetic)
 
-    def network(self, protocol: ClassifierProtocol, seed: int) -> nn.Module:
+    def network(self, protocol: ClassifierProtocol, seed: int) -> VideoClassifier:
         """A real-trained network, in eval mode."""
         (classifier,) = self._inputs.real_classifiers(protocol, (seed,))
         return classifier.network(protocol)

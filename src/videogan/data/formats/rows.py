@@ -24,7 +24,12 @@ def manifest_rows(
     first_with: dict[str, str] = {}
     rows = []
     for video in found.videos:
-        row = {"path": video.path.absolute(), "label": video.label, "group": video.group, "split": video.split}
+        row: dict[str, Any] = {
+            "path": video.path.absolute(),
+            "label": video.label,
+            "group": video.group,
+            "split": video.split,
+        }
         if video.skipped is None:
             row |= {name: value for name, value in inspected[video.path].items() if name != "warning"}
         else:

@@ -38,15 +38,15 @@ def find(folder: Path, options: ImportOptions) -> Found:
                 raise DataError(f"{where}: {path} was listed before, as {earlier[2]} for {earlier[1]}.")
     by_group = options.split_by == "group"
     videos, unseen = [], dict(listed)
-    for path in _videos(folder):
-        name = _NAME.fullmatch(path.stem)
-        group = name["group"].lower() if name else path.stem
-        if (entry := unseen.pop(path.name.lower(), None)) is not None:
-            videos.append(FoundVideo(path, entry[0], group, None if by_group else entry[1]))
+    for file in _videos(folder):
+        match = _NAME.fullmatch(file.stem)
+        group = match["group"].lower() if match else file.stem
+        if (entry := unseen.pop(file.name.lower(), None)) is not None:
+            videos.append(FoundVideo(file, entry[0], group, None if by_group else entry[1]))
         else:
-            label = classes.get((name["label"] if name else path.parent.name).lower(), path.parent.name)
-            again = "listed once, found twice" if path.name.lower() in listed else f"in neither {' nor '.join(names)}"
-            videos.append(FoundVideo(path, label, group, skipped=again))
+            label = classes.get((match["label"] if match else file.parent.name).lower(), file.parent.name)
+            again = "listed once, found twice" if file.name.lower() in listed else f"in neither {' nor '.join(names)}"
+            videos.append(FoundVideo(file, label, group, skipped=again))
     for label, _, path in unseen.values():
         videos.append(FoundVideo(folder / path, label, "", skipped="listed, but no such file"))
     if len(unseen) == len(listed):

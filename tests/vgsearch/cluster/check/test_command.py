@@ -61,19 +61,11 @@ def test_a_wrong_argument_is_refused_with_the_remedy(arguments: list[str], messa
     assert not list(tmp_path.iterdir())
 
 
-<<<<<<< HEAD
 def test_check_prints_a_line_for_each_finding_and_exits_1(tmp_path: Path):
     answer = run("check", broken("aws-open-ports", tmp_path), "--space", "mvt_tsa")
     assert answer.exit_code == 1
     assert "aws-open-ports.yaml:3  open-ports  no port but 22 may be open to the internet, got" in answer.stdout
     assert answer.stdout.splitlines()[-1].endswith("1 to fix, no notes")
-=======
-def test_check_prints_a_line_for_each_finding_and_exits_1():
-    told = typed("check", BROKEN / "aws-open-ports.yaml", "--space", "mvt_tsa")
-    assert told.exit_code == 1
-    assert "aws-open-ports.yaml:4  open-ports  no port but 22 may be open to the world, got" in told.stdout
-    assert told.stdout.splitlines()[-1].endswith("1 to fix, no notes")
->>>>>>> 75ac3aa194312bb8af3b4a36293b1bc2af5980bf
 
 
 def test_check_of_notes_alone_exits_0(tmp_path: Path):
