@@ -1,4 +1,4 @@
-"""The one wheel holds the platform, the science and the search spaces, and its command starts at once."""
+"""The wheel holds the platform, the science and the search spaces, and its command starts fast."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ SLOW_IMPORTS = {"torch", "ray", "optuna", "av", "pyarrow", "tensorboardX"}
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    """The standard output of a command that must succeed."""
+    """Runs a command that must succeed; returns its standard output."""
     done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -25,7 +25,7 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bin folder of an otherwise empty environment with the wheel; what the wheel depends on is seen from outside."""
+    """The bin folder of an environment with only the wheel, which finds its dependencies in this one."""
     folder = tmp_path_factory.mktemp("wheel")
     sources = folder / "sources"
     for name in SOURCES:
@@ -41,8 +41,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     python = folder / "venv" / "bin" / "python"
     (wheel,) = (folder / "dist").glob("*.whl")
     run(*pip, "--python", python, "install", "--no-deps", "--no-index", wheel, cwd=folder)
-    # Only now: pip would take the copy that is installed outside for this one. A .pth file's folder brings no .pth of its
-    # own, so the editable copy outside stays unseen.
+    # Only after the install: pip would take the outer copy for this one. A .pth file in a folder that a .pth file adds
+    # is not read, so the outer editable copy stays invisible.
     site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip())
     (site / "outside.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return python.parent
@@ -60,12 +60,12 @@ def test_both_packages_come_from_the_wheel_and_every_module_is_in_it(installed: 
 def test_the_search_spaces_are_found_from_any_folder(installed: Path, tmp_path: Path):
     shipped = sorted(path.stem for path in (ROOT / "search_spaces").glob("*.yaml"))
     assert shipped
-    told = json.loads(run(installed / "vgsearch", "spaces", "--json", cwd=tmp_path))
-    assert [space["name"] for space in told] == shipped
+    output = json.loads(run(installed / "vgsearch", "spaces", "--json", cwd=tmp_path))
+    assert [space["name"] for space in output] == shipped
     assert all(name in run(installed / "vgsearch", "spaces", cwd=tmp_path) for name in shipped)
 
 
-def test_each_cluster_file_is_copied_out_of_the_wheel_as_it_is(installed: Path, tmp_path: Path):
+def test_each_cluster_file_is_copied_from_the_wheel_unchanged(installed: Path, tmp_path: Path):
     files = [path for path in (ROOT / "cluster").iterdir() if path.is_file() and path.suffix != ".py"]
     assert {path.name for path in files} >= {
         "aws.yaml",
@@ -83,21 +83,21 @@ def test_each_cluster_file_is_copied_out_of_the_wheel_as_it_is(installed: Path, 
 def test_help_comes_in_less_than_a_second(installed: Path, tmp_path: Path):
     seconds = []
     for _ in range(3):
-        began = time.perf_counter()
+        start = time.perf_counter()
         assert "spaces" in run(installed / "vgsearch", "--help", cwd=tmp_path)
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.perf_counter() - start)
     assert min(seconds) < 1
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["tune", "--help"], ["spaces"]], ids=" ".join)
-def test_what_needs_no_training_loads_nothing_heavy(installed: Path, tmp_path: Path, arguments: list[str]):
+def test_commands_without_training_load_no_heavy_package(installed: Path, tmp_path: Path, arguments: list[str]):
     code = (
         "import atexit, sys\n"
         "atexit.register(lambda: print('MODULES', *{name.partition('.')[0] for name in sys.modules}))\n"
         "from vgsearch.cli import main\n"
         "main()"
     )
-    told = run(installed / "python", "-c", code, *arguments, cwd=tmp_path)
-    loaded = told.splitlines()[-1].split()
+    output = run(installed / "python", "-c", code, *arguments, cwd=tmp_path)
+    loaded = output.splitlines()[-1].split()
     assert loaded[0] == "MODULES"
     assert not SLOW_IMPORTS & set(loaded)

@@ -54,8 +54,13 @@ def _checked(folder: Path, group: str | None, silent: bool) -> "DataCheck":
         if group is not None:
             raise DataError(f"{folder}: --group has no effect because {MANIFEST_NAME} has the groups; remove it.")
         manifest = manifest_as_it_is(folder)
-        paths = [manifest.location(path) for path in manifest.table["path"].to_pylist()]
-        return check_manifest(manifest, _inspected(paths, silent))
+        places = [manifest.location(path) for path in manifest.table["path"].to_pylist()]
+        local = [place for place in places if isinstance(place, Path)]
+        if len(local) < len(places):
+            raise DataError(
+                f"{folder}: data check reads local videos; copy those on remote storage and import them again."
+            )
+        return check_manifest(manifest, _inspected(local, silent))
     layout, chosen = layout_of(folder), ImportOptions(group=group)
     refuse_options(layout, chosen)
     found = layout.find(folder, chosen)

@@ -21,7 +21,7 @@ SHARED = Path(__file__).parents[4] / "shared" / "data"
 
 @pytest.fixture(scope="module", autouse=True)
 def _running_ray():
-    """One cluster that all commands of this module connect to, as with RAY_ADDRESS: each would start its own."""
+    """One cluster for all commands of this module; without RAY_ADDRESS each would start its own."""
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_ADDRESS", cluster.address)
@@ -35,7 +35,7 @@ def vgsearch_data(*arguments) -> str:
     return result.stdout
 
 
-def test_limits_on_a_video_are_set_at_its_import_and_nothing_else_is(tmp_path):
+def test_an_import_sets_limits_on_a_video_and_no_other_setting(tmp_path):
     make_moving_shapes(tmp_path / "shapes", n_clips_each=1)
     limited = ["import", str(tmp_path / "shapes"), "--out", str(tmp_path / "out"), "--set"]
     with pytest.raises(DataError, match=r"data.max_pixels allows 4000"):
@@ -58,7 +58,7 @@ def test_weizmann_imports_with_persons_as_groups(tmp_path):
     assert all(Path(path).is_absolute() for path in manifest.table["path"].to_pylist())
 
 
-def test_what_make_writes_import_reads_back(tmp_path):
+def test_import_reads_what_make_wrote(tmp_path):
     made = json.loads(vgsearch_data("make", "moving-shapes", "--out", tmp_path / "shapes", "--json"))
     (tmp_path / "shapes" / "left" / "broken.mp4").write_text("no video")
     arguments = ("import", tmp_path / "shapes", "--out", tmp_path / "again")
@@ -72,12 +72,12 @@ def test_what_make_writes_import_reads_back(tmp_path):
         vgsearch_data(*arguments, "--strict")
 
 
-def test_a_folder_without_video_is_refused_before_ray_starts(tmp_path):
+def test_a_folder_without_videos_is_refused_before_ray_starts(tmp_path):
     with pytest.raises(DataError, match="no video found"):
         vgsearch_data("import", tmp_path)
 
 
-def test_split_by_file_needs_the_file(tmp_path):
+def test_split_by_file_needs_split_csv(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "a.mp4").touch()
     with pytest.raises(DataError, match=r"needs split\.csv"):
@@ -88,14 +88,14 @@ def test_every_layout_can_be_named():
     assert {name.value for name in LayoutName} == {"auto", *FORMATS}
 
 
-def test_an_option_that_the_layout_has_no_use_for_is_refused_before_ray_starts(tmp_path):
+def test_an_option_without_effect_on_the_layout_is_refused_before_ray_starts(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "a.mp4").touch()
     with pytest.raises(DataError, match="--fold has no effect on the layout plain"):
         vgsearch_data("import", tmp_path, "--fold", 2)
 
 
-def test_moving_mnist_is_made_imported_and_decoded_into_the_cache(tmp_path, monkeypatch):
+def test_moving_mnist_is_generated_imported_and_decoded_into_the_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("VGSEARCH_CACHE", str(tmp_path / "cache"))
     arguments = ("make", "moving-mnist", "--out", tmp_path / "digits", "--clips", 8)
     assert "digits   drawn glyphs, not MNIST; --digits CSV takes real ones" in vgsearch_data(*arguments)
@@ -117,12 +117,12 @@ def test_moving_mnist_is_made_imported_and_decoded_into_the_cache(tmp_path, monk
             build_cache(made, "plain_64", DataConfig())
 
 
-def test_options_of_another_embedded_set_are_refused(tmp_path):
+def test_options_of_another_embedded_data_set_are_refused(tmp_path):
     with pytest.raises(ConfigurationError, match="belong to moving-mnist"):
         vgsearch_data("make", "moving-shapes", "--out", tmp_path / "shapes", "--clips", 8)
 
 
-def test_strips_and_bad_ones_among_them_are_imported(tmp_path):
+def test_strips_are_imported_and_a_broken_one_is_skipped(tmp_path):
     levels = np.arange(20, dtype=np.uint8) * 10
     for label in ("0", "1"):
         (tmp_path / "actions" / label).mkdir(parents=True)
@@ -140,7 +140,7 @@ def test_strips_and_bad_ones_among_them_are_imported(tmp_path):
     }
 
 
-def test_a_csv_list_is_imported_beside_itself(tmp_path):
+def test_the_manifest_of_a_csv_list_is_written_beside_it(tmp_path):
     make_moving_shapes(tmp_path / "shapes", n_clips_each=1, n_frames=4)
     clips = [f"shapes/{label}/{group}_000.mp4" for label in ("left", "up") for group in ("disc-flat", "ring-checks")]
     lines = [

@@ -1,4 +1,4 @@
-"""vgsearch evaluate, as typed: a checkpoint, videos of another program, the ladder."""
+"""vgsearch evaluate as a user types it: a checkpoint, a folder of videos, the ladder."""
 
 import json
 import shutil
@@ -36,7 +36,7 @@ KVD = "kvd_r3d18_smoke_v1"
 
 @pytest.fixture(scope="module", autouse=True)
 def _running_ray() -> Iterator[None]:
-    """One cluster that all commands of this module connect to, as with RAY_ADDRESS: each would start its own."""
+    """One cluster for all commands of this module; without RAY_ADDRESS each would start its own."""
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_ADDRESS", cluster.address)
@@ -85,7 +85,7 @@ def evaluate(*arguments: object) -> str:
 
 
 def evaluated(*arguments: object) -> dict[str, Any]:
-    """What --json prints, by measure and subject; all that it prints, and without NaN."""
+    """The results that --json prints, by measure and subject; the output must be valid JSON without NaN."""
 
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is no JSON")
@@ -96,12 +96,12 @@ def evaluated(*arguments: object) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def ladder(data, tmp_path_factory) -> tuple[dict[Any, Any], Path]:
-    """Every rung's kernel distance, and the folder of what was written."""
+    """Every rung's kernel distance, and the output folder."""
     out = tmp_path_factory.mktemp("out")
     return evaluated("--ladder", data, "--budget", "smoke", "--metrics", "kvd", "--out", out), out
 
 
-def test_the_ladder_tells_what_a_score_means(ladder):
+def test_the_ladder_ranks_noise_last_and_copies_nearest(ladder):
     found, out = ladder
     assert [subject for _, subject in found] == list(RUNGS)
     distance = {subject: score["mean"] for (_, subject), score in found.items()}
@@ -110,9 +110,7 @@ def test_the_ladder_tells_what_a_score_means(ladder):
     assert {path.name for path in out.iterdir()} == {"scores.json", "ladder.png"}
 
 
-def test_real_clips_in_place_of_a_generator_score_as_real_ones_do_and_far_from_noise(
-    ladder, tmp_path, data, monkeypatch
-):
+def test_real_clips_score_as_real_ones_and_far_from_noise(ladder, tmp_path, data, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for label in read_manifest(data).classes:
         shutil.copytree(data / label, tmp_path / "made" / label)
@@ -120,10 +118,10 @@ def test_real_clips_in_place_of_a_generator_score_as_real_ones_do_and_far_from_n
     found = evaluated("--videos", "made", "--data", data, "--budget", "smoke", "--metrics", "kvd,blind_spots")
     distance, noise = found[KVD, "made"], ladder[0][KVD, "noise"]
     assert distance["digest"] == noise["digest"]
-    # Unbiased distances of so few clips fall on both sides of zero, by an amount that differs from processor to processor:
-    # clips that are real may well be nearer than the other real ones, but not much farther.
+    # Unbiased distances of so few clips fall on both sides of zero, by an amount that differs between processors:
+    # real clips may be nearer than the reference real ones, but not much farther.
     assert distance["mean"] < distance["real"] + 0.25 * (noise["mean"] - distance["real"])
-    # They are the training clips themselves, which only the blind spots tell.
+    # They are the training clips themselves, which only the blind spots report.
     spots = found["blind_spots", "made"]
     assert spots["memorisation_pixels"] < 0.5
     assert any("memorisation" in warning for warning in spots["warnings"])
@@ -133,14 +131,14 @@ def test_real_clips_in_place_of_a_generator_score_as_real_ones_do_and_far_from_n
         assert image.n_frames == 16
 
 
-def test_scores_of_a_checkpoint_are_told_in_a_table_and_added_to_its_trials_records_at_its_step(trial, monkeypatch):
+def test_scores_of_a_checkpoint_are_printed_and_added_to_its_trials_records_at_its_step(trial, monkeypatch):
     monkeypatch.chdir(trial.parent)
     a, b = (f"t0000-abcdef/checkpoints/step0000000{step}.pt" for step in (2, 3))
     printed = evaluate(a, "--against", b, "--metrics", "kvd,gam")
     told = json.loads((trial / "evaluations" / "step00000002" / "scores.json").read_text())
     kvd, gam = (row["found"] for row in told["scores"])
     assert f"{KVD}  {kvd['digest'][:6]}" in printed
-    # Without a terminal each measurement is told as it ends; and files as one would type them.
+    # Without a terminal each measurement is printed as it ends, and files as one would type them.
     assert f"/2  {KVD}  step00000002  {kvd['mean']:.2f}" in printed
     assert printed.splitlines()[-1] == "t0000-abcdef/evaluations/step00000002/scores.json"
     expected = {f"evaluation/{KVD}": kvd["mean"], "evaluation/gam/t0000-abcdef-step00000003": gam["score"]}
@@ -153,7 +151,7 @@ def test_scores_of_a_checkpoint_are_told_in_a_table_and_added_to_its_trials_reco
         assert (point.step, point.value) == (2, pytest.approx(value))
 
 
-def test_what_one_model_wins_by_gam_the_other_loses(trial):
+def test_gam_of_two_models_is_reciprocal(trial):
     paths = [trial / "checkpoints" / f"step0000000{step}.pt" for step in (2, 3)]
     plan = planned(EvaluationRequest(checkpoint=paths[0]))
     with connect():
@@ -165,7 +163,7 @@ def test_what_one_model_wins_by_gam_the_other_loses(trial):
     assert of_a.against == str(paths[1])
 
 
-def test_a_measurement_that_fails_is_told_and_the_others_are_kept(trial):
+def test_a_failed_measurement_is_reported_and_the_others_are_kept(trial):
     path = trial / "checkpoints" / "step00000003.pt"
     stored = torch.load(path, weights_only=True)
     stored["discriminators"]["video"]["head.linear.bias"].fill_(torch.nan)

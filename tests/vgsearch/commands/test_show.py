@@ -1,4 +1,4 @@
-"""What `vgsearch show` tells of a trial, and what it refuses."""
+"""vgsearch show: what it prints about a trial, and what it refuses."""
 
 import io
 import json
@@ -34,13 +34,13 @@ def ledger(experiment: Experiment) -> Ledger:
     return ledger
 
 
-def told(ledger: Ledger, experiment: Experiment, trial: str) -> str:
+def printed(ledger: Ledger, experiment: Experiment, trial: str) -> str:
     console = Console(file=io.StringIO(), width=300)
     tell_trial(ledger.record, find_trial(ledger.record, trial), experiment.trial(trial), console)
     return console.file.getvalue()
 
 
-def test_a_trial_is_found_by_the_beginning_of_its_id_and_by_no_other(ledger: Ledger):
+def test_a_trial_is_found_by_a_unique_prefix_of_its_id(ledger: Ledger):
     assert find_trial(ledger.record, "t0001").index == 1
     assert find_trial(ledger.record, "t0002-abcdef").index == 2
     for written, problem in (("t000", "begins 3 trials"), ("t9", "there are 3, t0000-abcdef to"), ("", "no trial")):
@@ -48,21 +48,21 @@ def test_a_trial_is_found_by_the_beginning_of_its_id_and_by_no_other(ledger: Led
             find_trial(ledger.record, written)
 
 
-def test_what_differs_from_the_papers_point_comes_before_what_does_not(ledger: Ledger, experiment: Experiment):
-    lines = [line.split() for line in told(ledger, experiment, "t0001-abcdef").splitlines()]
+def test_values_that_differ_from_the_papers_point_come_first(ledger: Ledger, experiment: Experiment):
+    lines = [line.split() for line in printed(ledger, experiment, "t0001-abcdef").splitlines()]
     assert lines[1] == ["config", "optimiser.lr_g", "0.0001", "paper", "5e-05"]
     assert lines[2] == ["model.n_clip", "5", "paper", "-"]
     assert lines[3] == ["as", "the", "paper's", "point:", "fold_div", "8"]
-    assert "the paper's point" in told(ledger, experiment, "t0000-abcdef")
+    assert "the paper's point" in printed(ledger, experiment, "t0000-abcdef")
 
 
-def test_why_it_ended_and_the_end_of_its_log_are_told_as_they_are(ledger: Ledger, experiment: Experiment):
+def test_the_reason_it_ended_and_its_last_log_lines_are_printed_unchanged(ledger: Ledger, experiment: Experiment):
     folder = experiment.trial("t0001-abcdef")
     folder.folder.mkdir(parents=True)
     folder.log.write_text("\n".join(f"line {n} [bold]" for n in range(40)))
     ledger.append("look", trial="t0001-abcdef", step=50, look=0.25, losses={"d_image": math.nan})
     ledger.append("trial_ended", trial="t0001-abcdef", state="failed", step=60, reason="KeyError: [/red] 'x'")
-    text = told(ledger, experiment, "t0001-abcdef")
+    text = printed(ledger, experiment, "t0001-abcdef")
     assert "failed at step 60/300" in text
     assert "why          KeyError: [/red] 'x'" in text
     assert "d_image -" in text
@@ -70,14 +70,14 @@ def test_why_it_ended_and_the_end_of_its_log_are_told_as_they_are(ledger: Ledger
     assert "line 20 [bold]" not in text
 
 
-def test_a_curve_has_one_bar_a_look_and_no_bar_for_what_is_no_number():
+def test_a_curve_has_one_bar_per_look_and_a_dot_for_a_value_that_is_not_finite():
     assert sparkline([0.0, 0.5, 1.0]) == "▁▅█"
     assert sparkline([0.3, 0.3]) == "▁▁"
     assert sparkline([0.0, math.nan, 1.0, math.inf]) == "▁·█·"
     assert sparkline([]) == ""
 
 
-def test_the_command_reads_the_ledger_alone_and_takes_the_trials_own_folder(ledger: Ledger, experiment: Experiment):
+def test_the_command_reads_only_the_ledger_and_accepts_the_trials_own_folder(ledger: Ledger, experiment: Experiment):
     ledger.append("look", trial="t0001-abcdef", step=50, look=0.25, losses={})
     for written in (experiment.folder / "t0001", experiment.trial("t0001-abcdef").folder):
         shown = CliRunner().invoke(app, ["show", str(written), "--json"])
@@ -87,18 +87,18 @@ def test_the_command_reads_the_ledger_alone_and_takes_the_trials_own_folder(ledg
     assert "holds no sweep" in str(refused.exception)
 
 
-def test_health_is_told_with_its_evidence_and_what_was_measured(ledger: Ledger, experiment: Experiment):
+def test_health_is_printed_with_its_evidence_and_measurements(ledger: Ledger, experiment: Experiment):
     states = {"D saturated": "D's loss 0.4 % of that of guessing", "frozen": "90 % hardly move"}
     for trial, found in (("t0001-abcdef", states), ("t0002-abcdef", {})):
         health = {"states": found, "vitals": {"loss_share": 0.004}}
         ledger.append("look", trial=trial, step=50, look=0.25, losses={}, health=health)
-    lines = [line.strip() for line in told(ledger, experiment, "t0001-abcdef").splitlines()]
+    lines = [line.strip() for line in printed(ledger, experiment, "t0001-abcdef").splitlines()]
     at = lines.index("health       D saturated: D's loss 0.4 % of that of guessing")
     assert lines[at + 1 : at + 3] == ["frozen: 90 % hardly move", "loss_share 0.004"]
-    assert "health       ok" in told(ledger, experiment, "t0002-abcdef")
-    assert "\nhealth " not in told(ledger, experiment, "t0000-abcdef")
+    assert "health       ok" in printed(ledger, experiment, "t0002-abcdef")
+    assert "\nhealth " not in printed(ledger, experiment, "t0000-abcdef")
 
 
-def test_checkpoints_that_were_deleted_are_told_with_the_reason(ledger: Ledger, experiment: Experiment):
+def test_deleted_checkpoints_are_reported_with_the_reason(ledger: Ledger, experiment: Experiment):
     ledger.append("checkpoints_dropped", trial="t0001-abcdef", bytes=1000, why="--disk-budget 4 MB")
-    assert "checkpoints  deleted: --disk-budget 4 MB" in told(ledger, experiment, "t0001-abcdef")
+    assert "checkpoints  deleted: --disk-budget 4 MB" in printed(ledger, experiment, "t0001-abcdef")

@@ -1,4 +1,4 @@
-"""`vgsearch status`: a sweep from its ledger alone, also while another process writes it."""
+"""vgsearch status reads a sweep from its ledger, also while another process writes it."""
 
 import json
 import threading
@@ -28,20 +28,20 @@ def start(ledger: Ledger, index: int) -> str:
     return trial
 
 
-def test_a_reader_that_follows_hears_every_event_once_and_no_half_line(ledger: Ledger):
-    reader, heard = LedgerReader(ledger.path), []
+def test_a_following_reader_returns_every_event_once_and_no_partial_line(ledger: Ledger):
+    reader, events = LedgerReader(ledger.path), []
     with open(ledger.path, "rb") as stream:
         before = stream.read()
     start(ledger, 0)
     whole = ledger.path.read_bytes()
     for n_bytes in range(len(before) - 3, len(whole) + 1):
         ledger.path.write_bytes(whole[:n_bytes])
-        heard += reader.read()
-    assert [event["event"] for event in heard] == ["sweep_started", "trial_started"]
+        events += reader.read()
+    assert [event["event"] for event in events] == ["sweep_started", "trial_started"]
     assert reader.record == ledger.record
 
 
-def test_watching_tells_what_another_process_writes_and_stops_when_the_sweep_ends(ledger: Ledger):
+def test_watching_prints_what_another_process_writes_and_stops_when_the_sweep_ends(ledger: Ledger):
     def write() -> None:
         trial = start(ledger, 0)
         time.sleep(0.7)
@@ -57,7 +57,7 @@ def test_watching_tells_what_another_process_writes_and_stops_when_the_sweep_end
     assert watched.output.rstrip().endswith("finished")
 
 
-def test_watching_for_programs_prints_each_event_as_json(ledger: Ledger):
+def test_watching_with_json_prints_one_event_per_line(ledger: Ledger):
     start(ledger, 0)
     ledger.append("sweep_ended", how="interrupted")
     watched = CliRunner().invoke(app, ["status", str(ledger.path.parent), "--watch", "--json"])
