@@ -7,8 +7,7 @@ includes all of a RayCluster as rayClusterSpec. The output is a JSON Schema of f
 
 import json
 import sys
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,80 +26,46 @@ _VALUES = {
 def field_schema(crd: Mapping[str, Any], source: str) -> Schema:
     """The JSON Schema of a RayJob and a RayCluster, closed wherever the definition names its fields."""
     version = next(version for version in crd["spec"]["versions"] if version["name"] == "v1")
-    job = _closed(version["schema"]["openAPIV3Schema"]["properties"]["spec"])
-    counts = Counter(_text(part) for part in _objects(job))
     definitions: Schema = {}
-    shared = _shared(job, "RayJobSpec", counts, definitions)
-    cluster = shared["properties"].pop("rayClusterSpec")
-    shared["properties"]["rayClusterSpec"] = {"$ref": "#/definitions/RayClusterSpec"}
-    definitions |= {"RayJobSpec": shared, "RayClusterSpec": cluster}
-    definitions |= {kind: _kind(kind) for kind in ("RayJob", "RayCluster")}
+    spec = _closed(version["schema"]["openAPIV3Schema"]["properties"]["spec"], "rayJobSpec", definitions)
+    definitions["RayJob"] = _kind("RayJob", spec)
+    definitions["RayCluster"] = _kind("RayCluster", {"$ref": "#/definitions/rayClusterSpec"})
     return {"source": source, "definitions": dict(sorted(definitions.items()))}
 
 
-def _kind(kind: str) -> Schema:
+def _kind(kind: str, spec: Schema) -> Schema:
     fixed = {"apiVersion": {"enum": ["ray.io/v1"]}, "kind": {"enum": [kind]}}
-    rest = {"metadata": {"type": "object"}, "spec": {"$ref": f"#/definitions/{kind}Spec"}, "status": {}}
-    return _object({**fixed, **rest}, ["apiVersion", "kind", "metadata", "spec"])
+    fields = {**fixed, "metadata": {"type": "object"}, "spec": spec, "status": {}}
+    return _object(fields, {"apiVersion", "kind", "metadata", "spec"})
 
 
-def _object(properties: Schema, required: list[str]) -> Schema:
-    return {"type": "object", "additionalProperties": False, "required": required, "properties": properties}
+def _object(properties: Schema, required: set[str]) -> Schema:
+    return {"type": "object", "additionalProperties": False, "required": sorted(required), "properties": properties}
 
 
-def _closed(schema: Mapping[str, Any], name: str = "") -> Schema:
-    """One part of the definition without descriptions and defaults; it takes no field that it does not name."""
+def _closed(schema: Mapping[str, Any], name: str, definitions: Schema) -> Schema:
+    """One part without descriptions and defaults; a part with named fields becomes a definition, equal parts the same."""
     if schema.get("x-kubernetes-int-or-string"):
         return {"type": ["number", "string"]}
     if "properties" in schema:
-        properties = {field: _closed(part, field) for field, part in sorted(schema["properties"].items())}
-        optional = {field for field, part in schema["properties"].items() if "default" in part}
+        parts = sorted(schema["properties"].items())
         required = {*schema.get("required", ()), *(("spec",) if name == "template" else ())}
-        return _object(properties, sorted(required - optional))
-    closed: Schema = {key: schema[key] for key in ("type", "enum", "minimum", "minItems") if key in schema}
+        required -= {field for field, part in parts if "default" in part}  # Kubernetes fills these in
+        closed = _object({field: _closed(part, field, definitions) for field, part in parts}, required)
+        free = (f"{name}{n or ''}" for n in range(len(definitions) + 1) if f"{name}{n or ''}" not in definitions)
+        known = next((known for known, part in definitions.items() if part == closed), None) or next(free)
+        definitions[known] = closed
+        return {"$ref": f"#/definitions/{known}"}
+    closed = {key: schema[key] for key in ("type", "enum", "minimum", "minItems") if key in schema}
     if name in _VALUES and schema.get("type") == "string":
         closed["enum"] = _VALUES[name]
     if name.endswith(("Seconds", "eplicas", "Limit")) and schema.get("type") == "integer":
         closed.setdefault("minimum", 0)
     if name == "containers":
         closed["minItems"] = 1
-    if isinstance(schema.get("additionalProperties"), Mapping):
-        closed["additionalProperties"] = _closed(schema["additionalProperties"])
-    if "items" in schema:
-        closed["items"] = _closed(schema["items"])
+    for key in {"additionalProperties", "items"} & schema.keys():
+        closed[key] = _closed(schema[key], name, definitions)
     return closed
-
-
-def _objects(schema: Schema) -> Iterator[Schema]:
-    """Every part that names fields, the outer ones first."""
-    if "properties" in schema:
-        yield schema
-    for part in [*schema.get("properties", {}).values(), schema.get("items"), schema.get("additionalProperties")]:
-        if isinstance(part, dict):
-            yield from _objects(part)
-
-
-def _shared(schema: Schema, name: str, counts: Mapping[str, int], definitions: Schema) -> Schema:
-    """The schema with each part that occurs more than once replaced by a reference into `definitions`."""
-    text, written = _text(schema), dict(schema)
-    for key in ("items", "additionalProperties"):
-        if isinstance(schema.get(key), dict):
-            written[key] = _shared(schema[key], name, counts, definitions)
-    if "properties" not in schema:
-        return written
-    parts = schema["properties"].items()
-    written["properties"] = {field: _shared(part, field, counts, definitions) for field, part in parts}
-    if counts[text] == 1:
-        return written
-    same = (known for known, part in definitions.items() if part == written)
-    names = (name if n == 0 else f"{name}{n + 1}" for n in range(len(definitions) + 1))
-    known = next(same, None) or next(free for free in names if free not in definitions)
-    definitions[known] = written
-    return {"$ref": f"#/definitions/{known}"}
-
-
-def _text(schema: Schema) -> str:
-    return json.dumps(schema, sort_keys=True)
 
 
 def main(crd_file: str, source: str) -> None:

@@ -35,10 +35,10 @@ def test_a_definition_becomes_a_closed_schema_with_equal_parts_written_once():
     schema = field_schema(yaml.safe_load(CRD), "KubeRay v0")
     assert schema["source"] == "KubeRay v0"
     definitions = schema["definitions"]
-    assert set(definitions) == {"RayJob", "RayCluster", "RayJobSpec", "RayClusterSpec", "first"}
-    assert definitions["RayJobSpec"]["properties"]["backoffLimit"] == {"type": "integer", "minimum": 0}
-    assert "SidecarMode" in definitions["RayJobSpec"]["properties"]["submissionMode"]["enum"]
-    cluster = definitions["RayClusterSpec"]
+    assert set(definitions) == {"RayJob", "RayCluster", "rayJobSpec", "rayClusterSpec", "first"}
+    assert definitions["rayJobSpec"]["properties"]["backoffLimit"] == {"type": "integer", "minimum": 0}
+    assert "SidecarMode" in definitions["rayJobSpec"]["properties"]["submissionMode"]["enum"]
+    cluster = definitions["rayClusterSpec"]
     assert cluster["required"] == ["first", "rayVersion"]  # Kubernetes fills in the size
     assert cluster["additionalProperties"] is False
     assert cluster["properties"] == {
