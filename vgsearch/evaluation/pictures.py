@@ -3,17 +3,21 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image
 from torch import Tensor
 
+from vgsearch.charts.figure import Bars, Figure, Points, Series
+from vgsearch.charts.png import png
 from vgsearch.evaluation.tables import Scored, told_number
 from videogan.protocols.blind_spots import Neighbours
-from videogan.sampling.pictures import enlarged, grid_frames, label_font, titled, write_gif
+from videogan.sampling.pictures import enlarged, grid_frames, titled, write_gif
+from videogan.storage.atomic import write_atomically
 
 GROUP_GAP = 14
-WHITE, GREY, BLUE, RED = (255, 255, 255), (110, 110, 110), (70, 120, 180), (190, 60, 50)
+BLACK, GREY, BLUE, RED = "#000000", "#6e6e6e", "#4678b4", "#be3c32"
 
 
 def write_neighbours(folder: Path, neighbours: Neighbours) -> list[Path]:
@@ -34,7 +38,7 @@ def write_neighbours(folder: Path, neighbours: Neighbours) -> list[Path]:
 
 def _beside_each_other(groups: dict[str, Tensor], gap: int = GROUP_GAP) -> Tensor:
     """uint8 (T, H', W', 3): grids with a gap between them, each under its name."""
-    columns = []
+    columns: list[Tensor] = []
     for name, grid in groups.items():
         column = titled(grid, name)
         columns += [column.new_zeros(*column.shape[:2], gap, 3), column] if columns else [column]
@@ -47,66 +51,48 @@ def _first_and_last(frames: Tensor) -> Image.Image:
     return Image.fromarray(_beside_each_other(grids, gap=3 * GROUP_GAP)[0].numpy())
 
 
-WIDTH, LABELS, NUMBERS, ROW, TITLE = 760, 170, 150, 24, 34
-
-
 def write_ladder(folder: Path, rows: Sequence[Scored]) -> list[Path]:
     """ladder.png: for each protocol the score of each rung as a bar, its interval or spread, and what guessing scores."""
     measures = dict.fromkeys(row.measure for row in rows if not math.isnan(row.value))
-    panels = [_panel([row for row in rows if row.measure == measure]) for measure in measures]
-    if not panels:
+    if not measures:
         return []
-    picture = Image.new("RGB", (WIDTH, sum(panel.height for panel in panels)), WHITE)
-    top = 0
-    for panel in panels:
-        picture.paste(panel, (0, top))
-        top += panel.height
+    content = png([_ladder([row for row in rows if row.measure == measure]) for measure in measures])
     path = folder / "ladder.png"
-    picture.save(path)
+    write_atomically(path, lambda stream: stream.write(content))
     return [path]
 
 
-def _panel(rows: Sequence[Scored]) -> Image.Image:
-    """One protocol: a bar for each rung."""
-    panel = Image.new("RGB", (WIDTH, TITLE + ROW * len(rows) + 26), WHITE)
-    draw, font, found = ImageDraw.Draw(panel), label_font(), rows[0].found
+def _ladder(rows: Sequence[Scored]) -> Figure:
+    """One protocol: a bar for each rung, its value and bounds beside its name."""
+    found, values = rows[0].found, [row.value for row in rows]
     better = "a distance: lower is better" if rows[0].low_is_better else "higher is better"
-    draw.text((10, 10), f"{rows[0].measure}   digest {found['digest'][:6]}   {better}", (0, 0, 0), font)
-    ranges = [_range(row) for row in rows]
-    low, high = min(0.0, *(r[0] for r in ranges)), max(1e-9, *(r[1] for r in ranges))
-
-    def x(value: float) -> float:
-        return LABELS + (value - low) / (high - low) * (WIDTH - LABELS - NUMBERS)
-
-    bottom = TITLE + ROW * len(rows)
-    for value, colour, name in _marks(found):
-        draw.line((x(value), TITLE, x(value), bottom + 4), colour)
-        draw.text((x(value), bottom + 5), name, colour, font, anchor="ma")
-    for number, (row, (least, most)) in enumerate(zip(rows, ranges, strict=True)):
-        top = TITLE + ROW * number
-        draw.text((10, top + 4), row.subject, (0, 0, 0), font)
-        draw.rectangle((*sorted((x(0), x(row.value)))[:1], top + 5, max(x(0), x(row.value)), top + ROW - 5), BLUE)
-        draw.line((x(least), top + ROW // 2, x(most), top + ROW // 2), (0, 0, 0))
-        draw.text(
-            (x(high) + 12, top + 4),
-            f"{told_number(row.value)} [{told_number(least)}, {told_number(most)}]",
-            (0, 0, 0),
-            font,
-        )
-    draw.line((x(0), TITLE, x(0), bottom), GREY)
-    return panel
+    bounds = [_bounds(row) for row in rows]
+    names = [
+        f"{row.subject}   {told_number(row.value)} [{told_number(low)}, {told_number(high)}]"
+        for row, (low, high) in zip(rows, bounds, strict=True)
+    ]
+    # One line for each row, with a gap between one and the next.
+    x = [end for low, high in bounds for end in (low, high, None)]
+    y = [place for row in range(len(rows)) for place in (row, row, None)]
+    interval = "interval over classifier seeds" if "s3" in found else "one standard deviation over repeats"
+    series: list[Series] = [Bars(range(len(rows)), values, BLUE), Points(x, y, BLACK, interval, width=1.2)]
+    for value, colour, name in _references(found):
+        series.append(Points([value] * 2, [-0.5, len(rows) - 0.5], colour, name, width=1.2, dash="dash"))
+    title = f"{rows[0].measure}   digest {found['digest'][:6]}   {better}"
+    unit = "S3" if "s3" in found else found["metric"].upper()
+    return Figure(title, unit, series, rows=names, height=110 + 24 * len(rows))
 
 
-def _range(row: Scored) -> tuple[float, float]:
-    """Its interval over seeds, or one spread to either side; the value alone where there is none."""
+def _bounds(row: Scored) -> tuple[float, float]:
+    """The interval over seeds, or one spread on either side; the value itself if there is neither."""
     if "s3" in row.found:
         low, high = row.found["s3"]["low"], row.found["s3"]["high"]
         return (row.value, row.value) if low is None or high is None else (low, high)
     return row.value - row.found["spread"], row.value + row.found["spread"]
 
 
-def _marks(found: dict) -> list[tuple[float, tuple[int, int, int], str]]:
-    """Values to compare with, each a line: what guessing scores, what real clips score."""
+def _references(found: dict[str, Any]) -> list[tuple[float, str, str]]:
+    """(value, colour, name) of the scores to compare with: of guessing, of real clips."""
     if "s3" in found:
         return [(found["s3_of_guessing"], RED, "guessing"), (1.0, GREY, "real clips")]
     return [(found["real"], GREY, "real test clips")]

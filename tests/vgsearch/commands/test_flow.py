@@ -96,9 +96,9 @@ def test_the_errors_are_printed_per_estimator_and_written(whole):
 def test_the_picture_has_a_row_for_two_pairs_of_each_kind_and_a_column_for_each_flow(whole):
     with Image.open(whole[0] / "flow.png") as picture:
         pixels = np.asarray(picture.convert("RGB"))
-    assert pixels.shape == (36 + 6 * 154 + 8, 132 + 6 * 136, 3)
+    assert pixels.shape == (36 + 6 * 154, 132 + 7 * 136, 3)
     for row in range(6):
-        for column in range(6):
+        for column in range(7):
             cell = pixels[36 + row * 154 :, 132 + column * 136 :][:128, :128]
             assert cell.std() > 0, (row, column)
 

@@ -14,10 +14,10 @@ DONE, FAILED = ("done", ""), ("failed", "KeyError")
 
 
 def axes(page) -> dict[str, list[set[str]]]:
-    """Of each section the names that each of its charts draws."""
+    """For each section, the names in each of its charts."""
     return {
         section.title: [
-            {trace.name for trace in block.figure.data if trace.name}
+            {series.name for series in block.figure.series if getattr(series, "name", "")}
             for block in section.blocks
             if isinstance(block, Chart)
         ]
