@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,7 @@ WIDTH, PIXELS_PER_INCH, DPI = 656, 80, 200  # in a page's pixels; a PNG is 1640 
 INK, GREY, PALE = "#1d2430", "#5b6472", "#e3e7ec"
 POINTS_PER_PIXEL = 72 / PIXELS_PER_INCH
 LONGEST_NAME, LETTERS_PER_LINE = 60, 110
-STYLE: Mapping[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "text.parse_math": False, "axes.formatter.useoffset": False, "axes.formatter.limits": (-5, 7), "font.size": 9,
     "text.color": INK, "axes.labelcolor": INK, "xtick.color": GREY, "ytick.color": GREY, "grid.color": PALE,
     "axes.edgecolor": PALE, "axes.grid": True, "axes.axisbelow": True, "axes.spines.top": False, "axes.spines.right": False,

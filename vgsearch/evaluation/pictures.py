@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: samples beside the training clips nearest to them, and the calibration ladder."""
+"""Pictures of an evaluation: samples beside their nearest training clips, and the calibration ladder."""
 
 import math
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ BLACK, GREY, BLUE, RED = "#000000", "#6e6e6e", "#4678b4", "#be3c32"
 
 
 def write_neighbours(folder: Path, neighbours: Neighbours) -> list[Path]:
-    """A GIF and a still of first and last frames: each row a sample, its nearest training clips by features, by pixels."""
+    """A GIF and a still of first and last frames: each row is a sample and its nearest training clips by features and pixels."""
     folder.mkdir(parents=True, exist_ok=True)
     groups = {
         "sample": neighbours.synthetic.unsqueeze(1),
@@ -29,15 +29,15 @@ def write_neighbours(folder: Path, neighbours: Neighbours) -> list[Path]:
         "nearest in pixels": neighbours.by_pixels,
     }
     grids = {name: grid_frames(enlarged(clips).flatten(0, 1), clips.shape[1]) for name, clips in groups.items()}
-    frames = _beside_each_other(grids)
+    frames = _side_by_side(grids)
     gif, still = (folder / f"neighbours.{suffix}" for suffix in ("gif", "png"))
     write_gif(gif, frames)
     _first_and_last(frames).save(still)
     return [gif, still]
 
 
-def _beside_each_other(groups: dict[str, Tensor], gap: int = GROUP_GAP) -> Tensor:
-    """uint8 (T, H', W', 3): grids with a gap between them, each under its name."""
+def _side_by_side(groups: dict[str, Tensor], gap: int = GROUP_GAP) -> Tensor:
+    """Grids with a gap between them, each under its name, uint8 (T, H', W', 3)."""
     columns: list[Tensor] = []
     for name, grid in groups.items():
         column = titled(grid, name)
@@ -48,11 +48,11 @@ def _beside_each_other(groups: dict[str, Tensor], gap: int = GROUP_GAP) -> Tenso
 def _first_and_last(frames: Tensor) -> Image.Image:
     """The first and the last of `frames` (T, H, W, 3) side by side, each under its name."""
     grids = {"first frame": frames[:1], "last frame": frames[-1:]}
-    return Image.fromarray(_beside_each_other(grids, gap=3 * GROUP_GAP)[0].numpy())
+    return Image.fromarray(_side_by_side(grids, gap=3 * GROUP_GAP)[0].numpy())
 
 
 def write_ladder(folder: Path, rows: Sequence[Scored]) -> list[Path]:
-    """ladder.png: for each protocol the score of each rung as a bar, its interval or spread, and what guessing scores."""
+    """Writes ladder.png: for each protocol, a bar for the score of each rung, its interval or spread, and reference scores."""
     measures = dict.fromkeys(row.measure for row in rows if not math.isnan(row.value))
     if not measures:
         return []
@@ -63,7 +63,7 @@ def write_ladder(folder: Path, rows: Sequence[Scored]) -> list[Path]:
 
 
 def _ladder(rows: Sequence[Scored]) -> Figure:
-    """One protocol: a bar for each rung, its value and bounds beside its name."""
+    """The chart of one protocol: a bar for each rung, with its value and bounds in its name."""
     found, values = rows[0].found, [row.value for row in rows]
     better = "a distance: lower is better" if rows[0].low_is_better else "higher is better"
     bounds = [_bounds(row) for row in rows]

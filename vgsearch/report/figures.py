@@ -57,12 +57,13 @@ def _over_time(
     for trial in trials:
         worse = best and objective.loss({objective.name: best[-1]}) <= objective.loss(trial.scores)
         best.append(best[-1] if worse else objective.value_of(trial.scores))
-    dots = _dots(x, [objective.value_of(trial.scores) for trial in trials], trials, objective)
-    series = [Points(x, best, BEST, "best so far", width=2, steps=True), *dots]
+    figure = Figure(f"{label(objective)} over {over}", x_title)
+    figure.series += _staircase(x, best, "best so far")
+    figure.series += _dots(x, [objective.value_of(trial.scores) for trial in trials], trials, objective)
     if x and math.isfinite(subject.floor):
-        ends = [min(x), max(x)]
-        series.append(Points(ends, [subject.floor] * 2, MUTED, "untrained generator", width=1.5, dash="dash"))
-    return Figure(f"{label(objective)} over {over}", x_title, [*series])
+        floor = [subject.floor] * 2
+        figure.series.append(Points([0, max(x)], floor, MUTED, "untrained generator", width=1.5, dash="dash"))
+    return figure
 
 
 def looks(record: SweepRecord) -> Figure:
@@ -108,9 +109,9 @@ def pareto(subject: ExperimentData) -> Figure:
     minutes = [trial.scores[COST] / 60 for trial in trials]
     y = [objective.value_of(trial.scores) for trial in trials]
     front = sorted((minutes[at], y[at]) for at in pareto_front([trial.scores for trial in trials], [objective, cost]))
-    line = Points([x for x, _ in front], [y for _, y in front], BEST, "Pareto front", width=2, steps=True)
+    line = _staircase([x for x, _ in front], [y for _, y in front], "Pareto front")
     dots = _dots(minutes, y, trials, objective)
-    return Figure(f"{label(objective)} against cost", "minutes of training steps", [line, *dots])
+    return Figure(f"{label(objective)} against cost", "minutes of training steps", [*line, *dots])
 
 
 def ser_res(subject: ExperimentData) -> Figure:
@@ -119,7 +120,7 @@ def ser_res(subject: ExperimentData) -> Figure:
     figure = Figure("SeR, %: sample-trained classifier on real (diversity)",
                     "ReS, %: real-trained classifier on samples (realism)", x_range=(0, 102), y_range=(0, 102))  # fmt: skip
     summary = trials[0].score or {}
-    rer, guessing = (summary.get("rer") or {}).get("mean"), summary.get("s3_of_guessing")
+    rer, guessing = (summary.get("rer") or {}).get("mean") or 0.0, summary.get("s3_of_guessing")
     for s3 in (0.2, 0.4, 0.6, 0.8, 1.0) if rer else ():
         # SeR ReS = (S3 ReR)^2, from SeR = 1 to ReS = 1.
         product = (s3 * rer) ** 2
@@ -263,6 +264,11 @@ def all_scores(subjects: Mapping[str, ExperimentData]) -> Figure:
 
 def _end(trial: TrialRecord) -> float:
     return trial.attempts[-1][1]
+
+
+def _staircase(x: Sequence[float], y: Sequence[float], name: str) -> list[Points]:
+    """Nothing for a single point, through which no line is visible."""
+    return [Points(x, y, BEST, name, width=2, steps=True)] if len(x) > 1 else []
 
 
 def _dots(x: Sequence[float], y: Sequence[float], trials: Sequence[TrialRecord], objective: Objective) -> list[Points]:

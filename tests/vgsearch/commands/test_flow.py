@@ -1,4 +1,4 @@
-"""`vgsearch flow fit`: killed and started again it ends where it would have; wrong settings are told; its files and figures."""
+"""`vgsearch flow fit`: a killed fit resumes to the same bits; wrong settings are refused; its files and figures."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from videogan.config import ConfigurationError
 from videogan.flow.fit import FlowCheckpoints
 from videogan.flow.weights import pwc_net_from
 
-N_STEPS = 120  # enough that a busy machine does not end before it is killed
+N_STEPS = 120  # enough that the fit is killed before it ends, even on a busy machine
 TINY = ["--budget", "smoke", "--set", "width=0.05", "--set", "batch_size=2", "--set", f"n_steps={N_STEPS}"]
 
 
@@ -35,7 +35,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def killed_at(folder: Path, step: int) -> None:
-    """Starts the command in a process of its own and ends it by SIGKILL once a checkpoint of `step` or later is there."""
+    """Runs the command in its own process and kills it by SIGKILL once it has a checkpoint of `step` or later."""
     command = [
         sys.executable,
         "-c",
@@ -49,7 +49,7 @@ def killed_at(folder: Path, step: int) -> None:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while max(FlowCheckpoints(folder / "checkpoints").steps(), default=0) < step:
-        assert process.poll() is None, "it ended before it could be killed"
+        assert process.poll() is None, "the fit ended before it was killed"
         assert time.monotonic() < deadline
         time.sleep(0.002)
     os.kill(process.pid, signal.SIGKILL)
@@ -58,17 +58,17 @@ def killed_at(folder: Path, step: int) -> None:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A fit that nothing interrupted, and what it printed."""
+    """The folder of an uninterrupted fit, and its output."""
     folder = tmp_path_factory.mktemp("fit") / "whole"
     return folder, fit(*TINY, "--out", folder).output
 
 
-def test_a_fit_killed_and_started_again_ends_with_the_same_bits(whole, tmp_path: Path):
+def test_a_killed_fit_resumes_to_the_same_bits(whole, tmp_path: Path):
     folder = tmp_path / "killed"
     killed_at(folder, step=3)
     stopped = FlowCheckpoints(folder / "checkpoints").newest().step
     assert 3 <= stopped < N_STEPS
-    # A file that the kill left half written is passed over.
+    # A half-written checkpoint is skipped.
     (folder / "checkpoints" / f"step{stopped + 1:08d}.pt").write_bytes(b"half")
     printed = fit(*TINY, "--out", folder).output
     assert f"from step {stopped} to step {N_STEPS}" in printed
@@ -79,7 +79,7 @@ def test_a_fit_killed_and_started_again_ends_with_the_same_bits(whole, tmp_path:
     assert [row["step"] for row in rows] == list(range(1, N_STEPS + 1))
 
 
-def test_the_errors_are_printed_per_estimator_and_written(whole):
+def test_the_errors_of_each_estimator_are_printed_and_written(whole):
     folder, printed = whole
     report = json.loads((folder / "flow.json").read_text())
     assert report["recipe"]["width"] == 0.05
@@ -103,7 +103,7 @@ def test_the_picture_has_a_row_for_two_pairs_of_each_kind_and_a_column_for_each_
             assert cell.std() > 0, (row, column)
 
 
-def test_a_finished_fit_is_judged_again_and_tells_programs_the_same(whole):
+def test_a_finished_fit_is_judged_again_with_the_same_result_as_json(whole):
     before = (whole[0] / "flow.json").read_bytes()
     lines = [json.loads(line) for line in fit(*TINY, "--out", whole[0], "--json").output.splitlines()]
     assert [line["event"] for line in lines] == ["started", "judging", "fitted"]
@@ -113,7 +113,7 @@ def test_a_finished_fit_is_judged_again_and_tells_programs_the_same(whole):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--set", "wdth=0.1"], "unknown key 'wdth'; did you mean 'width'"),
         (["--set", "pairs.sise=32"], "unknown key 'sise' under pairs; did you mean 'size'"),
@@ -122,13 +122,13 @@ def test_a_finished_fit_is_judged_again_and_tells_programs_the_same(whole):
         (["--budget", "smok"], "--budget: 'smok' is not a budget; did you mean 'smoke'"),
     ],
 )
-def test_wrong_settings_are_errors_before_anything_is_written(tmp_path: Path, arguments: list[str], told: str):
-    with pytest.raises(ConfigurationError, match=told.replace("?", r"\?")):
+def test_wrong_settings_are_errors_before_anything_is_written(tmp_path: Path, arguments: list[str], message: str):
+    with pytest.raises(ConfigurationError, match=message.replace("?", r"\?")):
         fit(*arguments, "--out", tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
 
-def test_a_folder_goes_on_by_its_own_recipe_and_for_one_process_at_a_time(whole):
+def test_a_fit_resumes_with_its_own_recipe_only_and_in_one_process_at_a_time(whole):
     with pytest.raises(ConfigurationError, match=r"whole: a fit goes on as it began: lr must be 0\.001, got 0\.5"):
         fit(*TINY, "--set", "lr=0.5", "--out", whole[0])
     with Experiment(whole[0]).lock(), pytest.raises(ExperimentInUse):

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: what is where in them."""
+"""The layout of an evaluation's pictures."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def neighbours(side: int, n: int = 2, k: int = 3) -> Neighbours:
     return Neighbours(clips(0, n), clips(1, n, k), clips(2, n, k))
 
 
-def test_neighbours_stand_beside_their_samples_in_three_named_groups(tmp_path):
+def test_neighbours_are_beside_their_samples_in_three_named_groups(tmp_path):
     gif, png = write_neighbours(tmp_path, neighbours(64))
     assert (gif.name, png.name) == ("neighbours.gif", "neighbours.png")
     with Image.open(gif) as image:

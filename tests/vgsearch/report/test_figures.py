@@ -29,7 +29,7 @@ def test_the_best_so_far_never_gets_worse_and_ends_at_the_best(write_sweep, obje
         assert losses[-1] == subject.objective.loss(subject.record.best.scores)
 
 
-def test_the_front_is_beaten_by_no_trial_in_both_score_and_cost(write_sweep):
+def test_no_trial_beats_the_pareto_front_in_both_score_and_cost(write_sweep):
     subject = subject_of(write_sweep("s", 20).folder)
     front = line(figures.pareto(subject), "Pareto front")
     for trial in subject.scored:
@@ -53,7 +53,7 @@ def test_every_trial_is_on_the_timeline_and_no_two_share_a_lane_at_once(write_sw
             assert lane != other_lane or begin >= other_end - 0.01 or end <= other_begin + 0.01
 
 
-def test_lines_of_equal_s3_are_that(write_sweep):
+def test_s3_is_constant_along_each_line_of_equal_s3(write_sweep):
     subject = subject_of(write_sweep("s", 4).folder)
     rer = subject.scored[0].score["rer"]["mean"]
     lines = [series for series in figures.ser_res(subject).series if series.width]
@@ -61,7 +61,7 @@ def test_lines_of_equal_s3_are_that(write_sweep):
     assert s3 == {0.2, 0.4, 0.6, 0.8, 1.0}
 
 
-def test_a_line_of_the_parallel_coordinates_has_a_gap_where_nothing_was_searched(write_sweep):
+def test_parallel_coordinates_have_a_gap_where_a_value_was_not_searched(write_sweep):
     subject = subject_of(write_sweep("s", 12).folder)
     figure = figures.parallel_coordinates(subject)
     trials = [series for series in figure.series if series.hover]
