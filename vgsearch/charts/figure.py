@@ -4,28 +4,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-Numbers = Sequence[float | None]
-"""None and NaN leave a gap."""
+Numbers = Sequence[float | None]  # None and NaN leave a gap
 MUTED = "#8a8f98"
 
 
 @dataclass(frozen=True)
 class Points:
-    """A line if `width` is above 0, markers if `size` is; `name` is its legend entry, "" for none."""
+    """A line if `width` is above 0, markers if `size` is."""
 
     x: Numbers
     y: Numbers
     colour: str
-    name: str = ""
+    name: str = ""  # in the legend, if any
     width: float = 0
     size: float = 0
     dash: Literal["solid", "dash", "dot"] = "solid"
-    steps: bool = False
-    """Hold each value until the next x."""
+    steps: bool = False  # hold each value until the next x
     symbol: Literal["circle", "diamond", "x"] = "circle"
     opacity: float = 1
-    hover: Sequence[str] = ()
-    """The text under the pointer for each point."""
+    hover: Sequence[str] = ()  # the text under the pointer for each point
 
 
 @dataclass(frozen=True)
@@ -37,19 +34,19 @@ class Band:
     high: Sequence[float]
     colour: str
     opacity: float = 0.2
+    name: str = ""
 
 
 @dataclass(frozen=True)
 class Bars:
-    """Horizontal bars, in rows by number, of some length from `starts` (default 0)."""
+    """Horizontal bars in rows by number, from `starts` (default 0)."""
 
     rows: Sequence[int]
     lengths: Sequence[float]
     colour: str
     name: str = ""
     starts: Sequence[float] = ()
-    labels: Sequence[str] = ()
-    """Inside the bars."""
+    labels: Sequence[str] = ()  # inside the bars
     hover: Sequence[str] = ()
 
 
@@ -58,17 +55,13 @@ Series = Points | Band | Bars
 
 @dataclass(frozen=True)
 class Note:
-    """A text at a place in the units of the axes."""
+    """A text beside, or right above, a point."""
 
     x: float
     y: float
     text: str
-    align: Literal["left", "center", "right"] = "center"
+    align: Literal["center", "right"] = "right"
     above: bool = False
-    """Its lower edge is at `y`, not its middle."""
-    angle: float = 0
-    """Degrees counter-clockwise."""
-    bold: bool = False
 
 
 @dataclass
@@ -79,12 +72,9 @@ class Figure:
     x_title: str
     series: list[Series] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
-    rows: Sequence[str] = ()
-    """Names of rows 0, 1, ... from the top, if y counts rows."""
+    rows: Sequence[str] = ()  # names of y = 0, 1, ... from the top, if y counts rows
+    columns: Sequence[str] = ()  # names of x = 0, 1, ..., if x counts vertical axes with notes as their ticks
     x_range: tuple[float, float] | None = None
     y_range: tuple[float, float] | None = None
-    x_tick: float | None = None
-    """The distance between ticks; chosen by the library if None."""
-    has_axes: bool = True
-    height: int = 330
-    """Pixels in a page."""
+    x_tick: float | None = None  # the distance between ticks, chosen by the library if None
+    height: int = 330  # pixels in a page

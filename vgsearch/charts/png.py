@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vgsearch.charts.figure import MUTED, Band, Bars, Figure, Numbers, Series
+from vgsearch.charts.figure import MUTED, Band, Bars, Figure, Series
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from matplotlib.container import BarContainer
 
 WIDTH, PIXELS_PER_INCH, DPI = 656, 80, 200  # in a page's pixels; a PNG is 1640 pixels wide
-INK, GREY, PALE = "#1d2430", "#5b6472", "#e3e7ec"
 POINTS_PER_PIXEL = 72 / PIXELS_PER_INCH
 LONGEST_NAME, LETTERS_PER_LINE = 60, 110
+INK, GREY, PALE = "#1d2430", "#5b6472", "#e3e7ec"
 STYLE: dict[Any, Any] = {
     "text.parse_math": False, "axes.formatter.useoffset": False, "axes.formatter.limits": (-5, 7), "font.size": 9,
     "text.color": INK, "axes.labelcolor": INK, "xtick.color": GREY, "ytick.color": GREY, "grid.color": PALE,
     "axes.edgecolor": PALE, "axes.grid": True, "axes.axisbelow": True, "axes.spines.top": False, "axes.spines.right": False,
-    "xtick.major.size": 0, "ytick.major.size": 0,
-    "figure.constrained_layout.h_pad": 0.08, "legend.frameon": False, "legend.borderaxespad": 0, "legend.borderpad": 0,
+    "xtick.major.size": 0, "ytick.major.size": 0, "figure.constrained_layout.h_pad": 0.08,
+    "legend.frameon": False, "legend.borderaxespad": 0, "legend.borderpad": 0,
 }  # fmt: skip
 DASHES = {"solid": "-", "dash": "--", "dot": ":"}
 SYMBOLS = {"circle": "o", "diamond": "D", "x": "X"}
@@ -47,28 +47,28 @@ def png(figures: Sequence[Figure]) -> bytes:
 
 def _draw(axes: "Axes", figure: Figure) -> None:
     drawn = [_draw_series(axes, series) for series in figure.series]
-    for series in figure.series:
-        if isinstance(series, Bars):
-            _label_bars(axes, series)
     if figure.rows:
         axes.set_yticks(range(len(figure.rows)), [_short(name) for name in figure.rows])
         axes.set_ylim(len(figure.rows) - 0.5, -0.5)
         axes.grid(visible=False, axis="y")
-    axes.set_xlim(figure.x_range)
-    axes.set_ylim(figure.y_range)
-    axes.set_xlabel(figure.x_title)
-    for note in figure.notes:
-        axes.text(
-            note.x, note.y, note.text, ha=note.align, va="bottom" if note.above else "center", rotation=note.angle,
-            rotation_mode="anchor", fontsize=8, color=INK if note.bold else MUTED, weight="bold" if note.bold else "normal",
-            bbox={"facecolor": "white", "alpha": 0.78, "linewidth": 0, "pad": 0.5},
-        )  # fmt: skip
+    if figure.columns:
+        axes.set_xticks(range(len(figure.columns)), figure.columns, rotation=28, rotation_mode="anchor", ha="right")
+        axes.yaxis.set_visible(False)
+    axes.set(xlim=figure.x_range, ylim=figure.y_range, xlabel=figure.x_title)
     if figure.x_tick is not None:
         low, high = axes.get_xlim()
         axes.set_xticks(np.arange(np.ceil(low / figure.x_tick), high / figure.x_tick) * figure.x_tick)
-    if not figure.has_axes:
-        axes.set_axis_off()
-    _write_title_and_legend(axes, figure, drawn)
+    for note in figure.notes:
+        axes.text(note.x, note.y, f"{note.text} ", ha=note.align, va="bottom" if note.above else "center", fontsize=8,
+                  color=MUTED, bbox={"facecolor": "white", "alpha": 0.78, "linewidth": 0, "pad": 0.5})  # fmt: skip
+    for series in figure.series:
+        if isinstance(series, Bars):
+            _label_bars(axes, series)
+    named = [(artist, _short(series.name)) for artist, series in zip(drawn, figure.series, strict=True) if series.name]
+    n_columns = max(1, LETTERS_PER_LINE // (max((len(name) for _, name in named), default=0) + 6))
+    if named:
+        axes.legend(*zip(*named, strict=True), loc="lower left", bbox_to_anchor=(0, 1.02), ncols=n_columns)
+    axes.set_title(figure.title, loc="left", fontsize=10, pad=6 + 14 * -(-len(named) // n_columns))
 
 
 def _draw_series(axes: "Axes", series: Series) -> "Artist | BarContainer":
@@ -77,14 +77,14 @@ def _draw_series(axes: "Axes", series: Series) -> "Artist | BarContainer":
             series.x, series.low, series.high, color=series.colour, alpha=series.opacity, linewidth=0
         )
     if isinstance(series, Bars):
-        return axes.barh(series.rows, series.lengths, 0.7, series.starts or 0, color=series.colour,
-                         edgecolor="white", linewidth=0.6 if series.starts else 0)  # fmt: skip
+        rim = 0.6 if series.starts else 0
+        return axes.barh(series.rows, series.lengths, 0.7, series.starts or 0, color=series.colour, ec="white", lw=rim)
+    rim = 0.6 if series.size > 6 else 0
     (line,) = axes.plot(
-        _with_gaps(series.x), _with_gaps(series.y), color=series.colour, alpha=series.opacity,
-        linestyle=DASHES[series.dash] if series.width else "", linewidth=series.width * POINTS_PER_PIXEL,
+        np.array(series.x, float), np.array(series.y, float), color=series.colour, alpha=series.opacity,
+        ls=DASHES[series.dash] if series.width else "", lw=series.width * POINTS_PER_PIXEL,
         drawstyle="steps-post" if series.steps else "default", marker=SYMBOLS[series.symbol] if series.size else "",
-        markersize=series.size * POINTS_PER_PIXEL, markeredgecolor="white" if series.size > 6 else series.colour,
-        markeredgewidth=0.6 if series.size > 6 else 0,
+        ms=series.size * POINTS_PER_PIXEL, mec="white" if rim else series.colour, mew=rim,
     )  # fmt: skip
     return line
 
@@ -95,20 +95,6 @@ def _label_bars(axes: "Axes", bars: Bars) -> None:
     for row, start, length, label in zip(bars.rows, bars.starts, bars.lengths, bars.labels, strict=False):
         if len(label) < length * letters_per_unit:
             axes.text(start + length / 2, row, label, ha="center", va="center", color="white", fontsize=8)
-
-
-def _write_title_and_legend(axes: "Axes", figure: Figure, drawn: "Sequence[Artist | BarContainer]") -> None:
-    """The title on the left, below it the legend in as many columns as the names allow."""
-    named = [(artist, _short(series.name)) for artist, series in zip(drawn, figure.series, strict=True)
-             if not isinstance(series, Band) and series.name]  # fmt: skip
-    n_columns = max(1, LETTERS_PER_LINE // (max((len(name) for _, name in named), default=0) + 6))
-    if named:
-        axes.legend(*zip(*named, strict=True), loc="lower left", bbox_to_anchor=(0, 1.02), ncols=n_columns)
-    axes.set_title(figure.title, loc="left", fontsize=10, pad=6 + 14 * -(-len(named) // n_columns))
-
-
-def _with_gaps(numbers: Numbers) -> np.ndarray:
-    return np.array(numbers, dtype=float)
 
 
 def _short(name: str) -> str:

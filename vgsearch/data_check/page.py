@@ -107,7 +107,7 @@ def _histogram(lengths: Sequence[int], n_bins: int = 24) -> list[Block]:
     x = np.repeat(edges - 0.5, 2)[1:-1]  # a bar is centred on its number of frames
     bars = Band(x.tolist(), [0] * len(x), np.repeat(counts, 2).tolist(), _BLUE, opacity=1)
     middles = (edges[:-1] + edges[1:] - 1) / 2
-    notes = [Note(middle, n, str(n), above=True) for middle, n in zip(middles, counts, strict=True) if n]
+    notes = [Note(middle, n, str(n), "center", above=True) for middle, n in zip(middles, counts, strict=True) if n]
     figure = Figure("clips", "frames", [bars], notes, y_range=(0, 1.12 * counts.max()),
                     x_tick=1 if high - low <= 12 else None, height=220)  # fmt: skip
     return [Picture("length", png([figure]), f"histogram of the clips' lengths, {low} to {high - 1} frames")]

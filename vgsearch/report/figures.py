@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import cycle, pairwise
+from itertools import accumulate, cycle, pairwise
 from typing import Any
 
 from vgsearch.charts.figure import MUTED, Band, Bars, Figure, Note, Points, Series
@@ -53,12 +53,8 @@ def _over_time(
     subject: ExperimentData, x: Sequence[float], trials: Sequence[TrialRecord], x_title: str, over: str
 ) -> Figure:
     objective = subject.objective
-    best: list[float] = []
-    for trial in trials:
-        worse = best and objective.loss({objective.name: best[-1]}) <= objective.loss(trial.scores)
-        best.append(best[-1] if worse else objective.value_of(trial.scores))
     figure = Figure(f"{label(objective)} over {over}", x_title)
-    figure.series += _staircase(x, best, "best so far")
+    figure.series += _staircase(x, _best_so_far(objective, trials), "best so far")
     figure.series += _dots(x, [objective.value_of(trial.scores) for trial in trials], trials, objective)
     if x and math.isfinite(subject.floor):
         floor = [subject.floor] * 2
@@ -92,13 +88,10 @@ def _curves(
     y: list[float | None] = []
     hover = []
     for trial in trials:
-        for step in sorted(trial.looks):
-            x.append(step)
-            y.append(scale * trial.looks[step])
-            hover.append(f"{short_id(trial.trial_id)}, step {step}: {y[-1]:.3g}")
-        x.append(None)
-        y.append(None)
-        hover.append("")
+        looks = [(step, scale * trial.looks[step]) for step in sorted(trial.looks)]
+        x += [*(step for step, _ in looks), None]
+        y += [*(look for _, look in looks), None]
+        hover += [*(f"{short_id(trial.trial_id)}, step {step}: {look:.3g}" for step, look in looks), ""]
     return Points(x, y, colour, name, width=width, size=4, opacity=opacity, hover=hover)
 
 
@@ -128,7 +121,7 @@ def ser_res(subject: ExperimentData) -> Figure:
             res = [product ** (1 - at / 40) for at in range(41)]
             ser = [100 * product / share for share in res]
             figure.series.append(Points([100 * share for share in res], ser, MUTED, width=1, dash="dot"))
-            figure.notes.append(Note(100, 100 * product, f"S3 {s3:.1f}", "right", above=True))
+            figure.notes.append(Note(100, 100 * product, f"S3 {s3:.1f}", above=True))
     if rer and guessing:
         place = [100 * guessing * rer]
         figure.series.append(Points(place, place, MUTED, "guessing", size=10, symbol="x"))
@@ -143,11 +136,8 @@ def parallel_coordinates(subject: ExperimentData) -> Figure:
     paths = list(dict.fromkeys(path for trial in trials for path in trial.overrides))
     axes = [(short_name(path), _axis([trial.overrides.get(path) for trial in trials])) for path in paths]
     axes.append((LABELS[objective.name], _axis([objective.value_of(trial.scores) for trial in trials])))
-    figure = Figure("", "", x_range=(-0.5, len(axes) - 0.3), y_range=(-0.06, 1.42), has_axes=False, height=390)
-    for place, (name, (_, ticks)) in enumerate(axes):
-        figure.notes.append(Note(place - 0.1, 1.06, name, "left", above=True, angle=28, bold=True))
-        figure.notes += [Note(place - 0.04, height, text, "right") for height, text in ticks]
-        figure.series.append(Points([place, place], [0, 1], MUTED, width=1))
+    figure = Figure("", "", columns=[name for name, _ in axes], x_range=(-0.6, len(axes) - 0.7), y_range=(-0.06, 1.06))
+    figure.notes = [Note(x, y, text) for x, (_, (_, ticks)) in enumerate(axes) for y, text in ticks]
     bands = _bands(len(trials))
     for band, (first, last) in enumerate(bands):
         colour = SCALE[round(band * (len(SCALE) - 1) / max(len(bands) - 1, 1))]
@@ -241,11 +231,8 @@ def best_over_time(subjects: Sequence[ExperimentData]) -> Figure:
     objective = subjects[0].objective
     figure = Figure(f"{label(objective)}, best so far", "hours of the sweep")
     for subject, colour in zip(subjects, cycle(SERIES), strict=False):
-        clock, trials, best = SweepClock(subject.record), sorted(subject.scored, key=_end), math.inf
-        hours, y = [clock.hours(_end(trial)) for trial in trials], []
-        for trial in trials:
-            best = min(best, objective.loss(trial.scores))
-            y.append(-best if objective.direction == "maximize" else best)
+        clock, trials = SweepClock(subject.record), sorted(subject.scored, key=_end)
+        hours, y = [clock.hours(_end(trial)) for trial in trials], _best_so_far(objective, trials)
         hover = [f"{subject.name} after {x:.3g} hours: {best:.3g}" for x, best in zip(hours, y, strict=True)]
         figure.series.append(Points(hours, y, colour, subject.name, width=2, size=5, steps=True, hover=hover))
     return figure
@@ -264,6 +251,11 @@ def all_scores(subjects: Mapping[str, ExperimentData]) -> Figure:
 
 def _end(trial: TrialRecord) -> float:
     return trial.attempts[-1][1]
+
+
+def _best_so_far(objective: Objective, trials: Sequence[TrialRecord]) -> list[float]:
+    best = min if objective.direction == "minimize" else max
+    return list(accumulate((objective.value_of(trial.scores) for trial in trials), best))
 
 
 def _staircase(x: Sequence[float], y: Sequence[float], name: str) -> list[Points]:

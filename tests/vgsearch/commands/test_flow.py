@@ -36,16 +36,8 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def killed_at(folder: Path, step: int) -> None:
     """Runs the command in its own process and kills it by SIGKILL once it has a checkpoint of `step` or later."""
-    command = [
-        sys.executable,
-        "-c",
-        "from vgsearch.cli import main; main()",
-        "flow",
-        "fit",
-        *TINY,
-        "--out",
-        str(folder),
-    ]
+    code = "from vgsearch.cli import main; main()"
+    command = [sys.executable, "-c", code, "flow", "fit", *TINY, "--out", str(folder)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while max(FlowCheckpoints(folder / "checkpoints").steps(), default=0) < step:

@@ -105,19 +105,8 @@ def test_without_labels_rows_are_pairs_of_codes(checkpoints, tmp_path):
 
 
 def test_subspaces_are_drawn_measured_and_written_as_json(checkpoints, tmp_path):
-    printed = sample(
-        checkpoints["mocogan"],
-        "--show",
-        "subspaces",
-        "--codes",
-        2,
-        "--n-frames",
-        6,
-        "--truncation",
-        1,
-        "--out",
-        tmp_path,
-    )
+    options = ["--show", "subspaces", "--codes", "2", "--n-frames", "6", "--truncation", "1"]
+    printed = sample(checkpoints["mocogan"], *options, "--out", tmp_path)
     assert "measured over 64 codes" in printed
     rows = [line.split()[0] for line in printed.splitlines() if "[" in line and "%" not in line]
     assert rows == ["content", "motion", "all"]

@@ -13,19 +13,9 @@ from vgsearch.runtime.sweep.reporting import comparison_of, page_of
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: make drills installs one")
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-    "--enable-logging=stderr",
-    "--virtual-time-budget=30000",
-]
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync", "--hide-scrollbars",
+         "--disable-background-networking", "--disable-component-update", "--enable-logging=stderr",
+         "--virtual-time-budget=30000"]  # fmt: skip
 DONE, PRUNED, DIVERGED = ("done", ""), ("pruned", ""), ("diverged", "g_image is not finite")
 EVIL = "<img src=x onerror=\"document.documentElement.dataset.evil='1'\">"
 ENDS = [DONE, DONE, PRUNED, DIVERGED, ("failed", EVIL)]

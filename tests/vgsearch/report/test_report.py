@@ -21,12 +21,8 @@ from vgsearch.report.experiment import again
 from vgsearch.runtime.sweep.reporting import page_of, subject_of
 from vgsearch.space.space import parse_override
 
-DONE, PRUNED, DIVERGED, FAILED = (
-    ("done", ""),
-    ("pruned", ""),
-    ("diverged", "g_image is not finite"),
-    ("failed", "KeyError"),
-)
+DONE, PRUNED = ("done", ""), ("pruned", "")
+DIVERGED, FAILED = ("diverged", "g_image is not finite"), ("failed", "KeyError")
 SECONDS_OF_STATUS, SECONDS_OF_REPORT = 1, 30  # for 1,000 trials
 
 
