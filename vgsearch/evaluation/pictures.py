@@ -75,7 +75,8 @@ def _ladder(rows: Sequence[Scored]) -> Figure:
     x = [end for low, high in bounds for end in (low, high, None)]
     y = [place for row in range(len(rows)) for place in (row, row, None)]
     interval = "interval over classifier seeds" if "s3" in found else "one standard deviation over repeats"
-    series: list[Series] = [Bars(range(len(rows)), values, BLUE), Points(x, y, BLACK, interval, width=1.2)]
+    series: list[Series] = [Bars(range(len(rows)), values, BLUE)]
+    series += [Points(x, y, BLACK, interval, width=1.2)] if any(low < high for low, high in bounds) else []
     for value, colour, name in _references(found):
         series.append(Points([value] * 2, [-0.5, len(rows) - 0.5], colour, name, width=1.2, dash="dash"))
     title = f"{rows[0].measure}   digest {found['digest'][:6]}   {better}"

@@ -198,8 +198,8 @@ def timeline(record: SweepRecord, clock: SweepClock) -> Figure:
     for start, end, trial in sorted(attempts, key=lambda attempt: attempt[0]):
         lane = next((at for at, free in enumerate(lanes) if free <= start + 0.5), len(lanes))
         lanes[lane : lane + 1] = [end]
-        begin, length = clock.ran(start), clock.ran(end) - clock.ran(start)
-        bars.setdefault(trial.state, []).append((begin, length, lane, short_id(trial.trial_id)))
+        began, length = clock.ran(start), clock.ran(end) - clock.ran(start)
+        bars.setdefault(trial.state, []).append((began, length, lane, short_id(trial.trial_id)))
     series: list[Series] = []
     for state, drawn in bars.items():
         starts, lengths, rows, names = (list(column) for column in zip(*drawn, strict=True))

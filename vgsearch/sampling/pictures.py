@@ -118,10 +118,8 @@ def subspaces(sampler: nn.Module, asked: Asked, on_progress: OnProgress) -> Pict
     found = resample_subspaces(
         sampler, labels, asked.seed, asked.n_frames, asked.truncation, asked.n_codes, on_progress
     )
-    names = ["as drawn", *(f"{name} anew" for name in found.changes)]
-    description = (
-        f"{asked.n_codes} codes, then with each subspace drawn anew; changes measured over {len(labels)} codes"
-    )
+    names = ["as drawn", *(f"{name} resampled" for name in found.changes)]
+    description = f"{asked.n_codes} codes, then each subspace resampled; measured over {len(labels)} codes"
     frames = labelled_grid(found.clips, names, asked.columns)
     return Picture(frames, description, changes=found.changes, n_measured=len(labels))
 

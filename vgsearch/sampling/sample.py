@@ -135,7 +135,7 @@ def class_names(checkpoint: Path, trained_on: str, n_classes: int) -> tuple[list
 
 def print_changes(changes: Mapping[str, Change], console: Console) -> None:
     """Prints the change by resampling each subspace, and its share of the change by resampling all."""
-    table = plain_table("drawn anew", "appearance [95 %]", ">of all", "flow [95 %]", ">of all")
+    table = plain_table("resampled", "appearance [95 %]", ">of all", "flow [95 %]", ">of all")
     for name, change in changes.items():
         cells = []
         for of in ("appearance", "flow"):

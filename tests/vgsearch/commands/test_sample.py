@@ -110,7 +110,7 @@ def test_subspaces_are_drawn_measured_and_written_as_json(checkpoints, tmp_path)
     assert "measured over 64 codes" in printed
     rows = [line.split()[0] for line in printed.splitlines() if "[" in line and "%" not in line]
     assert rows == ["content", "motion", "all"]
-    assert frames_and_size(tmp_path) == (6, size_of(4, 2, "content anew", lines=2))
+    assert frames_and_size(tmp_path) == (6, size_of(4, 2, "content resampled", lines=2))
     content = json.loads((tmp_path / "step00000007-subspaces-seed0-frames6-tau1.json").read_text())
     assert (content["n_codes"], content["n_frames"], content["truncation"], content["seed"]) == (64, 6, 1, 0)
     assert list(content["changes"]) == ["content", "motion", "all"]

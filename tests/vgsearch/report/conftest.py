@@ -25,7 +25,7 @@ ENDS = [("done", ""), ("pruned", ""), ("diverged", "g_image is not finite; lower
 
 
 def summary(s3: float, rng: random.Random, margin: float = 0.05) -> dict[str, Any]:
-    """As an evaluation of S3 tells it."""
+    """The result of an evaluation of S3."""
 
     def seeds(mean: float) -> dict[str, float]:
         return {"mean": mean, "low": mean - margin, "high": mean + margin}

@@ -28,9 +28,9 @@ SECONDS_OF_STATUS, SECONDS_OF_REPORT = 1, 30  # for 1,000 trials
 
 def written(experiment: Experiment, out: Path) -> tuple[str, str]:
     """The page and the Markdown of `vgsearch report`."""
-    told = CliRunner().invoke(app, ["report", str(experiment.folder), "--out", str(out)])
-    assert told.exit_code == 0, told.output + str(told.exception)
-    html, markdown = map(Path, told.output.splitlines()[-2:])
+    result = CliRunner().invoke(app, ["report", str(experiment.folder), "--out", str(out)])
+    assert result.exit_code == 0, result.output + str(result.exception)
+    html, markdown = map(Path, result.output.splitlines()[-2:])
     return html.read_text(), markdown.read_text()
 
 
@@ -119,12 +119,12 @@ def test_the_command_to_retrain_a_trial_gives_the_same_config(write_sweep):
     subject = subject_of(write_sweep("s", 6).folder)
     for trial in subject.record.trials.values():
         trial.changed = {"loop.batch_size": 8} if trial.index == 3 else {}
-        told = shlex.split(again(subject.sweep, trial))
-        overrides = dict(parse_override(text) for option, text in pairwise(told) if option == "--set")
-        seed = int(told[told.index("--seed") + 1])
-        typed = subject.sweep.model_copy(update={"overrides": overrides, "seed": seed})
+        typed = shlex.split(again(subject.sweep, trial))
+        overrides = dict(parse_override(text) for option, text in pairwise(typed) if option == "--set")
+        seed = int(typed[typed.index("--seed") + 1])
+        sweep = subject.sweep.model_copy(update={"overrides": overrides, "seed": seed})
         config = subject.sweep.run_config(trial.overrides | trial.changed, trial.index)
-        assert typed.run_config(typed.paper_points[0], 0) == config
+        assert sweep.run_config(sweep.paper_points[0], 0) == config
 
 
 def test_results_on_fresh_seeds_are_shown_beside_the_best(write_sweep, tmp_path):
@@ -169,8 +169,8 @@ def test_a_pause_does_not_count_as_time_of_the_sweep(tmp_path, monkeypatch):
 def test_an_experiment_without_a_ledger_is_refused(write_sweep, tmp_path):
     experiment = write_sweep("s", 1)
     experiment.ledger.unlink()
-    told = CliRunner().invoke(app, ["report", str(experiment.folder)])
-    assert "nothing has run there yet" in str(told.exception)
+    result = CliRunner().invoke(app, ["report", str(experiment.folder)])
+    assert "nothing has run there yet" in str(result.exception)
 
 
 def test_a_thousand_trials_are_listed_and_drawn_in_time(write_sweep, tmp_path):
