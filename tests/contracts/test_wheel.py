@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("src", "vgsearch", "search_spaces", "cluster", "pyproject.toml", "README.md", "LICENSE")
-SLOW_IMPORTS = {"torch", "ray", "optuna", "av", "pyarrow", "tensorboardX"}
+SLOW_IMPORTS = {"torch", "ray", "optuna", "av", "pyarrow", "tensorboardX", "matplotlib", "plotly"}
 
 
 def run(*command: str | Path, cwd: Path) -> str:

@@ -1,4 +1,4 @@
-"""What `vgsearch data check` measures of a data set, its HTML page, and the embedded moving shapes.
+"""`vgsearch data check`: the check of a data set and its HTML page; also the data set of moving shapes.
 
 Imported by `vgsearch.commands` and `vgsearch.runtime`.
 """

@@ -1,4 +1,4 @@
-"""What a data set holds and what is wrong with it, once every file of it was decoded."""
+"""The contents and the problems of a data set, after every file was decoded."""
 
 import statistics
 from collections import Counter
@@ -14,20 +14,20 @@ from videogan.data.formats.contract import Found
 from videogan.data.formats.rows import manifest_rows, shown_name
 from videogan.data.manifest import MANIFEST_NAME, SCHEMA, DataError, Manifest
 
-WINDOW = 16  # the papers' clip length T; import and check tell how many videos are shorter
+WINDOW = 16  # the papers' clip length T; import and check count the shorter videos
 NOT_DRAWN = "not drawn"  # the split of clips that the import could not split
-IMBALANCED = 3.0  # the largest class over the smallest, from where it is told of
+IMBALANCED = 3.0  # the ratio of the largest to the smallest class from which a remark is made
 
 
 @dataclass(frozen=True)
 class CheckedVideo:
-    """A file as its data set names it and as it decoded; the last six are unknown where it did not."""
+    """A file with its labels and its decoded properties; the last six keep their defaults if it did not decode."""
 
     path: Path
     name: str
     label: str
     group: str
-    split: str | None  # None where it is skipped
+    split: str | None  # None if it is skipped
     skipped: str | None
     warning: str | None
     n_frames: int = 0
@@ -40,13 +40,13 @@ class CheckedVideo:
 
 @dataclass(frozen=True)
 class DataCheck:
-    """A data set's files, in order, and the rules that gave their groups and splits."""
+    """The files of a data set, in order, and the rules by which their groups and splits were chosen."""
 
     folder: Path
     videos: tuple[CheckedVideo, ...]
     group_rule: str
     split_rule: str
-    changed: tuple[str, ...] = ()  # files that hold something else than when the manifest was made
+    changed: tuple[str, ...] = ()  # files whose content differs from the manifest's
     refusal: str | None = None  # why the import could not split the data set
 
     @cached_property
@@ -55,7 +55,7 @@ class DataCheck:
 
     @cached_property
     def classes(self) -> dict[str, list[CheckedVideo]]:
-        """The usable videos of each class, also of those that have none left."""
+        """The usable videos of each class; classes without any are included."""
         return {
             label: [video for video in self.usable if video.label == label]
             for label in sorted({video.label for video in self.videos})
@@ -72,12 +72,12 @@ class DataCheck:
 
     @cached_property
     def duplicates(self) -> list[list[str]]:
-        """Names of files with the same content, those that are skipped for it among them."""
+        """Names of files with the same content, including those skipped for that reason."""
         return [[video.name for video in same] for same in self._same_content(self.videos)]
 
     @cached_property
     def leaks(self) -> list[str]:
-        """What is in train and test at once: a group, or the same content under two names."""
+        """Groups, and contents under two names, that are in both train and test."""
         splits: dict[str, set[str | None]] = {}
         for video in self.usable:
             splits.setdefault(video.group, set()).add(video.split)
@@ -91,38 +91,38 @@ class DataCheck:
 
     @cached_property
     def blockers(self) -> list[str]:
-        """Why no score of this data set would mean anything."""
-        nothing = [] if self.usable else ["no video can be used"]
-        nothing += [self.refusal] if self.refusal else []
+        """Reasons why scores on this data set would be meaningless."""
+        unusable = [] if self.usable else ["no video can be used"]
+        unusable += [self.refusal] if self.refusal else []
         changed = [f"{name} has changed since the manifest was made; run vgsearch data import" for name in self.changed]
-        return nothing + self.leaks + changed
+        return unusable + self.leaks + changed
 
     @cached_property
     def remarks(self) -> list[str]:
-        """What one should know, and may live with."""
+        """Properties that may be unwanted but do not prevent training."""
         counts = {label: len(videos) for label, videos in self.classes.items()}
-        told = [f"class '{label}' has no usable clip" for label, n in counts.items() if not n]
+        remarks = [f"class '{label}' has no usable clip" for label, n in counts.items() if not n]
         smallest = min((n for n in counts.values() if n), default=0)
         if smallest and max(counts.values()) >= IMBALANCED * smallest:
-            told.append(f"the largest class has {max(counts.values()) / smallest:.1f} times the clips of the smallest")
+            remarks.append(
+                f"the largest class has {max(counts.values()) / smallest:.1f} times the clips of the smallest"
+            )
         n_short = sum(video.n_frames < WINDOW for video in self.usable)
         if n_short:
-            told.append(
-                f"{n_short} clips have fewer than {WINDOW} frames; data.short_clips decides what becomes of them"
-            )
+            remarks.append(f"{n_short} clips have fewer than {WINDOW} frames; data.short_clips says how to use them")
         if self.duplicates:
-            told.append(f"{len(self.duplicates)} contents lie under more than one name")
-        return told
+            remarks.append(f"{len(self.duplicates)} contents have more than one file name")
+        return remarks
 
     def spread(self, of: Iterable[CheckedVideo]) -> dict[str, float] | None:
-        """Shortest, median and longest in frames; None of nothing."""
+        """Shortest, median and longest length in frames; None without videos."""
         lengths = [video.n_frames for video in of]
         if not lengths:
             return None
         return {"min": min(lengths), "median": statistics.median(lengths), "max": max(lengths)}
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """How many usable clips have each size, frame rate and codec, the most frequent first."""
+        """The number of usable clips of each size, frame rate and codec, the most frequent first."""
         return {
             "size": _counted(f"{video.width}x{video.height}" for video in self.usable),
             "fps": _counted(f"{video.fps:.4g}" for video in self.usable),
@@ -130,7 +130,7 @@ class DataCheck:
         }
 
     def summary(self) -> dict[str, Any]:
-        """All of it as one object for programs."""
+        """The whole check as JSON values."""
         return {
             "folder": str(self.folder),
             "n_files": len(self.videos),
@@ -141,7 +141,7 @@ class DataCheck:
                 label: {
                     "n_clips": len(videos),
                     "n_groups": len({video.group for video in videos}),
-                    "splits": _counted(video.split for video in videos),
+                    "splits": _counted(video.split or NOT_DRAWN for video in videos),
                     "n_frames": self.spread(videos),
                 }
                 for label, videos in self.classes.items()
@@ -167,40 +167,41 @@ class DataCheck:
 
 
 def check_found(folder: Path, found: Found, inspected: Mapping[Path, Mapping[str, Any]]) -> DataCheck:
-    """The check of what a layout found; `inspected` has what decoding told of each video the layout did not skip."""
+    """The check of the videos that a layout found; `inspected` has the decoded properties of those it did not skip."""
     try:
         rows, refusal = manifest_rows(folder, found, inspected), None
-    except DataError as error:  # no split can be drawn; all the rest is still worth telling
-        videos = tuple(replace(video, split=video.split or NOT_DRAWN) for video in found.videos)
-        rows, refusal = manifest_rows(folder, replace(found, videos=videos), inspected), str(error)
+    except DataError as error:  # no split can be drawn; report everything else
+        unsplit = tuple(replace(video, split=video.split or NOT_DRAWN) for video in found.videos)
+        rows, refusal = manifest_rows(folder, replace(found, videos=unsplit), inspected), str(error)
     warnings = {path: seen["warning"] for path, seen in inspected.items()}
     videos = [_checked(folder, row, warnings.get(row["path"])) for row in rows]
     return DataCheck(folder, tuple(videos), found.group_rule, found.split_rule, refusal=refusal)
 
 
 def manifest_as_it_is(folder: Path) -> Manifest:
-    """The folder's manifest, also with a leak, which `read_manifest` refuses. Raises DataError where it is unreadable."""
+    """The folder's manifest, even with a leak, which `read_manifest` refuses. Raises DataError if it is unreadable."""
     file = folder / MANIFEST_NAME
     try:
         table = pq.read_table(file, columns=SCHEMA.names).cast(SCHEMA)
-    except ValueError as error:  # pyarrow's are
+    except ValueError as error:  # the base of pyarrow's errors
         raise DataError(f"{file}: {error}. Make it again with: vgsearch data import {folder}") from None
     return Manifest(folder, table)
 
 
 def check_manifest(manifest: Manifest, inspected: Mapping[Path, Mapping[str, Any]]) -> DataCheck:
-    """The check of an imported data set: its manifest's word on labels, groups, splits, against what decodes now."""
-    videos, changed = [], []
+    """The check of an imported data set: labels, groups and splits from its manifest, compared with the files as they are."""
+    folder, videos, changed = manifest.folder, [], []
+    assert isinstance(folder, Path), "data check reads local folders only"
     for row in manifest.table.to_pylist():
-        path = manifest.location(row["path"])
+        path = folder / row["path"]
         seen = inspected[path]
-        video = _checked(manifest.folder, row | seen | {"path": path}, seen["warning"])
+        video = _checked(folder, row | seen | {"path": path}, seen["warning"])
         if row["skipped"] is not None:
             video = replace(video, skipped=video.skipped or row["skipped"])
-        elif seen["sha"] != row["sha"]:  # none where it does not decode any more
+        elif seen["sha"] != row["sha"]:  # None if it no longer decodes
             changed.append(video.name)
         videos.append(video)
-    return DataCheck(manifest.folder, tuple(videos), "the manifest's", "the manifest's", tuple(changed))
+    return DataCheck(folder, tuple(videos), "the manifest's", "the manifest's", tuple(changed))
 
 
 def _checked(folder: Path, row: Mapping[str, Any], warning: str | None) -> CheckedVideo:

@@ -1,4 +1,4 @@
-"""The data set of a sweep without --data: moving-shapes, made once, where all nodes of a sweep find it."""
+"""The data set of a sweep without --data: moving-shapes, generated once in a cache that all nodes can read."""
 
 from rich.console import Console
 
@@ -11,11 +11,11 @@ NAME = "moving-shapes"
 
 
 def moving_shapes(console: Console) -> Manifest:
-    """The data set in the cache; made there if it is not there yet, also on an object store."""
+    """The data set in the cache, also on an object store; generated if it is missing."""
     folder = cache_folder("data") / NAME
     if (folder / MANIFEST_NAME).is_file():
         return read_manifest(folder)
-    console.print(f"no --data: making {NAME} in {folder}", soft_wrap=True)
+    console.print(f"no --data: generating {NAME} in {folder}", soft_wrap=True)
     here = local_cache_folder("data") / NAME
     made = read_manifest(here) if (here / MANIFEST_NAME).is_file() else make_moving_shapes(here)
     if isinstance(folder, RemotePath):
@@ -24,6 +24,6 @@ def moving_shapes(console: Console) -> Manifest:
 
 
 def _copy(manifest: Manifest, folder: Place) -> None:
-    """Its files, then the manifest: where that is, the data set is whole."""
+    """Copies the manifest last, so that a data set with a manifest is complete."""
     for path in [*manifest.usable["path"].to_pylist(), MANIFEST_NAME]:
         (folder / path).put((manifest.folder / path).read_bytes())

@@ -1,15 +1,16 @@
-"""A checked data set to look at: a contact sheet of its clips, and one page that needs nothing but a browser."""
+"""A contact sheet of a checked data set, and its page: verdict, classes, lengths, formats, skipped files, groups."""
 
-import base64
-import io
-from collections.abc import Iterable, Sequence
-from html import escape
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
+from vgsearch.charts.figure import Band, Figure, Note
+from vgsearch.charts.image_grid import ImageRow, image_grid
+from vgsearch.charts.png import png
 from vgsearch.data_check.check import CheckedVideo, DataCheck
+from vgsearch.report.blocks import Block, Page, Picture, Section, Table, Text
+from vgsearch.report.writing import write_html
 from videogan.data.decode import decode
 from videogan.data.formats.listing import CHECK_PAGE
 from videogan.data.preprocessing import preprocessing_named
@@ -18,120 +19,74 @@ from videogan.storage.atomic import write_atomically
 
 SHEET_NAME = "contact-sheet.png"
 N_FRAMES = 8  # shown of each clip
-_LONGEST_LOOK = 256  # frames of a file that are decoded for the sheet
-_FEW_CLASSES = 12  # up to here each class shows three clips, beyond one small one
+_MOST_DECODED = 256  # frames of a file, for the sheet
+_FEW_CLASSES = 12  # or fewer: three clips or more of each; otherwise one small clip
 _MOST_ROWS = 200  # of a table in the page
-_LABEL_WIDTH, _GAP = 190, 2
-_STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;color:#1d2430;background:#fff;max-width:1080px;margin:2rem auto;padding:0 1rem}
-h1{font-size:1.5rem;margin-bottom:.2rem}h2{font-size:1.1rem;margin-top:2rem}p.path{color:#5b6472;margin-top:0}
-table{border-collapse:collapse;margin:.4rem 0}td,th{padding:.15rem .8rem .15rem 0;text-align:left;vertical-align:top}
-th{color:#5b6472;font-weight:500;border-bottom:1px solid #d7dce3}td.n,th.n{text-align:right}
-.verdict{padding:.6rem .9rem;border-radius:6px;background:#e7f5ec}.verdict.bad{background:#fdeaea}
-.side{display:flex;flex-wrap:wrap;gap:0 3rem}img{max-width:100%}svg text{font:11px system-ui,sans-serif;fill:#5b6472}
-"""
+_LEFT, _GAP = 190, 2  # pixels of the sheet: for the text on the left, between frames
+_BLUE = "#3b6ea8"
 
 
 def write_check(check: DataCheck, out: Path, limits: Limits) -> tuple[Path, Path]:
     """Writes the contact sheet and the page into the folder `out`; returns their paths."""
     out.mkdir(parents=True, exist_ok=True)
-    picture = io.BytesIO()
-    sheet_of_clips(check, limits).save(picture, "PNG", optimize=True)
-    html = page(check, picture.getvalue())
-    write_atomically(out / SHEET_NAME, lambda stream: stream.write(picture.getvalue()))
-    write_atomically(out / CHECK_PAGE, lambda stream: stream.write(html.encode("utf-8", "replace")))
+    sheet = contact_sheet(check, limits)
+    write_atomically(out / SHEET_NAME, lambda stream: stream.write(sheet))
+    write_html(page(check, sheet), out / CHECK_PAGE)
     return out / SHEET_NAME, out / CHECK_PAGE
 
 
-def sheet_of_clips(check: DataCheck, limits: Limits) -> Image.Image:
-    """Some clips of each class, one a row: its class, name, group and length, then frames spread over it."""
+def contact_sheet(check: DataCheck, limits: Limits) -> bytes:
+    """A PNG with clips of each class, one per row: class, name, group and length, then frames spread over the clip."""
     most, n_clips = (96, max(3, 12 // max(1, len(check.classes)))) if len(check.classes) <= _FEW_CLASSES else (64, 1)
-    rows = [video for videos in check.classes.values() for video in _spread(videos, n_clips)]
-    # Nothing is enlarged, and the cells are no larger than the largest picture in them; the label needs 64.
-    cell = max(64, min(most, max((min(video.width, video.height) for video in rows), default=0)))
-    height = max(1, len(rows)) * (cell + _GAP)
-    sheet = Image.new("RGB", (_LABEL_WIDTH + N_FRAMES * (cell + _GAP), height), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=11)
-    if not rows:
-        draw.text((4, 4), "no usable clip", "black", font)
-    for row, video in enumerate(rows):
-        top = row * (cell + _GAP)
-        told = (video.label, Path(video.name).name, f"group {video.group}", f"{video.n_frames} frames, {video.split}")
-        for line, text in enumerate(told[: cell // 16]):
-            draw.text((4, top + 4 + 16 * line), _fitted(text, font), "black" if line == 0 else "#5b6472", font)
-        for column, image in enumerate(_frames(video, cell, limits)):
-            place = _LABEL_WIDTH + column * (cell + _GAP) + (cell - image.width) // 2, top + (cell - image.height) // 2
-            sheet.paste(image, place)
-    return sheet
+    videos = [video for of_class in check.classes.values() for video in _spread(of_class, n_clips)]
+    # No frame is enlarged, and a cell is as large as the largest frame; the four lines of text need 64 pixels.
+    side = max(64, min(most, max((min(video.width, video.height) for video in videos), default=0)))
+    rows = [
+        ImageRow(
+            (video.label, Path(video.name).name, f"group {video.group}", f"{video.n_frames} frames, {video.split}"),
+            _frames(video, side, limits),
+        )
+        for video in videos
+    ]
+    return image_grid(rows or [ImageRow(["no usable clip"], [])], [""] * N_FRAMES, side, _LEFT, _GAP)
 
 
-def page(check: DataCheck, sheet: bytes) -> str:
-    """The whole page as HTML: every name escaped, the picture (PNG) inside, nothing fetched from anywhere."""
-    picture = base64.b64encode(sheet).decode()
-    counts = check.counts()
-    parts = [
-        f"<h1>{len(check.usable)} of {len(check.videos)} clips usable, {len(check.classes)} classes</h1>",
-        f'<p class="path">{escape(str(check.folder))}<br>groups: {escape(check.group_rule)} · '
-        f"splits: {escape(check.split_rule)}</p>",
-        _verdict(check),
-        "<h2>Clips</h2>",
-        f'<img alt="contact sheet: clips of each class" src="data:image/png;base64,{picture}">',
-        "<h2>Classes</h2>",
-        _class_table(check),
-        "<h2>Length</h2>",
-        histogram([video.n_frames for video in check.usable]),
-        '<div class="side">',
-        *(f"<div><h2>{_TITLES[name]}</h2>{_table((name, 'clips'), counted.items())}</div>"
-          for name, counted in counts.items()),
-        "</div>",
-        _section("Skipped", ("reason", "files", "names"),
-                 [(reason, len(names), _some(names)) for reason, names in check.skipped.items()]),
-        _section("Warnings", ("file", "warning"), [(v.name, v.warning) for v in check.videos if v.warning]),
-        _section("Same content", ("files",), [(_some(names),) for names in check.duplicates]),
-        _section("Groups", ("group", "clips", "classes", "splits"), _group_rows(check)),
-    ]  # fmt: skip
-    body = "\n".join(parts)
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(check.folder.name)}: data check'
-        f"</title><style>{_STYLE}</style></head><body>\n{body}\n</body></html>\n"
-    )
+def page(check: DataCheck, sheet: bytes) -> Page:
+    """The page, with the contact sheet `sheet` (PNG)."""
+    usable, spread = check.usable, check.spread(check.usable)
+    headline = [("usable clips", f"{len(usable)} of {len(check.videos)}", f"{len(check.videos) - len(usable)} skipped"),
+                ("classes", str(len(check.classes)), ""),
+                ("groups", str(len({video.group for video in usable})), f"rule: {check.group_rule}")]  # fmt: skip
+    if spread is not None:
+        headline.append(("median length", f"{spread['median']:g} frames", f"{spread['min']:g} to {spread['max']:g}"))
+    formats = [
+        table
+        for name, counted in check.counts().items()
+        for table in _table((name, "clips"), [(key, n) for key, n in counted.items()], half=True)
+    ]
+    skipped = [(reason, len(names), _some(names)) for reason, names in check.skipped.items()]
+    sections = [
+        Section("Verdict", _verdict(check)),
+        Section("Clips", [Picture("contact-sheet", sheet, "contact sheet: clips of each class")]),
+        Section("Classes", _class_table(check)),
+        Section("Length", _histogram([video.n_frames for video in usable])),
+        Section("Formats", formats),
+        Section("Skipped", _table(("reason", "files", "names"), skipped)),
+        Section("Warnings", _table(("file", "warning"), [(v.name, v.warning) for v in check.videos if v.warning])),
+        Section("Same content", _table(("files",), [(_some(names),) for names in check.duplicates])),
+        Section("Groups", _table(("group", "clips", "classes", "splits"), _group_rows(check))),
+    ]
+    subtitle = f"data check of {check.folder} · splits: {check.split_rule}"
+    return Page(check.folder.name, subtitle, headline, [section for section in sections if section.blocks])
 
 
-def histogram(lengths: Sequence[int], n_bins: int = 24) -> str:
-    """How many clips have which number of frames, as inline SVG."""
-    if not lengths:
-        return "<p>no usable clip</p>"
-    low, high = min(lengths), max(lengths) + 1
-    edges = np.unique(np.linspace(low, high, min(n_bins, high - low) + 1).astype(int))
-    counts = np.histogram(lengths, edges)[0]
-    width, height = 640 / len(counts), 120
-    bars = "".join(
-        f'<rect x="{index * width + 1:.1f}" y="{20 + height * (1 - n / counts.max()):.1f}" width="{width - 2:.1f}" '
-        f'height="{height * n / counts.max():.1f}" fill="#3b6ea8"><title>{a} to {b - 1} frames: {n} clips</title></rect>'
-        for index, (n, a, b) in enumerate(zip(counts, edges[:-1], edges[1:], strict=True))
-    )
-    return (
-        f'<svg width="660" height="170" viewBox="0 0 660 170" role="img" aria-label="histogram of lengths">{bars}'
-        f'<line x1="0" x2="640" y1="140" y2="140" stroke="#9aa3af"/><text x="0" y="156">{low} frames</text>'
-        f'<text x="640" y="156" text-anchor="end">{high - 1} frames</text>'
-        f'<text x="0" y="12">most in a bar: {counts.max()} clips</text></svg>'
-    )
+def _verdict(check: DataCheck) -> list[Block]:
+    verdict = "Not fit to train on." if check.blockers else "No leak, and nothing prevents training."
+    problems, remarks = ([(text,) for text in texts] for texts in (check.blockers, check.remarks))
+    return [Text(verdict, bool(problems)), *_table(("problem",), problems), *_table(("remark",), remarks)]
 
 
-_TITLES = {"size": "Sizes", "fps": "Frame rates", "codec": "Codecs"}
-
-
-def _verdict(check: DataCheck) -> str:
-    if check.blockers:
-        listed = "".join(f"<li>{escape(text)}</li>" for text in check.blockers[:_MOST_ROWS])
-        verdict = f'<div class="verdict bad"><b>Not fit to train on.</b><ul>{listed}</ul></div>'
-    else:
-        verdict = '<div class="verdict"><b>No leak, nothing in the way of training.</b></div>'
-    remarks = "".join(f"<li>{escape(text)}</li>" for text in check.remarks)
-    return verdict + (f"<ul>{remarks}</ul>" if remarks else "")
-
-
-def _class_table(check: DataCheck) -> str:
+def _class_table(check: DataCheck) -> list[Block]:
     rows = []
     for label, videos in check.classes.items():
         spread = check.spread(videos)
@@ -139,7 +94,23 @@ def _class_table(check: DataCheck) -> str:
         splits = [sum(video.split == split for video in videos) for split in ("train", "test")]
         share = f"{len(videos) / max(1, len(check.usable)):.1%}"
         rows.append((label, len(videos), share, len({video.group for video in videos}), *splits, lengths))
-    return _table(("class", "clips", "share", "groups", "train", "test", "frames: least / median / most"), rows)
+    return _table(("class", "clips", "share", "groups", "train", "test", "frames: shortest / median / longest"), rows)
+
+
+def _histogram(lengths: Sequence[int], n_bins: int = 24) -> list[Block]:
+    """The number of clips by their number of frames."""
+    if not lengths:
+        return [Text("no usable clip")]
+    low, high = min(lengths), max(lengths) + 1
+    edges = np.unique(np.linspace(low, high, min(n_bins, high - low) + 1).astype(int))
+    counts = np.histogram(lengths, edges)[0]
+    x = np.repeat(edges - 0.5, 2)[1:-1]  # a bar is centred on its number of frames
+    bars = Band(x.tolist(), [0] * len(x), np.repeat(counts, 2).tolist(), _BLUE, opacity=1)
+    middles = (edges[:-1] + edges[1:] - 1) / 2
+    notes = [Note(middle, n, str(n), "center", above=True) for middle, n in zip(middles, counts, strict=True) if n]
+    figure = Figure("clips", "frames", [bars], notes, y_range=(0, 1.12 * counts.max()),
+                    x_tick=1 if high - low <= 12 else None, height=220)  # fmt: skip
+    return [Picture("length", png([figure]), f"histogram of the clips' lengths, {low} to {high - 1} frames")]
 
 
 def _group_rows(check: DataCheck) -> list[tuple[object, ...]]:
@@ -147,26 +118,17 @@ def _group_rows(check: DataCheck) -> list[tuple[object, ...]]:
     for video in check.usable:
         groups.setdefault(video.group, []).append(video)
     return [
-        (group, len(videos), len({v.label for v in videos}), _some(sorted({v.split for v in videos})))
+        (group, len(videos), len({v.label for v in videos}), _some(sorted({v.split or "-" for v in videos})))
         for group, videos in sorted(groups.items())
     ]
 
 
-def _section(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    return f"<h2>{title}</h2>{_table(columns, rows)}" if rows else ""
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    rows = list(rows)
-    numbers = [all(isinstance(row[column], int) for row in rows) for column in range(len(columns))]
-    kinds = [' class="n"' if is_number else "" for is_number in numbers]
-    head = "".join(f"<th{kind}>{escape(name)}</th>" for kind, name in zip(kinds, columns, strict=True))
-    body = "".join(
-        "<tr>" + "".join(f"<td{kind}>{escape(str(cell))}</td>" for kind, cell in zip(kinds, row, strict=True)) + "</tr>"
-        for row in rows[:_MOST_ROWS]
-    )
-    more = f"<p>and {len(rows) - _MOST_ROWS} more</p>" if len(rows) > _MOST_ROWS else ""
-    return f"<table><tr>{head}</tr>{body}</table>{more}"
+def _table(columns: Sequence[str], rows: Sequence[Sequence[object]], half: bool = False) -> list[Block]:
+    """At most `_MOST_ROWS` rows, columns of numbers aligned to the right; empty without rows."""
+    right = {name for at, name in enumerate(columns) if all(isinstance(row[at], int) for row in rows)}
+    shown = [[str(cell) for cell in row] for row in rows[:_MOST_ROWS]]
+    more = [Text(f"and {len(rows) - _MOST_ROWS} more")] if len(rows) > _MOST_ROWS else []
+    return [Table(columns, shown, frozenset(right), half=half), *more] if rows else []
 
 
 def _some(names: Sequence[str], most: int = 6) -> str:
@@ -174,25 +136,15 @@ def _some(names: Sequence[str], most: int = 6) -> str:
 
 
 def _spread(videos: Sequence[CheckedVideo], n: int) -> list[CheckedVideo]:
-    """Up to `n` videos, evenly spaced, so that several groups are seen."""
+    """Up to `n` videos, evenly spaced, so that several groups are shown."""
     return [videos[index * len(videos) // n] for index in range(n)] if len(videos) > n else list(videos)
 
 
-def _frames(video: CheckedVideo, cell: int, limits: Limits) -> list[Image.Image]:
-    """Frames evenly spaced over the file's beginning, as squares of at most `cell` pixels."""
-    plain = preprocessing_named(f"plain_{min(cell, video.width, video.height)}")
-    n_frames = min(video.n_frames, _LONGEST_LOOK)
+def _frames(video: CheckedVideo, side: int, limits: Limits) -> list[np.ndarray]:
+    """Frames evenly spaced over the beginning of the file, as squares of at most `side` pixels."""
+    plain = preprocessing_named(f"plain_{min(side, video.width, video.height)}")
     try:
-        frames = decode(video.path, plain, limits, n_frames=n_frames)
+        frames = decode(video.path, plain, limits, n_frames=min(video.n_frames, _MOST_DECODED))
     except UnreadableVideo:
-        return []  # gone since it was checked a moment ago; its row stays, empty
-    shown = np.linspace(0, len(frames) - 1, min(N_FRAMES, len(frames))).round().astype(int)
-    return [Image.fromarray(frames[index]) for index in shown]
-
-
-def _fitted(text: str, font: ImageFont.FreeTypeFont) -> str:
-    """What of a text fits beside the frames; letters the font lacks become boxes, which is its own answer."""
-    text = text.encode("utf-8", "replace").decode()
-    while font.getlength(text) > _LABEL_WIDTH - 8:
-        text = text.removesuffix("…")[:-1] + "…"
-    return text
+        return []  # deleted since the check; its row stays empty
+    return [frames[at] for at in np.linspace(0, len(frames) - 1, min(N_FRAMES, len(frames))).round().astype(int)]

@@ -1,23 +1,27 @@
-"""Pictures of an evaluation: samples beside the training clips nearest to them, and the calibration ladder."""
+"""Pictures of an evaluation: samples beside their nearest training clips, and the calibration ladder."""
 
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image
 from torch import Tensor
 
+from vgsearch.charts.figure import Bars, Figure, Points, Series
+from vgsearch.charts.png import png
 from vgsearch.evaluation.tables import Scored, told_number
 from videogan.protocols.blind_spots import Neighbours
-from videogan.sampling.pictures import enlarged, grid_frames, label_font, titled, write_gif
+from videogan.sampling.pictures import enlarged, grid_frames, titled, write_gif
+from videogan.storage.atomic import write_atomically
 
 GROUP_GAP = 14
-WHITE, GREY, BLUE, RED = (255, 255, 255), (110, 110, 110), (70, 120, 180), (190, 60, 50)
+BLACK, GREY, BLUE, RED = "#000000", "#6e6e6e", "#4678b4", "#be3c32"
 
 
 def write_neighbours(folder: Path, neighbours: Neighbours) -> list[Path]:
-    """A GIF and a still of first and last frames: each row a sample, its nearest training clips by features, by pixels."""
+    """A GIF and a still of first and last frames: each row is a sample and its nearest training clips by features and pixels."""
     folder.mkdir(parents=True, exist_ok=True)
     groups = {
         "sample": neighbours.synthetic.unsqueeze(1),
@@ -25,16 +29,16 @@ def write_neighbours(folder: Path, neighbours: Neighbours) -> list[Path]:
         "nearest in pixels": neighbours.by_pixels,
     }
     grids = {name: grid_frames(enlarged(clips).flatten(0, 1), clips.shape[1]) for name, clips in groups.items()}
-    frames = _beside_each_other(grids)
+    frames = _side_by_side(grids)
     gif, still = (folder / f"neighbours.{suffix}" for suffix in ("gif", "png"))
     write_gif(gif, frames)
     _first_and_last(frames).save(still)
     return [gif, still]
 
 
-def _beside_each_other(groups: dict[str, Tensor], gap: int = GROUP_GAP) -> Tensor:
-    """uint8 (T, H', W', 3): grids with a gap between them, each under its name."""
-    columns = []
+def _side_by_side(groups: dict[str, Tensor], gap: int = GROUP_GAP) -> Tensor:
+    """Grids with a gap between them, each under its name, uint8 (T, H', W', 3)."""
+    columns: list[Tensor] = []
     for name, grid in groups.items():
         column = titled(grid, name)
         columns += [column.new_zeros(*column.shape[:2], gap, 3), column] if columns else [column]
@@ -44,69 +48,52 @@ def _beside_each_other(groups: dict[str, Tensor], gap: int = GROUP_GAP) -> Tenso
 def _first_and_last(frames: Tensor) -> Image.Image:
     """The first and the last of `frames` (T, H, W, 3) side by side, each under its name."""
     grids = {"first frame": frames[:1], "last frame": frames[-1:]}
-    return Image.fromarray(_beside_each_other(grids, gap=3 * GROUP_GAP)[0].numpy())
-
-
-WIDTH, LABELS, NUMBERS, ROW, TITLE = 760, 170, 150, 24, 34
+    return Image.fromarray(_side_by_side(grids, gap=3 * GROUP_GAP)[0].numpy())
 
 
 def write_ladder(folder: Path, rows: Sequence[Scored]) -> list[Path]:
-    """ladder.png: for each protocol the score of each rung as a bar, its interval or spread, and what guessing scores."""
+    """Writes ladder.png: for each protocol, a bar for the score of each rung, its interval or spread, and reference scores."""
     measures = dict.fromkeys(row.measure for row in rows if not math.isnan(row.value))
-    panels = [_panel([row for row in rows if row.measure == measure]) for measure in measures]
-    if not panels:
+    if not measures:
         return []
-    picture = Image.new("RGB", (WIDTH, sum(panel.height for panel in panels)), WHITE)
-    top = 0
-    for panel in panels:
-        picture.paste(panel, (0, top))
-        top += panel.height
+    content = png([_ladder([row for row in rows if row.measure == measure]) for measure in measures])
     path = folder / "ladder.png"
-    picture.save(path)
+    write_atomically(path, lambda stream: stream.write(content))
     return [path]
 
 
-def _panel(rows: Sequence[Scored]) -> Image.Image:
-    """One protocol: a bar for each rung."""
-    panel = Image.new("RGB", (WIDTH, TITLE + ROW * len(rows) + 26), WHITE)
-    draw, font, found = ImageDraw.Draw(panel), label_font(), rows[0].found
+def _ladder(rows: Sequence[Scored]) -> Figure:
+    """The chart of one protocol: a bar for each rung, with its value and bounds in its name."""
+    found, values = rows[0].found, [row.value for row in rows]
     better = "a distance: lower is better" if rows[0].low_is_better else "higher is better"
-    draw.text((10, 10), f"{rows[0].measure}   digest {found['digest'][:6]}   {better}", (0, 0, 0), font)
-    ranges = [_range(row) for row in rows]
-    low, high = min(0.0, *(r[0] for r in ranges)), max(1e-9, *(r[1] for r in ranges))
-
-    def x(value: float) -> float:
-        return LABELS + (value - low) / (high - low) * (WIDTH - LABELS - NUMBERS)
-
-    bottom = TITLE + ROW * len(rows)
-    for value, colour, name in _marks(found):
-        draw.line((x(value), TITLE, x(value), bottom + 4), colour)
-        draw.text((x(value), bottom + 5), name, colour, font, anchor="ma")
-    for number, (row, (least, most)) in enumerate(zip(rows, ranges, strict=True)):
-        top = TITLE + ROW * number
-        draw.text((10, top + 4), row.subject, (0, 0, 0), font)
-        draw.rectangle((*sorted((x(0), x(row.value)))[:1], top + 5, max(x(0), x(row.value)), top + ROW - 5), BLUE)
-        draw.line((x(least), top + ROW // 2, x(most), top + ROW // 2), (0, 0, 0))
-        draw.text(
-            (x(high) + 12, top + 4),
-            f"{told_number(row.value)} [{told_number(least)}, {told_number(most)}]",
-            (0, 0, 0),
-            font,
-        )
-    draw.line((x(0), TITLE, x(0), bottom), GREY)
-    return panel
+    bounds = [_bounds(row) for row in rows]
+    names = [
+        f"{row.subject}   {told_number(row.value)} [{told_number(low)}, {told_number(high)}]"
+        for row, (low, high) in zip(rows, bounds, strict=True)
+    ]
+    # One line for each row, with a gap between one and the next.
+    x = [end for low, high in bounds for end in (low, high, None)]
+    y = [place for row in range(len(rows)) for place in (row, row, None)]
+    interval = "interval over classifier seeds" if "s3" in found else "one standard deviation over repeats"
+    series: list[Series] = [Bars(range(len(rows)), values, BLUE)]
+    series += [Points(x, y, BLACK, interval, width=1.2)] if any(low < high for low, high in bounds) else []
+    for value, colour, name in _references(found):
+        series.append(Points([value] * 2, [-0.5, len(rows) - 0.5], colour, name, width=1.2, dash="dash"))
+    title = f"{rows[0].measure}   digest {found['digest'][:6]}   {better}"
+    unit = "S3" if "s3" in found else found["metric"].upper()
+    return Figure(title, unit, series, rows=names, height=110 + 24 * len(rows))
 
 
-def _range(row: Scored) -> tuple[float, float]:
-    """Its interval over seeds, or one spread to either side; the value alone where there is none."""
+def _bounds(row: Scored) -> tuple[float, float]:
+    """The interval over seeds, or one spread on either side; the value itself if there is neither."""
     if "s3" in row.found:
         low, high = row.found["s3"]["low"], row.found["s3"]["high"]
         return (row.value, row.value) if low is None or high is None else (low, high)
     return row.value - row.found["spread"], row.value + row.found["spread"]
 
 
-def _marks(found: dict) -> list[tuple[float, tuple[int, int, int], str]]:
-    """Values to compare with, each a line: what guessing scores, what real clips score."""
+def _references(found: dict[str, Any]) -> list[tuple[float, str, str]]:
+    """(value, colour, name) of the scores to compare with: of guessing, of real clips."""
     if "s3" in found:
         return [(found["s3_of_guessing"], RED, "guessing"), (1.0, GREY, "real clips")]
     return [(found["real"], GREY, "real test clips")]

@@ -1,4 +1,4 @@
-"""`vgsearch flow fit`: trains PWC-Net, shows progress and draws what it learnt.
+"""`vgsearch flow fit`: trains PWC-Net, prints progress and draws flows by it.
 
 Imported by `vgsearch.commands`.
 """

@@ -1,4 +1,4 @@
-"""A fit of PWC-Net from its first step or its newest checkpoint to its errors on held-out pairs and a picture."""
+"""Fits PWC-Net, from its first step or its newest checkpoint, and measures its errors on held-out pairs."""
 
 import json
 import logging
@@ -26,24 +26,24 @@ from videogan.storage.atomic import write_atomically
 
 LOGGER = logging.getLogger(__name__)
 N_HELD_OUT = 128  # pairs of each kind
-N_SHOWN = 2  # of them in the picture: the first ones, not the best
-N_ROWS = 200  # of metrics.jsonl in a whole fit
-STEPS_PER_SAVING = 50  # of the time since the last checkpoint, saving takes at most one part in so many
+N_SHOWN = 2  # pairs of each kind in the picture: the first ones, not the best
+N_ROWS = 200  # in metrics.jsonl of a whole fit
+SAVING_SHARE = 50  # saving a checkpoint takes at most 1/50 of the time since the last one
 ZERO = "zero flow"
 Errors = dict[str, dict[str, dict[str, float]]]
 
 
 def fit_into(out: Path, recipe: FlowRecipe, view: FitView) -> None:
-    """Fits by `recipe` in the folder `out`, or goes on there from the newest checkpoint that loads, and judges the result.
+    """Fits by `recipe` in the folder `out`, from its newest checkpoint that loads if it has one, and judges the result.
 
-    Leaves flow.pt (weights and width, for `pwc_net_from`), flow.json, flow.png, checkpoints/, metrics.jsonl, tb/, log.txt.
-    Raises ExperimentInUse, ConfigurationError where `out` holds another fit, TrainingDiverged.
+    Writes flow.pt (weights and width, for `pwc_net_from`), flow.json, flow.png, checkpoints/, metrics.jsonl, tb/, log.txt.
+    Raises ExperimentInUse, ConfigurationError if `out` holds a fit by another recipe, TrainingDiverged.
     """
     with Experiment(out).lock():
         spent = _fit(TrialFolder(out), recipe, view)
-        view.tell({"event": "judging", "n_held_out_pairs": N_HELD_OUT})
+        view.print_event({"event": "judging", "n_held_out_pairs": N_HELD_OUT})
         network, sha256 = _written_weights(out)
-        # x3: all iterations at the finest level too, which the default spares for speed; the stricter bar
+        # x3: all iterations at the finest level too, which the default omits for speed: the stricter baseline
         weight_free = {"Lucas-Kanade": LucasKanade(), "Lucas-Kanade x3": LucasKanade(n_at_finest=3)}
         estimators: dict[str, Flow] = {ZERO: zero_flow, **weight_free, FITTED: network}
         report = {
@@ -57,11 +57,11 @@ def fit_into(out: Path, recipe: FlowRecipe, view: FitView) -> None:
         }
         write_atomically(out / "flow.json", lambda stream: stream.write(json.dumps(report, indent=1).encode()))
         write_flow_picture(out / "flow.png", shown_pairs(estimators, _kinds(recipe), recipe.seed))
-    view.tell_result(out, report)
+    view.print_result(out, report)
 
 
 def _fit(folder: TrialFolder, recipe: FlowRecipe, view: FitView) -> dict[str, float]:
-    """Trains what is left of the steps; the seconds of all steps, those of earlier attempts too."""
+    """Trains the remaining steps; returns the seconds of all steps, earlier attempts included."""
     checkpoints = FlowCheckpoints(folder.checkpoints)
     with warnings.catch_warnings(record=True) as damaged:
         warnings.simplefilter("always")
@@ -74,64 +74,65 @@ def _fit(folder: TrialFolder, recipe: FlowRecipe, view: FitView) -> dict[str, fl
     with TrialRecords(folder, first) as records, view.live(first):
         for warning in damaged:
             LOGGER.warning(warning.message)
-            view.tell({"event": "damaged", "reason": str(warning.message)})
-        view.tell({"event": "started", "step": first, "device": device, "folder": str(folder.folder)})
+            view.print_event({"event": "damaged", "reason": str(warning.message)})
+        view.print_event({"event": "started", "step": first, "device": device, "folder": str(folder.folder)})
         watch, saver, rows = Stopwatch(records), Saver(checkpoints, records), Rows(recipe.n_steps)
         for progress in steps:
             view.advance(progress.step)
             if row := rows.row(progress):
                 records.write(progress.step, row | watch.read())
-                view.tell({"event": "step", "step": progress.step, **row})
-            # After the row: a kill between the two leaves one that goes, with its step, when the fit is resumed.
+                view.print_event({"event": "step", "step": progress.step, **row})
+            # After the row: if the process is killed in between, resuming removes the row together with its step.
             saver.save_if_due(progress, is_last=progress.step == recipe.n_steps)
         last = records.lines()[-1]
         return {name: last[name] for name in watch.read()}
 
 
 def _written_weights(out: Path) -> tuple[PWCNet, str]:
-    """flow.pt out of the newest checkpoint, as its users will read it."""
+    """Writes flow.pt from the newest checkpoint; returns the network and the digest as read from it."""
     newest = FlowCheckpoints(TrialFolder(out).checkpoints).newest()
+    assert newest is not None, "a finished fit has its last checkpoint"
     content = {"state_dict": newest.state_dict, "width": newest.width, "recipe": newest.recipe}
     write_atomically(out / "flow.pt", lambda stream: torch.save(content, stream))
     return pwc_net_from(out / "flow.pt")
 
 
 class Stopwatch:
-    """Seconds and this process's CPU seconds, counted on from those of earlier attempts."""
+    """Seconds and CPU seconds of this process, added to those of earlier attempts."""
 
     def __init__(self, records: TrialRecords) -> None:
         last = {"seconds": 0.0, "cpu_seconds": 0.0} if not (rows := records.lines()) else rows[-1]
-        self._began = time.monotonic() - last["seconds"], time.process_time() - last["cpu_seconds"]
+        self._start = time.monotonic() - last["seconds"], time.process_time() - last["cpu_seconds"]
 
     def read(self) -> dict[str, float]:
-        return {"seconds": time.monotonic() - self._began[0], "cpu_seconds": time.process_time() - self._began[1]}
+        return {"seconds": time.monotonic() - self._start[0], "cpu_seconds": time.process_time() - self._start[1]}
 
 
 class Saver:
-    """Saves as often as costs little: after the first step, the last one, and 50 times as long as saving took."""
+    """Saves after the first step, the last step, and whenever 50 times the duration of the last saving has passed."""
 
     def __init__(self, checkpoints: FlowCheckpoints, records: TrialRecords) -> None:
         self._checkpoints, self._records = checkpoints, records
         self._saved, self._took = -math.inf, 0.0
 
     def save_if_due(self, progress: FlowProgress, is_last: bool) -> None:
-        began = time.monotonic()
-        if is_last or began - self._saved >= STEPS_PER_SAVING * self._took:
+        start = time.monotonic()
+        if is_last or start - self._saved >= SAVING_SHARE * self._took:
             self._records.flush()
             self._checkpoints.save(progress.checkpoint())
             self._saved = time.monotonic()
-            self._took = self._saved - began
+            self._took = self._saved - start
 
 
 class Rows:
-    """Means over the steps between two rows of metrics.jsonl, a single batch being noisy."""
+    """Rows of metrics.jsonl: means over the steps since the last row, because a single batch is noisy."""
 
     def __init__(self, n_steps: int) -> None:
         self._every, self._n_steps = -(-n_steps // N_ROWS), n_steps
         self._seen: list[tuple[float, float]] = []
 
     def row(self, progress: FlowProgress) -> dict[str, float] | None:
-        """loss, endpoint_error in pixels and lr, where a row is due after this step."""
+        """loss, endpoint_error in pixels and lr; None if no row is due after this step."""
         self._seen.append((progress.loss, progress.endpoint_error))
         if progress.step % self._every and progress.step != self._n_steps:
             return None
@@ -141,7 +142,7 @@ class Rows:
 
 
 def judged(estimators: Mapping[str, Flow], kinds: Mapping[str, PairSettings], seed: int) -> Errors:
-    """By kind of pair and estimator: the mean endpoint error in pixels over held-out pairs, and its standard error."""
+    """The mean endpoint error in pixels over held-out pairs and its standard error, by kind of pair and estimator."""
     return {
         kind: {
             name: {"mean": errors.mean().item(), "standard_error": (errors.std() / len(errors) ** 0.5).item()}
@@ -153,7 +154,7 @@ def judged(estimators: Mapping[str, Flow], kinds: Mapping[str, PairSettings], se
 
 @torch.no_grad()
 def shown_pairs(estimators: Mapping[str, Flow], kinds: Mapping[str, PairSettings], seed: int) -> list[ShownPair]:
-    """The first held-out pairs of each kind, with what all estimators but zero flow make of them."""
+    """The first held-out pairs of each kind, with the flow by each estimator except zero flow."""
     rows = []
     for kind, settings in kinds.items():
         pairs = generated_pairs(range(N_SHOWN), seed, settings, "held_out")

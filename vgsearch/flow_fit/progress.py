@@ -1,4 +1,4 @@
-"""What a fit of PWC-Net looks like in a terminal: a bar, or one line per event where nobody watches."""
+"""The progress of a fit of PWC-Net in a terminal: a bar, or one line per event if the output is not a terminal."""
 
 import json
 import math
@@ -13,22 +13,22 @@ from rich.console import Console
 from vgsearch.terminal.words import duration, progress_bar, shown
 from videogan.flow.recipe import FlowRecipe
 
-LONGEST_SILENCE = 60.0  # seconds between lines, where no bar moves
+SECONDS_BETWEEN_LINES = 60.0  # without a bar
 FITTED = "PWC-Net"
 
 
 class FitView:
-    """A bar on a terminal; elsewhere, or as JSON, one line per event."""
+    """A bar on a terminal; otherwise, or as JSON, one line per event."""
 
     def __init__(self, console: Console, recipe: FlowRecipe, json_lines: bool) -> None:
         self.console, self._recipe, self._json_lines = console, recipe, json_lines
-        # on one console with the lines, so that they are printed above it
+        # on the console of the lines, so that they are printed above the bar
         self._bar = progress_bar(Console(quiet=True) if json_lines else console)
-        self._told = -math.inf
+        self._last_line = -math.inf
 
     @contextmanager
     def live(self, first: int) -> Iterator[None]:
-        """Draws the bar, at step `first`, while the fit runs."""
+        """Draws the bar, from step `first`, while the fit runs."""
         with self._bar:
             self._task = self._bar.add_task("fitting", total=self._recipe.n_steps, completed=first)
             yield
@@ -36,19 +36,19 @@ class FitView:
     def advance(self, step: int) -> None:
         self._bar.update(self._task, completed=step)
 
-    def tell(self, event: dict[str, Any]) -> None:
+    def print_event(self, event: dict[str, Any]) -> None:
         if self._json_lines:
             print(json.dumps(event), flush=True)
         elif event["event"] != "step":
             self.console.print(_event_line(event, self._recipe), highlight=False, markup=False, soft_wrap=True)
         elif not self._bar.disable:
-            self._bar.update(self._task, description=f"{event['endpoint_error']:.2f} px off")
-        elif time.monotonic() - self._told >= LONGEST_SILENCE or event["step"] == self._recipe.n_steps:
-            self._told = time.monotonic()
+            self._bar.update(self._task, description=f"{event['endpoint_error']:.2f} px error")
+        elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES or event["step"] == self._recipe.n_steps:
+            self._last_line = time.monotonic()
             self.console.print(_event_line(event, self._recipe), highlight=False, soft_wrap=True)
 
-    def tell_result(self, out: Path, report: dict[str, Any]) -> None:
-        """A line of errors for each kind of pair, what the fitted network's are beside the others', and the files."""
+    def print_result(self, out: Path, report: dict[str, Any]) -> None:
+        """Prints a line of errors for each kind of pair, their ratios to the other estimators, and the files."""
         if self._json_lines:
             print(json.dumps({"event": "fitted", "folder": str(out), **report}), flush=True)
             return
@@ -65,7 +65,7 @@ def _event_line(event: dict[str, Any], recipe: FlowRecipe) -> str:
         width, step = f"PWC-Net of width {recipe.width:g}", event["step"]
         from_where = f" from step {step}" if step else ""
         return f"{width}{from_where} to step {recipe.n_steps} on {event['device']}   {shown(Path(event['folder']))}"
-    return f"step {event['step']}/{recipe.n_steps}  {event['endpoint_error']:.2f} px off  loss {event['loss']:.4f}"
+    return f"step {event['step']}/{recipe.n_steps}  {event['endpoint_error']:.2f} px error  loss {event['loss']:.4f}"
 
 
 def _result_lines(out: Path, report: dict[str, Any]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The offline HTML report: blocks of a page, figures, tables, one template, Markdown with PNG figures.
+"""Pages of HTML and Markdown: their blocks, template and writers, and the reports of experiments made of them.
 
-Draws what `vgsearch.runtime` computed; imports neither ray nor optuna.
+Shows results of `vgsearch.runtime`; imports neither ray nor optuna.
 """

@@ -1,26 +1,24 @@
-"""What a report is made of, before it is HTML or Markdown."""
+"""The parts of a page, before they are written as HTML or Markdown."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
+from vgsearch.charts.figure import Figure
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Names and what they are."""
+    """Pairs of a name and its value."""
 
     pairs: Sequence[tuple[str, str]]
     half: bool = False
-    """Of the width; what follows may stand beside it."""
+    """Half as wide as the page, so that the next block fits beside it."""
     kind: str = "facts"
 
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph; a `warning` is one that must be seen."""
+    """A paragraph, highlighted if it is a `warning`."""
 
     text: str
     warning: bool = False
@@ -29,7 +27,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Lines:
-    """Text as it was typed: commands, files. `title` folds it."""
+    """Preformatted text such as commands and files, folded under its `title` if it has one."""
 
     text: str
     title: str = ""
@@ -38,13 +36,13 @@ class Lines:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of plain text under `columns`; those named in `right` hold numbers."""
+    """Rows of plain text under `columns`; the columns named in `right` are aligned to the right."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     right: frozenset[str] = frozenset()
     marked: frozenset[int] = frozenset()
-    """Rows that stand out."""
+    """Numbers of the highlighted rows."""
     title: str = ""
     half: bool = False
     kind: str = "table"
@@ -52,34 +50,44 @@ class Table:
 
 @dataclass(frozen=True)
 class Chart:
-    """A plotly figure; `name` is its file among the PNG figures, none where it is for the page alone."""
+    """A figure, interactive in HTML, the file `name`.png beside Markdown."""
 
     name: str
-    figure: "go.Figure"
+    figure: Figure
     caption: str = ""
     wide: bool = False
-    as_picture: bool = True
     kind: str = "chart"
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A PNG, inside the HTML page, the file `name`.png beside Markdown."""
+
+    name: str
+    png: bytes
+    alternative: str
+    """What it shows, in words."""
+    kind: str = "picture"
+
+
+@dataclass(frozen=True)
 class SampleGrid:
-    """Clips side by side in one GIF: named rows of classes, named columns of where they come from."""
+    """Clips side by side in one GIF: a row for each class, a column for each source."""
 
     columns: Sequence[str]
     rows: Sequence[str]
     cell: int
-    """Pixels from one clip to the next, their gap included."""
+    """Pixels from one clip to the next, including the gap."""
     gif: bytes
     kind: str = "samples"
 
 
-Block = Facts | Text | Lines | Table | Chart | SampleGrid
+Block = Facts | Text | Lines | Table | Chart | Picture | SampleGrid
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands under it."""
+    """A heading and the blocks under it."""
 
     title: str
     blocks: Sequence[Block]
@@ -92,10 +100,10 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A whole report."""
+    """A page with its heading, its most important numbers and its sections."""
 
     title: str
     subtitle: str
     headline: Sequence[tuple[str, str, str]] = ()
-    """(what, its value, what to know of it) of the few numbers that matter most."""
+    """(name, value, remark) of the most important numbers."""
     sections: Sequence[Section] = field(default_factory=list)

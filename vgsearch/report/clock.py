@@ -1,4 +1,4 @@
-"""Hours in which a sweep ran, its pauses left out."""
+"""The time that a sweep ran, without its pauses."""
 
 from bisect import bisect_right
 
@@ -6,16 +6,16 @@ from vgsearch.experiment.ledger import SweepRecord
 
 
 class SweepClock:
-    """Tells how long a sweep had run at a moment: pauses between an interruption and a resume do not count."""
+    """How long a sweep had run at a moment; a pause between an interruption and a resume does not count."""
 
     def __init__(self, record: SweepRecord) -> None:
         self._spans: list[tuple[float, float, float]] = []
         total = 0.0
         for start, end in sorted(span for trial in record.trials.values() for span in trial.attempts):
             if self._spans and start <= self._spans[-1][1]:
-                begun, ended, before = self._spans[-1]
-                total += max(end - ended, 0.0)
-                self._spans[-1] = begun, max(end, ended), before
+                first, last, before = self._spans[-1]
+                total += max(end - last, 0.0)
+                self._spans[-1] = first, max(end, last), before
             else:
                 self._spans.append((start, max(end, start), total))
                 total += max(end - start, 0.0)

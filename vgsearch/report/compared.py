@@ -1,4 +1,4 @@
-"""The report of several experiments: only what one protocol measured stands side by side."""
+"""The report of several experiments; only scores by the same protocol share an axis."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from vgsearch.terminal.sweep_table import objective_value
 from vgsearch.terminal.words import duration
 
 _LUCK = (
-    "The best score to expect after n trials, so that families are compared at equal search budget (Lucic et al. 2018): means "
-    "and 90 % of bootstrap draws. A line ends where its search did: beyond its own trials nothing is known of it."
+    "The expected best score after n trials compares families at equal search budget (Lucic et al. 2018): the mean and the "
+    "90 % interval of bootstrap draws. Each line ends at the number of trials of its search."
 )
 
 
 def comparison_page(name: str, subjects: Sequence[ExperimentData]) -> Page:
-    """One section for each (objective, protocol): scores of different ones are never drawn on one axis."""
+    """One section for each (objective, protocol), because their scores do not compare."""
     groups: dict[tuple[str, str], list[ExperimentData]] = defaultdict(list)
     for subject in subjects:
         groups[figures.label(subject.objective), subject.protocol].append(subject)
@@ -32,15 +32,15 @@ def comparison_page(name: str, subjects: Sequence[ExperimentData]) -> Page:
             sections.append(Section(f"{label} by {protocol}", _charts(members, prefix), _LUCK))
     sections.append(Section("Samples", _samples(subjects), _SAMPLES))
     sections.append(Section("Commands", [_commands(subjects)]))
-    headline = [(subject.name, *_told(subject)) for subject in subjects]
+    headline = [(subject.name, *_best_score(subject)) for subject in subjects]
     subtitle = f"{len(subjects)} experiments · {sum(len(subject.record.trials) for subject in subjects)} trials"
     return Page(name, subtitle, headline, [section for section in sections if section.blocks])
 
 
-_SAMPLES = "The best trial of each experiment, first code of its grid; families have codes of their own."
+_SAMPLES = "The best trial of each experiment, the first code of its grid; codes of different families are unrelated."
 
 
-def _told(subject: ExperimentData) -> tuple[str, str]:
+def _best_score(subject: ExperimentData) -> tuple[str, str]:
     if not subject.scored:
         return "-", "no trial scored"
     number, _, bounds = told_interval(subject.objective, subject.scored[0]).partition(" ")
@@ -51,27 +51,14 @@ def _warning(groups: dict[tuple[str, str], list[ExperimentData]]) -> list[Text]:
     measured = {(label, protocol) for label, protocol in groups if protocol}
     if len(measured) < 2:
         return []
-    told = "; ".join(f"{label} by {protocol}: {', '.join(subject.name for subject in members)}"
-                     for (label, protocol), members in groups.items() if protocol)  # fmt: skip
-    return [
-        Text(f"Not all of these compare: a score means something under its own protocol only. {told}.", warning=True)
-    ]
+    groups_text = "; ".join(f"{label} by {protocol}: {', '.join(subject.name for subject in members)}"
+                            for (label, protocol), members in groups.items() if protocol)  # fmt: skip
+    return [Text(f"Not all of these compare: only scores by the same protocol do. {groups_text}.", warning=True)]
 
 
 def _table(subjects: Sequence[ExperimentData]) -> Table:
-    columns = (
-        "experiment",
-        "space",
-        "budget",
-        "data",
-        "trials",
-        "scored",
-        "best",
-        "untrained",
-        "protocol",
-        "best's cost",
-        "ran for",
-    )
+    columns = ("experiment", "space", "budget", "data", "trials", "scored", "best", "untrained", "protocol", "cost of best",
+               "run time")  # fmt: skip
     rows = [
         (
             subject.name,
@@ -92,7 +79,7 @@ def _table(subjects: Sequence[ExperimentData]) -> Table:
         )
         for subject in subjects
     ]
-    return Table(columns, rows, frozenset({"trials", "scored", "untrained", "best's cost", "ran for"}))
+    return Table(columns, rows, frozenset({"trials", "scored", "untrained", "cost of best", "run time"}))
 
 
 def _charts(members: Sequence[ExperimentData], prefix: str) -> list[Block]:
@@ -106,7 +93,7 @@ def _charts(members: Sequence[ExperimentData], prefix: str) -> list[Block]:
 
 
 def unique_names(subjects: Sequence[ExperimentData]) -> list[str]:
-    """Space and experiment, such as "mvt_tsa: runs-003"; the experiment alone where it says the space itself."""
+    """Space and experiment, such as "mvt_tsa: runs-003"; only the experiment if its name starts with the space."""
     return [
         subject.name
         if subject.name.startswith(subject.sweep.space.name)
@@ -116,7 +103,7 @@ def unique_names(subjects: Sequence[ExperimentData]) -> list[str]:
 
 
 def _samples(subjects: Sequence[ExperimentData]) -> list[Block]:
-    """Those of one data set in one grid; real clips are the first's."""
+    """A grid for each data set; the real clips are from the first experiment's data."""
     blocks: list[Block] = []
     by_data: dict[str, list[ExperimentData]] = defaultdict(list)
     for subject in subjects:
@@ -133,4 +120,4 @@ def _commands(subjects: Sequence[ExperimentData]) -> Lines:
     for subject in subjects:
         lines += [f"# {subject.name}, {moment(start['time'])}\n{command(start['argv'])}"
                   for start in subject.record.starts if "argv" in start]  # fmt: skip
-    return Lines("\n".join(lines) or "# not recorded by these ledgers")
+    return Lines("\n".join(lines) or "# not in these ledgers")

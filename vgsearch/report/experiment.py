@@ -41,7 +41,7 @@ def experiment_page(subject: ExperimentData, found: Importances) -> Page:
     sections.append(Section("Papers", comparison(subject.record, subject.scored), _PAPERS))
     sections.append(Section("Expected best", _luck(subject), _LUCK))
     sections.append(Section("Trials", [trials_table(record), *failures(record), *health(record)]))
-    sections.append(Section("Timeline", [Chart("timeline", figures.timeline(record, clock), _TIMELINE, True, False)]
+    sections.append(Section("Timeline", [Chart("timeline", figures.timeline(record, clock), _TIMELINE, wide=True)]
                             if record.trials else [Text("No trial has started.")]))  # fmt: skip
     sections.append(Section("Commands", _commands(subject)))
     subtitle = f"{subject.sweep.space.title} · {subject.sweep.budget} budget · {_state(record)}"
@@ -196,7 +196,7 @@ def _what_matters(subject: ExperimentData, found: Importances) -> list[Block]:
     if len(subject.scored) > 1:
         name = figures.label(subject.objective)
         caption = f"Done trials only; from poor (purple) to good (yellow) {name}. A line with a gap: not searched in that trial."
-        blocks.append(Chart("parallel-coordinates", figures.parallel_coordinates(subject), caption, True, False))
+        blocks.append(Chart("parallel-coordinates", figures.parallel_coordinates(subject), caption, wide=True))
     if found.reason:
         return [*blocks, Text(f"No importances: {found.reason}.")]
     weak = f"Weak: {found.n_trials} trials, fewer than {WEAK_BELOW}; the order may be chance. " if found.weak else ""

@@ -1,4 +1,4 @@
-"""Samples of the best trials beside each other: rows are classes, columns real clips and trials, each of the same code."""
+"""Samples of the best trials side by side: a row for each class, a column for real clips and each trial, all of one code."""
 
 import io
 from collections import defaultdict
@@ -26,12 +26,12 @@ MOST_ROWS = 10  # classes shown
 
 
 class NotShown(Exception):
-    """Why a column can't be in the grid."""
+    """The reason why a column cannot be in the grid."""
 
 
 @dataclass(frozen=True)
 class GridColumn:
-    """A trial's place in the grid."""
+    """A column of samples of one trial."""
 
     name: str
     experiment: Experiment
@@ -39,8 +39,9 @@ class GridColumn:
 
 
 def sample_grid(sweep: Sweep, trials: Sequence[GridColumn]) -> list[SampleGrid | Text]:
-    """The grid and, of each column that could not be shown, the reason; `sweep` tells of the real clips."""
-    classes, columns, notes = [f"class {number}" for number in range(sweep.n_classes)], {}, []
+    """The grid and the reasons for missing columns; the real clips are from the data of `sweep`."""
+    classes, columns = [f"class {number}" for number in range(sweep.n_classes)], {}
+    notes: list[SampleGrid | Text] = []
     try:
         classes, real = real_examples(sweep)
         columns["real"] = real
@@ -71,9 +72,9 @@ def sample_grid(sweep: Sweep, trials: Sequence[GridColumn]) -> list[SampleGrid |
 
 
 def real_examples(sweep: Sweep) -> tuple[list[str], Tensor]:
-    """Class names, and the first test clip of each class, uint8 (K, T, H, W, 3), out of the cache of decoded clips.
+    """Class names, and the first test clip of each class, uint8 (K, T, H, W, 3), from the cache of decoded clips.
 
-    Raises NotShown where data or cache are gone, or are not those of the sweep.
+    Raises NotShown if the data or the cache are missing or changed since the sweep.
     """
     config = sweep.run_config(sweep.paper_points[0], 0)
     try:
@@ -84,11 +85,9 @@ def real_examples(sweep: Sweep) -> tuple[list[str], Tensor]:
         raise NotShown(f"{sweep.data} has changed since the sweep")
     folder = clip_cache_folder(manifest, preprocessing_named(config.preprocessing))
     if not is_complete(folder):
-        raise NotShown(f"there is no cache of decoded clips in {folder}")
-    store, n_frames = (
-        open_cache(folder, manifest, config.data.short_clips, config.data.every_nth),
-        config.model.n_frames,
-    )
+        raise NotShown(f"{folder} has no complete cache of decoded clips")
+    store = open_cache(folder, manifest, config.data.short_clips, config.data.every_nth)
+    n_frames = config.model.n_frames
     selection = store.select("test", n_frames)
     first = np.array([int(np.argmax(selection.labels == number)) for number in range(selection.n_classes)])
     starts = selection.centre_starts(n_frames)[first]
@@ -96,18 +95,18 @@ def real_examples(sweep: Sweep) -> tuple[list[str], Tensor]:
 
 
 def first_of_each_row(path: Path) -> Tensor:
-    """The first clip of each row of a trial's grid.gif, uint8 (rows, T, side, side, 3); always the same code."""
+    """The first clip of each row of a trial's grid.gif, which is of code 0, uint8 (rows, T, side, side, 3)."""
     if not path.is_file():
-        raise NotShown(f"there is no {path.name} in {path.parent.name}/ of the trial")
+        raise NotShown(f"the trial's {path.parent.name}/ has no {path.name}")
     try:
         with Image.open(path) as image:
             frames = np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)])
     except OSError as error:
-        raise NotShown(f"{path.name} can't be read ({error})") from error
+        raise NotShown(f"{path.name} cannot be read ({error})") from error
     height, width = (length + GRID_GAP for length in frames.shape[1:3])
     side = width // SAMPLES_PER_CLASS
     if width % SAMPLES_PER_CLASS or height % side:
-        raise NotShown(f"{path.name} is no grid of {SAMPLES_PER_CLASS} square clips a row")
+        raise NotShown(f"{path.name} is not a grid of {SAMPLES_PER_CLASS} square clips per row")
     rows = [frames[:, top : top + side - GRID_GAP, : side - GRID_GAP] for top in range(0, height, side)]
     return torch.from_numpy(np.stack(rows))
 
@@ -118,6 +117,6 @@ def _spread(n_classes: int) -> list[int]:
 
 
 def _fitted(clip: Tensor, side: int) -> Tensor:
-    """uint8 (T, side, side, 3): each pixel of `clip` as often as it takes, so that nothing is smoothed."""
+    """`clip` enlarged to uint8 (T, side, side, 3) by repeating pixels, without smoothing."""
     at = torch.arange(side) * clip.shape[1] // side
     return clip[:, at][:, :, at]

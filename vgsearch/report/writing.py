@@ -1,16 +1,14 @@
-"""A report on disk: one HTML file that needs nothing but a browser, and Markdown with its pictures."""
+"""Writes a page as one self-contained HTML file, or as Markdown with its pictures."""
 
 import base64
-import json
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import jinja2
-from plotly.offline import get_plotlyjs
 
-from vgsearch.report.blocks import Chart, Facts, Lines, Page, SampleGrid, Table, Text
-from vgsearch.report.picture import write_picture
+from vgsearch.charts.interactive import plotly_json
+from vgsearch.charts.png import png
+from vgsearch.report.blocks import Block, Chart, Facts, Lines, Page, Picture, SampleGrid, Table, Text
 from videogan.storage.atomic import write_atomically
 
 TEMPLATE, MARKDOWN, SAMPLES = "report.html", "README.md", "samples.gif"
@@ -18,28 +16,31 @@ _ESCAPED = str.maketrans({letter: f"\\{letter}" for letter in "\\`*_[]<>|#"})
 
 
 def write_html(page: Page, path: Path) -> None:
-    """One file, whole or not at all; names and reasons are escaped, nothing is fetched from anywhere."""
+    """Writes one HTML file atomically; all text is escaped, and the page loads nothing from the network.
+
+    plotly.js is in it only if the page has charts.
+    """
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
-    environment.filters["plain"] = _untitled
+    environment.filters["plotly"] = plotly_json
     template = environment.from_string(resources.files("vgsearch.report").joinpath(TEMPLATE).read_text())
-    html = template.render(page=page, plotly=get_plotlyjs())
+    has_charts = any(isinstance(block, Chart) for section in page.sections for block in section.blocks)
+    html = template.render(page=page, plotly=_plotly_js() if has_charts else "")
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A name on disk may hold bytes that are no text.
+    # A file name may hold bytes that are not text.
     write_atomically(path, lambda stream: stream.write(html.encode("utf-8", "replace")))
 
 
-def _untitled(figure: Any) -> dict[str, Any]:
-    """A figure as JSON values; its title is the page's to write."""
-    values = json.loads(figure.to_json())
-    del values["layout"]["title"]
-    return values
+def _plotly_js() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return get_plotlyjs()
 
 
 def write_markdown(page: Page, folder: Path) -> Path:
-    """README.md, a PNG for each chart that has one, samples.gif; returns the path of the first."""
+    """Writes README.md, a PNG for each chart, and samples.gif; returns the path of README.md."""
     folder.mkdir(parents=True, exist_ok=True)
     parts = [f"# {_escaped(page.title)}", _escaped(page.subtitle)]
     parts += [
@@ -57,7 +58,7 @@ def write_markdown(page: Page, folder: Path) -> Path:
     return folder / MARKDOWN
 
 
-def _markdown(block: object, folder: Path) -> list[str]:
+def _markdown(block: Block, folder: Path) -> list[str]:
     if isinstance(block, Facts):
         return [_markdown_table(Table(("", ""), block.pairs))]
     if isinstance(block, Table):
@@ -65,16 +66,15 @@ def _markdown(block: object, folder: Path) -> list[str]:
     if isinstance(block, Text):
         return [f"> {_escaped(block.text)}" if block.warning else _escaped(block.text)]
     if isinstance(block, Lines):
-        # What is folded in the page lies in the trials' folders.
+        # Text that the page folds is also in the trials' folders.
         return [] if block.title else ["\n".join(f"    {line}" for line in block.text.splitlines())]
     if isinstance(block, SampleGrid):
         (folder / SAMPLES).write_bytes(block.gif)
-        told = f"Columns: {', '.join(block.columns)}. Rows: {', '.join(block.rows)}."
-        return [f"![samples]({SAMPLES})", _escaped(told)]
-    if isinstance(block, Chart) and block.as_picture:
-        write_picture(block.figure, folder / f"{block.name}.png")
-        return [f"![{block.name}]({block.name}.png)", *([_escaped(block.caption)] if block.caption else [])]
-    return []
+        names = f"Columns: {', '.join(block.columns)}. Rows: {', '.join(block.rows)}."
+        return [f"![samples]({SAMPLES})", _escaped(names)]
+    content, caption = (block.png, "") if isinstance(block, Picture) else (png([block.figure]), block.caption)
+    (folder / f"{block.name}.png").write_bytes(content)
+    return [f"![{block.name}]({block.name}.png)", *([_escaped(caption)] if caption else [])]
 
 
 def _markdown_table(table: Table) -> str:

@@ -1,8 +1,9 @@
-"""The pictures of `vgsearch sample`: grids, interpolations, subspaces drawn anew, frames between frames."""
+"""The pictures of `vgsearch sample`: grids, interpolations, resampled subspaces, frames between frames."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,15 +22,15 @@ from videogan.sampling.sampling import (
 from videogan.sampling.subspaces import ALL, N_CODES, Change, resample_subspaces, subspaces_of
 
 OnProgress = Callable[[int, int], None]
-N_PAIRS = 4  # of codes to go between, where no classes make the rows
+N_PAIRS = 4  # of codes to interpolate between, one per row, if there are no classes
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a picture shall show."""
+    """The settings of a picture."""
 
     classes: Mapping[int, str]
-    """Names of the chosen classes by their labels, in the order of the rows; empty where the generator knows none."""
+    """Names of the chosen classes by label, in the order of the rows; empty for a generator without labels."""
     n_codes: int
     n_steps: int
     seed: int
@@ -40,12 +41,12 @@ class Asked:
         return codes(generator, n, self.seed, n_frames=self.n_frames, truncation=self.truncation)
 
     def labels(self, n: int) -> Tensor:
-        """Labels (n,) of the chosen classes in turn; 0, which is not looked at, where there are none."""
+        """Labels (n,) of the chosen classes in turn; 0, which the generator ignores, if there are none."""
         return torch.tensor([*self.classes] or [0]).repeat(-(-n // max(1, len(self.classes))))[:n]
 
     @property
     def columns(self) -> list[str]:
-        """A name for each code, with its class where they take turns."""
+        """A name for each code, with its class if there are classes."""
         names = [self.classes.get(label, "") for label in self.labels(self.n_codes).tolist()]
         return [f"code {i}\n{name}".rstrip() for i, name in enumerate(names)]
 
@@ -56,16 +57,16 @@ class Asked:
 
 @dataclass(frozen=True)
 class Picture:
-    """Frames uint8 (T, H, W, 3), a still of them (H, W, 3), and in one line what they are."""
+    """Frames uint8 (T, H, W, 3), a still of them (H, W, 3), and a description in one line."""
 
     frames: Tensor
-    told: str
+    description: str
     fps: float = FPS
     still_shows: Sequence[int] | None = None
     changes: Mapping[str, Change] | None = None
-    """What drawing a subspace anew changes, where that is shown,"""
+    """The effect of resampling each subspace, in a picture of subspaces,"""
     n_measured: int = 0
-    """and over how many codes."""
+    """measured over this many codes."""
 
     @property
     def still(self) -> Tensor:
@@ -73,7 +74,7 @@ class Picture:
 
 
 def grid(sampler: nn.Module, asked: Asked, on_progress: OnProgress) -> Picture:
-    """Rows are classes, columns codes."""
+    """Rows are classes, columns are codes."""
     z, labels = asked.codes(sampler, asked.n_codes), asked.labels(max(1, len(asked.classes)))
     rows = []
     for i, label in enumerate(labels.split(1)):
@@ -85,7 +86,7 @@ def grid(sampler: nn.Module, asked: Asked, on_progress: OnProgress) -> Picture:
 
 
 def between_two_codes(sampler: nn.Module, asked: Asked, on_progress: OnProgress) -> Picture:
-    """Rows are classes, or pairs of codes; columns go from one code to another within the row's class."""
+    """Rows are classes, or pairs of codes; columns interpolate from one code to another within the class of the row."""
     n_rows = len(asked.classes) or N_PAIRS
     first, second = asked.codes(sampler, 2 if asked.classes else 2 * N_PAIRS).unflatten(0, (-1, 2)).unbind(1)
     rows = []
@@ -94,12 +95,12 @@ def between_two_codes(sampler: nn.Module, asked: Asked, on_progress: OnProgress)
         rows.append(between_codes(sampler, pair, label, asked.n_steps, asked.n_frames))
         on_progress(i + 1, n_rows)
     names = list(asked.classes.values()) or [f"code {2 * i}\nto {2 * i + 1}" for i in range(n_rows)]
-    told = f"{asked.n_steps} steps from code to code in {_counted(n_rows, 'row', 'rows')}; the class stays"
-    return Picture(labelled_grid(torch.cat(rows), names, asked.steps), told)
+    description = f"{asked.n_steps} steps from code to code in {_counted(n_rows, 'row', 'rows')}; the class stays"
+    return Picture(labelled_grid(torch.cat(rows), names, asked.steps), description)
 
 
 def between_two_classes(sampler: nn.Module, asked: Asked, on_progress: OnProgress) -> Picture:
-    """Rows are pairs of neighbouring classes, columns go from the one to the other; one code makes all."""
+    """Rows are pairs of neighbouring classes, columns interpolate between them; all clips have the same code."""
     z, labels = asked.codes(sampler, 1), torch.tensor([*asked.classes])
     rows = []
     for i, pair in enumerate(pairwise(labels.split(1))):
@@ -107,25 +108,24 @@ def between_two_classes(sampler: nn.Module, asked: Asked, on_progress: OnProgres
         on_progress(i + 1, len(labels) - 1)
     names = [f"{one}\nto {other}" for one, other in pairwise(asked.classes.values())]
     frames = labelled_grid(torch.cat(rows), names, asked.steps)
-    told = f"{asked.n_steps} steps from class to class in {_counted(len(rows), 'row', 'rows')}; the code stays"
-    return Picture(frames, told)
+    description = f"{asked.n_steps} steps from class to class in {_counted(len(rows), 'row', 'rows')}; the code stays"
+    return Picture(frames, description)
 
 
 def subspaces(sampler: nn.Module, asked: Asked, on_progress: OnProgress) -> Picture:
-    """Rows are the codes as drawn and with each subspace drawn anew; what that changes is measured over `N_CODES`."""
+    """Rows are the codes as drawn and with each subspace resampled, the effect of which is measured over `N_CODES`."""
     labels = asked.labels(max(N_CODES, asked.n_codes))
     found = resample_subspaces(
         sampler, labels, asked.seed, asked.n_frames, asked.truncation, asked.n_codes, on_progress
     )
-    names = ["as drawn", *(f"{name} anew" for name in found.changes)]
-    told = f"{asked.n_codes} codes and what drawing a subspace anew makes of them; measured over {len(labels)} codes"
-    return Picture(
-        labelled_grid(found.clips, names, asked.columns), told, changes=found.changes, n_measured=len(labels)
-    )
+    names = ["as drawn", *(f"{name} resampled" for name in found.changes)]
+    description = f"{asked.n_codes} codes, then each subspace resampled; measured over {len(labels)} codes"
+    frames = labelled_grid(found.clips, names, asked.columns)
+    return Picture(frames, description, changes=found.changes, n_measured=len(labels))
 
 
 def between_frames(sampler: nn.Module, asked: Asked, on_progress: OnProgress) -> Picture:
-    """Each code's clip, its frames held, above the same with new frames between any two."""
+    """The clip of each code with its frames repeated, above the same clip with new frames between any two."""
     n_between = asked.n_steps
     z, labels = asked.codes(sampler, asked.n_codes), asked.labels(asked.n_codes)
     clips = []
@@ -135,10 +135,14 @@ def between_frames(sampler: nn.Module, asked: Asked, on_progress: OnProgress) ->
     smooth = torch.cat(clips)
     place = torch.arange(smooth.shape[1])
     held = smooth[:, place - place % (n_between + 1)]
-    frames = labelled_grid(torch.stack([held, smooth]), ["as made", f"{n_between} between"], asked.columns)
+    frames = labelled_grid(torch.stack([held, smooth]), ["original", f"{n_between} between"], asked.columns)
     middle = (smooth.shape[1] // 2) // (n_between + 1) * (n_between + 1)
-    told = f"{asked.n_codes} codes; {n_between} new frames between any two: {len(frames)} in place of {asked.n_frames}"
-    return Picture(frames, told, min(FPS_MAX, FPS * (n_between + 1)), still_shows=range(middle, middle + n_between + 2))
+    description = (
+        f"{asked.n_codes} codes; {n_between} new frames between any two: {len(frames)} instead of {asked.n_frames}"
+    )
+    return Picture(
+        frames, description, min(FPS_MAX, FPS * (n_between + 1)), still_shows=range(middle, middle + n_between + 2)
+    )
 
 
 PICTURES: Mapping[str, Callable[[nn.Module, Asked, OnProgress], Picture]] = {
@@ -150,27 +154,27 @@ PICTURES: Mapping[str, Callable[[nn.Module, Asked, OnProgress], Picture]] = {
 }
 
 
-def refuse_what_is_not_offered(generator: nn.Module, show: str, asked: Asked) -> None:
-    """Raises ConfigurationError for what this family does not do, before anything is computed."""
+def refuse_unsupported(generator: nn.Module, show: str, asked: Asked) -> None:
+    """Raises ConfigurationError if this family does not support the picture; computes nothing."""
     if show == "classes":
         refuse_unconditional(generator)
     if show == "subspaces":
         subspaces_of(generator)
     if show == "between":
         maker_of_frames_between(generator)
-    asked.codes(generator, 1)  # a length, a truncation
+    asked.codes(generator, 1)  # checks the length and the truncation
 
 
 def knows_classes(generator: nn.Module) -> bool:
     return FAMILIES[generator.config.family].is_conditional(generator.config)
 
 
-def changes_to_json(changes: Mapping[str, Change]) -> dict[str, dict]:
+def changes_to_json(changes: Mapping[str, Change]) -> dict[str, dict[str, Any]]:
     return {name: change.to_json() for name, change in changes.items()}
 
 
 def share_of_all(change: Change, of: str, changes: Mapping[str, Change]) -> float:
-    """A change over what drawing the whole code anew changes; NaN where that changes nothing."""
+    """A change as a share of the change by resampling the whole code; NaN if that changes nothing."""
     whole = getattr(changes[ALL], of).mean
     return getattr(change, of).mean / whole if whole else float("nan")
 

@@ -1,4 +1,4 @@
-"""vgsearch sample: from what was typed to pictures in files."""
+"""vgsearch sample: checks the request, draws the picture, writes the files."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from vgsearch.sampling.pictures import (
     Picture,
     changes_to_json,
     knows_classes,
-    refuse_what_is_not_offered,
+    refuse_unsupported,
     share_of_all,
 )
 from vgsearch.terminal.words import counted, interval, plain_table, shown
@@ -26,24 +26,25 @@ from videogan.config import ConfigurationError, suggestion
 from videogan.data.manifest import DataError, read_manifest
 from videogan.sampling.pictures import write_gif, write_mp4, write_png
 from videogan.sampling.sampling import sampling_copy
+from videogan.sampling.subspaces import Change
 from videogan.storage.atomic import write_atomically
 from videogan.training.checkpoint import load_checkpoint, networks_of
 from videogan.training.run_config import RunConfig
 
-MOST_ROWS = 10  # unless classes are named
-USUAL = {
+MOST_ROWS = 10  # unless --classes names more
+DEFAULTS = {
     "grid": {"codes": 5},
     "codes": {"steps": 7},
     "classes": {"steps": 7},
     "subspaces": {"codes": 5},
     "between": {"codes": 5, "steps": 3},
 }
-"""What each picture takes, with its default."""
+"""The options of each picture and their defaults."""
 
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """What was typed."""
+    """The arguments of the command."""
 
     checkpoint: Path
     show: str = "grid"
@@ -57,35 +58,35 @@ class SampleRequest:
 
 
 def sample(request: SampleRequest) -> None:
-    """Draws the picture and writes it; raises ConfigurationError, before anything is drawn, for what cannot be."""
+    """Draws the picture and writes it; raises ConfigurationError before drawing if the request cannot be met."""
     console, folder = Console(highlight=False, markup=False), folder_of(request)
     checkpoint = load_checkpoint(request.checkpoint)
     networks, config = networks_of(checkpoint, request.checkpoint)
     generator = networks.generator.to("cuda" if torch.cuda.is_available() else "cpu")
     names, note = class_names(request.checkpoint, checkpoint.trained_on, config.model.n_classes)
     asked = asked_for(request, generator, config, names)
-    refuse_what_is_not_offered(generator, request.show, asked)
+    refuse_unsupported(generator, request.show, asked)
     if note and asked.classes:
         console.print(f"note: {note}", style="yellow", soft_wrap=True)
     sampler = sampling_copy(generator, config.model.n_classes, config.evaluation.standing_batches, seed=config.seed)
     with counted(f"drawing {request.show}", silent=False) as on_progress:
         picture = PICTURES[request.show](sampler, asked, on_progress)
-    console.print(f"{picture.told}; {len(picture.frames)} frames", soft_wrap=True)
+    console.print(f"{picture.description}; {len(picture.frames)} frames", soft_wrap=True)
     if picture.changes is not None:
-        tell_changes(picture, console)
-    for path in written(picture, folder, request, asked):
+        print_changes(picture.changes, console)
+    for path in write_files(picture, folder, request, asked):
         console.print(shown(path), soft_wrap=True)
 
 
 def asked_for(request: SampleRequest, generator: nn.Module, config: RunConfig, names: list[str]) -> Asked:
-    """With the defaults filled in; raises ConfigurationError for what would have no effect, or names no class."""
+    """The settings with defaults; raises ConfigurationError for an option without effect or an unknown class."""
     given = {"codes": request.n_codes, "steps": request.n_steps}
-    takes = USUAL[request.show]
+    takes = DEFAULTS[request.show]
     for option in given:
         if given[option] is not None and option not in takes:
-            whose = " and ".join(show for show, options in USUAL.items() if option in options)
+            users = " and ".join(show for show, options in DEFAULTS.items() if option in options)
             raise ConfigurationError(
-                f"--{option} has no effect on --show {request.show}, only on {whose}; leave it out."
+                f"--{option} has no effect on --show {request.show}, only on {users}; leave it out."
             )
     labels: list[int] = []
     if knows_classes(generator):
@@ -93,7 +94,7 @@ def asked_for(request: SampleRequest, generator: nn.Module, config: RunConfig, n
     elif request.classes is not None:
         raise ConfigurationError(f"--classes: this {config.model.family} generates without labels; leave it out.")
     if request.show == "classes" and knows_classes(generator) and len(labels) < 2:
-        raise ConfigurationError(f"--show classes needs at least 2 classes to go between, got {len(labels)}.")
+        raise ConfigurationError(f"--show classes needs at least 2 classes, got {len(labels)}.")
     return Asked(
         classes={label: names[label] for label in labels},
         n_codes=given["codes"] or takes.get("codes", 1),
@@ -105,7 +106,7 @@ def asked_for(request: SampleRequest, generator: nn.Module, config: RunConfig, n
 
 
 def chosen(text: str, names: list[str]) -> list[int]:
-    """Labels of the classes that `text` tells by name or number, in its order."""
+    """Labels of the classes named in `text` by name or number, in that order."""
     labels = []
     for word in (part.strip() for part in text.split(",")):
         if word not in names and not (word.isdecimal() and int(word) < len(names)):
@@ -118,46 +119,46 @@ def chosen(text: str, names: list[str]) -> list[int]:
 
 
 def class_names(checkpoint: Path, trained_on: str, n_classes: int) -> tuple[list[str], str]:
-    """The names of the classes, from the data set that the checkpoint was trained on, else numbers and why."""
+    """The class names of the checkpoint's data set and ""; if they are unknown, numbers and the reason."""
     numbers = [f"class {i}" for i in range(n_classes)]
     try:
         manifest = read_manifest(data_of(checkpoint))
     except (ConfigurationError, DataError) as error:
-        return numbers, f"classes are told by number: {str(error).partition(';')[0]}."
+        return numbers, f"classes are shown by number: {str(error).partition(';')[0]}."
     if manifest.digest != trained_on:
-        return numbers, f"classes are told by number: {manifest.folder} is no longer what {checkpoint} was trained on."
+        return (
+            numbers,
+            f"classes are shown by number: {manifest.folder} has changed since {checkpoint} was trained on it.",
+        )
     return list(manifest.classes), ""
 
 
-def tell_changes(picture: Picture, console: Console) -> None:
-    """What drawing each subspace anew changes, and which part that is of what drawing all anew changes."""
-    table = plain_table("drawn anew", "appearance [95 %]", ">of all", "flow [95 %]", ">of all")
-    for name, change in picture.changes.items():
+def print_changes(changes: Mapping[str, Change], console: Console) -> None:
+    """Prints the change by resampling each subspace, and its share of the change by resampling all."""
+    table = plain_table("resampled", "appearance [95 %]", ">of all", "flow [95 %]", ">of all")
+    for name, change in changes.items():
         cells = []
         for of in ("appearance", "flow"):
             cells.append(interval(getattr(change, of)._asdict()))
-            cells.append(told_number(share_of_all(change, of, picture.changes)))
+            cells.append(told_number(share_of_all(change, of, changes)))
         table.add_row(name, *cells)
     console.print()
     console.print(table)
-    console.print(
-        "appearance: levels of 255 between the clips' means over time; flow: pixels a frame",
-        style="dim",
-        soft_wrap=True,
-    )
+    units = "appearance: levels of 255 between the clips' means over time; flow: pixels per frame"
+    console.print(units, style="dim", soft_wrap=True)
     console.print()
 
 
 def folder_of(request: SampleRequest) -> Path:
-    """Where the files go; raises ConfigurationError where a file is in the way."""
+    """The output folder; raises ConfigurationError if it is a file."""
     folder = request.out or TrialFolder(request.checkpoint.absolute().parent.parent).samples
     if folder.exists() and not folder.is_dir():
         raise ConfigurationError(f"--out {folder} is a file; give a folder.")
     return folder
 
 
-def written(picture: Picture, folder: Path, request: SampleRequest, asked: Asked) -> list[Path]:
-    """The files: GIF, mp4, PNG, and the changes where there are any."""
+def write_files(picture: Picture, folder: Path, request: SampleRequest, asked: Asked) -> list[Path]:
+    """Writes GIF, mp4, PNG and, for subspaces, the changes as JSON; returns the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{request.checkpoint.stem}-{request.show}-seed{request.seed}"
     name += f"-frames{request.n_frames}" if request.n_frames else ""
@@ -168,7 +169,7 @@ def written(picture: Picture, folder: Path, request: SampleRequest, asked: Asked
     write_png(png, picture.still)
     if picture.changes is None:
         return [gif, mp4, png]
-    told: Mapping[str, object] = {
+    content = {
         "checkpoint": str(request.checkpoint.absolute()),
         "seed": asked.seed,
         "n_frames": asked.n_frames,
@@ -177,7 +178,6 @@ def written(picture: Picture, folder: Path, request: SampleRequest, asked: Asked
         "units": {"appearance": "levels of 255", "flow": "pixels a frame"},
         "changes": changes_to_json(picture.changes),
     }
-    write_atomically(
-        changes, lambda stream: stream.write((json.dumps(told, indent=1, allow_nan=False) + "\n").encode())
-    )
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    write_atomically(changes, lambda stream: stream.write(text.encode()))
     return [gif, mp4, png, changes]

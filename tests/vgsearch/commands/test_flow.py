@@ -1,4 +1,4 @@
-"""vgsearch flow fit: a killed and restarted fit ends with the same bits; its files, figures and errors."""
+"""`vgsearch flow fit`: a killed fit resumes to the same bits; wrong settings are refused; its files and figures."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from videogan.config import ConfigurationError
 from videogan.flow.fit import FlowCheckpoints
 from videogan.flow.weights import pwc_net_from
 
-N_STEPS = 120  # enough that a busy machine does not end before it is killed
+N_STEPS = 120  # enough that the fit is killed before it ends, even on a busy machine
 TINY = ["--budget", "smoke", "--set", "width=0.05", "--set", "batch_size=2", "--set", f"n_steps={N_STEPS}"]
 
 
@@ -35,21 +35,13 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def killed_at(folder: Path, step: int) -> None:
-    """Starts the command in its own process and kills it once a checkpoint of `step` or later exists."""
-    command = [
-        sys.executable,
-        "-c",
-        "from vgsearch.cli import main; main()",
-        "flow",
-        "fit",
-        *TINY,
-        "--out",
-        str(folder),
-    ]
+    """Runs the command in its own process and kills it by SIGKILL once it has a checkpoint of `step` or later."""
+    code = "from vgsearch.cli import main; main()"
+    command = [sys.executable, "-c", code, "flow", "fit", *TINY, "--out", str(folder)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while max(FlowCheckpoints(folder / "checkpoints").steps(), default=0) < step:
-        assert process.poll() is None, "it ended before it could be killed"
+        assert process.poll() is None, "the fit ended before it was killed"
         assert time.monotonic() < deadline
         time.sleep(0.002)
     os.kill(process.pid, signal.SIGKILL)
@@ -58,17 +50,17 @@ def killed_at(folder: Path, step: int) -> None:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """An uninterrupted fit and its output."""
+    """The folder of an uninterrupted fit, and its output."""
     folder = tmp_path_factory.mktemp("fit") / "whole"
     return folder, fit(*TINY, "--out", folder).output
 
 
-def test_a_fit_that_is_killed_and_restarted_ends_with_the_same_bits(whole, tmp_path: Path):
+def test_a_killed_fit_resumes_to_the_same_bits(whole, tmp_path: Path):
     folder = tmp_path / "killed"
     killed_at(folder, step=3)
     stopped = FlowCheckpoints(folder / "checkpoints").newest().step
     assert 3 <= stopped < N_STEPS
-    # A half-written file, as the kill may leave, is ignored.
+    # A half-written checkpoint is skipped.
     (folder / "checkpoints" / f"step{stopped + 1:08d}.pt").write_bytes(b"half")
     printed = fit(*TINY, "--out", folder).output
     assert f"from step {stopped} to step {N_STEPS}" in printed
@@ -96,14 +88,14 @@ def test_the_errors_of_each_estimator_are_printed_and_written(whole):
 def test_the_picture_has_a_row_for_two_pairs_of_each_kind_and_a_column_for_each_flow(whole):
     with Image.open(whole[0] / "flow.png") as picture:
         pixels = np.asarray(picture.convert("RGB"))
-    assert pixels.shape == (36 + 6 * 154 + 8, 132 + 6 * 136, 3)
+    assert pixels.shape == (36 + 6 * 154, 132 + 7 * 136, 3)
     for row in range(6):
-        for column in range(6):
+        for column in range(7):
             cell = pixels[36 + row * 154 :, 132 + column * 136 :][:128, :128]
             assert cell.std() > 0, (row, column)
 
 
-def test_a_finished_fit_is_measured_again_with_the_same_json(whole):
+def test_a_finished_fit_is_judged_again_with_the_same_result_as_json(whole):
     before = (whole[0] / "flow.json").read_bytes()
     lines = [json.loads(line) for line in fit(*TINY, "--out", whole[0], "--json").output.splitlines()]
     assert [line["event"] for line in lines] == ["started", "judging", "fitted"]
@@ -113,7 +105,7 @@ def test_a_finished_fit_is_measured_again_with_the_same_json(whole):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--set", "wdth=0.1"], "unknown key 'wdth'; did you mean 'width'"),
         (["--set", "pairs.sise=32"], "unknown key 'sise' under pairs; did you mean 'size'"),
@@ -122,13 +114,13 @@ def test_a_finished_fit_is_measured_again_with_the_same_json(whole):
         (["--budget", "smok"], "--budget: 'smok' is not a budget; did you mean 'smoke'"),
     ],
 )
-def test_wrong_settings_are_errors_before_anything_is_written(tmp_path: Path, arguments: list[str], told: str):
-    with pytest.raises(ConfigurationError, match=told.replace("?", r"\?")):
+def test_wrong_settings_are_errors_before_anything_is_written(tmp_path: Path, arguments: list[str], message: str):
+    with pytest.raises(ConfigurationError, match=message.replace("?", r"\?")):
         fit(*arguments, "--out", tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
 
-def test_a_folder_continues_only_with_its_own_recipe_and_in_one_process(whole):
+def test_a_fit_resumes_with_its_own_recipe_only_and_in_one_process_at_a_time(whole):
     with pytest.raises(ConfigurationError, match=r"whole: a fit goes on as it began: lr must be 0\.001, got 0\.5"):
         fit(*TINY, "--set", "lr=0.5", "--out", whole[0])
     with Experiment(whole[0]).lock(), pytest.raises(ExperimentInUse):

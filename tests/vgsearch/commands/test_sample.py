@@ -1,4 +1,4 @@
-"""vgsearch sample writes pictures of each family's checkpoints, and refuses what has no effect."""
+"""`vgsearch sample` on checkpoints of each family: the written files, and refusals with their advice."""
 
 import json
 from pathlib import Path
@@ -60,7 +60,7 @@ def frames_and_size(folder: Path) -> tuple[int, tuple[int, int]]:
 
 
 def size_of(n_rows: int, n_columns: int, longest: str, lines: int = 1) -> tuple[int, int]:
-    """Of a grid of clips of 64 px with names beside and above."""
+    """The size of a grid of clips of 64 px with names on the left and on top."""
     return text_width(longest) + MARGIN + 66 * n_columns - 2, LINE * lines + 66 * n_rows - 2
 
 
@@ -76,7 +76,7 @@ def test_sample_writes_a_gif_an_mp4_and_a_sheet_beside_the_checkpoints(checkpoin
         assert sum(1 for _ in container.decode(video=0)) == 16
 
 
-def test_length_seed_and_folder_can_be_set_and_the_same_seed_gives_the_same_samples(checkpoint, tmp_path):
+def test_length_seed_and_folder_can_be_chosen_and_the_same_seed_gives_the_same_samples(checkpoint, tmp_path):
     for folder, seed in (("a", 3), ("b", 3), ("c", 4)):
         sample(checkpoint, "--codes", 1, "--n-frames", 5, "--seed", seed, "--out", tmp_path / folder)
     gifs = [next((tmp_path / folder).glob("*.gif")).read_bytes() for folder in "abc"]
@@ -84,14 +84,14 @@ def test_length_seed_and_folder_can_be_set_and_the_same_seed_gives_the_same_samp
     assert frames_and_size(tmp_path / "a")[0] == 5
 
 
-def test_steps_interpolate_between_codes_in_the_rows_of_the_chosen_classes(checkpoint, tmp_path):
+def test_show_codes_interpolates_codes_in_a_row_for_each_chosen_class(checkpoint, tmp_path):
     printed = sample(checkpoint, "--show", "codes", "--classes", "2,class 0", "--steps", 4, "--out", tmp_path)
     assert "4 steps from code to code in 2 rows" in printed
     assert frames_and_size(tmp_path) == (16, size_of(2, 4, "class 2"))
 
 
 @pytest.mark.parametrize("family", ["mvt", "tgan conditional", "mocogan"])
-def test_steps_interpolate_between_classes_of_conditional_families(checkpoints, family, tmp_path):
+def test_show_classes_interpolates_classes_of_conditional_families(checkpoints, family, tmp_path):
     printed = sample(checkpoints[family], "--show", "classes", "--steps", 3, "--out", tmp_path)
     assert "3 steps from class to class in 2 rows" in printed
     assert frames_and_size(tmp_path) == (16, size_of(2, 3, "to class 1"))
@@ -105,35 +105,24 @@ def test_without_labels_rows_are_pairs_of_codes(checkpoints, tmp_path):
 
 
 def test_subspaces_are_drawn_measured_and_written_as_json(checkpoints, tmp_path):
-    printed = sample(
-        checkpoints["mocogan"],
-        "--show",
-        "subspaces",
-        "--codes",
-        2,
-        "--n-frames",
-        6,
-        "--truncation",
-        1,
-        "--out",
-        tmp_path,
-    )
+    options = ["--show", "subspaces", "--codes", "2", "--n-frames", "6", "--truncation", "1"]
+    printed = sample(checkpoints["mocogan"], *options, "--out", tmp_path)
     assert "measured over 64 codes" in printed
     rows = [line.split()[0] for line in printed.splitlines() if "[" in line and "%" not in line]
     assert rows == ["content", "motion", "all"]
-    assert frames_and_size(tmp_path) == (6, size_of(4, 2, "content anew", lines=2))
-    told = json.loads((tmp_path / "step00000007-subspaces-seed0-frames6-tau1.json").read_text())
-    assert (told["n_codes"], told["n_frames"], told["truncation"], told["seed"]) == (64, 6, 1, 0)
-    assert list(told["changes"]) == ["content", "motion", "all"]
-    for change in told["changes"].values():
+    assert frames_and_size(tmp_path) == (6, size_of(4, 2, "content resampled", lines=2))
+    content = json.loads((tmp_path / "step00000007-subspaces-seed0-frames6-tau1.json").read_text())
+    assert (content["n_codes"], content["n_frames"], content["truncation"], content["seed"]) == (64, 6, 1, 0)
+    assert list(content["changes"]) == ["content", "motion", "all"]
+    for change in content["changes"].values():
         assert all(part["low"] <= part["mean"] <= part["high"] for part in change.values())
-    mean = told["changes"]["content"]["appearance"]["mean"]
+    mean = content["changes"]["content"]["appearance"]["mean"]
     assert f"{mean:.2f} [" in printed
 
 
-def test_frames_between_are_drawn_below_the_same_clips_and_last_as_long(checkpoints, tmp_path):
+def test_clips_with_frames_between_are_below_the_originals_and_last_as_long(checkpoints, tmp_path):
     printed = sample(checkpoints["tgan conditional"], "--show", "between", "--codes", 2, "--out", tmp_path)
-    assert "3 new frames between any two: 61 in place of 16" in printed
+    assert "3 new frames between any two: 61 instead of 16" in printed
     with av.open(str(next(tmp_path.glob("*.mp4")))) as container:
         assert container.streams.video[0].average_rate == 50
         assert sum(1 for _ in container.decode(video=0)) == 61
@@ -144,7 +133,7 @@ REFUSED = {
     "no frames between": ("mvt", ["--show", "between"], "mvt makes no frames between frames; only tgan does"),
     "no classes": ("tgan", ["--show", "classes"], "needs a generator that is told classes"),
     "classes of none": ("tgan", ["--classes", "1"], "this tgan generates without labels; leave it out"),
-    "one class": ("mvt", ["--show", "classes", "--classes", "1"], "at least 2 classes to go between, got 1"),
+    "one class": ("mvt", ["--show", "classes", "--classes", "1"], "at least 2 classes, got 1"),
     "length": ("tgan", ["--n-frames", "32"], "n_frames must be 16, the four doublings of time, got 32"),
     "uniform codes": ("tgan", ["--truncation", "1"], "truncation needs normal codes"),
     "truncation to nothing": ("mvt", ["--truncation", "0"], "truncation must be above 0 standard deviations"),
@@ -155,7 +144,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_options_that_a_family_does_not_support_are_refused_and_nothing_is_written(checkpoints, case, tmp_path):
+def test_unsupported_pictures_and_options_without_effect_are_refused_and_nothing_is_written(
+    checkpoints, case, tmp_path
+):
     family, arguments, message = REFUSED[case]
     with pytest.raises(ConfigurationError, match=message):
         sample(checkpoints[family], *arguments, "--out", tmp_path / "none")
@@ -172,7 +163,7 @@ def test_classes_are_chosen_by_name_or_number_and_a_wrong_name_gets_a_suggestion
         chosen("walk,0", ["walk", "run"])
 
 
-def test_class_names_come_from_the_sweeps_data_set_if_it_is_unchanged(tmp_path):
+def test_classes_have_the_names_of_the_data_set_of_their_sweep_unless_it_has_changed(tmp_path):
     make_moving_shapes(data := tmp_path / "data", n_clips_each=1)
     checkpoint = tmp_path / "runs" / "sweep" / "trials" / "t0000-abcdef" / "checkpoints" / "step00000001.pt"
     sweep = checkpoint.parents[3] / "sweep.yaml"
@@ -182,12 +173,12 @@ def test_class_names_come_from_the_sweeps_data_set_if_it_is_unchanged(tmp_path):
     assert class_names(checkpoint, manifest.digest, 4) == (list(manifest.classes), "")
     names, why = class_names(checkpoint, "another", 4)
     assert names == ["class 0", "class 1", "class 2", "class 3"]
-    assert "no longer what" in why
+    assert "has changed since" in why
     sweep.unlink()
     assert "lies in no experiment that names its data set" in class_names(checkpoint, manifest.digest, 4)[1]
 
 
-def test_a_file_in_place_of_the_folder_is_refused_before_anything_is_drawn(checkpoint, tmp_path):
+def test_a_file_at_the_path_of_the_output_folder_is_refused_and_kept(checkpoint, tmp_path):
     (tmp_path / "samples").write_text("mine")
     with pytest.raises(ConfigurationError, match="samples is a file; give a folder"):
         sample(checkpoint, "--out", tmp_path / "samples")

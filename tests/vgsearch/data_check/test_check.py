@@ -62,7 +62,7 @@ def imported(folder):
     return write_manifest(folder, manifest_rows(folder, *found_in(folder)))
 
 
-def test_a_leaking_folder_is_told_of_shown_and_refused(folder):
+def test_a_leak_is_reported_shown_and_refused(folder):
     (folder / "left" / "broken.mp4").write_text("no video")
     first = sorted((folder / "left").glob("person0*"))[0]
     shutil.copy(first, folder / "left" / f"person5_again{first.suffix}")
@@ -73,21 +73,24 @@ def test_a_leaking_folder_is_told_of_shown_and_refused(folder):
     (folder / "split.csv").write_text("\n".join(["file,split", *lines]))
     result = CliRunner().invoke(app, ["check", str(folder), "--json"], catch_exceptions=False)
     assert result.exit_code == 1
-    told = json.loads(result.stdout)
-    assert told["n_clips"] == 12
-    assert {label: part["n_clips"] for label, part in told["classes"].items()} == {"left": 6, EVIL.replace("/", ""): 6}
-    assert told["blockers"] == [f"group 'person{n}' is in train and test" for n in range(6)]
-    assert [len(names) for names in told["duplicates"]] == [2]
-    assert told["skipped"]["not a video that FFmpeg reads (Invalid data found when processing input)"] == [
+    summary = json.loads(result.stdout)
+    assert summary["n_clips"] == 12
+    assert {label: part["n_clips"] for label, part in summary["classes"].items()} == {
+        "left": 6,
+        EVIL.replace("/", ""): 6,
+    }
+    assert summary["blockers"] == [f"group 'person{n}' is in train and test" for n in range(6)]
+    assert [len(names) for names in summary["duplicates"]] == [2]
+    assert summary["skipped"]["not a video that FFmpeg reads (Invalid data found when processing input)"] == [
         "left/broken.mp4"
     ]
-    html = Path(told["page"]).read_text()
+    html = Path(summary["page"]).read_text()
     assert "<script" not in html
     assert "&lt;script&gt;" in html
     assert "Not fit to train on" in html
 
 
-def test_the_page_needs_nothing_from_anywhere_and_carries_the_sheet(folder, tmp_path):
+def test_the_page_loads_nothing_and_contains_the_sheet(folder, tmp_path):
     check = check_found(folder, *found_in(folder))
     sheet, written = write_check(check, tmp_path / "out", Limits())
     html = written.read_text()
@@ -104,7 +107,7 @@ def test_the_page_needs_nothing_from_anywhere_and_carries_the_sheet(folder, tmp_
     assert {video.split for video in check.usable} == {"train", "test"}, "drawn as the import draws them"
 
 
-def test_a_manifest_is_held_against_what_decodes_now(folder):
+def test_a_manifest_is_compared_with_the_files_as_they_are_now(folder):
     manifest = imported(folder)
     paths = [manifest.location(path) for path in manifest.table["path"].to_pylist()]
     assert check_manifest(manifest, inspected(paths)).blockers == []
@@ -117,13 +120,13 @@ def test_a_manifest_is_held_against_what_decodes_now(folder):
     assert len(check.duplicates) == 1
 
 
-def test_a_manifest_that_is_none_says_what_to_do(tmp_path):
+def test_an_unreadable_manifest_is_refused_with_advice(tmp_path):
     (tmp_path / "manifest.parquet").write_text("no parquet")
     with pytest.raises(DataError, match="Make it again with: vgsearch data import"):
         manifest_as_it_is(tmp_path)
 
 
-def test_nothing_usable_still_makes_a_page(tmp_path):
+def test_a_data_set_without_a_usable_video_still_gets_a_page(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "a.mp4").write_text("no video")
     check = check_found(tmp_path, *found_in(tmp_path))
@@ -133,16 +136,16 @@ def test_nothing_usable_still_makes_a_page(tmp_path):
     assert Image.open(io.BytesIO(sheet.read_bytes())).size[0] > 0
 
 
-def test_a_class_of_one_group_cannot_be_split_and_is_told_of(shapes, tmp_path):
+def test_a_class_of_one_group_cannot_be_split_and_is_reported(shapes, tmp_path):
     (tmp_path / "run").mkdir()
     shutil.copy(sorted((shapes / "left").iterdir())[0], tmp_path / "run" / "person0.mp4")
     check = check_found(tmp_path, *found_in(tmp_path))
     assert len(check.usable) == 1
     assert "has 1 group" in check.blockers[0]
-    assert "not drawn" in page(check, b"")
+    assert "not drawn" in str(page(check, b""))
 
 
-def test_the_real_clips_are_shown(tmp_path):
+def test_real_clips_pass_the_check_and_are_in_the_sheet(tmp_path):
     if not (SHARED / "weizmann4").is_dir():
         pytest.skip(f"no real clips at {SHARED}")
     check = check_found(SHARED / "weizmann4", *found_in(SHARED / "weizmann4"))

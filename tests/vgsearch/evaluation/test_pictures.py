@@ -1,10 +1,12 @@
-"""Pictures of an evaluation: what is where in them."""
+"""The layout of an evaluation's pictures."""
+
+from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageColor
 
-from vgsearch.evaluation.pictures import BLUE, GROUP_GAP, ROW, TITLE, write_ladder, write_neighbours
+from vgsearch.evaluation.pictures import BLUE, GROUP_GAP, write_ladder, write_neighbours
 from vgsearch.evaluation.tables import Scored
 from videogan.protocols.blind_spots import Neighbours
 from videogan.sampling.pictures import LINE
@@ -34,7 +36,7 @@ def neighbours(side: int, n: int = 2, k: int = 3) -> Neighbours:
     return Neighbours(clips(0, n), clips(1, n, k), clips(2, n, k))
 
 
-def test_neighbours_stand_beside_their_samples_in_three_named_groups(tmp_path):
+def test_neighbours_are_beside_their_samples_in_three_named_groups(tmp_path):
     gif, png = write_neighbours(tmp_path, neighbours(64))
     assert (gif.name, png.name) == ("neighbours.gif", "neighbours.png")
     with Image.open(gif) as image:
@@ -68,12 +70,16 @@ def test_small_clips_are_enlarged_to_the_size_of_others(tmp_path):
     assert len(sizes) == 1
 
 
+def bars(path: Path) -> list[int]:
+    """The lengths in pixels of the blue bars of a ladder, from the top."""
+    blue = (np.array(Image.open(path).convert("RGB")) == ImageColor.getrgb(BLUE)).all(-1).sum(1)
+    starts = np.flatnonzero((blue[1:] > 0) & (blue[:-1] == 0)) + 1
+    return [int(blue[start + 5]) for start in starts]
+
+
 def test_the_ladder_has_a_bar_for_each_rung_as_long_as_its_score(tmp_path):
-    rows = [of_s3(score, rung) for rung, score in zip(LADDER, (1.0, 0.5, 0.25), strict=True)]
-    (path,) = write_ladder(tmp_path, rows)
-    pixels = np.array(Image.open(path))
-    blue = (pixels == BLUE).all(-1)
-    lengths = [blue[TITLE + ROW * number + 7].sum() for number in range(len(LADDER))]
+    rows = [of_s3(score, rung) for rung, score in zip(LADDER, (0.8, 0.4, 0.2), strict=True)]
+    lengths = bars(*write_ladder(tmp_path, rows))
     assert np.allclose(np.array(lengths) / lengths[0], (1.0, 0.5, 0.25), atol=0.02)
 
 
@@ -81,7 +87,9 @@ def test_each_protocol_has_a_panel_distances_may_be_negative_and_an_undefined_sc
     distances = [of_kvd(score, rung) for rung, score in zip(LADDER, (-2.0, 3.0, 28.0), strict=True)]
     (path,) = write_ladder(tmp_path, distances)
     alone = Image.open(path).size[1]
+    assert len(bars(path)) == 3
     scores = [of_s3(score, rung) for rung, score in zip(LADDER, (1.0, 0.5, None), strict=True)]
     (path,) = write_ladder(tmp_path, [*distances, *scores])
     assert alone < Image.open(path).size[1] <= 2 * alone
+    assert len(bars(path)) == 3 + 2
     assert write_ladder(tmp_path, [of_s3(None, "real")]) == []

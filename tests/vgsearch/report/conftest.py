@@ -25,7 +25,7 @@ ENDS = [("done", ""), ("pruned", ""), ("diverged", "g_image is not finite; lower
 
 
 def summary(s3: float, rng: random.Random, margin: float = 0.05) -> dict[str, Any]:
-    """As an evaluation of S3 tells it."""
+    """The result of an evaluation of S3."""
 
     def seeds(mean: float) -> dict[str, float]:
         return {"mean": mean, "low": mean - margin, "high": mean + margin}
@@ -127,13 +127,8 @@ def one_trial(
         fields = {"score": summary(quality, rng), "scores": {"s3": quality}}
         if objective == "-kvd":
             kvd = 1 - quality
-            measured = {
-                "mean": kvd,
-                "spread": 0.01,
-                "real": 0.001,
-                "protocol": "kvd_r3d18_smoke_v1",
-                "digest": "c" * 64,
-            }
+            protocol = {"protocol": "kvd_r3d18_smoke_v1", "digest": "c" * 64}
+            measured = {"mean": kvd, "spread": 0.01, "real": 0.001, **protocol}
             fields = {"score": {"kvd": measured}, "scores": {"kvd": kvd}}
         else:
             fields["scores"] |= {part: fields["score"][part]["mean"] for part in ("ser", "res")}

@@ -1,4 +1,4 @@
-"""Only what one protocol measured stands on one axis."""
+"""Only scores by the same protocol share an axis."""
 
 from pathlib import Path
 
@@ -14,10 +14,10 @@ DONE, FAILED = ("done", ""), ("failed", "KeyError")
 
 
 def axes(page) -> dict[str, list[set[str]]]:
-    """Of each section the names that each of its charts draws."""
+    """For each section, the names in each of its charts."""
     return {
         section.title: [
-            {trace.name for trace in block.figure.data if trace.name}
+            {series.name for series in block.figure.series if getattr(series, "name", "")}
             for block in section.blocks
             if isinstance(block, Chart)
         ]
@@ -25,20 +25,20 @@ def axes(page) -> dict[str, list[set[str]]]:
     }
 
 
-def test_searches_of_one_protocol_share_their_axes(write_sweep):
+def test_searches_of_one_protocol_share_an_axis(write_sweep):
     folders = [write_sweep("one", 6).folder, write_sweep("two", 4, seed=1).folder]
     drawn = axes(comparison_of(folders))["S3 by s3_r3d18_smoke_v1 08ec25"]
     assert drawn[0] == {"mvt_tsa: one", "mvt_tsa: two"}
 
 
-def test_searches_of_different_protocols_share_none_and_a_warning_says_so(write_sweep):
+def test_searches_of_different_protocols_share_no_axis_and_a_warning_says_so(write_sweep):
     page = comparison_of([write_sweep("one", 6).folder, write_sweep("two", 6, objective="-kvd").folder])
     for names in (names for section in axes(page).values() for names in section):
         assert len({name for name in names if name.endswith(("one", "two"))}) <= 1
     assert any("Not all of these compare" in getattr(block, "text", "") for block in page.sections[0].blocks)
 
 
-def test_a_search_without_a_score_is_listed_and_drawn_nowhere(write_sweep):
+def test_a_search_without_a_score_is_listed_but_not_drawn(write_sweep):
     page = comparison_of([write_sweep("one", 6).folder, write_sweep("two", 3, ends=[FAILED]).folder])
     assert [row[0] for row in page.sections[0].blocks[0].rows] == ["one", "two"]
     assert not any("two" in name for names in axes(page).values() for group in names for name in group)
@@ -53,9 +53,9 @@ def test_one_experiment_or_the_same_twice_is_refused(write_sweep):
 
 def test_the_command_writes_page_markdown_and_pictures(write_sweep, tmp_path):
     folders = [str(write_sweep(name, 5, samples=True).folder) for name in ("one", "two")]
-    told = CliRunner().invoke(app, ["compare", *folders, "--out", str(tmp_path / "reports")])
-    assert told.exit_code == 0, told.output
+    result = CliRunner().invoke(app, ["compare", *folders, "--out", str(tmp_path / "reports")])
+    assert result.exit_code == 0, result.output
     folder = tmp_path / "reports" / "compare-one-two"
     names = {path.name for path in folder.iterdir()}
     assert {"report.html", "README.md", "samples.gif", "compared-expected-best.png"} <= names
-    assert all(Path(line).is_file() for line in told.output.splitlines())
+    assert all(Path(line).is_file() for line in result.output.splitlines())

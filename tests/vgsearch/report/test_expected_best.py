@@ -1,4 +1,4 @@
-"""The best to expect of n trials: exact where it can be counted."""
+"""The expected best of n trials: exact if it can be counted."""
 
 import numpy as np
 import pytest

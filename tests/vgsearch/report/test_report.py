@@ -1,4 +1,4 @@
-"""`vgsearch report`: one offline file and a folder of Markdown and pictures, whatever became of the sweep."""
+"""`vgsearch report` writes one offline file and a folder of Markdown and pictures for every kind of sweep."""
 
 import json
 import math
@@ -21,20 +21,16 @@ from vgsearch.report.experiment import again
 from vgsearch.runtime.sweep.reporting import page_of, subject_of
 from vgsearch.space.space import parse_override
 
-DONE, PRUNED, DIVERGED, FAILED = (
-    ("done", ""),
-    ("pruned", ""),
-    ("diverged", "g_image is not finite"),
-    ("failed", "KeyError"),
-)
+DONE, PRUNED = ("done", ""), ("pruned", "")
+DIVERGED, FAILED = ("diverged", "g_image is not finite"), ("failed", "KeyError")
 SECONDS_OF_STATUS, SECONDS_OF_REPORT = 1, 30  # for 1,000 trials
 
 
 def written(experiment: Experiment, out: Path) -> tuple[str, str]:
     """The page and the Markdown of `vgsearch report`."""
-    told = CliRunner().invoke(app, ["report", str(experiment.folder), "--out", str(out)])
-    assert told.exit_code == 0, told.output + str(told.exception)
-    html, markdown = map(Path, told.output.splitlines()[-2:])
+    result = CliRunner().invoke(app, ["report", str(experiment.folder), "--out", str(out)])
+    assert result.exit_code == 0, result.output + str(result.exception)
+    html, markdown = map(Path, result.output.splitlines()[-2:])
     return html.read_text(), markdown.read_text()
 
 
@@ -65,7 +61,7 @@ def test_every_kind_of_sweep_has_a_report(write_sweep, tmp_path, n_trials, ends,
     assert ("samples.gif" in pictures) == (n_trials == 12)
 
 
-def test_the_page_fetches_nothing_and_holds_plotly_once(write_sweep, tmp_path):
+def test_the_page_loads_nothing_and_contains_plotly_once(write_sweep, tmp_path):
     html, _ = written(write_sweep("s", 3), tmp_path)
     assert html.count("* plotly.js v") == 1
     assert "default-src 'none'" in html
@@ -83,7 +79,7 @@ def test_names_and_reasons_are_text_and_never_markup(write_sweep, tmp_path):
     assert "a\\<b\\>&\\`\\|" in markdown
 
 
-def test_what_is_no_number_is_drawn_as_a_gap(write_sweep, tmp_path):
+def test_nan_is_drawn_as_a_gap(write_sweep, tmp_path):
     experiment = write_sweep("s", 2)
     ledger = Ledger(experiment.ledger)
     ledger.append("look", trial="t0001-000001", step=200, look=math.nan, losses={"d_image": math.nan})
@@ -94,7 +90,7 @@ def test_what_is_no_number_is_drawn_as_a_gap(write_sweep, tmp_path):
     assert "NaN" not in json.dumps(charts(html))
 
 
-def test_what_looks_saw_go_wrong_is_told_with_its_evidence(write_sweep, tmp_path):
+def test_health_findings_are_shown_with_their_evidence(write_sweep, tmp_path):
     experiment = write_sweep("s", 2)
     health = {"states": {"mode collapse": "samples differ 0.05 times as much"}, "vitals": {}}
     Ledger(experiment.ledger).append("look", trial="t0001-000001", step=200, look=0.3, losses={}, health=health)
@@ -110,7 +106,7 @@ def test_only_scored_trials_are_drawn_as_scores(write_sweep, tmp_path):
     assert sum(dots) == len(read_ledger(experiment.ledger).done) == 3
 
 
-def test_the_command_and_the_config_of_each_trial_are_told(write_sweep, tmp_path):
+def test_the_command_and_the_config_of_each_trial_are_shown(write_sweep, tmp_path):
     experiment = write_sweep("s", 3)
     html, markdown = written(experiment, tmp_path)
     assert "vgsearch tune mvt_tsa --name s" in html
@@ -119,19 +115,19 @@ def test_the_command_and_the_config_of_each_trial_are_told(write_sweep, tmp_path
         assert f"seed: {index}\nmodel: {{variant: mvt_tsa}}" in html
 
 
-def test_what_is_told_to_type_makes_the_trials_config_again(write_sweep):
+def test_the_command_to_retrain_a_trial_gives_the_same_config(write_sweep):
     subject = subject_of(write_sweep("s", 6).folder)
     for trial in subject.record.trials.values():
         trial.changed = {"loop.batch_size": 8} if trial.index == 3 else {}
-        told = shlex.split(again(subject.sweep, trial))
-        overrides = dict(parse_override(text) for option, text in pairwise(told) if option == "--set")
-        seed = int(told[told.index("--seed") + 1])
-        typed = subject.sweep.model_copy(update={"overrides": overrides, "seed": seed})
+        typed = shlex.split(again(subject.sweep, trial))
+        overrides = dict(parse_override(text) for option, text in pairwise(typed) if option == "--set")
+        seed = int(typed[typed.index("--seed") + 1])
+        sweep = subject.sweep.model_copy(update={"overrides": overrides, "seed": seed})
         config = subject.sweep.run_config(trial.overrides | trial.changed, trial.index)
-        assert typed.run_config(typed.paper_points[0], 0) == config
+        assert sweep.run_config(sweep.paper_points[0], 0) == config
 
 
-def test_what_fresh_seeds_said_of_the_best_stands_beside_it(write_sweep, tmp_path):
+def test_results_on_fresh_seeds_are_shown_beside_the_best(write_sweep, tmp_path):
     experiment, seeds = write_sweep("s", 6), [500_000, 500_001, 500_002]
     ledger = Ledger(experiment.ledger)
     points = points_of(ledger.record, 1)
@@ -149,10 +145,10 @@ def test_what_fresh_seeds_said_of_the_best_stands_beside_it(write_sweep, tmp_pat
     assert "Trained again on 3 fresh seeds" in html
     assert "0.51 \\[0.49, 0.53\\]" in markdown
     assert "vgsearch confirm trains it again" not in html
-    assert "trials used</span><b>6 of 6" in html, "runs that confirm are no trials of the search"
+    assert "trials used</span><b>6 of 6" in html, "runs of confirm are not trials of the search"
 
 
-def test_a_pause_of_the_sweep_takes_no_time_of_it(tmp_path, monkeypatch):
+def test_a_pause_does_not_count_as_time_of_the_sweep(tmp_path, monkeypatch):
     now = [1000.0]
     monkeypatch.setattr("vgsearch.experiment.ledger.time.time", lambda: now[0])
     ledger = Ledger(tmp_path / "ledger.jsonl")
@@ -173,12 +169,12 @@ def test_a_pause_of_the_sweep_takes_no_time_of_it(tmp_path, monkeypatch):
 def test_an_experiment_without_a_ledger_is_refused(write_sweep, tmp_path):
     experiment = write_sweep("s", 1)
     experiment.ledger.unlink()
-    told = CliRunner().invoke(app, ["report", str(experiment.folder)])
-    assert "nothing has run there yet" in str(told.exception)
+    result = CliRunner().invoke(app, ["report", str(experiment.folder)])
+    assert "nothing has run there yet" in str(result.exception)
 
 
-def test_a_thousand_trials_are_told_and_drawn_in_time(write_sweep, tmp_path):
-    """In seconds of this process, which a busy machine does not stretch."""
+def test_a_thousand_trials_are_listed_and_drawn_in_time(write_sweep, tmp_path):
+    """In CPU seconds of this process, which do not depend on the load of the machine."""
     experiment = write_sweep("s", 1000, ends=[DONE, DONE, PRUNED, DIVERGED, FAILED])
     began = time.process_time()
     shown = CliRunner().invoke(app, ["status", str(experiment.folder)])

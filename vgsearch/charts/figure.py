@@ -1,0 +1,80 @@
+"""The description of a chart from which both its HTML and its PNG are drawn; every text is plain text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+Numbers = Sequence[float | None]  # None and NaN leave a gap
+MUTED = "#8a8f98"
+
+
+@dataclass(frozen=True)
+class Points:
+    """A line if `width` is above 0, markers if `size` is."""
+
+    x: Numbers
+    y: Numbers
+    colour: str
+    name: str = ""  # in the legend, if any
+    width: float = 0
+    size: float = 0
+    dash: Literal["solid", "dash", "dot"] = "solid"
+    steps: bool = False  # hold each value until the next x
+    symbol: Literal["circle", "diamond", "x"] = "circle"
+    opacity: float = 1
+    hover: Sequence[str] = ()  # the text under the pointer for each point
+
+
+@dataclass(frozen=True)
+class Band:
+    """The area between two lines."""
+
+    x: Sequence[float]
+    low: Sequence[float]
+    high: Sequence[float]
+    colour: str
+    opacity: float = 0.2
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Horizontal bars in rows by number, from `starts` (default 0)."""
+
+    rows: Sequence[int]
+    lengths: Sequence[float]
+    colour: str
+    name: str = ""
+    starts: Sequence[float] = ()
+    labels: Sequence[str] = ()  # inside the bars
+    hover: Sequence[str] = ()
+
+
+Series = Points | Band | Bars
+
+
+@dataclass(frozen=True)
+class Note:
+    """A text beside, or right above, a point."""
+
+    x: float
+    y: float
+    text: str
+    align: Literal["center", "right"] = "right"
+    above: bool = False
+
+
+@dataclass
+class Figure:
+    """Series in drawing order; `title` names the y axis and stands above the chart."""
+
+    title: str
+    x_title: str
+    series: list[Series] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    rows: Sequence[str] = ()  # names of y = 0, 1, ... from the top, if y counts rows
+    columns: Sequence[str] = ()  # names of x = 0, 1, ..., if x counts vertical axes with notes as their ticks
+    x_range: tuple[float, float] | None = None
+    y_range: tuple[float, float] | None = None
+    x_tick: float | None = None  # the distance between ticks, chosen by the library if None
+    height: int = 330  # pixels in a page
