@@ -8,7 +8,9 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from vgsearch.evaluation.tables import Scored, told_number
+from vgsearch.evaluation.tables import Scored
+from vgsearch.terminal.words import interval
+from videogan.metrics.interval import Interval
 from videogan.protocols.blind_spots import Neighbours
 from videogan.sampling.pictures import enlarged, grid_frames, label_font, titled, write_gif
 
@@ -89,7 +91,7 @@ def _panel(rows: Sequence[Scored]) -> Image.Image:
         draw.line((x(least), top + ROW // 2, x(most), top + ROW // 2), (0, 0, 0))
         draw.text(
             (x(high) + 12, top + 4),
-            f"{told_number(row.value)} [{told_number(least)}, {told_number(most)}]",
+            interval(Interval(row.value, least, most)),
             (0, 0, 0),
             font,
         )

@@ -1,9 +1,8 @@
 """What a search makes better: one score by its name, or two at once for a Pareto front."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from videogan.config import ConfigurationError, suggestion
 from videogan.metrics import SCORES_OF_S3
@@ -128,12 +127,6 @@ def compared_scores(objectives: Sequence[Objective]) -> list[str]:
     """The scores by which trials are compared: the objectives, the parts of S3 where it is measured, the cost."""
     parts = ("s3", "ser", "res") if any(objective.is_part_of_s3 for objective in objectives) else ()
     return list(dict.fromkeys([*(objective.name for objective in objectives), *parts, COST]))
-
-
-def measured(summary: Mapping[str, Any]) -> dict[str, float]:
-    """Score by name in the JSON summary of an evaluation: the means that exist."""
-    means = {name: part["mean"] for name, part in summary.items() if isinstance(part, Mapping) and "mean" in part}
-    return {name: mean for name, mean in means.items() if mean is not None and math.isfinite(mean)}
 
 
 def pareto_front(points: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> list[int]:

@@ -124,8 +124,8 @@ def ser_res(subject: ExperimentData) -> go.Figure:
     figure = _figure(
         "ReS, %: real-trained classifier on samples (realism)", "SeR, %: sample-trained classifier on real (diversity)"
     )
-    summary = trials[0].score or {}
-    rer = (summary.get("rer") or {}).get("mean")
+    s3_score = trials[0].score.s3
+    rer = 0.0 if s3_score is None or s3_score.rer is None else _finite(s3_score.rer.mean) or 0.0
     for s3 in (0.2, 0.4, 0.6, 0.8, 1.0) if rer else ():
         # SeR ReS = (S3 ReR)^2, from where SeR is 1 to where ReS is.
         product = (s3 * rer) ** 2
@@ -135,8 +135,8 @@ def ser_res(subject: ExperimentData) -> go.Figure:
                                hoverinfo="skip", line={"color": MUTED, "width": 1, "dash": "dot"})  # fmt: skip
             figure.add_annotation(x=100, y=100 * product, text=f"S3 {s3:.1f}", showarrow=False, xanchor="right", yanchor="bottom",
                                   font={"size": 11, "color": MUTED})  # fmt: skip
-    if rer and summary.get("s3_of_guessing"):
-        guess = 100 * summary["s3_of_guessing"] * rer
+    if rer and s3_score is not None and s3_score.s3_of_guessing:
+        guess = 100 * s3_score.s3_of_guessing * rer
         figure.add_scatter(x=[guess], y=[guess], mode="markers", name="guessing", hoverinfo="skip",
                            marker={"color": MUTED, "size": 10, "symbol": "x"})  # fmt: skip
     _dots(figure, [100 * t.scores["res"] for t in trials], [100 * t.scores["ser"] for t in trials], trials,

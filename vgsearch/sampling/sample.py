@@ -10,7 +10,6 @@ from rich.console import Console
 from torch import nn
 
 from vgsearch.evaluation.request import data_of
-from vgsearch.evaluation.tables import told_number
 from vgsearch.experiment.paths import TrialFolder
 from vgsearch.sampling.pictures import (
     PICTURES,
@@ -21,7 +20,7 @@ from vgsearch.sampling.pictures import (
     refuse_what_is_not_offered,
     share_of_all,
 )
-from vgsearch.terminal.words import counted, interval, plain_table, shown
+from vgsearch.terminal.words import counted, interval, number, plain_table, shown
 from videogan.config import ConfigurationError, suggestion
 from videogan.data.manifest import DataError, read_manifest
 from videogan.sampling.pictures import write_gif, write_mp4, write_png
@@ -135,8 +134,8 @@ def tell_changes(picture: Picture, console: Console) -> None:
     for name, change in picture.changes.items():
         cells = []
         for of in ("appearance", "flow"):
-            cells.append(interval(getattr(change, of)._asdict()))
-            cells.append(told_number(share_of_all(change, of, picture.changes)))
+            cells.append(interval(getattr(change, of)))
+            cells.append(number(share_of_all(change, of, picture.changes)))
         table.add_row(name, *cells)
     console.print()
     console.print(table)

@@ -14,8 +14,8 @@ from vgsearch.evaluation.confirmation import (
     fresh_seeds,
     left_to_run,
     points_of,
+    print_confirmation,
     save,
-    tell,
     wilcoxon_p,
 )
 from vgsearch.experiment.ledger import Ledger, read_ledger
@@ -171,7 +171,7 @@ def test_confirm_json_says_what_the_table_says_without_nan(run_again: Ledger, tm
     assert told["points"][0]["by_seed"] == {"500000": 0.62, "500001": 0.66, "500002": 0.64}
     assert told["points"][1]["interval"] == {"mean": None, "low": None, "high": None}, "not begun"
     console = Console(width=140, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    tell(points, run_again.record, console)
+    print_confirmation(points, run_again.record, console)
     table = console.export_text()
     assert "t0002" in table
     assert "0.64 [0.59, 0.69]" in table

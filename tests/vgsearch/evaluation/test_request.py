@@ -128,7 +128,7 @@ def test_a_checkpoint_outside_an_experiment_needs_data_and_leaves_nothing_beside
     alone = tmp_path / "some" / "where" / "generator.pt"
     alone.parent.mkdir(parents=True)
     alone.write_bytes(ckpt.read_bytes())
-    refused("lies in no experiment that names its data set; give --data", checkpoint=alone)
+    refused("is in no experiment that names its data set; give --data", checkpoint=alone)
     plan = planned(EvaluationRequest(checkpoint=alone, data=data))
     assert plan.trial is None
     assert plan.out == Path("runs/evaluations/generator")
@@ -146,12 +146,12 @@ def test_a_data_set_that_is_gone_is_told_as_such(tmp_path, ckpt):
     folder.mkdir(parents=True)
     (folder / ckpt.name).write_bytes(ckpt.read_bytes())
     (tmp_path / "sweep.yaml").write_text(yaml.safe_dump({"data": str(tmp_path / "moved")}))
-    refused("moved, which is gone; give --data where it lies now", checkpoint=folder / ckpt.name)
+    refused("moved, which does not exist; give its folder by --data", checkpoint=folder / ckpt.name)
 
 
 def test_a_checkpoint_brings_its_own_scale_and_preprocessing(ckpt):
-    refused("--budget: a checkpoint brings its own", checkpoint=ckpt, budget="smoke")
-    refused("--preprocessing: a checkpoint brings its own", checkpoint=ckpt, preprocessing="plain_32")
+    refused("--budget: a checkpoint has its own", checkpoint=ckpt, budget="smoke")
+    refused("--preprocessing: a checkpoint has its own", checkpoint=ckpt, preprocessing="plain_32")
 
 
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
@@ -172,7 +172,7 @@ def test_a_metric_has_a_short_name_one_with_its_classifier_and_a_whole_one(data)
     assert "'blub' is unknown; it must be one of blind_spots, fid, fvd, gam, is, kvd, s3" in str(told.value)
     assert len(str(told.value)) < 150
     refused("'kdv' is unknown; did you mean 'kvd'", ladder=data, metrics="kdv")
-    refused("--metrics names none", ladder=data, metrics="")
+    refused("--metrics must name at least one", ladder=data, metrics="")
 
 
 def test_every_protocol_can_be_named(data):
@@ -231,7 +231,7 @@ def test_videos_have_the_classes_of_the_data_set_and_at_least_two_of_each(data, 
     refused("other/jakc: the data set has no class 'jakc'; did you mean 'jack'", DataError, videos=other, data=data)
     few = videos(tmp_path / "few", {"bend": 1})
     refused("at least 2 videos, .* got 1 of bend, 0 of jack", DataError, videos=few, data=data)
-    refused("must lie in a folder for each class", DataError, videos=few / "bend", data=data)
+    refused("must be in one folder for each class", DataError, videos=few / "bend", data=data)
     refused("none: no such folder", DataError, videos=tmp_path / "none", data=data)
 
 

@@ -9,7 +9,6 @@ from vgsearch.experiment.objective import (
     NAMES,
     Objective,
     looks_at_distance,
-    measured,
     notes_of,
     pareto_front,
     read_objectives,
@@ -82,19 +81,6 @@ def test_only_a_sweep_that_would_prune_is_told_that_two_objectives_do_not():
 )
 def test_looks_follow_the_first_objective_that_speaks_of_samples(written: str, distance: bool):
     assert looks_at_distance(objectives(*written.split())) == distance
-
-
-def test_what_is_measured_are_the_means_that_exist():
-    summary = {
-        "s3": {"mean": 0.5, "low": 0.4, "high": 0.6},
-        "s3_chance_corrected": {"mean": None, "low": None, "high": None},
-        "bootstrap": {"s3": {"mean": 0.5, "low": 0.4, "high": 0.6}},
-        "kvd": {"mean": -0.01, "real": 0.0},
-        "fvd": {"mean": float("inf")},
-        "s3_of_guessing": 0.25,
-        "warnings": ["few clips"],
-    }
-    assert measured(summary) == {"s3": 0.5, "kvd": -0.01}
 
 
 def test_the_front_is_what_nothing_dominates_as_brute_force_finds_it():

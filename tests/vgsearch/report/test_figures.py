@@ -53,7 +53,7 @@ def test_every_trial_is_on_the_timeline_and_no_two_share_a_lane_at_once(write_sw
 
 def test_lines_of_equal_s3_are_that(write_sweep):
     subject = subject_of(write_sweep("s", 4).folder)
-    rer = subject.scored[0].score["rer"]["mean"]
+    rer = subject.scored[0].score.interval("rer").mean
     lines = [t for t in figures.ser_res(subject).data if t.mode == "lines"]
     told = {round(math.sqrt(x * y) / (100 * rer), 6) for t in lines for x, y in zip(t.x, t.y, strict=True)}
     assert told == {0.2, 0.4, 0.6, 0.8, 1.0}

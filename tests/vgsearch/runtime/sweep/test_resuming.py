@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from tests.builders import tiny_sweep
-from vgsearch.experiment.ledger import ENDS, Ledger, SweepRecord
+from vgsearch.experiment.end import ENDS
+from vgsearch.experiment.ledger import Ledger, SweepRecord
 from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.sweep import resuming
 from vgsearch.space.space import load_space
@@ -65,7 +66,7 @@ def test_an_edited_space_is_refused_with_each_difference(begun):
     high = a_sweep().space.domains["model.sigma_a"].high
     assert f"  space.domains.model.sigma_a.high: {high}, now 9.0\n" in str(refusal.value)
     assert "  overrides.model.n_heads: absent, now 2\n" in str(refusal.value)
-    assert "Put these back" in str(refusal.value)
+    assert "Restore these settings" in str(refusal.value)
 
 
 @pytest.mark.parametrize(("setting", "value"), [("n_trials", 20), ("max_concurrent", 1), ("data", "moved")])
@@ -100,7 +101,7 @@ def test_trials_are_added_or_counted_in_all(begun, asked: str, n_trials: int):
 
 
 @pytest.mark.parametrize(
-    ("asked", "says"), [("1", "2 trials have begun already"), ("more", "must look like"), ("+0", "must look like")]
+    ("asked", "says"), [("1", "2 trials have started already"), ("more", "must look like"), ("+0", "must look like")]
 )
 def test_numbers_of_trials_that_cannot_be_are_refused(begun, asked: str, says: str):
     experiment, ledger = begun
@@ -117,7 +118,7 @@ def test_a_changed_space_file_is_told_and_not_used(tmp_path: Path):
     values["domains"]["model.sigma_a"]["high"] = 9.0
     source.write_text(yaml.safe_dump(values))
     (note,) = resuming.notes_of_space(sweep)
-    assert "has changed; the sweep goes on with its own copy" in note
+    assert "has changed; the sweep continues with its own copy" in note
     assert "domains.model.sigma_a.high: " in note
     source.unlink()
     assert resuming.notes_of_space(sweep) == []
