@@ -137,7 +137,7 @@ def test_a_checkpoint_outside_an_experiment_needs_data_and_leaves_nothing_beside
 def test_a_checkpoint_of_another_data_set_is_refused_for_its_test_clips_may_have_been_trained_on(ckpt, tmp_path):
     data_set(tmp_path, ("bend", "jack", "wave"))
     refused(
-        "whose test clips it may have seen. Give --data the data set it was trained on", checkpoint=ckpt, data=tmp_path
+        "it may have seen those test clips. Give --data the data set it was trained on", checkpoint=ckpt, data=tmp_path
     )
 
 
@@ -264,7 +264,7 @@ def test_weights_that_fit_no_network_or_one_of_several_are_refused_before_anythi
     refused("must be those of a TSN", **given, metrics="s3_tsn")
     refused("no file of classifier weights", **{**given, "classifier_weights": tmp_path / "none.pt"})
     refused("must be a dict of tensors by name", **{**given, "classifier_weights": ckpt}, metrics="s3")
-    refused("gam takes no classifier", checkpoint=ckpt, against=ckpt, classifier_weights=weights)
+    refused("gam uses no classifier", checkpoint=ckpt, against=ckpt, classifier_weights=weights)
 
 
 def test_classifiers_are_shared_by_the_measures_that_need_the_same_one():
