@@ -1,4 +1,4 @@
-"""Whether a search's best points hold on fresh seeds: what is trained again, and the comparison with the paper's point."""
+"""Whether a search's best points hold on fresh seeds: the runs, and the comparison with the paper's point."""
 
 import itertools
 import json
@@ -57,7 +57,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Confirmed:
-    """A point of the search, trained again: its objective by seed, how the other runs ended, the paper's point beside it."""
+    """A point trained again: its objective by seed, the ends of the other runs, the difference to the paper's point."""
 
     trial_id: str
     is_paper_point: bool
@@ -84,7 +84,7 @@ def points_of(record: SweepRecord, top: int) -> list[TrialRecord]:
 
 
 def fresh_seeds(sweep: Sweep, record: SweepRecord, n: int) -> list[int]:
-    """The first `n` training seeds that no trial of the sweep was trained with; ConfigurationError for an impossible `n`."""
+    """The first `n` seeds that no trial was trained with; raises ConfigurationError for an impossible `n`."""
     if not 2 <= n <= MAX_SEEDS:
         raise ConfigurationError(f"--seeds must be from 2 to {MAX_SEEDS}, got {n}: one seed has no interval.")
     used = {sweep.run_config(trial.overrides, trial.index).seed for trial in record.trials.values()}
@@ -208,13 +208,13 @@ def _row(point: Confirmed, objective: Objective) -> list[str]:
 def notes_on(points: Sequence[Confirmed]) -> list[str]:
     """What the table's numbers can and can't say."""
     notes = [
-        "then: in the search, where the best of many trials also had the luckiest seed; again: on fresh training seeds; "
+        "then: in the search, where the best of many trials also had the luckiest seed; again: on fresh seeds; "
         "minus paper: seed by seed, + is better"
     ]
     n_pairs = max((point.against_paper.n for point in points if point.against_paper), default=0)
     if n_pairs:
         notes.append(
-            f"p: Wilcoxon's signed-rank test on the seeds shared with the paper's point, not corrected for several points; "
+            f"p: Wilcoxon's signed-rank test on the seeds shared with the paper's point, each point by itself; "
             f"{n_pairs} pairs can't give less than {2 / 2**n_pairs:.3f}"
         )
     return notes

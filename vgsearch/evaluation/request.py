@@ -144,8 +144,8 @@ def _plan_of_checkpoint(request: EvaluationRequest, path: Path) -> EvaluationPla
     of_labels = [measure.name for measure in measures if isinstance(measure, S3Protocol)]
     if config.n_conditions < 2 and of_labels:
         raise ConfigurationError(
-            f"{of_labels[0]} needs samples of each class, but the {config.model.family} of {path} generates without labels; "
-            "use kvd, fid or is."
+            f"{of_labels[0]} needs samples of each class, but the {config.model.family} of {path} generates without "
+            "labels; use kvd, fid or is."
         )
     trial = TrialFolder.around(path)
     is_trial = trial.metrics.exists()
@@ -195,7 +195,7 @@ def _refuse_unequal(path: Path, own: Checkpoint, against: Path) -> None:
 
 
 def _found_videos(folder: Path, like: Manifest) -> tuple[FoundVideo, ...]:
-    """The videos DIR/<class>/*, or DIR/* if the data set has one class; raises DataError if the classes do not match."""
+    """The videos DIR/<class>/*, or DIR/* for data of one class; raises DataError if the classes do not match."""
     # By group, so that a split.csv of DIR is not read.
     videos = plain_folders.find(folder, ImportOptions(split_by="group")).videos
     if {video.path.parent for video in videos} == {folder}:
@@ -217,8 +217,8 @@ def refuse_too_few(folder: Path, like: Manifest, n_of_class: Counter[str], what:
     if lacking:
         counts = ", ".join(f"{n_of_class[label]} of {label}" for label in lacking)
         raise DataError(
-            f"{folder}: each class of the data set needs at least {FEWEST_VIDEOS} {what}, one to train and one to test on; "
-            f"got {counts}."
+            f"{folder}: each class of the data set needs at least {FEWEST_VIDEOS} {what}, one to train and one to "
+            f"test; got {counts}."
         )
 
 

@@ -177,7 +177,7 @@ def warnings_of(rows: Sequence[Scored], subjects: Sequence[str]) -> list[str]:
 
 
 def scores_table(rows: Sequence[Scored]) -> Table:
-    """Each score with its spread, the same score of real clips, and the digest: scores of two digests do not compare."""
+    """Each score with its spread, the score of real clips, and the digest; other digests do not compare."""
     table = plain_table("protocol", "digest", ">score", "spread", ">real clips", "better")
     for row in rows:
         table.add_row(*_score_cells(row))

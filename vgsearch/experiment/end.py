@@ -53,7 +53,7 @@ class End:
 
     @classmethod
     def from_result(cls, result: Mapping[str, Any]) -> "End":
-        """From a trial's last result, which Ray Tune has flattened; without an end of its own it was pruned. Any: Ray's."""
+        """From a trial's last result, which Ray Tune has flattened; a result without an end: pruned. Any: Ray's."""
         return cls(
             result.get("end", "pruned"),
             result.get("reason", ""),

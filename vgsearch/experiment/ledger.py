@@ -1,4 +1,4 @@
-"""The ledger of a sweep: an append-only file of events, written by the driver alone, and the state that follows from them."""
+"""The ledger of a sweep: an append-only file of events that only the driver writes, and the state after them."""
 
 import dataclasses
 import errno
@@ -259,7 +259,7 @@ class Ledger:
 
 
 class LedgerReader:
-    """Follows a ledger that another process writes; a last line that is not whole, or was cut off by a crash, is left out."""
+    """Follows a ledger that another process writes; an incomplete last line is left out."""
 
     def __init__(self, kept: Place) -> None:
         self.kept, self.record = kept, SweepRecord()

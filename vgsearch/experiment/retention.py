@@ -1,4 +1,4 @@
-"""Which checkpoints a sweep deletes to stay within its disk budget: those of the worst ended trials first, never the best's."""
+"""Which checkpoints a sweep deletes to keep its disk budget: those of the worst ended trials first."""
 
 import math
 import re
@@ -74,7 +74,7 @@ class CheckpointDisk:
         return self.used + self._ledger.record.count("running") * self._largest
 
     def to_drop(self) -> Iterator[tuple[TrialRecord, int]]:
-        """Trials and their bytes, those of the least worth first, until the rest fits the budget; without one, all droppable."""
+        """Trials and their bytes, the least worth first, until the rest fits the budget; without one, all droppable."""
         excess = math.inf if self.budget is None else self.needed - self.budget
         for trial in droppable(self._ledger.record) if excess > 0 else ():
             if excess <= 0:

@@ -1,4 +1,4 @@
-"""The scores of one generator: S3 with its parts, scores on features by name; read from JSON and written back unchanged.
+"""The scores of one generator: S3 with its parts, scores on features by name; from JSON and back unchanged.
 
 Imports no torch, so that ledgers are read without it.
 """
@@ -143,7 +143,7 @@ class Score:
         return {name: part.mean for name, part in intervals.items() if part is not None and math.isfinite(part.mean)}
 
     def over_seeds(self, intervals: Mapping[str, Interval], values: Mapping[str, Sequence[float]]) -> "Score":
-        """This score with the intervals over training seeds in place of its own, and the values they were taken from."""
+        """This score with the intervals over training seeds in place of its own, and the values by seed."""
         s3 = self.s3
         if s3 is not None:
             replaced: dict[str, Any] = {name: part for name, part in intervals.items() if name in PARTS_OF_S3}

@@ -11,7 +11,7 @@ _MOST_DRAWN = 2_000_000
 
 
 class ExpectedBest(NamedTuple):
-    """Mean and 90 % range of the best loss after 1, 2, ... trials, each (n,); NaN where too many draws have no score."""
+    """Mean and 90 % range of the best loss after 1, 2, ... trials, each (n,); NaN if too many draws have no score."""
 
     mean: np.ndarray
     low: np.ndarray

@@ -56,8 +56,12 @@ _PAPERS = (
     "no number of one table compares with one of another."
 )
 _LUCK = (
-    "The best score to expect from n trials of this search: mean and 90 % of bootstrap draws over its trials, as if these were "
-    "independent (Lucic et al. 2018). A trial that ended without a score uses up a draw."
+    "The best score to expect from n trials of this search: mean and 90 % of bootstrap draws over its trials, as if "
+    "these were independent (Lucic et al. 2018). A trial that ended without a score uses up a draw."
+)
+_ONE_SEED = (
+    "One trial, one seed: the interval is over classifier seeds, not over trainings. The best of several trials is "
+    "also the luckiest; vgsearch confirm trains it again with fresh seeds."
 )
 _TIMELINE = "Pauses between an interruption and a resume are left out."
 
@@ -111,7 +115,7 @@ def _what_ran(subject: ExperimentData, clock: SweepClock) -> Section:
         ("ran for", f"{duration(3600 * clock.total_hours)}, started {max(len(record.starts), 1)} time(s)"),
         ("trials", f"{len(subject.scored)} used of {len(record.trials)} started, {sweep.n_trials} planned"),
         ("left out", ", ".join(f"{n} {state}" for state, n in left_out.items()) or "none"),
-        ("versions", ", ".join(f"{name} {version}" for name, version in versions.items()) or "not recorded by this ledger"),
+        ("versions", ", ".join(f"{name} {version}" for name, version in versions.items()) or "not recorded"),
         ("workers", f"{sweep.n_workers} a trial, {sweep.gpus_per_worker:g} GPUs each"),
     ]  # fmt: skip
     if sweep.overrides:
@@ -133,8 +137,7 @@ def _best(subject: ExperimentData) -> Section:
     on_seeds = _confirmation(subject)
     blocks += on_seeds
     if len(subject.scored) > 1 and not on_seeds:
-        blocks.append(Text("One trial, one seed: the interval is over classifier seeds, not over trainings. The best of "
-                           "several trials is also the luckiest; vgsearch confirm trains it again with fresh seeds."))  # fmt: skip
+        blocks.append(Text(_ONE_SEED))
     return Section("Best", blocks)
 
 
@@ -192,7 +195,7 @@ def _what_matters(subject: ExperimentData, found: Importances) -> list[Block]:
     blocks: list[Block] = []
     if len(subject.scored) > 1:
         name = figures.label(subject.objective)
-        caption = f"Done trials only; from poor (purple) to good (yellow) {name}. A gap in a line: not searched in that trial."
+        caption = f"Done trials only; from poor (purple) to good (yellow) {name}. A gap: not searched in that trial."
         blocks.append(Chart("parallel-coordinates", figures.parallel_coordinates(subject), caption, True, False))
     if found.reason:
         return [*blocks, Text(f"No importances: {found.reason}.")]

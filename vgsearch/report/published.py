@@ -42,4 +42,4 @@ PUBLISHED_IS = (
     ("Conditional TGAN, SVC", "15.83 +- 0.18"),
     ("real UCF-101", "34.49 +- 0.03"),
 )
-"""Inception scores on UCF-101 by C3D, TGAN (Saito et al., ICCV 2017) Table 4; a search's `is` is by another classifier."""
+"""Inception scores on UCF-101 by C3D: TGAN (Saito et al., ICCV 2017) Table 4; `is` uses another classifier."""

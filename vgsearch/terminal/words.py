@@ -1,4 +1,4 @@
-"""The one format, in terminals and reports, of numbers, intervals, sizes, durations, paths, plain tables, progress bars."""
+"""The format, in terminals and reports, of numbers, intervals, sizes, durations, paths, tables, progress bars."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ def number(measured: float | None, spec: str = "") -> str:
 def interval(measured: Interval, sign: str = "", percent: bool = False) -> str:
     """0.62 [0.58, 0.66], its parts with as many decimals as the largest needs; 62.0 [58.1, 66.2] in percent.
 
-    A dash for a mean or a bound that is NaN, such as the bounds of one seed; `sign`: "+" writes it also of positive numbers.
+    A dash for a mean or a bound that is NaN, such as the bounds of one seed. `sign`: "+" to sign positive numbers too.
     """
     if math.isnan(measured.mean):
         return "-"

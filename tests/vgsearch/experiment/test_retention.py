@@ -1,4 +1,4 @@
-"""A short disk costs the worst ended trials their checkpoints, never the best, the front, the paper's point or the running."""
+"""A disk budget deletes checkpoints of the worst ended trials, never of the best, the paper's or running ones."""
 
 import json
 from pathlib import Path

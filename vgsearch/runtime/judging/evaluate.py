@@ -93,6 +93,7 @@ def _heading(request: EvaluationRequest, plan: EvaluationPlan) -> str:
     n_classes = len(plan.manifest.classes)
     rate = "" if plan.data.every_nth == 1 else f"   every_nth {plan.data.every_nth}"
     return (
-        f"vgsearch evaluate   {judged}   data {shown(plan.manifest.folder)} {parts['train']} train and {parts['test']} test "
-        f"clips, {n_classes} {'classes' if n_classes > 1 else 'class'}   {plan.preprocessing}{rate}"
+        f"vgsearch evaluate   {judged}   data {shown(plan.manifest.folder)} "
+        f"{parts['train']} train and {parts['test']} test clips, "
+        f"{n_classes} {'classes' if n_classes > 1 else 'class'}   {plan.preprocessing}{rate}"
     )

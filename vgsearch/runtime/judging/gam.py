@@ -34,7 +34,7 @@ class GAMResult:
 
 
 def gam_of(path: str, against: str, judge: Judge, device: str) -> GAMResult:
-    """GAM of a model against another (TGAN sec. 6.5); half of the real test clips set thresholds, the other half tests them."""
+    """GAM of a model against another (TGAN sec. 6.5); half of the real test clips set thresholds, half test them."""
     test = judge.clips("test")
     halves = [test.subset(torch.arange(first, len(test), 2)) for first in (0, 1)]
     models = [_Model(checkpoint, device) for checkpoint in (path, against)]
@@ -53,7 +53,8 @@ def gam_of(path: str, against: str, judge: Judge, device: str) -> GAMResult:
     if not 1 / MOST_UNEQUAL <= found.r_test <= MOST_UNEQUAL:
         weak = "its own" if found.r_test > 1 else "the other's"
         warnings.append(
-            f"r_test {found.r_test:.2g} is far from 1: {weak} discriminator is much worse on real clips, so the score means little."
+            f"r_test {found.r_test:.2g} is far from 1: {weak} discriminator is much worse on real clips, "
+            "so the score means little."
         )
     return GAMResult(*found, against=against, n_fakes=len(test), warnings=warnings)
 

@@ -1,4 +1,4 @@
-"""What scores need: decoded clips and real-trained classifiers, prepared once; and the floor, measured beside the trials."""
+"""What scores need: decoded clips, real-trained classifiers, and the floor, which is measured beside the trials."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -38,8 +38,9 @@ def prepare_inputs(sweep: Sweep, manifest: Manifest, console: Console) -> Inputs
     workers = sweep.n_workers, sweep.gpus_per_worker
     inputs = prepare(manifest, config.preprocessing, config.data, n_frames, needed, *workers, console)
     names, digest = ", ".join(map(str, objectives)), protocol.digest(inputs.facts)[:DIGITS_OF_DIGEST]
+    judge = described(inputs, protocol.classifier, seeds)
     console.print(
-        f"objective {names}   protocol {protocol.name} {digest}   judge {described(inputs, protocol.classifier, seeds)}   "
+        f"objective {names}   protocol {protocol.name} {digest}   judge {judge}   "
         f"clips {'cache' if inputs.cache else 'stream'}",
         soft_wrap=True,
     )

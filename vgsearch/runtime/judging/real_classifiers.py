@@ -39,8 +39,8 @@ def fit_real_classifiers(
         fit = ray.remote(num_cpus=1, num_gpus=inputs.gpus_per_worker)(_fit_in_this_process)
     else:
         fit = ray.remote(num_cpus=0)(_fit_on_workers)
-    # One after the other if clips are streamed, since each fit holds a CPU and its stream needs another; and if each has
-    # several workers, since Ray Train gives up on a group that waits too long for the CPUs of another.
+    # One after the other if clips are streamed, since each fit holds a CPU and its stream needs another; and if each
+    # has several workers, since Ray Train gives up on a group that waits too long for the CPUs of another.
     at_once = len(missing) if inputs.cache and inputs.n_workers == 1 else 1
     running: list[Any] = []
     while missing or running:

@@ -59,8 +59,8 @@ def measured(
 ) -> Iterator[tuple[int, Any]]:
     """(number, result or Failure) of each measurement as it ends; in parallel as far as CPUs and GPUs allow.
 
-    One after the other if clips are streamed: each measurement holds a CPU, and its stream needs another. Any: the results
-    of `_measured`.
+    One after the other if clips are streamed: each measurement holds a CPU, and its stream needs another. Any: the
+    results of `_measured`.
     """
     board: Any = ray.remote(num_cpus=0)(ProgressBoard).remote()  # Any: Ray adds `remote` to its methods
     measure = ray.remote(num_cpus=1, num_gpus=inputs.gpus_per_worker)(_measured)

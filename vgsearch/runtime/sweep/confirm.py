@@ -68,6 +68,6 @@ def _heading(plan: ConfirmationPlan, record: SweepRecord, n_left: int) -> str:
     n_runs = len(points) * len(plan.seeds)
     named = " ".join(short_id(point.trial_id) for point in points)
     return (
-        f"vgsearch confirm {shown(plan.experiment.place)}   {named} (the paper's point among them)   seeds {plan.seeds[0]} to "
-        f"{plan.seeds[-1]}   {n_runs} runs, {n_runs - n_left} ended"
+        f"vgsearch confirm {shown(plan.experiment.place)}   {named} (with the paper's point)   "
+        f"seeds {plan.seeds[0]} to {plan.seeds[-1]}   {n_runs} runs, {n_runs - n_left} ended"
     )

@@ -10,13 +10,13 @@ from ray.exceptions import RayActorError, RayTaskError, WorkerCrashedError
 from vgsearch.experiment.end import End
 
 OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
-# torch's allocators on CPUs and of CUDA libraries raise no exception of their own; Ray names what its memory monitor killed.
+# torch's CPU allocator and CUDA libraries raise no exception of their own; the last is Ray's memory monitor.
 _OF_MEMORY = ("can't allocate memory", "CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "running low on memory")
 _OOM_KILLS = Path("/sys/fs/cgroup/memory.events")
 
 
 def end_of_error(error: BaseException) -> End:
-    """The end of a trial that raised `error`, with the reason in one line; a full disk interrupts it and halts the sweep."""
+    """The end of a trial that raised `error`, its reason in one line; a full disk interrupts it and halts the sweep."""
     if is_out_of_memory(error):
         return End("out_of_memory", _line(error))
     if full := full_disk(error):
@@ -48,7 +48,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def full_disk(error: BaseException) -> str:
-    """Which file a full disk or an exhausted quota kept from being written; empty if the exception has another cause."""
+    """Which file a full disk or quota kept from being written; empty if the exception has another cause."""
     for each in _chain(error):
         if isinstance(each, OSError) and each.errno in OUT_OF_SPACE:
             return f"no space left for {each.filename or 'its files'}"

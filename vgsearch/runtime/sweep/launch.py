@@ -248,7 +248,7 @@ def unchanged_data(experiment: Experiment, sweep: Sweep) -> Manifest:
     if manifest.digest != sweep.manifest_digest:
         raise ConfigurationError(
             f"{sweep.data} has changed since {experiment.name} started (manifest {manifest.digest[:6]}, was "
-            f"{sweep.manifest_digest[:6]}). Scores on other data do not compare: restore the data, or start a new sweep."
+            f"{sweep.manifest_digest[:6]}). Scores on other data do not compare: restore it, or start a new sweep."
         )
     return manifest
 
@@ -266,7 +266,7 @@ def same_protocol(experiment: Experiment, sweep: Sweep, inputs: Inputs, record: 
 
 @contextmanager
 def _resume_command_printed(experiment: Experiment, console: Console) -> Iterator[None]:
-    """Print how to resume after an unreachable storage, or after a Ctrl-C that ends at once: outside the trials, or a second."""
+    """Print how to resume after a storage error, or a Ctrl-C that ends at once: outside the trials, or a second."""
     try:
         yield
     except StorageError:

@@ -36,8 +36,8 @@ def new_mark(folder: str) -> int:
 class PlacementGroupReaper(tune.Callback):
     """Frees the workers' placement groups of every attempt that ended, however it ended.
 
-    Also groups that appear later: while Tune kills a trial, its controller may see its workers die and start a new group
-    before it dies itself.
+    Also groups that appear later: while Tune kills a trial, its controller may see its workers die and start a new
+    group before it dies itself.
     """
 
     def __init__(self) -> None:

@@ -15,13 +15,14 @@ BATCH_SIZE = "loop.batch_size"
 SEED_OF_RETRIES = 1_000_000
 """Added to a trial's seed for each start after a divergence: the same draws would diverge again."""
 FREE = (
-    "n_trials", "max_concurrent", "time_budget_hours", "gpus_per_worker", "data", "space_source", "keep", "disk_budget_bytes",
+    "n_trials", "max_concurrent", "time_budget_hours", "gpus_per_worker", "data", "space_source", "keep",
+    "disk_budget_bytes",
 )  # fmt: skip
 """Settings that may change when a sweep is resumed; the digest of the manifest shows whether the data are the same."""
 
 
 def begun_sweep(experiment: Experiment, record: SweepRecord, trials: str | None) -> Sweep:
-    """The sweep as it started, with more trials if `trials` asks for them; raises ConfigurationError for edited settings."""
+    """The sweep as it started, with more trials if `trials` asks for them; raises ConfigurationError if edited."""
     began = record.header.get("sweep")
     if began is None:
         sweep = load_sweep(experiment.sweep)
@@ -38,8 +39,8 @@ def _refuse_edited(experiment: Experiment, began: Sweep, now: Sweep) -> None:
     if lines := differences(before, after):
         changes = "\n".join(f"  {line}" for line in lines)
         raise ConfigurationError(
-            f"{experiment.place / experiment.sweep.name} has changed since the sweep started, and its trials would not compare:"
-            f"\n{changes}\nRestore these settings, or start a new sweep: vgsearch tune SPACE."
+            f"{experiment.place / experiment.sweep.name} has changed since the sweep started; its trials would not "
+            f"compare:\n{changes}\nRestore these settings, or start a new sweep: vgsearch tune SPACE."
         )
 
 
@@ -95,7 +96,7 @@ def _retried(trial: TrialRecord, sweep: Sweep) -> Proposal:
 
 
 def at_half_the_batch(trial: TrialRecord, sweep: Sweep) -> Proposal | None:
-    """A trial that ran out of memory, from nothing and with half the batch; None for other ends, and if it was retried before.
+    """A trial that ran out of memory, from nothing with half the batch; None for other ends, and if it was retried.
 
     Also None if the batch is searched: the result would belong to another point.
     """

@@ -37,7 +37,7 @@ class TrialSpec:
 
 
 def own_copy(spec: TrialSpec, rank: int) -> TrialFolder:
-    """A rank's own copy of the trial's folder, since ranks may share a node; the folder itself if nodes share a disk."""
+    """A rank's own copy of the trial's folder, as ranks may share a node; the folder itself if nodes share a disk."""
     return TrialFolder.at(spec.folder, f"trials/rank{rank}")
 
 

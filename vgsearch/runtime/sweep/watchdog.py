@@ -14,7 +14,7 @@ from vgsearch.terminal.words import duration
 from videogan.storage.places import Place, RemotePath, StorageError
 
 SECONDS_AT_LEAST = float(os.environ.get("VGSEARCH_STALLED_AFTER", 600))
-"""Shortest silence that counts as a stall; three times as long before a trial's first sign of life: its node may be starting."""
+"""Shortest silence that counts as a stall; three times as long before the first sign: a node may be starting."""
 TIMES_LONGEST = 3
 SECONDS_OF_A_CHECK = 10.0
 SECONDS_BEFORE_REQUESTS = 60.0
