@@ -69,7 +69,7 @@ class Confirmed:
     against_paper: Comparison | None
 
 
-def points_of(record: SweepRecord, top: int) -> list[TrialRecord]:
+def points_to_confirm(record: SweepRecord, top: int) -> list[TrialRecord]:
     """The `top` best done trials by the first objective, best first, and the paper's first point.
 
     Raises ConfigurationError if no trial was scored.
@@ -115,7 +115,7 @@ def compared(scores: dict[int, float], paper: dict[int, float], objective: Objec
 
 def confirmed(record: SweepRecord, top: int, seeds: Sequence[int]) -> list[Confirmed]:
     """The results of the points to confirm, the best of the search first."""
-    points, objective = points_of(record, top), record.objectives[0]
+    points, objective = points_to_confirm(record, top), record.objectives[0]
     paper = next(point for point in points if point.is_paper_point)
     paper_scores = _scores(_runs(record, paper, seeds), objective)
     return [_confirmed(record, point, seeds, None if point is paper else paper_scores) for point in points]
@@ -148,9 +148,9 @@ def _scores(runs: dict[int, TrialRecord], objective: Objective) -> dict[int, flo
     return {seed: objective.value_of(run.scores) for seed, run in runs.items() if run.state == "done"}
 
 
-def left_to_run(record: SweepRecord, top: int, seeds: Sequence[int]) -> list[tuple[TrialRecord, int]]:
+def remaining_runs(record: SweepRecord, top: int, seeds: Sequence[int]) -> list[tuple[TrialRecord, int]]:
     """The runs (point, seed) that have not ended, seed by seed, so that an early stop still compares all points."""
-    pairs = [(point, seed) for seed in seeds for point in points_of(record, top)]
+    pairs = [(point, seed) for seed in seeds for point in points_to_confirm(record, top)]
     return [
         (point, seed) for point, seed in pairs
         if (run := _runs(record, point, [seed]).get(seed)) is None or run.state in UNFINISHED

@@ -31,7 +31,7 @@ class End:
     scores: Mapping[str, float] = field(default_factory=dict)
     """The value of each score, and the cost, by name; of a done trial."""
     score: Score = field(default_factory=Score)
-    """The same with intervals and what tells their worth."""
+    """The scores with their intervals, protocols and warnings."""
     halts: bool = False
     """Whether every other trial would end like this, so that the sweep stops."""
     log_tail: str | None = None

@@ -241,7 +241,7 @@ class Experiment(KeptFolder):
                 self.stop_request.put(b"stop")
                 sent.touch()
 
-    def ask_no_more(self) -> None:
+    def withdraw_stop_request(self) -> None:
         """Delete the stop request."""
         for name in (".stop", ".stop-told"):
             (self.folder / name).unlink(missing_ok=True)

@@ -51,13 +51,13 @@ class TrialBoard:
         )
         self._add(Event(summary=Summary(value=[Summary.Value(tag=tag, image=image)])), step)
 
-    def begins(self, hyperparameters: dict[str, Any]) -> None:
+    def add_hyperparameters(self, hyperparameters: dict[str, Any]) -> None:
         """Add the trial's row to TensorBoard's HParams tab, as numbers and strings. Any: values of settings."""
         plain = {k: v if isinstance(v, int | float | str) else str(v) for k, v in hyperparameters.items()}
         _, start, _ = hparams_summary(plain, {})
         self._add(Event(summary=start), 0)
 
-    def scored(self) -> None:
+    def mark_success(self) -> None:
         """Mark the row as a success; no other end, since TensorBoard keeps the first mark and trials are retried."""
         *_, end = hparams_summary({}, {})
         self._add(Event(summary=end), 0)
@@ -101,7 +101,7 @@ def write_columns(folder: Path, hyperparameters: Mapping[str, Sequence[Any]], sc
 
 
 def _type_of(values: Sequence[Any]) -> DataType:
-    """The type of what `begins` writes of such values."""
+    """The type of what `add_hyperparameters` writes of such values."""
     if all(isinstance(value, bool) for value in values):
         return DataType.DATA_TYPE_BOOL
     numbers = all(isinstance(value, int | float) for value in values)

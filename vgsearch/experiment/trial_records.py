@@ -50,7 +50,7 @@ class TrialRecords:
         if any(named.keys() & line.keys() for line in self.lines()):
             return
         self.board.scalars(named, step)
-        self.board.scored()
+        self.board.mark_success()
         # The line last: if it exists, so do the points on the board.
         self.board.flush()
         self._metrics.write(json.dumps({"step": step, **named}) + "\n")

@@ -36,10 +36,10 @@ def experiment_page(subject: ExperimentData, found: Importances) -> Page:
     columns = [GridColumn(short_id(trial.trial_id), subject.experiment, trial) for trial in subject.scored[:N_TOP]]
     sections.append(Section("Samples", sample_grid(subject.sweep, columns), _SAMPLES))
     sections.append(Section("Progress", _progress(subject, clock)))
-    sections.append(Section("Importance", _what_matters(subject, found)))
+    sections.append(Section("Importance", _importance(subject, found)))
     sections.append(Section("Trade-offs", _trade_offs(subject)))
     sections.append(Section("Papers", comparison(subject.record, subject.scored), _PAPERS))
-    sections.append(Section("Expected best", _luck(subject), _LUCK))
+    sections.append(Section("Expected best", _expected_best(subject), _LUCK))
     sections.append(Section("Trials", [trials_table(record), *failures(record), *health(record)]))
     sections.append(Section("Timeline", [Chart("timeline", figures.timeline(record, clock), _TIMELINE, True, False)]
                             if record.trials else [Text("No trial has started.")]))  # fmt: skip
@@ -191,7 +191,7 @@ def _progress(subject: ExperimentData, clock: SweepClock) -> list[Block]:
 _LOOKS = "Looks are the cheap score by which trials are pruned; they are not S3."
 
 
-def _what_matters(subject: ExperimentData, found: Importances) -> list[Block]:
+def _importance(subject: ExperimentData, found: Importances) -> list[Block]:
     blocks: list[Block] = []
     if len(subject.scored) > 1:
         name = figures.label(subject.objective)
@@ -219,7 +219,7 @@ def _trade_offs(subject: ExperimentData) -> list[Block]:
     return blocks
 
 
-def _luck(subject: ExperimentData) -> list[Block]:
+def _expected_best(subject: ExperimentData) -> list[Block]:
     curve = subject.expected()
     if curve is None:
         return []
@@ -236,11 +236,11 @@ def _commands(subject: ExperimentData) -> list[Block]:
         config = path.read_text(errors="replace") if path.is_file() else "# the trial's folder has no config.yaml\n"
         title = f"{trial.trial_id}  {trial.state}" + ("  the paper's point" if trial.is_paper_point else "")
         tail = f"\n# the end of its log\n{trial.log_tail}" if trial.log_tail else ""
-        blocks.append(Lines(f"{again(sweep, trial)}\n\n{config}{tail}", title))
+        blocks.append(Lines(f"{training_command(sweep, trial)}\n\n{config}{tail}", title))
     return blocks
 
 
-def again(sweep: Sweep, trial: TrialRecord) -> str:
+def training_command(sweep: Sweep, trial: TrialRecord) -> str:
     """The command that trains a trial again, with its seed."""
     values = {**sweep.overrides, **trial.overrides, **trial.changed}
     seed = values.pop("seed", sweep.seed + trial.index)

@@ -12,9 +12,9 @@ from vgsearch.evaluation.confirmation import (
     compared,
     confirmed,
     fresh_seeds,
-    left_to_run,
-    points_of,
+    points_to_confirm,
     print_confirmation,
+    remaining_runs,
     save,
     wilcoxon_p,
 )
@@ -69,16 +69,16 @@ def test_runs_that_confirm_are_no_trials_of_the_search(tmp_path: Path):
 
 def test_the_best_and_the_papers_point_are_confirmed_each_once(tmp_path: Path):
     record = a_search(tmp_path / "a", [0.5, None, 0.7, 0.6, 0.7]).record
-    assert [point.index for point in points_of(record, 2)] == [2, 4, 0]
-    assert [point.index for point in points_of(record, 9)] == [2, 4, 3, 0]
+    assert [point.index for point in points_to_confirm(record, 2)] == [2, 4, 0]
+    assert [point.index for point in points_to_confirm(record, 9)] == [2, 4, 3, 0]
     of_distance = a_search(tmp_path / "b", [0.5, 0.1, 0.3], "-kvd").record
-    assert [point.index for point in points_of(of_distance, 1)] == [1, 0]
+    assert [point.index for point in points_to_confirm(of_distance, 1)] == [1, 0]
     with pytest.raises(ConfigurationError, match="nothing to confirm"):
-        points_of(a_search(tmp_path / "c", [None]).record, 3)
+        points_to_confirm(a_search(tmp_path / "c", [None]).record, 3)
 
 
 def test_a_papers_point_that_diverged_in_the_search_is_trained_again_all_the_same(tmp_path: Path):
-    assert [point.index for point in points_of(a_search(tmp_path, [None, 0.6]).record, 3)] == [1, 0]
+    assert [point.index for point in points_to_confirm(a_search(tmp_path, [None, 0.6]).record, 3)] == [1, 0]
 
 
 def test_fresh_seeds_are_those_of_no_trial_and_the_same_each_time(tmp_path: Path):
@@ -95,7 +95,7 @@ def test_fresh_seeds_are_those_of_no_trial_and_the_same_each_time(tmp_path: Path
 def test_what_has_ended_is_not_run_again_and_what_was_cut_off_is(tmp_path: Path):
     ledger = a_search(tmp_path, [0.5, 0.6])
     seeds = [500_000, 500_001]
-    assert [(p.index, s) for p, s in left_to_run(ledger.record, 1, seeds)] == [(1, s) for s in seeds[:1]] + [
+    assert [(p.index, s) for p, s in remaining_runs(ledger.record, 1, seeds)] == [(1, s) for s in seeds[:1]] + [
         (0, seeds[0]),
         (1, seeds[1]),
         (0, seeds[1]),
@@ -103,7 +103,7 @@ def test_what_has_ended_is_not_run_again_and_what_was_cut_off_is(tmp_path: Path)
     ran_again(ledger, 1, {500_000: 0.6, 500_001: None})
     told = {"index": 9, "overrides": PAPER, "is_paper_point": True, "n_steps": 9}
     ledger.append("confirm_trial_started", trial=run_id("t0000-abcdef", 500_000), **told)
-    assert [(p.index, s) for p, s in left_to_run(read_ledger(ledger.path), 1, seeds)] == [(0, s) for s in seeds]
+    assert [(p.index, s) for p, s in remaining_runs(read_ledger(ledger.path), 1, seeds)] == [(0, s) for s in seeds]
 
 
 @pytest.mark.parametrize(

@@ -21,12 +21,12 @@ def write_trials(experiment: Experiment) -> None:
     write_columns(experiment.tensorboard, DOMAINS, compared_scores(parsed(["s3"])))
     for trial, (chosen, scores) in TRIALS.items():
         board = TrialBoard(experiment.trial(trial).tensorboard, 1)
-        board.begins(chosen)
+        board.add_hyperparameters(chosen)
         for step in (1, 2):
             board.scalars({"d_video": 1.0, "look": 0.1 * step}, step)
         if scores:
             board.scalars({f"score/{name}": value for name, value in (scores | {"cost": 60.0}).items()}, 2)
-            board.scored()
+            board.mark_success()
         board.close()
 
 

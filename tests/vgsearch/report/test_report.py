@@ -13,11 +13,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from vgsearch.cli import app
-from vgsearch.evaluation.confirmation import confirmed, points_of, save
+from vgsearch.evaluation.confirmation import confirmed, points_to_confirm, save
 from vgsearch.experiment.ledger import Ledger, read_ledger
 from vgsearch.experiment.paths import Experiment, run_id
 from vgsearch.report.clock import SweepClock
-from vgsearch.report.experiment import again
+from vgsearch.report.experiment import training_command
 from vgsearch.runtime.sweep.reporting import page_of, subject_of
 from vgsearch.space.space import parse_override
 
@@ -123,7 +123,7 @@ def test_what_is_told_to_type_makes_the_trials_config_again(write_sweep):
     subject = subject_of(write_sweep("s", 6).folder)
     for trial in subject.record.trials.values():
         trial.changed = {"loop.batch_size": 8} if trial.index == 3 else {}
-        told = shlex.split(again(subject.sweep, trial))
+        told = shlex.split(training_command(subject.sweep, trial))
         overrides = dict(parse_override(text) for option, text in pairwise(told) if option == "--set")
         seed = int(told[told.index("--seed") + 1])
         typed = subject.sweep.model_copy(update={"overrides": overrides, "seed": seed})
@@ -134,7 +134,7 @@ def test_what_is_told_to_type_makes_the_trials_config_again(write_sweep):
 def test_what_fresh_seeds_said_of_the_best_stands_beside_it(write_sweep, tmp_path):
     experiment, seeds = write_sweep("s", 6), [500_000, 500_001, 500_002]
     ledger = Ledger(experiment.ledger)
-    points = points_of(ledger.record, 1)
+    points = points_to_confirm(ledger.record, 1)
     for at, point in enumerate(points):
         for seed in seeds:
             run = run_id(point.trial_id, seed)

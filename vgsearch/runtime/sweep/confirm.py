@@ -9,9 +9,9 @@ from vgsearch.evaluation.confirmation import (
     ConfirmationPlan,
     confirmed,
     fresh_seeds,
-    left_to_run,
-    points_of,
+    points_to_confirm,
     print_confirmation,
+    remaining_runs,
     save,
 )
 from vgsearch.experiment.ledger import Ledger, SweepRecord
@@ -40,16 +40,16 @@ def confirm(folder: Path, top: int, n_seeds: int, address: str | None, json_line
         manifest = unchanged_data(experiment, sweep)
         ledger = Ledger.of(experiment)
         plan = ConfirmationPlan(experiment, sweep, manifest, top, fresh_seeds(sweep, ledger.record, n_seeds))
-        left = left_to_run(ledger.record, top, plan.seeds)
+        left = remaining_runs(ledger.record, top, plan.seeds)
         console.print(_heading(plan, ledger.record, len(left)), soft_wrap=True)
         if left:
             with connect(address) as cluster:
                 preflight.refuse_what_no_node_fits(sweep, manifest, cluster)
                 refuse_unfit_nodes(shared_folders(experiment, sweep))
-                experiment.ask_no_more()
+                experiment.withdraw_stop_request()
                 run_again(plan, ledger, cluster, console, json_lines)
         stopped = experiment.is_stopping
-        experiment.ask_no_more()
+        experiment.withdraw_stop_request()
         record = ledger.record
         points = confirmed(record, top, plan.seeds)
         save(experiment.confirm, points, record, plan.seeds)
@@ -64,7 +64,7 @@ def confirm(folder: Path, top: int, n_seeds: int, address: str | None, json_line
 
 
 def _heading(plan: ConfirmationPlan, record: SweepRecord, n_left: int) -> str:
-    points = points_of(record, plan.top)
+    points = points_to_confirm(record, plan.top)
     n_runs = len(points) * len(plan.seeds)
     named = " ".join(short_id(point.trial_id) for point in points)
     return (

@@ -97,7 +97,7 @@ def launch(request: SweepRequest, address: str | None, dry_run: bool, json_lines
         refuse_unfit_nodes(shared_folders(experiment, sweep))
         preflight.refuse_small_disk_budget(sweep, manifest, cluster)
         refuse_what_memory_cannot_hold(sweep, manifest, cluster, console)
-        experiment.ask_no_more()  # a deleted sweep of this name may have left a stop request
+        experiment.withdraw_stop_request()  # a deleted sweep of this name may have left a stop request
         _save(sweep, experiment)
         waiting = resuming.left_to_do(read_ledger(experiment.events), sweep)
         _run(experiment, sweep, manifest, waiting, cluster, console, json_lines)
@@ -144,7 +144,7 @@ def resume(folder: Path, trials: str | None, retry: str, address: str | None, js
     experiment.refuse_missing()
     with experiment.lock(), _resume_command_printed(experiment, console):
         record = read_ledger(experiment.events)
-        sweep = resuming.begun_sweep(experiment, record, trials)
+        sweep = resuming.sweep_to_resume(experiment, record, trials)
         for note in resuming.notes_of_space(sweep):
             print(note, file=sys.stderr)
         refuse_unfit_sampler(sweep)
@@ -160,7 +160,7 @@ def resume(folder: Path, trials: str | None, retry: str, address: str | None, js
         with connect(address) as cluster:
             preflight.refuse_what_no_node_fits(sweep, manifest, cluster)
             refuse_unfit_nodes(shared_folders(experiment, sweep))
-            experiment.ask_no_more()
+            experiment.withdraw_stop_request()
             _run(experiment, sweep, manifest, waiting, cluster, console, json_lines)
 
 
@@ -191,7 +191,7 @@ def _run(
         driver.await_floor()
     how = "interrupted" if driver.stopping else "finished"
     view.print_event(ledger.append("sweep_ended", how=how))
-    experiment.ask_no_more()
+    experiment.withdraw_stop_request()
     if not json_lines:
         print_result(driver.record, experiment, console)
     _exit(driver, console)

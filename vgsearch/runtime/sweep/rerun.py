@@ -6,7 +6,7 @@ from optuna.pruners import NopPruner
 from optuna.storages import InMemoryStorage
 from rich.console import Console
 
-from vgsearch.evaluation.confirmation import ConfirmationPlan, left_to_run, points_of
+from vgsearch.evaluation.confirmation import ConfirmationPlan, points_to_confirm, remaining_runs
 from vgsearch.experiment.ledger import CONFIRM, Ledger, SweepRecord
 from vgsearch.experiment.paths import TrialFolder, run_id
 from vgsearch.runtime.cluster.cluster import Resources
@@ -52,12 +52,12 @@ def run_again(plan: ConfirmationPlan, ledger: Ledger, cluster: Resources, consol
     digest = same_protocol(plan.experiment, sweep, inputs, ledger.record)
     objective = [str(objective) for objective in sweep.objectives()]
     ledger.append(f"{CONFIRM}sweep_started", objective=objective, protocol=digest, top=plan.top, seeds=seeds)
-    n_runs = len(points_of(ledger.record, plan.top)) * len(seeds)
+    n_runs = len(points_to_confirm(ledger.record, plan.top)) * len(seeds)
     view = SweepView(console, _confirmation(ledger), n_runs, json_lines)
     driver = RerunDriver(plan.experiment, sweep, inputs, ledger, view)
     proposals = [
         Proposal(point.index, point.overrides, point.is_paper_point, changed={"seed": seed})
-        for point, seed in left_to_run(ledger.record, plan.top, seeds)
+        for point, seed in remaining_runs(ledger.record, plan.top, seeds)
     ]
     # A study in memory, which proposes nothing and prunes nothing.
     fixed = sweep.model_copy(update={"n_trials": 0})

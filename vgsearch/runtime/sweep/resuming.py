@@ -21,21 +21,21 @@ FREE = (
 """Settings that may change when a sweep is resumed; the digest of the manifest shows whether the data are the same."""
 
 
-def begun_sweep(experiment: Experiment, record: SweepRecord, trials: str | None) -> Sweep:
+def sweep_to_resume(experiment: Experiment, record: SweepRecord, trials: str | None) -> Sweep:
     """The sweep as it started, with more trials if `trials` asks for them; raises ConfigurationError if edited."""
-    began = record.header.get("sweep")
-    if began is None:
+    written = record.header.get("sweep")
+    if written is None:
         sweep = load_sweep(experiment.sweep)
     else:
-        began = parse_config(Sweep, began, f"{experiment.events}, the sweep as it started")
+        started = parse_config(Sweep, written, f"{experiment.events}, the sweep as it started")
         # The ledger holds the sweep, so a lost sweep.yaml is written again.
-        sweep = load_sweep(experiment.sweep) if experiment.sweep.exists() else began
-        _refuse_edited(experiment, began, sweep)
+        sweep = load_sweep(experiment.sweep) if experiment.sweep.exists() else started
+        _refuse_edited(experiment, started, sweep)
     return sweep if trials is None else sweep.model_copy(update={"n_trials": _n_trials(trials, sweep, record)})
 
 
-def _refuse_edited(experiment: Experiment, began: Sweep, now: Sweep) -> None:
-    before, after = (sweep.model_dump(mode="json", exclude=set(FREE)) for sweep in (began, now))
+def _refuse_edited(experiment: Experiment, started: Sweep, now: Sweep) -> None:
+    before, after = (sweep.model_dump(mode="json", exclude=set(FREE)) for sweep in (started, now))
     if lines := differences(before, after):
         changes = "\n".join(f"  {line}" for line in lines)
         raise ConfigurationError(

@@ -125,7 +125,7 @@ class Trial:
     def _end(self, start: Checkpoint | None, open_clips: OpenClips) -> End:
         if self._records is not None:
             self._restore(self._records.lines())
-            self._records.board.begins(self.spec.hyperparameters)
+            self._records.board.add_hyperparameters(self.spec.hyperparameters)
         self._report_looks_before(start)
         LOGGER.info("training from step %d to %d", self._step, self.config.loop.n_steps)
         try:
