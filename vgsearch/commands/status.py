@@ -74,13 +74,13 @@ def _watch(reader: "LedgerReader", console: "Console", json_lines: bool) -> None
             for event in events:
                 view.print_event(event)
             while not reader.record.ended:
-                time.sleep(SECONDS_BETWEEN_READINGS if isinstance(reader.kept, Path) else SECONDS_BETWEEN_REQUESTS)
+                time.sleep(SECONDS_BETWEEN_READINGS if isinstance(reader.place, Path) else SECONDS_BETWEEN_REQUESTS)
                 for event in reader.read():
                     view.print_event(event)
     except KeyboardInterrupt:
         return
     if not json_lines:
-        console.print(f"{shown(reader.kept.parent)}   {reader.record.ended}", soft_wrap=True)
+        console.print(f"{shown(reader.place.parent)}   {reader.record.ended}", soft_wrap=True)
 
 
 def _print_json(record: "SweepRecord") -> None:

@@ -231,8 +231,8 @@ class Ledger:
     @classmethod
     def of(cls, experiment: Experiment) -> "Ledger":
         """The ledger of an experiment that this process has locked."""
-        kept = experiment.events
-        return cls(experiment.ledger, Segments(kept) if isinstance(kept, RemotePath) else None)
+        events = experiment.events
+        return cls(experiment.ledger, Segments(events) if isinstance(events, RemotePath) else None)
 
     def append(self, event: str, **fields: Any) -> Event:
         """Write one event, with the time, and apply it to `record`; one that could not be written leaves no trace."""
@@ -261,8 +261,8 @@ class Ledger:
 class LedgerReader:
     """Follows a ledger that another process writes; an incomplete last line is left out."""
 
-    def __init__(self, kept: Place) -> None:
-        self.kept, self.record = kept, SweepRecord()
+    def __init__(self, place: Place) -> None:
+        self.place, self.record = place, SweepRecord()
         self._n_bytes, self.n_lines = 0, 0
         """Read so far."""
 
@@ -271,11 +271,11 @@ class LedgerReader:
         return [self._applied(line) for line in self._new_lines()]
 
     def _new_lines(self) -> list[bytes]:
-        if isinstance(self.kept, RemotePath):
-            return Segments(self.kept).lines_from(self.n_lines)
-        if not self.kept.exists():
+        if isinstance(self.place, RemotePath):
+            return Segments(self.place).lines_from(self.n_lines)
+        if not self.place.exists():
             return []
-        with open(self.kept, "rb") as stream:
+        with open(self.place, "rb") as stream:
             stream.seek(self._n_bytes)
             *lines, torn = stream.read().split(b"\n")
             self._n_bytes = stream.tell() - len(torn)
@@ -288,21 +288,21 @@ class LedgerReader:
             self.record.apply(event)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DamagedLedger(
-                f"{self.kept} line {self.n_lines} is not a valid event ({error!r}); restore the file from a copy."
+                f"{self.place} line {self.n_lines} is not a valid event ({error!r}); restore the file from a copy."
             ) from error
         return event
 
 
-def read_ledger(kept: Place) -> SweepRecord:
+def read_ledger(place: Place) -> SweepRecord:
     """The state of a sweep, also while it runs."""
-    reader = LedgerReader(kept)
+    reader = LedgerReader(place)
     reader.read()
     return reader.record
 
 
-def read_events(kept: Place) -> Iterator[Event]:
+def read_events(place: Place) -> Iterator[Event]:
     """The events of a ledger, in order."""
-    return iter(LedgerReader(kept).read())
+    return iter(LedgerReader(place).read())
 
 
 def _cut_torn_line(path: Path) -> None:

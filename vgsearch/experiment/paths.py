@@ -28,7 +28,7 @@ class UnwritableFolder(RuntimeError):
 
 
 @dataclass(frozen=True)
-class KeptFolder:
+class StoredFolder:
     """A folder; if it is the working copy of a folder on an object store, also that address."""
 
     folder: Path
@@ -46,7 +46,7 @@ class KeptFolder:
 
 
 @dataclass(frozen=True)
-class TrialFolder(KeptFolder):
+class TrialFolder(StoredFolder):
     """The files of one trial."""
 
     @classmethod
@@ -67,7 +67,7 @@ class TrialFolder(KeptFolder):
         address = place(written.read_text()) if written.is_file() else None
         return cls(folder, address if isinstance(address, RemotePath) else None)
 
-    def kept(self, path: Path) -> Place:
+    def place_of(self, path: Path) -> Place:
         """The path, or the address, of a file or folder of this one."""
         return self.place / path.relative_to(self.folder).as_posix()
 
@@ -119,10 +119,10 @@ class TrialFolder(KeptFolder):
         if own or not steps:
             return min(steps, default=None)
         name = f"{self.checkpoints.name}/step{max(steps):08d}.pt"
-        parent.working_copy.pull(lambda kept: kept == name, delete=False)
+        parent.working_copy.pull(lambda other: other == name, delete=False)
         content = (parent.folder / name).read_bytes()
         write_atomically(self.folder / name, lambda stream: stream.write(content))
-        self.working_copy.push(lambda kept: kept == name)
+        self.working_copy.push(lambda other: other == name)
         return max(steps)
 
     def set_aside(self) -> None:
@@ -145,7 +145,7 @@ class TrialFolder(KeptFolder):
 
 
 @dataclass(frozen=True)
-class Experiment(KeptFolder):
+class Experiment(StoredFolder):
     """The folder of one sweep: `<out>/<name>`."""
 
     _lease: Lease | None = field(default=None, compare=False, repr=False)
@@ -176,8 +176,8 @@ class Experiment(KeptFolder):
     @property
     def has_events(self) -> bool:
         """Whether there is any event."""
-        kept = self.events
-        return bool(kept.file_names()) if isinstance(kept, RemotePath) else kept.exists()
+        events = self.events
+        return bool(events.file_names()) if isinstance(events, RemotePath) else events.exists()
 
     @property
     def study(self) -> Path:
@@ -201,7 +201,7 @@ class Experiment(KeptFolder):
 
     def confirm_run(self, run: str) -> TrialFolder:
         """The folder of a run that confirms a point; apart from the trials of the search."""
-        return self._kept("confirm", run)
+        return self._trial_folder("confirm", run)
 
     @property
     def ray(self) -> Path:
@@ -252,9 +252,9 @@ class Experiment(KeptFolder):
         return self.folder / "trials"
 
     def trial(self, trial_id: str) -> TrialFolder:
-        return self._kept("trials", trial_id)
+        return self._trial_folder("trials", trial_id)
 
-    def _kept(self, kind: str, name: str) -> TrialFolder:
+    def _trial_folder(self, kind: str, name: str) -> TrialFolder:
         return TrialFolder(self.folder / kind / name, self.address and self.address / kind / name)
 
     def lock(self) -> ExitStack:

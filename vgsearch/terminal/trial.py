@@ -153,14 +153,14 @@ def _files(trial: TrialRecord, folder: TrialFolder) -> list[tuple[str, str]]:
     if trial.checkpoints_dropped:
         lines.append(("checkpoints", f"deleted: {trial.checkpoints_dropped}"))
     if checkpoints:
-        lines.append(("checkpoints", f"{shown(folder.kept(folder.checkpoints))}: {'  '.join(checkpoints)}"))
+        lines.append(("checkpoints", f"{shown(folder.place_of(folder.checkpoints))}: {'  '.join(checkpoints)}"))
     if folder.samples.is_dir():
-        lines.append(("samples", "  ".join(shown(folder.kept(path)) for path in sorted(folder.samples.iterdir()))))
+        lines.append(("samples", "  ".join(shown(folder.place_of(path)) for path in sorted(folder.samples.iterdir()))))
     rest = (("settings", folder.config), ("tensorboard", folder.tensorboard))
-    lines += [(label, shown(folder.kept(path))) for label, path in rest if path.exists()]
+    lines += [(label, shown(folder.place_of(path))) for label, path in rest if path.exists()]
     if folder.log.is_file():
         newest = folder.log.read_text(errors="replace").splitlines()[-N_LOG_LINES:]
-        lines += [("log", shown(folder.kept(folder.log))), *(("", line) for line in newest)]
+        lines += [("log", shown(folder.place_of(folder.log))), *(("", line) for line in newest)]
     return lines
 
 

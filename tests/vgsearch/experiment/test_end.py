@@ -18,7 +18,7 @@ TRIAL_ENDS = [
 
 
 def flattened(result: dict[str, Any]) -> dict[str, Any]:
-    """As Ray Tune hands results on."""
+    """As Ray Tune passes results on."""
     scores = {f"scores/{name}": value for name, value in result.get("scores", {}).items()}
     return {name: value for name, value in result.items() if name != "scores"} | scores
 
@@ -28,16 +28,16 @@ def test_an_end_crosses_ray_unchanged(end: End):
     assert End.from_result(flattened(end.to_result())) == end
 
 
-def test_a_result_without_an_end_is_of_a_pruned_trial():
+def test_a_result_without_an_end_means_a_pruned_trial():
     assert End.from_result({"step": 50, "look": 0.1, "losses/d_image": 1.0}) == End("pruned", step=50)
 
 
 @pytest.mark.parametrize("end", TRIAL_ENDS[:3], ids=lambda end: end.state)
-def test_an_end_is_in_the_ledger_as_it_was(end: End):
+def test_the_ledger_keeps_an_end_unchanged(end: End):
     assert End.from_event(json.loads(json.dumps(end.to_event()))) == end
 
 
-def test_the_event_of_a_done_trial_has_scores_and_of_another_a_reason():
+def test_the_event_of_a_done_trial_has_scores_and_any_other_event_a_reason():
     done, pruned, *_ = (end.to_event() for end in TRIAL_ENDS)
     assert list(done) == ["state", "step", "scores", "score"]
     assert pruned == {"state": "pruned", "step": 70, "reason": "mode collapse since step 50"}
@@ -46,6 +46,6 @@ def test_the_event_of_a_done_trial_has_scores_and_of_another_a_reason():
     assert {end.state for end in TRIAL_ENDS} < set(ENDS)
 
 
-def test_an_event_of_an_old_ledger_holds_the_score_alone():
+def test_the_scores_of_an_old_ledger_come_from_its_score():
     end = End.from_event({"state": "done", "score": {"s3": {"mean": 0.5, "low": 0.4, "high": 0.6}}})
     assert (end.scores, end.step, end.reason) == ({"s3": 0.5}, None, "")

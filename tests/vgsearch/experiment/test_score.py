@@ -67,13 +67,13 @@ def test_the_scores_of_a_ledger_are_written_back_as_they_were_read(tmp_path: Pat
     assert len(ended) == len(WRITTEN)
 
 
-def test_the_whole_json_of_a_result_is_written_back_with_what_grows_with_the_classes():
+def test_the_json_of_a_whole_result_is_written_back_unchanged():
     whole = OF_S3 | {"confusion": {"ser": [[3, 1], [0, 4]]}, "per_class": {"ser": [0.75, None]}}
     assert json.dumps(S3Score.from_json(whole).to_json()) == json.dumps(whole)
     assert json.dumps(FeatureScore.from_json(OF_KVD).to_json()) == json.dumps(OF_KVD)
 
 
-def test_what_the_ledger_holds_of_a_result_is_its_own_json():
+def test_the_ledger_holds_the_results_own_summary():
     one, nan = Interval(0.5, 0.4, 0.6), Interval(math.nan, math.nan, math.nan)
     s3 = S3Result(
         "p", "d" * 64, one, one, one, one, nan, 0.25, {"s3": nan}, {"s3": [0.5, math.nan]}, [0, 1], 4, 9, 9, ["w"],
@@ -84,7 +84,7 @@ def test_what_the_ledger_holds_of_a_result_is_its_own_json():
     assert written == json.dumps(s3.summary() | {"kvd": kvd.to_json()}, allow_nan=False)
 
 
-def test_an_undefined_value_is_no_number_and_no_score():
+def test_an_undefined_value_is_nan_and_not_among_the_scores():
     score = Score.from_json(WRITTEN["both"])
     assert score.s3 is not None
     assert score.s3.s3_chance_corrected is not None
@@ -100,7 +100,7 @@ def test_an_undefined_value_is_no_number_and_no_score():
     }
 
 
-def test_the_scores_are_the_means_that_exist():
+def test_the_scores_are_the_finite_means():
     written = {
         "s3": part(0.5, 0.4, 0.6),
         "s3_chance_corrected": part(None),
@@ -121,7 +121,7 @@ def test_an_interval_is_found_by_the_name_of_its_score():
     assert Score().interval("s3") is None
 
 
-def test_protocols_and_warnings_are_those_of_all_parts():
+def test_a_score_lists_the_protocols_and_warnings_of_all_its_parts():
     score = Score.from_json(WRITTEN["both"])
     assert [part.named_protocol for part in score.parts] == [
         "s3_r3d18_smoke_v1 159990", "kvd_r3d18_smoke_v1 987654", "kvd_r3d18_smoke_v1 987654",

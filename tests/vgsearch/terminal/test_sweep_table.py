@@ -1,4 +1,4 @@
-"""What people and programs read of a sweep in a terminal."""
+"""A sweep in a terminal: tables and lines for people, JSON for programs."""
 
 import io
 import json
@@ -44,7 +44,7 @@ def view(ledger: Ledger, n_trials: int = 8, **options: Any) -> SweepView:
     return SweepView(Console(file=io.StringIO(), **options), ledger.record, n_trials)
 
 
-def test_the_table_shows_every_trial_in_its_order_and_marks_the_best_done_one(ledger: Ledger):
+def test_the_table_shows_every_trial_in_order_and_marks_the_best_done_one(ledger: Ledger):
     for index in (1, 0, 2, 3):
         start(ledger, index)
     ledger.append(
@@ -67,7 +67,7 @@ def test_the_table_shows_every_trial_in_its_order_and_marks_the_best_done_one(le
     assert rows[0].split()[rows[0].split().index("5e-05") + n_clip] == "-"
 
 
-def test_a_reason_takes_the_place_of_a_score(ledger: Ledger):
+def test_a_trial_without_a_score_shows_its_reason(ledger: Ledger):
     start(ledger, 0)
     event = end(ledger, 0, "diverged", reason="g_image is not finite")
     assert "g_image is not finite" in shown(ledger)[1]
@@ -97,7 +97,7 @@ def test_a_long_reason_hides_no_id_and_no_state(ledger: Ledger, width: int):
     assert all(len(row) <= width for row in rows)
 
 
-def test_what_a_trial_was_tried_again_with_stands_beside_it(ledger: Ledger):
+def test_a_retried_trial_shows_its_changed_settings(ledger: Ledger):
     start(ledger, 1)
     end(ledger, 1, "out_of_memory", reason="MemoryError")
     ledger.append("trial_started", trial="t0001-3fa9c1", changed={"loop.batch_size": 8}, anew=True)
@@ -137,12 +137,12 @@ def test_a_log_gets_lines_and_a_terminal_gets_the_table(ledger: Ledger):
     assert "t0000" in terminal.console.file.getvalue()
 
 
-def test_programs_get_one_json_object_an_event_and_nothing_else(ledger: Ledger, capsys: pytest.CaptureFixture):
-    told = SweepView(Console(stderr=True, force_terminal=True), ledger.record, 8, json_lines=True)
-    with told.live():
+def test_programs_get_one_json_object_per_event_and_nothing_else(ledger: Ledger, capsys: pytest.CaptureFixture):
+    json_view = SweepView(Console(stderr=True, force_terminal=True), ledger.record, 8, json_lines=True)
+    with json_view.live():
         events = [start(ledger, 0), end(ledger, 0, "done", score=score(0.6))]
         for event in events:
-            told.print_event(event)
+            json_view.print_event(event)
     printed = capsys.readouterr()
     assert [json.loads(line) for line in printed.out.splitlines()] == events
     assert printed.err == ""
@@ -154,19 +154,19 @@ def test_the_summary_counts_what_has_ended_and_names_the_best(ledger: Ledger):
     end(ledger, 0, "done", score=score(0.62))
     end(ledger, 1, "failed", reason="x")
     end(ledger, 2, "interrupted", reason="stopped")
-    told = view(ledger).summary()
-    assert told.startswith("2/8 trials   1 done 1 failed 1 running   best t0000 s3 0.62   ETA")
+    summary = view(ledger).summary()
+    assert summary.startswith("2/8 trials   1 done 1 failed 1 running   best t0000 s3 0.62   ETA")
 
 
 def with_objectives(ledger: Ledger, objective: list[str], *trials: tuple[dict[str, Any], dict[str, float]]) -> None:
-    """A sweep for `objective` whose trials ended with these summaries and scores."""
+    """A sweep for `objective` whose trials ended with these scores."""
     ledger.append("sweep_started", space="mvt_tsa", objective=objective)
     for index, (summary, measured) in enumerate(trials):
         start(ledger, index)
         end(ledger, index, "done", score=summary, scores=measured)
 
 
-def test_two_objectives_show_both_mark_the_front_and_name_it(ledger: Ledger):
+def test_two_objectives_are_both_shown_and_the_front_is_marked_and_named(ledger: Ledger):
     trials = [(score(s3), {"s3": s3, "cost": cost}) for s3, cost in ((0.5, 61.0), (0.4, 90.0), (0.66, 312.4))]
     with_objectives(ledger, ["s3", "-cost"], *trials)
     header, *rows = shown(ledger)
@@ -192,7 +192,7 @@ def test_data_without_classes_show_the_objective_and_no_s3(ledger: Ledger):
     assert event_line(floor, ledger.record) == "floor   kvd 0.52  (an untrained generator of the paper's point)"
 
 
-def test_s3_is_shown_beside_another_objective_where_it_is_measured(ledger: Ledger):
+def test_s3_is_shown_beside_another_objective_if_it_is_measured(ledger: Ledger):
     ledger.append("sweep_started", space="mvt_tsa", objective=["-fvd"])
     start(ledger, 0)
     summary = score(0.62) | {"fvd": {"mean": 310.517}}
@@ -221,13 +221,13 @@ def test_the_estimate_after_a_resume_counts_this_drivers_trials_only(ledger: Led
     assert "ETA 2m00s" in resumed.summary()
 
 
-def test_no_score_is_two_dashes(ledger: Ledger):
+def test_a_trial_without_s3_shows_dashes(ledger: Ledger):
     start(ledger, 0)
     assert s3_cells(ledger.record.trials["t0000-3fa9c1"]) == ("-", "-")
 
 
 def look_event(ledger: Ledger, index: int, **states: str) -> dict[str, Any]:
-    health = {"states": {name.replace("_", " "): told for name, told in states.items()}, "vitals": {}}
+    health = {"states": {name.replace("_", " "): evidence for name, evidence in states.items()}, "vitals": {}}
     fields = {"trial": f"t{index:04d}-3fa9c1", "step": 50, "look": 0.3, "losses": {}}
     return ledger.append("look", **fields, health=health)
 
@@ -240,11 +240,11 @@ def test_the_table_shows_the_worst_of_a_trials_health_and_a_log_line_the_evidenc
     header, *rows = shown(ledger)
     column = header.index("health")
     assert [row[column : column + 15].strip() for row in rows] == ["ok", "mode collapse", "-"]
-    told = event_line(event, ledger.record)
-    assert told.endswith("mode collapse: samples differ 0.05 times as much  frozen: 90 % hardly move")
+    line = event_line(event, ledger.record)
+    assert line.endswith("mode collapse: samples differ 0.05 times as much  frozen: 90 % hardly move")
 
 
-def test_a_ledger_from_before_health_was_told_is_read(ledger: Ledger):
+def test_an_old_ledger_without_health_is_read(ledger: Ledger):
     start(ledger, 0)
     ledger.append("look", trial="t0000-3fa9c1", step=50, look=0.3, losses={})
     assert ledger.record.trials["t0000-3fa9c1"].worst_health == ""
