@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from rich.console import Console
 
@@ -76,11 +77,12 @@ def launch(request: SweepRequest, address: str | None, dry_run: bool, json_lines
     """Run a new sweep to its end; raises ConfigurationError for a request that cannot work."""
     console = Console(stderr=json_lines, highlight=False, markup=False)
     space = _requested_space(request)
+    overrides = dict(parse_override(text) for text in request.overrides)
     out = place(request.out)
     experiment = Experiment.at(out / (request.name or next_name(out, space.name)), DRIVEN)
     _refuse_taken(experiment)
     manifest = moving_shapes(console) if request.data is None else read_manifest(request.data)
-    sweep = _requested_sweep(request, space, manifest, experiment)
+    sweep = _requested_sweep(request, space, overrides, manifest, experiment)
     sweep.refuse_impossible_domains()
     refuse_unfit_sampler(sweep)
     if dry_run:
@@ -114,14 +116,16 @@ def _requested_space(request: SweepRequest) -> Space:
     return space
 
 
-def _requested_sweep(request: SweepRequest, space: Space, manifest: Manifest, experiment: Experiment) -> Sweep:
+def _requested_sweep(
+    request: SweepRequest, space: Space, overrides: dict[str, Any], manifest: Manifest, experiment: Experiment
+) -> Sweep:
     return Sweep(
         space=space,
         budget=request.budget,
         data=str(manifest.folder.absolute()),
         manifest_digest=manifest.digest,
         n_classes=len(manifest.classes),
-        overrides=dict(parse_override(text) for text in request.overrides),
+        overrides=overrides,
         n_trials=request.n_trials or space.budgets[request.budget].n_trials,
         seed=request.seed,
         n_workers=request.n_workers,
