@@ -20,9 +20,10 @@ from vgsearch.terminal.sweep_table import objective_value
 from vgsearch.terminal.words import interval
 from videogan.config import ConfigurationError
 from videogan.data.manifest import Manifest
-from videogan.metrics.interval import Interval, plain
+from videogan.metrics.interval import Interval
 from videogan.metrics.s3 import MAX_SEEDS, seed_interval
 from videogan.storage.atomic import write_atomically
+from videogan.storage.json_values import json_values
 
 FIRST_FRESH_SEED = 500_000
 """Added to the sweep's seed: above the seeds of its trials, below those of their retries."""
@@ -167,7 +168,7 @@ def save(path: Path, points: Sequence[Confirmed], record: SweepRecord, seeds: Se
         "comparison": "minus the paper's point, seed by seed, larger being better: Student's 95 %, exact Wilcoxon p",
         "points": [asdict(point) for point in points],
     }
-    text = json.dumps(plain(written), indent=1, allow_nan=False) + "\n"
+    text = json.dumps(json_values(written), indent=1, allow_nan=False) + "\n"
     write_atomically(path, lambda stream: stream.write(text.encode()))
 
 

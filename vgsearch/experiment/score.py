@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from videogan.metrics import SCORES_OF_S3
-from videogan.metrics.interval import Interval, plain
+from videogan.metrics.interval import Interval
+from videogan.storage.json_values import json_values
 
 DIGITS_OF_DIGEST = 6
 """Leading hex digits of a digest that people see."""
@@ -32,7 +33,7 @@ class _Measured:
     def to_json(self) -> dict[str, Any]:
         """As `from_json` reads it; NaN becomes null."""
         fields = [(each.name, getattr(self, each.name)) for each in dataclasses.fields(self)]  # type: ignore[arg-type]
-        return {name: plain(value) for name, value in fields if value is not None}
+        return {name: json_values(value) for name, value in fields if value is not None}
 
     @property
     def named_protocol(self) -> str:
@@ -173,7 +174,7 @@ class Floor:
 
 
 def _typed(value: Any) -> Any:
-    """The inverse of `plain`; any: JSON."""
+    """The inverse of `json_values`; any: JSON."""
     if value is None:
         return math.nan
     if isinstance(value, Mapping):
