@@ -60,8 +60,8 @@ class Watched(SweepView):
         self._began = time.perf_counter(), time.process_time()
         self.rows: list[tuple[float, ...]] = []
 
-    def tell(self, event: dict[str, Any]) -> None:
-        super().tell(event)
+    def print_event(self, event: dict[str, Any]) -> None:
+        super().print_event(event)
         self._n += event["event"] == "trial_ended"
         if event["event"] == "trial_ended" and self._n % self._every == 0:
             now = time.perf_counter(), time.process_time()

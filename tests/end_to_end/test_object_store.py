@@ -110,7 +110,7 @@ def test_what_is_not_there_is_refused_with_its_address(failing_s3_bucket: str, f
         (("sample", f"{address}/trials/t9/checkpoints/step1.pt"), "step1.pt does not exist"),
         (
             ("tune", "mvt_tsa", "--out", f"{failing_s3_bucket}/runs", "--name", "s"),
-            f"{address} holds a sweep of 'mvt_tsa'",
+            f"{address} already holds a sweep of 'mvt_tsa'",
         ),
     ):
         assert message in second.run(*arguments, code=1, timeout=120)

@@ -59,7 +59,7 @@ def test_a_sweep_scores_its_trials_and_starts_at_the_papers_point(sweep):
     assert first.is_paper_point
     assert first.overrides["optimiser.lr_g"] == 5e-5
     assert len({json.dumps(trial.overrides, sort_keys=True) for trial in told.trials.values()}) == 3
-    assert told.floor["s3"]["mean"] > 0
+    assert told.floor.score.s3.s3.mean > 0
     assert told.best.trial_id in run.stdout
     assert told.ended == "finished"
     for trial in told.trials.values():
@@ -68,9 +68,9 @@ def test_a_sweep_scores_its_trials_and_starts_at_the_papers_point(sweep):
         assert (
             json.loads(Experiment(folder / "runs/s").trial(trial.trial_id).status.read_text())["health"] == trial.health
         )
-        score = trial.score
-        assert score["s3"]["mean"] == pytest.approx(sum(score["per_seed"]["s3"]) / 3)
-        for ser, res, rer, s3 in zip(*(score["per_seed"][name] for name in ("ser", "res", "rer", "s3")), strict=True):
+        score = trial.score.s3
+        assert score.s3.mean == pytest.approx(sum(score.per_seed["s3"]) / 3)
+        for ser, res, rer, s3 in zip(*(score.per_seed[name] for name in ("ser", "res", "rer", "s3")), strict=True):
             assert s3 == pytest.approx(math.sqrt(ser * res) / rer)
 
 
@@ -131,7 +131,7 @@ def test_a_name_in_use_is_refused_with_the_way_to_go_on(sweep, shapes):
     folder, _ = sweep
     run = vgsearch("tune", "mvt", "--data", shapes, "--name", "s", *TINY, folder=folder)
     assert run.returncode == 1
-    assert "holds a sweep of 'mvt_tsa'. Continue with vgsearch resume" in run.stderr
+    assert "already holds a sweep of 'mvt_tsa'. Resume it with vgsearch resume" in run.stderr
 
 
 def test_ctrl_c_saves_and_resume_goes_on_where_it_stopped(shapes, tmp_path):
@@ -215,7 +215,7 @@ def test_data_without_classes_is_searched_by_the_kernel_distance(tmp_path):
     (trial,) = record(tmp_path, "s").trials.values()
     assert trial.state == "done"
     assert set(trial.scores) == {"kvd", "cost"}
-    assert trial.scores["kvd"] > trial.score["kvd"]["real"]
+    assert trial.scores["kvd"] > trial.score.features["kvd"].real
 
 
 def test_two_ray_train_workers_train_what_one_process_trains(shapes, tmp_path):
@@ -282,7 +282,7 @@ def test_a_point_trained_with_two_seeds_scores_their_mean(shapes, tmp_path):
         scores += [line["score/kvd"] for line in lines if "score/kvd" in line]
     assert len(set(scores)) == 2
     assert trial.scores["kvd"] == pytest.approx(sum(scores) / 2)
-    assert trial.score["over_training_seeds"]["kvd"] == pytest.approx(scores)
+    assert trial.score.over_training_seeds["kvd"] == pytest.approx(scores)
     assert sorted(trial.looks) == [2, 4]
     assert files.checkpoints.exists()
     assert not (files.folder / "seeds/1/checkpoints").exists(), "the disk is forecast for the first training's"

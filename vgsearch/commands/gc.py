@@ -25,9 +25,10 @@ def gc(
 
     from vgsearch.experiment.ledger import Ledger
     from vgsearch.experiment.paths import DRIVEN, Experiment
-    from vgsearch.experiment.retention import CheckpointDisk, parse_size, ray_leftovers, told_size
+    from vgsearch.experiment.retention import CheckpointDisk, parse_size, ray_leftovers
     from vgsearch.space.sweep import load_sweep
     from vgsearch.terminal.sweep_table import trial_result
+    from vgsearch.terminal.words import size
 
     folder = Experiment.at(experiment, DRIVEN)
     console = Console(highlight=False, markup=False, quiet=json)
@@ -39,7 +40,7 @@ def gc(
         before, dropped = disk.used, list(disk.to_drop())
         for trial, n_bytes in dropped:
             result = trial_result(trial, ledger.record.objectives) if trial.state == "done" else trial.reason
-            console.print(f"{trial.trial_id}  {told_size(n_bytes):>8}  {trial.state}  {result}", soft_wrap=True)
+            console.print(f"{trial.trial_id}  {size(n_bytes):>8}  {trial.state}  {result}", soft_wrap=True)
             freed += n_bytes
             if not dry_run:
                 disk.drop(trial, "gc")
@@ -53,11 +54,11 @@ def gc(
         return
     kept = before - sum(n_bytes for _, n_bytes in dropped)
     console.print(
-        f"{'would free' if dry_run else 'freed'} {told_size(freed)}: checkpoints of {len(dropped)} trials and Ray's "
-        f"temporary files; {told_size(kept)} of checkpoints stay"
+        f"{'would free' if dry_run else 'freed'} {size(freed)}: checkpoints of {len(dropped)} trials and Ray's "
+        f"temporary files; {size(kept)} of checkpoints stay"
     )
     if budget is not None and kept > budget:
         console.print(
-            f"this is more than --disk-budget {told_size(budget)}: the checkpoints of the best trial, the paper's points "
+            f"this is more than --disk-budget {size(budget)}: the checkpoints of the best trial, the paper's points "
             "and unfinished trials are always kept"
         )

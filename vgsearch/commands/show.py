@@ -16,14 +16,13 @@ def show(
     json: options.Json = False,
 ) -> None:
     """Show one trial: why it ended, its scores, configuration, looks, checkpoints and last log lines."""
-    import dataclasses
     import json as json_module
 
     from rich.console import Console
 
     from vgsearch.experiment.ledger import read_ledger
     from vgsearch.experiment.paths import Experiment
-    from vgsearch.terminal.trial import changed_from_paper, find_trial, last_measures, tell_trial
+    from vgsearch.terminal.trial import changed_from_paper, find_trial, last_measures, print_trial
     from videogan.config import ConfigurationError
 
     # The trial's own folder, as a shell completes it, is accepted too.
@@ -44,7 +43,7 @@ def show(
             {"path": path, "chosen": chosen, "paper": paper}
             for path, chosen, paper in changed_from_paper(found, record)
         ]
-        record_of_trial = {**dataclasses.asdict(found), "changed_from_paper": changed, "measures": last_measures(files)}
+        record_of_trial = {**found.to_json(), "changed_from_paper": changed, "measures": last_measures(files)}
         print(json_module.dumps(record_of_trial))
         return
-    tell_trial(record, found, files, Console(highlight=False))
+    print_trial(record, found, files, Console(highlight=False))

@@ -72,22 +72,26 @@ def _watch(reader: "LedgerReader", console: "Console", json_lines: bool) -> None
     try:
         with view.live():
             for event in events:
-                view.tell(event)
+                view.print_event(event)
             while not reader.record.ended:
-                time.sleep(SECONDS_BETWEEN_READINGS if isinstance(reader.kept, Path) else SECONDS_BETWEEN_REQUESTS)
+                time.sleep(SECONDS_BETWEEN_READINGS if isinstance(reader.place, Path) else SECONDS_BETWEEN_REQUESTS)
                 for event in reader.read():
-                    view.tell(event)
+                    view.print_event(event)
     except KeyboardInterrupt:
         return
     if not json_lines:
-        console.print(f"{shown(reader.kept.parent)}   {reader.record.ended}", soft_wrap=True)
+        console.print(f"{shown(reader.place.parent)}   {reader.record.ended}", soft_wrap=True)
 
 
 def _print_json(record: "SweepRecord") -> None:
-    import dataclasses
     import json
 
-    best = record.best
-    trials = [dataclasses.asdict(trial) for trial in record.trials.values()]
-    sweep = {"sweep": record.header, "ended": record.ended, "floor": record.floor, "best": best and best.trial_id}
-    print(json.dumps({**sweep, "front": [trial.trial_id for trial in record.front], "trials": trials}))
+    state = {
+        "sweep": record.header,
+        "ended": record.ended,
+        "floor": record.floor and record.floor.to_json(),
+        "best": record.best and record.best.trial_id,
+        "front": [trial.trial_id for trial in record.front],
+        "trials": [trial.to_json() for trial in record.trials.values()],
+    }
+    print(json.dumps(state))

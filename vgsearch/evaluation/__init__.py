@@ -1,4 +1,4 @@
-"""What `vgsearch evaluate` and `vgsearch confirm` are asked for, and how their scores are printed and drawn.
+"""The requests of `vgsearch evaluate` and `vgsearch confirm`, and their scores as tables, files and pictures.
 
 Imports no ray; the measuring itself is `vgsearch.runtime.judging`.
 """

@@ -1,4 +1,4 @@
-"""Whether a search's best points hold on fresh seeds: what is trained again, and how the points compare with the paper's."""
+"""Whether a search's best points hold on fresh seeds: the runs, and the comparison with the paper's point."""
 
 import itertools
 import json
@@ -17,19 +17,21 @@ from vgsearch.experiment.objective import Objective
 from vgsearch.experiment.paths import Experiment, run_id, short_id
 from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.sweep_table import objective_value
-from vgsearch.terminal.words import number
+from vgsearch.terminal.words import interval
 from videogan.config import ConfigurationError
 from videogan.data.manifest import Manifest
-from videogan.metrics.s3 import MAX_SEEDS, Interval, seed_interval
+from videogan.metrics.interval import Interval
+from videogan.metrics.s3 import MAX_SEEDS, seed_interval
 from videogan.storage.atomic import write_atomically
+from videogan.storage.json_values import json_values
 
 FIRST_FRESH_SEED = 500_000
-"""Above the sweep's own: between the seeds of its trials and those of their retries."""
+"""Added to the sweep's seed: above the seeds of its trials, below those of their retries."""
 
 
 @dataclass(frozen=True)
 class ConfirmationPlan:
-    """What is to be confirmed: how many of the best points of which experiment, on which seeds."""
+    """What to confirm: how many of the best points of which experiment, on which seeds."""
 
     experiment: Experiment
     sweep: Sweep
@@ -40,18 +42,23 @@ class ConfirmationPlan:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A point's scores minus the paper's point's, seed by seed; larger is better whatever the objective."""
+    """A point's scores minus those of the paper's point, seed by seed; larger is better for every objective."""
 
     n: int
+    """Seeds that both were scored with."""
     mean: float
     low: float
     high: float
     p: float
 
+    @property
+    def interval(self) -> Interval:
+        return Interval(self.mean, self.low, self.high)
+
 
 @dataclass(frozen=True)
 class Confirmed:
-    """A point of the search, trained again: its objective by seed, how the other runs ended, and against the paper's."""
+    """A point trained again: its objective by seed, the ends of the other runs, the difference to the paper's point."""
 
     trial_id: str
     is_paper_point: bool
@@ -63,8 +70,11 @@ class Confirmed:
     against_paper: Comparison | None
 
 
-def points_of(record: SweepRecord, top: int) -> list[TrialRecord]:
-    """The `top` best done trials by the first objective, best first, and the paper's first point; ConfigurationError without."""
+def points_to_confirm(record: SweepRecord, top: int) -> list[TrialRecord]:
+    """The `top` best done trials by the first objective, best first, and the paper's first point.
+
+    Raises ConfigurationError if no trial was scored.
+    """
     objective, papers = record.objectives[0], [trial for trial in record.trials.values() if trial.is_paper_point]
     done = [trial for trial in record.done if objective.name in trial.scores]
     if not done or not papers:
@@ -75,7 +85,7 @@ def points_of(record: SweepRecord, top: int) -> list[TrialRecord]:
 
 
 def fresh_seeds(sweep: Sweep, record: SweepRecord, n: int) -> list[int]:
-    """`n` training seeds that no trial of the sweep was trained with; the same ones whenever they are asked for."""
+    """The first `n` seeds that no trial was trained with; raises ConfigurationError for an impossible `n`."""
     if not 2 <= n <= MAX_SEEDS:
         raise ConfigurationError(f"--seeds must be from 2 to {MAX_SEEDS}, got {n}: one seed has no interval.")
     used = {sweep.run_config(trial.overrides, trial.index).seed for trial in record.trials.values()}
@@ -85,7 +95,7 @@ def fresh_seeds(sweep: Sweep, record: SweepRecord, n: int) -> list[int]:
 def wilcoxon_p(differences: Sequence[float]) -> float:
     """The exact two-sided p of Wilcoxon's signed-rank test, zeros left out; 1 without differences.
 
-    Of all 2^n assignments of signs to the ranks, the share whose sum of positive ranks lies as far from its mean.
+    The share of all 2^n assignments of signs to the ranks whose rank sum is at least as far from its mean.
     """
     sizes = sorted(abs(difference) for difference in differences if difference)
     ranks = {size: sizes.index(size) + (sizes.count(size) + 1) / 2 for size in sizes}
@@ -96,7 +106,7 @@ def wilcoxon_p(differences: Sequence[float]) -> float:
 
 
 def compared(scores: dict[int, float], paper: dict[int, float], objective: Objective) -> Comparison | None:
-    """A point against the paper's on the seeds both were scored with; None below two of them."""
+    """A point minus the paper's on the seeds both were scored with; None for fewer than two such seeds."""
     sign = 1 if objective.direction == "maximize" else -1
     differences = [sign * (scores[seed] - paper[seed]) for seed in scores if seed in paper]
     if len(differences) < 2:
@@ -105,8 +115,8 @@ def compared(scores: dict[int, float], paper: dict[int, float], objective: Objec
 
 
 def confirmed(record: SweepRecord, top: int, seeds: Sequence[int]) -> list[Confirmed]:
-    """What the ledger's record says of the points that are to be confirmed, best of the search first."""
-    points, objective = points_of(record, top), record.objectives[0]
+    """The results of the points to confirm, the best of the search first."""
+    points, objective = points_to_confirm(record, top), record.objectives[0]
     paper = next(point for point in points if point.is_paper_point)
     paper_scores = _scores(_runs(record, paper, seeds), objective)
     return [_confirmed(record, point, seeds, None if point is paper else paper_scores) for point in points]
@@ -130,18 +140,18 @@ def _confirmed(
 
 
 def _runs(record: SweepRecord, point: TrialRecord, seeds: Sequence[int]) -> dict[int, TrialRecord]:
-    """The runs of a point that have begun, by seed."""
-    begun = record.confirmation.trials if record.confirmation else {}
-    return {seed: begun[name] for seed in seeds if (name := run_id(point.trial_id, seed)) in begun}
+    """The runs of a point that have started, by seed."""
+    started = record.confirmation.trials if record.confirmation else {}
+    return {seed: started[name] for seed in seeds if (name := run_id(point.trial_id, seed)) in started}
 
 
 def _scores(runs: dict[int, TrialRecord], objective: Objective) -> dict[int, float]:
     return {seed: objective.value_of(run.scores) for seed, run in runs.items() if run.state == "done"}
 
 
-def left_to_run(record: SweepRecord, top: int, seeds: Sequence[int]) -> list[tuple[TrialRecord, int]]:
-    """The runs (point, seed) that have not ended, seed by seed, so that what ends early compares all points."""
-    pairs = [(point, seed) for seed in seeds for point in points_of(record, top)]
+def remaining_runs(record: SweepRecord, top: int, seeds: Sequence[int]) -> list[tuple[TrialRecord, int]]:
+    """The runs (point, seed) that have not ended, seed by seed, so that an early stop still compares all points."""
+    pairs = [(point, seed) for seed in seeds for point in points_to_confirm(record, top)]
     return [
         (point, seed) for point, seed in pairs
         if (run := _runs(record, point, [seed]).get(seed)) is None or run.state in UNFINISHED
@@ -149,38 +159,30 @@ def left_to_run(record: SweepRecord, top: int, seeds: Sequence[int]) -> list[tup
 
 
 def save(path: Path, points: Sequence[Confirmed], record: SweepRecord, seeds: Sequence[int]) -> None:
-    """Writes confirm.json; what does not exist is null."""
-    told = {
+    """Write confirm.json; a value that does not exist is null."""
+    written = {
         "objective": str(record.objectives[0]),
         "protocol": record.header.get("protocol"),
         "seeds": list(seeds),
         "interval": "Student's 95 % over training seeds",
         "comparison": "minus the paper's point, seed by seed, larger being better: Student's 95 %, exact Wilcoxon p",
-        "points": [{**asdict(point), "interval": point.interval._asdict()} for point in points],
+        "points": [asdict(point) for point in points],
     }
-    text = json.dumps(_without_nan(told), indent=1, allow_nan=False) + "\n"
+    text = json.dumps(json_values(written), indent=1, allow_nan=False) + "\n"
     write_atomically(path, lambda stream: stream.write(text.encode()))
 
 
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _without_nan(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def tell(points: Sequence[Confirmed], record: SweepRecord, console: Console) -> None:
-    """The points as a table, and under it what their numbers can and can't say."""
+def print_confirmation(points: Sequence[Confirmed], record: SweepRecord, console: Console) -> None:
+    """Print the points as a table, and notes on what its numbers mean."""
     if not console.is_terminal:
-        console.width = 200  # where nobody watches there is no width to fit
+        console.width = 200  # a file has no width to fit
     console.print(confirmed_table(points, record.objectives[0]))
     for note in notes_on(points):
         console.print(f"note: {note}", style="yellow", soft_wrap=True)
 
 
 def confirmed_table(points: Sequence[Confirmed], objective: Objective) -> Table:
-    """A row for each point: its score in the search, on fresh seeds, and against the paper's point."""
+    """A row for each point: its score in the search, on fresh seeds, and minus that of the paper's point."""
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     name = objective.name
     for column in ("point", f"{name} then", f"{name} again [95 %]", "minus paper [95 %]", "p", "runs"):
@@ -197,33 +199,23 @@ def _row(point: Confirmed, objective: Objective) -> list[str]:
     return [
         short_id(point.trial_id) + (" (paper)" if point.is_paper_point else ""),
         objective_value(objective, searched),
-        _told(point.interval),
-        "-" if against is None else _told(Interval(against.mean, against.low, against.high), "+"),
+        interval(point.interval),
+        "-" if against is None else interval(against.interval, "+"),
         "-" if against is None else f"{against.p:.3f}",
         f"{len(point.by_seed)} scored{ends}",
     ]
 
 
-def _told(interval: Interval, sign: str = "") -> str:
-    """0.62 [0.58, 0.66], two significant digits below a tenth; a dash without a score."""
-    if math.isnan(interval.mean):
-        return "-"
-    largest = max((abs(part) for part in interval if not math.isnan(part)), default=1.0)
-    spec = f"{sign}.2f" if largest >= 0.1 else f"{sign}.2g"
-    mean, low, high = (number(part, spec) for part in interval)
-    return f"{mean} [{low}, {high}]"
-
-
 def notes_on(points: Sequence[Confirmed]) -> list[str]:
     """What the table's numbers can and can't say."""
     notes = [
-        "then: in the search, whose best of many is flattered by the seed it had; again: on fresh training seeds; minus paper: "
-        "seed by seed, + being better"
+        "then: in the search, where the best of many trials also had the luckiest seed; again: on fresh seeds; "
+        "minus paper: seed by seed, + is better"
     ]
     n_pairs = max((point.against_paper.n for point in points if point.against_paper), default=0)
     if n_pairs:
         notes.append(
-            f"p is Wilcoxon's signed-rank test on the seeds shared with the paper's point, for each point by itself; "
+            f"p: Wilcoxon's signed-rank test on the seeds shared with the paper's point, each point by itself; "
             f"{n_pairs} pairs can't give less than {2 / 2**n_pairs:.3f}"
         )
     return notes

@@ -11,7 +11,9 @@ from torch import Tensor
 
 from vgsearch.charts.figure import Bars, Figure, Points, Series
 from vgsearch.charts.png import png
-from vgsearch.evaluation.tables import Scored, told_number
+from vgsearch.evaluation.tables import Scored
+from vgsearch.terminal.words import interval
+from videogan.metrics.interval import Interval
 from videogan.protocols.blind_spots import Neighbours
 from videogan.sampling.pictures import enlarged, grid_frames, titled, write_gif
 from videogan.storage.atomic import write_atomically
@@ -66,30 +68,28 @@ def _ladder(rows: Sequence[Scored]) -> Figure:
     """The chart of one protocol: a bar for each rung, with its value and bounds in its name."""
     found, values = rows[0].found, [row.value for row in rows]
     better = "a distance: lower is better" if rows[0].low_is_better else "higher is better"
-    bounds = [_bounds(row) for row in rows]
-    names = [
-        f"{row.subject}   {told_number(row.value)} [{told_number(low)}, {told_number(high)}]"
-        for row, (low, high) in zip(rows, bounds, strict=True)
-    ]
+    ranges = [_range(row) for row in rows]
+    names = [f"{row.subject}   {interval(measured)}" for row, measured in zip(rows, ranges, strict=True)]
     # One line for each row, with a gap between one and the next.
-    x = [end for low, high in bounds for end in (low, high, None)]
+    x = [end for measured in ranges for end in (measured.low, measured.high, None)]
     y = [place for row in range(len(rows)) for place in (row, row, None)]
-    interval = "interval over classifier seeds" if "s3" in found else "one standard deviation over repeats"
+    spread = "interval over classifier seeds" if "s3" in found else "one standard deviation over repeats"
     series: list[Series] = [Bars(range(len(rows)), values, BLUE)]
-    series += [Points(x, y, BLACK, interval, width=1.2)] if any(low < high for low, high in bounds) else []
+    series += [Points(x, y, BLACK, spread, width=1.2)] if any(each.low < each.high for each in ranges) else []
     for value, colour, name in _references(found):
         series.append(Points([value] * 2, [-0.5, len(rows) - 0.5], colour, name, width=1.2, dash="dash"))
-    title = f"{rows[0].measure}   digest {found['digest'][:6]}   {better}"
+    title = f"{rows[0].measure}   digest {rows[0].digest}   {better}"
     unit = "S3" if "s3" in found else found["metric"].upper()
     return Figure(title, unit, series, rows=names, height=110 + 24 * len(rows))
 
 
-def _bounds(row: Scored) -> tuple[float, float]:
+def _range(row: Scored) -> Interval:
     """The interval over seeds, or one spread on either side; the value itself if there is neither."""
-    if "s3" in row.found:
-        low, high = row.found["s3"]["low"], row.found["s3"]["high"]
-        return (row.value, row.value) if low is None or high is None else (low, high)
-    return row.value - row.found["spread"], row.value + row.found["spread"]
+    value = row.value
+    if row.s3 is not None:
+        return Interval(value, value, value) if math.isnan(row.s3.s3.low) else row.s3.s3
+    spread = (row.of_features.spread if row.of_features else None) or 0.0
+    return Interval(value, value - spread, value + spread)
 
 
 def _references(found: dict[str, Any]) -> list[tuple[float, str, str]]:

@@ -1,4 +1,4 @@
-"""What `vgsearch evaluate` was asked for, as what is judged by which protocols on which data; refused here if it can't be."""
+"""A request of `vgsearch evaluate` as a plan: subjects, protocols, data. Refuses what cannot be measured."""
 
 import warnings
 from collections import Counter
@@ -41,12 +41,12 @@ class Opponent:
 
 
 Measure = S3Protocol | FeatureProtocol | ClassifierProtocol | Opponent
-"""A protocol, the classifier by which blind spots are looked at, or whom gam compares with."""
+"""A protocol, the classifier for blind spots, or the opponent of gam."""
 
 
 @dataclass(frozen=True)
 class EvaluationRequest:
-    """An evaluation as typed."""
+    """The options of `vgsearch evaluate`."""
 
     checkpoint: Path | None = None
     videos: Path | None = None
@@ -64,7 +64,7 @@ class EvaluationRequest:
 
 @dataclass(frozen=True)
 class EvaluationPlan:
-    """What is judged, by what, on which data set, and where the results go."""
+    """What is judged, by which measures, on which data set, and where the results are written."""
 
     manifest: Manifest
     preprocessing: str
@@ -72,16 +72,16 @@ class EvaluationPlan:
     measures: tuple[Measure, ...]
     out: Path
     trial: TrialFolder | None = None
-    """Whose records the scores are added to."""
+    """The trial of the checkpoint, whose metrics.jsonl and TensorBoard get the scores too."""
     step: int = 0
     videos: tuple[FoundVideo, ...] = ()
-    """Those of --videos, by the classes of the data set."""
+    """Of --videos, with the classes of the data set."""
     notes: tuple[str, ...] = ()
-    """What the user should know before it begins."""
+    """For the user, printed before it starts."""
 
 
 def planned(request: EvaluationRequest) -> EvaluationPlan:
-    """Raises ConfigurationError, DataError or UnreadableCheckpoint for what cannot be measured."""
+    """The plan of a request; raises ConfigurationError, DataError or UnreadableCheckpoint if it cannot be measured."""
     ways = {"CKPT": request.checkpoint, "--videos": request.videos, "--ladder": request.ladder}
     given = [name for name, path in ways.items() if path is not None]
     if len(given) != 1:
@@ -99,21 +99,22 @@ def planned(request: EvaluationRequest) -> EvaluationPlan:
 
 
 def _plan_of_clips(request: EvaluationRequest) -> EvaluationPlan:
-    """Of --videos and of --ladder."""
+    """The plan of --videos or --ladder."""
     if request.against is not None:
         raise ConfigurationError("--against compares two checkpoints; give CKPT, not --videos or --ladder.")
-    if request.videos is not None and request.data is None:
-        raise ConfigurationError("--videos needs --data: the real clips to judge by.")
     if request.ladder is not None and request.data is not None:
         raise ConfigurationError("--ladder names its data set itself; leave out --data.")
     scale = _scale(request.budget or "laptop")
-    manifest = read_manifest(request.ladder or request.data)
+    folder = request.ladder or request.data
+    if folder is None:
+        raise ConfigurationError("--videos needs --data: the real clips to judge by.")
+    manifest = read_manifest(folder)
     usual = _usual_metrics(len(manifest.classes))
     if request.videos is not None:
         name = f"{request.videos.absolute().name}-on-{manifest.folder.name}"
     else:
         name = f"{manifest.folder.name}-ladder"
-        usual = usual.replace("s3,", "s3,s3_tsn,")  # of the two, one alone sees the order of frames
+        usual = usual.replace("s3,", "s3,s3_tsn,")  # only one of the two sees the order of frames
     return EvaluationPlan(
         manifest=manifest,
         preprocessing=request.preprocessing or ("plain_32" if scale else "plain_96"),
@@ -127,14 +128,14 @@ def _plan_of_clips(request: EvaluationRequest) -> EvaluationPlan:
 def _plan_of_checkpoint(request: EvaluationRequest, path: Path) -> EvaluationPlan:
     for flag, given in (("--budget", request.budget), ("--preprocessing", request.preprocessing)):
         if given is not None:
-            raise ConfigurationError(f"{flag}: a checkpoint brings its own; leave it out.")
+            raise ConfigurationError(f"{flag}: a checkpoint has its own; leave it out.")
     checkpoint = load_checkpoint(path)
     config = parse_config(RunConfig, checkpoint.config, source=str(path))
     manifest = read_manifest(request.data or data_of(path))
     if manifest.digest != checkpoint.trained_on:
         raise ConfigurationError(
             f"{path} was trained on the train split of manifest {checkpoint.trained_on[:6]}; {manifest.folder} is "
-            f"{manifest.digest[:6]}, whose test clips it may have seen. Give --data the data set it was trained on."
+            f"{manifest.digest[:6]}, and it may have seen those test clips. Give --data the data set it was trained on."
         )
     if request.against is not None:
         _refuse_unequal(path, checkpoint, request.against)
@@ -143,8 +144,8 @@ def _plan_of_checkpoint(request: EvaluationRequest, path: Path) -> EvaluationPla
     of_labels = [measure.name for measure in measures if isinstance(measure, S3Protocol)]
     if config.n_conditions < 2 and of_labels:
         raise ConfigurationError(
-            f"{of_labels[0]} asks of each clip whether it shows its class, but the {config.model.family} of {path} generates "
-            "without labels; use kvd, fid or is."
+            f"{of_labels[0]} needs samples of each class, but the {config.model.family} of {path} generates without "
+            "labels; use kvd, fid or is."
         )
     trial = TrialFolder.around(path)
     is_trial = trial.metrics.exists()
@@ -164,18 +165,20 @@ def _usual_metrics(n_classes: int) -> str:
 
 
 def data_of(checkpoint: Path) -> Place:
-    """The data set of the sweep that a checkpoint lies in."""
+    """The data set of the sweep that a checkpoint belongs to; raises ConfigurationError if there is none."""
     sweep = Experiment(checkpoint.absolute().parents[3]).sweep if len(checkpoint.absolute().parents) > 3 else None
     if sweep is None or not sweep.exists():
-        raise ConfigurationError(f"{checkpoint} lies in no experiment that names its data set; give --data.")
+        raise ConfigurationError(f"{checkpoint} is in no experiment that names its data set; give --data.")
     folder = place(yaml.safe_load(sweep.read_text())["data"])
     if not folder.exists():
-        raise ConfigurationError(f"{checkpoint} was trained on {folder}, which is gone; give --data where it lies now.")
+        raise ConfigurationError(
+            f"{checkpoint} was trained on {folder}, which does not exist; give its folder by --data."
+        )
     return folder
 
 
 def _refuse_unequal(path: Path, own: Checkpoint, against: Path) -> None:
-    """Only models of the same clips can play against each other."""
+    """Raise ConfigurationError unless both models generate the same kind of clips from the same train split."""
     other = load_checkpoint(against)
     configs = [parse_config(RunConfig, model.config, source=str(against)) for model in (own, other)]
     facts = {
@@ -192,13 +195,13 @@ def _refuse_unequal(path: Path, own: Checkpoint, against: Path) -> None:
 
 
 def _found_videos(folder: Path, like: Manifest) -> tuple[FoundVideo, ...]:
-    """The videos DIR/<class>/*, or DIR/* where the data set has one class; DataError where the classes don't match."""
-    # By group: a split.csv of DIR says nothing here.
+    """The videos DIR/<class>/*, or DIR/* for data of one class; raises DataError if the classes do not match."""
+    # By group, so that a split.csv of DIR is not read.
     videos = plain_folders.find(folder, ImportOptions(split_by="group")).videos
     if {video.path.parent for video in videos} == {folder}:
         if len(like.classes) > 1:
             raise DataError(
-                f"{folder}: its videos must lie in a folder for each class of the data set: {', '.join(like.classes)}."
+                f"{folder}: its videos must be in one folder for each class of the data set: {', '.join(like.classes)}."
             )
         videos = tuple(replace(video, label=like.classes[0]) for video in videos)
     n_of_class = Counter(video.label for video in videos)
@@ -209,13 +212,13 @@ def _found_videos(folder: Path, like: Manifest) -> tuple[FoundVideo, ...]:
 
 
 def refuse_too_few(folder: Path, like: Manifest, n_of_class: Counter[str], what: str) -> None:
-    """Raises DataError where a class of the data set has fewer than 2 of DIR's videos."""
+    """Raise DataError if a class of the data set has fewer than 2 of DIR's videos."""
     lacking = [label for label in like.classes if n_of_class[label] < FEWEST_VIDEOS]
     if lacking:
-        told = ", ".join(f"{n_of_class[label]} of {label}" for label in lacking)
+        counts = ", ".join(f"{n_of_class[label]} of {label}" for label in lacking)
         raise DataError(
-            f"{folder}: each class of the data set needs at least {FEWEST_VIDEOS} {what}, one to train and one to test on; "
-            f"got {told}."
+            f"{folder}: each class of the data set needs at least {FEWEST_VIDEOS} {what}, one to train and one to "
+            f"test; got {counts}."
         )
 
 
@@ -223,11 +226,11 @@ def _measures(request: EvaluationRequest, usual: str, s3: str, manifest: Manifes
     names = [name.strip() for name in (usual if request.metrics is None else request.metrics).split(",")]
     measures = tuple(dict.fromkeys(_measure(name, s3, request) for name in names if name))
     if not measures:
-        raise ConfigurationError("--metrics names none; such as s3,kvd,blind_spots.")
+        raise ConfigurationError("--metrics must name at least one, such as s3,kvd,blind_spots.")
     if request.against is not None and not any(isinstance(measure, Opponent) for measure in measures):
         raise ConfigurationError(f"--against is for gam, which --metrics {request.metrics} does not name; add gam.")
     if len(manifest.classes) < 2:
-        refused = [m.name for m in measures if isinstance(m, S3Protocol) or getattr(m, "metric", "") == "is"]
+        refused = [m.name for m in measures if isinstance(m, S3Protocol | FeatureProtocol) and _tells_classes(m)]
         if refused:
             raise ConfigurationError(f"{refused[0]} needs at least 2 classes, {manifest.folder} has one; use kvd.")
     return _with_weights(measures, request.classifier_weights) if request.classifier_weights else measures
@@ -249,7 +252,7 @@ def _measure(name: str, s3: str, request: EvaluationRequest) -> Measure:
         if candidate in PROTOCOLS:
             return PROTOCOLS[candidate]
     short = [*USUAL_CLASSIFIER, "blind_spots", "gam"]
-    # All of PROTOCOLS would fill the screen.
+    # The list of all PROTOCOLS would fill the screen.
     close = suggestion(name, [*short, *PROTOCOLS])
     raise ConfigurationError(
         f"--metrics: '{name}' is unknown"
@@ -258,24 +261,25 @@ def _measure(name: str, s3: str, request: EvaluationRequest) -> Measure:
 
 
 def _with_weights(measures: Sequence[Measure], path: Path) -> tuple[Measure, ...]:
-    """The measures on a classifier that starts from the user's weights: trained further where it must tell classes.
+    """The measures on a classifier that starts from the user's weights, and is trained further if it must tell classes.
 
-    That is another protocol, so the name tells the weights.
+    This is another protocol, so its name has the digits of the weights.
     """
-    weights, changed = weights_file(path), []
+    weights = weights_file(path)
+    changed: list[Measure] = []
     for measure in measures:
         if isinstance(measure, Opponent):
             changed.append(measure)
         elif isinstance(measure, ClassifierProtocol):
             changed.append(measure.model_copy(update={"weights": weights}))
         else:
-            tells_classes = isinstance(measure, S3Protocol) or measure.metric == "is"
-            classifier = measure.classifier.model_copy(update={"weights": weights, "trained": tells_classes})
+            update = {"weights": weights, "trained": _tells_classes(measure)}
+            classifier = measure.classifier.model_copy(update=update)
             name = f"{measure.name}+{weights.sha256[:6]}"
             changed.append(measure.model_copy(update={"classifier": classifier, "name": name}))
     kinds = dict.fromkeys(f"{c.classifier} of width {c.width}" for c in classifiers_of(changed))
     if not kinds:
-        raise ConfigurationError("--classifier-weights: gam takes no classifier; leave it out.")
+        raise ConfigurationError("--classifier-weights: gam uses no classifier; leave it out.")
     if len(kinds) > 1:
         raise ConfigurationError(
             f"--classifier-weights fits one network, the metrics take {' and '.join(kinds)}; "
@@ -284,8 +288,13 @@ def _with_weights(measures: Sequence[Measure], path: Path) -> tuple[Measure, ...
     return tuple(changed)
 
 
+def _tells_classes(measure: S3Protocol | FeatureProtocol) -> bool:
+    """Whether its classifier must be trained to tell the classes of the data set."""
+    return isinstance(measure, S3Protocol) or measure.metric == "is"
+
+
 def _notes_on_weights(plan: EvaluationPlan) -> tuple[str, ...]:
-    """Loads the user's weights once, so that a file that does not fit is refused before anything starts."""
+    """Load the user's weights once, so that a file that does not fit is refused before anything starts."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         next(iter(classifiers_of(plan.measures))).build(len(plan.manifest.classes), seed=0)
@@ -299,7 +308,7 @@ def _scale(budget: str) -> str:
 
 
 def classifiers_of(measures: Sequence[Measure]) -> dict[ClassifierProtocol, tuple[int, ...]]:
-    """The real-trained classifiers that the measures need, and of which seeds."""
+    """The real-trained classifiers that the measures need, and their seeds."""
     needed: dict[ClassifierProtocol, tuple[int, ...]] = {}
     for measure in measures:
         if isinstance(measure, S3Protocol):

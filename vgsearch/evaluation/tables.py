@@ -1,50 +1,71 @@
-"""What `vgsearch evaluate` found: tables for the terminal, JSON, and lines in the trial's own records."""
+"""The scores of `vgsearch evaluate`: tables for the terminal, JSON, and lines in the trial's metrics.jsonl."""
 
 import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from vgsearch.experiment.objective import DISTANCES
 from vgsearch.experiment.paths import TrialFolder, appended_records
+from vgsearch.experiment.score import DIGITS_OF_DIGEST, FeatureScore, S3Score
 from vgsearch.experiment.tensorboard import TrialBoard
-from vgsearch.terminal.words import interval, plain_table
+from vgsearch.terminal.words import bounds, interval, number, plain_table
 from videogan.data.windows import EveryNth
+from videogan.metrics.interval import Interval
 from videogan.storage.atomic import write_atomically
 
 SCORES_NAME = "scores.json"
 WIDEST_CELL = 20  # of a score with its interval
-ROUNDING = 1e-9  # less is an error of arithmetic
 BLIND_SPOTS, GAM = "blind_spots", "gam"
+NO_INTERVAL = Interval(math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True)
 class Scored:
-    """One measure of one subject, as plain JSON values."""
+    """One measure of one subject."""
 
     subject: str
     measure: str
     found: dict[str, Any]
+    """As it is written to scores.json. Any: JSON."""
+
+    @cached_property
+    def s3(self) -> S3Score | None:
+        return S3Score.from_json(self.found) if "s3" in self.found else None
+
+    @cached_property
+    def of_features(self) -> FeatureScore | None:
+        return FeatureScore.from_json(self.found) if "mean" in self.found else None
 
     @property
     def value(self) -> float:
-        """The number it is known by; NaN where it is undefined or there is none, as of blind spots."""
-        mean = self.found["s3"]["mean"] if "s3" in self.found else self.found.get("mean", self.found.get("score"))
-        return math.nan if mean is None else mean
+        """The score; NaN if it is undefined, and for blind spots, which have many measures."""
+        if self.s3 is not None:
+            return self.s3.s3.mean
+        if self.of_features is not None:
+            return self.of_features.mean
+        return self.found["score"] if self.measure == GAM else math.nan
+
+    @property
+    def digest(self) -> str:
+        """The digits of the protocol's digest that people see; empty for gam and blind spots."""
+        return self.found.get("digest", "")[:DIGITS_OF_DIGEST]
 
     @property
     def low_is_better(self) -> bool:
-        """Of a distance."""
-        return self.found.get("metric") in ("fid", "fvd", "kvd")
+        """Whether it is a distance."""
+        return self.of_features is not None and self.of_features.metric in DISTANCES
 
 
 @dataclass
 class Report:
-    """The scores of one evaluation and what they were measured by."""
+    """The scores of one evaluation, the data and the protocols they were measured by."""
 
     data: str
     manifest: str
@@ -58,7 +79,7 @@ class Report:
     _rows: dict[int, Scored] = field(default_factory=dict)
 
     def add(self, place: int, row: Scored) -> None:
-        """Rows may come in any order; `place` is theirs."""
+        """Add the row that stands at `place`; rows may come in any order."""
         self._rows[place] = row
 
     @property
@@ -67,16 +88,18 @@ class Report:
 
     def to_json(self) -> str:
         """Every number with its protocol and digest; holds no NaN."""
-        told = {"data": self.data, "manifest": self.manifest, "preprocessing": self.preprocessing}
-        told |= {
+        written = {
+            "data": self.data,
+            "manifest": self.manifest,
+            "preprocessing": self.preprocessing,
             "every_nth": self.every_nth,
             "classes": list(self.classes),
             "scores": [asdict(row) for row in self.rows],
         }
-        return json.dumps(told, indent=1, allow_nan=False)
+        return json.dumps(written, indent=1, allow_nan=False)
 
     def save(self, folder: Path) -> None:
-        """Writes `folder`/scores.json, whole or not at all."""
+        """Write `folder`/scores.json, whole or not at all."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / SCORES_NAME
         write_atomically(path, lambda stream: stream.write((self.to_json() + "\n").encode()))
@@ -84,18 +107,18 @@ class Report:
 
 
 def append_to_trial(folder: TrialFolder, step: int, rows: Sequence[Scored]) -> None:
-    """The scores as one more line of the trial's metrics.jsonl and as points of its TensorBoard, at the checkpoint's step."""
+    """Add the scores to the trial's metrics.jsonl, as one line, and to its TensorBoard, at the checkpoint's step."""
     values: dict[str, float] = {}
     for row in rows:
         if row.measure == BLIND_SPOTS:
-            values |= {f"evaluation/{BLIND_SPOTS}/{name}": number for name, number in _numbers(row.found).items()}
+            values |= {f"evaluation/{BLIND_SPOTS}/{name}": value for name, value in _numbers(row.found).items()}
         elif row.measure == GAM:
             values[f"evaluation/{GAM}/{model_name(row.found['against'])}"] = row.value
         else:
             values[f"evaluation/{row.measure}"] = row.value
     finite = {name: value for name, value in values.items() if math.isfinite(value)}
-    with appended_records(folder) as may_be_added_to:
-        if may_be_added_to:
+    with appended_records(folder) as has_ended:
+        if has_ended:
             with open(folder.metrics, "a") as stream:
                 stream.write(json.dumps({"step": step, **finite}) + "\n")
             board = TrialBoard(folder.tensorboard, None)
@@ -104,32 +127,21 @@ def append_to_trial(folder: TrialFolder, step: int, rows: Sequence[Scored]) -> N
 
 
 def _numbers(found: dict[str, Any]) -> dict[str, float]:
-    """The measures of blind spots: those of the samples where a pair is told."""
-    told = {name: found[name]["synthetic"] if isinstance(found[name], dict) else found[name] for name in _MEANINGS}
-    return {name: float(value) for name, value in told.items() if value is not None}
+    """The measures of blind spots; of a pair that of the samples."""
+    values = {name: found[name]["synthetic"] if isinstance(found[name], dict) else found[name] for name in _MEANINGS}
+    return {name: float(value) for name, value in values.items() if value is not None}
 
 
 def model_name(checkpoint: str) -> str:
-    """t0007-3fa9c1-step00000050 of a trial's checkpoint, else its file's name alone."""
+    """t0007-3fa9c1-step00000050 for a trial's checkpoint, otherwise the name of the file."""
     path = Path(checkpoint)
     return f"{path.parents[1].name}-{path.stem}" if path.parent.name == "checkpoints" else path.stem
 
 
-def tell(rows: Sequence[Scored], console: Console) -> None:
-    """Tables of all scores, of what S3 is made of and of the blind spots, then every warning once."""
+def print_scores(rows: Sequence[Scored], console: Console) -> None:
+    """Print tables of all scores, of the parts of S3 and of the blind spots, then each warning once."""
     subjects = list(dict.fromkeys(row.subject for row in rows))
-    scores = [row for row in rows if row.measure != BLIND_SPOTS]
-    of_blind_spots = [row for row in rows if row.measure == BLIND_SPOTS]
-    tables: list[Table] = []
-    if len(subjects) > 1:
-        tables += side_by_side(scores, subjects, console.width)
-        tables += [blind_spots_of_many(of_blind_spots)] if of_blind_spots else []
-    else:
-        tables += [scores_table(scores)] if scores else []
-        of_s3 = [row for row in scores if "s3" in row.found]
-        tables += [parts_table(of_s3)] if of_s3 else []
-        tables += [blind_spots_table(row.found) for row in of_blind_spots]
-    for table in tables:
+    for table in _tables(rows, subjects, console.width):
         console.print()
         console.print(table)
     notes = warnings_of(rows, subjects)
@@ -140,8 +152,20 @@ def tell(rows: Sequence[Scored], console: Console) -> None:
     console.print()
 
 
+def _tables(rows: Sequence[Scored], subjects: Sequence[str], width: int) -> list[Table]:
+    scores = [row for row in rows if row.measure != BLIND_SPOTS]
+    of_blind_spots = [row for row in rows if row.measure == BLIND_SPOTS]
+    if len(subjects) > 1:
+        tables = side_by_side(scores, subjects, width)
+        return tables + ([blind_spots_of_many(of_blind_spots)] if of_blind_spots else [])
+    tables = [scores_table(scores)] if scores else []
+    if any(row.s3 is not None for row in scores):
+        tables.append(parts_table(scores))
+    return tables + [blind_spots_table(row.found) for row in of_blind_spots]
+
+
 def warnings_of(rows: Sequence[Scored], subjects: Sequence[str]) -> list[str]:
-    """Each warning once; with whose score it is about, unless it is about all."""
+    """Each warning once, with its measure, and with its subjects unless it is about all of them."""
     whose: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         for text in row.found.get("warnings", ()):
@@ -153,66 +177,68 @@ def warnings_of(rows: Sequence[Scored], subjects: Sequence[str]) -> list[str]:
 
 
 def scores_table(rows: Sequence[Scored]) -> Table:
-    """Each score with its spread, the same score of real clips, and the digest without which it does not compare."""
+    """Each score with its spread, the score of real clips, and the digest; other digests do not compare."""
     table = plain_table("protocol", "digest", ">score", "spread", ">real clips", "better")
     for row in rows:
-        found = row.found
-        if row.measure == GAM:
-            against = f"against {model_name(found['against'])}"
-            table.add_row(
-                GAM, "-", told_number(row.value), f"{against}\nr_test {told_number(found['r_test'])}", "-", "above 1"
-            )
-        elif "s3" in found:
-            spread = f"seeds {_bounds(found['s3'])}\nclips {_bounds(found['bootstrap']['s3'])}"
-            table.add_row(row.measure, found["digest"][:6], told_number(row.value), spread, "1.00", "higher")
-        else:
-            counts = f"({found['n_repeats']} x {found['n_samples']})"
-            # One repeat has no spread.
-            spread = f"+- {told_number(found['spread'])} {counts}" if found["n_repeats"] > 1 else counts
-            better = "lower" if row.low_is_better else "higher"
-            numbers = told_number(row.value), spread, told_number(found["real"])
-            table.add_row(row.measure, found["digest"][:6], *numbers, better)
+        table.add_row(*_score_cells(row))
     return table
 
 
+def _score_cells(row: Scored) -> tuple[str, ...]:
+    if row.measure == GAM:
+        against = f"against {model_name(row.found['against'])}\nr_test {number(row.found['r_test'])}"
+        return GAM, "-", number(row.value), against, "-", "above 1"
+    if row.s3 is not None:
+        over_clips = (row.s3.bootstrap or {}).get("s3", NO_INTERVAL)
+        spread = f"seeds {bounds(row.s3.s3)}\nclips {bounds(over_clips)}"
+        return row.measure, row.digest, number(row.value), spread, "1.00", "higher"
+    found = row.of_features
+    if found is None:
+        raise ValueError(f"{row.measure} of {row.subject} is no score: it has {', '.join(row.found)}.")
+    counts = f"({found.n_repeats} x {found.n_samples})"
+    # One repeat has no spread.
+    spread = f"+- {number(found.spread)} {counts}" if (found.n_repeats or 0) > 1 else counts
+    better = "lower" if row.low_is_better else "higher"
+    return row.measure, row.digest, number(row.value), spread, number(found.real), better
+
+
 def parts_table(rows: Sequence[Scored]) -> Table:
-    """S3's accuracies in percent with their intervals over seeds, and what guessing would score."""
+    """S3's accuracies in percent with their intervals over seeds, and the S3 of guessing."""
     table = plain_table("S3 is made of", "SeR %", "ReS %", "ReR %", ">guessing", ">corrected")
     for row in rows:
-        accuracies = [_percent(row.found[part]) for part in ("ser", "res", "rer")]
-        guessing, corrected = row.found["s3_of_guessing"], row.found["s3_chance_corrected"]["mean"]
-        table.add_row(row.measure, *accuracies, told_number(guessing), told_number(corrected))
+        if (s3 := row.s3) is not None:
+            accuracies = [interval(part or NO_INTERVAL, percent=True) for part in (s3.ser, s3.res, s3.rer)]
+            corrected = (s3.s3_chance_corrected or NO_INTERVAL).mean
+            table.add_row(row.measure, *accuracies, number(s3.s3_of_guessing), number(corrected))
     return table
 
 
 def side_by_side(rows: Sequence[Scored], subjects: Sequence[str], width: int) -> list[Table]:
     """A row for each subject, a column for each protocol; as many columns a table as `width` holds."""
     measures = list(dict.fromkeys(row.measure for row in rows))
-    cell = {(row.measure, row.subject): row for row in rows}
+    cells = {(row.measure, row.subject): row for row in rows}
     first = max(map(len, subjects)) + 2
     of_cell = max([WIDEST_CELL, *map(len, measures)]) + 2
     n_columns = max(1, (width - first) // of_cell)
     tables = []
     for start in range(0, len(measures), n_columns):
-        shown_here = measures[start : start + n_columns]
-        of_any = {m: next(row.found for row in rows if row.measure == m) for m in shown_here}
-        table = plain_table("", *(f"{measure}\ndigest {of_any[measure]['digest'][:6]}" for measure in shown_here))
+        of_any = [next(row for row in rows if row.measure == m) for m in measures[start : start + n_columns]]
+        table = plain_table("", *(f"{row.measure}\ndigest {row.digest}" for row in of_any))
         for subject in subjects:
-            told = [_told_in_cell(cell.get((measure, subject))) for measure in shown_here]
-            table.add_row(subject, *told)
-        if any("s3" in found for found in of_any.values()):
-            floor = [told_number(of_any[m].get("s3_of_guessing")) if "s3" in of_any[m] else "" for m in shown_here]
-            table.add_row("(guessing)", *floor, style="dim")
+            table.add_row(subject, *(_cell(cells.get((row.measure, subject))) for row in of_any))
+        if any(row.s3 is not None for row in of_any):
+            guessing = ("" if row.s3 is None else number(row.s3.s3_of_guessing) for row in of_any)
+            table.add_row("(guessing)", *guessing, style="dim")
         tables.append(table)
     return tables
 
 
-def _told_in_cell(row: Scored | None) -> str:
+def _cell(row: Scored | None) -> str:
     if row is None:
         return "-"
-    if "s3" in row.found:
-        return interval(row.found["s3"])
-    return f"{told_number(row.value)} +- {told_number(row.found['spread'])}"
+    if row.s3 is not None:
+        return interval(row.s3.s3)
+    return f"{number(row.value)} +- {number(row.of_features.spread if row.of_features else None)}"
 
 
 _MEANINGS = {
@@ -223,7 +249,7 @@ _MEANINGS = {
     "freezing_rate": ("freezing", "share of clips that hardly move"),
     "looping_rate": ("looping", "share of clips that return to what they showed"),
     "res": ("ReS", "accuracy of the real-trained classifier"),
-    "res_of_shuffled_frames": ("ReS, shuffled", "the same of frames in random order; what it loses, motion told"),
+    "res_of_shuffled_frames": ("ReS, shuffled", "the same of frames in random order; lower if motion told"),
 }
 
 
@@ -233,51 +259,34 @@ def blind_spots_table(found: dict[str, Any]) -> Table:
     for name, (called, meaning) in _MEANINGS.items():
         table.add_row(called, *_pair(found[name]), meaning)
     if (diversity := _least_diversity(found)) is not None:
-        table.add_row("diversity", told_number(diversity), "1.00", "of the least diverse class; 0: it has one clip")
+        table.add_row("diversity", number(diversity), "1.00", "of the least diverse class; 0: it has one clip")
     return table
 
 
 def blind_spots_of_many(rows: Sequence[Scored]) -> Table:
-    """The same of several subjects, a row each, and of real test clips."""
-    # One word a line; nine columns don't leave room for the longest whole.
+    """The blind spots of several subjects, a row each, and of real test clips."""
+    # One word a line: nine columns leave no room for the longest name.
     heads = [
         called.replace(",", "").replace("memori", "memori- ").replace(" ", "\n") for called, _ in _MEANINGS.values()
     ]
     table = plain_table("blind spots", *(f">{head}" for head in heads), ">diversity")
     for row in rows:
         cells = [_pair(row.found[name])[0] for name in _MEANINGS]
-        table.add_row(row.subject, *cells, told_number(_least_diversity(row.found)))
+        table.add_row(row.subject, *cells, number(_least_diversity(row.found)))
     table.add_row("(real test clips)", *(_pair(rows[0].found[name])[1] for name in _MEANINGS), "1.00", style="dim")
     return table
 
 
 def _pair(value: dict[str, float | None] | float | None) -> tuple[str, str]:
-    """Of samples and of real clips; a ratio is 1 for the latter."""
+    """A measure of samples and of real clips; a ratio is 1 for real clips."""
     pair = (value["synthetic"], value["real"]) if isinstance(value, dict) else (value, 1.0)
-    return told_number(pair[0]), told_number(pair[1])
+    return number(pair[0]), number(pair[1])
 
 
 def _least_diversity(found: dict[str, Any]) -> float | None:
     return min((value for value in found["class_diversity"] if value is not None), default=None)
 
 
-def told_value(row: Scored) -> str:
-    """The number a row is known by; nothing for blind spots, which have many."""
-    return "" if row.measure == BLIND_SPOTS else told_number(row.value)
-
-
-def told_number(value: float | None) -> str:
-    """0.62, 28.72, 0.0031; a dash where there is none."""
-    if value is None or math.isnan(value):
-        return "-"
-    return f"{value:.2f}" if abs(value) >= 0.1 or abs(value) < ROUNDING else f"{value:.2g}"
-
-
-def _percent(measured: dict[str, float | None]) -> str:
-    """58.1 [54.0, 62.2]"""
-    mean, low, high = ("-" if measured[k] is None else f"{100 * measured[k]:.1f}" for k in ("mean", "low", "high"))
-    return f"{mean} [{low}, {high}]"
-
-
-def _bounds(measured: dict[str, float | None]) -> str:
-    return interval(measured).partition(" ")[2]
+def value_text(row: Scored) -> str:
+    """The score of a row; empty for blind spots, which have many measures."""
+    return "" if row.measure == BLIND_SPOTS else number(row.value)

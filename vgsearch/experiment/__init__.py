@@ -1,4 +1,4 @@
-"""One experiment on disk: its paths, its ledger, its trials' records, checkpoints to keep, TensorBoard.
+"""One experiment on disk: its paths, its ledger with scores and ends, its trials' records and checkpoints, TensorBoard.
 
 Imported by every folder above; imports neither torch, ray nor optuna.
 """

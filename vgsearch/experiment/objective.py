@@ -1,36 +1,35 @@
-"""What a search makes better: one score by its name, or two at once for a Pareto front."""
+"""The objectives of a search: one score by its name, or two for a Pareto front."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from videogan.config import ConfigurationError, suggestion
 from videogan.metrics import SCORES_OF_S3
 
 OF_CLASSES = (*SCORES_OF_S3, "is")
-"""Scores that need classes to tell apart; better when larger."""
+"""Scores that need at least 2 classes; better when larger."""
 DISTANCES = ("fid", "fvd", "kvd")
 """Distances between features of real and synthetic clips."""
 COST = "cost"
-"""Seconds that a trial's steps took, waits for clips among them; looks, checkpoints and scoring are not."""
+"""Seconds of a trial's training steps, with waits for clips, without looks, checkpoints and scoring."""
 NAMES = (*OF_CLASSES, *DISTANCES, COST)
 LABELS = {
     "s3": "S3", "s3_chance_corrected": "S3, chance corrected", "ser": "SeR", "res": "ReS", "is": "IS",
     "fid": "FID", "fvd": "FVD", "kvd": "kernel distance", COST: "cost",
 }  # fmt: skip
-"""As people read them."""
+"""For people."""
 
 
 @dataclass(frozen=True)
 class Objective:
-    """One score that a search makes larger or, written with a minus ("-kvd"), smaller."""
+    """One score that a search maximises or, written with a minus ("-kvd"), minimises."""
 
     name: str
 
     @classmethod
     def parse(cls, written: str) -> "Objective":
-        """Raises ConfigurationError for a name that is no score, and for a sign that would search for the worst."""
+        """Raises ConfigurationError for an unknown score, and for the sign of the wrong direction."""
         objective = cls(written.removeprefix("-"))
         if objective.name not in NAMES:
             raise ConfigurationError(
@@ -62,11 +61,11 @@ class Objective:
         return self.name not in (*SCORES_OF_S3, COST)
 
     def value_of(self, scores: Mapping[str, float]) -> float:
-        """As it was measured."""
+        """The measured value."""
         return scores[self.name]
 
     def loss(self, scores: Mapping[str, float]) -> float:
-        """The value with the sign under which smaller is better."""
+        """The value, with the sign that makes smaller better."""
         return -self.value_of(scores) if self.direction == "maximize" else self.value_of(scores)
 
 
@@ -76,7 +75,7 @@ def parsed(written: Sequence[str]) -> tuple[Objective, ...]:
 
 
 def read_objectives(written: Sequence[str], n_classes: int) -> tuple[Objective, ...]:
-    """The objectives of a search on data of `n_classes`; raises ConfigurationError where they can't lead it."""
+    """The objectives of a search on data of `n_classes`; raises ConfigurationError for impossible ones."""
     if not 1 <= len(written) <= 2:
         raise ConfigurationError(
             f"evaluation.objective must name one score, or two for a Pareto front, got {len(written)}; "
@@ -89,61 +88,56 @@ def read_objectives(written: Sequence[str], n_classes: int) -> tuple[Objective, 
         )
     if [objective.name for objective in objectives] == [COST]:
         raise ConfigurationError(
-            "evaluation.objective: cost alone is best where nothing is learnt; name what it buys, such as [s3,-cost]."
+            "evaluation.objective: cost cannot be the only objective; add a quality metric, such as [s3,-cost]."
         )
     unusable = [objective.name for objective in objectives if objective.name in OF_CLASSES]
     if n_classes < 2 and unusable:
         raise ConfigurationError(
-            f"evaluation.objective: {' and '.join(unusable)} can't be measured below 2 classes, and the data set has {n_classes}. "
+            f"evaluation.objective: {' and '.join(unusable)} need at least 2 classes, the data set has {n_classes}. "
             "Use --set evaluation.objective=-kvd, or import DIR/<class>/<clip>."
         )
     return objectives
 
 
 def notes_of(objectives: Sequence[Objective], pruning: bool) -> list[str]:
-    """What a user must know of the objectives before the sweep starts; `pruning`: whether its budget prunes trials."""
+    """Notes for the user on the objectives, before the sweep starts; `pruning`: whether the budget prunes trials."""
     notes = []
     if {objective.name for objective in objectives} - {COST} == {"is"}:
         notes.append(
-            "warning: never IS alone. MVT-TSA's 42.79 lies above the real data's 34.49: it can be exploited, and it sees "
-            "neither memorisation nor collapse within a class. Stop, and --set evaluation.objective=s3 or [s3,is]"
+            "warning: do not search by IS alone: MVT-TSA's 42.79 is above the real data's 34.49, so IS can be "
+            "exploited, and it sees neither memorisation nor collapse within a class. Stop, and --set "
+            "evaluation.objective=s3 or [s3,is]"
         )
     if len(objectives) > 1 and pruning:
         notes.append(
-            f"two objectives ({', '.join(map(str, objectives))}): trials are not pruned, each trains to its end"
+            f"two objectives ({', '.join(map(str, objectives))}): trials are not pruned; each trains to its last step"
         )
     return notes
 
 
 def looks_at_distance(objectives: Sequence[Objective]) -> bool:
-    """Whether looks are minus a kernel distance, larger being better; else they are ReS.
+    """Whether looks are minus a kernel distance; otherwise they are ReS. Larger is better in both cases.
 
-    The first objective decides: its looks prune and mark the best checkpoint. Cost alone says nothing of samples.
+    The first objective but cost decides: its looks prune trials and mark the best checkpoint.
     """
     first = next(objective for objective in objectives if objective.name != COST)
     return first.name in DISTANCES
 
 
 def compared_scores(objectives: Sequence[Objective]) -> list[str]:
-    """The scores by which trials are compared: the objectives, the parts of S3 where it is measured, the cost."""
+    """The scores by which trials are compared: the objectives, the parts of S3 if it is measured, the cost."""
     parts = ("s3", "ser", "res") if any(objective.is_part_of_s3 for objective in objectives) else ()
     return list(dict.fromkeys([*(objective.name for objective in objectives), *parts, COST]))
 
 
-def measured(summary: Mapping[str, Any]) -> dict[str, float]:
-    """Score by name in the JSON summary of an evaluation: the means that exist."""
-    means = {name: part["mean"] for name, part in summary.items() if isinstance(part, Mapping) and "mean" in part}
-    return {name: mean for name, mean in means.items() if mean is not None and math.isfinite(mean)}
-
-
 def pareto_front(points: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> list[int]:
-    """Indices of the points that no other dominates: none is as good in every objective and better in one.
+    """Indices of the points that no other point dominates, by being as good in every objective and better in one.
 
     With one objective these are the best point and those that equal it.
     """
     losses = [tuple(objective.loss(point) for objective in objectives) for point in points]
     front: list[int] = []
-    # What dominates a point comes before it in this order, and is on the front or dominated from there.
+    # In this order a point comes after each that dominates it, one of which is on the front.
     for index in sorted(range(len(points)), key=losses.__getitem__):
         if not any(_dominates(losses[other], losses[index]) for other in front):
             front.append(index)

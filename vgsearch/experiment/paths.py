@@ -18,57 +18,57 @@ from videogan.storage.places import Place, RemotePath, StorageError, place
 SAMPLES_PER_CLASS = 6
 """Codes in each row of a trial's samples/grid.gif, whose rows are classes."""
 DRIVEN, VIEWED, OPENED = "driven", "viewed", "opened"
-"""Copies of what is kept on an object store: of the only driver, of those who look, and of those who add to a trial."""
+"""Kinds of working copies of an experiment on an object store: the driver's, a viewer's, a writer's to one trial."""
 ADDRESS = ".address"
-"""In the copy of a trial, a file that tells where it is kept."""
+"""In the working copy of a trial, a file with the trial's address."""
 
 
 class UnwritableFolder(RuntimeError):
-    """An experiment has nowhere to keep what it finds."""
+    """The folder of an experiment is not writable."""
 
 
 @dataclass(frozen=True)
-class KeptFolder:
-    """A folder, and where it is kept if that is elsewhere."""
+class StoredFolder:
+    """A folder; if it is the working copy of a folder on an object store, also that address."""
 
     folder: Path
     address: RemotePath | None = None
 
     @cached_property
     def working_copy(self) -> WorkingCopy:
-        """What copies between the folder and its address; trials of an experiment have their own."""
+        """Copies between the folder and its address; each trial of an experiment has its own."""
         return WorkingCopy(self.folder, self.address)
 
     @property
     def place(self) -> Place:
-        """Where it is kept."""
+        """The address, or the folder if it has none."""
         return self.address or self.folder
 
 
 @dataclass(frozen=True)
-class TrialFolder(KeptFolder):
-    """What one trial leaves behind."""
+class TrialFolder(StoredFolder):
+    """The files of one trial."""
 
     @classmethod
     def at(cls, where: str | Place, copy: str) -> "TrialFolder":
-        """The trial kept at a path, or at an address of which this is the copy of that kind."""
+        """The trial at a path, or the working copy of kind `copy` of the trial at an address."""
         where = place(where)
         if not isinstance(where, RemotePath):
             return cls(where)
-        # Below a folder of its experiment's name, as where it is kept.
+        # Below a folder with the experiment's name, as at its address.
         kind, experiment = where.parent.name, where.parent.parent
         return cls(copy_folder(copy, where).parent / experiment.name / kind / where.name, where)
 
     @classmethod
     def around(cls, checkpoint: Path) -> "TrialFolder":
-        """The trial that a checkpoint file on this machine lies in, or in whose copy."""
+        """The trial of a checkpoint file on this machine, in the trial's folder or its working copy."""
         folder = checkpoint.absolute().parent.parent
-        told = folder / ADDRESS
-        address = place(told.read_text()) if told.is_file() else None
+        written = folder / ADDRESS
+        address = place(written.read_text()) if written.is_file() else None
         return cls(folder, address if isinstance(address, RemotePath) else None)
 
-    def kept(self, path: Path) -> Place:
-        """Where a file or folder of this one is kept."""
+    def place_of(self, path: Path) -> Place:
+        """The path, or the address, of a file or folder of this one."""
         return self.place / path.relative_to(self.folder).as_posix()
 
     @property
@@ -93,16 +93,16 @@ class TrialFolder(KeptFolder):
 
     @property
     def scores(self) -> Path:
-        """The final scores whole, confusion matrices and all; status.json and the ledger hold their summary."""
+        """The final scores with confusion matrices and scores by class, which status.json and the ledger leave out."""
         return self.folder / "scores.json"
 
     @property
     def evaluations(self) -> Path:
-        """What `vgsearch evaluate` found of single checkpoints, a folder each."""
+        """The results of `vgsearch evaluate`, in a folder for each checkpoint."""
         return self.folder / "evaluations"
 
     def seed(self, number: int) -> Place:
-        """Where the point's further trainings are kept, each in a folder as a trial's own."""
+        """The folder of the point's training `number` with another seed; its files are those of a trial."""
         return self.place / "seeds" / str(number)
 
     @property
@@ -110,23 +110,23 @@ class TrialFolder(KeptFolder):
         return self.folder / "log.txt"
 
     def inherit(self, parent: "TrialFolder", below: int) -> int | None:
-        """Copies the newest checkpoint of `parent` before step `below` here, unless there is one; returns its step.
+        """Copy the newest checkpoint of `parent` before step `below` here, unless this trial has one; returns its step.
 
-        None where the parent has none any more: it then starts from nothing.
+        None if the parent has none any more: the trial then starts from nothing.
         """
         own, theirs = (folder.working_copy.sizes(folder.checkpoints.name) for folder in (self, parent))
         steps = [step for name in own or theirs if (step := _step_of(name)) is not None and (own or step < below)]
         if own or not steps:
             return min(steps, default=None)
         name = f"{self.checkpoints.name}/step{max(steps):08d}.pt"
-        parent.working_copy.pull(lambda kept: kept == name, delete=False)
+        parent.working_copy.pull(lambda other: other == name, delete=False)
         content = (parent.folder / name).read_bytes()
         write_atomically(self.folder / name, lambda stream: stream.write(content))
-        self.working_copy.push(lambda kept: kept == name)
+        self.working_copy.push(lambda other: other == name)
         return max(steps)
 
     def set_aside(self) -> None:
-        """Moves what an attempt left to attempts/<n>, but for its checkpoints, which go: the trial starts from nothing."""
+        """Move the files of an attempt to attempts/<n> and delete its checkpoints: the trial starts from nothing."""
         self.working_copy.remove(self.checkpoints.name)
         self.working_copy.pull()
         parts = (self.metrics, self.tensorboard, self.samples, self.scores, self.log, self.folder / "seeds")
@@ -145,14 +145,14 @@ class TrialFolder(KeptFolder):
 
 
 @dataclass(frozen=True)
-class Experiment(KeptFolder):
-    """One sweep's folder: `<out>/<name>`."""
+class Experiment(StoredFolder):
+    """The folder of one sweep: `<out>/<name>`."""
 
     _lease: Lease | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def at(cls, where: str | Place, copy: str = VIEWED) -> "Experiment":
-        """The experiment kept at a path, or at an address of which this is the copy of that kind."""
+        """The experiment at a path, or the working copy of kind `copy` of the experiment at an address."""
         where = place(where).absolute()
         return cls(copy_folder(copy, where), where) if isinstance(where, RemotePath) else cls(where)
 
@@ -170,76 +170,79 @@ class Experiment(KeptFolder):
 
     @property
     def events(self) -> Place:
-        """What tells readers what happened: the ledger, or on an object store the folder of its segments."""
+        """The events that readers follow: the ledger, or on an object store the folder of its segments."""
         return self.ledger if self.address is None else self.address / "ledger"
 
     @property
     def has_events(self) -> bool:
-        """Whether anything has happened, or is known of it."""
-        kept = self.events
-        return bool(kept.file_names()) if isinstance(kept, RemotePath) else kept.exists()
+        """Whether there is any event."""
+        events = self.events
+        return bool(events.file_names()) if isinstance(events, RemotePath) else events.exists()
 
     @property
     def study(self) -> Path:
-        """Optuna's; on the driver's own disk also where the rest is kept elsewhere, for the ledger tells all of it."""
+        """Optuna's study; always on the driver's own disk, since it can be recreated from the ledger."""
         return self.folder / "optuna.db"
 
     @property
     def tensorboard(self) -> Path:
-        """What TensorBoard's HParams tab compares in all trials."""
+        """The columns by which TensorBoard's HParams tab compares the trials."""
         return self.folder / "tb"
 
     @property
     def report(self) -> Path:
-        """All about the sweep in one file."""
+        """The report of the sweep, in one file."""
         return self.folder / "report.html"
 
     @property
     def confirm(self) -> Path:
-        """What training the best points again, on fresh seeds, said of them."""
+        """The results of training the best points again on fresh seeds."""
         return self.folder / "confirm.json"
 
     def confirm_run(self, run: str) -> TrialFolder:
-        """A point trained again; apart from the trials of the search."""
-        return self._kept("confirm", run)
+        """The folder of a run that confirms a point; apart from the trials of the search."""
+        return self._trial_folder("confirm", run)
 
     @property
     def ray(self) -> Path:
-        """Ray Tune's own bookkeeping, which nothing here reads."""
+        """Ray Tune's own bookkeeping, which vgsearch never reads."""
         return self.folder / ".ray"
 
     @property
     def stop_request(self) -> Place:
-        """Its existence asks every running trial to save and end."""
+        """A file; while it exists, every running trial saves and ends."""
         return self.place / ".stop"
 
     def refuse_missing(self) -> None:
-        """Raises where nothing tells of a sweep; before `lock`, which would make the folder."""
+        """Raise ConfigurationError if there is no sweep; call it before `lock`, which creates the folder."""
         if not self.has_events and not (self.place / self.sweep.name).exists():
             raise ConfigurationError(
                 f"{self.place} holds no sweep (no {self.sweep.name}); give the folder of an experiment."
             )
 
     def refuse_lost(self) -> None:
-        """Raises ExperimentInUse where another driver has taken over from this one."""
+        """Raise ExperimentInUse if another driver has taken over this experiment."""
         if self._lease is not None and self._lease.is_lost:
-            raise ExperimentInUse(f"{self.place} was taken over by another driver while this one was out of reach.")
+            raise ExperimentInUse(
+                f"another driver took over {self.place} while this one could not reach the storage; stopping."
+            )
 
     @property
     def is_stopping(self) -> bool:
-        """Whether this machine's driver has asked its trials to end."""
+        """Whether the driver on this machine has asked its trials to end."""
         return (self.folder / ".stop").exists()
 
     def ask_to_stop(self) -> None:
-        """Asks once more where the storage was out of reach: `is_stopping` stays true, and the driver's loop comes back here."""
+        """Ask every trial to save and end; a later call asks again if the storage could not be reached."""
         (self.folder / ".stop").touch()
-        told = self.folder / ".stop-told"
-        if isinstance(self.stop_request, RemotePath) and not told.exists():
+        sent = self.folder / ".stop-told"
+        if isinstance(self.stop_request, RemotePath) and not sent.exists():
             with suppress(StorageError):
                 self.stop_request.put(b"stop")
-                told.touch()
+                sent.touch()
 
-    def ask_no_more(self) -> None:
+    def withdraw_stop_request(self) -> None:
+        """Delete the stop request."""
         for name in (".stop", ".stop-told"):
             (self.folder / name).unlink(missing_ok=True)
         self.stop_request.unlink(missing_ok=True)
@@ -249,15 +252,15 @@ class Experiment(KeptFolder):
         return self.folder / "trials"
 
     def trial(self, trial_id: str) -> TrialFolder:
-        return self._kept("trials", trial_id)
+        return self._trial_folder("trials", trial_id)
 
-    def _kept(self, kind: str, name: str) -> TrialFolder:
+    def _trial_folder(self, kind: str, name: str) -> TrialFolder:
         return TrialFolder(self.folder / kind / name, self.address and self.address / kind / name)
 
     def lock(self) -> ExitStack:
-        """Holds the experiment for one driver until what is returned is closed; brings this driver's copy up to date.
+        """Lock the experiment for one driver, until the result is closed, and update this driver's working copy.
 
-        Raises ExperimentInUse, or UnwritableFolder where nothing can be kept.
+        Raises ExperimentInUse, or UnwritableFolder if the folder is not writable.
         """
         held = ExitStack()
         held.enter_context(self._lock_folder())
@@ -294,9 +297,9 @@ class Experiment(KeptFolder):
 
 @contextmanager
 def opened_checkpoint(path: Path) -> Iterator[Path]:
-    """A checkpoint file on this machine: itself, or one in a copy of its trial, whose new results are sent when it is left.
+    """A checkpoint file on this machine: itself, or in a working copy of its trial, which is uploaded on exit.
 
-    Raises ConfigurationError where no checkpoint of a trial is kept at an address.
+    Raises ConfigurationError if there is no checkpoint of a trial at an address.
     """
     where = place(path)
     if not isinstance(where, RemotePath):
@@ -306,7 +309,7 @@ def opened_checkpoint(path: Path) -> Iterator[Path]:
     trial = TrialFolder.at(trial_place, OPENED)
     if where.parent.name != trial.checkpoints.name or not where.is_file():
         raise ConfigurationError(
-            f"{where} does not exist, or not in a trial's folder; give .../trials/<trial>/checkpoints/<step>.pt."
+            f"{where} must be the checkpoint of a trial, .../trials/<trial>/checkpoints/<step>.pt; there is none."
         )
     experiment, copy = Experiment(trial.folder.parent.parent, trial_place.parent.parent), trial.checkpoints / where.name
     experiment.working_copy.pull(lambda name: name == experiment.sweep.name, delete=False)
@@ -327,9 +330,9 @@ def _is_record(trial: TrialFolder, name: str) -> bool:
 
 @contextmanager
 def appended_records(trial: TrialFolder) -> Iterator[bool]:
-    """For adding to a trial's curves: brings them as they are kept now, and sends them when it is left.
+    """The trial's metrics and curves, downloaded to add to them, and uploaded on exit.
 
-    Says whether they may be added to: not those of a trial that runs, whose own next lines would take their place.
+    Yields whether they may be added to: not while the trial runs, since its next upload would replace the addition.
     """
     if not isinstance(trial.place, RemotePath):
         yield True
@@ -345,12 +348,12 @@ def _step_of(name: str) -> int | None:
 
 
 def trial_id(index: int, digest: str) -> str:
-    """A trial's order and six hex digits of its config's hash: t0007-3fa9c1."""
+    """A trial's index and six hex digits of its configuration's hash: t0007-3fa9c1."""
     return f"t{index:04d}-{digest[:6]}"
 
 
 def run_id(trial: str, seed: int) -> str:
-    """A trial's point trained again with another seed: t0007-3fa9c1-s500000."""
+    """The id of a trial's point trained again with another seed: t0007-3fa9c1-s500000."""
     return f"{trial}-s{seed}"
 
 

@@ -1,18 +1,17 @@
-"""Which checkpoints a sweep keeps when its disk is short: those of the best stay, those of the worst ended trials go first."""
+"""Which checkpoints a sweep deletes to keep its disk budget: those of the worst ended trials first."""
 
 import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from vgsearch.experiment.ledger import UNFINISHED, Ledger, SweepRecord, TrialRecord
+from vgsearch.experiment.ledger import UNFINISHED, Event, Ledger, SweepRecord, TrialRecord
 from vgsearch.experiment.paths import Experiment
 from vgsearch.object_store.working_copy import WorkingCopy
 from videogan.config import ConfigurationError
 
 _UNITS = {"MB": 1e6, "GB": 1e9, "TB": 1e12}
-# Of ended trials, the least worth first; among equals the one with the worse score or look.
+# Of ended trials those of the least worth are deleted first; among equals the one with the worse score or look.
 _WORTH = {"pruned": 1, "unscored": 2, "done": 3}
 
 
@@ -24,15 +23,10 @@ def parse_size(text: str) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
-def told_size(n_bytes: float) -> str:
-    """12.3 GB, 27 MB."""
-    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.0f} MB"
-
-
 def droppable(record: SweepRecord) -> list[TrialRecord]:
-    """The trials whose checkpoints may go, the least worth first.
+    """The trials whose checkpoints may be deleted, those of the least worth first.
 
-    Never those of the best trial or of the front, of the paper's points, or of trials that run or go on when resumed.
+    Never the best trial or those of the front, the paper's points, or trials that run or continue when resumed.
     """
     front = {trial.trial_id for trial in record.front}
     ended = [
@@ -53,7 +47,7 @@ def _worth(trial: TrialRecord, record: SweepRecord) -> tuple[int, float, int]:
 
 
 class CheckpointDisk:
-    """The bytes that a sweep's checkpoints take, and their release within a budget, told to the ledger."""
+    """The bytes of a sweep's checkpoints; deletes checkpoints to keep a budget, and records it in the ledger."""
 
     def __init__(self, experiment: Experiment, ledger: Ledger, budget: float | None = None) -> None:
         self._experiment, self._ledger, self.budget = experiment, ledger, budget
@@ -63,7 +57,7 @@ class CheckpointDisk:
             self.measure(trial_id)
 
     def measure(self, trial_id: str) -> None:
-        """Looks at one trial's folder anew."""
+        """Count one trial's bytes again."""
         folder = self._experiment.trial(trial_id)
         sizes = folder.working_copy.sizes(folder.checkpoints.name).values()
         self._bytes[trial_id] = sum(sizes)
@@ -71,15 +65,16 @@ class CheckpointDisk:
 
     @property
     def used(self) -> int:
+        """Bytes of all checkpoints."""
         return sum(self._bytes.values())
 
     @property
     def needed(self) -> int:
-        """What is used, and one more checkpoint for each running trial: it is written before an older one is dropped."""
+        """`used` and one more checkpoint for each running trial, which writes one before it deletes an older one."""
         return self.used + self._ledger.record.count("running") * self._largest
 
     def to_drop(self) -> Iterator[tuple[TrialRecord, int]]:
-        """Trials and their bytes, the least worth first, until the rest is within the budget; without one, all droppable."""
+        """Trials and their bytes, the least worth first, until the rest fits the budget; without one, all droppable."""
         excess = math.inf if self.budget is None else self.needed - self.budget
         for trial in droppable(self._ledger.record) if excess > 0 else ():
             if excess <= 0:
@@ -88,10 +83,10 @@ class CheckpointDisk:
                 excess -= n_bytes
                 yield trial, n_bytes
 
-    def drop(self, trial: TrialRecord, why: str) -> dict[str, Any]:
-        """Deletes a trial's checkpoints; returns the ledger's event."""
+    def drop(self, trial: TrialRecord, why: str) -> Event:
+        """Delete a trial's checkpoints; returns the ledger's event."""
         folder = self._experiment.trial(trial.trial_id)
-        # Told first: a ledger that names checkpoints which are gone would mislead, one that calls them gone does not.
+        # The ledger first: after a crash in between it must not promise checkpoints that do not exist.
         event = self._ledger.append(
             "checkpoints_dropped", trial=trial.trial_id, bytes=self._bytes[trial.trial_id], why=why
         )
@@ -105,6 +100,6 @@ class CheckpointDisk:
 
 
 def ray_leftovers(experiment: Experiment) -> list[tuple[Path, int]]:
-    """Folders of Ray's own bookkeeping and their bytes: nothing here reads them once the driver has ended."""
+    """Folders of Ray's own bookkeeping and their bytes: nothing reads them once the driver has ended."""
     folders = [experiment.ray, *(trial / experiment.ray.name for trial in experiment.trials.glob("*"))]
     return [(folder, sum(WorkingCopy(folder).sizes().values())) for folder in folders if folder.is_dir()]

@@ -1,4 +1,4 @@
-"""A trial's TensorBoard: curves that go on after a resume, hyperparameters with the final scores, samples that move."""
+"""A trial's TensorBoard: curves that continue after a resume, hyperparameters with the final scores, moving samples."""
 
 import io
 import time
@@ -22,15 +22,15 @@ SECONDS_BETWEEN_FLUSHES = 5.0
 
 
 class TrialBoard:
-    """Writes one trial's event files under `folder`: in this thread, for tensorboardX's own SummaryWriter keeps events
-    back in a queue that its `flush` doesn't empty, and a killed process would lose them.
+    """Writes one trial's event files under `folder`, in this thread: tensorboardX's own SummaryWriter holds events in a
+    queue that its `flush` does not empty, and a killed process would lose them.
 
-    `first_step` hides what an interrupted attempt wrote from there on; None hides nothing.
+    `first_step`: TensorBoard hides what an interrupted attempt wrote from this step on; None hides nothing.
     """
 
     def __init__(self, folder: Path, first_step: int | None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        # TensorBoard reads files in the order of their names: by their number, whatever the clock says.
+        # TensorBoard reads files in the order of their names, so they are numbered.
         n_before = sum(1 for _ in folder.glob("*.tfevents.*"))
         self._writer = EventsWriter(str(folder / f"{n_before:04d}.events"))
         self._flushed = time.monotonic()
@@ -43,7 +43,7 @@ class TrialBoard:
             self._add(Event(summary=scalar_summary(name, value)), step)
 
     def video(self, tag: str, frames: Tensor, step: int) -> None:
-        """A GIF of `frames` uint8 (T, H, W, 3); tensorboardX's own add_video writes nothing without moviepy."""
+        """Write a GIF of `frames` uint8 (T, H, W, 3); tensorboardX's own add_video needs moviepy."""
         encoded = io.BytesIO()
         write_gif(encoded, frames)
         image = Summary.Image(
@@ -51,19 +51,19 @@ class TrialBoard:
         )
         self._add(Event(summary=Summary(value=[Summary.Value(tag=tag, image=image)])), step)
 
-    def begins(self, hyperparameters: dict[str, Any]) -> None:
-        """The trial's row in TensorBoard's HParams tab, from its start on; plain numbers and strings."""
+    def add_hyperparameters(self, hyperparameters: dict[str, Any]) -> None:
+        """Add the trial's row to TensorBoard's HParams tab, as numbers and strings. Any: values of settings."""
         plain = {k: v if isinstance(v, int | float | str) else str(v) for k, v in hyperparameters.items()}
         _, start, _ = hparams_summary(plain, {})
         self._add(Event(summary=start), 0)
 
-    def scored(self) -> None:
-        """Marks the row as a success. No other end is marked: TensorBoard keeps the first it reads, and a trial may be retried."""
+    def mark_success(self) -> None:
+        """Mark the row as a success; no other end, since TensorBoard keeps the first mark and trials are retried."""
         *_, end = hparams_summary({}, {})
         self._add(Event(summary=end), 0)
 
     def flush(self) -> None:
-        """Writes what waits in memory, durably."""
+        """Write the events in memory to disk."""
         self._writer.flush()
         self._flushed = time.monotonic()
 
@@ -78,10 +78,10 @@ class TrialBoard:
 
 
 def write_columns(folder: Path, hyperparameters: Mapping[str, Sequence[Any]], scores: Sequence[str]) -> None:
-    """What the HParams tab compares in all trials of a sweep, in a run of its own: TensorBoard takes one such list.
+    """Write the columns of the HParams tab in a run of its own: TensorBoard reads only one list of columns.
 
-    A trial's own would lack what is searched in other trials only. `hyperparameters`: some values of each, which tell
-    numbers from words. `scores` by their names in the ledger; the newest look stands beside them.
+    A trial's own list would lack values that only other trials have. `hyperparameters`: some values of each, which show
+    its type. `scores`: names as in the ledger; the newest look is a column too.
     """
     metrics = {f"score/{name}": LABELS[name] for name in scores} | {"look": "look"}
     columns = Experiment(
@@ -101,7 +101,7 @@ def write_columns(folder: Path, hyperparameters: Mapping[str, Sequence[Any]], sc
 
 
 def _type_of(values: Sequence[Any]) -> DataType:
-    """Of what `begins` writes of such values."""
+    """The type of what `add_hyperparameters` writes of such values."""
     if all(isinstance(value, bool) for value in values):
         return DataType.DATA_TYPE_BOOL
     numbers = all(isinstance(value, int | float) for value in values)

@@ -1,4 +1,4 @@
-"""What a trial writes about itself while it runs: metrics.jsonl, TensorBoard, log.txt; a resumed attempt goes on in them."""
+"""The records that a running trial writes: metrics.jsonl, TensorBoard, log.txt; a resumed attempt appends to them."""
 
 import json
 import logging
@@ -12,11 +12,11 @@ from vgsearch.experiment.tensorboard import TrialBoard
 from videogan.storage.atomic import write_atomically
 
 SCORE = "score/"
-"""What the names of final scores begin with."""
+"""Prefix of the names of final scores."""
 
 
 class TrialRecords:
-    """The trial's records from `step` on; what an interrupted attempt wrote after that step is dropped from them."""
+    """The trial's records from `step` on; lines that an interrupted attempt wrote after that step are deleted."""
 
     def __init__(self, folder: TrialFolder, step: int) -> None:
         self._folder, self._step = folder, step
@@ -41,39 +41,39 @@ class TrialRecords:
         self._handler.close()
 
     def lines(self) -> list[dict[str, Any]]:
-        """What was written so far, by this attempt or by those before it."""
+        """The lines of this attempt and those before it."""
         return whole_lines(self._folder.metrics)
 
     def write_scores(self, step: int, scores: dict[str, float]) -> None:
-        """The final scores, once: an attempt that was cut off after them is scored again, to the same values."""
+        """Write the final scores, once: an attempt that died right after them is scored again, to the same values."""
         named = {f"{SCORE}{name}": value for name, value in scores.items()}
         if any(named.keys() & line.keys() for line in self.lines()):
             return
         self.board.scalars(named, step)
-        self.board.scored()
-        # The line last: where it is, the board has the scores.
+        self.board.mark_success()
+        # The line last: if it exists, so do the points on the board.
         self.board.flush()
         self._metrics.write(json.dumps({"step": step, **named}) + "\n")
 
     def flush(self) -> None:
-        """Makes all that was written durable: before a checkpoint, from which a later attempt goes on."""
+        """Write everything to disk: before a checkpoint, from which a later attempt continues."""
         self.board.flush()
         os.fsync(self._metrics.fileno())
 
     def write(self, step: int, values: dict[str, float]) -> None:
-        """One line of metrics.jsonl, and a point on each TensorBoard curve."""
+        """Write one line of metrics.jsonl, and a point on each TensorBoard curve."""
         self._metrics.write(json.dumps({"step": step, **values}) + "\n")
         self.board.scalars(values, step)
 
 
 def _drop_lines_after(path: Path, step: int) -> None:
-    """Keeps the whole lines up to `step`, so that no step appears twice."""
+    """Keep only the complete lines up to `step`, so that no step appears twice."""
     if path.exists():
         kept = "".join(json.dumps(line) + "\n" for line in whole_lines(path) if line["step"] <= step)
         write_atomically(path, lambda stream: stream.write(kept.encode()))
 
 
 def whole_lines(path: Path) -> list[dict[str, Any]]:
-    """A crash may have cut off the last one."""
+    """The complete lines; a crash may have cut off the last one."""
     text = path.read_text() if path.exists() else ""
     return [json.loads(line) for line in text.split("\n")[:-1]]

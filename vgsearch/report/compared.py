@@ -10,7 +10,7 @@ from vgsearch.report.clock import SweepClock
 from vgsearch.report.experiment import command, moment
 from vgsearch.report.experiment_data import ExperimentData
 from vgsearch.report.sample_grid import GridColumn, sample_grid
-from vgsearch.report.tables import told_interval
+from vgsearch.report.tables import interval_or_value
 from vgsearch.terminal.sweep_table import objective_value
 from vgsearch.terminal.words import duration
 
@@ -43,7 +43,7 @@ _SAMPLES = "The best trial of each experiment, the first code of its grid; codes
 def _best_score(subject: ExperimentData) -> tuple[str, str]:
     if not subject.scored:
         return "-", "no trial scored"
-    number, _, bounds = told_interval(subject.objective, subject.scored[0]).partition(" ")
+    number, _, bounds = interval_or_value(subject.objective, subject.scored[0]).partition(" ")
     return number, f"best {figures.label(subject.objective)} {bounds}".strip()
 
 
@@ -67,7 +67,7 @@ def _table(subjects: Sequence[ExperimentData]) -> Table:
             f"{subject.sweep.data.rpartition('/')[2]} {subject.sweep.manifest_digest[:6]}",
             str(len(subject.record.trials)),
             str(len(subject.scored)),
-            f"{figures.label(subject.objective)} {told_interval(subject.objective, subject.scored[0])}"
+            f"{figures.label(subject.objective)} {interval_or_value(subject.objective, subject.scored[0])}"
             if subject.scored
             else "-",
             objective_value(subject.objective, {subject.objective.name: subject.floor})

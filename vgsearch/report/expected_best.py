@@ -1,4 +1,4 @@
-"""The best score to expect of n trials, so that searches are compared at one budget (Lucic et al. 2018)."""
+"""The best score to expect of n trials, to compare searches at one budget (Lucic et al. 2018)."""
 
 import math
 from collections.abc import Sequence
@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-MOST_WITHOUT_SCORE = 0.05  # of the draws, beyond which no mean is told
+MOST_WITHOUT_SCORE = 0.05  # of the draws; above it the mean is NaN
 _MOST_DRAWN = 2_000_000
 
 
 class ExpectedBest(NamedTuple):
-    """Mean and 90 % of the draws of the best loss after 1, 2, ... trials; NaN where too many draws found none."""
+    """Mean and 90 % range of the best loss after 1, 2, ... trials, each (n,); NaN if too many draws have no score."""
 
     mean: np.ndarray
     low: np.ndarray
@@ -21,9 +21,8 @@ class ExpectedBest(NamedTuple):
 def expected_best(losses: Sequence[float | None], floor: float | None, seed: int = 0) -> ExpectedBest:
     """Bootstrap over the trials that ended: draws of n of them with replacement, and the least loss of each draw.
 
-    `losses`: one for each trial, None of those that ended without a score: they cost a draw and win nothing. `floor` is
-    what one has without any: an untrained generator's loss. Where it is None, draws that found nothing are left out.
-    Random by `seed` alone.
+    `losses`: one for each trial, None for those that ended without a score: they use up a draw. `floor`: the loss of an
+    untrained generator, which a draw without a score has; None leaves such draws out. Random by `seed` alone.
     """
     n = len(losses)
     n_draws = max(100, min(2000, _MOST_DRAWN // max(n, 1)))

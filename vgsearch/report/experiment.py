@@ -1,4 +1,4 @@
-"""The report of one experiment: what its ledger and folders know, as sections."""
+"""The report of one experiment: its ledger and folders as sections."""
 
 import dataclasses
 import datetime
@@ -7,7 +7,6 @@ import math
 import shlex
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 import yaml
 
@@ -15,16 +14,17 @@ from vgsearch.evaluation.confirmation import confirmed, confirmed_table, notes_o
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord
 from vgsearch.experiment.objective import COST
 from vgsearch.experiment.paths import short_id
+from vgsearch.experiment.score import Score
 from vgsearch.report import figures
 from vgsearch.report.blocks import Block, Chart, Facts, Lines, Page, Section, Table, Text
 from vgsearch.report.clock import SweepClock
 from vgsearch.report.experiment_data import WEAK_BELOW, ExperimentData, Importances
 from vgsearch.report.sample_grid import GridColumn, sample_grid
-from vgsearch.report.tables import as_block, comparison, failures, health, told_interval, trials_table
+from vgsearch.report.tables import as_block, comparison, failures, health, interval_or_value, trials_table
 from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.sweep_table import objective_value
 from vgsearch.terminal.trial import changed_from_paper
-from vgsearch.terminal.words import duration, interval, short_name, value
+from vgsearch.terminal.words import duration, interval, number, short_name, value
 
 N_TOP = 4  # trials in the grid of samples
 
@@ -36,10 +36,10 @@ def experiment_page(subject: ExperimentData, found: Importances) -> Page:
     columns = [GridColumn(short_id(trial.trial_id), subject.experiment, trial) for trial in subject.scored[:N_TOP]]
     sections.append(Section("Samples", sample_grid(subject.sweep, columns), _SAMPLES))
     sections.append(Section("Progress", _progress(subject, clock)))
-    sections.append(Section("Importance", _what_matters(subject, found)))
+    sections.append(Section("Importance", _importance(subject, found)))
     sections.append(Section("Trade-offs", _trade_offs(subject)))
     sections.append(Section("Papers", comparison(subject.record, subject.scored), _PAPERS))
-    sections.append(Section("Expected best", _luck(subject), _LUCK))
+    sections.append(Section("Expected best", _expected_best(subject), _LUCK))
     sections.append(Section("Trials", [trials_table(record), *failures(record), *health(record)]))
     sections.append(Section("Timeline", [Chart("timeline", figures.timeline(record, clock), _TIMELINE, wide=True)]
                             if record.trials else [Text("No trial has started.")]))  # fmt: skip
@@ -49,15 +49,19 @@ def experiment_page(subject: ExperimentData, found: Importances) -> Page:
 
 
 _SAMPLES = (
-    "Each column of trials is drawn from one and the same code z; rows differ by class alone. Never picked by hand."
+    "Each column of a trial's samples has one code z; only the class differs between rows. None is picked by hand."
 )
 _PAPERS = (
-    "Orientation only: a different classifier and data. The papers trained full-width networks on other splits, at another size; "
+    "For orientation only: the papers used another classifier, other splits and sizes, and full-width networks; "
     "no number of one table compares with one of another."
 )
 _LUCK = (
-    "The best score that n trials of this search can be expected to find: means and 90 % of bootstrap draws over its trials, as "
-    "if these were independent (Lucic et al. 2018). Trials that ended without a score cost a draw and win nothing."
+    "The best score to expect from n trials of this search: mean and 90 % of bootstrap draws over its trials, as if "
+    "these were independent (Lucic et al. 2018). A trial that ended without a score uses up a draw."
+)
+_ONE_SEED = (
+    "One trial, one seed: the interval is over classifier seeds, not over trainings. The best of several trials is "
+    "also the luckiest; vgsearch confirm trains it again with fresh seeds."
 )
 _TIMELINE = "Pauses between an interruption and a resume are left out."
 
@@ -65,36 +69,37 @@ _TIMELINE = "Pauses between an interruption and a resume are left out."
 def _state(record: SweepRecord) -> str:
     if record.ended:
         return record.ended
-    return f"running, or cut off: last heard of at {moment(record.last_event)}"
+    return f"running, or its driver was killed: last event at {moment(record.last_event)}"
 
 
 def moment(seconds: float) -> str:
-    """2026-11-27 12:31 UTC"""
+    """2026-11-27 12:31 UTC, of seconds since 1970; a dash for NaN."""
     if math.isnan(seconds):
         return "-"
     return f"{datetime.datetime.fromtimestamp(seconds, datetime.UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _headline(subject: ExperimentData, clock: SweepClock) -> list[tuple[str, str, str]]:
+    """(name, value, note) of the numbers at the top."""
     record, scored = subject.record, subject.scored
     n, left_out = len(record.trials), len(record.trials) - len(scored)
-    told = [("trials used", f"{len(scored)} of {n}", f"{left_out} left out" if left_out else "none left out")]
-    told.append(("ran for", duration(3600 * clock.total_hours), "pauses left out"))
-    if scored:
-        best, objective = scored[0], subject.objective
-        number, _, bounds = told_interval(subject.objective, best).partition(" ")
-        told.insert(0, (f"best {figures.label(objective)}", number, f"{bounds} {short_id(best.trial_id)}".strip()))
-        floor = subject.floor
-        if not math.isnan(floor):
-            told.insert(1, ("untrained generator", objective_value(objective, {objective.name: floor}), "the floor"))
-    return told
+    used = ("trials used", f"{len(scored)} of {n}", f"{left_out} left out" if left_out else "none left out")
+    ran = ("ran for", duration(3600 * clock.total_hours), "pauses left out")
+    if not scored:
+        return [used, ran]
+    best, objective = scored[0], subject.objective
+    mean, _, bounds = interval_or_value(objective, best).partition(" ")
+    numbers = [(f"best {figures.label(objective)}", mean, f"{bounds} {short_id(best.trial_id)}".strip())]
+    if not math.isnan(floor := subject.floor):
+        numbers.append(("untrained generator", objective_value(objective, {objective.name: floor}), "the floor"))
+    return [*numbers, used, ran]
 
 
 def _what_ran(subject: ExperimentData, clock: SweepClock) -> Section:
     sweep, record = subject.sweep, subject.record
     header, space = record.header, sweep.space
     versions = header.get("versions", {})
-    left_out = defaultdict(int)
+    left_out: dict[str, int] = defaultdict(int)
     for trial in record.trials.values():
         if trial not in subject.scored:
             left_out[trial.state] += 1
@@ -105,12 +110,12 @@ def _what_ran(subject: ExperimentData, clock: SweepClock) -> Section:
         ("objective", ", ".join(map(str, record.objectives))),
         ("protocol", subject.protocol or f"S3 {header.get('protocol', '-')[:6]}"),
         ("seeds", f"sweep {sweep.seed}; trial n has {sweep.seed} + n"),
-        ("began", moment(record.starts[0]["time"]) if record.starts else "-"),
+        ("started", moment(record.starts[0]["time"]) if record.starts else "-"),
         ("last event", moment(record.last_event)),
         ("ran for", f"{duration(3600 * clock.total_hours)}, started {max(len(record.starts), 1)} time(s)"),
-        ("trials", f"{len(subject.scored)} used of {len(record.trials)} begun, {sweep.n_trials} asked for"),
+        ("trials", f"{len(subject.scored)} used of {len(record.trials)} started, {sweep.n_trials} planned"),
         ("left out", ", ".join(f"{n} {state}" for state, n in left_out.items()) or "none"),
-        ("versions", ", ".join(f"{name} {version}" for name, version in versions.items()) or "not recorded by this ledger"),
+        ("versions", ", ".join(f"{name} {version}" for name, version in versions.items()) or "not recorded"),
         ("workers", f"{sweep.n_workers} a trial, {sweep.gpus_per_worker:g} GPUs each"),
     ]  # fmt: skip
     if sweep.overrides:
@@ -122,59 +127,54 @@ def _best(subject: ExperimentData) -> Section:
     if not subject.scored:
         return Section("Best", [Text("No trial was scored, so none is best.", warning=True)])
     record, best = subject.record, subject.scored[0]
-    score = best.score or {}
-    pairs = [("trial", best.trial_id + (" (the paper's point)" if best.is_paper_point else ""))]
-    pairs += [(figures.label(objective), told_interval(objective, best)) for objective in record.objectives]
-    pairs += [
-        (name, _percent(score[key])) for name, key in (("SeR", "ser"), ("ReS", "res"), ("ReR", "rer")) if key in score
-    ]
-    if "s3" in score.get("bootstrap", {}):
-        pairs.append(("S3 over test clips", interval(score["bootstrap"]["s3"])))
-    if score.get("s3_of_guessing") is not None:
-        pairs.append(("S3 of guessing", f"{score['s3_of_guessing']:.2f}"))
-    if COST in best.scores:
-        pairs.append(("cost", f"{duration(best.scores[COST])} of training steps"))
-    pairs.append(("why it ended", f"done at step {best.step}"))
     changed = changed_from_paper(best, record)
-    told = [(path, value(chosen), value(papers)) for path, chosen, papers in changed]
-    blocks: list[Block] = [Facts(pairs, half=bool(told))]
-    if told:
-        blocks.append(
-            Table(
-                ("differs from the paper's point", "chosen", "paper"), told, frozenset({"chosen", "paper"}), half=True
-            )
-        )
-    blocks += [Text(warning, warning=True) for warning in _warnings(score)]
+    rows = [(path, value(chosen), value(papers)) for path, chosen, papers in changed]
+    blocks: list[Block] = [Facts(_facts_of(best, record), half=bool(rows))]
+    if rows:
+        heads = ("differs from the paper's point", "chosen", "paper")
+        blocks.append(Table(heads, rows, frozenset({"chosen", "paper"}), half=True))
+    blocks += [Text(warning, warning=True) for warning in best.score.warnings]
     on_seeds = _confirmation(subject)
     blocks += on_seeds
     if len(subject.scored) > 1 and not on_seeds:
-        blocks.append(Text("One trial, one seed: the interval is over classifier seeds, not over trainings. The best of "
-                           "several trials is also the luckiest; vgsearch confirm trains it again with fresh seeds."))  # fmt: skip
+        blocks.append(Text(_ONE_SEED))
     return Section("Best", blocks)
 
 
+def _facts_of(best: TrialRecord, record: SweepRecord) -> list[tuple[str, str]]:
+    pairs = [("trial", best.trial_id + (" (the paper's point)" if best.is_paper_point else ""))]
+    pairs += [(figures.label(objective), interval_or_value(objective, best)) for objective in record.objectives]
+    pairs += _facts_of_s3(best.score)
+    if COST in best.scores:
+        pairs.append(("cost", f"{duration(best.scores[COST])} of training steps"))
+    return [*pairs, ("why it ended", f"done at step {best.step}")]
+
+
+def _facts_of_s3(score: Score) -> list[tuple[str, str]]:
+    s3 = score.s3
+    if s3 is None:
+        return []
+    parts = (("SeR %", s3.ser), ("ReS %", s3.res), ("ReR %", s3.rer))
+    pairs = [(name, interval(part, percent=True)) for name, part in parts if part is not None]
+    if "s3" in (s3.bootstrap or {}):
+        pairs.append(("S3 over test clips", interval((s3.bootstrap or {})["s3"])))
+    if s3.s3_of_guessing is not None and not math.isnan(s3.s3_of_guessing):
+        pairs.append(("S3 of guessing", number(s3.s3_of_guessing)))
+    return pairs
+
+
 def _confirmation(subject: ExperimentData) -> list[Block]:
-    """What training the best points again on fresh seeds said of them; nothing where that was not asked for."""
+    """The best points trained again on fresh seeds; empty before `vgsearch confirm`."""
     path, record = subject.experiment.confirm, subject.record
     if not path.is_file():
         return []
-    told = json.loads(path.read_text())
-    # The paper's point comes last where it is not among the best.
-    top = len(told["points"]) - told["points"][-1]["is_paper_point"]
-    points = confirmed(record, top, told["seeds"])
-    title = f"Trained again on {len(told['seeds'])} fresh seeds"
+    written = json.loads(path.read_text())
+    # The paper's point is last if it is not among the best.
+    top = len(written["points"]) - written["points"][-1]["is_paper_point"]
+    points = confirmed(record, top, written["seeds"])
+    title = f"Trained again on {len(written['seeds'])} fresh seeds"
     table = dataclasses.replace(as_block(confirmed_table(points, subject.objective)), title=title)
     return [table, *(Text(note) for note in notes_on(points))]
-
-
-def _percent(measured: dict[str, Any]) -> str:
-    told = ["-" if measured.get(key) is None else f"{100 * measured[key]:.1f}" for key in ("mean", "low", "high")]
-    return f"{told[0]} % [{told[1]}, {told[2]}]"
-
-
-def _warnings(score: dict[str, Any]) -> list[str]:
-    parts = [score, *(part for part in score.values() if isinstance(part, dict))]
-    return [warning for part in parts for warning in part.get("warnings", ())]
 
 
 def _progress(subject: ExperimentData, clock: SweepClock) -> list[Block]:
@@ -185,22 +185,24 @@ def _progress(subject: ExperimentData, clock: SweepClock) -> list[Block]:
         blocks.append(Chart("score-against-steps", figures.against_steps(subject)))
     if any(trial.looks for trial in record.trials.values()):
         blocks.append(Chart("looks", figures.looks(record), _LOOKS, wide=True))
-    return blocks or [Text("No trial has been looked at yet.")]
+    return blocks or [Text("No trial has had a look yet.")]
 
 
-_LOOKS = "Looks are the cheap score that prunes; they are never called S3."
+_LOOKS = "Looks are the cheap score by which trials are pruned; they are not S3."
 
 
-def _what_matters(subject: ExperimentData, found: Importances) -> list[Block]:
+def _importance(subject: ExperimentData, found: Importances) -> list[Block]:
     blocks: list[Block] = []
     if len(subject.scored) > 1:
         name = figures.label(subject.objective)
-        caption = f"Done trials only; from poor (purple) to good (yellow) {name}. A line with a gap: not searched in that trial."
+        caption = f"Done trials only; from poor (purple) to good (yellow) {name}. A gap: not searched in that trial."
         blocks.append(Chart("parallel-coordinates", figures.parallel_coordinates(subject), caption, wide=True))
     if found.reason:
         return [*blocks, Text(f"No importances: {found.reason}.")]
     weak = f"Weak: {found.n_trials} trials, fewer than {WEAK_BELOW}; the order may be chance. " if found.weak else ""
-    caption = f"{weak}PED-ANOVA over {found.n_trials} done trials: which values tell the best tenth from all."
+    caption = (
+        f"{weak}PED-ANOVA over {found.n_trials} done trials: which values set the best tenth apart from all trials."
+    )
     blocks.append(Chart("importances", figures.importance_bars(found.shares), caption))
     if found.left_out:
         rows = [(short_name(path), why) for path, why in found.left_out.items()]
@@ -217,7 +219,7 @@ def _trade_offs(subject: ExperimentData) -> list[Block]:
     return blocks
 
 
-def _luck(subject: ExperimentData) -> list[Block]:
+def _expected_best(subject: ExperimentData) -> list[Block]:
     curve = subject.expected()
     if curve is None:
         return []
@@ -231,27 +233,25 @@ def _commands(subject: ExperimentData) -> list[Block]:
     blocks: list[Block] = [Lines("\n".join(typed) or "# not recorded by this ledger")]
     for trial in record.trials.values():
         path = subject.experiment.trial(trial.trial_id).config
-        config = (
-            path.read_text(errors="replace") if path.is_file() else "# there is no config.yaml in the trial's folder\n"
-        )
+        config = path.read_text(errors="replace") if path.is_file() else "# the trial's folder has no config.yaml\n"
         title = f"{trial.trial_id}  {trial.state}" + ("  the paper's point" if trial.is_paper_point else "")
         tail = f"\n# the end of its log\n{trial.log_tail}" if trial.log_tail else ""
-        blocks.append(Lines(f"{again(sweep, trial)}\n\n{config}{tail}", title))
+        blocks.append(Lines(f"{training_command(sweep, trial)}\n\n{config}{tail}", title))
     return blocks
 
 
-def again(sweep: Sweep, trial: TrialRecord) -> str:
-    """What to type to train a trial once more, with the seed it had."""
+def training_command(sweep: Sweep, trial: TrialRecord) -> str:
+    """The command that trains a trial again, with its seed."""
     values = {**sweep.overrides, **trial.overrides, **trial.changed}
     seed = values.pop("seed", sweep.seed + trial.index)
     typed = ["vgsearch", "train", sweep.space.name, "--budget", sweep.budget, "--data", sweep.data, "--seed", str(seed)]
     for path, chosen in values.items():
-        # As YAML, for that is how --set reads it: 5.0e-05 is a number there, 5e-05 is a word.
+        # As YAML, which --set reads: 5.0e-05 is a number there, 5e-05 is a word.
         written = yaml.safe_dump(chosen, default_flow_style=True, width=math.inf).removesuffix("\n...\n").strip()
         typed += ["--set", f"{path}={written}"]
     return shlex.join(typed)
 
 
 def command(argv: Sequence[str]) -> str:
-    """As it was typed, the program by its name alone."""
+    """As it was typed, without the path of the program."""
     return shlex.join([argv[0].rpartition("/")[2], *argv[1:]]) if argv else ""

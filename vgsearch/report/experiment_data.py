@@ -1,4 +1,4 @@
-"""What a report is about: an experiment, and which of its searched values mattered."""
+"""What a report shows: an experiment, and which of its searched values mattered."""
 
 import math
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ WEAK_BELOW = 50  # trials
 
 @dataclass(frozen=True)
 class Importances:
-    """Shares that sum to 1, the largest first; `reason` says why there are none."""
+    """Shares that sum to 1, the largest first, or the reason why there are none."""
 
     shares: Mapping[str, float] = field(default_factory=dict)
     n_trials: int = 0
@@ -30,7 +30,7 @@ class Importances:
 
 @dataclass(frozen=True)
 class ExperimentData:
-    """One experiment as a report sees it."""
+    """One experiment, for a report."""
 
     experiment: Experiment
     sweep: Sweep
@@ -42,33 +42,32 @@ class ExperimentData:
 
     @property
     def objective(self) -> Objective:
-        """The one that names the best."""
+        """The first, by which a trial is best."""
         return self.record.objectives[0]
 
     @property
     def scored(self) -> list[TrialRecord]:
-        """The trials that count, the best first."""
+        """The done trials with a value of the first objective, the best first."""
         scored = [trial for trial in self.record.done if self.objective.name in trial.scores]
         return sorted(scored, key=lambda trial: self.objective.loss(trial.scores))
 
     @property
     def protocol(self) -> str:
-        """Name and digest of what measured the objective; empty before a trial is done."""
+        """Name and digest of the objective's protocol; empty before a trial is done."""
         if not self.scored:
             return ""
-        score = self.scored[0].score or {}
-        measured = score if self.objective.is_part_of_s3 else score.get(self.objective.name, {})
-        return f"{measured['protocol']} {measured['digest'][:6]}" if "protocol" in measured else ""
+        score = self.scored[0].score
+        part = score.s3 if self.objective.is_part_of_s3 else score.features.get(self.objective.name)
+        return "" if part is None else part.named_protocol
 
     @property
     def floor(self) -> float:
-        """What an untrained generator scores; NaN where it was not measured."""
-        measured = (self.record.floor or {}).get(self.objective.name)
-        mean = measured.get("mean") if isinstance(measured, dict) else None
-        return math.nan if mean is None else mean
+        """The score of an untrained generator; NaN if it was not measured."""
+        measured = None if self.record.floor is None else self.record.floor.score.interval(self.objective.name)
+        return math.nan if measured is None else measured.mean
 
     def expected(self) -> ExpectedBest | None:
-        """The best to expect after n trials; None before a trial is scored."""
+        """The best score to expect of n trials; None before a trial is scored."""
         ended = [trial for trial in self.record.trials.values() if trial.state not in UNFINISHED]
         losses = [self.objective.loss(t.scores) if t in self.scored else None for t in ended]
         floor = None if math.isnan(self.floor) else self.objective.loss({self.objective.name: self.floor})

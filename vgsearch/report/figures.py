@@ -112,9 +112,10 @@ def ser_res(subject: ExperimentData) -> Figure:
     trials = [trial for trial in subject.scored if {"ser", "res"} <= set(trial.scores)]
     figure = Figure("SeR, %: sample-trained classifier on real (diversity)",
                     "ReS, %: real-trained classifier on samples (realism)", x_range=(0, 102), y_range=(0, 102))  # fmt: skip
-    summary = trials[0].score or {}
-    rer, guessing = (summary.get("rer") or {}).get("mean") or 0.0, summary.get("s3_of_guessing")
-    for s3 in (0.2, 0.4, 0.6, 0.8, 1.0) if rer else ():
+    measured = trials[0].score.s3
+    rer = 0.0 if measured is None or measured.rer is None else measured.rer.mean
+    guessing = None if measured is None else measured.s3_of_guessing
+    for s3 in (0.2, 0.4, 0.6, 0.8, 1.0) if rer > 0 else ():
         # SeR ReS = (S3 ReR)^2, from SeR = 1 to ReS = 1.
         product = (s3 * rer) ** 2
         if product < 1:
@@ -122,7 +123,7 @@ def ser_res(subject: ExperimentData) -> Figure:
             ser = [100 * product / share for share in res]
             figure.series.append(Points([100 * share for share in res], ser, MUTED, width=1, dash="dot"))
             figure.notes.append(Note(100, 100 * product, f"S3 {s3:.1f}", above=True))
-    if rer and guessing:
+    if rer > 0 and guessing:
         place = [100 * guessing * rer]
         figure.series.append(Points(place, place, MUTED, "guessing", size=10, symbol="x"))
     res, ser = ([100 * trial.scores[part] for trial in trials] for part in ("res", "ser"))

@@ -1,4 +1,4 @@
-"""The papers' own numbers, printed beside ours for orientation and never in one column with them."""
+"""The papers' scores, shown beside ours for orientation, in tables of their own."""
 
 from typing import NamedTuple
 
@@ -29,7 +29,7 @@ PUBLISHED_S3 = (
     PublishedS3("UCF-101", "3D ResNet-18", "MVT", 36.63, 28.83, 76.82, 0.42, _APPENDIX),
     PublishedS3("UCF-101", "3D ResNet-18", "MVT-TSA", 44.36, 29.61, 76.82, 0.47, _APPENDIX),
 )
-"""0.73 is printed for MVT on Weizmann, where its accuracies give 0.74: a slip of the paper, kept."""
+"""The paper prints 0.73 for MVT on Weizmann, although its accuracies give 0.74."""
 
 PUBLISHED_IS = (
     ("3D model, weight clipping", "4.32 +- 0.01"),
@@ -42,4 +42,4 @@ PUBLISHED_IS = (
     ("Conditional TGAN, SVC", "15.83 +- 0.18"),
     ("real UCF-101", "34.49 +- 0.03"),
 )
-"""Inception scores on UCF-101 by C3D, TGAN (Saito et al., ICCV 2017) Table 4; a search's `is` is by another classifier."""
+"""Inception scores on UCF-101 by C3D: TGAN (Saito et al., ICCV 2017) Table 4; `is` uses another classifier."""

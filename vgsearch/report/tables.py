@@ -1,6 +1,7 @@
 """The tables of a report."""
 
 import dataclasses
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -10,24 +11,25 @@ from rich.text import Text as RichText
 from vgsearch.experiment.ledger import UNFINISHED, SweepRecord, TrialRecord
 from vgsearch.experiment.objective import Objective
 from vgsearch.experiment.paths import short_id
+from vgsearch.experiment.score import Score
 from vgsearch.report.blocks import Block, Table, Text
 from vgsearch.report.published import PUBLISHED_IS, PUBLISHED_S3
 from vgsearch.terminal.sweep_table import objective_value, sweep_table
-from vgsearch.terminal.words import interval
+from vgsearch.terminal.words import interval, number
 
 _ANY_WIDTH = 1_000_000
 _SOME = 6
 
 
 def trials_table(record: SweepRecord) -> Table:
-    """All trials with all their values, as `vgsearch status` shows them on a wide enough screen."""
+    """All trials with all their values, as `vgsearch status` shows them on a wide screen."""
     table = as_block(sweep_table(record, _ANY_WIDTH))
     marked = frozenset(number for number, row in enumerate(table.rows) if row[0].startswith("*"))
     return dataclasses.replace(table, marked=marked)
 
 
 def as_block(table: RichTable) -> Table:
-    """A terminal's table, for a page."""
+    """A terminal's table as a block of a page."""
     cells = [
         [cell.plain if isinstance(cell, RichText) else str(cell) for cell in column.cells] for column in table.columns
     ]
@@ -37,7 +39,7 @@ def as_block(table: RichTable) -> Table:
 
 
 def failures(record: SweepRecord) -> list[Block]:
-    """How trials ended that have no score, by reason, the most frequent first."""
+    """The ends of trials without a score, by reason, the most frequent first."""
     whose: dict[tuple[str, str], list[str]] = defaultdict(list)
     for trial in record.trials.values():
         if trial.state not in ("done", *UNFINISHED):
@@ -52,7 +54,7 @@ def failures(record: SweepRecord) -> list[Block]:
 
 
 def health(record: SweepRecord) -> list[Block]:
-    """What the newest look of each trial saw go wrong, with its evidence."""
+    """What is wrong with each trial by its newest look, with the evidence."""
     rows = [
         (short_id(trial.trial_id), trial.state, state, evidence)
         for trial in record.trials.values()
@@ -62,15 +64,15 @@ def health(record: SweepRecord) -> list[Block]:
 
 
 def comparison(record: SweepRecord, scored: Sequence[TrialRecord]) -> list[Block]:
-    """Ours in one table, the papers' in others: the best, the paper's points and the floor."""
+    """The best trials, the paper's points and the floor in one table, the papers' scores in others."""
     measured = [trial for trial in scored if "s3" in trial.scores]
     blocks: list[Block] = []
     if measured:
         shown = dict.fromkeys([t.trial_id for t in measured[:3]] + [t.trial_id for t in measured if t.is_paper_point])
         rows = [_ours(short_id(trial.trial_id) + (" (the paper's point)" if trial.is_paper_point else ""), trial.score)
                 for trial in measured if trial.trial_id in shown]  # fmt: skip
-        if record.floor and "s3" in record.floor:
-            rows.append(_ours("untrained generator", record.floor))
+        if record.floor is not None and record.floor.score.s3 is not None:
+            rows.append(_ours("untrained generator", record.floor.score))
         blocks.append(Table(("ours", *_COLUMNS), rows, frozenset(_COLUMNS), frozenset({0}), "This search"))
         rows = [(p.model, p.data, p.classifier, f"{p.ser:.2f}", f"{p.res:.2f}", f"{p.rer:.2f}", f"{p.s3:.2f}", p.where)
                 for p in PUBLISHED_S3]  # fmt: skip
@@ -92,17 +94,19 @@ def comparison(record: SweepRecord, scored: Sequence[TrialRecord]) -> list[Block
 _COLUMNS = ("SeR %", "ReS %", "ReR %", "S3")
 
 
-def _ours(name: str, score: dict) -> tuple[str, ...]:
-    percents = [
-        "-" if score.get(part) is None else f"{100 * score[part]['mean']:.2f}" for part in ("ser", "res", "rer")
-    ]
-    return name, *percents, interval(score["s3"])
+def _ours(name: str, score: Score) -> tuple[str, ...]:
+    parts = [score.interval(part) for part in ("ser", "res", "rer")]
+    s3 = score.interval("s3")
+    return (
+        name,
+        *(number(None if part is None else 100 * part.mean, ".2f") for part in parts),
+        "-" if s3 is None else interval(s3),
+    )
 
 
-def told_interval(objective: Objective, trial: TrialRecord) -> str:
-    """0.62 [0.58, 0.66]; the value alone where there is no interval to tell."""
-    measured = (trial.score or {}).get(objective.name)
-    told = objective_value(objective, trial.scores)
-    if not isinstance(measured, dict) or measured.get("low") is None or measured.get("high") is None:
-        return told
+def interval_or_value(objective: Objective, trial: TrialRecord) -> str:
+    """0.62 [0.58, 0.66]; the value alone if it has no interval."""
+    measured = trial.score.interval(objective.name)
+    if measured is None or any(map(math.isnan, measured)):
+        return objective_value(objective, trial.scores)
     return interval(measured)

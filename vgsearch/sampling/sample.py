@@ -10,7 +10,6 @@ from rich.console import Console
 from torch import nn
 
 from vgsearch.evaluation.request import data_of
-from vgsearch.evaluation.tables import told_number
 from vgsearch.experiment.paths import TrialFolder
 from vgsearch.sampling.pictures import (
     PICTURES,
@@ -21,7 +20,7 @@ from vgsearch.sampling.pictures import (
     refuse_unsupported,
     share_of_all,
 )
-from vgsearch.terminal.words import counted, interval, plain_table, shown
+from vgsearch.terminal.words import counted, interval, number, plain_table, shown
 from videogan.config import ConfigurationError, suggestion
 from videogan.data.manifest import DataError, read_manifest
 from videogan.sampling.pictures import write_gif, write_mp4, write_png
@@ -139,8 +138,8 @@ def print_changes(changes: Mapping[str, Change], console: Console) -> None:
     for name, change in changes.items():
         cells = []
         for of in ("appearance", "flow"):
-            cells.append(interval(getattr(change, of)._asdict()))
-            cells.append(told_number(share_of_all(change, of, changes)))
+            cells.append(interval(getattr(change, of)))
+            cells.append(number(share_of_all(change, of, changes)))
         table.add_row(name, *cells)
     console.print()
     console.print(table)

@@ -1,4 +1,4 @@
-"""What a sweep and its trials look like in a terminal.
+"""A sweep and its trials as text in a terminal.
 
 `words.py` has the one formatter of numbers, intervals, sizes and durations.
 """

@@ -1,21 +1,22 @@
-"""What a sweep looks like in a terminal: a live table, or one line per event where nobody watches."""
+"""A sweep in a terminal: a live table, or one line per event if the output is no terminal."""
 
 import json
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from vgsearch.experiment.ledger import CONFIRM, ENDS, UNFINISHED, SweepRecord, TrialRecord
-from vgsearch.experiment.objective import COST, Objective, looks_at_distance, measured
+from vgsearch.experiment.end import ENDS
+from vgsearch.experiment.ledger import CONFIRM, UNFINISHED, Event, SweepRecord, TrialRecord
+from vgsearch.experiment.objective import COST, Objective, looks_at_distance
 from vgsearch.experiment.paths import short_id
-from vgsearch.terminal.words import duration, interval, number, short_name, value
+from vgsearch.experiment.score import Floor
+from vgsearch.terminal.words import duration, interval, number, short_name, size, value
 
 WIDTH_OF_REASON = 40
 S3_COLUMNS = ("S3 [95 %]", "SeR/ReS")
@@ -45,15 +46,15 @@ class SweepView:
 
     @contextmanager
     def live(self) -> Iterator[None]:
-        """Redraws the table twice a second on a terminal; elsewhere `tell` prints."""
+        """Redraw the table twice a second on a terminal; elsewhere `print_event` prints."""
         if not self.console.is_terminal or self._json_lines:
             yield
             return
         with Live(console=self.console, get_renderable=self.renderable, refresh_per_second=2):
             yield
 
-    def tell(self, event: dict[str, Any]) -> None:
-        """One line for one event, where there is no live table."""
+    def print_event(self, event: Event) -> None:
+        """Print one event as a line, or as JSON; nothing on a terminal, which shows the live table."""
         if self._json_lines:
             print(json.dumps(event), flush=True)
         elif not self.console.is_terminal and (line := event_line(event, self._record)):
@@ -66,11 +67,13 @@ class SweepView:
 
     def summary(self) -> str:
         finished = [state for state in ENDS if state not in UNFINISHED]
-        told = " ".join(f"{n} {state}" for state in (*finished, "running") if (n := self._record.count(state)))
+        counts = " ".join(f"{n} {state}" for state in (*finished, "running") if (n := self._record.count(state)))
         ended = _n_ended(self._record)
-        if best := _told_best(self._record):
-            told += f"   {best}"
-        return f"{ended}/{self._n_trials} trials   {told}   ETA {self._eta(ended)}   Ctrl-C once: {self._on_interrupt}"
+        if best := _best(self._record):
+            counts += f"   {best}"
+        return (
+            f"{ended}/{self._n_trials} trials   {counts}   ETA {self._eta(ended)}   Ctrl-C once: {self._on_interrupt}"
+        )
 
     def _eta(self, ended: int) -> str:
         ended_here = ended - self._ended_before
@@ -80,59 +83,79 @@ class SweepView:
 
 
 def sweep_table(record: SweepRecord, width: int, n_rows: int | None = None) -> Table:
-    """The table of trials: state, progress, look, scores, losses and as many of the searched values as `width` holds.
+    """The table of trials: state, progress, look, scores, losses and as many of the searched values as fit `width`.
 
-    Of more than `n_rows` trials it shows those of the front, those that run and the newest.
+    Of more than `n_rows` trials it shows those of the front, the running ones and the newest.
     """
     # A copy: the driver adds trials while the live table is drawn in a thread of its own.
     trials = sorted(list(record.trials.values()), key=lambda trial: trial.index)
-    front, objectives = [trial.trial_id for trial in record.front], record.objectives
-    n_all, trials = len(trials), _most_telling(trials, front, n_rows)
-    # Data of one class has no S3.
-    s3 = S3_COLUMNS if not record.done or any("s3" in trial.scores for trial in trials) else ()
-    named = [objective.name for objective in _beside_s3(objectives)]
-    fixed = ("id", "state", "step", "look", *s3, *named, "D-loss", "health", "time")
-    domains = list(dict.fromkeys(path for trial in trials for path in trial.overrides))
-    columns = {name: [name] for name in fixed} | {path: [short_name(path)] for path in domains} | {"": [""]}
-    for trial in trials:
-        cells = _cells(trial, trial.trial_id in front, objectives)
-        cells |= {path: value(trial.overrides.get(path)) for path in domains}
-        for name, column in columns.items():
-            column.append(cells[name])
+    shown_trials = _chosen_rows(trials, [trial.trial_id for trial in record.front], n_rows)
+    objectives = [objective.name for objective in _beside_s3(record.objectives)]
+    columns = _columns(record, shown_trials, objectives)
+    domains = [name for name in columns if "." in name]
     widths = {name: max(map(len, cells)) + 2 for name, cells in columns.items()}
-    # A long reason is cut, so that it hides neither an id nor a score; `vgsearch show` tells it whole.
+    # A long reason is cut, so that it hides neither an id nor a score; `vgsearch show` prints it whole.
     widths[""] = min(widths[""], WIDTH_OF_REASON)
-    shown = [*fixed, ""]
+    names = [name for name in columns if name not in domains]
     for path in domains:
-        if sum(widths[name] for name in shown) + widths[path] <= width:
-            shown.insert(-1, path)
-    hidden = [short_name(path) for path in domains if path not in shown]
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0), caption_justify="left")
-    for_reason = width - sum(widths[name] for name in shown if name)
-    fits = for_reason >= WIDTH_OF_REASON // 4
-    for name in shown:
-        table.add_column(
-            columns[name][0],
-            no_wrap=True,
-            min_width=widths[name] - 2 if name in ("id", "state") or (name and fits) else None,
-            max_width=None if name else max(for_reason, WIDTH_OF_REASON // 4),
-            justify="right" if name in ("step", "look", "time", *named) else "left",
-        )
-    for row, trial in enumerate(trials, start=1):
-        # As Text: a reason may hold brackets, which rich would read as markup.
-        cells = {name: Text(columns[name][row]) for name in shown}
-        cells["state"].stylize(COLOURS.get(trial.state, ""))
-        cells["health"].stylize("" if trial.worst_health in ("", "ok") else "yellow")
-        table.add_row(*cells.values())
-    captions = [f"{n_all - len(trials)} trials more: vgsearch status"] if len(trials) < n_all else []
+        if sum(widths[name] for name in names) + widths[path] <= width:
+            names.insert(-1, path)
+    table = _empty_table({name: columns[name][0] for name in names}, widths, width, objectives)
+    for row, trial in enumerate(shown_trials, start=1):
+        table.add_row(*_styled({name: columns[name][row] for name in names}, trial))
+    hidden = [short_name(path) for path in domains if path not in names]
+    n_more = len(trials) - len(shown_trials)
+    captions = [f"{n_more} more trials: vgsearch status"] if n_more else []
     captions += [f"a wider terminal also shows {', '.join(hidden)}"] if hidden else []
     table.caption = "\n".join(captions) or None
     return table
 
 
+def _columns(record: SweepRecord, trials: Sequence[TrialRecord], objectives: Sequence[str]) -> dict[str, list[str]]:
+    """Head and cells of each column by its name: a fixed one, the path of a searched value, or "" for the note."""
+    # Data of one class has no S3.
+    s3 = S3_COLUMNS if not record.done or any("s3" in trial.scores for trial in trials) else ()
+    fixed = ("id", "state", "step", "look", *s3, *objectives, "D-loss", "health", "time")
+    domains = list(dict.fromkeys(path for trial in trials for path in trial.overrides))
+    columns = {name: [name] for name in fixed} | {path: [short_name(path)] for path in domains} | {"": [""]}
+    front = {trial.trial_id for trial in record.front}
+    for trial in trials:
+        cells = _cells(trial, trial.trial_id in front, record.objectives)
+        cells |= {path: value(trial.overrides.get(path)) for path in domains}
+        for name, column in columns.items():
+            column.append(cells[name])
+    return columns
+
+
+def _empty_table(heads: Mapping[str, str], widths: Mapping[str, int], width: int, objectives: Sequence[str]) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0), caption_justify="left")
+    for_reason = width - sum(widths[name] for name in heads if name)
+    fits = for_reason >= WIDTH_OF_REASON // 4
+    for name, head in heads.items():
+        table.add_column(
+            head,
+            no_wrap=True,
+            min_width=widths[name] - 2 if name in ("id", "state") or (name and fits) else None,
+            max_width=None if name else max(for_reason, WIDTH_OF_REASON // 4),
+            justify="right" if name in ("step", "look", "time", *objectives) else "left",
+        )
+    return table
+
+
+def _styled(cells: Mapping[str, str], trial: TrialRecord) -> list[Text]:
+    """As Text: a reason may hold brackets, which rich would read as markup."""
+    styles = {
+        "state": COLOURS.get(trial.state, ""),
+        "health": "" if trial.worst_health in ("", "ok") else "yellow",
+    }
+    return [Text(cell, styles.get(name, "")) for name, cell in cells.items()]
+
+
 def table_lines(table: Table) -> list[Text]:
     """Head, rows and caption of `sweep_table`, one line each; rich takes ten times as long for a thousand trials."""
-    columns = [[Text(str(column.header), "bold"), *column.cells] for column in table.columns]
+    columns = [
+        [Text(str(column.header), "bold"), *(_as_text(cell) for cell in column.cells)] for column in table.columns
+    ]
     widths = [max(cell.cell_len for cell in column) for column in columns]
     lines = []
     for cells in zip(*columns, strict=True):
@@ -143,10 +166,14 @@ def table_lines(table: Table) -> list[Text]:
             line.append("  " if column.justify == "right" else padding + "  ")
         line.rstrip()
         lines.append(line)
-    return [*lines, *(Text(caption, "dim italic") for caption in (table.caption or "").splitlines())]
+    return [*lines, *(Text(caption, "dim italic") for caption in str(table.caption or "").splitlines())]
 
 
-def _most_telling(trials: list[TrialRecord], front: Sequence[str], n_rows: int | None) -> list[TrialRecord]:
+def _as_text(cell: object) -> Text:
+    return cell if isinstance(cell, Text) else Text(str(cell))
+
+
+def _chosen_rows(trials: list[TrialRecord], front: Sequence[str], n_rows: int | None) -> list[TrialRecord]:
     if n_rows is None or len(trials) <= n_rows:
         return trials
     first = sorted(trials, key=lambda t: (t.trial_id not in front, t.state != "running", -t.index))
@@ -154,7 +181,7 @@ def _most_telling(trials: list[TrialRecord], front: Sequence[str], n_rows: int |
 
 
 def _cells(trial: TrialRecord, on_front: bool, objectives: Sequence[Objective]) -> dict[str, str]:
-    s3, parts = scores(trial)
+    s3, accuracies = s3_cells(trial)
     beside = {objective.name: objective_value(objective, trial.scores) for objective in _beside_s3(objectives)}
     since_start = max(time.time() - trial.started, 0.0) if trial.state == "running" else 0.0
     d_loss = sum(loss for term, loss in trial.losses.items() if term.startswith("d_")) if trial.losses else math.nan
@@ -163,7 +190,7 @@ def _cells(trial: TrialRecord, on_front: bool, objectives: Sequence[Objective]) 
         "state": trial.state,
         "step": f"{trial.step}/{trial.n_steps}",
         "look": _look(trial, objectives),
-        **dict(zip(S3_COLUMNS, (s3, parts), strict=True)),
+        **dict(zip(S3_COLUMNS, (s3, accuracies), strict=True)),
         **beside,
         "D-loss": number(d_loss, ".2f"),
         "health": trial.worst_health or "-",
@@ -173,69 +200,75 @@ def _cells(trial: TrialRecord, on_front: bool, objectives: Sequence[Objective]) 
 
 
 def note(trial: TrialRecord) -> str:
-    """Why it ended, what its newest start has otherwise than proposed, whether it is the paper's point."""
+    """Why it ended, which settings its newest start changed, whether it is the paper's point."""
     changed = " ".join(f"{short_name(path)}={value(v)}" for path, v in trial.changed.items())
-    again = f"tried again with {changed}" if changed else ""
+    again = f"retried with {changed}" if changed else ""
     return "; ".join(filter(None, (trial.reason or ("paper point" if trial.is_paper_point else ""), again)))
 
 
-def _health(trial: TrialRecord) -> str:
+def _evidence(trial: TrialRecord) -> str:
     """Each state of the newest look with its evidence."""
-    return "  ".join(f"{state}: {evidence}" for state, evidence in trial.health["states"].items())
+    states = {} if trial.health is None else trial.health["states"]
+    return "  ".join(f"{state}: {evidence}" for state, evidence in states.items())
 
 
-def event_line(event: dict[str, Any], record: SweepRecord) -> str:
-    """The line that tells an event to a log."""
-    trial, kind = record.trials.get(event.get("trial", "")), event["event"].removeprefix(CONFIRM)
+def event_line(event: Event, record: SweepRecord) -> str:
+    """One event as a line of a log; empty for events that are not shown."""
+    kind, trial = event["event"].removeprefix(CONFIRM), record.trials.get(event.get("trial", ""))
+    if kind == "disk_budget_reached":
+        return f"stopping: {event['why']}"
+    if kind == "floor":
+        return floor_line(record)
+    return "" if trial is None else _line_of_trial(kind, event, trial, record)
+
+
+def _line_of_trial(kind: str, event: Event, trial: TrialRecord, record: SweepRecord) -> str:
     if kind == "trial_started":
         chosen = " ".join(f"{short_name(path)}={value(v)}" for path, v in event["overrides"].items())
         return f"{trial.trial_id} started{' (paper point)' if trial.is_paper_point else ''}  {chosen}"
     if kind == "look":
-        told = f"{trial.trial_id} step {trial.step}/{trial.n_steps}  look {_look(trial, record.objectives)}"
-        return told if trial.worst_health in ("", "ok") else f"{told}  {_health(trial)}"
+        line = f"{trial.trial_id} step {trial.step}/{trial.n_steps}  look {_look(trial, record.objectives)}"
+        return line if trial.worst_health in ("", "ok") else f"{line}  {_evidence(trial)}"
     if kind == "checkpoints_dropped":
-        return f"{trial.trial_id} lost its checkpoints ({event['bytes'] / 1e6:.0f} MB): {event['why']}"
-    if kind == "disk_budget_reached":
-        return f"stopping: {event['why']}"
+        return f"{trial.trial_id} lost its checkpoints ({size(event['bytes'])}): {event['why']}"
     if kind == "trial_ended":
         result = trial_result(trial, record.objectives) if trial.state == "done" else trial.reason
         return f"{trial.trial_id} {trial.state} at step {trial.step}  {result}  {duration(trial.seconds)}"
-    if kind == "floor":
-        return floor_line(record)
     return ""
 
 
 def floor_line(record: SweepRecord) -> str:
     """What an untrained generator of the paper's point scores, or why that is not known."""
-    floor, told = record.floor, [record.floor["reason"]] if "reason" in record.floor else []
-    if "s3" in floor:
-        told.append(f"S3 {interval(floor['s3'])}")
-    told += _told_beside_s3(measured(floor), record.objectives)
-    return f"floor   {'  '.join(told)}  (an untrained generator of the paper's point)"
+    floor = record.floor or Floor()
+    parts = [floor.reason] if floor.reason else []
+    if floor.score.s3 is not None:
+        parts.append(f"S3 {interval(floor.score.s3.s3)}")
+    parts += _values_beside_s3(floor.score.means, record.objectives)
+    return f"floor   {'  '.join(parts)}  (an untrained generator of the paper's point)"
 
 
 def trial_result(trial: TrialRecord, objectives: Sequence[Objective]) -> str:
-    """S3 with its interval and its parts where it is measured, and what else the search makes better."""
-    s3, parts = scores(trial)
-    told = [f"S3 {s3}  SeR/ReS {parts}"] if "s3" in trial.scores else []
-    return "  ".join(told + _told_beside_s3(trial.scores, objectives))
+    """S3 with its interval and its parts if it was measured, and the other objectives."""
+    s3, accuracies = s3_cells(trial)
+    parts = [f"S3 {s3}  SeR/ReS {accuracies}"] if "s3" in trial.scores else []
+    return "  ".join(parts + _values_beside_s3(trial.scores, objectives))
 
 
-def scores(trial: TrialRecord) -> tuple[str, str]:
-    """S3 with its interval, and SeR/ReS in percent."""
-    if "s3" not in trial.scores:
+def s3_cells(trial: TrialRecord) -> tuple[str, str]:
+    """S3 with its interval, and SeR/ReS in percent; dashes if S3 was not measured."""
+    s3 = trial.score.s3
+    if "s3" not in trial.scores or s3 is None:
         return "-", "-"
-    return interval(trial.score["s3"]), f"{100 * trial.score['ser']['mean']:.1f}/{100 * trial.score['res']['mean']:.1f}"
+    ser, res = (math.nan if part is None else 100 * part.mean for part in (s3.ser, s3.res))
+    return interval(s3.s3), f"{number(ser, '.1f')}/{number(res, '.1f')}"
 
 
 def objective_value(objective: Objective, scores: Mapping[str, float]) -> str:
-    """0.66, 310.52, 0.0031, 5m12s; a dash where it was not measured."""
+    """0.66, 310.52, 0.0031, 5m12s; a dash if it was not measured."""
     if objective.name not in scores:
         return "-"
     value = objective.value_of(scores)
-    if objective.name == COST:
-        return duration(value)
-    return format(value, ".2f" if abs(value) >= 0.1 else ".2g")
+    return duration(value) if objective.name == COST else number(value)
 
 
 def _beside_s3(objectives: Sequence[Objective]) -> list[Objective]:
@@ -243,18 +276,18 @@ def _beside_s3(objectives: Sequence[Objective]) -> list[Objective]:
     return [objective for objective in objectives if objective.name not in ("s3", "ser", "res")]
 
 
-def _told_beside_s3(scores: Mapping[str, float], objectives: Sequence[Objective]) -> list[str]:
+def _values_beside_s3(scores: Mapping[str, float], objectives: Sequence[Objective]) -> list[str]:
     shown = [objective for objective in _beside_s3(objectives) if objective.name in scores]
     return [f"{objective.name} {objective_value(objective, scores)}" for objective in shown]
 
 
 def _look(trial: TrialRecord, objectives: Sequence[Objective]) -> str:
-    """ReS in percent, or minus a kernel distance as it is."""
+    """ReS in percent, or minus a kernel distance."""
     return number(trial.look, ".3g") if looks_at_distance(objectives) else number(100 * trial.look, ".1f")
 
 
-def _told_best(record: SweepRecord) -> str:
-    """best t0004 s3 0.66, or front t0001 t0004; nothing before a trial is scored."""
+def _best(record: SweepRecord) -> str:
+    """best t0004 s3 0.66, or front t0001 t0004; empty before a trial is scored."""
     best, objectives = record.best, record.objectives
     if best is None:
         return ""

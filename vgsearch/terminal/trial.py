@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -12,8 +12,9 @@ from rich.text import Text
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord
 from vgsearch.experiment.objective import looks_at_distance
 from vgsearch.experiment.paths import TrialFolder
+from vgsearch.experiment.score import Score
 from vgsearch.terminal.sweep_table import COLOURS, trial_result
-from vgsearch.terminal.words import duration, number, short_name, shown, value
+from vgsearch.terminal.words import duration, number, short_name, shown, size, value
 from videogan.config import ConfigurationError
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -22,32 +23,34 @@ _LABEL = 13
 
 
 def find_trial(record: SweepRecord, written: str) -> TrialRecord:
-    """The trial whose id begins with `written`; raises ConfigurationError where none does, or more than one."""
+    """The trial whose id begins with `written`; raises ConfigurationError if none does, or more than one."""
     found = [trial for trial_id, trial in record.trials.items() if trial_id.startswith(written)]
     if len(found) == 1 and written:
         return found[0]
     ids = list(record.trials)
     if not ids:
-        raise ConfigurationError(f"no trial '{written}': none has started yet.")
+        raise ConfigurationError(f"no trial '{written}': no trial has started yet.")
     if found and written:
-        raise ConfigurationError(f"'{written}' begins {len(found)} trials: {', '.join(t.trial_id for t in found[:8])}.")
-    span = f"there are {len(ids)}, {ids[0]} to {ids[-1]}" if len(ids) > 1 else f"there is {ids[0]} alone"
+        raise ConfigurationError(
+            f"'{written}' matches {len(found)} trials: {', '.join(t.trial_id for t in found[:8])}."
+        )
+    span = f"there are {len(ids)}, {ids[0]} to {ids[-1]}" if len(ids) > 1 else f"there is only {ids[0]}"
     raise ConfigurationError(f"no trial begins with '{written}'; {span}.")
 
 
-def tell_trial(record: SweepRecord, trial: TrialRecord, folder: TrialFolder, console: Console) -> None:
-    """Prints all that ledger and folder know of the trial; what is not there is left out."""
+def print_trial(record: SweepRecord, trial: TrialRecord, folder: TrialFolder, console: Console) -> None:
+    """Print what the ledger and the folder hold of the trial."""
     head = Text(f"{shown(folder.place)}   ")
     head.append(trial.state, COLOURS.get(trial.state, ""))
     head.append(f" at step {trial.step}/{trial.n_steps}   {duration(seconds_taken(trial, time.time()))}")
     console.print(head, soft_wrap=True)
-    for label, told in _lines(record, trial, folder):
+    for label, line in _lines(record, trial, folder):
         # As Text: reasons, values and logs may hold brackets, which rich would read as markup.
-        console.print(Text(f"{label:<{_LABEL}}{told}"), soft_wrap=True)
+        console.print(Text(f"{label:<{_LABEL}}{line}"), soft_wrap=True)
 
 
 def seconds_taken(trial: TrialRecord, now: float) -> float:
-    """Of all its attempts; of one that runs, until `now`."""
+    """Seconds of all its attempts; of a running one, until `now`."""
     return trial.seconds + (now - trial.started if trial.state == "running" else 0.0)
 
 
@@ -58,7 +61,7 @@ def _lines(record: SweepRecord, trial: TrialRecord, folder: TrialFolder) -> list
         front = [other.trial_id for other in record.front]
         if trial.trial_id in front:
             lines.append(("", "on the front" if len(record.objectives) > 1 else "the best of the sweep"))
-        lines += _protocols(trial.score or {})
+        lines += [("", line) for line in protocol_lines(trial.score)]
     if trial.parent is not None:
         lines.append(("from", f"{trial.parent['trial']} at step {trial.parent['step']}, with its weights"))
     lines += [("config", line) if not at else ("", line) for at, line in enumerate(_config_lines(record, trial))]
@@ -69,17 +72,20 @@ def _lines(record: SweepRecord, trial: TrialRecord, folder: TrialFolder) -> list
     return lines + _files(trial, folder)
 
 
-def _protocols(score: Mapping[str, Any]) -> list[tuple[str, str]]:
+def protocol_lines(score: Score) -> list[str]:
+    """What measured the score, and its warnings."""
     lines = []
-    for measured in (score, *(part for part in score.values() if isinstance(part, dict))):
-        if "protocol" in measured:
-            lines.append(("", f"protocol {measured['protocol']} {measured['digest'][:6]}"))
-        lines += [("", f"note: {warning}") for warning in measured.get("warnings", ())]
+    for part in score.parts:
+        lines += [f"protocol {part.named_protocol}"] if part.named_protocol else []
+        lines += [f"note: {warning}" for warning in part.warnings or ()]
     return lines
 
 
 def changed_from_paper(trial: TrialRecord, record: SweepRecord) -> list[tuple[str, Any, Any]]:
-    """(path, chosen, the paper point's) of each searched value that differs from the sweep's first paper point."""
+    """(path, chosen, the paper point's) of each searched value that differs from the sweep's first paper point.
+
+    Any: values of settings.
+    """
     paper = next((other for other in record.trials.values() if other.is_paper_point), None)
     if paper is None:
         return [(path, chosen, None) for path, chosen in trial.overrides.items()]
@@ -90,20 +96,20 @@ def changed_from_paper(trial: TrialRecord, record: SweepRecord) -> list[tuple[st
 
 def _config_lines(record: SweepRecord, trial: TrialRecord) -> list[str]:
     if trial.is_paper_point:
-        told = "  ".join(f"{short_name(path)} {value(chosen)}" for path, chosen in trial.overrides.items())
-        return ["the paper's point", *([told] if told else [])]
+        settings = "  ".join(f"{short_name(path)} {value(chosen)}" for path, chosen in trial.overrides.items())
+        return ["the paper's point", *([settings] if settings else [])]
     differing = changed_from_paper(trial, record)
     width = max((len(path) for path, _, _ in differing), default=0)
     lines = [f"{path:<{width}}  {value(chosen):<14} paper {value(papers)}" for path, chosen, papers in differing]
     same = [path for path in trial.overrides if path not in {path for path, _, _ in differing}]
     if same:
-        told = "  ".join(f"{short_name(path)} {value(trial.overrides[path])}" for path in same)
-        lines.append(f"as the paper's point: {told}")
+        settings = "  ".join(f"{short_name(path)} {value(trial.overrides[path])}" for path in same)
+        lines.append(f"as the paper's point: {settings}")
     return lines
 
 
 def sparkline(values: Sequence[float]) -> str:
-    """One bar for each value, from the least to the largest; a dot where a value is not finite."""
+    """One bar for each value, its height from the smallest to the largest; a dot for a value that is not finite."""
     finite = [value for value in values if math.isfinite(value)]
     low, span = min(finite, default=0.0), max(finite, default=0.0) - min(finite, default=0.0)
     return "".join(
@@ -124,18 +130,16 @@ def _curve(record: SweepRecord, trial: TrialRecord) -> list[tuple[str, str]]:
     )
     kind = "minus the kernel distance" if distance else "ReS %"
     at = next((step for step, look in zip(steps, looks, strict=True) if look == _largest(looks)), steps[-1])
-    told = f"{sparkline(looks)}  {first} to {last}, best {best} at step {at}   ({kind}, larger is better)"
-    return [("looks", told)]
+    return [("looks", f"{sparkline(looks)}  {first} to {last}, best {best} at step {at}   ({kind}, larger is better)")]
 
 
 def _health(trial: TrialRecord) -> list[tuple[str, str]]:
-    """What the newest look saw go wrong with its evidence, and what it measured."""
+    """What is wrong by the newest look, with its evidence, and what the look measured."""
     if trial.health is None:
         return []
     wrong = [f"{state}: {evidence}" for state, evidence in trial.health["states"].items()] or ["ok"]
     measured = "  ".join(f"{name} {number(vital, '.3g')}" for name, vital in trial.health["vitals"].items())
-    told = [*wrong, *([measured] if measured else [])]
-    return [("" if at else "health", line) for at, line in enumerate(told)]
+    return [("" if at else "health", line) for at, line in enumerate([*wrong, *([measured] if measured else [])])]
 
 
 def _largest(looks: Sequence[float]) -> float:
@@ -144,27 +148,24 @@ def _largest(looks: Sequence[float]) -> float:
 
 def _files(trial: TrialRecord, folder: TrialFolder) -> list[tuple[str, str]]:
     lines: list[tuple[str, str]] = []
-    kept = sorted(folder.working_copy.sizes(folder.checkpoints.name).items())
-    told = [f"{name} ({_size(n_bytes)})" for name, n_bytes in kept if name.endswith(".pt")]
+    sizes = sorted(folder.working_copy.sizes(folder.checkpoints.name).items())
+    checkpoints = [f"{name} ({size(n_bytes)})" for name, n_bytes in sizes if name.endswith(".pt")]
     if trial.checkpoints_dropped:
         lines.append(("checkpoints", f"deleted: {trial.checkpoints_dropped}"))
-    lines += [("checkpoints", f"{shown(folder.kept(folder.checkpoints))}: {'  '.join(told)}")] if told else []
+    if checkpoints:
+        lines.append(("checkpoints", f"{shown(folder.place_of(folder.checkpoints))}: {'  '.join(checkpoints)}"))
     if folder.samples.is_dir():
-        lines.append(("samples", "  ".join(shown(folder.kept(path)) for path in sorted(folder.samples.iterdir()))))
+        lines.append(("samples", "  ".join(shown(folder.place_of(path)) for path in sorted(folder.samples.iterdir()))))
     rest = (("settings", folder.config), ("tensorboard", folder.tensorboard))
-    lines += [(label, shown(folder.kept(path))) for label, path in rest if path.exists()]
+    lines += [(label, shown(folder.place_of(path))) for label, path in rest if path.exists()]
     if folder.log.is_file():
         newest = folder.log.read_text(errors="replace").splitlines()[-N_LOG_LINES:]
-        lines += [("log", shown(folder.kept(folder.log))), *(("", line) for line in newest)]
+        lines += [("log", shown(folder.place_of(folder.log))), *(("", line) for line in newest)]
     return lines
 
 
-def _size(n_bytes: int) -> str:
-    return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e5 else f"{n_bytes / 1e3:.1f} kB"
-
-
 def last_measures(folder: TrialFolder) -> dict[str, float]:
-    """The newest value of each name in the trial's metrics.jsonl; empty where there is none yet."""
+    """The newest value of each name in the trial's metrics.jsonl; empty before the first line."""
     if not folder.metrics.is_file():
         return {}
     *whole, _ = folder.metrics.read_text().split("\n")  # the last line may still be written

@@ -1,4 +1,4 @@
-"""How values are written in terminals and reports: numbers, durations, intervals, paths, plain tables, progress bars."""
+"""The format, in terminals and reports, of numbers, intervals, sizes, durations, paths, tables, progress bars."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -10,13 +10,55 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from videogan.metrics.interval import Interval
 from videogan.storage.places import Place, RemotePath
 
+TWO_DIGITS = 0.1
+"""Values below it are written with two significant digits, others with two decimals."""
+ROUNDING = 1e-9
+"""Values below it are errors of arithmetic: 0.00."""
 
-def interval(measured: dict[str, float | None]) -> str:
-    """0.62 [0.58, 0.66]; a dash where a value does not exist, as the interval of one seed."""
-    mean, low, high = (math.nan if measured[key] is None else measured[key] for key in ("mean", "low", "high"))
-    return f"{number(mean, '.2f')} [{number(low, '.2f')}, {number(high, '.2f')}]"
+
+def number(measured: float | None, spec: str = "") -> str:
+    """0.62, 28.72, 0.0031, or as `spec` says; a dash for None and NaN."""
+    if measured is None or math.isnan(measured):
+        return "-"
+    return format(measured, spec or _spec(measured))
+
+
+def interval(measured: Interval, sign: str = "", percent: bool = False) -> str:
+    """0.62 [0.58, 0.66], its parts with as many decimals as the largest needs; 62.0 [58.1, 66.2] in percent.
+
+    A dash for a mean or a bound that is NaN, such as the bounds of one seed. `sign`: "+" to sign positive numbers too.
+    """
+    if math.isnan(measured.mean):
+        return "-"
+    mean, low, high = _parts(measured, sign, percent)
+    return f"{mean} [{low}, {high}]"
+
+
+def bounds(measured: Interval) -> str:
+    """[0.58, 0.66]"""
+    _, low, high = _parts(measured)
+    return f"[{low}, {high}]"
+
+
+def _parts(measured: Interval, sign: str = "", percent: bool = False) -> list[str]:
+    spec = sign + (".1f" if percent else _spec(*measured))
+    return [number(100 * part if percent else part, spec) for part in measured]
+
+
+def _spec(*values: float) -> str:
+    largest = max((abs(value) for value in values if not math.isnan(value)), default=1.0)
+    return ".2f" if largest >= TWO_DIGITS or largest < ROUNDING else ".2g"
+
+
+def size(n_bytes: float) -> str:
+    """12.3 GB, 27 MB, 3 kB, 0 B."""
+    for unit, factor, spec in (("GB", 1e9, ".1f"), ("MB", 1e6, ".0f"), ("kB", 1e3, ".0f")):
+        if n_bytes >= factor:
+            return f"{n_bytes / factor:{spec}} {unit}"
+    return f"{n_bytes:.0f} B"
 
 
 def short_name(path: str) -> str:
@@ -25,11 +67,8 @@ def short_name(path: str) -> str:
 
 
 def value(chosen: Any) -> str:
+    """A setting: 5e-05, 16, svc; a dash for None. Any: settings are numbers, words or lists."""
     return "-" if chosen is None else f"{chosen:.2g}" if isinstance(chosen, float) else str(chosen)
-
-
-def number(measured: float, spec: str) -> str:
-    return "-" if math.isnan(measured) else format(measured, spec)
 
 
 def duration(seconds: float) -> str:
@@ -41,7 +80,7 @@ def duration(seconds: float) -> str:
 
 
 def shown(path: Place) -> str:
-    """A path or an address as one would type it here."""
+    """A path relative to the working folder if it is below it, or an address."""
     path = path.absolute()
     if isinstance(path, RemotePath):
         return str(path)
@@ -57,7 +96,7 @@ def plain_table(*columns: str) -> Table:
 
 
 def progress_bar(console: Console) -> Progress:
-    """A bar with an estimate, for work that is counted."""
+    """A progress bar with an estimate of the time left; nothing if the console is no terminal."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -70,7 +109,7 @@ def progress_bar(console: Console) -> Progress:
 
 @contextmanager
 def counted(what: str, silent: bool) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on a terminal's stderr, told (done, total); nothing elsewhere, or where `silent`."""
+    """A progress bar on stderr, set by calls of (done, total); nothing if stderr is no terminal or if `silent`."""
     with progress_bar(Console(stderr=True, quiet=silent)) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -2,22 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from videogan.metrics.interval import Interval
+
 # 0.975 quantiles of Student's t for 1, 2, ... degrees of freedom (any table of the distribution).
 T_QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 MAX_SEEDS = len(T_QUANTILES) + 1
-
-
-class Interval(NamedTuple):
-    """A mean, as over classifier seeds, and its 95 % interval; `low` and `high` are NaN where there is none to tell."""
-
-    mean: float
-    low: float
-    high: float
 
 
 def accuracy(predictions: Tensor, labels: Tensor) -> float:

@@ -13,9 +13,9 @@ from torch import Tensor
 from videogan.classifiers.contract import VideoClassifier
 from videogan.classifiers.fit import Epoch, LabelledClips, classes_of, fit, predict
 from videogan.config import Config
+from videogan.metrics.interval import Interval
 from videogan.metrics.s3 import (
     MAX_SEEDS,
-    Interval,
     accuracy,
     bootstrap_intervals,
     confusion_matrix,

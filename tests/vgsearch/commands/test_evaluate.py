@@ -169,7 +169,7 @@ def test_a_failed_measurement_is_reported_and_the_others_are_kept(trial):
     stored["discriminators"]["video"]["head.linear.bias"].fill_(torch.nan)
     torch.save(stored, path)
     arguments = ["evaluate", str(trial / "checkpoints" / "step00000002.pt"), "--against", str(path)]
-    with pytest.raises(ConfigurationError, match=r"gam of step00000002 can't be measured: .* must be finite"):
+    with pytest.raises(ConfigurationError, match=r"gam of step00000002 could not be measured: .* must be finite"):
         CliRunner().invoke(app, [*arguments, "--metrics", "gam,kvd"], catch_exceptions=False)
     (row,) = json.loads((trial / "evaluations" / "step00000002" / "scores.json").read_text())["scores"]
     assert row["measure"] == KVD

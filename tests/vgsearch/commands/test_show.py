@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from vgsearch.cli import app
 from vgsearch.experiment.ledger import Ledger
 from vgsearch.experiment.paths import Experiment
-from vgsearch.terminal.trial import find_trial, sparkline, tell_trial
+from vgsearch.terminal.trial import find_trial, print_trial, sparkline
 from videogan.config import ConfigurationError
 
 PAPER = {"optimiser.lr_g": 5e-5, "model.fold_div": 8}
@@ -36,14 +36,14 @@ def ledger(experiment: Experiment) -> Ledger:
 
 def printed(ledger: Ledger, experiment: Experiment, trial: str) -> str:
     console = Console(file=io.StringIO(), width=300)
-    tell_trial(ledger.record, find_trial(ledger.record, trial), experiment.trial(trial), console)
+    print_trial(ledger.record, find_trial(ledger.record, trial), experiment.trial(trial), console)
     return console.file.getvalue()
 
 
 def test_a_trial_is_found_by_a_unique_prefix_of_its_id(ledger: Ledger):
     assert find_trial(ledger.record, "t0001").index == 1
     assert find_trial(ledger.record, "t0002-abcdef").index == 2
-    for written, problem in (("t000", "begins 3 trials"), ("t9", "there are 3, t0000-abcdef to"), ("", "no trial")):
+    for written, problem in (("t000", "matches 3 trials"), ("t9", "there are 3, t0000-abcdef to"), ("", "no trial")):
         with pytest.raises(ConfigurationError, match=problem):
             find_trial(ledger.record, written)
 

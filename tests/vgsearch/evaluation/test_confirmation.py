@@ -1,4 +1,4 @@
-"""What a search's best points are worth on fresh seeds, and how sure that is."""
+"""The scores of a search's best points on fresh seeds, with intervals and tests."""
 
 import json
 import math
@@ -12,10 +12,10 @@ from vgsearch.evaluation.confirmation import (
     compared,
     confirmed,
     fresh_seeds,
-    left_to_run,
-    points_of,
+    points_to_confirm,
+    print_confirmation,
+    remaining_runs,
     save,
-    tell,
     wilcoxon_p,
 )
 from vgsearch.experiment.ledger import Ledger, read_ledger
@@ -34,8 +34,8 @@ def a_search(folder: Path, scores: list[float | None], objective: str = "s3") ->
     ledger.append("sweep_started", space="mvt", objective=[objective], protocol="9f2c1a")
     for index, score in enumerate(scores):
         trial = f"t{index:04d}-abcdef"
-        told = {"index": index, "overrides": PAPER, "is_paper_point": index == 0, "n_steps": 9}
-        ledger.append("trial_started", trial=trial, **told)
+        fields = {"index": index, "overrides": PAPER, "is_paper_point": index == 0, "n_steps": 9}
+        ledger.append("trial_started", trial=trial, **fields)
         end = {"state": "diverged"} if score is None else {"state": "done", "scores": {objective.strip("-"): score}}
         ledger.append("trial_ended", trial=trial, **end)
     ledger.append("sweep_ended", how="finished")
@@ -45,14 +45,14 @@ def a_search(folder: Path, scores: list[float | None], objective: str = "s3") ->
 def ran_again(ledger: Ledger, index: int, scores: dict[int, float | None], name: str = "s3") -> None:
     for seed, score in scores.items():
         run = run_id(f"t{index:04d}-abcdef", seed)
-        told = {"index": seed, "overrides": PAPER, "is_paper_point": index == 0, "n_steps": 9}
-        ledger.append("confirm_trial_started", trial=run, **told)
+        fields = {"index": seed, "overrides": PAPER, "is_paper_point": index == 0, "n_steps": 9}
+        ledger.append("confirm_trial_started", trial=run, **fields)
         ledger.append("confirm_look", trial=run, step=5, look=0.1, losses={})
         end = {"state": "diverged"} if score is None else {"state": "done", "scores": {name: score}}
         ledger.append("confirm_trial_ended", trial=run, **end)
 
 
-def test_runs_that_confirm_are_no_trials_of_the_search(tmp_path: Path):
+def test_confirmation_runs_are_not_trials_of_the_search(tmp_path: Path):
     ledger = a_search(tmp_path, [0.5, 0.6])
     before = read_ledger(ledger.path)
     ran_again(ledger, 1, {500_000: 0.99, 500_001: None})
@@ -67,21 +67,21 @@ def test_runs_that_confirm_are_no_trials_of_the_search(tmp_path: Path):
     assert [run.state for run in after.confirmation.trials.values()] == ["done", "diverged"]
 
 
-def test_the_best_and_the_papers_point_are_confirmed_each_once(tmp_path: Path):
+def test_the_best_points_and_the_papers_point_are_confirmed_once_each(tmp_path: Path):
     record = a_search(tmp_path / "a", [0.5, None, 0.7, 0.6, 0.7]).record
-    assert [point.index for point in points_of(record, 2)] == [2, 4, 0]
-    assert [point.index for point in points_of(record, 9)] == [2, 4, 3, 0]
+    assert [point.index for point in points_to_confirm(record, 2)] == [2, 4, 0]
+    assert [point.index for point in points_to_confirm(record, 9)] == [2, 4, 3, 0]
     of_distance = a_search(tmp_path / "b", [0.5, 0.1, 0.3], "-kvd").record
-    assert [point.index for point in points_of(of_distance, 1)] == [1, 0]
+    assert [point.index for point in points_to_confirm(of_distance, 1)] == [1, 0]
     with pytest.raises(ConfigurationError, match="nothing to confirm"):
-        points_of(a_search(tmp_path / "c", [None]).record, 3)
+        points_to_confirm(a_search(tmp_path / "c", [None]).record, 3)
 
 
-def test_a_papers_point_that_diverged_in_the_search_is_trained_again_all_the_same(tmp_path: Path):
-    assert [point.index for point in points_of(a_search(tmp_path, [None, 0.6]).record, 3)] == [1, 0]
+def test_a_papers_point_that_diverged_in_the_search_is_confirmed_too(tmp_path: Path):
+    assert [point.index for point in points_to_confirm(a_search(tmp_path, [None, 0.6]).record, 3)] == [1, 0]
 
 
-def test_fresh_seeds_are_those_of_no_trial_and_the_same_each_time(tmp_path: Path):
+def test_fresh_seeds_are_unused_and_the_same_each_time(tmp_path: Path):
     record = a_search(tmp_path, [0.5, 0.6, 0.7]).record
     sweep = tiny_sweep("mvt", seed=7, n_trials=3)
     assert fresh_seeds(sweep, record, 3) == [500_007, 500_008, 500_009]
@@ -92,18 +92,18 @@ def test_fresh_seeds_are_those_of_no_trial_and_the_same_each_time(tmp_path: Path
         fresh_seeds(sweep, record, 1)
 
 
-def test_what_has_ended_is_not_run_again_and_what_was_cut_off_is(tmp_path: Path):
+def test_ended_runs_are_not_repeated_and_interrupted_ones_continue(tmp_path: Path):
     ledger = a_search(tmp_path, [0.5, 0.6])
     seeds = [500_000, 500_001]
-    assert [(p.index, s) for p, s in left_to_run(ledger.record, 1, seeds)] == [(1, s) for s in seeds[:1]] + [
+    assert [(p.index, s) for p, s in remaining_runs(ledger.record, 1, seeds)] == [(1, s) for s in seeds[:1]] + [
         (0, seeds[0]),
         (1, seeds[1]),
         (0, seeds[1]),
     ]
     ran_again(ledger, 1, {500_000: 0.6, 500_001: None})
-    told = {"index": 9, "overrides": PAPER, "is_paper_point": True, "n_steps": 9}
-    ledger.append("confirm_trial_started", trial=run_id("t0000-abcdef", 500_000), **told)
-    assert [(p.index, s) for p, s in left_to_run(read_ledger(ledger.path), 1, seeds)] == [(0, s) for s in seeds]
+    fields = {"index": 9, "overrides": PAPER, "is_paper_point": True, "n_steps": 9}
+    ledger.append("confirm_trial_started", trial=run_id("t0000-abcdef", 500_000), **fields)
+    assert [(p.index, s) for p, s in remaining_runs(read_ledger(ledger.path), 1, seeds)] == [(0, s) for s in seeds]
 
 
 @pytest.mark.parametrize(
@@ -118,29 +118,29 @@ def test_what_has_ended_is_not_run_again_and_what_was_cut_off_is(tmp_path: Path)
         ([], 1.0),
     ],
 )
-def test_wilcoxons_p_is_that_of_the_table(differences: list[float], p: float):
+def test_wilcoxons_p_equals_the_published_table(differences: list[float], p: float):
     assert wilcoxon_p(differences) == pytest.approx(p)
 
 
-def test_wilcoxons_p_is_scipys_exact_one():
+def test_wilcoxons_p_equals_scipys_exact_p():
     stats = pytest.importorskip("scipy.stats", reason="an independent source for Wilcoxon's p")
     differences = [0.031, -0.012, 0.044, 0.027, 0.009, -0.003, 0.051, 0.018]
     assert wilcoxon_p(differences) == pytest.approx(stats.wilcoxon(differences, method="exact").pvalue)
 
 
-def test_points_are_compared_on_shared_seeds_and_larger_is_better():
+def test_points_are_compared_on_shared_seeds_where_larger_is_better():
     ours, paper = {1: 0.6, 2: 0.7, 3: 0.8}, {1: 0.5, 2: 0.6, 4: 0.1}
-    told = compared(ours, paper, S3)
-    assert (told.n, told.mean) == (2, pytest.approx(0.1))
+    comparison = compared(ours, paper, S3)
+    assert (comparison.n, comparison.mean) == (2, pytest.approx(0.1))
     assert compared(ours, paper, KVD).mean == pytest.approx(-0.1)
     assert compared(ours, {1: 0.5}, S3) is None
 
 
 def test_pairing_removes_what_seeds_have_in_common():
     paper = {seed: 0.1 * seed for seed in range(1, 6)}
-    told = compared({seed: score + 0.05 for seed, score in paper.items()}, paper, S3)
-    assert (told.low, told.mean, told.high) == pytest.approx((0.05, 0.05, 0.05))
-    assert told.p == pytest.approx(2 / 32)
+    comparison = compared({seed: score + 0.05 for seed, score in paper.items()}, paper, S3)
+    assert (comparison.low, comparison.mean, comparison.high) == pytest.approx((0.05, 0.05, 0.05))
+    assert comparison.p == pytest.approx(2 / 32)
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def run_again(tmp_path: Path) -> Ledger:
 SEEDS = [500_000, 500_001, 500_002]
 
 
-def test_a_confirmation_tells_intervals_pairs_and_other_ends(run_again: Ledger):
+def test_a_confirmation_has_intervals_pairs_and_other_ends(run_again: Ledger):
     best, paper = confirmed(run_again.record, 1, SEEDS)
     assert best.interval.mean == pytest.approx(0.64)
     # Student's 0.975 quantile for 2 degrees of freedom, times 0.02 / sqrt(3).
@@ -163,15 +163,15 @@ def test_a_confirmation_tells_intervals_pairs_and_other_ends(run_again: Ledger):
     assert (paper.is_paper_point, paper.against_paper, paper.ends) == (True, None, {500_001: "diverged"})
 
 
-def test_confirm_json_says_what_the_table_says_without_nan(run_again: Ledger, tmp_path: Path):
+def test_confirm_json_has_the_numbers_of_the_table_and_no_nan(run_again: Ledger, tmp_path: Path):
     points = confirmed(run_again.record, 2, SEEDS)
     save(tmp_path / "confirm.json", points, run_again.record, SEEDS)
-    told = json.loads((tmp_path / "confirm.json").read_text())
-    assert [point["trial_id"][:5] for point in told["points"]] == ["t0002", "t0001", "t0000"]
-    assert told["points"][0]["by_seed"] == {"500000": 0.62, "500001": 0.66, "500002": 0.64}
-    assert told["points"][1]["interval"] == {"mean": None, "low": None, "high": None}, "not begun"
+    written = json.loads((tmp_path / "confirm.json").read_text())
+    assert [point["trial_id"][:5] for point in written["points"]] == ["t0002", "t0001", "t0000"]
+    assert written["points"][0]["by_seed"] == {"500000": 0.62, "500001": 0.66, "500002": 0.64}
+    assert written["points"][1]["interval"] == {"mean": None, "low": None, "high": None}, "not started"
     console = Console(width=140, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    tell(points, run_again.record, console)
+    print_confirmation(points, run_again.record, console)
     table = console.export_text()
     assert "t0002" in table
     assert "0.64 [0.59, 0.69]" in table

@@ -1,4 +1,4 @@
-"""What `vgsearch evaluate` refuses before Ray starts, and what it takes each request for."""
+"""Which requests `vgsearch evaluate` refuses before Ray starts, and how it reads the others."""
 
 from pathlib import Path
 
@@ -87,7 +87,7 @@ def ckpt(trial) -> Path:
 
 
 def videos(folder: Path, counts: dict[str, int]) -> Path:
-    """A folder of files that look like videos; what is in them is seen only when they are decoded."""
+    """A folder of empty files with names of videos; a request decodes none."""
     for label, n in counts.items():
         (folder / label).mkdir(parents=True, exist_ok=True)
         for i in range(n):
@@ -104,13 +104,13 @@ def refused(match: str, kind: type[Exception] = ConfigurationError, **request: o
         planned(EvaluationRequest(**request))
 
 
-def test_just_one_thing_is_judged(ckpt, data):
+def test_a_request_names_exactly_one_subject(ckpt, data):
     refused("give one of CKPT, --videos DIR and --ladder DATA, got none")
     refused("got CKPT and --videos", checkpoint=ckpt, videos=data)
     refused("got CKPT and --videos and --ladder", checkpoint=ckpt, videos=data, ladder=data)
 
 
-def test_a_checkpoint_brings_its_data_set_its_protocol_and_the_place_of_its_results(ckpt, data, trial):
+def test_a_checkpoint_sets_the_data_set_the_protocol_and_the_output_folder(ckpt, data, trial):
     plan = planned(EvaluationRequest(checkpoint=ckpt))
     assert plan.manifest.folder == data
     assert names(plan) == ["s3_r3d18_smoke_v1", "kvd_r3d18_smoke_v1", "blind_spots"]
@@ -118,61 +118,61 @@ def test_a_checkpoint_brings_its_data_set_its_protocol_and_the_place_of_its_resu
     assert (plan.trial.folder, plan.out) == (trial, trial / "evaluations" / "step00000007")
 
 
-def test_a_generator_without_labels_is_not_judged_by_them(data, tmp_path):
+def test_a_generator_without_labels_has_no_s3(data, tmp_path):
     path = unlabelled_checkpoint(tmp_path, data_set(data).digest)
     assert names(planned(EvaluationRequest(checkpoint=path, data=data))) == ["kvd_r3d18_smoke_v1", "blind_spots"]
     refused("the tgan of .* generates without labels; use kvd", checkpoint=path, data=data, metrics="s3,kvd")
 
 
-def test_a_checkpoint_outside_an_experiment_needs_data_and_leaves_nothing_beside_it(ckpt, data, tmp_path):
+def test_a_checkpoint_outside_an_experiment_needs_data_and_gets_no_files_beside_it(ckpt, data, tmp_path):
     alone = tmp_path / "some" / "where" / "generator.pt"
     alone.parent.mkdir(parents=True)
     alone.write_bytes(ckpt.read_bytes())
-    refused("lies in no experiment that names its data set; give --data", checkpoint=alone)
+    refused("is in no experiment that names its data set; give --data", checkpoint=alone)
     plan = planned(EvaluationRequest(checkpoint=alone, data=data))
     assert plan.trial is None
     assert plan.out == Path("runs/evaluations/generator")
 
 
-def test_a_checkpoint_of_another_data_set_is_refused_for_its_test_clips_may_have_been_trained_on(ckpt, tmp_path):
+def test_a_checkpoint_of_another_data_set_is_refused(ckpt, tmp_path):
     data_set(tmp_path, ("bend", "jack", "wave"))
     refused(
-        "whose test clips it may have seen. Give --data the data set it was trained on", checkpoint=ckpt, data=tmp_path
+        "it may have seen those test clips. Give --data the data set it was trained on", checkpoint=ckpt, data=tmp_path
     )
 
 
-def test_a_data_set_that_is_gone_is_told_as_such(tmp_path, ckpt):
+def test_a_missing_data_set_is_named_in_the_error(tmp_path, ckpt):
     folder = tmp_path / "trials" / "t0000-abcdef" / "checkpoints"
     folder.mkdir(parents=True)
     (folder / ckpt.name).write_bytes(ckpt.read_bytes())
     (tmp_path / "sweep.yaml").write_text(yaml.safe_dump({"data": str(tmp_path / "moved")}))
-    refused("moved, which is gone; give --data where it lies now", checkpoint=folder / ckpt.name)
+    refused("moved, which does not exist; give its folder by --data", checkpoint=folder / ckpt.name)
 
 
-def test_a_checkpoint_brings_its_own_scale_and_preprocessing(ckpt):
-    refused("--budget: a checkpoint brings its own", checkpoint=ckpt, budget="smoke")
-    refused("--preprocessing: a checkpoint brings its own", checkpoint=ckpt, preprocessing="plain_32")
+def test_budget_and_preprocessing_are_refused_for_a_checkpoint(ckpt):
+    refused("--budget: a checkpoint has its own", checkpoint=ckpt, budget="smoke")
+    refused("--preprocessing: a checkpoint has its own", checkpoint=ckpt, preprocessing="plain_32")
 
 
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
+def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path):
     refused("does not exist", UnreadableCheckpoint, checkpoint=tmp_path / "none.pt")
     (tmp_path / "text.pt").write_text("text")
     refused("does not load", UnreadableCheckpoint, checkpoint=tmp_path / "text.pt")
 
 
-def test_a_metric_has_a_short_name_one_with_its_classifier_and_a_whole_one(data):
+def test_a_metric_has_a_short_name_one_with_its_classifier_and_a_full_one(data):
     plan = planned(EvaluationRequest(ladder=data, metrics="fid, s3_tsn,kvd_r3d18_smoke_v1,fid", budget="laptop"))
     assert names(plan) == ["fid_tsn_laptop_v1", "s3_tsn_laptop_v1", "kvd_r3d18_smoke_v1"]
     assert names(planned(EvaluationRequest(ladder=data, metrics="is,fvd", budget="paper"))) == [
         "is_c3d_v1",
         "fvd_i3d_v1",
     ]
-    with pytest.raises(ConfigurationError) as told:
+    with pytest.raises(ConfigurationError) as caught:
         planned(EvaluationRequest(ladder=data, metrics="s3,blub"))
-    assert "'blub' is unknown; it must be one of blind_spots, fid, fvd, gam, is, kvd, s3" in str(told.value)
-    assert len(str(told.value)) < 150
+    assert "'blub' is unknown; it must be one of blind_spots, fid, fvd, gam, is, kvd, s3" in str(caught.value)
+    assert len(str(caught.value)) < 150
     refused("'kdv' is unknown; did you mean 'kvd'", ladder=data, metrics="kdv")
-    refused("--metrics names none", ladder=data, metrics="")
+    refused("--metrics must name at least one", ladder=data, metrics="")
 
 
 def test_every_protocol_can_be_named(data):
@@ -180,7 +180,7 @@ def test_every_protocol_can_be_named(data):
     assert names(plan) == list(PROTOCOLS)
 
 
-def test_scales_and_preprocessings_are_known_ones(data, tmp_path):
+def test_unknown_budgets_and_preprocessings_are_refused(data, tmp_path):
     refused("--budget 'laptpo' is unknown; did you mean 'laptop'", ladder=data, budget="laptpo")
     refused("--preprocessing: .*Did you mean plain_32", ladder=data, preprocessing="plian_32")
     assert planned(EvaluationRequest(ladder=data)).preprocessing == "plain_32"
@@ -214,7 +214,7 @@ def test_one_class_has_no_s3_and_no_inception_score(tmp_path):
     assert [video.label for video in plan.videos] == ["digits", "digits"]
 
 
-def test_a_ladder_shows_a_classifier_that_sees_the_order_of_frames_beside_one_that_does_not(data):
+def test_a_ladder_uses_one_classifier_that_sees_the_order_of_frames_and_one_that_does_not(data):
     plan = planned(EvaluationRequest(ladder=data))
     assert names(plan)[:2] == ["s3_r3d18_laptop_v1", "s3_tsn_laptop_v1"]
     assert plan.out == Path(f"runs/evaluations/{data.name}-ladder")
@@ -231,20 +231,20 @@ def test_videos_have_the_classes_of_the_data_set_and_at_least_two_of_each(data, 
     refused("other/jakc: the data set has no class 'jakc'; did you mean 'jack'", DataError, videos=other, data=data)
     few = videos(tmp_path / "few", {"bend": 1})
     refused("at least 2 videos, .* got 1 of bend, 0 of jack", DataError, videos=few, data=data)
-    refused("must lie in a folder for each class", DataError, videos=few / "bend", data=data)
+    refused("must be in one folder for each class", DataError, videos=few / "bend", data=data)
     refused("none: no such folder", DataError, videos=tmp_path / "none", data=data)
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory) -> Path:
-    """Of a 3-D ResNet-18 of the smoke protocols' width, for another number of classes."""
+    """Weights of a 3-D ResNet-18 of the smoke protocols' width, for another number of classes."""
     path = tmp_path_factory.mktemp("weights") / "r3d18.pt"
     network = PROTOCOLS["s3_r3d18_smoke_v1"].classifier.build(n_classes=5, seed=1).network
     torch.save(network.state_dict(), path)
     return path
 
 
-def test_weights_make_another_protocol_and_distances_take_them_as_they_are(data, weights):
+def test_weights_make_another_protocol_and_are_not_trained_for_distances(data, weights):
     request = EvaluationRequest(ladder=data, metrics="s3,is_r3d18,kvd,fid_r3d18,blind_spots", budget="smoke")
     plain, own = planned(request), planned(EvaluationRequest(**{**vars(request), "classifier_weights": weights}))
     assert all(name.startswith(f"{before}+") for name, before in zip(names(own)[:-1], names(plain)[:-1], strict=True))
@@ -264,7 +264,7 @@ def test_weights_that_fit_no_network_or_one_of_several_are_refused_before_anythi
     refused("must be those of a TSN", **given, metrics="s3_tsn")
     refused("no file of classifier weights", **{**given, "classifier_weights": tmp_path / "none.pt"})
     refused("must be a dict of tensors by name", **{**given, "classifier_weights": ckpt}, metrics="s3")
-    refused("gam takes no classifier", checkpoint=ckpt, against=ckpt, classifier_weights=weights)
+    refused("gam uses no classifier", checkpoint=ckpt, against=ckpt, classifier_weights=weights)
 
 
 def test_classifiers_are_shared_by_the_measures_that_need_the_same_one():

@@ -1,17 +1,15 @@
-"""Tables, JSON and records of scores, from what results tell."""
+"""Scores in tables, in JSON and in a trial's records."""
 
 import io
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from vgsearch.evaluation.tables import Report, Scored, append_to_trial, model_name, tell
+from vgsearch.evaluation.tables import Report, Scored, append_to_trial, model_name, print_scores
 from vgsearch.experiment.paths import TrialFolder
-from vgsearch.terminal.words import shown
 
 
 def of_s3(mean: float | None, subject: str = "step00000007", measure: str = "s3_r3d18_smoke_v1", **more: Any) -> Scored:
@@ -49,11 +47,11 @@ def report_of(*rows: Scored) -> Report:
 
 def printed(*rows: Scored, width: int = 100) -> str:
     console = Console(width=width, highlight=False, markup=False, record=True, file=io.StringIO())
-    tell(rows, console)
+    print_scores(rows, console)
     return console.export_text()
 
 
-def test_rows_are_told_in_the_order_of_the_measures_whichever_ended_first():
+def test_rows_are_in_the_order_of_the_measures_whichever_ended_first():
     report = Report("/data", "f00d", "plain_32", ["a"])
     for place, row in ((2, GAM), (0, of_s3(0.5)), (1, of_kvd(3.0))):
         report.add(place, row)
@@ -75,13 +73,13 @@ def test_json_holds_every_score_with_its_data_and_no_nan(tmp_path):
     assert read["scores"][0]["found"]["s3"]["mean"] is None
 
 
-def test_an_undefined_score_is_a_dash_and_no_number():
+def test_an_undefined_score_is_a_dash():
     assert math.isnan(of_s3(None).value)
     assert "0.00" not in printed(of_s3(None))
     assert "nan" not in printed(of_s3(None)).lower()
 
 
-def test_a_table_tells_score_digest_spread_real_clips_and_which_way_is_better():
+def test_a_table_has_score_digest_spread_real_clips_and_the_better_direction():
     lines = printed(of_s3(0.62), of_kvd(28.7), GAM).splitlines()
     assert lines[2].split() == ["s3_r3d18_smoke_v1", "abcdef", "0.62", "seeds", "[0.52,", "0.72]", "1.00", "higher"]
     assert lines[3].split() == ["clips", "[0.52,", "0.72]"]
@@ -103,7 +101,7 @@ def test_a_table_tells_score_digest_spread_real_clips_and_which_way_is_better():
     assert "0.27" in parts
 
 
-def test_nothing_is_wider_than_a_terminal_of_100_columns_nor_cut():
+def test_no_table_is_wider_than_100_columns_or_cut():
     longest = "s3_eco_lite_laptop_v1"
     text = printed(of_s3(0.62, measure=longest), of_kvd(1234.5), GAM, of_blind_spots())
     text += printed(*(of_s3(0.6, rung, f"{longest}+{i}") for rung in LADDER for i in range(5)))
@@ -112,7 +110,7 @@ def test_nothing_is_wider_than_a_terminal_of_100_columns_nor_cut():
     assert "…" not in text
 
 
-def test_several_subjects_stand_in_rows_and_their_protocols_in_columns():
+def test_several_subjects_are_rows_and_their_protocols_columns():
     scores = dict(zip(LADDER, (1, 0.5, 0.3), strict=True))
     rows = [of_s3(scores[rung], rung, measure) for measure in ("s3_a_v1", "s3_b_v1") for rung in LADDER]
     lines = printed(*rows).splitlines()
@@ -124,7 +122,7 @@ def test_several_subjects_stand_in_rows_and_their_protocols_in_columns():
     assert sum(line.startswith("noise") for line in printed(*rows, width=40).splitlines()) == 2
 
 
-def test_blind_spots_stand_beside_those_of_real_clips():
+def test_blind_spots_are_shown_beside_those_of_real_clips():
     text = printed(of_blind_spots())
     motion = next(line for line in text.splitlines() if line.startswith("motion"))
     assert motion.split()[1:3] == ["0.20", "0.90"]
@@ -136,14 +134,14 @@ def test_blind_spots_stand_beside_those_of_real_clips():
     assert "(real test clips)" in many
 
 
-def test_a_warning_is_told_once_and_of_whom_unless_of_all():
+def test_a_warning_is_printed_once_with_its_subjects_unless_it_is_about_all():
     rows = [of_kvd(1.0, rung, warnings=["biased."]) for rung in LADDER]
     rows[2].found["warnings"].append("frozen.")
     notes = [line for line in printed(*rows).splitlines() if line.startswith("note")]
     assert notes == ["note: kvd_r3d18_smoke_v1: biased.", "note: kvd_r3d18_smoke_v1 of noise: frozen."]
 
 
-def test_scores_are_added_to_the_trials_own_records_at_the_step_of_the_checkpoint(tmp_path):
+def test_scores_are_added_to_the_trials_records_at_the_step_of_the_checkpoint(tmp_path):
     folder = TrialFolder(tmp_path)
     folder.metrics.write_text('{"step": 50, "loss": 1.0}\n')
     append_to_trial(folder, 25, [of_s3(None), of_kvd(3.0), GAM, of_blind_spots()])
@@ -158,10 +156,6 @@ def test_scores_are_added_to_the_trials_own_records_at_the_step_of_the_checkpoin
     assert (point.step, point.value) == (25, 3.0)
 
 
-def test_models_and_paths_are_told_as_one_would_type_them(tmp_path, monkeypatch):
+def test_a_model_has_the_name_of_its_trial_and_checkpoint_or_of_its_file():
     assert model_name("/runs/a/trials/t0007-3fa9c1/checkpoints/step00000050.pt") == "t0007-3fa9c1-step00000050"
     assert model_name("/somewhere/generator.pt") == "generator"
-    monkeypatch.chdir(tmp_path)
-    assert shown(tmp_path / "runs" / "x") == "runs/x"
-    assert shown(Path("runs/x")) == "runs/x"
-    assert shown(Path("/elsewhere/x")) == "/elsewhere/x"

@@ -1,4 +1,4 @@
-"""What a search is for is said by name, and what would search for the worst is refused."""
+"""Objectives are given by name; a sign that would search for the worst is refused."""
 
 import itertools
 import random
@@ -9,7 +9,6 @@ from vgsearch.experiment.objective import (
     NAMES,
     Objective,
     looks_at_distance,
-    measured,
     notes_of,
     pareto_front,
     read_objectives,
@@ -45,12 +44,12 @@ def test_accuracies_and_is_are_better_when_larger_distances_and_cost_when_smalle
     }  # fmt: skip
 
 
-def test_a_name_that_is_no_score_is_told_with_the_nearest_one():
+def test_an_unknown_score_is_refused_with_the_nearest_name():
     assert refusal("-kdv") == "evaluation.objective 'kdv' is unknown; did you mean 'kvd'?"
     assert "must be one of cost, fid, fvd, is, kvd, res, s3, s3_chance_corrected, ser" in refusal("x")
 
 
-def test_objectives_that_can_lead_no_search_are_refused_with_what_to_write():
+def test_impossible_objectives_are_refused_with_what_to_write():
     assert refusal().startswith("evaluation.objective must name one score, or two for a Pareto front, got 0")
     assert "got 3" in refusal("s3", "-kvd", "-cost")
     assert refusal("-kvd", "-kvd").startswith("evaluation.objective names -kvd twice")
@@ -58,20 +57,20 @@ def test_objectives_that_can_lead_no_search_are_refused_with_what_to_write():
 
 
 @pytest.mark.parametrize("written", [("s3",), ("s3_chance_corrected",), ("ser",), ("res", "-kvd"), ("-cost", "is")])
-def test_one_class_cannot_be_told_apart_and_is_searched_by_distance(written: tuple[str, ...]):
+def test_data_of_one_class_can_only_be_searched_by_distance(written: tuple[str, ...]):
     assert "Use --set evaluation.objective=-kvd" in refusal(*written, n_classes=1)
     assert read_objectives(written, n_classes=2)
     assert [str(objective) for objective in read_objectives(["-kvd", "-cost"], n_classes=1)] == ["-kvd", "-cost"]
 
 
 @pytest.mark.parametrize(("written", "warned"), [("is", True), ("is -cost", True), ("is s3", False), ("s3", False)])
-def test_the_inception_score_as_the_only_judge_is_warned_of(written: str, warned: bool):
+def test_the_inception_score_as_the_only_quality_metric_gives_a_warning(written: str, warned: bool):
     notes = notes_of(objectives(*written.split()), pruning=False)
-    assert any("never IS alone" in note and "42.79" in note and "34.49" in note for note in notes) == warned
+    assert any("do not search by IS alone" in note and "42.79" in note and "34.49" in note for note in notes) == warned
     assert len(notes) == warned
 
 
-def test_only_a_sweep_that_would_prune_is_told_that_two_objectives_do_not():
+def test_only_a_sweep_that_would_prune_gets_a_note_that_two_objectives_prevent_it():
     assert "trials are not pruned" in notes_of(objectives("s3", "-cost"), pruning=True)[0]
     assert notes_of(objectives("s3", "-cost"), pruning=False) == notes_of(objectives("s3"), pruning=True) == []
 
@@ -80,24 +79,11 @@ def test_only_a_sweep_that_would_prune_is_told_that_two_objectives_do_not():
     ("written", "distance"),
     [("s3", False), ("-kvd", True), ("-cost -fvd", True), ("s3 -kvd", False), ("-kvd s3", True)],
 )
-def test_looks_follow_the_first_objective_that_speaks_of_samples(written: str, distance: bool):
+def test_looks_follow_the_first_objective_other_than_cost(written: str, distance: bool):
     assert looks_at_distance(objectives(*written.split())) == distance
 
 
-def test_what_is_measured_are_the_means_that_exist():
-    summary = {
-        "s3": {"mean": 0.5, "low": 0.4, "high": 0.6},
-        "s3_chance_corrected": {"mean": None, "low": None, "high": None},
-        "bootstrap": {"s3": {"mean": 0.5, "low": 0.4, "high": 0.6}},
-        "kvd": {"mean": -0.01, "real": 0.0},
-        "fvd": {"mean": float("inf")},
-        "s3_of_guessing": 0.25,
-        "warnings": ["few clips"],
-    }
-    assert measured(summary) == {"s3": 0.5, "kvd": -0.01}
-
-
-def test_the_front_is_what_nothing_dominates_as_brute_force_finds_it():
+def test_the_front_equals_that_of_brute_force():
     rng = random.Random(0)
     for written, n_values in itertools.product((["s3"], ["-kvd"], ["s3", "-cost"], ["-kvd", "-cost"]), (2, 4, 1000)):
         chosen = objectives(*written)
@@ -115,7 +101,7 @@ def test_the_front_is_what_nothing_dominates_as_brute_force_finds_it():
             assert pareto_front(points, chosen) == expected
 
 
-def test_points_that_tie_are_on_the_front_together():
+def test_equal_points_are_on_the_front_together():
     points = [{"s3": 0.5, "cost": 1.0}, {"s3": 0.5, "cost": 2.0}, {"s3": 0.5, "cost": 1.0}, {"s3": 0.4, "cost": 1.0}]
     assert pareto_front(points, objectives("s3", "-cost")) == [0, 2]
     assert pareto_front(points, objectives("s3")) == [0, 1, 2]

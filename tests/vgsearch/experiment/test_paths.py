@@ -1,4 +1,4 @@
-"""Where a sweep's files lie, and that two drivers never write the same ones."""
+"""A sweep's files, and the lock that keeps two drivers from writing the same ones."""
 
 import os
 import re
@@ -12,7 +12,7 @@ import pytest
 from vgsearch.experiment.paths import Experiment, ExperimentInUse, next_name, trial_id
 
 
-def test_every_file_of_an_experiment_lies_in_its_folder_under_a_name_of_its_own(tmp_path: Path):
+def test_every_file_of_an_experiment_is_in_its_folder_under_its_own_name(tmp_path: Path):
     experiment = Experiment(tmp_path / "mvt-001")
     trial = experiment.trial("t0007-3fa9c1")
     files = [experiment.sweep, experiment.ledger, experiment.study, experiment.ray, experiment.stop_request]
@@ -23,7 +23,7 @@ def test_every_file_of_an_experiment_lies_in_its_folder_under_a_name_of_its_own(
     assert len(set(files + parts)) == len(files + parts)
 
 
-def test_a_trials_id_is_its_order_and_six_digits_of_its_hash():
+def test_a_trials_id_is_its_index_and_six_digits_of_its_hash():
     assert trial_id(7, "3fa9c1d2e3") == "t0007-3fa9c1"
     assert trial_id(12345, "0" * 64) == "t12345-000000"
 
@@ -38,7 +38,7 @@ def test_the_next_name_is_one_above_the_highest_of_its_own_space(tmp_path: Path)
     assert next_name(tmp_path, "mvt") == "mvt-1001"
 
 
-def test_an_experiment_in_use_is_refused_until_its_driver_lets_go(tmp_path: Path):
+def test_an_experiment_in_use_is_refused_until_its_driver_ends(tmp_path: Path):
     experiment = Experiment(tmp_path / "mvt-001")
     with experiment.lock():
         holder = f"mvt-001 is in use by process {os.getpid()} on {socket.gethostname()}; wait for it"

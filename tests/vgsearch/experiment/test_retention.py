@@ -1,4 +1,4 @@
-"""A short disk costs the worst ended trials their checkpoints, never the best, the front, the paper's point or the running."""
+"""A disk budget deletes checkpoints of the worst ended trials, never of the best, the paper's or running ones."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.builders import tiny_sweep
 from vgsearch.cli import app
 from vgsearch.experiment.ledger import Ledger, read_ledger
 from vgsearch.experiment.paths import Experiment
-from vgsearch.experiment.retention import CheckpointDisk, droppable, parse_size, told_size
+from vgsearch.experiment.retention import CheckpointDisk, droppable, parse_size
 from videogan.config import ConfigurationError
 
 KB = 1000
@@ -55,31 +55,31 @@ class Recorded:
 @pytest.fixture
 def recorded(tmp_path: Path) -> Recorded:
     """The paper's point is the worst that was scored, t0001 the best; one runs, one was interrupted."""
-    told = Recorded(tmp_path)
+    recorded = Recorded(tmp_path)
     for index, state, look, scores in (
         (0, "done", 0.2, {"s3": 0.1}), (1, "done", 0.8, {"s3": 0.9}), (2, "done", 0.9, {"s3": 0.5}),
         (3, "done", 0.1, {"s3": 0.6}), (4, "pruned", 0.4, {}), (5, "pruned", 0.3, {}), (6, "failed", 0.9, {}),
         (7, "diverged", None, {}), (8, "unscored", 0.5, {}), (9, "running", 0.1, {}), (10, "interrupted", 0.1, {}),
     ):  # fmt: skip
-        told.trial(index, state, look, **scores)
-    return told
+        recorded.trial(index, state, look, **scores)
+    return recorded
 
 
-def test_failures_go_before_the_pruned_these_before_the_unscored_and_the_scored_from_the_worst_on(recorded: Recorded):
+def test_checkpoints_go_first_of_failed_then_of_pruned_unscored_and_the_worst_scored_trials(recorded: Recorded):
     assert recorded.order() == [7, 6, 5, 4, 8, 2, 3]
 
 
-def test_a_front_is_kept_whole(tmp_path: Path):
-    told = Recorded(tmp_path, objective=("s3", "-cost"))
-    told.trial(0, "done", s3=0.5, cost=50)
-    told.trial(1, "done", s3=0.9, cost=100)
-    told.trial(2, "done", s3=0.6, cost=10)
-    told.trial(3, "done", s3=0.7, cost=200)
-    assert [trial.index for trial in told.ledger.record.front] == [1, 2]
-    assert told.order() == [3]
+def test_all_trials_of_the_front_keep_their_checkpoints(tmp_path: Path):
+    recorded = Recorded(tmp_path, objective=("s3", "-cost"))
+    recorded.trial(0, "done", s3=0.5, cost=50)
+    recorded.trial(1, "done", s3=0.9, cost=100)
+    recorded.trial(2, "done", s3=0.6, cost=10)
+    recorded.trial(3, "done", s3=0.7, cost=200)
+    assert [trial.index for trial in recorded.ledger.record.front] == [1, 2]
+    assert recorded.order() == [3]
 
 
-def test_as_few_trials_as_the_budget_asks_for_lose_their_checkpoints_and_the_ledger_says_which(recorded: Recorded):
+def test_as_few_trials_as_necessary_lose_their_checkpoints_and_the_ledger_names_them(recorded: Recorded):
     # 11 trials of 100 kB and one more checkpoint for the running one: 1200 kB.
     disk = CheckpointDisk(recorded.experiment, recorded.ledger, budget=1000 * KB)
     assert (disk.used, disk.needed, disk.is_exceeded) == (1100 * KB, 1200 * KB, True)
@@ -92,7 +92,7 @@ def test_as_few_trials_as_the_budget_asks_for_lose_their_checkpoints_and_the_led
     assert [t.index for t in read.trials.values() if t.checkpoints_dropped == "budget"] == [6, 7]
 
 
-def test_what_must_stay_is_kept_even_beyond_the_budget(recorded: Recorded):
+def test_protected_checkpoints_stay_even_beyond_the_budget(recorded: Recorded):
     disk = CheckpointDisk(recorded.experiment, recorded.ledger, budget=1.0)
     for trial, _ in list(disk.to_drop()):
         disk.drop(trial, "budget")
@@ -110,7 +110,7 @@ def test_a_trial_that_starts_again_writes_new_checkpoints(recorded: Recorded):
 
 @pytest.fixture
 def saved(recorded: Recorded) -> Recorded:
-    """The experiment with its sweep.yaml, ended and with what Ray leaves behind."""
+    """The experiment with its sweep.yaml, ended, with Ray's temporary files."""
     recorded.ledger.append("trial_ended", trial="t0009-aaaaaa", state="interrupted")
     tiny_sweep(n_trials=11).save(recorded.experiment.sweep)
     for folder in (recorded.experiment.ray, recorded.checkpoints(3).parent / ".ray"):
@@ -119,34 +119,33 @@ def saved(recorded: Recorded) -> Recorded:
     return recorded
 
 
-def gc(told: Recorded, *arguments: str) -> str:
-    result = CliRunner().invoke(app, ["gc", str(told.experiment.folder), *arguments], catch_exceptions=False)
+def gc(recorded: Recorded, *arguments: str) -> str:
+    result = CliRunner().invoke(app, ["gc", str(recorded.experiment.folder), *arguments], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.output
 
 
-def test_gc_tells_what_it_would_free_and_then_frees_just_that(saved: Recorded):
+def test_gc_frees_exactly_what_its_dry_run_lists(saved: Recorded):
     before = saved.kept
     promised = json.loads(gc(saved, "--dry-run", "--json"))
     assert saved.kept == before
     assert saved.experiment.ray.exists()
-    assert "would free 1 MB: checkpoints of 7 trials" in gc(saved, "--dry-run")
+    assert "would free 720 kB: checkpoints of 7 trials" in gc(saved, "--dry-run")
     freed = json.loads(gc(saved, "--json"))
     assert freed["freed_bytes"] == promised["freed_bytes"] == 720 * KB
     assert freed["trials"] == promised["trials"]
     assert saved.kept == [0, 1, 9, 10]
     assert not saved.experiment.ray.exists()
-    assert "freed 0 MB: checkpoints of 0 trials" in gc(saved)
+    assert "freed 0 B: checkpoints of 0 trials" in gc(saved)
 
 
-def test_gc_goes_no_further_than_a_budget_asks(saved: Recorded):
+def test_gc_deletes_no_more_than_the_budget_requires(saved: Recorded):
     gc(saved, "--disk-budget", "0.9MB")
     assert saved.kept == [0, 1, 2, 3, 4, 5, 8, 9, 10]
 
 
-def test_sizes_are_read_and_told():
+def test_sizes_are_read_with_their_units():
     assert [parse_size(text) for text in ("50GB", "1.5 tb", "500MB")] == [50e9, 1.5e12, 500e6]
-    assert [told_size(n) for n in (50e9, 27.4e6)] == ["50.0 GB", "27 MB"]
     for text in ("50", "0GB", "GB", "-1GB"):
         with pytest.raises(ConfigurationError, match=r"--disk-budget must look like 50GB"):
             parse_size(text)

@@ -1,4 +1,4 @@
-"""TensorBoard's HParams tab, asked over its own HTTP API: a row for each trial, columns that compare them all."""
+"""TensorBoard's HParams tab, through its HTTP API: a row for each trial, one set of columns for all."""
 
 from pathlib import Path
 
@@ -21,12 +21,12 @@ def write_trials(experiment: Experiment) -> None:
     write_columns(experiment.tensorboard, DOMAINS, compared_scores(parsed(["s3"])))
     for trial, (chosen, scores) in TRIALS.items():
         board = TrialBoard(experiment.trial(trial).tensorboard, 1)
-        board.begins(chosen)
+        board.add_hyperparameters(chosen)
         for step in (1, 2):
             board.scalars({"d_video": 1.0, "look": 0.1 * step}, step)
         if scores:
             board.scalars({f"score/{name}": value for name, value in (scores | {"cost": 60.0}).items()}, 2)
-            board.scored()
+            board.mark_success()
         board.close()
 
 
@@ -37,7 +37,7 @@ def tab(tmp_path_factory, hparams_tab):
     return hparams_tab(experiment.folder)
 
 
-def test_every_searched_value_is_a_column_those_of_other_trials_too(tab):
+def test_every_searched_value_is_a_column_also_those_of_other_trials(tab):
     columns, _ = tab
     assert {(info["displayName"], info["type"]) for info in columns["hparamInfos"]} == {
         ("sigma_a", "DATA_TYPE_FLOAT64"), ("constraint_d_video", "DATA_TYPE_STRING"), ("n_clip", "DATA_TYPE_FLOAT64")
@@ -49,7 +49,7 @@ def test_the_scores_compared_are_s3_its_parts_the_cost_and_the_newest_look_and_n
     assert [info["displayName"] for info in columns["metricInfos"]] == ["S3", "SeR", "ReS", "cost", "look"]
 
 
-def test_each_trial_is_one_row_of_plain_numbers_scored_or_not(tab):
+def test_each_trial_scored_or_not_is_one_row_of_plain_numbers(tab):
     _, rows = tab
     assert len(rows) == len(TRIALS)
     for row in rows:
@@ -57,9 +57,9 @@ def test_each_trial_is_one_row_of_plain_numbers_scored_or_not(tab):
         chosen, scores = TRIALS[trial]
         assert row["hparams"] == chosen
         assert len(row["sessions"]) == 1
-        told = {value["name"]["tag"]: value["value"] for value in row["metricValues"]}
+        values = {value["name"]["tag"]: value["value"] for value in row["metricValues"]}
         expected = {f"score/{name}": value for name, value in (scores or {}).items()} | {"look": 0.2}
-        assert told == pytest.approx(expected | ({"score/cost": 60.0} if scores else {}))
+        assert values == pytest.approx(expected | ({"score/cost": 60.0} if scores else {}))
         assert row["sessions"][0]["status"] == ("STATUS_SUCCESS" if scores else "STATUS_UNKNOWN")
 
 
@@ -68,5 +68,5 @@ def test_each_trial_is_one_row_of_plain_numbers_scored_or_not(tab):
     [(["s3"], ["s3", "ser", "res", "cost"]), (["-kvd"], ["kvd", "cost"]), (["is", "-cost"], ["is", "cost"]),
      (["s3_chance_corrected"], ["s3_chance_corrected", "s3", "ser", "res", "cost"])],
 )  # fmt: skip
-def test_what_is_compared_follows_from_the_objectives(objective, names):
+def test_the_compared_scores_follow_from_the_objectives(objective, names):
     assert compared_scores(parsed(objective)) == names

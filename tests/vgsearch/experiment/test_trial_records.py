@@ -1,4 +1,4 @@
-"""What an attempt that is cut off leaves, and the next goes on with: every step once, in lines and on curves."""
+"""After an interrupted attempt and a resume, every step is once in metrics.jsonl and once on each curve."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def steps_of(folder: TrialFolder, tag: str) -> list[int]:
 
 
 @pytest.mark.parametrize("torn", [False, True])
-def test_a_killed_attempt_leaves_no_gap_and_no_doubled_step(cut_off: TrialFolder, torn: bool):
+def test_a_killed_attempt_leaves_no_gap_and_no_repeated_step(cut_off: TrialFolder, torn: bool):
     if torn:
         (events,) = cut_off.tensorboard.iterdir()
         with open(events, "ab") as stream:
@@ -68,7 +68,7 @@ def test_a_clock_set_back_between_attempts_hides_no_curve(tmp_path: Path, monkey
     assert steps_of(folder, "loss") == list(range(1, 16))
 
 
-def test_a_trial_scored_twice_tells_its_scores_once(tmp_path: Path):
+def test_a_trial_scored_twice_writes_its_scores_once(tmp_path: Path):
     folder = TrialFolder(tmp_path)
     for _ in range(2):
         with TrialRecords(folder, 30) as records:

@@ -178,7 +178,7 @@ def test_a_lease_that_another_took_is_lost(kept: RemotePath, monkeypatch: pytest
             if experiment._lease.is_lost:
                 break
             time.sleep(0.05)
-        with pytest.raises(ExperimentInUse, match="taken over by another driver"):
+        with pytest.raises(ExperimentInUse, match="another driver took over"):
             experiment.refuse_lost()
     assert json.loads((kept / ".lock").read_bytes())["token"] == "another", "the other driver's lease stays"
 

@@ -55,7 +55,7 @@ def test_every_trial_is_on_the_timeline_and_no_two_share_a_lane_at_once(write_sw
 
 def test_s3_is_constant_along_each_line_of_equal_s3(write_sweep):
     subject = subject_of(write_sweep("s", 4).folder)
-    rer = subject.scored[0].score["rer"]["mean"]
+    rer = subject.scored[0].score.interval("rer").mean
     lines = [series for series in figures.ser_res(subject).series if series.width]
     s3 = {round(math.sqrt(x * y) / (100 * rer), 6) for line in lines for x, y in zip(line.x, line.y, strict=True)}
     assert s3 == {0.2, 0.4, 0.6, 0.8, 1.0}

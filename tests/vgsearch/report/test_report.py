@@ -13,11 +13,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from vgsearch.cli import app
-from vgsearch.evaluation.confirmation import confirmed, points_of, save
+from vgsearch.evaluation.confirmation import confirmed, points_to_confirm, save
 from vgsearch.experiment.ledger import Ledger, read_ledger
 from vgsearch.experiment.paths import Experiment, run_id
 from vgsearch.report.clock import SweepClock
-from vgsearch.report.experiment import again
+from vgsearch.report.experiment import training_command
 from vgsearch.runtime.sweep.reporting import page_of, subject_of
 from vgsearch.space.space import parse_override
 
@@ -119,7 +119,7 @@ def test_the_command_to_retrain_a_trial_gives_the_same_config(write_sweep):
     subject = subject_of(write_sweep("s", 6).folder)
     for trial in subject.record.trials.values():
         trial.changed = {"loop.batch_size": 8} if trial.index == 3 else {}
-        typed = shlex.split(again(subject.sweep, trial))
+        typed = shlex.split(training_command(subject.sweep, trial))
         overrides = dict(parse_override(text) for option, text in pairwise(typed) if option == "--set")
         seed = int(typed[typed.index("--seed") + 1])
         sweep = subject.sweep.model_copy(update={"overrides": overrides, "seed": seed})
@@ -130,7 +130,7 @@ def test_the_command_to_retrain_a_trial_gives_the_same_config(write_sweep):
 def test_results_on_fresh_seeds_are_shown_beside_the_best(write_sweep, tmp_path):
     experiment, seeds = write_sweep("s", 6), [500_000, 500_001, 500_002]
     ledger = Ledger(experiment.ledger)
-    points = points_of(ledger.record, 1)
+    points = points_to_confirm(ledger.record, 1)
     for at, point in enumerate(points):
         for seed in seeds:
             run = run_id(point.trial_id, seed)

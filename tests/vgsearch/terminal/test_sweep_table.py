@@ -1,4 +1,4 @@
-"""What people and programs read of a sweep in a terminal."""
+"""A sweep in a terminal: tables and lines for people, JSON for programs."""
 
 import io
 import json
@@ -9,8 +9,7 @@ import pytest
 from rich.console import Console
 
 from vgsearch.experiment.ledger import Ledger
-from vgsearch.terminal.sweep_table import SweepView, event_line, scores, sweep_table
-from vgsearch.terminal.words import duration, interval, short_name, value
+from vgsearch.terminal.sweep_table import SweepView, event_line, s3_cells, sweep_table
 
 
 def score(s3: float, ser: float = 0.581, res: float = 0.61) -> dict[str, Any]:
@@ -45,7 +44,7 @@ def view(ledger: Ledger, n_trials: int = 8, **options: Any) -> SweepView:
     return SweepView(Console(file=io.StringIO(), **options), ledger.record, n_trials)
 
 
-def test_the_table_shows_every_trial_in_its_order_and_marks_the_best_done_one(ledger: Ledger):
+def test_the_table_shows_every_trial_in_order_and_marks_the_best_done_one(ledger: Ledger):
     for index in (1, 0, 2, 3):
         start(ledger, index)
     ledger.append(
@@ -68,7 +67,7 @@ def test_the_table_shows_every_trial_in_its_order_and_marks_the_best_done_one(le
     assert rows[0].split()[rows[0].split().index("5e-05") + n_clip] == "-"
 
 
-def test_a_reason_takes_the_place_of_a_score(ledger: Ledger):
+def test_a_trial_without_a_score_shows_its_reason(ledger: Ledger):
     start(ledger, 0)
     event = end(ledger, 0, "diverged", reason="g_image is not finite")
     assert "g_image is not finite" in shown(ledger)[1]
@@ -98,12 +97,12 @@ def test_a_long_reason_hides_no_id_and_no_state(ledger: Ledger, width: int):
     assert all(len(row) <= width for row in rows)
 
 
-def test_what_a_trial_was_tried_again_with_stands_beside_it(ledger: Ledger):
+def test_a_retried_trial_shows_its_changed_settings(ledger: Ledger):
     start(ledger, 1)
     end(ledger, 1, "out_of_memory", reason="MemoryError")
     ledger.append("trial_started", trial="t0001-3fa9c1", changed={"loop.batch_size": 8}, anew=True)
     end(ledger, 1, "done", score=score(0.62))
-    assert any("tried again with batch_size=8" in line for line in shown(ledger))
+    assert any("retried with batch_size=8" in line for line in shown(ledger))
 
 
 def test_brackets_in_a_reason_are_text(ledger: Ledger):
@@ -111,7 +110,7 @@ def test_brackets_in_a_reason_are_text(ledger: Ledger):
     event = end(ledger, 0, "failed", reason="KeyError: [/tmp] [bold]x")
     assert "KeyError: [/tmp] [bold]x" in shown(ledger)[1]
     log = view(ledger)
-    log.tell(event)
+    log.print_event(event)
     assert "KeyError: [/tmp] [bold]x" in log.console.file.getvalue()
 
 
@@ -132,18 +131,18 @@ def test_a_log_gets_lines_and_a_terminal_gets_the_table(ledger: Ledger):
     log, terminal = view(ledger), view(ledger, force_terminal=True, width=200)
     for seen in (log, terminal):
         with seen.live():
-            seen.tell(event)
+            seen.print_event(event)
     assert log.console.file.getvalue() == "t0000-3fa9c1 started (paper point)  lr_g=5e-05 n_frames_image=4\n"
     assert "started" not in terminal.console.file.getvalue()
     assert "t0000" in terminal.console.file.getvalue()
 
 
-def test_programs_get_one_json_object_an_event_and_nothing_else(ledger: Ledger, capsys: pytest.CaptureFixture):
-    told = SweepView(Console(stderr=True, force_terminal=True), ledger.record, 8, json_lines=True)
-    with told.live():
+def test_programs_get_one_json_object_per_event_and_nothing_else(ledger: Ledger, capsys: pytest.CaptureFixture):
+    json_view = SweepView(Console(stderr=True, force_terminal=True), ledger.record, 8, json_lines=True)
+    with json_view.live():
         events = [start(ledger, 0), end(ledger, 0, "done", score=score(0.6))]
         for event in events:
-            told.tell(event)
+            json_view.print_event(event)
     printed = capsys.readouterr()
     assert [json.loads(line) for line in printed.out.splitlines()] == events
     assert printed.err == ""
@@ -155,19 +154,19 @@ def test_the_summary_counts_what_has_ended_and_names_the_best(ledger: Ledger):
     end(ledger, 0, "done", score=score(0.62))
     end(ledger, 1, "failed", reason="x")
     end(ledger, 2, "interrupted", reason="stopped")
-    told = view(ledger).summary()
-    assert told.startswith("2/8 trials   1 done 1 failed 1 running   best t0000 s3 0.62   ETA")
+    summary = view(ledger).summary()
+    assert summary.startswith("2/8 trials   1 done 1 failed 1 running   best t0000 s3 0.62   ETA")
 
 
 def with_objectives(ledger: Ledger, objective: list[str], *trials: tuple[dict[str, Any], dict[str, float]]) -> None:
-    """A sweep for `objective` whose trials ended with these summaries and scores."""
+    """A sweep for `objective` whose trials ended with these scores."""
     ledger.append("sweep_started", space="mvt_tsa", objective=objective)
     for index, (summary, measured) in enumerate(trials):
         start(ledger, index)
         end(ledger, index, "done", score=summary, scores=measured)
 
 
-def test_two_objectives_show_both_mark_the_front_and_name_it(ledger: Ledger):
+def test_two_objectives_are_both_shown_and_the_front_is_marked_and_named(ledger: Ledger):
     trials = [(score(s3), {"s3": s3, "cost": cost}) for s3, cost in ((0.5, 61.0), (0.4, 90.0), (0.66, 312.4))]
     with_objectives(ledger, ["s3", "-cost"], *trials)
     header, *rows = shown(ledger)
@@ -193,7 +192,7 @@ def test_data_without_classes_show_the_objective_and_no_s3(ledger: Ledger):
     assert event_line(floor, ledger.record) == "floor   kvd 0.52  (an untrained generator of the paper's point)"
 
 
-def test_s3_is_shown_beside_another_objective_where_it_is_measured(ledger: Ledger):
+def test_s3_is_shown_beside_another_objective_if_it_is_measured(ledger: Ledger):
     ledger.append("sweep_started", space="mvt_tsa", objective=["-fvd"])
     start(ledger, 0)
     summary = score(0.62) | {"fvd": {"mean": 310.517}}
@@ -222,31 +221,13 @@ def test_the_estimate_after_a_resume_counts_this_drivers_trials_only(ledger: Led
     assert "ETA 2m00s" in resumed.summary()
 
 
-def test_a_score_without_an_interval_is_shown_without_one():
-    assert interval({"mean": 0.5, "low": None, "high": None}) == "0.50 [-, -]"
-    assert interval({"mean": None, "low": None, "high": None}) == "- [-, -]"
-
-
-def test_no_score_is_two_dashes(ledger: Ledger):
+def test_a_trial_without_s3_shows_dashes(ledger: Ledger):
     start(ledger, 0)
-    assert scores(ledger.record.trials["t0000-3fa9c1"]) == ("-", "-")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "told"),
-    [(0.4, "0s"), (59.4, "59s"), (59.6, "1m00s"), (90, "1m30s"), (3599.6, "1h00m"), (5400, "1h30m"), (90000, "25h00m")],
-)
-def test_durations_are_told_in_two_units(seconds: float, told: str):
-    assert duration(seconds) == told
-
-
-def test_values_and_names_are_short():
-    assert short_name("model.sigma_a") == "sigma_a"
-    assert [value(v) for v in (None, 5e-05, 0.123456, 16, "svc")] == ["-", "5e-05", "0.12", "16", "svc"]
+    assert s3_cells(ledger.record.trials["t0000-3fa9c1"]) == ("-", "-")
 
 
 def look_event(ledger: Ledger, index: int, **states: str) -> dict[str, Any]:
-    health = {"states": {name.replace("_", " "): told for name, told in states.items()}, "vitals": {}}
+    health = {"states": {name.replace("_", " "): evidence for name, evidence in states.items()}, "vitals": {}}
     fields = {"trial": f"t{index:04d}-3fa9c1", "step": 50, "look": 0.3, "losses": {}}
     return ledger.append("look", **fields, health=health)
 
@@ -259,11 +240,11 @@ def test_the_table_shows_the_worst_of_a_trials_health_and_a_log_line_the_evidenc
     header, *rows = shown(ledger)
     column = header.index("health")
     assert [row[column : column + 15].strip() for row in rows] == ["ok", "mode collapse", "-"]
-    told = event_line(event, ledger.record)
-    assert told.endswith("mode collapse: samples differ 0.05 times as much  frozen: 90 % hardly move")
+    line = event_line(event, ledger.record)
+    assert line.endswith("mode collapse: samples differ 0.05 times as much  frozen: 90 % hardly move")
 
 
-def test_a_ledger_from_before_health_was_told_is_read(ledger: Ledger):
+def test_an_old_ledger_without_health_is_read(ledger: Ledger):
     start(ledger, 0)
     ledger.append("look", trial="t0000-3fa9c1", step=50, look=0.3, losses={})
     assert ledger.record.trials["t0000-3fa9c1"].worst_health == ""

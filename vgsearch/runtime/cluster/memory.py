@@ -8,10 +8,10 @@ from typing import Any
 import ray
 from rich.console import Console
 
-from vgsearch.experiment.retention import told_size
 from vgsearch.runtime.cluster.cluster import Resources
 from vgsearch.space.domains import ChoiceDomain, is_active
 from vgsearch.space.sweep import Sweep
+from vgsearch.terminal.words import size
 from videogan.config import ConfigurationError, parse_config
 from videogan.data.manifest import Manifest
 from videogan.training.forecast import checkpoint_bytes
@@ -39,7 +39,7 @@ def refuse_what_memory_cannot_hold(sweep: Sweep, manifest: Manifest, cluster: Re
     clips = _clip_bytes(config, manifest)
     estimate = clips + generous_estimate(config, sweep.n_workers)
     if not sweep.gpus_per_worker and estimate < TINY * share:
-        console.print(f"memory: a trial takes less than {told_size(estimate)} of {told_size(share)} (estimate)")
+        console.print(f"memory: a trial takes less than {size(estimate)} of {size(share)} (estimate)")
         return
     config = largest_corner(sweep, checkpoint_bytes)
     console.print("memory: training one step of the largest trial", soft_wrap=True)
@@ -48,9 +48,7 @@ def refuse_what_memory_cannot_hold(sweep: Sweep, manifest: Manifest, cluster: Re
     needed = peak if sweep.gpus_per_worker else peak + clips
     if needed > capacity:
         raise ConfigurationError(_refusal(sweep, config, n_trials, needed, capacity, where))
-    console.print(
-        f"memory: the largest trial takes {told_size(needed)} of {told_size(capacity)} of {where}", soft_wrap=True
-    )
+    console.print(f"memory: the largest trial takes {size(needed)} of {size(capacity)} of {where}", soft_wrap=True)
 
 
 def generous_estimate(config: RunConfig, n_workers: int = 1) -> float:
@@ -157,12 +155,12 @@ class _NoiseClips:
 
 def _refusal(sweep: Sweep, config: RunConfig, n_trials: int, needed: float, capacity: float, where: str) -> str:
     corner = ", ".join(f"{path} = {value}" for path, value in _sizes(sweep, config).items())
-    takes = "more than the available memory" if math.isinf(needed) else told_size(needed)
+    takes = "more than the available memory" if math.isinf(needed) else size(needed)
     n_fit = 0 if math.isinf(needed) else math.floor(capacity * n_trials / needed)
     fewer = f"Use --max-concurrent {n_fit}, or lower" if 0 < n_fit < n_trials else "Lower"
     return (
         f"{where}: the largest trial ({corner}) takes {takes}; with {n_trials} trials in parallel "
-        f"each has {told_size(capacity)}. "
+        f"each has {size(capacity)}. "
         f"{fewer} its size, e.g. --set loop.batch_size={max(2, config.loop.batch_size // 2)}."
     )
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from rich.console import Console
 
 from vgsearch.experiment.paths import Experiment
-from vgsearch.experiment.retention import told_size
 from vgsearch.runtime.cluster.cluster import Resources
 from vgsearch.runtime.feed import stream
 from vgsearch.space.sweep import LEAST_CLIPS_A_WORKER, Sweep
+from vgsearch.terminal.words import size
 from videogan.config import ConfigurationError
 from videogan.data.cache import clip_cache_folder, decoded_bytes, is_complete, mirror_folder
 from videogan.data.manifest import Manifest
@@ -73,9 +73,7 @@ def refuse_full_disk(sweep: Sweep, manifest: Manifest, experiment: Experiment) -
     for folder, needed, remedy in disks:
         free = shutil.disk_usage(next(parent for parent in folder.absolute().parents if parent.exists())).free
         if needed > free:
-            raise ConfigurationError(
-                f"disk: {folder} needs {needed / 1e9:.0f} GB, {free / 1e9:.0f} GB are free. {remedy}"
-            )
+            raise ConfigurationError(f"disk: {folder} needs {size(needed)}, {size(free)} are free. {remedy}")
 
 
 def refuse_small_disk_budget(sweep: Sweep, manifest: Manifest, cluster: Resources) -> None:
@@ -90,7 +88,7 @@ def refuse_small_disk_budget(sweep: Sweep, manifest: Manifest, cluster: Resource
     if needed > sweep.disk_budget_bytes:
         raise ConfigurationError(
             f"--disk-budget must hold the paper's point, the best trial and {n_running} running trials: "
-            f"{n_checkpoints} checkpoints, {told_size(needed)}, got {told_size(sweep.disk_budget_bytes)}. "
+            f"{n_checkpoints} checkpoints, {size(needed)}, got {size(sweep.disk_budget_bytes)}. "
             "Raise it, or lower --keep or --max-concurrent."
         )
 
@@ -107,7 +105,7 @@ def print_forecast(sweep: Sweep, manifest: Manifest, console: Console, json_line
         return
     rows = [(name, f"{n:,}", "parameters") for name, n in cost.parameters.items()]
     rows += [
-        ("memory per worker", f"{cost.memory_bytes / 1e9:.1f} GB", "weights, gradients, Adam, activations in fp32"),
+        ("memory per worker", size(cost.memory_bytes), "weights, gradients, Adam, activations in fp32"),
         ("per step", f"{flops / 1e12:.2f} TFLOP", f"{loop.n_d} D updates and 1 G update, batch {loop.batch_size}"),
         ("per trial", f"{flops * loop.n_steps / 1e15:.2f} PFLOP", f"{loop.n_steps:,} steps"),
         (
@@ -117,11 +115,11 @@ def print_forecast(sweep: Sweep, manifest: Manifest, console: Console, json_line
         ),
         (
             "checkpoints",
-            f"{checkpoints / 1e9:.1f} GB",
-            f"{_n_checkpoints_per_trial(sweep)} per trial, {cost.checkpoint_bytes / 1e6:.0f} MB each"
-            + (f", at most --disk-budget {told_size(sweep.disk_budget_bytes)}" if sweep.disk_budget_bytes else ""),
+            size(checkpoints),
+            f"{_n_checkpoints_per_trial(sweep)} per trial, {size(cost.checkpoint_bytes)} each"
+            + (f", at most --disk-budget {size(sweep.disk_budget_bytes)}" if sweep.disk_budget_bytes else ""),
         ),
-        ("decoded clips", f"{clips / 1e9:.1f} GB", f"{manifest.folder.name}, not decoded yet"),
+        ("decoded clips", size(clips), f"{manifest.folder.name}, not decoded yet"),
     ]
     console.print(f"{sweep.space.name} ({sweep.budget}), the paper's point; counted, nothing was trained")
     for name, amount, meaning in rows:

@@ -1,4 +1,4 @@
-"""Scores: real-trained classifiers prepared once, synthetic clips judged, in Ray tasks.
+"""Scores, in Ray tasks: real-trained classifiers are prepared once, then synthetic clips are judged.
 
 Imported by `sweep` and by `vgsearch.commands`.
 """

@@ -1,12 +1,12 @@
-"""vgsearch evaluate: from what was typed to scores in a table, in files, and in the trial's own records."""
+"""vgsearch evaluate: from a request to scores in a table, in files, and in the trial's metrics.jsonl."""
 
 from rich.console import Console
 
 from vgsearch.evaluation.pictures import write_ladder, write_neighbours
 from vgsearch.evaluation.request import N_FRAMES, EvaluationPlan, EvaluationRequest, classifiers_of, planned
-from vgsearch.evaluation.tables import Report, Scored, append_to_trial, tell, told_value
+from vgsearch.evaluation.tables import Report, Scored, append_to_trial, print_scores, value_text
 from vgsearch.runtime.cluster.cluster import Resources, connect
-from vgsearch.runtime.judging.prepare import prepare, told_classifier
+from vgsearch.runtime.judging.prepare import described, prepare
 from vgsearch.runtime.judging.subjects import subjects_of
 from vgsearch.runtime.judging.tasks import Failure, Measurement, measured
 from vgsearch.terminal.words import shown
@@ -16,9 +16,9 @@ from videogan.protocols.ladder import RUNGS
 
 
 def evaluate(request: EvaluationRequest, address: str | None, as_json: bool) -> None:
-    """Judges what was asked for; raises ConfigurationError, before anything starts, for all that cannot work.
+    """Judge what was requested; raises ConfigurationError, before anything starts, for a request that cannot work.
 
-    What was measured is kept also where the rest fails or is interrupted.
+    What was measured is saved also if the rest fails or is interrupted.
     """
     console = Console(stderr=as_json, highlight=False, markup=False)
     plan = planned(request)
@@ -32,8 +32,8 @@ def evaluate(request: EvaluationRequest, address: str | None, as_json: bool) -> 
         with connect(address) as cluster:
             _measure(request, plan, cluster, report, failures, console)
     except KeyboardInterrupt:
-        kept = f"; what was measured is kept in {shown(plan.out)}" if report.rows else ""
-        console.print(f"interrupted{kept}", soft_wrap=True)
+        saved = f"; the scores measured so far are in {shown(plan.out)}" if report.rows else ""
+        console.print(f"interrupted{saved}", soft_wrap=True)
         raise
     finally:
         if report.rows:
@@ -45,7 +45,7 @@ def evaluate(request: EvaluationRequest, address: str | None, as_json: bool) -> 
     if as_json:
         print(report.to_json(), flush=True)
     else:
-        tell(report.rows, console)
+        print_scores(report.rows, console)
     for path in report.written:
         console.print(shown(path), soft_wrap=True)
     if failures:
@@ -60,8 +60,7 @@ def _measure(
     failures: list[Failure],
     console: Console,
 ) -> None:
-    """Prepares what judges, and puts into `report` what is measured, in the order of the measures."""
-    # Only now: Ray reads its environment, which connect sets, when it is imported.
+    """Prepare the classifiers, and add each score to `report`, in the order of the measures."""
     gpus = (1.0 if cluster.n_gpus else 0.0) if request.gpus_per_worker is None else request.gpus_per_worker
     feed = plan.data.chosen_feed(plan.manifest, plan.preprocessing)
     cluster.max_concurrent(request.n_workers, gpus, reserved_cpus=0 if feed == "cache" else 1)
@@ -69,7 +68,7 @@ def _measure(
     workers = request.n_workers, gpus
     inputs = prepare(plan.manifest, plan.preprocessing, plan.data, N_FRAMES, needed, *workers, console)
     for protocol, seeds in needed.items():
-        console.print(f"judge  {told_classifier(inputs, protocol, seeds)}", soft_wrap=True)
+        console.print(f"judge  {described(inputs, protocol, seeds)}", soft_wrap=True)
     subjects = subjects_of(request, plan, inputs, N_FRAMES, console)
     measurements = [Measurement(subject, measure) for measure in plan.measures for subject in subjects]
     for number, result in measured(measurements, inputs, plan.data, N_FRAMES, console):
@@ -81,10 +80,10 @@ def _measure(
         row = Scored(measurement.subject.name, measurement.name, found.to_json())
         report.add(number, row)
         if not console.is_terminal:
-            # Where no bar tells it.
-            told = f"{row.measure}  {row.subject}  {told_value(row)}".rstrip()
-            console.print(f"{len(report.rows) + len(failures)}/{len(measurements)}  {told}", soft_wrap=True)
-        if isinstance(neighbours, Neighbours) and request.ladder is None:  # whose neighbours are known
+            # A file shows no progress bar.
+            line = f"{row.measure}  {row.subject}  {value_text(row)}".rstrip()
+            console.print(f"{len(report.rows) + len(failures)}/{len(measurements)}  {line}", soft_wrap=True)
+        if isinstance(neighbours, Neighbours) and request.ladder is None:  # the ladder's neighbours are known
             report.written += write_neighbours(plan.out, neighbours)
 
 
@@ -94,6 +93,7 @@ def _heading(request: EvaluationRequest, plan: EvaluationPlan) -> str:
     n_classes = len(plan.manifest.classes)
     rate = "" if plan.data.every_nth == 1 else f"   every_nth {plan.data.every_nth}"
     return (
-        f"vgsearch evaluate   {judged}   data {shown(plan.manifest.folder)} {parts['train']} train and {parts['test']} test "
-        f"clips, {n_classes} {'classes' if n_classes > 1 else 'class'}   {plan.preprocessing}{rate}"
+        f"vgsearch evaluate   {judged}   data {shown(plan.manifest.folder)} "
+        f"{parts['train']} train and {parts['test']} test clips, "
+        f"{n_classes} {'classes' if n_classes > 1 else 'class'}   {plan.preprocessing}{rate}"
     )

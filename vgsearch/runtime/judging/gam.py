@@ -17,7 +17,7 @@ MOST_UNEQUAL = 2  # times as many errors on real test clips
 
 @dataclass(frozen=True)
 class GAMResult:
-    """GAM of a checkpoint against another, and what tells whether it may be believed."""
+    """GAM of a checkpoint against another, and what shows whether it can be trusted."""
 
     score: float
     """Above 1: the checkpoint wins, below 1: the other."""
@@ -34,7 +34,7 @@ class GAMResult:
 
 
 def gam_of(path: str, against: str, judge: Judge, device: str) -> GAMResult:
-    """GAM of a model against another (TGAN sec. 6.5); half of the real test clips set thresholds, the others test them."""
+    """GAM of a model against another (TGAN sec. 6.5); half of the real test clips set thresholds, half test them."""
     test = judge.clips("test")
     halves = [test.subset(torch.arange(first, len(test), 2)) for first in (0, 1)]
     models = [_Model(checkpoint, device) for checkpoint in (path, against)]
@@ -53,7 +53,8 @@ def gam_of(path: str, against: str, judge: Judge, device: str) -> GAMResult:
     if not 1 / MOST_UNEQUAL <= found.r_test <= MOST_UNEQUAL:
         weak = "its own" if found.r_test > 1 else "the other's"
         warnings.append(
-            f"r_test {found.r_test:.2g} is far from 1: {weak} discriminator is much worse on real clips, the score says little."
+            f"r_test {found.r_test:.2g} is far from 1: {weak} discriminator is much worse on real clips, "
+            "so the score means little."
         )
     return GAMResult(*found, against=against, n_fakes=len(test), warnings=warnings)
 
@@ -70,9 +71,9 @@ class _Model:
 
     @torch.no_grad()
     def realness(self, frames: Tensor, labels: Tensor) -> Tensor:
-        """What the discriminators say of clips uint8 (n, T, H, W, C), (n,) on the CPU; higher is more real."""
-        batches: Any = zip(frames.split(CLIPS_AT_ONCE), labels.split(CLIPS_AT_ONCE), strict=True)
-        said = [
+        """Realness (n,), on the CPU, of clips uint8 (n, T, H, W, C); higher is more real."""
+        batches = zip(frames.split(CLIPS_AT_ONCE), labels.split(CLIPS_AT_ONCE), strict=True)
+        scores = [
             self._networks.realness(to_video(f.to(self._device)), y.to(self._device)).float().cpu() for f, y in batches
         ]
-        return torch.cat(said)
+        return torch.cat(scores)

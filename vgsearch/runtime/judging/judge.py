@@ -1,31 +1,32 @@
-"""What judges synthetic clips: the real clips of a data set and the classifiers trained on them, shared by all."""
+"""What judges synthetic clips: the real clips of a data set and the classifiers trained on them."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from vgsearch.experiment.objective import looks_at_distance, parsed
+from vgsearch.experiment.score import FeatureScore, S3Score, Score
 from vgsearch.runtime.feed.inputs import Inputs
 from videogan.classifiers.contract import VideoClassifier
 from videogan.classifiers.fit import LabelledClips, features
 from videogan.data.clips import DataConfig
 from videogan.protocols.blind_spots import BlindSpots, Neighbours, blind_spots
 from videogan.protocols.classifier import ClassifierProtocol
-from videogan.protocols.features import FeatureProtocol, FeatureResult, feature_score, kernel_look
+from videogan.protocols.features import FeatureMetric, FeatureProtocol, FeatureResult, feature_score, kernel_look
 from videogan.protocols.s3 import Purpose, S3Protocol, S3Result, SyntheticSet, look, s3_evaluation
 from videogan.sampling.sampling import sampling_copy, synthesise
 from videogan.training.health import SampleCheck
 from videogan.training.run_config import RunConfig
 
 OnProgress = Callable[[int, int], None]
-# Synthetic sets are drawn from seeds of their own, apart from each other and from the looks that prune.
+# Each purpose draws from seeds of its own.
 FIRST_SEED: dict[Purpose, int] = {"look": 0, "train": 1_000_000, "test": 2_000_000, "samples": 3_000_000}
 
 
 class Judge:
-    """The real clips of one data set and, by protocol, what they taught; clips are read when they are first needed."""
+    """The real clips of one data set and the classifiers trained on them; clips are read when they are first needed."""
 
     def __init__(self, inputs: Inputs, data: DataConfig, n_frames: int) -> None:
         self._inputs, self._data, self._n_frames = inputs, data, n_frames
@@ -43,7 +44,7 @@ class Judge:
         synthetic: SyntheticSet,
         on_progress: OnProgress = lambda done, total: None,
     ) -> S3Result | FeatureResult:
-        """The score of `synthetic` by a protocol whose real-trained classifiers are there."""
+        """The score of `synthetic` by a protocol whose real-trained classifiers are in the cache."""
         digest, train, test = protocol.digest(self._inputs.facts), self.clips("train"), self.clips("test")
         if isinstance(protocol, S3Protocol):
             real = self._inputs.real_classifiers(protocol.classifier, protocol.seeds)
@@ -64,28 +65,30 @@ class Judge:
 def objective_scores(
     config: RunConfig, judge: Judge, synthetic: SyntheticSet, on_progress: OnProgress = lambda done, total: None
 ) -> dict[str, S3Result | FeatureResult]:
-    """What the objectives of a run need measured: "s3", and by its name each score on features."""
+    """What the objectives of a run need: "s3", and each score on features by its name."""
     objectives = parsed(config.evaluation.objective)
     results: dict[str, S3Result | FeatureResult] = {}
     if any(objective.is_part_of_s3 for objective in objectives):
         results["s3"] = judge.score(config.evaluation.s3_protocol, synthetic, on_progress)
     for metric in (objective.name for objective in objectives if objective.is_of_features):
-        results[metric] = judge.score(config.evaluation.feature_protocol(metric), synthetic, on_progress)
+        results[metric] = judge.score(
+            config.evaluation.feature_protocol(cast(FeatureMetric, metric)), synthetic, on_progress
+        )
     return results
 
 
-def summary_of(results: dict[str, S3Result | FeatureResult]) -> dict[str, Any]:
-    """S3's summary, and beside its parts each score on features; as JSON, without what grows with the classes."""
-    summary: dict[str, Any] = {}
-    for name, result in results.items():
-        summary |= result.summary() if isinstance(result, S3Result) else {name: result.to_json()}
-    return summary
+def score_of(results: Mapping[str, S3Result | FeatureResult]) -> Score:
+    """What the ledger holds of the results: all but what grows with the number of classes."""
+    s3 = next((result for result in results.values() if isinstance(result, S3Result)), None)
+    features = {name: FeatureScore.from_json(result.to_json()) for name, result in results.items()
+                if isinstance(result, FeatureResult)}  # fmt: skip
+    return Score(None if s3 is None else S3Score.from_json(s3.summary()), features)
 
 
 class Looks:
-    """What a trial's samples look like during training, always on the same codes.
+    """The cheap score of a trial's samples during training, always on the same codes.
 
-    The cheap score is ReS, or minus a kernel distance; larger is better.
+    It is ReS, or minus a kernel distance; larger is better.
     """
 
     def __init__(self, judge: Judge, config: RunConfig) -> None:
@@ -95,7 +98,7 @@ class Looks:
         n = min(len(test), config.evaluation.n_look_clips)
         shown = test.subset(torch.linspace(0, len(test) - 1, n).long())
         self._labels, self._seed = shown.labels, config.seed
-        # A generator without labels makes no clips of a class: its samples are compared as one.
+        # A generator without labels makes no clips of a class: its samples are compared as one class.
         asked = shown.labels if config.n_conditions > 1 else torch.zeros_like(shown.labels)
         self._check = SampleCheck(shown.frames, self._features(shown.frames), asked, config.n_conditions)
         self._real: Tensor | None = None
@@ -103,7 +106,7 @@ class Looks:
             self._real = self._features(judge.clips("train").frames)
 
     def __call__(self, synthetic: SyntheticSet) -> tuple[float, dict[str, float]]:
-        """The cheap score of new samples, and what their vitals are."""
+        """The cheap score of new samples, and their vitals."""
         frames = synthetic("look", self._labels, self._seed)
         learnt = self._features(frames)
         return self._score(learnt), self._check(frames, learnt)
@@ -123,7 +126,7 @@ def sampling_copy_of(generator: nn.Module, config: RunConfig) -> nn.Module:
 
 
 def synthetic_set(sampler: nn.Module, config: RunConfig) -> SyntheticSet:
-    """Clips of `sampler` at the precision the generator was trained at, which bf16 makes in three fifths of the time."""
+    """Clips of `sampler` at the precision the generator was trained at; bf16 takes three fifths of the time of fp32."""
     device, bf16 = next(sampler.parameters()).device, config.loop.precision == "bf16"
 
     def drawn(purpose: Purpose, labels: Tensor, seed: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""What judges synthetic clips, made before the first of them: decoded clips, real-trained classifiers, and the floor."""
+"""What scores need: decoded clips, real-trained classifiers, and the floor, which is measured beside the trials."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -7,10 +7,12 @@ from typing import Any
 import ray
 import torch
 from rich.console import Console
+from rich.progress import Progress
 
-from vgsearch.runtime.feed import decode as data
+from vgsearch.experiment.score import DIGITS_OF_DIGEST, Score
+from vgsearch.runtime.feed.decode import build_cache
 from vgsearch.runtime.feed.inputs import Inputs
-from vgsearch.runtime.judging.judge import Judge, objective_scores, sampling_copy_of, summary_of, synthetic_set
+from vgsearch.runtime.judging.judge import Judge, objective_scores, sampling_copy_of, score_of, synthetic_set
 from vgsearch.runtime.judging.real_classifiers import fit_real_classifiers
 from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.words import progress_bar
@@ -23,11 +25,11 @@ from videogan.training.loop import untrained
 from videogan.training.run_config import RunConfig
 
 Needed = Mapping[ClassifierProtocol, tuple[int, ...]]
-"""The classifiers that scores need, and of which seeds."""
+"""The classifiers that scores need, and their seeds."""
 
 
 def prepare_inputs(sweep: Sweep, manifest: Manifest, console: Console) -> Inputs:
-    """What the trials of a sweep share, made or found in the cache; tells the protocol and ReR."""
+    """What the trials of a sweep share, prepared or found in the cache; prints the protocol and ReR."""
     config = sweep.run_config(sweep.paper_points[0], 0)
     protocol, objectives = config.evaluation.s3_protocol, sweep.objectives()
     # Scores on features are taken by the first of S3's own classifiers.
@@ -35,14 +37,18 @@ def prepare_inputs(sweep: Sweep, manifest: Manifest, console: Console) -> Inputs
     needed, n_frames = {protocol.classifier: seeds}, config.model.n_frames
     workers = sweep.n_workers, sweep.gpus_per_worker
     inputs = prepare(manifest, config.preprocessing, config.data, n_frames, needed, *workers, console)
-    told = f"objective {', '.join(map(str, objectives))}   protocol {protocol.name} {protocol.digest(inputs.facts)[:6]}"
-    judge = told_classifier(inputs, protocol.classifier, seeds)
-    console.print(f"{told}   judge {judge}   clips {'cache' if inputs.cache else 'stream'}", soft_wrap=True)
+    names, digest = ", ".join(map(str, objectives)), protocol.digest(inputs.facts)[:DIGITS_OF_DIGEST]
+    judge = described(inputs, protocol.classifier, seeds)
+    console.print(
+        f"objective {names}   protocol {protocol.name} {digest}   judge {judge}   "
+        f"clips {'cache' if inputs.cache else 'stream'}",
+        soft_wrap=True,
+    )
     return inputs
 
 
-def told_classifier(inputs: Inputs, protocol: ClassifierProtocol, seeds: Sequence[int]) -> str:
-    """What judges, and how many real clips it gets right where it was trained to tell them apart."""
+def described(inputs: Inputs, protocol: ClassifierProtocol, seeds: Sequence[int]) -> str:
+    """A classifier in words, with the share of real test clips it gets right if it was trained on them."""
     trained = inputs.real_classifiers(protocol, seeds)
     named = f"{protocol.classifier} of width {protocol.width}"
     if trained[0].n_classes < 2 or not protocol.trained:
@@ -62,7 +68,7 @@ def prepare(
     gpus_per_worker: float,
     console: Console,
 ) -> Inputs:
-    """Decodes a data set and trains the classifiers that are `needed`, or finds them in the cache."""
+    """Decode a data set and train the classifiers that are `needed`, or find them in the cache."""
     with progress_bar(console) as bars:
         feed = config.chosen_feed(manifest, preprocessing)
         inputs = Inputs(
@@ -82,10 +88,10 @@ def prepare(
     return inputs
 
 
-def decoded(manifest: Manifest, preprocessing: str, config: DataConfig, bars: Any) -> str:
-    """The folder of the data set's decoded clips."""
+def decoded(manifest: Manifest, preprocessing: str, config: DataConfig, bars: Progress) -> str:
+    """The folder of the data set's decoded clips, decoded if they are not in the cache."""
     task = bars.add_task("decoding clips", total=len(manifest.usable))
-    folder = data.build_cache(
+    folder = build_cache(
         manifest, preprocessing, config, lambda done, total: bars.update(task, completed=done, total=total)
     )
     bars.update(task, completed=len(manifest.usable))
@@ -93,21 +99,21 @@ def decoded(manifest: Manifest, preprocessing: str, config: DataConfig, bars: An
 
 
 class FloorTask:
-    """The scores of an untrained generator of the paper's point, measured beside the trials: what a sweep must exceed."""
+    """The score of an untrained generator of the paper's point, measured beside the trials: a sweep must exceed it."""
 
     def __init__(self, sweep: Sweep, inputs: Inputs) -> None:
         values = sweep.run_config(sweep.paper_points[0], 0).model_dump(mode="json")
         self._result = ray.remote(num_cpus=1, num_gpus=inputs.gpus_per_worker)(_measure_floor).remote(inputs, values)
 
-    def result(self, timeout: float) -> dict[str, Any] | None:
-        """The summary of the scores, None where it is not there after `timeout` seconds; raises the task's own error."""
+    def result(self, timeout: float) -> Score | None:
+        """The score, None if it is not measured after `timeout` seconds; raises the task's own error."""
         ready, _ = ray.wait([self._result], timeout=timeout)
         return ray.get(ready[0]) if ready else None
 
 
-def _measure_floor(inputs: Inputs, values: dict[str, Any]) -> dict[str, Any]:
+def _measure_floor(inputs: Inputs, values: dict[str, Any]) -> Score:
     torch.set_num_threads(1)
     config = parse_config(RunConfig, values)
     judge = Judge(inputs, config.data, config.model.n_frames)
     sampler = sampling_copy_of(untrained(config).generator.to(inputs.device), config)
-    return summary_of(objective_scores(config, judge, synthetic_set(sampler, config)))
+    return score_of(objective_scores(config, judge, synthetic_set(sampler, config)))

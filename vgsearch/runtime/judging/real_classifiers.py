@@ -1,4 +1,4 @@
-"""The real-trained classifiers that judge all trials: those that no earlier command has left are fitted on Ray, once."""
+"""The real-trained classifiers that judge all trials: those that are not in the cache are fitted on Ray."""
 
 import uuid
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ import ray
 import ray.train
 import torch
 from ray.train.torch import prepare_model
+from rich.progress import Progress
 
 from vgsearch.runtime.cluster.trainer import MAX_CONTROLLER_FAILURES, MAX_WORKER_FAILURES, Trainer
 from vgsearch.runtime.feed.inputs import Inputs
@@ -20,12 +21,12 @@ from videogan.shard import Shard
 
 def fit_real_classifiers(
     inputs: Inputs,
-    config: "DataConfig",
+    config: DataConfig,
     n_frames: int,
-    needed: "Mapping[ClassifierProtocol, tuple[int, ...]]",
-    bars: Any,
+    needed: Mapping[ClassifierProtocol, tuple[int, ...]],
+    bars: Progress,
 ) -> None:
-    """Fits the classifiers of the `needed` protocols and seeds that are missing in the cache; `bars` counts all of them.
+    """Fit the classifiers of the `needed` protocols and seeds that are not in the cache; `bars` counts all of them.
 
     One Ray task for each; with several workers a trial, each task drives a Ray Train run of as many. Raises
     ConfigurationError, with its cause, for a fit that fails.
@@ -38,8 +39,8 @@ def fit_real_classifiers(
         fit = ray.remote(num_cpus=1, num_gpus=inputs.gpus_per_worker)(_fit_in_this_process)
     else:
         fit = ray.remote(num_cpus=0)(_fit_on_workers)
-    # One after the other where clips are streamed, for each fit holds a CPU and its stream needs another; and where each
-    # has several workers, for Ray Train gives up on a group that waits too long for the CPUs of another.
+    # One after the other if clips are streamed, since each fit holds a CPU and its stream needs another; and if each
+    # has several workers, since Ray Train gives up on a group that waits too long for the CPUs of another.
     at_once = len(missing) if inputs.cache and inputs.n_workers == 1 else 1
     running: list[Any] = []
     while missing or running:
@@ -50,23 +51,21 @@ def fit_real_classifiers(
             ray.get(ready)
         except ray.exceptions.RayTaskError as error:
             raise ConfigurationError(
-                f"the real-trained classifiers of {inputs.data} can't be fitted: {error.cause}"
+                f"the real-trained classifiers of {inputs.data} could not be fitted: {error.cause}"
             ) from error
         bars.advance(bar)
 
 
 def _fit_in_this_process(
-    inputs: Inputs, config: "DataConfig", n_frames: int, protocol: "ClassifierProtocol", seed: int
+    inputs: Inputs, config: DataConfig, n_frames: int, protocol: ClassifierProtocol, seed: int
 ) -> None:
     torch.set_num_threads(1)
     folder = inputs.classifier_path(protocol, seed).parent
     cached_real_classifier(folder, protocol, *_real_clips(inputs, config, n_frames), seed)
 
 
-def _fit_on_workers(
-    inputs: Inputs, config: "DataConfig", n_frames: int, protocol: "ClassifierProtocol", seed: int
-) -> None:
-    """Drives one data-parallel fit, of which rank 0 leaves the classifier in the cache."""
+def _fit_on_workers(inputs: Inputs, config: DataConfig, n_frames: int, protocol: ClassifierProtocol, seed: int) -> None:
+    """Drive one data-parallel fit; its rank 0 writes the classifier to the cache."""
     gpus = inputs.gpus_per_worker
     worker = {"CPU": 1, "GPU": gpus} if gpus else {"CPU": 1}
     trainer = Trainer(
@@ -76,24 +75,25 @@ def _fit_on_workers(
             num_workers=inputs.n_workers, use_gpu=gpus > 0, resources_per_worker=worker
         ),
         run_config=ray.train.RunConfig(
-            name=f"real-{seed}-{uuid.uuid4().hex[:8]}",  # with an old name Ray Train would resurrect that run's state
-            # Beside what the fit leaves: storage that all nodes share.
+            name=f"real-{seed}-{uuid.uuid4().hex[:8]}",  # with an old name Ray Train would restore that run's state
+            # Beside the classifiers: storage that all nodes share.
             storage_path=str(inputs.classifier_path(protocol, seed).parent / ".ray"),
             failure_config=ray.train.FailureConfig(
-                max_failures=MAX_WORKER_FAILURES, controller_failure_limit=MAX_CONTROLLER_FAILURES
+                max_failures=MAX_WORKER_FAILURES,
+                controller_failure_limit=MAX_CONTROLLER_FAILURES,  # type: ignore[call-arg]  # typed as Train V1's
             ),
         ),
     )
     try:
         trainer.fit()
     except ray.train.WorkerGroupError as error:
-        # Each failure is told as its whole traceback, whose last line is the error itself.
+        # Each failure is a whole traceback; its last line is the error itself.
         first = str(error.worker_failures[min(error.worker_failures)])
         raise RuntimeError(first.strip().splitlines()[-1]) from None
 
 
 def _worker_loop(parameters: dict[str, Any]) -> None:
-    """One data-parallel worker of a fit; all end with the same classifier, and rank 0 saves it."""
+    """One data-parallel worker of a fit; all get the same classifier, and rank 0 saves it."""
     torch.set_num_threads(1)
     inputs, config, n_frames, protocol, seed = parameters["given"]
     context = ray.train.get_context()
@@ -104,5 +104,5 @@ def _worker_loop(parameters: dict[str, Any]) -> None:
         save_real_classifier(inputs.classifier_path(protocol, seed), classifier)
 
 
-def _real_clips(inputs: Inputs, config: "DataConfig", n_frames: int) -> tuple["LabelledClips", "LabelledClips"]:
+def _real_clips(inputs: Inputs, config: DataConfig, n_frames: int) -> tuple[LabelledClips, LabelledClips]:
     return inputs.real_clips(config, n_frames, "train"), inputs.real_clips(config, n_frames, "test")

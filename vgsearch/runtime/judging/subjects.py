@@ -1,4 +1,4 @@
-"""What `vgsearch evaluate` can judge: a checkpoint's generator, videos of any other program, a rung of the ladder."""
+"""What `vgsearch evaluate` can judge: a checkpoint's generator, videos of another program, a rung of the ladder."""
 
 import hashlib
 from collections import Counter
@@ -26,9 +26,10 @@ from videogan.training.checkpoint import generator_from
 
 
 class Subject(Protocol):
-    """Something that travels to the process that judges it, and is opened there."""
+    """Something to judge, which travels to the process that judges it and is opened there."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def opened(self, judge: Judge, device: str) -> SyntheticSet: ...
 
@@ -50,7 +51,7 @@ class CheckpointSubject:
 
 @dataclass(frozen=True)
 class VideosSubject:
-    """Decoded videos that another program made, their classes numbered as the data set's."""
+    """Decoded videos of another program, with the data set's numbers of classes."""
 
     name: str
     inputs: Inputs
@@ -65,9 +66,9 @@ class VideosSubject:
 def videos_subject(
     folder: Path, plan: EvaluationPlan, inputs: Inputs, n_frames: int, console: Console
 ) -> VideosSubject:
-    """The videos that a plan found in DIR/<class>/, decoded as its data set was; what cannot be used is told by name.
+    """The videos that a plan found in DIR/<class>/, decoded like its data set; prints which ones cannot be used.
 
-    Raises DataError where fewer than 2 of a class can be used.
+    Raises DataError if fewer than 2 of a class can be used.
     """
     like, data = plan.manifest, plan.data
     with progress_bar(console) as bars:
@@ -77,7 +78,7 @@ def videos_subject(
             data.limits,
             lambda done, total: bars.update(task, completed=done, total=total),
         )
-        # No split and no groups: which of them stand for the train set is the pool's to say.
+        # No split and no groups: `VideoPool` chooses which videos stand for the train set.
         rows = [
             {"path": str(v.path), "label": v.label, "group": str(v.path), "split": "train", **_columns(seen[v.path])}
             for v in plan.videos
@@ -89,14 +90,14 @@ def videos_subject(
             console.print(f"skipped {shown(Path(path))}: {reason}", style="yellow", soft_wrap=True)
         n_of_class = Counter(row["label"] for row in rows if row["path"] not in unusable)
         refuse_too_few(folder, like, n_of_class, "usable videos")
-        _tell_repeated(n_of_class, like.classes, inputs, data, n_frames, console)
+        _print_repeated(n_of_class, like.classes, inputs, data, n_frames, console)
         manifest = write_manifest(cache_folder("evaluations") / _digest(rows), rows, like.classes)
         decoded_clips = decoded(manifest, inputs.preprocessing, data, bars)
     own = replace(inputs, data=str(manifest.folder), cache=decoded_clips, manifest_digest=manifest.digest)
     return VideosSubject(folder.absolute().name, own, data, n_frames)
 
 
-def _tell_repeated(
+def _print_repeated(
     n_of_class: Counter[str], classes: list[str], inputs: Inputs, data: DataConfig, n_frames: int, console: Console
 ) -> None:
     real = [inputs.selection(data, n_frames, split).labels for split in ("train", "test")]
@@ -113,7 +114,7 @@ def _tell_repeated(
 
 
 def _unusable(row: dict[str, Any], preprocessing: str, n_frames: int, data: DataConfig) -> str | None:
-    """Why a video gives no clip; None where it does."""
+    """Why a video gives no clip; None if it gives one."""
     if row["skipped"] is not None:
         return row["skipped"]
     if row["n_frames"] < n_frames and data.short_clips == "skip":
@@ -131,7 +132,7 @@ def _digest(rows: list[dict[str, Any]]) -> str:
 
 @dataclass(frozen=True)
 class RungSubject:
-    """A rung of the calibration ladder, made of the real clips themselves."""
+    """A rung of the calibration ladder, made of real clips."""
 
     name: str
 
@@ -142,9 +143,9 @@ class RungSubject:
 def subjects_of(
     request: EvaluationRequest, plan: EvaluationPlan, inputs: Inputs, n_frames: int, console: Console
 ) -> list[Subject]:
-    """Who is judged: one model, one folder of videos, or every rung of the ladder."""
+    """The subjects to judge: one model, one folder of videos, or every rung of the ladder."""
     if request.checkpoint is not None:
         return [CheckpointSubject(str(request.checkpoint.absolute()))]
-    if request.ladder is not None:
-        return [RungSubject(name) for name in RUNGS]
-    return [videos_subject(request.videos, plan, inputs, n_frames, console)]
+    if request.videos is not None:
+        return [videos_subject(request.videos, plan, inputs, n_frames, console)]
+    return [RungSubject(name) for name in RUNGS]

@@ -1,4 +1,4 @@
-"""Scores of one or several subjects, each in a task of its own on Ray, with progress."""
+"""Scores of one or several subjects, each in its own Ray task, with progress bars."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ SECONDS_BETWEEN_UPDATES = 0.3
 
 @dataclass(frozen=True)
 class Measurement:
-    """One measure of one subject, before it is taken."""
+    """One measure to take of one subject."""
 
     subject: Subject
     measure: Measure
@@ -33,16 +33,17 @@ class Measurement:
 
 
 class ProgressBoard:
-    """Where tasks on any node tell how far they are."""
+    """The actor to which tasks on any node report their progress."""
 
     def __init__(self) -> None:
-        self._told: dict[int, tuple[int, int | None]] = {}
+        self._progress: dict[int, tuple[int, int | None]] = {}
 
-    def tell(self, number: int, done: int, total: int | None) -> None:
-        self._told[number] = done, total
+    def update(self, number: int, done: int, total: int | None) -> None:
+        self._progress[number] = done, total
 
-    def told(self) -> dict[int, tuple[int, int | None]]:
-        return self._told
+    def progress(self) -> dict[int, tuple[int, int | None]]:
+        """(done, total) of each task that has started, by its number."""
+        return self._progress
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,15 @@ class Failure:
 def measured(
     measurements: Sequence[Measurement], inputs: Inputs, data: DataConfig, n_frames: int, console: Console
 ) -> Iterator[tuple[int, Any]]:
-    """(number, result or Failure) of each measurement as it ends; as many at once as there are CPUs or GPUs for.
+    """(number, result or Failure) of each measurement as it ends; in parallel as far as CPUs and GPUs allow.
 
-    One after the other where clips are streamed: each measurement holds a CPU, and its stream needs another.
+    One after the other if clips are streamed: each measurement holds a CPU, and its stream needs another. Any: the
+    results of `_measured`.
     """
-    board = ray.remote(num_cpus=0)(ProgressBoard).remote()
+    board: Any = ray.remote(num_cpus=0)(ProgressBoard).remote()  # Any: Ray adds `remote` to its methods
     measure = ray.remote(num_cpus=1, num_gpus=inputs.gpus_per_worker)(_measured)
-    waiting, running = list(enumerate(measurements)), {}
+    waiting = list(enumerate(measurements))
+    running: dict[Any, int] = {}
     at_once = len(waiting) if inputs.cache else 1
     with progress_bar(console) as bars:
         rows = [bars.add_task(f"{m.name}  {m.subject.name}", total=None, start=False) for m in measurements]
@@ -71,13 +74,13 @@ def measured(
                 number, measurement = waiting.pop(0)
                 running[measure.remote(number, measurement, inputs, data, n_frames, board)] = number
             ready, _ = ray.wait(list(running), timeout=SECONDS_BETWEEN_UPDATES)
-            for number, (done, total) in ray.get(board.told.remote()).items():
+            for number, (done, total) in ray.get(board.progress.remote()).items():
                 bars.start_task(rows[number])
                 bars.update(rows[number], completed=done, total=total)
             for reference in ready:
                 number = running.pop(reference)
-                total = bars.tasks[number].total or 1
-                bars.update(rows[number], completed=total, total=total)
+                n_steps = bars.tasks[number].total or 1
+                bars.update(rows[number], completed=n_steps, total=n_steps)
                 yield number, _result(reference, measurements[number])
 
 
@@ -86,23 +89,23 @@ def _result(reference: Any, measurement: Measurement) -> Any:
         return ray.get(reference)
     except ray.exceptions.RayError as error:
         cause = error.cause if isinstance(error, ray.exceptions.RayTaskError) else error
-        return Failure(f"{measurement.name} of {measurement.subject.name} can't be measured: {cause}", error)
+        return Failure(f"{measurement.name} of {measurement.subject.name} could not be measured: {cause}", error)
 
 
 def _measured(
     number: int, measurement: Measurement, inputs: Inputs, data: DataConfig, n_frames: int, board: Any
 ) -> Any:
     torch.set_num_threads(1)
-    board.tell.remote(number, 0, None)  # it has begun
+    board.update.remote(number, 0, None)  # it has started
     judge, subject, measure = Judge(inputs, data, n_frames), measurement.subject, measurement.measure
     if isinstance(measure, Opponent):
-        assert isinstance(subject, CheckpointSubject)  # others have no discriminator; refused before
+        assert isinstance(subject, CheckpointSubject)  # others have no discriminator; the request was refused
         return gam_of(subject.path, measure.path, judge, inputs.device)
     synthetic = subject.opened(judge, inputs.device)
     if isinstance(measure, ClassifierProtocol):
         return judge.blind_spots(measure, synthetic)
 
     def on_progress(done: int, total: int) -> None:
-        board.tell.remote(number, done, total)
+        board.update.remote(number, done, total)
 
     return judge.score(measure, synthetic, on_progress)

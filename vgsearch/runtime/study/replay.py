@@ -12,6 +12,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from vgsearch.experiment.end import End
 from vgsearch.experiment.ledger import SweepRecord
 from vgsearch.runtime.study.proposal import Proposal
 from vgsearch.runtime.study.searcher import StudySearcher
@@ -28,7 +29,7 @@ class _Listener:
 
     def progressed(self, parameters: dict[str, Any], result: dict[str, Any]) -> None: ...
 
-    def ended(self, parameters: dict[str, Any], end: str, result: dict[str, Any]) -> None: ...
+    def ended(self, parameters: dict[str, Any], end: End) -> None: ...
 
 
 def replay(events: Iterable[dict[str, Any]], study: optuna.Study, sweep: Sweep) -> None:
@@ -42,7 +43,7 @@ def replay(events: Iterable[dict[str, Any]], study: optuna.Study, sweep: Sweep) 
     for event in events:
         trial_id = event.get("trial", "")
         if event["event"] == "trial_started" and trial_id in running:
-            searcher.on_trial_complete(trial_id, {"end": "interrupted"})
+            searcher.on_trial_complete(trial_id, End("interrupted").to_result())
         record.apply(event)
         if event["event"] == "warm_started":
             add_known(study, sweep, event["trials"])
@@ -57,7 +58,7 @@ def replay(events: Iterable[dict[str, Any]], study: optuna.Study, sweep: Sweep) 
             scores = {f"scores/{name}": value for name, value in record.trials[trial_id].scores.items()}
             searcher.on_trial_complete(trial_id, {"end": event["state"], **scores})
     for trial_id in running:
-        searcher.on_trial_complete(trial_id, {"end": "interrupted"})
+        searcher.on_trial_complete(trial_id, End("interrupted").to_result())
 
 
 def study_of(path: Path, sweep: Sweep, events: Iterable[dict[str, Any]]) -> optuna.Study:

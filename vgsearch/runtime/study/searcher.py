@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search.searcher import Searcher
 
+from vgsearch.experiment.end import End
 from vgsearch.runtime.study.proposal import Proposal
 from vgsearch.runtime.study.samplers import suggest_all
 from vgsearch.space.sweep import Sweep
@@ -24,7 +25,7 @@ class SweepListener(Protocol):
 
     def progressed(self, parameters: dict[str, Any], result: dict[str, Any]) -> None: ...
 
-    def ended(self, parameters: dict[str, Any], end: str, result: dict[str, Any]) -> Proposal | None:
+    def ended(self, parameters: dict[str, Any], end: End) -> Proposal | None:
         """What is to be tried instead, if anything."""
 
 
@@ -50,7 +51,7 @@ class StudySearcher(Searcher):
         self._objectives, self._successor = sweep.objectives(), successor
         self._next_index = max([next_index] + [proposal.index + 1 for proposal in waiting])
         self._running: dict[str, tuple[optuna.Trial, dict[str, Any]]] = {}
-        self._failed: dict[str, dict[str, Any]] = {}
+        self._failed: dict[str, End] = {}
         self.broken: Exception | None = None
         self._looks: dict[str, dict[int, float]] = defaultdict(dict)
 
@@ -106,9 +107,9 @@ class StudySearcher(Searcher):
             trial.report(looks_of_study(looks.items(), self._sweep)[step], step)
         return trial.should_prune()
 
-    def failed(self, trial_id: str, result: dict[str, Any]) -> None:
+    def failed(self, trial_id: str, end: End) -> None:
         """Takes the end of a trial whose process could not report it."""
-        self._failed[trial_id] = result
+        self._failed[trial_id] = end
 
     @contextmanager
     def _unbroken(self) -> Iterator[None]:
@@ -128,17 +129,15 @@ class StudySearcher(Searcher):
 
     def _complete(self, trial_id: str, result: dict | None, error: bool) -> None:
         trial, parameters = self._running[trial_id]
-        result = self._failed.pop(trial_id, {"end": "failed"}) if error else result or {}
-        end = result.get("end", "pruned")
+        end = self._failed.pop(trial_id, End("failed")) if error else End.from_result(result or {})
         # The record first: it is the truth, and a trial that only the study called done would be run again.
-        again = self._listener.ended(parameters, end, result)
+        again = self._listener.ended(parameters, end)
         del self._running[trial_id]
         self._looks.pop(trial_id, None)
-        if end == "done":
-            scores = reported(result, "scores")
-            self.study.tell(trial, [objective.value_of(scores) for objective in self._objectives])
+        if end.is_done:
+            self.study.tell(trial, [objective.value_of(end.scores) for objective in self._objectives])
         else:
-            self.study.tell(trial, state=TrialState.PRUNED if end == "pruned" else TrialState.FAIL)
+            self.study.tell(trial, state=TrialState.PRUNED if end.state == "pruned" else TrialState.FAIL)
         if again is not None:
             self.queue(again)
 
@@ -162,7 +161,7 @@ class LookScheduler(FIFOScheduler):
     `end_of(trial)` is what a trial of Ray Tune would have reported whose process failed: its end, and why.
     """
 
-    def __init__(self, searcher: StudySearcher, end_of: Callable[[Any], dict[str, Any]] | None = None) -> None:
+    def __init__(self, searcher: StudySearcher, end_of: Callable[[Any], End] | None = None) -> None:
         super().__init__()
         self._searcher, self._end_of = searcher, end_of
 
@@ -184,9 +183,3 @@ def looks_of_study(looks: Iterable[tuple[int, float]], sweep: Sweep) -> dict[int
     sign = 1 if sweep.objectives()[0].direction == "maximize" else -1
     recent = {step: ordered[max(0, last + 1 - n) : last + 1] for last, (step, _) in enumerate(ordered)}
     return {step: sign * sum(look for _, look in part) / len(part) for step, part in recent.items()}
-
-
-def reported(result: dict[str, Any], name: str) -> dict[str, float]:
-    """What a trial reported under `name`, which Ray Tune flattens: {"losses/d_image": 1.5} as {"d_image": 1.5}."""
-    prefix = f"{name}/"
-    return {key.removeprefix(prefix): value for key, value in result.items() if key.startswith(prefix)}

@@ -1,4 +1,4 @@
-"""vgsearch confirm: the best points of a search and the paper's, trained again on fresh seeds, apart from its trials."""
+"""vgsearch confirm: the best points of a search and the paper's point, trained again on fresh seeds."""
 
 import sys
 from pathlib import Path
@@ -9,10 +9,10 @@ from vgsearch.evaluation.confirmation import (
     ConfirmationPlan,
     confirmed,
     fresh_seeds,
-    left_to_run,
-    points_of,
+    points_to_confirm,
+    print_confirmation,
+    remaining_runs,
     save,
-    tell,
 )
 from vgsearch.experiment.ledger import Ledger, SweepRecord
 from vgsearch.experiment.paths import DRIVEN, Experiment, short_id
@@ -26,13 +26,13 @@ from vgsearch.terminal.words import shown
 
 
 def confirm(folder: Path, top: int, n_seeds: int, address: str | None, json_lines: bool) -> None:
-    """Trains what has not been trained yet, writes confirm.json and tells it; what was cut off goes on.
+    """Run the runs that have not ended, write confirm.json and print it; interrupted runs continue.
 
     Raises ConfigurationError for an experiment without a score, or whose data or protocol have changed.
     """
     console = Console(stderr=json_lines, highlight=False, markup=False)
     experiment = Experiment.at(folder, DRIVEN)
-    # The budgets of time and disk were the search's.
+    # The budgets of time and disk are those of the search.
     free = {"time_budget_hours": None, "disk_budget_bytes": None}
     experiment.refuse_missing()
     with experiment.lock():
@@ -40,35 +40,34 @@ def confirm(folder: Path, top: int, n_seeds: int, address: str | None, json_line
         manifest = unchanged_data(experiment, sweep)
         ledger = Ledger.of(experiment)
         plan = ConfirmationPlan(experiment, sweep, manifest, top, fresh_seeds(sweep, ledger.record, n_seeds))
-        left = left_to_run(ledger.record, top, plan.seeds)
+        left = remaining_runs(ledger.record, top, plan.seeds)
         console.print(_heading(plan, ledger.record, len(left)), soft_wrap=True)
         if left:
             with connect(address) as cluster:
                 preflight.refuse_what_no_node_fits(sweep, manifest, cluster)
                 refuse_unfit_nodes(shared_folders(experiment, sweep))
-                experiment.ask_no_more()
-                # Only now: Ray reads its environment, which connect sets, when it is imported.
+                experiment.withdraw_stop_request()
                 run_again(plan, ledger, cluster, console, json_lines)
         stopped = experiment.is_stopping
-        experiment.ask_no_more()
+        experiment.withdraw_stop_request()
         record = ledger.record
         points = confirmed(record, top, plan.seeds)
         save(experiment.confirm, points, record, plan.seeds)
         experiment.working_copy.push(lambda name: name == experiment.confirm.name)
     if not json_lines:
-        tell(points, record, console)
+        print_confirmation(points, record, console)
         console.print(shown(experiment.place / experiment.confirm.name), soft_wrap=True)
     if stopped:
         again = f"vgsearch confirm {shown(experiment.place)} --top {top} --seeds {n_seeds}"
-        console.print(f"stopped; go on with: {again}", soft_wrap=True)
+        console.print(f"stopped; resume with: {again}", soft_wrap=True)
         sys.exit(EXIT_INTERRUPTED)
 
 
 def _heading(plan: ConfirmationPlan, record: SweepRecord, n_left: int) -> str:
-    points = points_of(record, plan.top)
+    points = points_to_confirm(record, plan.top)
     n_runs = len(points) * len(plan.seeds)
     named = " ".join(short_id(point.trial_id) for point in points)
     return (
-        f"vgsearch confirm {shown(plan.experiment.place)}   {named} (the paper's point among them)   seeds {plan.seeds[0]} to "
-        f"{plan.seeds[-1]}   {n_runs} runs, {n_runs - n_left} ended"
+        f"vgsearch confirm {shown(plan.experiment.place)}   {named} (with the paper's point)   "
+        f"seeds {plan.seeds[0]} to {plan.seeds[-1]}   {n_runs} runs, {n_runs - n_left} ended"
     )

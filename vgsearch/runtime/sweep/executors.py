@@ -5,11 +5,12 @@ from typing import Any
 from ray import tune
 
 from vgsearch.runtime.sweep.seeds import over_seeds
-from vgsearch.runtime.sweep.trial import Trial, TrialSpec
+from vgsearch.runtime.sweep.spec import TrialSpec
+from vgsearch.runtime.sweep.trial import Trial
 
 
 def inline_trial(parameters: dict[str, Any]) -> None:
-    """The Tune trial that trains by itself, in one process."""
+    """The Tune trial that trains in its own process. Any: plain values of a `TrialSpec`."""
     spec = TrialSpec.from_parameters(parameters)
     Trial(spec, tune.report, device=spec.inputs.device, after_first_seed=over_seeds).run(
         lambda config, start: spec.inputs.training_clips(config, start)

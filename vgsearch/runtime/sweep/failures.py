@@ -1,4 +1,4 @@
-"""What an exception says of a trial's end: out of memory, no space left, lost with its process, or failed."""
+"""Which end an exception means: out of memory, no space left, lost with its process, or failed."""
 
 import errno
 import os
@@ -7,37 +7,38 @@ from pathlib import Path
 
 from ray.exceptions import RayActorError, RayTaskError, WorkerCrashedError
 
+from vgsearch.experiment.end import End
+
 OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
-# torch's allocators on CPUs and of CUDA libraries have no exception of their own; Ray names what its memory monitor killed.
+# torch's CPU allocator and CUDA libraries raise no exception of their own; the last is Ray's memory monitor.
 _OF_MEMORY = ("can't allocate memory", "CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "running low on memory")
 _OOM_KILLS = Path("/sys/fs/cgroup/memory.events")
 
 
-def end_of_error(error: BaseException) -> dict[str, str | bool]:
-    """The end of a trial that raised `error`, and why in one line; a full disk interrupts it and halts the sweep."""
+def end_of_error(error: BaseException) -> End:
+    """The end of a trial that raised `error`, its reason in one line; a full disk interrupts it and halts the sweep."""
     if is_out_of_memory(error):
-        return {"end": "out_of_memory", "reason": _line(error)}
+        return End("out_of_memory", _line(error))
     if full := full_disk(error):
-        # Where one trial finds no space, none does.
-        return {"end": "interrupted", "reason": full, "halts": True}
-    return {"end": "failed", "reason": _line(error)}
+        # If one trial finds no space, no other will.
+        return End("interrupted", full, halts=True)
+    return End("failed", _line(error))
 
 
-def end_of_process(error: BaseException | None, oom_kills_before: int) -> dict[str, str | bool]:
-    """The end of a trial whose process raised `error` to Ray Tune, or died, beyond its retries."""
+def end_of_process(error: BaseException | None, oom_kills_before: int) -> End:
+    """The end of a trial whose process raised `error` to Ray Tune, or died, after its last retry."""
     if error is None:
-        return {"end": "failed", "reason": "failed twice; see log.txt"}
+        return End("failed", "failed twice; see log.txt")
     died = isinstance(error, RayActorError | WorkerCrashedError) and not isinstance(error, RayTaskError)
     if died and oom_kills() > oom_kills_before:
-        why = "the kernel killed processes for want of memory while its own died"
-        return {"end": "out_of_memory", "reason": why}
+        return End("out_of_memory", "its process died while the kernel killed processes for lack of memory")
     if died and not is_out_of_memory(error):
-        return {"end": "lost", "reason": f"its process or node died twice at one step: {_line(error)}"}
+        return End("lost", f"its process or node died twice at one step: {_line(error)}")
     return end_of_error(_deeper(error) or error)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception, or what caused it, is of memory: of Python, of torch on any device, of Ray."""
+    """Whether an exception, or its cause, means a lack of memory: of Python, of torch on any device, of Ray."""
     for each in _chain(error):
         if isinstance(each, MemoryError) or type(each).__name__ == "OutOfMemoryError":
             return True
@@ -47,18 +48,18 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def full_disk(error: BaseException) -> str:
-    """What a full disk or an exhausted quota kept from being written; empty where an exception has another cause."""
+    """Which file a full disk or quota kept from being written; empty if the exception has another cause."""
     for each in _chain(error):
         if isinstance(each, OSError) and each.errno in OUT_OF_SPACE:
             return f"no space left for {each.filename or 'its files'}"
-        # Ray passes on as text what it can't pickle; SQLite has an error of its own.
+        # Ray turns an error that it can't pickle into text; SQLite raises an error of its own.
         if any(words in str(each) for words in (os.strerror(errno.ENOSPC), "database or disk is full")):
             return "no space left for its files"
     return ""
 
 
 def oom_kills() -> int:
-    """How many processes the kernel has killed here for want of memory; 0 where it doesn't say."""
+    """How many processes the kernel has killed here for lack of memory; 0 if it does not say."""
     if not os.access(_OOM_KILLS, os.R_OK):
         return 0
     counts = dict(line.split() for line in _OOM_KILLS.read_text().splitlines())
@@ -72,7 +73,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _deeper(error: BaseException) -> BaseException | None:
-    """What Ray wrapped, or what an exception was raised from."""
+    """What Ray wrapped, or what the exception was raised from."""
     wrapped = getattr(error, "cause", None)
     return wrapped if isinstance(wrapped, BaseException) else error.__cause__ or error.__context__
 

@@ -1,4 +1,4 @@
-"""From a request to a finished sweep: everything that can be refused is refused before anything starts."""
+"""From a request to a finished sweep; a request that cannot work is refused before anything starts."""
 
 import importlib.metadata
 import re
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from rich.console import Console
@@ -31,9 +32,10 @@ from vgsearch.runtime.study.samplers import refuse_unfit_sampler
 from vgsearch.runtime.study.study import open_storage
 from vgsearch.runtime.study.warm_start import as_entries, known_trials
 from vgsearch.runtime.sweep import resuming
-from vgsearch.runtime.sweep.result import tell_result
-from vgsearch.runtime.sweep.tune import Driver, run_trials
-from vgsearch.space.space import load_space, parse_override, source_of
+from vgsearch.runtime.sweep.driver import Driver
+from vgsearch.runtime.sweep.result import print_result
+from vgsearch.runtime.sweep.tune import run_trials
+from vgsearch.space.space import Space, load_space, parse_override, source_of
 from vgsearch.space.sweep import Sweep, checked_storage, load_sweep
 from vgsearch.terminal.sweep_table import SweepView
 from vgsearch.terminal.words import shown
@@ -47,13 +49,13 @@ EXIT_NO_USABLE_TRIAL, EXIT_INTERRUPTED = 3, 130
 
 @dataclass(frozen=True)
 class SweepRequest:
-    """A sweep as typed: what `vgsearch tune` and `vgsearch train` were given."""
+    """The options of `vgsearch tune` and `vgsearch train`."""
 
     space: str
     budget: str
     out: Path
     point: str | None = None
-    """Name of the one paper point to train; None: as the space says."""
+    """Name of the one paper point to train; None: those of the space."""
     data: Path | None = None
     overrides: Sequence[str] = ()
     name: str | None = None
@@ -67,13 +69,43 @@ class SweepRequest:
     disk_budget: str | None = None
     keep: int = 2
     storage: str | None = None
-    """Where Optuna keeps the study; None: in the experiment's own folder."""
+    """Where Optuna stores the study; None: in the experiment's folder."""
     warm_start: Sequence[Path] = ()
 
 
 def launch(request: SweepRequest, address: str | None, dry_run: bool, json_lines: bool) -> None:
-    """Starts a new sweep and stays with it to its end; raises ConfigurationError for all that cannot work."""
+    """Run a new sweep to its end; raises ConfigurationError for a request that cannot work."""
     console = Console(stderr=json_lines, highlight=False, markup=False)
+    space = _requested_space(request)
+    overrides = dict(parse_override(text) for text in request.overrides)
+    out = place(request.out)
+    experiment = Experiment.at(out / (request.name or next_name(out, space.name)), DRIVEN)
+    _refuse_taken(experiment)
+    manifest = moving_shapes(console) if request.data is None else read_manifest(request.data)
+    sweep = _requested_sweep(request, space, overrides, manifest, experiment)
+    sweep.refuse_impossible_domains()
+    refuse_unfit_sampler(sweep)
+    if dry_run:
+        preflight.print_forecast(sweep, manifest, console, json_lines)
+        return
+    preflight.refuse_unusable_data(sweep, manifest)
+    if sweep.storage is not None:
+        open_storage(experiment.study, sweep)
+    preflight.refuse_full_disk(sweep, manifest, experiment)
+    with experiment.lock(), _resume_command_printed(experiment, console), connect(address) as cluster:
+        if request.gpus_per_worker is None:
+            sweep = sweep.model_copy(update={"gpus_per_worker": 1.0 if cluster.n_gpus else 0.0})
+        preflight.refuse_what_no_node_fits(sweep, manifest, cluster)
+        refuse_unfit_nodes(shared_folders(experiment, sweep))
+        preflight.refuse_small_disk_budget(sweep, manifest, cluster)
+        refuse_what_memory_cannot_hold(sweep, manifest, cluster, console)
+        experiment.withdraw_stop_request()  # a deleted sweep of this name may have left a stop request
+        _save(sweep, experiment)
+        waiting = resuming.left_to_do(read_ledger(experiment.events), sweep)
+        _run(experiment, sweep, manifest, waiting, cluster, console, json_lines)
+
+
+def _requested_space(request: SweepRequest) -> Space:
     space = load_space(request.space)
     if request.point is not None:
         space = space.at_point(request.point)
@@ -81,12 +113,13 @@ def launch(request: SweepRequest, address: str | None, dry_run: bool, json_lines
         raise ConfigurationError(
             f"no budget '{request.budget}' in {space.name}{suggestion(request.budget, list(space.budgets))}"
         )
-    overrides = dict(parse_override(text) for text in request.overrides)
-    out = place(request.out)
-    experiment = Experiment.at(out / (request.name or next_name(out, space.name)), DRIVEN)
-    _refuse_taken(experiment)
-    manifest = moving_shapes(console) if request.data is None else read_manifest(request.data)
-    sweep = Sweep(
+    return space
+
+
+def _requested_sweep(
+    request: SweepRequest, space: Space, overrides: dict[str, Any], manifest: Manifest, experiment: Experiment
+) -> Sweep:
+    return Sweep(
         space=space,
         budget=request.budget,
         data=str(manifest.folder.absolute()),
@@ -106,52 +139,32 @@ def launch(request: SweepRequest, address: str | None, dry_run: bool, json_lines
         **_storage(request, experiment),
         warm_start=[str(_with_ledger(folder)) for folder in request.warm_start],
     )
-    sweep.refuse_impossible_domains()
-    refuse_unfit_sampler(sweep)
-    if dry_run:
-        preflight.print_forecast(sweep, manifest, console, json_lines)
-        return
-    preflight.refuse_unusable_data(sweep, manifest)
-    if sweep.storage is not None:
-        open_storage(experiment.study, sweep)
-    preflight.refuse_full_disk(sweep, manifest, experiment)
-    with experiment.lock(), _told_how_to_go_on(experiment, console), connect(address) as cluster:
-        if request.gpus_per_worker is None:
-            sweep = sweep.model_copy(update={"gpus_per_worker": 1.0 if cluster.n_gpus else 0.0})
-        preflight.refuse_what_no_node_fits(sweep, manifest, cluster)
-        refuse_unfit_nodes(shared_folders(experiment, sweep))
-        preflight.refuse_small_disk_budget(sweep, manifest, cluster)
-        refuse_what_memory_cannot_hold(sweep, manifest, cluster, console)
-        experiment.ask_no_more()  # of a sweep of this name that is gone
-        _save(sweep, experiment)
-        waiting = resuming.left_to_do(read_ledger(experiment.events), sweep)
-        _run(experiment, sweep, manifest, waiting, cluster, console, json_lines)
 
 
 def resume(folder: Path, trials: str | None, retry: str, address: str | None, json_lines: bool) -> None:
-    """Goes on with a sweep: what finished stays, what was cut off continues, what is left is proposed."""
+    """Resume a sweep: finished trials stay, interrupted ones continue, the remaining ones are proposed."""
     console = Console(stderr=json_lines, highlight=False, markup=False)
     experiment = Experiment.at(folder, DRIVEN)
     experiment.refuse_missing()
-    with experiment.lock(), _told_how_to_go_on(experiment, console):
+    with experiment.lock(), _resume_command_printed(experiment, console):
         record = read_ledger(experiment.events)
-        sweep = resuming.begun_sweep(experiment, record, trials)
+        sweep = resuming.sweep_to_resume(experiment, record, trials)
         for note in resuming.notes_of_space(sweep):
             print(note, file=sys.stderr)
         refuse_unfit_sampler(sweep)
         manifest = unchanged_data(experiment, sweep)
         waiting = resuming.left_to_do(record, sweep, retry)
         if resuming.is_over(record, sweep, waiting):
-            tell_result(record, experiment, console)
+            print_result(record, experiment, console)
             console.print(
-                "nothing is left to do; --trials +8 adds trials, --retry failed|diverged starts some again",
+                "all trials have ended; --trials +8 adds trials, --retry failed|diverged retries some",
                 soft_wrap=True,
             )
             return
         with connect(address) as cluster:
             preflight.refuse_what_no_node_fits(sweep, manifest, cluster)
             refuse_unfit_nodes(shared_folders(experiment, sweep))
-            experiment.ask_no_more()
+            experiment.withdraw_stop_request()
             _run(experiment, sweep, manifest, waiting, cluster, console, json_lines)
 
 
@@ -164,57 +177,67 @@ def _run(
     console: Console,
     json_lines: bool,
 ) -> None:
-    """Prepares what trials share, runs them, tells the result and exits by it."""
+    """Prepare what the trials share, run them, print the result, and exit with its code."""
     ledger = Ledger.of(experiment)
     console.print(_heading(experiment, sweep, manifest, cluster), soft_wrap=True)
     for note in notes_of(sweep.objectives(), sweep.limits.pruning.pruner != "none"):
         print(note, file=sys.stderr)
     inputs = prepare_inputs(sweep, manifest, console)
-    digest = same_protocol(experiment, sweep, inputs, ledger.record)
-    known, notes = known_trials(sweep, digest) if ledger.record.known is None else ([], [])
     view = SweepView(console, ledger.record, sweep.n_trials, json_lines)
-    view.tell(
-        ledger.append("sweep_started", space=sweep.space.name, budget=sweep.budget, data=sweep.data, seed=sweep.seed,
-                      n_trials=sweep.n_trials, objective=[str(objective) for objective in sweep.objectives()],
-                      protocol=digest, resumed=bool(ledger.record.trials), argv=sys.argv, versions=_versions(),
-                      sweep=sweep.model_dump(mode="json"))
-    )  # fmt: skip
-    # After the ledger, by which the next resume judges it.
-    _save(sweep, experiment)
-    if known:
-        view.tell(ledger.append("warm_started", trials=as_entries(known)))
-    for note in notes:
-        console.print(note, soft_wrap=True)
+    _record_start(experiment, sweep, inputs, ledger, view)
     driver = Driver(experiment, sweep, inputs, ledger, view)
     driver.floor = FloorTask(sweep, inputs) if ledger.record.floor is None else None
     with stop_on_interrupt(experiment, console), view.live():
         # Workers that start all at once, and streams, must not wait for the CPU that the floor holds.
         if sweep.n_workers > 1 or inputs.cache is None:
             driver.await_floor()
-        record = run_trials(driver, waiting, cluster)
+        run_trials(driver, waiting, cluster)
         driver.await_floor()
     how = "interrupted" if driver.stopping else "finished"
-    view.tell(ledger.append("sweep_ended", how=how))
-    experiment.ask_no_more()
+    view.print_event(ledger.append("sweep_ended", how=how))
+    experiment.withdraw_stop_request()
     if not json_lines:
-        tell_result(record, experiment, console)
+        print_result(driver.record, experiment, console)
+    _exit(driver, console)
+
+
+def _record_start(experiment: Experiment, sweep: Sweep, inputs: Inputs, ledger: Ledger, view: SweepView) -> None:
+    """Write the sweep, and the known trials of other experiments, to the ledger; then sweep.yaml."""
+    digest = same_protocol(experiment, sweep, inputs, ledger.record)
+    known, notes = known_trials(sweep, digest) if ledger.record.known is None else ([], [])
+    view.print_event(
+        ledger.append("sweep_started", space=sweep.space.name, budget=sweep.budget, data=sweep.data, seed=sweep.seed,
+                      n_trials=sweep.n_trials, objective=[str(objective) for objective in sweep.objectives()],
+                      protocol=digest, resumed=bool(ledger.record.trials), argv=sys.argv, versions=_versions(),
+                      sweep=sweep.model_dump(mode="json"))
+    )  # fmt: skip
+    # After the ledger, with which the next resume compares it.
+    _save(sweep, experiment)
+    if known:
+        view.print_event(ledger.append("warm_started", trials=as_entries(known)))
+    for note in notes:
+        view.console.print(note, soft_wrap=True)
+
+
+def _exit(driver: Driver, console: Console) -> None:
+    """Exit with a code of its own if the sweep was interrupted or has no usable trial."""
     if driver.halted:
         console.print(f"stopped: {driver.halted}", style="red", soft_wrap=True)
-    if how == "interrupted":
-        console.print(f"stopped; go on with: vgsearch resume {shown(experiment.place)}", soft_wrap=True)
+    if driver.stopping:
+        console.print(f"stopped; resume with: vgsearch resume {shown(driver.experiment.place)}", soft_wrap=True)
         sys.exit(EXIT_INTERRUPTED)
-    if not record.done:
+    if not driver.record.done:
         sys.exit(EXIT_NO_USABLE_TRIAL)
 
 
 def _refuse_taken(experiment: Experiment) -> None:
-    """Raises where the name has a sweep already."""
+    """Raise ConfigurationError if the experiment holds a sweep already."""
     experiment.working_copy.pull(lambda name: name == experiment.sweep.name)
     if experiment.sweep.exists():
-        held = load_sweep(experiment.sweep).space.name
+        taken_by = load_sweep(experiment.sweep).space.name
         raise ConfigurationError(
-            f"{experiment.place} holds a sweep of '{held}'. "
-            f"Continue with vgsearch resume {experiment.place}, or choose another --name."
+            f"{experiment.place} already holds a sweep of '{taken_by}'. "
+            f"Resume it with vgsearch resume {experiment.place}, or choose another --name."
         )
 
 
@@ -224,55 +247,55 @@ def _save(sweep: Sweep, experiment: Experiment) -> None:
 
 
 def unchanged_data(experiment: Experiment, sweep: Sweep) -> Manifest:
-    """The sweep's manifest; raises ConfigurationError where it is another one than when the sweep began."""
+    """The sweep's manifest; raises ConfigurationError if it has changed since the sweep started."""
     manifest = read_manifest(sweep.data)
     if manifest.digest != sweep.manifest_digest:
         raise ConfigurationError(
-            f"{sweep.data} has changed since {experiment.name} began (manifest {manifest.digest[:6]}, was "
-            f"{sweep.manifest_digest[:6]}). Its scores would not compare: restore the data, or start a new sweep."
+            f"{sweep.data} has changed since {experiment.name} started (manifest {manifest.digest[:6]}, was "
+            f"{sweep.manifest_digest[:6]}). Scores on other data do not compare: restore it, or start a new sweep."
         )
     return manifest
 
 
 def same_protocol(experiment: Experiment, sweep: Sweep, inputs: Inputs, record: SweepRecord) -> str:
-    """The digest that scores are taken under; raises ConfigurationError where earlier ones were taken under another."""
+    """The digest of the protocol; raises ConfigurationError if earlier trials were scored under another."""
     digest = sweep.run_config(sweep.paper_points[0], 0).evaluation.s3_protocol.digest(inputs.facts)
     if record.header.get("protocol", digest) != digest:
         raise ConfigurationError(
             f"{experiment.name} was scored under protocol {record.header['protocol'][:6]}, this version scores under "
-            f"{digest[:6]}; the scores would not compare. Start a new sweep, or resume with the version that began it."
+            f"{digest[:6]}; such scores do not compare. Start a new sweep, or resume with the version that started it."
         )
     return digest
 
 
 @contextmanager
-def _told_how_to_go_on(experiment: Experiment, console: Console) -> Iterator[None]:
-    """A Ctrl-C outside the trials, or a second one, ends at once: nothing finished is lost, and the user hears so."""
+def _resume_command_printed(experiment: Experiment, console: Console) -> Iterator[None]:
+    """Print how to resume after a storage error, or a Ctrl-C that ends at once: outside the trials, or a second."""
     try:
         yield
     except StorageError:
         if experiment.sweep.exists():
-            console.print(f"go on with: vgsearch resume {shown(experiment.place)}", soft_wrap=True)
+            console.print(f"resume with: vgsearch resume {shown(experiment.place)}", soft_wrap=True)
         raise
     except KeyboardInterrupt:
         if not experiment.sweep.exists():
             raise
-        console.print(f"stopped at once; go on with: vgsearch resume {shown(experiment.place)}", soft_wrap=True)
+        console.print(f"stopped at once; resume with: vgsearch resume {shown(experiment.place)}", soft_wrap=True)
         sys.exit(EXIT_INTERRUPTED)
 
 
 @contextmanager
 def stop_on_interrupt(experiment: Experiment, console: Console) -> Iterator[None]:
-    """The first Ctrl-C, or a SIGTERM, asks every trial to save and end; the second ends this process at once."""
+    """On the first Ctrl-C or SIGTERM ask every trial to save and end; on the second end this process at once."""
 
     pressed: list[int] = []
 
-    def ask(signum: int, frame: Any) -> None:
+    def ask(signum: int, frame: FrameType | None) -> None:
         if pressed:
             raise KeyboardInterrupt
         pressed.append(signum)
         experiment.ask_to_stop()
-        console.print("saving and stopping (Ctrl-C again: at once, from the newest checkpoints)")
+        console.print("saving and stopping (Ctrl-C again: stop at once; a resume starts from the newest checkpoints)")
 
     before = {signum: signal.signal(signum, ask) for signum in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -288,33 +311,33 @@ def _heading(experiment: Experiment, sweep: Sweep, manifest: Manifest, cluster: 
     return (
         f"vgsearch {sweep.space.name} ({sweep.budget})   exp {shown(experiment.place)}   data {manifest.folder.name} "
         f"{len(usable)} clips {len(manifest.classes)} classes {groups} groups (split {groups - test}/{test} by group)\n"
-        f"{_told_nodes(cluster)}   "
+        f"{_nodes(cluster)}   "
         f"resume: vgsearch resume {shown(experiment.place)}"
     )
 
 
 def shared_folders(experiment: Experiment, sweep: Sweep) -> dict[str, Place]:
-    """What every node must see, by the option that names it."""
+    """The folders that every node must see, by the option that names them."""
     return {"--out": experiment.place, "--data": place(sweep.data), "VGSEARCH_CACHE": cache_folder("clips").parent}
 
 
-def _told_nodes(cluster: Resources) -> str:
+def _nodes(cluster: Resources) -> str:
     yet = f" ({len(cluster.addable)} of them not started yet)" if cluster.addable else ""
     return f"{cluster.n_nodes} node(s){yet}, {cluster.n_cpus:g} CPUs, {cluster.n_gpus:g} GPUs"
 
 
 def _versions() -> dict[str, str]:
-    """Of what a score may depend on; the commit too, where this code lies in a checkout."""
+    """Of the packages that a score may depend on; also the commit, if this code is in a checkout."""
     versions = {name: importlib.metadata.version(name) for name in ("vgsearch", "torch", "ray", "optuna")}
     root = Path(__file__).parents[3]
     if (root / ".git").exists() and (git := shutil.which("git")):
-        told = subprocess.run([git, "-C", root, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-        versions |= {"commit": told.stdout.strip()} if told.returncode == 0 else {}
+        head = subprocess.run([git, "-C", root, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+        versions |= {"commit": head.stdout.strip()} if head.returncode == 0 else {}
     return versions
 
 
 def _storage(request: SweepRequest, experiment: Experiment) -> dict[str, str]:
-    """Where the study is kept and its name there, which no other sweep may have."""
+    """Where the study is stored, and its name there, which no other sweep may have."""
     if request.storage is None:
         return {}
     return {
@@ -326,7 +349,7 @@ def _storage(request: SweepRequest, experiment: Experiment) -> dict[str, str]:
 def _with_ledger(folder: Path) -> Place:
     experiment = Experiment.at(folder)
     if not experiment.has_events:
-        raise ConfigurationError(f"--warm-start {folder}: no experiment lies there (no {experiment.ledger.name}).")
+        raise ConfigurationError(f"--warm-start {folder} holds no experiment (no {experiment.ledger.name}).")
     return experiment.place
 
 

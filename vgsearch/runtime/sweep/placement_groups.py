@@ -13,22 +13,22 @@ from videogan.storage.atomic import write_atomically
 from videogan.storage.places import Place, file_names, place
 
 MOST_MARKED_BYTES = 2**24
-"""So few that they count for nothing, and so many that no two attempts of the sweeps on a cluster share a number."""
+"""Few enough not to matter, many enough that no two attempts on a cluster get the same number."""
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_OF_DYING = 6.0
 
 
 def _marks(folder: str) -> Place:
-    """A file for each attempt of a trial that has not been reaped, named by its mark."""
+    """The folder with a file, named by its mark, for each attempt of a trial whose placement groups may exist."""
     return place(folder) / ".marks"
 
 
 def new_mark(folder: str) -> int:
-    """An attempt's own number of bytes, which its workers ask for and by which their placement groups are known.
+    """An attempt's own number of bytes, which its workers request and by which their placement groups are recognised.
 
-    Written down before the first of them can exist.
+    It is written to the trial's folder before any of them exists.
     """
-    mark = 2 + secrets.randbelow(MOST_MARKED_BYTES)  # 1 is what the driving processes ask for
+    mark = 2 + secrets.randbelow(MOST_MARKED_BYTES)  # driving processes request 1
     write_atomically(_marks(folder) / str(mark), lambda stream: None)
     return mark
 
@@ -36,8 +36,8 @@ def new_mark(folder: str) -> int:
 class PlacementGroupReaper(tune.Callback):
     """Frees the workers' placement groups of every attempt that ended, however it ended.
 
-    Also those that come later: while Tune kills a trial, its controller may see its workers die, and start a new group of
-    them, before it dies itself.
+    Also groups that appear later: while Tune kills a trial, its controller may see its workers die and start a new
+    group before it dies itself.
     """
 
     def __init__(self) -> None:
@@ -58,14 +58,14 @@ class PlacementGroupReaper(tune.Callback):
             self.reap()
 
     def on_experiment_end(self, trials: list, **info: Any) -> None:
-        """Looks on for a while: nobody would after the last trial, whose controller may still be dying."""
+        """Free groups for some more seconds, since the last trial's controller may still be dying."""
         deadline = time.monotonic() + SECONDS_OF_DYING
         while self._ended and time.monotonic() < deadline:
             self.reap()
             time.sleep(SECONDS_BETWEEN_LOOKS / 2)
 
     def _ends(self, trial: Any) -> None:
-        """All attempts of the trial so far are over."""
+        """Mark all attempts of the trial so far as ended."""
         marks = _marks(trial.config["folder"])
         for mark in filter(str.isdigit, file_names(marks)):
             self._ended.add(int(mark))
@@ -73,7 +73,7 @@ class PlacementGroupReaper(tune.Callback):
         self.reap()
 
     def reap(self) -> None:
-        """Frees what bears the mark of an attempt that ended."""
+        """Free the groups that have the mark of an attempt that ended."""
         self._looked = time.monotonic()
         for name, group in placement_group_table().items():
             marked = {bundle.get("memory") for bundle in group["bundles"].values()}

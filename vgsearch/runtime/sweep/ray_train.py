@@ -14,23 +14,24 @@ from vgsearch.runtime.feed import stream
 from vgsearch.runtime.feed.inputs import n_batches
 from vgsearch.runtime.sweep.placement_groups import new_mark
 from vgsearch.runtime.sweep.seeds import over_seeds
-from vgsearch.runtime.sweep.trial import Trial, TrialSpec, is_needed_to_go_on, own_copy, own_copy_in_use
+from vgsearch.runtime.sweep.spec import TrialSpec, is_read_by_the_next_attempt, own_copy, own_copy_in_use
+from vgsearch.runtime.sweep.trial import Trial
 from videogan.config import parse_config
 from videogan.shard import Shard
 from videogan.training.checkpoint import CheckpointFolder
 from videogan.training.run_config import RunConfig
 
 DRIVING = -1
-"""Stands for a rank in the name of the driving process's own copy of a trial."""
+"""In place of a rank, in the name of the driving process's own copy of a trial."""
 
 
 def ray_train_trial(parameters: dict[str, Any]) -> None:
-    """The Tune trial that only drives; its workers train, and rank 0's reports become the trial's."""
+    """The Tune trial that starts the workers; they train, and rank 0's reports become the trial's."""
     spec = TrialSpec.from_parameters(parameters)
     config = parse_config(RunConfig, spec.config, spec.trial_id)
     n_workers, gpus = spec.inputs.n_workers, spec.inputs.gpus_per_worker
     worker = {"CPU": 1, "memory": new_mark(spec.folder)} | ({"GPU": gpus} if gpus else {})
-    # Ray Train keeps its own bookkeeping there, on this node: no checkpoint goes through it.
+    # Ray Train keeps its own bookkeeping there, on this node; it saves no checkpoint of ours.
     driving = own_copy(spec, DRIVING)
     with own_copy_in_use(driving):
         Trainer(
@@ -42,13 +43,14 @@ def ray_train_trial(parameters: dict[str, Any]) -> None:
             datasets=_streams(spec, config, driving),
             dataset_config=stream.stream_data_config(),
             run_config=ray.train.RunConfig(
-                # A name of its own for each attempt: with an old one Ray Train would resurrect that run's state, and
-                # the trial's own checkpoints are the only truth about where it stands.
+                # A new name for each attempt: with an old one Ray Train would restore that run's state, but a trial
+                # continues from its own checkpoints.
                 name=f"{spec.trial_id}-{uuid.uuid4().hex[:8]}",
                 storage_path=str(driving.folder / ".ray"),
-                callbacks=[TuneReportCallback()],
+                callbacks=[TuneReportCallback()],  # type: ignore[list-item]  # Ray types Train V1's callbacks
                 failure_config=ray.train.FailureConfig(
-                    max_failures=MAX_WORKER_FAILURES, controller_failure_limit=MAX_CONTROLLER_FAILURES
+                    max_failures=MAX_WORKER_FAILURES,
+                    controller_failure_limit=MAX_CONTROLLER_FAILURES,  # type: ignore[call-arg]  # and its settings
                 ),
             ),
         ).fit()
@@ -73,10 +75,10 @@ def worker_loop(parameters: dict[str, Any]) -> None:
 
 
 def _streams(spec: TrialSpec, config: RunConfig, folder: TrialFolder) -> dict[str, Any] | None:
-    """A stream for each rank from where the newest checkpoint stands; none where clips come out of the cache."""
+    """A stream for each rank from the batch of the newest checkpoint on; None if clips are read from the cache."""
     if spec.inputs.cache:
         return None
-    folder.working_copy.pull(is_needed_to_go_on)
+    folder.working_copy.pull(is_read_by_the_next_attempt)
     newest = CheckpointFolder(folder.checkpoints).newest()
     first_batch = (newest.step if newest else 0) * config.loop.n_d
     return stream.stream_datasets(

@@ -1,4 +1,4 @@
-"""What a report draws, read and computed: ledgers, sweeps, importances."""
+"""Reads and computes what a report shows: ledgers, sweeps, importances."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ MOST_LETTERS = 100  # of a folder's name
 
 
 def subject_of(folder: Path) -> ExperimentData:
-    """An experiment's sweep and ledger; raises ConfigurationError where there is none."""
+    """An experiment's sweep and ledger; raises ConfigurationError if it has none."""
     experiment = Experiment.at(folder)
     experiment.working_copy.pull(_is_drawn)
     sweep = load_sweep(experiment.sweep)
@@ -27,7 +27,7 @@ def subject_of(folder: Path) -> ExperimentData:
 
 
 def _is_drawn(name: str) -> bool:
-    """What a report reads of an experiment that is kept elsewhere."""
+    """Whether a report reads this file of an experiment on an object store."""
     return "/checkpoints/" not in name and "/tb/" not in name and not name.startswith(("ledger/", "tb/"))
 
 

@@ -1,4 +1,4 @@
-"""Points of a search trained again on other seeds: the same trials on Ray Tune, in events and folders of their own."""
+"""Points of a search trained again on other seeds, on Ray Tune, with events and folders of their own."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from optuna.pruners import NopPruner
 from optuna.storages import InMemoryStorage
 from rich.console import Console
 
-from vgsearch.evaluation.confirmation import ConfirmationPlan, left_to_run, points_of
+from vgsearch.evaluation.confirmation import ConfirmationPlan, points_to_confirm, remaining_runs
 from vgsearch.experiment.ledger import CONFIRM, Ledger, SweepRecord
 from vgsearch.experiment.paths import TrialFolder, run_id
 from vgsearch.runtime.cluster.cluster import Resources
@@ -14,17 +14,18 @@ from vgsearch.runtime.judging.prepare import prepare_inputs
 from vgsearch.runtime.study.proposal import Proposal
 from vgsearch.runtime.study.searcher import StudySearcher
 from vgsearch.runtime.study.study import new_study
+from vgsearch.runtime.sweep.driver import Driver
 from vgsearch.runtime.sweep.launch import same_protocol, stop_on_interrupt
-from vgsearch.runtime.sweep.tune import Driver, run_searcher
+from vgsearch.runtime.sweep.tune import run_searcher
 from vgsearch.terminal.sweep_table import SweepView
 
 
 class RerunDriver(Driver):
-    """Writes the events of runs, which are named by point and seed and lie apart from the search's trials."""
+    """Writes the events of runs, which are named by point and seed and kept apart from the search's trials."""
 
     @property
     def record(self) -> SweepRecord:
-        return self.ledger.record.confirmation
+        return _confirmation(self.ledger)
 
     def name_of(self, proposal: Proposal) -> str:
         point = next(trial for trial in self.ledger.record.trials.values() if trial.index == proposal.index)
@@ -37,21 +38,28 @@ class RerunDriver(Driver):
         super()._record(CONFIRM + event, **fields)
 
 
+def _confirmation(ledger: Ledger) -> SweepRecord:
+    """Of a ledger that has at least one event of a confirmation."""
+    if ledger.record.confirmation is None:
+        raise ValueError(f"{ledger.path} has no event of a confirmation; append {CONFIRM}sweep_started first.")
+    return ledger.record.confirmation
+
+
 def run_again(plan: ConfirmationPlan, ledger: Ledger, cluster: Resources, console: Console, json_lines: bool) -> None:
-    """Runs what is left of a confirmation under the protocol of its search, until it is done or asked to stop."""
+    """Run the rest of a confirmation under the protocol of its search, until it is done or asked to stop."""
     sweep, seeds = plan.sweep, list(plan.seeds)
     inputs = prepare_inputs(sweep, plan.manifest, console)
     digest = same_protocol(plan.experiment, sweep, inputs, ledger.record)
     objective = [str(objective) for objective in sweep.objectives()]
     ledger.append(f"{CONFIRM}sweep_started", objective=objective, protocol=digest, top=plan.top, seeds=seeds)
-    n_runs = len(points_of(ledger.record, plan.top)) * len(seeds)
-    view = SweepView(console, ledger.record.confirmation, n_runs, json_lines)
+    n_runs = len(points_to_confirm(ledger.record, plan.top)) * len(seeds)
+    view = SweepView(console, _confirmation(ledger), n_runs, json_lines)
     driver = RerunDriver(plan.experiment, sweep, inputs, ledger, view)
     proposals = [
         Proposal(point.index, point.overrides, point.is_paper_point, changed={"seed": seed})
-        for point, seed in left_to_run(ledger.record, plan.top, seeds)
+        for point, seed in remaining_runs(ledger.record, plan.top, seeds)
     ]
-    # A study in memory, which proposes nothing of its own and prunes nothing.
+    # A study in memory, which proposes nothing and prunes nothing.
     fixed = sweep.model_copy(update={"n_trials": 0})
     study = new_study(InMemoryStorage(), fixed)
     study.pruner = NopPruner()

@@ -1,4 +1,4 @@
-"""What a sweep goes on with: the settings it began with, the trials that it still owes, those that are to be tried again."""
+"""What a resumed sweep starts from: the settings it started with, the trials left to run, and those to retry."""
 
 import re
 
@@ -10,83 +10,84 @@ from vgsearch.space.sweep import LEAST_CLIPS_A_WORKER, Sweep, differences, load_
 from videogan.config import ConfigurationError, parse_config
 
 RETRIED = {"none": (), "failed": ("failed", "out_of_memory", "stalled", "lost"), "diverged": ("diverged",)}
-"""The ends that `--retry` starts again: those that another day may spare a trial, or that other draws may."""
+"""The states that each value of `--retry` starts again."""
 BATCH_SIZE = "loop.batch_size"
 SEED_OF_RETRIES = 1_000_000
-"""Added to a trial's seed for each start after a divergence, which the same draws would lead to again."""
+"""Added to a trial's seed for each start after a divergence: the same draws would diverge again."""
 FREE = (
-    "n_trials", "max_concurrent", "time_budget_hours", "gpus_per_worker", "data", "space_source", "keep", "disk_budget_bytes",
+    "n_trials", "max_concurrent", "time_budget_hours", "gpus_per_worker", "data", "space_source", "keep",
+    "disk_budget_bytes",
 )  # fmt: skip
-"""Settings that may change while a sweep goes on; the digest of its manifest says whether the data are the same."""
+"""Settings that may change when a sweep is resumed; the digest of the manifest shows whether the data are the same."""
 
 
-def begun_sweep(experiment: Experiment, record: SweepRecord, trials: str | None) -> Sweep:
-    """The sweep as it began, with more trials where `trials` asks for them; raises ConfigurationError for an edited one."""
-    began = record.header.get("sweep")
-    if began is None:
+def sweep_to_resume(experiment: Experiment, record: SweepRecord, trials: str | None) -> Sweep:
+    """The sweep as it started, with more trials if `trials` asks for them; raises ConfigurationError if edited."""
+    written = record.header.get("sweep")
+    if written is None:
         sweep = load_sweep(experiment.sweep)
     else:
-        began = parse_config(Sweep, began, f"{experiment.events}, the sweep as it began")
-        # The ledger knows the sweep: a copy that was lost is written again.
-        sweep = load_sweep(experiment.sweep) if experiment.sweep.exists() else began
-        _refuse_edited(experiment, began, sweep)
+        started = parse_config(Sweep, written, f"{experiment.events}, the sweep as it started")
+        # The ledger holds the sweep, so a lost sweep.yaml is written again.
+        sweep = load_sweep(experiment.sweep) if experiment.sweep.exists() else started
+        _refuse_edited(experiment, started, sweep)
     return sweep if trials is None else sweep.model_copy(update={"n_trials": _n_trials(trials, sweep, record)})
 
 
-def _refuse_edited(experiment: Experiment, began: Sweep, now: Sweep) -> None:
-    fixed = [sweep.model_dump(mode="json", exclude=set(FREE)) for sweep in (began, now)]
-    if lines := differences(*fixed):
-        told = "\n".join(f"  {line}" for line in lines)
+def _refuse_edited(experiment: Experiment, started: Sweep, now: Sweep) -> None:
+    before, after = (sweep.model_dump(mode="json", exclude=set(FREE)) for sweep in (started, now))
+    if lines := differences(before, after):
+        changes = "\n".join(f"  {line}" for line in lines)
         raise ConfigurationError(
-            f"{experiment.place / experiment.sweep.name} has changed since the sweep began, and its trials would not compare:\n"
-            f"{told}\n"
-            "Put these back, or start a new sweep: vgsearch tune SPACE."
+            f"{experiment.place / experiment.sweep.name} has changed since the sweep started; its trials would not "
+            f"compare:\n{changes}\nRestore these settings, or start a new sweep: vgsearch tune SPACE."
         )
 
 
 def _n_trials(asked: str, sweep: Sweep, record: SweepRecord) -> int:
-    """'+16' adds to what the sweep has, '48' is how many it shall have in all."""
+    """The number of trials: '+16' adds to those of the sweep, '48' is the total."""
     if not re.fullmatch(r"\+?[1-9]\d*", asked):
         raise ConfigurationError(f"--trials must look like +16 (more) or 48 (in all), got '{asked}'.")
     n_trials = int(asked) + (sweep.n_trials if asked.startswith("+") else 0)
     if n_trials < record.next_index:
         raise ConfigurationError(
-            f"--trials {asked}: {record.next_index} trials have begun already. Use --trials +N for N more."
+            f"--trials {asked}: {record.next_index} trials have started already. Use --trials +N for N more."
         )
     return n_trials
 
 
 def notes_of_space(sweep: Sweep) -> list[str]:
-    """Says where the space's own file is not what the sweep began with: the sweep goes on with its copy."""
+    """A note on what has changed in the space's own file: the sweep continues with its copy."""
     try:
         now = load_space(sweep.space_source)
     except ConfigurationError:
-        return []  # gone, or of another version: nothing of it is needed
-    # Not its paper's points: `vgsearch train --point` keeps the one it trains.
-    lines = differences(*(space.model_dump(mode="json", exclude={"paper_points"}) for space in (sweep.space, now)))
+        return []  # deleted, or of another version; the sweep does not need it
+    # Without its paper's points: `vgsearch train --point` keeps only the one it trains.
+    before, after = (space.model_dump(mode="json", exclude={"paper_points"}) for space in (sweep.space, now))
+    lines = differences(before, after)
     if not lines:
         return []
-    told = "\n".join(f"  {line}" for line in lines)
-    return [f"note: {sweep.space_source} has changed; the sweep goes on with its own copy, in sweep.yaml:\n{told}"]
+    changes = "\n".join(f"  {line}" for line in lines)
+    return [f"note: {sweep.space_source} has changed; the sweep continues with its own copy, in sweep.yaml:\n{changes}"]
 
 
 def left_to_do(record: SweepRecord, sweep: Sweep, retry: str = "none") -> list[Proposal]:
-    """What comes before anything new: trials that were cut off, those to be tried again, paper's points not begun."""
+    """The trials to run before new ones: interrupted trials, those to retry, paper's points that have not started."""
     if retry not in RETRIED:
         raise ConfigurationError(f"--retry must be one of {', '.join(RETRIED)}, got '{retry}'.")
     trials = sorted(record.trials.values(), key=lambda trial: trial.index)
     waiting = [Proposal.again(trial) for trial in trials if trial.state in UNFINISHED]
-    # A driver killed between a trial's end and its second start owes that.
+    # A driver may have been killed between such a trial's end and its second start.
     halved = {trial.index: again for trial in trials if (again := at_half_the_batch(trial, sweep))}
     waiting += halved.values()
-    waiting += [_tried_again(t, sweep) for t in trials if t.state in RETRIED[retry] and t.index not in halved]
-    begun = {trial.index for trial in trials}
+    waiting += [_retried(t, sweep) for t in trials if t.state in RETRIED[retry] and t.index not in halved]
+    started = {trial.index for trial in trials}
     points = enumerate(sweep.paper_points[: sweep.n_trials])
-    return waiting + [Proposal(index, point, is_paper_point=True) for index, point in points if index not in begun]
+    return waiting + [Proposal(index, point, is_paper_point=True) for index, point in points if index not in started]
 
 
-def _tried_again(trial: TrialRecord, sweep: Sweep) -> Proposal:
-    """A failed trial goes on from its newest checkpoint; a diverged one starts from nothing with a seed of its own."""
+def _retried(trial: TrialRecord, sweep: Sweep) -> Proposal:
+    """A failed trial continues from its newest checkpoint; a diverged one starts from nothing with another seed."""
     again = Proposal.again(trial)
     if trial.state != "diverged":
         return again
@@ -95,9 +96,9 @@ def _tried_again(trial: TrialRecord, sweep: Sweep) -> Proposal:
 
 
 def at_half_the_batch(trial: TrialRecord, sweep: Sweep) -> Proposal | None:
-    """A trial that ran out of memory once more, from nothing; None for other ends, and where it was tried already.
+    """A trial that ran out of memory, from nothing with half the batch; None for other ends, and if it was retried.
 
-    Nor where the batch is searched: a trial of half its batch says nothing about the point that was proposed.
+    Also None if the batch is searched: the result would belong to another point.
     """
     if trial.state != "out_of_memory" or BATCH_SIZE in (*trial.changed, *trial.overrides):
         return None
@@ -108,5 +109,5 @@ def at_half_the_batch(trial: TrialRecord, sweep: Sweep) -> Proposal | None:
 
 
 def is_over(record: SweepRecord, sweep: Sweep, waiting: list[Proposal]) -> bool:
-    """Whether nothing is left of a sweep but to tell its result."""
+    """Whether a sweep has nothing left to run."""
     return not waiting and record.next_index >= sweep.n_trials and record.floor is not None

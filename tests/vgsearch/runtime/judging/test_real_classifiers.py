@@ -91,7 +91,7 @@ def test_a_fit_that_fails_says_for_which_data_and_why(inputs_of, n_workers):
     inputs = inputs_of(n_workers=n_workers)
     diverging = TINY.model_copy(update={"recipe": RECIPE.model_copy(update={"lr": 1e30, "min_updates_per_epoch": 1})})
     with pytest.raises(
-        ConfigurationError, match=r"classifiers of .*shapes can't be fitted: .*loss is not finite at step"
+        ConfigurationError, match=r"classifiers of .*shapes could not be fitted: .*loss is not finite at step"
     ):
         fitted(inputs, {diverging: (0,)})
     assert not written(inputs)

@@ -9,11 +9,12 @@ from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search.searcher import Searcher
 
 from tests.builders import CONSTRAINT, SIGMA_A, three_domains, tiny_sweep
+from vgsearch.experiment.end import End
 from vgsearch.experiment.ledger import Ledger, SweepRecord, read_events, read_ledger
 from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.study.proposal import Proposal
 from vgsearch.runtime.study.replay import study_of
-from vgsearch.runtime.study.searcher import StudySearcher, reported
+from vgsearch.runtime.study.searcher import StudySearcher
 from vgsearch.runtime.study.study import open_study
 from vgsearch.runtime.sweep.resuming import left_to_do
 from vgsearch.space.sweep import Sweep
@@ -49,9 +50,8 @@ class Book:
         if result["step"] not in self.ledger.record.trials[parameters["trial_id"]].looks:
             self._append("look", trial=parameters["trial_id"], step=result["step"], look=result["look"], losses={})
 
-    def ended(self, parameters: dict[str, Any], end: str, result: dict[str, Any]) -> None:
-        told = {"score": {}, "scores": reported(result, "scores")} if end == "done" else {}
-        self._append("trial_ended", trial=parameters["trial_id"], state=end, **told)
+    def ended(self, parameters: dict[str, Any], end: End) -> None:
+        self._append("trial_ended", trial=parameters["trial_id"], **end.to_event())
 
     def _append(self, event: str, **fields: Any) -> None:
         self.n += 1

@@ -14,11 +14,12 @@ from ray import tune
 from ray.tune.search.searcher import Searcher
 
 from tests.builders import CONSTRAINT, N_CLIP, SIGMA_A, space_values, tiny_sweep
+from vgsearch.experiment.end import End
 from vgsearch.experiment.ledger import Ledger, TrialRecord, read_ledger
 from vgsearch.runtime.cluster.cluster import Resources
 from vgsearch.runtime.study.proposal import Proposal
 from vgsearch.runtime.study.samplers import IndexedSampler, suggest_all
-from vgsearch.runtime.study.searcher import LookScheduler, StudySearcher, reported
+from vgsearch.runtime.study.searcher import LookScheduler, StudySearcher
 from vgsearch.runtime.study.study import open_study
 from vgsearch.space.domains import ChoiceDomain, FloatDomain, IntDomain, Searched
 from vgsearch.space.space import load_space
@@ -53,8 +54,8 @@ class Record:
 
     def progressed(self, parameters: dict[str, Any], result: dict[str, Any]) -> None: ...
 
-    def ended(self, parameters: dict[str, Any], end: str, result: dict[str, Any]) -> None:
-        self.ends[parameters["index"]] = end
+    def ended(self, parameters: dict[str, Any], end: End) -> None:
+        self.ends[parameters["index"]] = end.state
 
 
 class Driven:
@@ -470,10 +471,10 @@ class Recorded(Record):
         self.ledger.append("trial_started", **told, is_paper_point=proposal.is_paper_point, n_steps=30)
         return super().begin(proposal)
 
-    def ended(self, parameters: dict[str, Any], end: str, result: dict[str, Any]) -> None:
+    def ended(self, parameters: dict[str, Any], end: End) -> None:
         trial = f"t{parameters['index']:04d}-aaaaaa"
-        self.ledger.append("trial_ended", trial=trial, state=end, score={}, scores=reported(result, "scores"))
-        super().ended(parameters, end, result)
+        self.ledger.append("trial_ended", trial=trial, **end.to_event())
+        super().ended(parameters, end)
 
 
 def test_a_real_tune_run_of_two_objectives_finds_their_front_and_a_second_one_keeps_it(
@@ -501,7 +502,7 @@ def test_a_real_tune_run_of_two_objectives_finds_their_front_and_a_second_one_ke
 class Unwritable(Record):
     """A listener whose disk is full when the first trial ends."""
 
-    def ended(self, parameters: dict[str, Any], end: str, result: dict[str, Any]) -> None:
+    def ended(self, parameters: dict[str, Any], end: End) -> None:
         raise OSError(28, "No space left on device")
 
 

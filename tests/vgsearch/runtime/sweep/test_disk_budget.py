@@ -8,11 +8,13 @@ import pytest
 from rich.console import Console
 
 from tests.builders import tiny_sweep
+from vgsearch.experiment.end import End
 from vgsearch.experiment.ledger import Ledger
 from vgsearch.experiment.paths import Experiment
+from vgsearch.experiment.score import Score
 from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.study.proposal import Proposal
-from vgsearch.runtime.sweep.tune import Driver
+from vgsearch.runtime.sweep.driver import Driver
 from vgsearch.terminal.sweep_table import SweepView
 
 MB = 1_000_000
@@ -40,8 +42,8 @@ class Running:
         healthy = json.dumps({"states": {}, "vitals": {}})
         self.driver.progressed(parameters, {"step": 25, "look": 0.5, "health": healthy, "losses/d_image": 1.0})
         if s3 is not None:
-            summary = {key: {"mean": s3, "low": s3, "high": s3} for key in ("s3", "ser", "res")}
-            self.driver.ended(parameters, "done", {"step": 200, "scores/s3": s3, "score": json.dumps(summary)})
+            score = Score.from_json({key: {"mean": s3, "low": s3, "high": s3} for key in ("s3", "ser", "res")})
+            self.driver.ended(parameters, End("done", step=200, scores={"s3": s3}, score=score))
 
     @property
     def kept(self) -> list[int]:

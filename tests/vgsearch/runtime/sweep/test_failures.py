@@ -13,9 +13,9 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
 
 from vgsearch.experiment.paths import TrialFolder
 from vgsearch.runtime.sweep import failures
+from vgsearch.runtime.sweep.driver import _tail
 from vgsearch.runtime.sweep.failures import end_of_error, end_of_process
 from vgsearch.runtime.sweep.retries import MAX_FAILURES, Retries
-from vgsearch.runtime.sweep.tune import _tail
 
 
 def raised(call) -> BaseException:
@@ -42,10 +42,10 @@ def save_to_full_disk() -> None:
 )
 def test_real_errors_have_their_end(call, end: str):
     told = end_of_error(raised(call))
-    assert told["end"] == end
-    assert told["reason"]
-    assert "\n" not in told["reason"]
-    assert bool(told.get("halts")) == (end == "interrupted")
+    assert told.state == end
+    assert told.reason
+    assert "\n" not in told.reason
+    assert told.halts == (end == "interrupted")
 
 
 def test_an_error_while_another_is_handled_keeps_its_cause():
@@ -55,11 +55,11 @@ def test_an_error_while_another_is_handled_keeps_its_cause():
         except OSError:
             raise RuntimeError("unexpected pos 64 vs 0")  # noqa: B904 (as torch's writer does)
 
-    assert end_of_error(raised(writes))["reason"] == "no space left for /full/step00000010.pt"
+    assert end_of_error(raised(writes)).reason == "no space left for /full/step00000010.pt"
 
 
 def test_what_rays_memory_monitor_kills_is_out_of_memory():
-    assert end_of_process(OutOfMemoryError("Task was killed due to the node running low on memory."), 0)["end"] == (
+    assert end_of_process(OutOfMemoryError("Task was killed due to the node running low on memory."), 0).state == (
         "out_of_memory"
     )
 
@@ -69,9 +69,9 @@ def test_a_process_that_died_is_lost_unless_the_kernel_says_it_lacked_memory(mon
     (tmp_path / "memory.events").write_text("low 0\noom 3\noom_kill 2\n")
     # Ray's own text for any SIGKILL guesses at the kernel's OOM killer.
     died = RayActorError("", "The process is killed by SIGKILL by OOM killer due to high memory usage.")
-    assert end_of_process(died, 2)["end"] == "lost"
-    assert end_of_process(died, 1)["end"] == "out_of_memory"
-    assert end_of_process(None, 2)["end"] == "failed"
+    assert end_of_process(died, 2).state == "lost"
+    assert end_of_process(died, 1).state == "out_of_memory"
+    assert end_of_process(None, 2).state == "failed"
 
 
 def test_errors_that_ray_wraps_keep_their_end(ray_cluster):
@@ -83,8 +83,8 @@ def test_errors_that_ray_wraps_keep_their_end(ray_cluster):
         error = raised(lambda call=call: ray.get(fails.remote(call)))
         assert isinstance(error, RayTaskError)
         told = end_of_process(pickle.loads(ray.cloudpickle.dumps(error)), 0)
-        assert told["end"] == end
-        assert told["reason"].startswith(("RuntimeError", "ValueError: invalid literal"))
+        assert told.state == end
+        assert told.reason.startswith(("RuntimeError", "ValueError: invalid literal"))
 
 
 def test_the_end_of_a_long_log_is_kept(tmp_path: Path):

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from tests.builders import tiny_sweep
-from vgsearch.experiment.ledger import ENDS, Ledger, SweepRecord
+from vgsearch.experiment.end import ENDS
+from vgsearch.experiment.ledger import Ledger, SweepRecord
 from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.sweep import resuming
 from vgsearch.space.space import load_space
@@ -53,7 +54,7 @@ def edited(experiment: Experiment, *path: str, value: Any) -> None:
 
 def test_a_sweep_that_nobody_edited_goes_on_as_it_began(begun):
     experiment, ledger = begun
-    assert resuming.begun_sweep(experiment, ledger.record, None) == a_sweep()
+    assert resuming.sweep_to_resume(experiment, ledger.record, None) == a_sweep()
 
 
 def test_an_edited_space_is_refused_with_each_difference(begun):
@@ -61,24 +62,24 @@ def test_an_edited_space_is_refused_with_each_difference(begun):
     edited(experiment, "space", "domains", "model.sigma_a", "high", value=9.0)
     edited(experiment, "overrides", "model.n_heads", value=2)
     with pytest.raises(ConfigurationError) as refusal:
-        resuming.begun_sweep(experiment, ledger.record, None)
+        resuming.sweep_to_resume(experiment, ledger.record, None)
     high = a_sweep().space.domains["model.sigma_a"].high
     assert f"  space.domains.model.sigma_a.high: {high}, now 9.0\n" in str(refusal.value)
     assert "  overrides.model.n_heads: absent, now 2\n" in str(refusal.value)
-    assert "Put these back" in str(refusal.value)
+    assert "Restore these settings" in str(refusal.value)
 
 
 @pytest.mark.parametrize(("setting", "value"), [("n_trials", 20), ("max_concurrent", 1), ("data", "moved")])
 def test_what_makes_no_trial_another_may_be_edited(begun, setting: str, value: Any):
     experiment, ledger = begun
     edited(experiment, setting, value=value)
-    assert getattr(resuming.begun_sweep(experiment, ledger.record, None), setting) == value
+    assert getattr(resuming.sweep_to_resume(experiment, ledger.record, None), setting) == value
 
 
 def test_a_lost_copy_of_the_sweep_comes_back_from_the_ledger(begun):
     experiment, ledger = begun
     experiment.sweep.unlink()
-    assert resuming.begun_sweep(experiment, ledger.record, None) == a_sweep()
+    assert resuming.sweep_to_resume(experiment, ledger.record, None) == a_sweep()
     experiment.refuse_missing()
     with pytest.raises(ConfigurationError, match="holds no sweep"):
         Experiment(experiment.folder / "nowhere").refuse_missing()
@@ -88,7 +89,7 @@ def test_a_lost_copy_of_the_sweep_comes_back_from_the_ledger(begun):
 def test_a_ledger_from_before_sweeps_were_in_it_trusts_sweep_yaml(tmp_path: Path):
     experiment = Experiment(tmp_path)
     a_sweep().save(experiment.sweep)
-    assert resuming.begun_sweep(experiment, SweepRecord(header={"space": "mvt_tsa"}), None) == load_sweep(
+    assert resuming.sweep_to_resume(experiment, SweepRecord(header={"space": "mvt_tsa"}), None) == load_sweep(
         experiment.sweep
     )
 
@@ -96,16 +97,16 @@ def test_a_ledger_from_before_sweeps_were_in_it_trusts_sweep_yaml(tmp_path: Path
 @pytest.mark.parametrize(("asked", "n_trials"), [("+16", 24), ("48", 48), ("2", 2)])
 def test_trials_are_added_or_counted_in_all(begun, asked: str, n_trials: int):
     experiment, ledger = begun
-    assert resuming.begun_sweep(experiment, ledger.record, asked).n_trials == n_trials
+    assert resuming.sweep_to_resume(experiment, ledger.record, asked).n_trials == n_trials
 
 
 @pytest.mark.parametrize(
-    ("asked", "says"), [("1", "2 trials have begun already"), ("more", "must look like"), ("+0", "must look like")]
+    ("asked", "says"), [("1", "2 trials have started already"), ("more", "must look like"), ("+0", "must look like")]
 )
 def test_numbers_of_trials_that_cannot_be_are_refused(begun, asked: str, says: str):
     experiment, ledger = begun
     with pytest.raises(ConfigurationError, match=says):
-        resuming.begun_sweep(experiment, ledger.record, asked)
+        resuming.sweep_to_resume(experiment, ledger.record, asked)
 
 
 def test_a_changed_space_file_is_told_and_not_used(tmp_path: Path):
@@ -117,7 +118,7 @@ def test_a_changed_space_file_is_told_and_not_used(tmp_path: Path):
     values["domains"]["model.sigma_a"]["high"] = 9.0
     source.write_text(yaml.safe_dump(values))
     (note,) = resuming.notes_of_space(sweep)
-    assert "has changed; the sweep goes on with its own copy" in note
+    assert "has changed; the sweep continues with its own copy" in note
     assert "domains.model.sigma_a.high: " in note
     source.unlink()
     assert resuming.notes_of_space(sweep) == []

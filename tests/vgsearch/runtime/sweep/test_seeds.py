@@ -1,29 +1,27 @@
-"""A point's score over several training seeds: means, intervals, costs; one that does not end well says which."""
-
-import json
+"""A point's score over several training seeds: means, intervals, costs."""
 
 import pytest
 
+from vgsearch.experiment.end import End
+from vgsearch.experiment.score import Score
 from vgsearch.runtime.sweep.seeds import averaged
 
 
-def ended(s3: float, cost: float) -> dict:
-    part = {"mean": s3, "low": s3 - 0.1, "high": s3 + 0.1}
-    return {"end": "done", "scores": {"s3": s3, "cost": cost}, "score": json.dumps({"s3": part, "protocol": "p"})}
+def done(scores: dict[str, float]) -> End:
+    part = {"mean": 0.4, "low": 0.3, "high": 0.5}
+    return End("done", scores=scores, score=Score.from_json({"s3": part, "protocol": "p"}))
 
 
 def test_scores_are_means_over_training_seeds_and_costs_add_up():
-    told = averaged([ended(0.4, 10.0), ended(0.5, 12.0), ended(0.6, 14.0)])
-    assert told["scores"] == pytest.approx({"s3": 0.5, "cost": 36.0})
-    summary = json.loads(told["score"])
-    assert summary["s3"]["mean"] == pytest.approx(0.5)
+    end = averaged([done({"s3": s3, "cost": cost}) for s3, cost in ((0.4, 10.0), (0.5, 12.0), (0.6, 14.0))])
+    assert end.scores == pytest.approx({"s3": 0.5, "cost": 36.0})
+    s3 = end.score.interval("s3")
+    assert s3.mean == pytest.approx(0.5)
     # Student's t with 2 degrees of freedom times the standard error: 4.302653 * 0.1 / sqrt(3).
-    assert summary["s3"]["high"] - 0.5 == pytest.approx(0.248414, rel=1e-4)
-    assert summary["over_training_seeds"]["s3"] == [0.4, 0.5, 0.6]
-    assert summary["protocol"] == "p"
+    assert s3.high - 0.5 == pytest.approx(0.248414, rel=1e-4)
+    assert end.score.over_training_seeds["s3"] == [0.4, 0.5, 0.6]
+    assert end.score.s3.protocol == "p"
 
 
 def test_a_score_that_one_seed_lacks_is_not_averaged():
-    lacking = ended(0.5, 1.0)
-    del lacking["scores"]["s3"]
-    assert "s3" not in averaged([ended(0.4, 1.0), lacking])["scores"]
+    assert "s3" not in averaged([done({"s3": 0.4, "cost": 1.0}), done({"cost": 1.0})]).scores

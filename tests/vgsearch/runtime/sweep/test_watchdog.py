@@ -38,11 +38,11 @@ def test_a_file_that_grows_is_a_sign_of_life(folder: TrialFolder, name: str):
     assert not pulse.check(3.0)
 
 
-def test_patience_is_longest_before_the_first_sign_and_grows_with_what_was_seen(folder: TrialFolder, monkeypatch):
+def test_limit_is_longest_before_the_first_sign_and_grows_with_what_was_seen(folder: TrialFolder, monkeypatch):
     monkeypatch.setattr(watchdog, "SECONDS_AT_LEAST", 100.0)
     dog, pulse = Watchdog(), Pulse(folder, now=0.0)
-    assert dog._patience(pulse) == 300
+    assert dog._limit(pulse) == 300
     pulse.beat()
-    assert dog._patience(pulse) == 100
+    assert dog._limit(pulse) == 100
     dog._longest = 90.0
-    assert dog._patience(pulse) == 270
+    assert dog._limit(pulse) == 270

@@ -1,0 +1,184 @@
+"""The scores of one generator: S3 with its parts, scores on features by name; from JSON and back unchanged.
+
+Imports no torch, so that ledgers are read without it.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from videogan.metrics import SCORES_OF_S3
+from videogan.metrics.interval import Interval
+from videogan.storage.json_values import json_values
+
+DIGITS_OF_DIGEST = 6
+"""Leading hex digits of a digest that people see."""
+
+
+class _Measured:
+    """What S3 and the scores on features share; a field that the JSON lacks is None."""
+
+    protocol: str | None
+    digest: str | None
+    warnings: Sequence[str] | None
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> Self:
+        """Any: JSON. Null becomes NaN; fields of other versions are left out."""
+        names = [each.name for each in dataclasses.fields(cls)]  # type: ignore[arg-type]  # both are dataclasses
+        return cls(**{name: _typed(written[name]) for name in names if name in written})
+
+    def to_json(self) -> dict[str, Any]:
+        """As `from_json` reads it; NaN becomes null."""
+        fields = [(each.name, getattr(self, each.name)) for each in dataclasses.fields(self)]  # type: ignore[arg-type]
+        return {name: json_values(value) for name, value in fields if value is not None}
+
+    @property
+    def named_protocol(self) -> str:
+        """Protocol and the start of its digest, "s3_r3d18_smoke_v1 159990"; empty if the ledger names none."""
+        return "" if self.protocol is None else f"{self.protocol} {(self.digest or '')[:DIGITS_OF_DIGEST]}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class S3Score(_Measured):
+    """S3 and the accuracies it is made of, as `videogan.protocols.s3.S3Result` writes them."""
+
+    protocol: str | None = None
+    digest: str | None = None
+    s3: Interval
+    ser: Interval | None = None
+    res: Interval | None = None
+    rer: Interval | None = None
+    s3_chance_corrected: Interval | None = None
+    s3_of_guessing: float | None = None
+    bootstrap: Mapping[str, Interval] | None = None
+    per_seed: Mapping[str, Sequence[float]] | None = None
+    seeds: Sequence[int] | None = None
+    n_classes: int | None = None
+    n_train: int | None = None
+    n_test: int | None = None
+    warnings: Sequence[str] | None = None
+    confusion: Mapping[str, Sequence[Sequence[int]]] | None = None
+    """In scores.json alone, as `per_class`: both grow with the number of classes."""
+    per_class: Mapping[str, Sequence[float]] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureScore(_Measured):
+    """A score on features, as `videogan.protocols.features.FeatureResult` writes it."""
+
+    protocol: str | None = None
+    digest: str | None = None
+    metric: str | None = None
+    mean: float
+    spread: float | None = None
+    values: Sequence[float] | None = None
+    real: float | None = None
+    n_samples: int | None = None
+    n_repeats: int | None = None
+    n_real_train: int | None = None
+    n_real_test: int | None = None
+    n_features: int | None = None
+    warnings: Sequence[str] | None = None
+    low: float | None = None
+    """The 95 % interval over training seeds, as `high`; None for a point that was trained with one seed."""
+    high: float | None = None
+
+    @property
+    def interval(self) -> Interval:
+        low, high = (math.nan if bound is None else bound for bound in (self.low, self.high))
+        return Interval(self.mean, low, high)
+
+
+PARTS_OF_S3 = (*SCORES_OF_S3, "rer")
+_OTHER_FIELDS = {each.name for each in dataclasses.fields(S3Score)} | {"over_training_seeds"}
+
+
+@dataclass(frozen=True)
+class Score:
+    """All that was measured of one generator; empty before it is scored."""
+
+    s3: S3Score | None = None
+    features: Mapping[str, FeatureScore] = field(default_factory=dict)
+    """Scores on features by the names of their metrics."""
+    over_training_seeds: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """Each score by training seed, in order, of a point that was trained with several; its means are the scores."""
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> "Score":
+        """The score in an event of the ledger or in status.json; any: JSON."""
+        features = {name: FeatureScore.from_json(part) for name, part in written.items()
+                    if name not in _OTHER_FIELDS and isinstance(part, Mapping) and "mean" in part}  # fmt: skip
+        s3 = S3Score.from_json(written) if "s3" in written else None
+        return cls(s3, features, written.get("over_training_seeds", {}))
+
+    def to_json(self) -> dict[str, Any]:
+        """S3's fields, then each score on features under its name."""
+        written = {} if self.s3 is None else self.s3.to_json()
+        written |= {name: part.to_json() for name, part in self.features.items()}
+        return written | ({"over_training_seeds": dict(self.over_training_seeds)} if self.over_training_seeds else {})
+
+    @property
+    def parts(self) -> Iterator[S3Score | FeatureScore]:
+        """What was measured by a protocol each: S3, then the scores on features."""
+        if self.s3 is not None:
+            yield self.s3
+        yield from self.features.values()
+
+    @property
+    def warnings(self) -> list[str]:
+        return [warning for part in self.parts for warning in part.warnings or ()]
+
+    def interval(self, name: str) -> Interval | None:
+        """The mean of a score by its name, NaN if it is undefined; None if it was not measured."""
+        if name in self.features:
+            return self.features[name].interval
+        return getattr(self.s3, name) if self.s3 is not None and name in PARTS_OF_S3 else None
+
+    @property
+    def means(self) -> dict[str, float]:
+        """The scores that have a value, by name."""
+        intervals = {name: self.interval(name) for name in (*_PARTS_IN_ORDER, *self.features)}
+        return {name: part.mean for name, part in intervals.items() if part is not None and math.isfinite(part.mean)}
+
+    def over_seeds(self, intervals: Mapping[str, Interval], values: Mapping[str, Sequence[float]]) -> "Score":
+        """This score with the intervals over training seeds in place of its own, and the values by seed."""
+        s3 = self.s3
+        if s3 is not None:
+            replaced: dict[str, Any] = {name: part for name, part in intervals.items() if name in PARTS_OF_S3}
+            s3 = dataclasses.replace(s3, **replaced)  # Any: fields by name
+        features = {name: dataclasses.replace(part, **intervals[name]._asdict()) if name in intervals else part
+                    for name, part in self.features.items()}  # fmt: skip
+        return Score(s3, features, values)
+
+
+_PARTS_IN_ORDER = [each.name for each in dataclasses.fields(S3Score) if each.name in PARTS_OF_S3]
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The score of an untrained generator of the paper's point, or why it could not be measured."""
+
+    score: Score = field(default_factory=Score)
+    reason: str = ""
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> "Floor":
+        """Any: JSON."""
+        return cls(Score.from_json(written), written.get("reason", ""))
+
+    def to_json(self) -> dict[str, Any]:
+        return {"reason": self.reason} if self.reason else self.score.to_json()
+
+
+def _typed(value: Any) -> Any:
+    """The inverse of `json_values`; any: JSON."""
+    if value is None:
+        return math.nan
+    if isinstance(value, Mapping):
+        if "mean" in value:
+            return Interval(*(_typed(value.get(name)) for name in Interval._fields))
+        return {name: _typed(part) for name, part in value.items()}
+    return [_typed(part) for part in value] if isinstance(value, list) else value

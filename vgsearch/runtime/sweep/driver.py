@@ -1,0 +1,199 @@
+"""The driver of a sweep: it starts trials, and writes what happens to the ledger."""
+
+import json
+import time
+from typing import Any
+
+import ray
+import yaml
+
+from vgsearch.experiment.end import End, reported
+from vgsearch.experiment.ledger import Ledger, SweepRecord, TrialRecord
+from vgsearch.experiment.paths import Experiment, TrialFolder
+from vgsearch.experiment.retention import CheckpointDisk
+from vgsearch.experiment.score import Floor
+from vgsearch.runtime.feed.inputs import Inputs
+from vgsearch.runtime.judging.prepare import FloorTask
+from vgsearch.runtime.study.population import successor
+from vgsearch.runtime.study.proposal import Proposal
+from vgsearch.runtime.sweep.resuming import at_half_the_batch
+from vgsearch.runtime.sweep.spec import TrialSpec
+from vgsearch.space.sweep import Sweep
+from vgsearch.terminal.sweep_table import SweepView
+from vgsearch.terminal.words import size
+from videogan.storage.atomic import write_atomically
+from videogan.training.run_config import RunConfig
+
+WITH_LOG = ("failed", "out_of_memory", "stalled", "lost")
+"""The states whose events hold the end of the trial's log."""
+BYTES_OF_LOG = 2000
+IN_STATUS = ("trial_id", "state", "reason", "step", "seconds", "scores", "score", "health", "changed", "log_tail")
+
+
+class Driver:
+    """The only writer of a sweep's ledger; shows every event in the view."""
+
+    def __init__(self, experiment: Experiment, sweep: Sweep, inputs: Inputs, ledger: Ledger, view: SweepView) -> None:
+        self.experiment, self.sweep, self.inputs, self.ledger, self.view = experiment, sweep, inputs, ledger, view
+        # Only with a budget: it looks at each trial's folder, which on an object store is a request.
+        self._disk = CheckpointDisk(experiment, ledger, sweep.disk_budget_bytes) if sweep.disk_budget_bytes else None
+        hours = sweep.time_budget_hours
+        self._deadline = None if hours is None else time.monotonic() + hours * 3600
+        self._began: dict[str, float] = {}
+        self.halted = ""
+        """Why the sweep was stopped, if no trial could have run on."""
+        self.floor: FloorTask | None = None
+        """Runs beside the trials; None once its result is in the ledger, so that a resumed sweep does not repeat it."""
+
+    @property
+    def record(self) -> SweepRecord:
+        """The ledger's record of the trials that this driver runs."""
+        return self.ledger.record
+
+    def name_of(self, proposal: Proposal) -> str:
+        """The trial's id, which a retry with changed settings keeps."""
+        return self.sweep.trial_id(self.sweep.run_config(proposal.overrides, proposal.index), proposal.index)
+
+    def folder_of(self, trial: str) -> TrialFolder:
+        return self.experiment.trial(trial)
+
+    def begin(self, proposal: Proposal) -> dict[str, Any] | None:
+        """Prepare a trial's folder and record its start; returns its parameters, or None if the sweep is stopping."""
+        self.experiment.refuse_lost()
+        if self.stopping:
+            return None
+        config = self.sweep.run_config(proposal.overrides, proposal.index, proposal.changed)
+        trial_id = self.name_of(proposal)
+        folder = self.folder_of(trial_id)
+        if proposal.anew:
+            folder.set_aside()
+        text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+        write_atomically(folder.config, lambda stream: stream.write(text.encode()))
+        folder.working_copy.push(lambda name: name == folder.config.name)
+        parent = self._inherited(folder, proposal)
+        self._record("trial_started", trial=trial_id, index=proposal.index, overrides=proposal.overrides,
+                     is_paper_point=proposal.is_paper_point, n_steps=config.loop.n_steps, parent=parent,
+                     changed=proposal.changed, anew=proposal.anew)  # fmt: skip
+        self._began[trial_id] = time.monotonic()
+        return self._spec(trial_id, folder, config, proposal).to_parameters()
+
+    def _spec(self, trial_id: str, folder: TrialFolder, config: RunConfig, proposal: Proposal) -> TrialSpec:
+        return TrialSpec(
+            trial_id=trial_id,
+            folder=str(folder.place),
+            config=config.model_dump(mode="json"),
+            hyperparameters=proposal.overrides,
+            stop_request=str(self.experiment.stop_request),
+            inputs=self.inputs,
+            keep=self.sweep.keep,
+            n_seeds=self.sweep.seeds_per_trial,
+        )
+
+    def successor(self, index: int) -> Proposal | None:
+        """The trial that follows those of a population; None if the sweep trains no population."""
+        return successor(self.record, self.sweep, index)
+
+    def _inherited(self, folder: TrialFolder, proposal: Proposal) -> dict[str, Any] | None:
+        """Give a trial without a checkpoint its parent's newest; returns what the ledger records of it."""
+        if proposal.parent is None:
+            return None
+        parent = next(trial for trial in self.record.trials.values() if trial.index == proposal.parent)
+        step = folder.inherit(self.folder_of(parent.trial_id), below=parent.n_steps)
+        return None if step is None else {"trial": parent.trial_id, "index": parent.index, "step": step}
+
+    def progressed(self, parameters: dict[str, Any], result: dict[str, Any]) -> None:
+        """Record what a trial reported; ask all trials to stop once the sweep's time is over."""
+        self.experiment.refuse_lost()
+        trial, step, losses = parameters["trial_id"], result["step"], reported(result, "losses")
+        record = self.record.trials[trial]
+        if "look" in result and "end" not in result:
+            # A resumed trial reports its looks again, since a killed driver may have missed the last.
+            if step not in record.looks:
+                look = {"look": result["look"], "losses": losses, "health": json.loads(result["health"])}
+                self._record("look", trial=trial, step=step, **look, seconds=self._seconds_of(trial))
+            self._keep_disk_budget(trial)
+        elif "end" not in result:
+            record.step, record.losses = step, losses
+        self._take_floor()
+        if (self._deadline is not None and time.monotonic() > self._deadline) or self.stopping:
+            self.experiment.ask_to_stop()
+
+    def ended(self, parameters: dict[str, Any], end: End) -> Proposal | None:
+        """Record an end; returns the trial at half its batch if it ran out of memory for the first time."""
+        trial = parameters["trial_id"]
+        if end.halts:
+            self.halt(end.reason)
+        log = {"log_tail": _tail(self.folder_of(trial))} if end.state in WITH_LOG else {}
+        self._record("trial_ended", trial=trial, **end.to_event(), **log, seconds=self._seconds_of(trial))
+        record = self.record.trials[trial]
+        self._write_status(record)
+        self._keep_disk_budget(trial)
+        return at_half_the_batch(record, self.sweep)
+
+    def _write_status(self, record: TrialRecord) -> None:
+        values = record.to_json()
+        text = json.dumps({name: values[name] for name in IN_STATUS}, indent=1) + "\n"
+        folder = self.folder_of(record.trial_id)
+        write_atomically(folder.status, lambda stream: stream.write(text.encode()))
+        folder.working_copy.push(lambda name: name == folder.status.name)
+
+    def halt(self, reason: str) -> None:
+        """Ask every trial to save and end, because each would end like the one that gave the reason."""
+        self.halted = reason
+        self.experiment.ask_to_stop()
+
+    def _seconds_of(self, trial: str) -> float:
+        """How long the trial's newest attempt has run, by a clock that nobody sets."""
+        return time.monotonic() - self._began[trial]
+
+    def _keep_disk_budget(self, trial: str) -> None:
+        """After `trial` wrote: delete checkpoints of the worst ended trials; stop the sweep if that is not enough."""
+        if self._disk is None or self._disk.budget is None:
+            return
+        self._disk.measure(trial)
+        budget = f"--disk-budget {size(self._disk.budget)}"
+        for worst, _ in list(self._disk.to_drop()):
+            self.view.print_event(self._disk.drop(worst, budget))
+        if self._disk.is_exceeded and not self.stopping:
+            why = f"the checkpoints that must stay take {size(self._disk.needed)}, more than {budget}; "
+            why += f"raise disk_budget_bytes in {self.experiment.sweep.name} and resume"
+            self._record("disk_budget_reached", why=why)
+            self.experiment.ask_to_stop()
+
+    def await_floor(self) -> None:
+        """Wait until the floor is measured, or the sweep is asked to stop."""
+        while not self.stopping and not self._take_floor(timeout=0.5):
+            pass
+
+    def _take_floor(self, timeout: float = 0.0) -> bool:
+        """Record the floor, or why it failed, once it is measured; whether the driver waits for none any more."""
+        if self.floor is None:
+            return True
+        try:
+            score = self.floor.result(timeout)
+            floor = None if score is None else Floor(score)
+        except ray.exceptions.RayTaskError as error:
+            floor = Floor(reason=f"the floor could not be measured: {error.cause}")
+        if floor is None:
+            return False
+        self.floor = None
+        self._record("floor", score=floor.to_json())
+        return True
+
+    def _record(self, event: str, **fields: Any) -> None:
+        self.view.print_event(self.ledger.append(event, **fields))
+
+    @property
+    def stopping(self) -> bool:
+        return bool(self.halted) or self.experiment.is_stopping
+
+
+def _tail(folder: TrialFolder) -> str:
+    """The last lines of a trial's log."""
+    path = folder.log
+    folder.working_copy.pull(lambda name: name == path.name)
+    if not path.exists():
+        return ""
+    with open(path, "rb") as stream:
+        stream.seek(max(0, path.stat().st_size - BYTES_OF_LOG))
+        return stream.read().decode(errors="replace")
