@@ -177,6 +177,7 @@ def test_an_experiment_without_a_ledger_is_refused(write_sweep, tmp_path):
     assert "nothing has run there yet" in str(told.exception)
 
 
+@pytest.mark.slow  # bounds on time
 def test_a_thousand_trials_are_told_and_drawn_in_time(write_sweep, tmp_path):
     """In seconds of this process, which a busy machine does not stretch."""
     experiment = write_sweep("s", 1000, ends=[DONE, DONE, PRUNED, DIVERGED, FAILED])
