@@ -1,4 +1,4 @@
-"""A point's score over several training seeds: means, intervals, costs; one that does not end well says which."""
+"""A point's score over several training seeds: means, intervals, costs."""
 
 import json
 
@@ -13,9 +13,9 @@ def ended(s3: float, cost: float) -> dict:
 
 
 def test_scores_are_means_over_training_seeds_and_costs_add_up():
-    told = averaged([ended(0.4, 10.0), ended(0.5, 12.0), ended(0.6, 14.0)])
-    assert told["scores"] == pytest.approx({"s3": 0.5, "cost": 36.0})
-    summary = json.loads(told["score"])
+    result = averaged([ended(0.4, 10.0), ended(0.5, 12.0), ended(0.6, 14.0)])
+    assert result["scores"] == pytest.approx({"s3": 0.5, "cost": 36.0})
+    summary = json.loads(result["score"])
     assert summary["s3"]["mean"] == pytest.approx(0.5)
     # Student's t with 2 degrees of freedom times the standard error: 4.302653 * 0.1 / sqrt(3).
     assert summary["s3"]["high"] - 0.5 == pytest.approx(0.248414, rel=1e-4)
