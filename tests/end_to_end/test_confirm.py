@@ -1,4 +1,4 @@
-"""What a sweep found, trained again and handed on to the next sweep: the real commands on a real data set."""
+"""Confirmation and warm start of a sweep, by the real commands on a real data set."""
 
 import json
 import subprocess
@@ -44,7 +44,7 @@ def tune(tmp_path_factory) -> tuple[list[object], Path]:
 
 
 @pytest.mark.slow
-def test_confirm_trains_points_again_on_fresh_seeds_and_leaves_the_search_as_it_is(tune):
+def test_confirm_trains_points_on_fresh_seeds_and_does_not_change_the_search(tune):
     _, folder = tune
     experiment = Experiment(folder / "runs" / "s")
     before = read_ledger(experiment.ledger)
@@ -56,12 +56,12 @@ def test_confirm_trains_points_again_on_fresh_seeds_and_leaves_the_search_as_it_
     assert {path.name for path in (experiment.folder / "confirm").iterdir()} == runs
     for name in runs:
         assert CheckpointFolder(experiment.confirm_run(name).checkpoints).newest().step == 2
-    told = json.loads(experiment.confirm.read_text())
-    assert [point["trial_id"] for point in told["points"]] == [
+    confirmed = json.loads(experiment.confirm.read_text())
+    assert [point["trial_id"] for point in confirmed["points"]] == [
         trial.trial_id for trial in sorted(before.done, key=lambda trial: trial.scores["kvd"])
     ]
-    (other,) = (point for point in told["points"] if not point["is_paper_point"])
-    paper = next(point for point in told["points"] if point["is_paper_point"])
+    (other,) = (point for point in confirmed["points"] if not point["is_paper_point"])
+    paper = next(point for point in confirmed["points"] if point["is_paper_point"])
     better = [paper["by_seed"][seed] - other["by_seed"][seed] for seed in other["by_seed"]]
     assert other["against_paper"]["mean"] == pytest.approx(sum(better) / 2)
     assert "minus paper" in run.stdout
@@ -73,7 +73,7 @@ def test_confirm_trains_points_again_on_fresh_seeds_and_leaves_the_search_as_it_
 
 
 @pytest.mark.slow
-def test_a_sweep_that_knows_an_earlier_one_has_trials_of_its_own_and_its_study_where_it_was_asked_for(tune):
+def test_a_warm_started_sweep_has_its_own_trials_and_its_study_in_the_given_storage(tune):
     command, folder = tune
     journal = folder / "studies.journal"
     run = vgsearch(*command, "--name", "w", "--warm-start", "runs/s", "--storage", journal, folder=folder)

@@ -1,4 +1,4 @@
-"""The ledger is the truth: a driver killed anywhere, or a database that is gone, changes no proposal."""
+"""The ledger is authoritative: a killed driver or a missing database changes no proposal."""
 
 import itertools
 from pathlib import Path
@@ -31,7 +31,7 @@ def a_sweep(pruning: dict[str, Any] = MEDIAN, objective: Any = "s3") -> Sweep:
 
 
 class Killed(BaseException):
-    """What kill -9 leaves behind: whatever was written before."""
+    """Stands for kill -9: only what was written before stays."""
 
 
 class Book:
@@ -79,7 +79,7 @@ def run_fake_trial(searcher: StudySearcher, name: str, chosen: dict[str, Any]) -
     if chosen["index"] % 5 == 3:
         return searcher.on_trial_complete(name, {"step": 7, "end": "diverged"})
     s3 = 1 - abs(chosen[SIGMA_A] - 0.3) + 0.1 * (chosen[CONSTRAINT] == "svc")
-    # It begins where its newest checkpoint stands, and tells what it saw before that again.
+    # It starts at its newest checkpoint and reports its earlier looks again.
     for step in (10, 20, 30):
         if searcher.take(name, {"step": step, "look": s3 * step / 30, "losses": {}}):
             return searcher.on_trial_complete(name, {"step": step})
@@ -87,7 +87,7 @@ def run_fake_trial(searcher: StudySearcher, name: str, chosen: dict[str, Any]) -
     return searcher.on_trial_complete(name, {"step": 30, "end": "done", **scores})
 
 
-def told(record: SweepRecord) -> list[tuple[Any, ...]]:
+def outcome(record: SweepRecord) -> list[tuple[Any, ...]]:
     return [(t.index, t.state, t.overrides, t.looks, t.scores) for t in record.trials.values()]
 
 
@@ -114,17 +114,17 @@ def test_the_sweep_under_test_reaches_tpe_prunes_and_fails(whole):
 
 
 @pytest.mark.parametrize(("moment", "n"), [("dies_before", 21), ("dies_after", 21), ("dies_after", 38)])
-def test_a_driver_killed_at_any_line_of_the_ledger_goes_on_as_if_it_had_not_been(whole, tmp_path: Path, n, moment):
+def test_a_driver_killed_at_any_line_of_the_ledger_resumes_with_the_same_proposals(whole, tmp_path: Path, n, moment):
     uninterrupted, record = whole
     experiment = Experiment(tmp_path)
     with pytest.raises(Killed):
         drive(experiment, a_sweep(), **{moment: n})
-    assert told(drive(experiment, a_sweep())) == told(record)
+    assert outcome(drive(experiment, a_sweep())) == outcome(record)
     assert ends_in(experiment, a_sweep()) == ends_in(uninterrupted, a_sweep())
 
 
 @pytest.mark.parametrize("harm", ["deleted", "damaged", "behind"])
-def test_a_database_that_lost_something_is_made_anew_and_proposes_the_same(whole, tmp_path: Path, harm: str):
+def test_a_damaged_database_is_rebuilt_and_proposes_the_same(whole, tmp_path: Path, harm: str):
     uninterrupted, record = whole
     experiment = Experiment(tmp_path)
     with pytest.raises(Killed):
@@ -136,7 +136,7 @@ def test_a_database_that_lost_something_is_made_anew_and_proposes_the_same(whole
         experiment.study.unlink()
     else:
         experiment.study.write_bytes(behind if harm == "behind" else b"no database")
-    assert told(drive(experiment, a_sweep())) == told(record)
+    assert outcome(drive(experiment, a_sweep())) == outcome(record)
     assert ends_in(experiment, a_sweep()) == ends_in(uninterrupted, a_sweep())
     assert not list(tmp_path.glob(".optuna*"))
 
@@ -146,13 +146,13 @@ def rungs(trial: FrozenTrial) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("sweep", [a_sweep(HALVING), a_sweep(objective=["s3", "-cost"])], ids=["halving", "front"])
-def test_what_is_made_anew_is_what_was_there(tmp_path: Path, sweep: Sweep):
+def test_a_rebuilt_study_equals_the_original(tmp_path: Path, sweep: Sweep):
     experiment = Experiment(tmp_path)
     with pytest.raises(Killed):
         drive(experiment, sweep, dies_after=25)
     drive(experiment, sweep)
     study = open_study(experiment.study, sweep)
-    trials, told = study.trials, (study.directions, study.metric_names)
+    trials, settings = study.trials, (study.directions, study.metric_names)
     experiment.study.unlink()
     after = study_of(experiment.study, sweep, read_events(experiment.ledger))
     assert [trial.number for trial in after.trials] == [trial.number for trial in trials]
@@ -161,17 +161,17 @@ def test_what_is_made_anew_is_what_was_there(tmp_path: Path, sweep: Sweep):
             assert getattr(one, told_of) == getattr(other, told_of)
         assert rungs(one) == rungs(other)
     assert any(rungs(trial) for trial in trials) == (sweep.limits.pruning.pruner == "successive_halving")
-    assert (after.directions, after.metric_names) == told
+    assert (after.directions, after.metric_names) == settings
 
 
-def test_a_study_in_step_with_its_ledger_is_left_as_it_is(whole):
+def test_a_study_that_agrees_with_its_ledger_is_not_rewritten(whole):
     experiment, _ = whole
     before = experiment.study.stat().st_ino
     study_of(experiment.study, a_sweep(), read_events(experiment.ledger))
     assert experiment.study.stat().st_ino == before
 
 
-def test_a_finish_that_only_the_ledger_heard_of_counts(tmp_path: Path):
+def test_an_end_that_is_only_in_the_ledger_counts(tmp_path: Path):
     experiment = Experiment(tmp_path)
     with pytest.raises(Killed):
         drive(experiment, a_sweep(), dies_after=5)  # start, three looks, and the end that the study never heard

@@ -1,4 +1,4 @@
-"""Done trials of earlier experiments are known to a new study, only where they say what its own trials would."""
+"""A new study knows the done trials of earlier experiments that ran with its own settings."""
 
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ def a_sweep(space: str = "mvt_tsa", n_startup_trials: int = 3, **settings: Any) 
 
 
 def an_experiment(folder: Path, points: list[dict[str, Any]] = POINTS, sweep: Sweep | None = None) -> Experiment:
-    """What a sweep of done trials leaves: S3 is 1 minus sigma_a; a last one diverged."""
+    """The experiment of a sweep with done trials, whose S3 is 1 minus sigma_a, and a diverged one."""
     sweep, experiment = sweep or a_sweep(), Experiment(folder)
     ledger = Ledger(experiment.ledger)
     objective = [str(objective) for objective in sweep.objectives()]
@@ -38,8 +38,8 @@ def an_experiment(folder: Path, points: list[dict[str, Any]] = POINTS, sweep: Sw
         path = experiment.trial(trial).config
         path.parent.mkdir(parents=True)
         path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
-        told = {"index": index, "overrides": chosen, "is_paper_point": index == 0, "n_steps": 200}
-        ledger.append("trial_started", trial=trial, **told)
+        facts = {"index": index, "overrides": chosen, "is_paper_point": index == 0, "n_steps": 200}
+        ledger.append("trial_started", trial=trial, **facts)
         for step, look in ((150, 0.2), (200, 0.4)):
             ledger.append("look", trial=trial, step=step, look=look, losses={})
         s3 = 1 - chosen.get("model.sigma_a", 0.5)
@@ -54,14 +54,14 @@ def refusal(sweep: Sweep, protocol: str = PROTOCOL) -> str:
     return str(caught.value)
 
 
-def test_done_trials_enter_the_study_as_known_and_are_no_trials_of_the_sweep(tmp_path: Path):
+def test_known_trials_enter_the_study_but_are_no_trials_of_the_sweep(tmp_path: Path):
     sweep = a_sweep(warm_start=[str(an_experiment(tmp_path / "old").folder)])
     known, notes = known_trials(sweep, PROTOCOL)
     ledger = Ledger(tmp_path / "new" / "ledger.jsonl")
     ledger.append("warm_started", trials=as_entries(known))
     assert ledger.record.trials == {}
     study = open_study(tmp_path / "optuna.db", sweep)
-    # As it was told, and again as a resumed sweep reads it: each is known once.
+    # As the driver has it, and again as a resumed sweep reads it: each is known once.
     for record in (ledger.record, read_ledger(ledger.path)):
         add_known(study, sweep, record.known)
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 3
@@ -73,7 +73,7 @@ def test_done_trials_enter_the_study_as_known_and_are_no_trials_of_the_sweep(tmp
     assert notes == ["warm start: 3 done trials of old are known"]
 
 
-def test_what_is_known_takes_the_place_of_the_random_start(tmp_path: Path):
+def test_known_trials_replace_the_random_start(tmp_path: Path):
     cold = a_sweep()
     warm = a_sweep(warm_start=[str(an_experiment(tmp_path / "old").folder)])
     first = {}
@@ -87,20 +87,20 @@ def test_what_is_known_takes_the_place_of_the_random_start(tmp_path: Path):
 
 
 def test_another_protocol_is_refused_with_both_digests(tmp_path: Path):
-    told = refusal(a_sweep(warm_start=[str(an_experiment(tmp_path / "old").folder)]), OTHER)
-    assert "protocol 9f2c1a, this sweep is scored under b00000" in told
+    message = refusal(a_sweep(warm_start=[str(an_experiment(tmp_path / "old").folder)]), OTHER)
+    assert "protocol 9f2c1a, this sweep is scored under b00000" in message
 
 
 def test_another_objective_is_refused(tmp_path: Path):
     folder = str(an_experiment(tmp_path / "old").folder)
-    told = refusal(a_sweep(warm_start=[folder], overrides={"evaluation.objective": "ser"}))
-    assert "it searched for [s3], this sweep searches for [ser]" in told
+    message = refusal(a_sweep(warm_start=[folder], overrides={"evaluation.objective": "ser"}))
+    assert "it searched for [s3], this sweep searches for [ser]" in message
 
 
-def test_trials_that_ran_otherwise_are_told_and_left_out(tmp_path: Path):
+def test_trials_with_other_settings_are_left_out_with_a_note(tmp_path: Path):
     folder = str(an_experiment(tmp_path / "old").folder)
-    told = refusal(a_sweep(warm_start=[folder], overrides={"loop.n_steps": 300}))
-    assert "none of its 3 done trials is a point of this sweep; 3 left out: other settings (loop.n_steps)" in told
+    message = refusal(a_sweep(warm_start=[folder], overrides={"loop.n_steps": 300}))
+    assert "none of its 3 done trials is a point of this sweep; 3 left out: other settings (loop.n_steps)" in message
     # Two of three have another sigma_a than the one that is set.
     known, notes = known_trials(a_sweep(warm_start=[folder], overrides={"model.sigma_a": 0.5}), PROTOCOL)
     assert [trial.overrides.get("model.sigma_a") for trial in known] == [None]
@@ -117,7 +117,7 @@ def test_a_point_outside_the_new_domains_is_left_out(tmp_path: Path):
     assert notes[0].endswith("1 left out: model.sigma_a outside its domain")
 
 
-def test_a_domain_that_the_earlier_sweep_had_set_is_read_from_what_it_ran_with(tmp_path: Path):
+def test_a_domain_that_the_earlier_sweep_fixed_is_read_from_its_configuration(tmp_path: Path):
     fixed = a_sweep(overrides={"model.sigma_b": 1.5})
     points = [{path: value for path, value in point.items() if path != "model.sigma_b"} for point in POINTS]
     folder = str(an_experiment(tmp_path / "old", points, fixed).folder)

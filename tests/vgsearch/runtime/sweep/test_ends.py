@@ -1,4 +1,4 @@
-"""A real Tune run of fake trials: each way to end has its name in the ledger, and the study hears the truth."""
+"""A real Tune run of fake trials: the ledger names every end, and the study stores it."""
 
 import json
 import os
@@ -63,7 +63,7 @@ def a_sweep(n_trials: int) -> Sweep:
 
 
 def driven(experiment: Experiment, sweep: Sweep, cluster: Resources, trial: Any = fake_trial) -> Driver:
-    """One driver's whole run of fake trials."""
+    """Runs one driver on fake trials to its end."""
     ledger = Ledger(experiment.ledger)
     waiting = left_to_do(ledger.record, sweep)
     view = SweepView(Console(quiet=True), ledger.record, sweep.n_trials)
@@ -90,31 +90,33 @@ def test_each_way_to_end_has_its_name_and_reason(ended):
     assert trials[1].log_tail == trials[2].log_tail == "what happened last\n"
 
 
-def test_a_trial_without_memory_is_done_at_half_its_batch_and_says_so(ended):
+def test_a_trial_out_of_memory_is_retried_at_half_its_batch_and_the_ledger_records_it(ended):
     experiment, trials = ended
     events = [event for event in read_events(experiment.ledger) if event.get("trial") == trials[3].trial_id]
-    told = [(event["event"], event.get("state"), event.get("changed")) for event in events if event["event"] != "look"]
+    changes = [
+        (event["event"], event.get("state"), event.get("changed")) for event in events if event["event"] != "look"
+    ]
     half = {"loop.batch_size": 8}
-    assert told == [("trial_started", None, {}), ("trial_ended", "out_of_memory", None),
+    assert changes == [("trial_started", None, {}), ("trial_ended", "out_of_memory", None),
                     ("trial_started", None, half), ("trial_ended", "done", None)]  # fmt: skip
     assert trials[3].changed == half
     assert json.loads(experiment.trial(trials[3].trial_id).status.read_text())["changed"] == half
     assert (experiment.trial(trials[3].trial_id).folder / "attempts" / "1" / "log.txt").exists()
 
 
-def test_the_study_hears_the_truth_and_only_done_trials_can_be_best(ended):
+def test_the_study_stores_every_end_and_only_done_trials_can_be_best(ended):
     experiment, trials = ended
-    told = defaultdict(list)
+    states = defaultdict(list)
     for trial in open_study(experiment.study, a_sweep(7)).trials:
-        told[trial.user_attrs["index"]].append(trial.state)
+        states[trial.user_attrs["index"]].append(trial.state)
     complete, fail = TrialState.COMPLETE, TrialState.FAIL
-    assert dict(told) == {0: [complete], 1: [fail], 2: [fail], 3: [fail, complete], 4: [complete], 5: [fail],
+    assert dict(states) == {0: [complete], 1: [fail], 2: [fail], 3: [fail, complete], 4: [complete], 5: [fail],
                           6: [complete]}  # fmt: skip
     assert {trial.index for trial in read_ledger(experiment.ledger).done} == {0, 3, 4, 6}
     assert all(trial.scores == {} for trial in trials.values() if trial.state != "done")
 
 
-def test_every_end_is_told_in_a_line(ended):
+def test_every_end_is_printed_in_a_line(ended):
     experiment, _ = ended
     record, lines = SweepRecord(), []
     for event in read_events(experiment.ledger):
@@ -140,7 +142,7 @@ def test_a_full_disk_stops_the_sweep_and_fails_no_trial(tmp_path: Path, ray_clus
 
 
 @pytest.mark.slow
-def test_trials_that_hang_or_never_report_are_ended_and_the_others_go_on(
+def test_trials_that_hang_or_never_report_are_stopped_and_the_others_continue(
     tmp_path: Path, ray_cluster: Resources, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("vgsearch.runtime.sweep.watchdog.SECONDS_AT_LEAST", 30.0)

@@ -1,4 +1,4 @@
-"""A sweep goes on with the settings it began with, and with just the trials that it owes."""
+"""A resumed sweep has its original settings and runs only its unfinished trials."""
 
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ def a_sweep(**settings: Any) -> Sweep:
 
 
 @pytest.fixture
-def begun(tmp_path: Path) -> tuple[Experiment, Ledger]:
-    """A sweep of eight trials that has begun two."""
+def started(tmp_path: Path) -> tuple[Experiment, Ledger]:
+    """A sweep of eight trials, two of which have started."""
     experiment, sweep = Experiment(tmp_path / "s"), a_sweep()
     ledger = Ledger(experiment.ledger)
     ledger.append("sweep_started", space="mvt_tsa", sweep=sweep.model_dump(mode="json"))
@@ -35,9 +35,9 @@ def begun(tmp_path: Path) -> tuple[Experiment, Ledger]:
 
 def trials(ledger: Ledger, *states: str) -> None:
     for index, state in enumerate(states):
-        told = {"overrides": PAPER, "is_paper_point": index == 0, "n_steps": 300}
+        facts = {"overrides": PAPER, "is_paper_point": index == 0, "n_steps": 300}
         name = f"t{index:04d}-aaaaaa"
-        ledger.append("trial_started", trial=name, index=index, **told)
+        ledger.append("trial_started", trial=name, index=index, **facts)
         ledger.append("look", trial=name, step=50, look=0.1, losses={})
         if state != "running":
             ledger.append("trial_ended", trial=name, state=state, score={})
@@ -52,13 +52,13 @@ def edited(experiment: Experiment, *path: str, value: Any) -> None:
     experiment.sweep.write_text(yaml.safe_dump(content))
 
 
-def test_a_sweep_that_nobody_edited_goes_on_as_it_began(begun):
-    experiment, ledger = begun
+def test_an_unedited_sweep_resumes_unchanged(started):
+    experiment, ledger = started
     assert resuming.sweep_to_resume(experiment, ledger.record, None) == a_sweep()
 
 
-def test_an_edited_space_is_refused_with_each_difference(begun):
-    experiment, ledger = begun
+def test_an_edited_space_is_refused_with_each_difference(started):
+    experiment, ledger = started
     edited(experiment, "space", "domains", "model.sigma_a", "high", value=9.0)
     edited(experiment, "overrides", "model.n_heads", value=2)
     with pytest.raises(ConfigurationError) as refusal:
@@ -70,14 +70,14 @@ def test_an_edited_space_is_refused_with_each_difference(begun):
 
 
 @pytest.mark.parametrize(("setting", "value"), [("n_trials", 20), ("max_concurrent", 1), ("data", "moved")])
-def test_what_makes_no_trial_another_may_be_edited(begun, setting: str, value: Any):
-    experiment, ledger = begun
+def test_settings_that_change_no_trial_may_be_edited(started, setting: str, value: Any):
+    experiment, ledger = started
     edited(experiment, setting, value=value)
     assert getattr(resuming.sweep_to_resume(experiment, ledger.record, None), setting) == value
 
 
-def test_a_lost_copy_of_the_sweep_comes_back_from_the_ledger(begun):
-    experiment, ledger = begun
+def test_a_lost_sweep_yaml_is_restored_from_the_ledger(started):
+    experiment, ledger = started
     experiment.sweep.unlink()
     assert resuming.sweep_to_resume(experiment, ledger.record, None) == a_sweep()
     experiment.refuse_missing()
@@ -86,7 +86,7 @@ def test_a_lost_copy_of_the_sweep_comes_back_from_the_ledger(begun):
     assert not (experiment.folder / "nowhere").exists()
 
 
-def test_a_ledger_from_before_sweeps_were_in_it_trusts_sweep_yaml(tmp_path: Path):
+def test_an_old_ledger_without_the_sweep_trusts_sweep_yaml(tmp_path: Path):
     experiment = Experiment(tmp_path)
     a_sweep().save(experiment.sweep)
     assert resuming.sweep_to_resume(experiment, SweepRecord(header={"space": "mvt_tsa"}), None) == load_sweep(
@@ -95,21 +95,21 @@ def test_a_ledger_from_before_sweeps_were_in_it_trusts_sweep_yaml(tmp_path: Path
 
 
 @pytest.mark.parametrize(("asked", "n_trials"), [("+16", 24), ("48", 48), ("2", 2)])
-def test_trials_are_added_or_counted_in_all(begun, asked: str, n_trials: int):
-    experiment, ledger = begun
+def test_trials_are_given_as_more_or_in_total(started, asked: str, n_trials: int):
+    experiment, ledger = started
     assert resuming.sweep_to_resume(experiment, ledger.record, asked).n_trials == n_trials
 
 
 @pytest.mark.parametrize(
     ("asked", "says"), [("1", "2 trials have started already"), ("more", "must look like"), ("+0", "must look like")]
 )
-def test_numbers_of_trials_that_cannot_be_are_refused(begun, asked: str, says: str):
-    experiment, ledger = begun
+def test_impossible_numbers_of_trials_are_refused(started, asked: str, says: str):
+    experiment, ledger = started
     with pytest.raises(ConfigurationError, match=says):
         resuming.sweep_to_resume(experiment, ledger.record, asked)
 
 
-def test_a_changed_space_file_is_told_and_not_used(tmp_path: Path):
+def test_a_changed_space_file_is_reported_and_not_used(tmp_path: Path):
     source = tmp_path / "mine.yaml"
     values = load_space("mvt_tsa").model_dump(mode="json")
     source.write_text(yaml.safe_dump(values))
@@ -124,7 +124,7 @@ def test_a_changed_space_file_is_told_and_not_used(tmp_path: Path):
     assert resuming.notes_of_space(sweep) == []
 
 
-def test_only_unfinished_trials_go_on_and_those_asked_for_are_retried(tmp_path: Path):
+def test_only_unfinished_trials_resume_and_only_requested_ends_are_retried(tmp_path: Path):
     ledger = Ledger(tmp_path / "ledger.jsonl")
     trials(ledger, *ENDS, "running")
     owed = {
@@ -143,7 +143,7 @@ def test_only_unfinished_trials_go_on_and_those_asked_for_are_retried(tmp_path: 
         resuming.left_to_do(ledger.record, a_sweep(), "all")
 
 
-def test_a_failed_trial_goes_on_and_a_diverged_one_starts_anew_with_a_seed_of_its_own(tmp_path: Path):
+def test_a_failed_trial_resumes_and_a_diverged_one_restarts_with_another_seed(tmp_path: Path):
     ledger = Ledger(tmp_path / "ledger.jsonl")
     trials(ledger, "failed", "diverged")
     (failed,) = resuming.left_to_do(ledger.record, a_sweep(), "failed")
@@ -159,7 +159,7 @@ def test_a_failed_trial_goes_on_and_a_diverged_one_starts_anew_with_a_seed_of_it
     assert again.changed == {"seed": 2_000_001}
 
 
-def test_a_trial_without_memory_is_owed_one_try_at_half_its_batch(tmp_path: Path):
+def test_a_trial_out_of_memory_is_retried_once_at_half_its_batch(tmp_path: Path):
     ledger = Ledger(tmp_path / "ledger.jsonl")
     trials(ledger, "out_of_memory")
     batch = a_sweep().run_config(PAPER, 0).loop.batch_size
@@ -176,13 +176,13 @@ def test_a_trial_without_memory_is_owed_one_try_at_half_its_batch(tmp_path: Path
     assert [p.changed for p in resuming.left_to_do(ledger.record, a_sweep(), "failed")] == [half.changed]
 
 
-def test_a_papers_point_not_begun_comes_before_anything_new(begun):
-    _, ledger = begun
+def test_a_papers_point_not_yet_started_comes_before_new_trials(started):
+    _, ledger = started
     assert [p.index for p in resuming.left_to_do(ledger.record, a_sweep())] == [1]
     assert [(p.index, p.is_paper_point) for p in resuming.left_to_do(SweepRecord(), a_sweep())] == [(0, True)]
 
 
-def test_a_sweep_is_over_when_nothing_is_owed_and_its_floor_is_known(tmp_path: Path):
+def test_a_sweep_is_over_when_no_trial_is_left_and_its_floor_is_known(tmp_path: Path):
     ledger = Ledger(tmp_path / "ledger.jsonl")
     trials(ledger, "done", "failed")
     over = [resuming.is_over(ledger.record, a_sweep(n_trials=2), [])]
