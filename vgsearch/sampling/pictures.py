@@ -7,7 +7,6 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from videogan.families import FAMILIES
 from videogan.sampling.pictures import FPS, FPS_MAX, contact_sheet, labelled_grid
 from videogan.sampling.sampling import (
     between_classes,
@@ -15,8 +14,8 @@ from videogan.sampling.sampling import (
     codes,
     frames_between,
     in_classes,
-    maker_of_frames_between,
     refuse_unconditional,
+    refuse_without_frames_between,
 )
 from videogan.sampling.subspaces import ALL, N_CODES, Change, resample_subspaces, subspaces_of
 
@@ -157,12 +156,12 @@ def refuse_what_is_not_offered(generator: nn.Module, show: str, asked: Asked) ->
     if show == "subspaces":
         subspaces_of(generator)
     if show == "between":
-        maker_of_frames_between(generator)
+        refuse_without_frames_between(generator)
     asked.codes(generator, 1)  # a length, a truncation
 
 
 def knows_classes(generator: nn.Module) -> bool:
-    return FAMILIES[generator.config.family].is_conditional(generator.config)
+    return generator.config.is_conditional
 
 
 def changes_to_json(changes: Mapping[str, Change]) -> dict[str, dict]:

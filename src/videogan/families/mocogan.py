@@ -1,16 +1,15 @@
 """MoCoGAN (Tulyakov, Liu, Yang, Kautz, CVPR 2018): one content code a video, one motion code a frame, a category."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Self
 
 import torch
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy
 
-from videogan.config import Config
 from videogan.draws import draw_frames, draw_labels, draw_normal, frames_at
+from videogan.families.contract import GAN, Discriminators, Draws, Facts, Fakes, FamilyConfig, Generator, Losses
 from videogan.losses import (
     CROSS_ENTROPY_OF_GUESSING,
     non_saturating_discriminator_loss,
@@ -26,10 +25,8 @@ _RUNGS = {32: 3, 64: 4, 96: 5, 128: 5}
 """How often the ladders of G and D_I double and halve the side: to 4 positions, at 96 px to 3."""
 
 
-class MoCoGANConfig(Config):
+class MoCoGANConfig(FamilyConfig):
     """Everything that makes one MoCoGAN; the defaults are its authors' code's, which the paper leaves much to."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
 
     family: Literal["mocogan"] = "mocogan"
     resolution: Literal[32, 64, 96, 128] = Field(
@@ -78,7 +75,6 @@ class MoCoGANConfig(Config):
 
     @property
     def is_conditional(self) -> bool:
-        """Whether clips are made of a class that is asked for."""
         return self.conditional
 
     @property
@@ -101,7 +97,7 @@ class MoCoGANConfig(Config):
         return batch_norm if self.norm == "batch" else nn.Identity
 
 
-class MoCoGANGenerator(nn.Module):
+class MoCoGANGenerator(Generator):
     """R_M, a GRU from per-frame noise to motion codes, and G_I, a DCGAN on [z_C; z_category; z_M^t] (sec. 3.1)."""
 
     def __init__(self, config: MoCoGANConfig) -> None:
@@ -132,10 +128,6 @@ class MoCoGANGenerator(nn.Module):
     ) -> Tensor:
         """n codes on the networks' device, (n, d_C + (T + 1) d_M); see the function `sample_z`."""
         return sample_z(self.config, n, generator, n_frames, truncation).to(self.image_head.weight.device)
-
-    def class_vectors(self, y: Tensor) -> Tensor:
-        """One-hot categories (n, K) of labels (n,): what forward takes in their place, mixed or not."""
-        return one_hot(y, self.config.n_classes).float()
 
     def forward(self, z: Tensor, y: Tensor | None = None, n_frames: int | None = None) -> Tensor:
         """Videos (B, T, 3, R, R) in [-1, 1]; T is n_frames, or all that z has noise for.
@@ -239,17 +231,50 @@ def sample_z(
     return torch.cat([own, more], dim=1)[:, : config.dim_content + (1 + n_frames) * config.dim_motion]
 
 
+_FACTS = Facts(
+    tiny={"resolution": 32, "width": 1 / 32},
+    n_parameters={"generator": 4_077_076, "image": 663_296, "video": 14_366_464},
+    published_run={
+        "model.resolution": 64,
+        "model.width": 1,
+        "loop.n_d": 1,
+        "optimiser.name": "adam",
+        "optimiser.rate_g": 2e-4,
+        "optimiser.rate_d": 2e-4,
+        "optimiser.beta1": 0.5,
+        "optimiser.beta2": 0.999,
+        "optimiser.weight_decay": 1e-5,
+    },
+    variants=({"conditional": False},),
+    without_batch_norm={"norm": "none"},
+    other_values={"d_video": ("patch", {"conditional": False})},
+)
+
+
 @dataclass(frozen=True)
-class MoCoGANNetworks:
-    """The networks of one MoCoGAN and its step; n clips of a global batch, b of them on this rank.
+class MoCoGAN(GAN[MoCoGANConfig, Fakes]):
+    """The networks of one MoCoGAN and its step.
 
     The released code has an image batch of its own. Here its frames are N of each clip of the one global batch, real and
     fake, chosen uniformly: every frame still comes equally often, and the sum of the losses has the same mean.
     """
 
-    config: MoCoGANConfig
     generator: MoCoGANGenerator
-    discriminators: dict[str, nn.Module]
+
+    config_type = MoCoGANConfig
+    generator_type = MoCoGANGenerator
+    facts = _FACTS
+
+    @classmethod
+    def build(cls, config: MoCoGANConfig) -> Self:
+        """Initialised as torch does by default."""
+        generator = MoCoGANGenerator(config)
+        return cls(config, generator, {"image": ImageDiscriminator(config), "video": VideoDiscriminator(config)})
+
+    @classmethod
+    def losses_of_guessing(cls, config: MoCoGANConfig) -> dict[str, float]:
+        """Of the image's and the video's loss; the category's measures no realness."""
+        return dict.fromkeys(("image", "video"), CROSS_ENTROPY_OF_GUESSING)
 
     def draw(self, n: int, rng: torch.Generator, label_counts: Tensor, real_labels: Tensor) -> dict[str, Tensor]:
         """Everything random of one pass over n clips, on the CPU; each tensor's first dimension is n, to slice by rank.
@@ -267,39 +292,32 @@ class MoCoGANNetworks:
             draws |= {f"noise_{of}": draw_noise_seeds(2 * n, rng).view(n, 2) for of in ("real", "fake")}
         return draws
 
-    def generate(self, generator: nn.Module, draws: Mapping[str, Tensor]) -> Tensor:
+    def generate(self, generator: nn.Module, draws: Draws) -> Fakes:
         """Fake videos (b, T, 3, R, R) of the draws; `generator` is ours or a wrapper of it."""
-        return generator(draws["z"], draws["y"], self.config.n_frames)
+        return Fakes(generator(draws["z"], draws["y"], self.config.n_frames))
 
     def discriminator_losses(
-        self,
-        discriminators: Mapping[str, nn.Module],
-        real: Tensor,
-        real_labels: Tensor,
-        fake: Tensor,
-        draws: Mapping[str, Tensor],
-    ) -> dict[str, Tensor]:
+        self, discriminators: Discriminators, real: Tensor, real_labels: Tensor, fakes: Fakes, draws: Draws
+    ) -> Losses:
         """Cross entropies of D_I and D_V, and of D_V's categories on real clips (sec. 3.2, 3.3), to be summed.
 
         Real and fake pass apart, each with its own statistics. real, fake: (b, T, 3, R, R), no gradient flows into them;
         real_labels: (b,).
         """
         real_image, real_video, categories = self._judged(discriminators, real, "real", draws)
-        fake_image, fake_video, _ = self._judged(discriminators, fake.detach(), "fake", draws)
+        fake_image, fake_video, _ = self._judged(discriminators, fakes.videos.detach(), "fake", draws)
         losses = {
             "image": non_saturating_discriminator_loss(real_image, fake_image),
             "video": non_saturating_discriminator_loss(real_video, fake_video),
         }
         return losses | ({"category": cross_entropy(categories, real_labels)} if self.config.conditional else {})
 
-    def generator_losses(
-        self, discriminators: Mapping[str, nn.Module], fake: Tensor, draws: Mapping[str, Tensor]
-    ) -> dict[str, Tensor]:
+    def generator_losses(self, discriminators: Discriminators, fakes: Fakes, draws: Draws) -> Losses:
         """The non-saturating terms of G, and its category's: -log Q(y | fake) by D_V (InfoGAN, sec. 3.3), to be summed.
 
         fake: (b, T, 3, R, R), with its graph.
         """
-        image, video, categories = self._judged(discriminators, fake, "fake", draws)
+        image, video, categories = self._judged(discriminators, fakes.videos, "fake", draws)
         losses = {"image": non_saturating_generator_loss(image), "video": non_saturating_generator_loss(video)}
         if self.config.conditional and self.config.lambda_infogan > 0:
             losses["category"] = self.config.lambda_infogan * cross_entropy(categories, draws["y"])
@@ -316,11 +334,8 @@ class MoCoGANNetworks:
             return realness
         return realness + video[:, 1:].log_softmax(1).gather(1, labels[:, None]).squeeze(1)
 
-    def constrain_(self, step: int) -> None:
-        """MoCoGAN constrains no weight."""
-
     def _judged(
-        self, discriminators: Mapping[str, nn.Module], videos: Tensor, of: str, draws: Mapping[str, Tensor]
+        self, discriminators: Discriminators, videos: Tensor, of: str, draws: Draws
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Logits of D_I on the drawn frames, logits of D_V, and its category logits (b, K), each with its own noise."""
         seeds_image, seeds_video = draws[f"noise_{of}"].unbind(1) if self.config.noise_sigma > 0 else (None, None)
@@ -335,15 +350,3 @@ class MoCoGANNetworks:
     def _draw_frames(self, n: int, rng: torch.Generator) -> Tensor:
         """N distinct frames of each clip, (n, N), in order."""
         return draw_frames(n, self.config.n_frames, self.config.n_frames_image, rng)
-
-
-def build(config: MoCoGANConfig) -> MoCoGANNetworks:
-    """Puts the networks of `config` together on the default device, initialised as torch does from its global generator."""
-    return MoCoGANNetworks(
-        config, MoCoGANGenerator(config), {"image": ImageDiscriminator(config), "video": VideoDiscriminator(config)}
-    )
-
-
-def losses_of_guessing(config: MoCoGANConfig) -> dict[str, float]:
-    """The cross entropies of discriminators that only guess; the category's tells nothing of realness."""
-    return dict.fromkeys(("image", "video"), CROSS_ENTROPY_OF_GUESSING)

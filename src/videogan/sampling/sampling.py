@@ -1,22 +1,18 @@
 """Clips out of a generator: sampling copies with standing statistics, synthetic sets, interpolations, resampled codes.
 
-A generator draws its codes with `sample_z` and makes videos of them in `forward`. What only some families offer are
-members of their generators: `class_vectors(y)`, mixtures of which are mixtures of classes; `subspaces`, the named parts
-of a code; `with_frames_between`.
+What every generator offers, and what only some do, is in `videogan.families.contract.Generator`.
 """
 
 import copy
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from videogan.config import ConfigurationError
 from videogan.data.clips import to_frames
-from videogan.families import FAMILIES
+from videogan.families.contract import Generator
 from videogan.nets.layout import lay_channels_last_
 from videogan.sampling.pictures import grid_frames
 
@@ -28,12 +24,12 @@ ALONE = 1
 
 @torch.no_grad()
 def sampling_copy(
-    generator: nn.Module,
+    generator: Generator,
     n_classes: int,
     n_batches: int = STANDING_BATCHES,
     batch_size: int = SAMPLING_BATCH,
     seed: int = 0,
-) -> nn.Module:
+) -> Generator:
     """A copy of `generator` in eval mode with the standing statistics of BigGAN, app. A: running ones lag behind weights.
 
     The running mean and variance of every batch norm become plain averages over `n_batches` sampling batches, with
@@ -61,7 +57,7 @@ def sampling_copy(
 
 
 def codes(
-    generator: nn.Module,
+    generator: Generator,
     n: int,
     seed: int,
     first: int = 0,
@@ -82,7 +78,7 @@ def codes(
 
 
 @torch.no_grad()
-def render(generator: nn.Module, z: Tensor, y: Tensor, n_frames: int = 16, batch_size: int = SAMPLING_BATCH) -> Tensor:
+def render(generator: Generator, z: Tensor, y: Tensor, n_frames: int = 16, batch_size: int = SAMPLING_BATCH) -> Tensor:
     """uint8 frames (n, T, H, W, C) on the CPU of codes `z` (n, ...) and labels `y` (n,), or class vectors (n, e).
 
     `generator` must be in eval mode, where no clip depends on its batch; raises ValueError otherwise.
@@ -95,19 +91,19 @@ def render(generator: nn.Module, z: Tensor, y: Tensor, n_frames: int = 16, batch
 
 
 def synthesise(
-    generator: nn.Module, labels: Tensor, seed: int, n_frames: int = 16, batch_size: int = SAMPLING_BATCH
+    generator: Generator, labels: Tensor, seed: int, n_frames: int = 16, batch_size: int = SAMPLING_BATCH
 ) -> Tensor:
     """A synthetic set, uint8 (n, T, H, W, C): one clip for each of `labels` (n,); clip i follows from (seed, i, label)."""
     return render(generator, codes(generator, len(labels), seed, n_frames=n_frames), labels, n_frames, batch_size)
 
 
-def sample_grid(generator: nn.Module, n_classes: int, n_per_class: int, seed: int, n_frames: int = 16) -> Tensor:
+def sample_grid(generator: Generator, n_classes: int, n_per_class: int, seed: int, n_frames: int = 16) -> Tensor:
     """A grid of clips, uint8 (T, H', W', C): rows are classes, each column is one code shared by all classes."""
     z = codes(generator, n_per_class, seed, n_frames=n_frames)
     return grid_frames(in_classes(generator, z, torch.arange(n_classes), n_frames).flatten(0, 1), n_per_class)
 
 
-def in_classes(generator: nn.Module, z: Tensor, classes: Tensor, n_frames: int = 16) -> Tensor:
+def in_classes(generator: Generator, z: Tensor, classes: Tensor, n_frames: int = 16) -> Tensor:
     """Each of n codes z in each of k classes, uint8 (k, n, T, H, W, C)."""
     every_z = z.repeat(len(classes), *[1] * (z.ndim - 1))
     clips = render(generator, every_z, classes.repeat_interleave(len(z)), n_frames, ALONE)
@@ -115,7 +111,7 @@ def in_classes(generator: nn.Module, z: Tensor, classes: Tensor, n_frames: int =
 
 
 def between_codes(
-    generator: nn.Module, z: tuple[Tensor, Tensor], y: Tensor, n_steps: int, n_frames: int = 16
+    generator: Generator, z: tuple[Tensor, Tensor], y: Tensor, n_steps: int, n_frames: int = 16
 ) -> Tensor:
     """From code z_0 to z_1 (n, ...) within a class, (1 - s) z_0 + s z_1: uint8 (n, n_steps, T, H, W, C) (SCIENCE D6).
 
@@ -127,7 +123,7 @@ def between_codes(
 
 
 def between_classes(
-    generator: nn.Module, z: Tensor, y: tuple[Tensor, Tensor], n_steps: int, n_frames: int = 16
+    generator: Generator, z: Tensor, y: tuple[Tensor, Tensor], n_steps: int, n_frames: int = 16
 ) -> Tensor:
     """From class y_0 to y_1 (n,) of a code z (n, ...), e = (1 - s) e(y_0) + s e(y_1): uint8 (n, n_steps, T, H, W, C).
 
@@ -143,38 +139,31 @@ def between_classes(
     return render(generator, every_z, mixed.flatten(0, 1), n_frames, ALONE).unflatten(0, (-1, n_steps))
 
 
-def refuse_unconditional(generator: nn.Module) -> None:
-    """Raises ConfigurationError for a generator that generates without labels."""
-    config = generator.config
-    if not FAMILIES[config.family].is_conditional(config):
+def refuse_unconditional(generator: Generator) -> None:
+    """Raises ConfigurationError for a generator that knows no classes."""
+    if not generator.config.is_conditional:
         raise ConfigurationError(
-            f"going from class to class needs a generator that is told classes, got an unconditional {config.family}; "
-            "go from code to code, or train a conditional model."
+            "interpolation between classes needs a generator that knows classes, got an unconditional "
+            f"{generator.config.family}; interpolate between codes, or train a conditional model."
         )
 
 
 @torch.no_grad()
-def frames_between(generator: nn.Module, z: Tensor, y: Tensor, n_between: int) -> Tensor:
+def frames_between(generator: Generator, z: Tensor, y: Tensor, n_between: int) -> Tensor:
     """Clips with `n_between` new frames between any two, uint8 (n, (T - 1) (n_between + 1) + 1, H, W, C) (TGAN sec. 5.1).
 
-    Raises ConfigurationError for a family whose frames have no codes of their own to go between.
+    Raises ConfigurationError for a generator that makes none.
     """
-    make = maker_of_frames_between(generator)
-    clips = zip(z.split(ALONE), y.split(ALONE), strict=True)
-    return torch.cat([to_frames(make(z_i, y_i.to(z.device), n_between)).cpu() for z_i, y_i in clips])
+    refuse_without_frames_between(generator)
+    pairs = zip(z.split(ALONE), y.split(ALONE), strict=True)
+    clips = [generator.with_frames_between(z_i, y_i.to(z.device), n_between) for z_i, y_i in pairs]
+    return torch.cat([to_frames(clip).cpu() for clip in clips])
 
 
-def maker_of_frames_between(generator: nn.Module) -> Callable[[Tensor, Tensor, int], Tensor]:
-    """A generator's `with_frames_between`; ConfigurationError where its frames have no codes of their own to go between."""
-    return offered(generator, "with_frames_between", "makes no frames between frames; only tgan does")
-
-
-def offered(generator: nn.Module, member: str, lacking: str) -> Any:
-    """A member that only some families' generators have; ConfigurationError says what the others are `lacking`."""
-    found = getattr(generator, member, None)
-    if found is None:
-        raise ConfigurationError(f"{generator.config.family} {lacking}.")
-    return found
+def refuse_without_frames_between(generator: Generator) -> None:
+    """Raises ConfigurationError for a generator that makes no frames between frames, as most do."""
+    if not generator.makes_frames_between:
+        raise ConfigurationError(f"{generator.config.family} makes no frames between frames; take a family that does.")
 
 
 def _mixtures(start: Tensor, end: Tensor, n_steps: int) -> Tensor:

@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from videogan.config import ConfigurationError
 from videogan.data.clips import to_video
+from videogan.families.contract import Generator
 from videogan.flow.lucas_kanade import LucasKanade
 from videogan.flow.video_flow import video_flow
 from videogan.metrics.change import appearance_distance, flow_distance, normal_interval
 from videogan.metrics.s3 import Interval
-from videogan.sampling.sampling import ALONE, codes, offered, render
+from videogan.sampling.sampling import ALONE, codes, render
 
 N_CODES = 64
 """Base codes that a change is measured over (SCIENCE D6: at least 64)."""
@@ -50,13 +51,17 @@ def resample(z: Tensor, fresh: Tensor, subspace: slice) -> Tensor:
     return resampled
 
 
-def subspaces_of(generator: nn.Module) -> dict[str, slice]:
+def subspaces_of(generator: Generator) -> dict[str, slice]:
     """The named parts of a generator's codes; ConfigurationError for a family whose codes have none."""
-    return offered(generator, "subspaces", "has one code without subspaces; mvt and mocogan have some")
+    if not generator.subspaces:
+        raise ConfigurationError(
+            f"{generator.config.family} has one code without subspaces; take a family that has some."
+        )
+    return generator.subspaces
 
 
 def resample_subspaces(
-    generator: nn.Module,
+    generator: Generator,
     labels: Tensor,
     seed: int,
     n_frames: int = 16,

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from videogan.config import parse_config
 from videogan.families import FAMILIES
+from videogan.families.contract import AnyGAN, Generator
 from videogan.storage.atomic import write_atomically
 from videogan.storage.step_files import StepFiles, UnreadableCheckpoint, read_checkpoint
 from videogan.training.run_config import RunConfig
@@ -50,18 +49,18 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     return checkpoint
 
 
-def generator_from(path: Path | str) -> tuple[nn.Module, RunConfig]:
+def generator_from(path: Path | str) -> tuple[Generator, RunConfig]:
     """The generator to sample from (the average where one is kept), in eval mode, and the config it was trained with."""
     networks, config = networks_from(path)
     return networks.generator, config
 
 
-def networks_from(path: Path | str) -> tuple[Any, RunConfig]:
+def networks_from(path: Path | str) -> tuple[AnyGAN, RunConfig]:
     """A family's networks in eval mode, their generator the one to sample from, and the config they were trained with."""
     return networks_of(load_checkpoint(path), path)
 
 
-def networks_of(checkpoint: Checkpoint, path: Path | str) -> tuple[Any, RunConfig]:
+def networks_of(checkpoint: Checkpoint, path: Path | str) -> tuple[AnyGAN, RunConfig]:
     """The same of a checkpoint that was read from `path`."""
     config = parse_config(RunConfig, checkpoint.config, source=str(path))
     networks = FAMILIES[config.model.family].build(config.model)

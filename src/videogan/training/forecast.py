@@ -1,13 +1,13 @@
 """What a run will cost, counted on the meta device before a single byte is allocated."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from videogan.families import FAMILIES
+from videogan.families.contract import AnyGAN
 from videogan.training.run_config import RunConfig
 
 BYTES_FP32 = 4
@@ -46,12 +46,12 @@ def checkpoint_bytes(config: RunConfig) -> int:
     return (sum(parameters.values()) * (1 + STATES[config.optimiser.name]) + n_averaged) * BYTES_FP32
 
 
-def _on_meta(config: RunConfig) -> Any:
+def _on_meta(config: RunConfig) -> AnyGAN:
     with torch.device("meta"):
         return FAMILIES[config.model.family].build(config.model)
 
 
-def _parameters(networks: Any) -> dict[str, int]:
+def _parameters(networks: AnyGAN) -> dict[str, int]:
     players = {"generator": networks.generator, **{f"discriminator {k}": v for k, v in networks.discriminators.items()}}
     return {name: sum(p.numel() for p in network.parameters()) for name, network in players.items()}
 
@@ -59,29 +59,29 @@ def _parameters(networks: Any) -> dict[str, int]:
 _TRACED_CLIPS = 2  # batch norm needs two
 
 
-def _traced_step(config: RunConfig, networks: Any) -> tuple[float, float]:
+def _traced_step(config: RunConfig, networks: AnyGAN) -> tuple[float, float]:
     """FLOPs and kept activation bytes of one step (n_d discriminator updates, one generator update) on two clips."""
     model, n = config.model, _TRACED_CLIPS
     rng = torch.Generator().manual_seed(0)
     labels = torch.zeros(n, dtype=torch.int64)
     draws = networks.draw(n, rng, torch.ones(model.n_classes), labels)
     draws = {name: tensor.to("meta") for name, tensor in draws.items()}
-    family, labels = FAMILIES[model.family], labels.to("meta")
-    for network in family.frozen(networks):
+    labels = labels.to("meta")
+    for network in networks.frozen:
         network.to("meta")
     real = torch.empty(n, model.n_frames, 3, model.resolution, model.resolution, device="meta")
     kept = {"d": _Kept(), "g": _Kept()}
     with FlopCounterMode(display=False) as counter, kept["d"]:
         with torch.no_grad():
-            fake = networks.generate(networks.generator, draws)
-        sum(networks.discriminator_losses(networks.discriminators, real, labels, fake, draws).values()).backward()
+            fakes = networks.generate(networks.generator, draws)
+        sum(networks.discriminator_losses(networks.discriminators, real, labels, fakes, draws).values()).backward()
     flops = counter.get_total_flops() * config.loop.n_d
     for network in networks.discriminators.values():
         network.requires_grad_(False)
     with FlopCounterMode(display=False) as counter, kept["g"]:
-        fake = networks.generate(networks.generator, draws)
-        motion = family.motion_loss(networks, real, labels, fake, draws, 1)
-        terms = networks.generator_losses(networks.discriminators, fake, draws).values()
+        fakes = networks.generate(networks.generator, draws)
+        motion = networks.motion_loss(real, labels, fakes, draws, 1)
+        terms = networks.generator_losses(networks.discriminators, fakes, draws).values()
         (sum(terms) + (motion[0] if motion else 0)).backward()
     return flops + counter.get_total_flops(), max(k.n_bytes for k in kept.values())
 

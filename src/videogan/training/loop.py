@@ -5,7 +5,6 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +16,7 @@ from videogan.config import ConfigurationError
 from videogan.data.clips import ClipSource, to_video
 from videogan.divergence import TrainingDiverged
 from videogan.families import FAMILIES
+from videogan.families.contract import AnyGAN, Draws, Fakes, Losses
 from videogan.nets.layout import lay_channels_last_
 from videogan.shard import Shard
 from videogan.training.checkpoint import Checkpoint
@@ -94,7 +94,7 @@ def train(
         yield Progress(step, seen, losses, measures, seconds, timed.seconds, clips.manifest_digest, training)
 
 
-def untrained(config: RunConfig) -> Any:
+def untrained(config: RunConfig) -> AnyGAN:
     """The networks of a run before its first step: built under its seed on every rank, for spectral norm's u and v are
     buffers, which must agree from the start."""
     with torch.random.fork_rng(devices=[]):
@@ -111,13 +111,13 @@ class Training:
                 f"loop.batch_size must be a multiple of the {shard.n_ranks} workers, got {config.loop.batch_size}."
             )
         self.config, self.shard, self.device = config, shard, device
-        self.networks, self.family = untrained(config), FAMILIES[config.model.family]
+        self.networks = untrained(config)
         self.generator, self.discriminators = self.networks.generator, dict(self.networks.discriminators)
         for network in (self.generator, *self.discriminators.values()):
             network.to(device).train()
             if config.loop.channels_last:
                 lay_channels_last_(network)
-        for network in self.family.frozen(self.networks):
+        for network in self.networks.frozen:
             network.to(device)
         self.average = _average(self.generator, config.loop.ema_decay)
         self.wrapped_generator = wrap(self.generator)
@@ -137,17 +137,17 @@ class Training:
             real, labels = to_video(frames.to(self.device)), labels.to(self.device)
             all_labels = self.shard.gathered(labels).cpu()
             draws = self._draws(f"d{update}", step, clips, all_labels)
-            fake = self._fakes(draws, for_generator=loop.reuse_fakes and update == loop.n_d - 1)
-            terms_d = self._update_discriminators_(real, labels, fake, draws)
-            self.family.constrain_update_(self.networks)
+            fakes = self._fakes(draws, for_generator=loop.reuse_fakes and update == loop.n_d - 1)
+            terms_d = self._update_discriminators_(real, labels, fakes, draws)
+            self.networks.constrain_update_()
         # Gamma clipping reads running variances, which differ by rank until rank 0's are taken.
         layers = (layer for network in self.discriminators.values() for layer in network.modules())
         self.shard.take_first_ranks_(b for layer in layers if isinstance(layer, _BatchNorm) for b in layer.buffers())
         self.networks.constrain_(step)
         if not loop.reuse_fakes:
             draws = self._draws("g", step, clips, all_labels)
-            fake = self._fakes(draws, for_generator=True)
-        terms_g, measures = self._update_generator_(step, real, labels, fake, draws)
+            fakes = self._fakes(draws, for_generator=True)
+        terms_g, measures = self._update_generator_(step, real, labels, fakes, draws)
         if self.average is not None:
             self.average.update_parameters(self.generator)
         terms = {f"d_{name}": term for name, term in terms_d.items()} | {
@@ -156,29 +156,28 @@ class Training:
         means = self.shard.averaged(torch.stack([term.detach().float() for term in terms.values()]))
         return dict(zip(terms, means.tolist(), strict=True)), measures
 
-    def _fakes(self, draws: dict[str, Tensor], for_generator: bool) -> Tensor:
+    def _fakes(self, draws: Draws, for_generator: bool) -> Fakes:
         """Fakes of the draws, with their graph where the generator's update needs it; else they need no wrapper either."""
         with self._precision(), torch.set_grad_enabled(for_generator):
-            return self.networks.generate(self.wrapped_generator if for_generator else self.generator, draws)
+            fakes: Fakes = self.networks.generate(self.wrapped_generator if for_generator else self.generator, draws)
+            return fakes
 
-    def _update_discriminators_(
-        self, real: Tensor, labels: Tensor, fake: Tensor, draws: dict[str, Tensor]
-    ) -> dict[str, Tensor]:
+    def _update_discriminators_(self, real: Tensor, labels: Tensor, fakes: Fakes, draws: Draws) -> Losses:
         with self._precision():
-            terms = self.networks.discriminator_losses(self.wrapped_discriminators, real, labels, fake, draws)
+            terms = self.networks.discriminator_losses(self.wrapped_discriminators, real, labels, fakes, draws)
         self.optimiser_d.zero_grad(set_to_none=True)
         sum(terms.values()).backward()
         self.optimiser_d.step()
         return terms
 
     def _update_generator_(
-        self, step: int, real: Tensor, labels: Tensor, fake: Tensor, draws: dict[str, Tensor]
-    ) -> tuple[dict[str, Tensor], dict[str, float]]:
+        self, step: int, real: Tensor, labels: Tensor, fakes: Fakes, draws: Draws
+    ) -> tuple[Losses, dict[str, float]]:
         for network in self.discriminators.values():
             network.requires_grad_(False)
         with self._precision():
-            terms = self.networks.generator_losses(self.discriminators, fake, draws)
-            motion = self.family.motion_loss(self.networks, real, labels, fake, draws, step, self.shard.gathered)
+            terms = self.networks.generator_losses(self.discriminators, fakes, draws)
+            motion = self.networks.motion_loss(real, labels, fakes, draws, step, self.shard.gathered)
         measures = {}
         if motion is not None:
             terms["motion"], measures["motion_pairs"] = motion[0], motion[1].item()

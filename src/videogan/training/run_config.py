@@ -1,6 +1,6 @@
 """One training run, whole: the model, its data, its optimiser, its loop, its evaluation and its seed."""
 
-from typing import Annotated, Any, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import Field, field_validator, model_validator
 
@@ -8,13 +8,17 @@ from videogan.config import Config, suggestion
 from videogan.data.clips import DataConfig
 from videogan.data.preprocessing import preprocessing_named
 from videogan.families import FAMILIES
+from videogan.families.contract import FamilyConfig
 from videogan.metrics import SCORES_OF_S3
 from videogan.protocols import PROTOCOLS, FeatureProtocol, S3Protocol
 from videogan.protocols.features import FeatureMetric
 from videogan.training.health import HealthConfig
 
-_CONFIG_TYPES = tuple(family.config_type for family in FAMILIES.values())
-ModelConfig = Annotated[Union[_CONFIG_TYPES], Field(discriminator="family")]  # noqa: UP007 (a tuple has no |)
+if TYPE_CHECKING:  # a type checker cannot know the families of installed packages
+    ModelConfig = FamilyConfig
+else:
+    _CONFIG_TYPES = tuple(family.config_type for family in FAMILIES.values())
+    ModelConfig = Annotated[Union[_CONFIG_TYPES], Field(discriminator="family")]  # noqa: UP007 (a tuple has no |)
 
 
 class OptimiserConfig(Config):
@@ -145,7 +149,7 @@ class RunConfig(Config):
 
     def _refuse_scores_of_labels_without_labels(self) -> None:
         """A trial's looks are ReS, of labels too, unless a distance comes first."""
-        if FAMILIES[self.model.family].is_conditional(self.model):
+        if self.model.is_conditional:
             return
         objective = self.evaluation.objective
         first = next((name for name in objective if name != "-cost"), "-kvd")
@@ -158,7 +162,7 @@ class RunConfig(Config):
     @property
     def n_conditions(self) -> int:
         """Classes that the generator can be asked for; 1 where it knows none."""
-        return self.model.n_classes if FAMILIES[self.model.family].is_conditional(self.model) else 1
+        return self.model.n_classes if self.model.is_conditional else 1
 
     @property
     def preprocessing(self) -> str:

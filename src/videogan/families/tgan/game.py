@@ -1,17 +1,17 @@
 """What TGAN and the 3D model of its comparison share: a discriminator of whole clips, three ways to restrain it, the step."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Generic, Literal, Self, TypeVar
 
 import torch
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from videogan.config import Config, ConfigurationError
+from videogan.config import ConfigurationError
 from videogan.constraints import clip_weights_, singular_value_clipping_
 from videogan.draws import draw_labels
+from videogan.families.contract import GAN, Discriminators, Draws, Fakes, FamilyConfig, Losses, Settings
 from videogan.losses import (
     CROSS_ENTROPY_OF_GUESSING,
     non_saturating_discriminator_loss,
@@ -28,10 +28,8 @@ _WIDTHS_D = (64, 128, 256, 512)
 _MATTERS_UNDER = {"n_clip": "svc", "gamma_eps": "svc", "clip_bound": "weight_clip", "noise_sigma": "none"}
 
 
-class VolumeGANConfig(Config):
+class VolumeGANConfig(FamilyConfig):
     """The settings that both share; the defaults are the TGAN paper's, and where it is silent its released code's."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
 
     resolution: Literal[32, 64] = Field(64, description="Side of a frame (sec. 6.1: 64; 32 for small machines)")
     n_classes: int = Field(ge=1, description="Classes of the data set (V); a generator without labels ignores them")
@@ -65,11 +63,6 @@ class VolumeGANConfig(Config):
         if problems:
             raise ValueError("\n".join(problems))
         return self
-
-    @property
-    def is_conditional(self) -> bool:
-        """Whether clips are made of a class that is asked for."""
-        return False
 
 
 def sample_z(config: VolumeGANConfig, n: int, generator: torch.Generator | None = None) -> Tensor:
@@ -111,16 +104,34 @@ def build_discriminator(config: VolumeGANConfig) -> VolumeDiscriminator:
     return he_normal_(discriminator) if config.init == "paper" else uniform_(discriminator)
 
 
+PUBLISHED_RUN: Settings = {
+    "model.resolution": 64,
+    "model.width": 1,
+    "loop.batch_size": 32,
+    "loop.n_d": 1,
+    "optimiser.name": "rmsprop",
+    "optimiser.rate_g": 5e-5,
+    "optimiser.rate_d": 5e-5,
+    "optimiser.alpha": 0.99,
+}
+SVC, WEIGHT_CLIP, NORMAL = ({"regulariser": regulariser} for regulariser in ("svc", "weight_clip", "none"))
+OTHER_VALUES = {
+    "n_clip": (2, SVC),
+    "gamma_eps": (False, SVC),
+    "clip_bound": (0.5, WEIGHT_CLIP),
+    "noise_sigma": (0.5, NORMAL),
+}
+
+VolumeConfigT = TypeVar("VolumeConfigT", bound=VolumeGANConfig)
+
+
 @dataclass(frozen=True)
-class VolumeGAN:
-    """The networks and their step; n clips of a global batch, b of them on this rank.
+class VolumeGAN(GAN[VolumeConfigT, Fakes], Generic[VolumeConfigT]):
+    """The networks and their step. Labels reach the networks if `config.is_conditional`; else nothing depends on them."""
 
-    Labels reach the networks where `config.is_conditional`; elsewhere nothing depends on them.
-    """
-
-    config: Any
-    generator: nn.Module
-    discriminators: dict[str, nn.Module]
+    @classmethod
+    def losses_of_guessing(cls, config: VolumeGANConfig) -> dict[str, float]:
+        return {"video": CROSS_ENTROPY_OF_GUESSING} if config.regulariser == "none" else {}
 
     def draw(self, n: int, rng: torch.Generator, label_counts: Tensor, real_labels: Tensor) -> dict[str, Tensor]:
         """Everything random of one pass over n clips, on the CPU; each tensor's first dimension is n, to slice by rank.
@@ -136,34 +147,27 @@ class VolumeGAN:
             draws |= {"noise_real": draw_noise_seeds(n, rng), "noise_fake": draw_noise_seeds(n, rng)}
         return draws
 
-    def generate(self, generator: nn.Module, draws: Mapping[str, Tensor]) -> Tensor:
+    def generate(self, generator: nn.Module, draws: Draws) -> Fakes:
         """Fake videos (b, T, 3, R, R) of the draws; `generator` is ours or a wrapper of it."""
-        return generator(draws["z"], draws.get("y"))
+        return Fakes(generator(draws["z"], draws.get("y")))
 
     def discriminator_losses(
-        self,
-        discriminators: Mapping[str, nn.Module],
-        real: Tensor,
-        real_labels: Tensor,
-        fake: Tensor,
-        draws: Mapping[str, Tensor],
-    ) -> dict[str, Tensor]:
+        self, discriminators: Discriminators, real: Tensor, real_labels: Tensor, fakes: Fakes, draws: Draws
+    ) -> Losses:
         """The discriminator's loss; real and fake pass apart, each with its own statistics.
 
         real, fake: (b, T, 3, R, R), no gradient flows into them; real_labels: (b,).
         """
         judge = discriminators["video"]
         real_scores = judge(real, self._v(real_labels), draws.get("noise_real"))
-        fake_scores = judge(fake.detach(), self._v(draws.get("y")), draws.get("noise_fake"))
+        fake_scores = judge(fakes.videos.detach(), self._v(draws.get("y")), draws.get("noise_fake"))
         if self.config.regulariser == "none":
             return {"video": non_saturating_discriminator_loss(real_scores, fake_scores)}
         return {"video": wasserstein_discriminator_loss(real_scores, fake_scores)}
 
-    def generator_losses(
-        self, discriminators: Mapping[str, nn.Module], fake: Tensor, draws: Mapping[str, Tensor]
-    ) -> dict[str, Tensor]:
+    def generator_losses(self, discriminators: Discriminators, fakes: Fakes, draws: Draws) -> Losses:
         """The generator's loss. fake: (b, T, 3, R, R), with its graph."""
-        scores = discriminators["video"](fake, self._v(draws.get("y")), draws.get("noise_fake"))
+        scores = discriminators["video"](fakes.videos, self._v(draws.get("y")), draws.get("noise_fake"))
         if self.config.regulariser == "none":
             return {"video": non_saturating_generator_loss(scores)}
         return {"video": wasserstein_generator_loss(scores)}
@@ -190,8 +194,3 @@ class VolumeGAN:
 
     def _v(self, y: Tensor | None) -> Tensor | None:
         return label_vectors(y, self.config.n_classes) if self.config.is_conditional else None
-
-
-def losses_of_guessing(config: VolumeGANConfig) -> dict[str, float]:
-    """The cross entropy of a discriminator that only guesses; Wasserstein losses, under svc or weight_clip, have no floor."""
-    return {"video": CROSS_ENTROPY_OF_GUESSING} if config.regulariser == "none" else {}

@@ -8,7 +8,10 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+from videogan.families.contract import Facts, Generator
 from videogan.families.tgan.game import (
+    OTHER_VALUES,
+    PUBLISHED_RUN,
     VolumeGAN,
     VolumeGANConfig,
     build_discriminator,
@@ -61,7 +64,6 @@ class TGANConfig(VolumeGANConfig):
 
     @property
     def is_conditional(self) -> bool:
-        """Whether clips are made of a class that is asked for."""
         return self.conditional
 
 
@@ -123,7 +125,7 @@ class ImageGenerator(nn.Module):
         return x if code.ndim == 3 else x.repeat_interleave(n_frames, dim=0)
 
 
-class TGANGenerator(nn.Module):
+class TGANGenerator(Generator):
     """G: the temporal generator's trajectory z_1^1 .. z_1^T, each code drawn by the image generator with z_0 (sec. 3.3)."""
 
     def __init__(self, config: TGANConfig) -> None:
@@ -141,6 +143,8 @@ class TGANGenerator(nn.Module):
         widths_g1 = tuple(scaled(channels, config.width) for channels in _WIDTHS_G1[:n_doublings])
         self.image = ImageGenerator(tuple(dims), widths_g1)
 
+    makes_frames_between = True
+
     def sample_z(
         self,
         n: int,
@@ -153,11 +157,7 @@ class TGANGenerator(nn.Module):
         refuse_truncation(truncation)
         return sample_z(self.config, n, generator).to(self.image.output.bias.device)
 
-    def class_vectors(self, y: Tensor) -> Tensor:
-        """v, (n, V), of labels (n,): what a conditional TGAN takes in their place, mixed or not."""
-        return label_vectors(y, self.config.n_classes)
-
-    def forward(self, z: Tensor, y: Tensor | None = None, n_frames: int = 16) -> Tensor:
+    def forward(self, z: Tensor, y: Tensor | None = None, n_frames: int | None = None) -> Tensor:
         """Videos (B, 16, 3, R, R) in [-1, 1].
 
         z: (B, K_0) codes z_0; y: (B,) labels, or (B, V) mixtures of classes, which only a conditional TGAN reads.
@@ -199,9 +199,32 @@ class TGANGenerator(nn.Module):
         return self.image(codes)
 
 
-def build(config: TGANConfig) -> VolumeGAN:
-    """Puts the networks of `config` together on the default device, initialised from torch's global generator."""
-    generator = TGANGenerator(config)
-    he_normal_(generator.temporal) if config.init == "paper" else uniform_(generator.temporal)
-    uniform_(generator.image)
-    return VolumeGAN(config, generator, {"video": build_discriminator(config)})
+_LABELS = {"conditional": True}
+
+
+class TGAN(VolumeGAN[TGANConfig]):
+    """The networks of one TGAN and its step."""
+
+    generator: TGANGenerator
+
+    config_type = TGANConfig
+    generator_type = TGANGenerator
+    facts = Facts(
+        tiny={"resolution": 32, "width": 1 / 32, "dim_z": 6},
+        n_parameters={"generator": 825_444 + 3_622_691, "video": 11_032_385},
+        published_run=PUBLISHED_RUN,
+        variants=({"conditional": True}, {"regulariser": "none"}, {"regulariser": "weight_clip"}),
+        other_values={
+            **OTHER_VALUES,
+            "n_classes": (4, _LABELS),
+            "label_route": ("concat", _LABELS),
+            "label_sampling": ("uniform", _LABELS),
+        },
+    )
+
+    @classmethod
+    def build(cls, config: TGANConfig) -> Self:
+        generator = TGANGenerator(config)
+        he_normal_(generator.temporal) if config.init == "paper" else uniform_(generator.temporal)
+        uniform_(generator.image)
+        return cls(config, generator, {"video": build_discriminator(config)})

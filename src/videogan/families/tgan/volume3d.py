@@ -8,7 +8,10 @@ from pydantic import model_validator
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+from videogan.families.contract import Facts, Generator
 from videogan.families.tgan.game import (
+    OTHER_VALUES,
+    PUBLISHED_RUN,
     VolumeGAN,
     VolumeGANConfig,
     build_discriminator,
@@ -41,7 +44,7 @@ class Volume3DConfig(VolumeGANConfig):
         return self
 
 
-class Volume3DGenerator(nn.Module):
+class Volume3DGenerator(Generator):
     """Linear 100 -> (512, 1, 4, 4), then Conv3dT 256, 128, 64, 3, kernel 4, stride 2, padding 1; BN and ReLU, at last tanh.
 
     "512 channels in the initial deconvolutional layer" is read as its input: then generator and discriminator are of
@@ -72,7 +75,7 @@ class Volume3DGenerator(nn.Module):
         refuse_truncation(truncation)
         return sample_z(self.config, n, generator).to(self.output.bias.device)
 
-    def forward(self, z: Tensor, y: Tensor | None = None, n_frames: int = 16) -> Tensor:
+    def forward(self, z: Tensor, y: Tensor | None = None, n_frames: int | None = None) -> Tensor:
         """Videos (B, 16, 3, R, R) in [-1, 1]. z: (B, K_0) codes; labels y change nothing."""
         refuse_other_lengths(n_frames, _OTHER_LENGTHS)
         x = relu(self.linear_norm(self.linear(z))).unflatten(1, self.first_map)
@@ -81,8 +84,23 @@ class Volume3DGenerator(nn.Module):
         return self.output(x).tanh().transpose(1, 2)
 
 
-def build(config: Volume3DConfig) -> VolumeGAN:
-    """Puts the networks of `config` together on the default device, initialised from torch's global generator."""
-    generator = Volume3DGenerator(config)
-    he_normal_(generator) if config.init == "paper" else uniform_(generator)
-    return VolumeGAN(config, generator, {"video": build_discriminator(config)})
+class Volume3D(VolumeGAN[Volume3DConfig]):
+    """The networks of one 3D model and its step."""
+
+    generator: Volume3DGenerator
+
+    config_type = Volume3DConfig
+    generator_type = Volume3DGenerator
+    facts = Facts(
+        tiny={"resolution": 32, "width": 1 / 32, "dim_z": 6},
+        n_parameters={"generator": 11_867_459, "video": 11_032_385},
+        published_run=PUBLISHED_RUN,
+        variants=({"regulariser": "none"}, {"regulariser": "weight_clip"}),
+        other_values=OTHER_VALUES,
+    )
+
+    @classmethod
+    def build(cls, config: Volume3DConfig) -> Self:
+        generator = Volume3DGenerator(config)
+        he_normal_(generator) if config.init == "paper" else uniform_(generator)
+        return cls(config, generator, {"video": build_discriminator(config)})
