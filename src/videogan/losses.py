@@ -1,7 +1,10 @@
 """Adversarial losses: pure functions of what the discriminator says, each averaged over all its elements."""
 
+import functools
 import math
+from collections.abc import Iterable
 
+import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, relu
 
@@ -9,6 +12,11 @@ HINGE_OF_GUESSING = 2.0
 """The hinge loss of a discriminator that says 0 of every clip; 0 once it is sure of all."""
 CROSS_ENTROPY_OF_GUESSING = 2 * math.log(2)
 """The cross entropy of a discriminator that says 1/2 of every clip; near 0 once it is sure of all."""
+
+
+def total(terms: Iterable[Tensor]) -> Tensor:
+    """The sum of at least one loss term, in their order."""
+    return functools.reduce(torch.add, terms)
 
 
 def hinge_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:

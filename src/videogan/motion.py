@@ -137,7 +137,7 @@ class RememberedFlows:
     def _of(self, clip: Tensor, flow: Callable[[Tensor], Tensor]) -> Tensor:
         self.n_asked += 1
         # by value, whatever the memory layout
-        key = hashlib.blake2b(clip.cpu().contiguous().numpy(), digest_size=16).digest()
+        key = hashlib.blake2b(clip.cpu().contiguous().numpy().data, digest_size=16).digest()
         found = self._flows.get(key)
         if found is None:
             self.n_estimated += 1

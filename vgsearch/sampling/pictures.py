@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from videogan.families.contract import Generator
 from videogan.sampling.pictures import FPS, FPS_MAX, contact_sheet, labelled_grid
 from videogan.sampling.sampling import (
     between_classes,
@@ -35,7 +36,7 @@ class Asked:
     n_frames: int
     truncation: float | None = None
 
-    def codes(self, generator: nn.Module, n: int) -> Tensor:
+    def codes(self, generator: Generator, n: int) -> Tensor:
         return codes(generator, n, self.seed, n_frames=self.n_frames, truncation=self.truncation)
 
     def labels(self, n: int) -> Tensor:
@@ -71,7 +72,7 @@ class Picture:
         return contact_sheet(self.frames, self.still_shows)
 
 
-def grid(sampler: nn.Module, asked: Asked, on_progress: OnProgress) -> Picture:
+def grid(sampler: Generator, asked: Asked, on_progress: OnProgress) -> Picture:
     """Rows are classes, columns codes."""
     z, labels = asked.codes(sampler, asked.n_codes), asked.labels(max(1, len(asked.classes)))
     rows = []
@@ -83,7 +84,7 @@ def grid(sampler: nn.Module, asked: Asked, on_progress: OnProgress) -> Picture:
     return Picture(frames, f"{_counted(len(names), 'class', 'classes')} x {_counted(asked.n_codes, 'code', 'codes')}")
 
 
-def between_two_codes(sampler: nn.Module, asked: Asked, on_progress: OnProgress) -> Picture:
+def between_two_codes(sampler: Generator, asked: Asked, on_progress: OnProgress) -> Picture:
     """Rows are classes, or pairs of codes; columns go from one code to another within the row's class."""
     n_rows = len(asked.classes) or N_PAIRS
     first, second = asked.codes(sampler, 2 if asked.classes else 2 * N_PAIRS).unflatten(0, (-1, 2)).unbind(1)
@@ -97,7 +98,7 @@ def between_two_codes(sampler: nn.Module, asked: Asked, on_progress: OnProgress)
     return Picture(labelled_grid(torch.cat(rows), names, asked.steps), told)
 
 
-def between_two_classes(sampler: nn.Module, asked: Asked, on_progress: OnProgress) -> Picture:
+def between_two_classes(sampler: Generator, asked: Asked, on_progress: OnProgress) -> Picture:
     """Rows are pairs of neighbouring classes, columns go from the one to the other; one code makes all."""
     z, labels = asked.codes(sampler, 1), torch.tensor([*asked.classes])
     rows = []
@@ -110,7 +111,7 @@ def between_two_classes(sampler: nn.Module, asked: Asked, on_progress: OnProgres
     return Picture(frames, told)
 
 
-def subspaces(sampler: nn.Module, asked: Asked, on_progress: OnProgress) -> Picture:
+def subspaces(sampler: Generator, asked: Asked, on_progress: OnProgress) -> Picture:
     """Rows are the codes as drawn and with each subspace drawn anew; what that changes is measured over `N_CODES`."""
     labels = asked.labels(max(N_CODES, asked.n_codes))
     found = resample_subspaces(
@@ -123,7 +124,7 @@ def subspaces(sampler: nn.Module, asked: Asked, on_progress: OnProgress) -> Pict
     )
 
 
-def between_frames(sampler: nn.Module, asked: Asked, on_progress: OnProgress) -> Picture:
+def between_frames(sampler: Generator, asked: Asked, on_progress: OnProgress) -> Picture:
     """Each code's clip, its frames held, above the same with new frames between any two."""
     n_between = asked.n_steps
     z, labels = asked.codes(sampler, asked.n_codes), asked.labels(asked.n_codes)
@@ -140,7 +141,7 @@ def between_frames(sampler: nn.Module, asked: Asked, on_progress: OnProgress) ->
     return Picture(frames, told, min(FPS_MAX, FPS * (n_between + 1)), still_shows=range(middle, middle + n_between + 2))
 
 
-PICTURES: Mapping[str, Callable[[nn.Module, Asked, OnProgress], Picture]] = {
+PICTURES: Mapping[str, Callable[[Generator, Asked, OnProgress], Picture]] = {
     "grid": grid,
     "codes": between_two_codes,
     "classes": between_two_classes,
@@ -149,7 +150,7 @@ PICTURES: Mapping[str, Callable[[nn.Module, Asked, OnProgress], Picture]] = {
 }
 
 
-def refuse_what_is_not_offered(generator: nn.Module, show: str, asked: Asked) -> None:
+def refuse_what_is_not_offered(generator: Generator, show: str, asked: Asked) -> None:
     """Raises ConfigurationError for what this family does not do, before anything is computed."""
     if show == "classes":
         refuse_unconditional(generator)
@@ -160,7 +161,7 @@ def refuse_what_is_not_offered(generator: nn.Module, show: str, asked: Asked) ->
     asked.codes(generator, 1)  # a length, a truncation
 
 
-def knows_classes(generator: nn.Module) -> bool:
+def knows_classes(generator: Generator) -> bool:
     return generator.config.is_conditional
 
 

@@ -44,6 +44,11 @@ class Generator(nn.Module, ABC):
 
     config: FamilyConfig
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
     @abstractmethod
     def sample_z(
         self,

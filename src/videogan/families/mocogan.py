@@ -1,5 +1,6 @@
 """MoCoGAN (Tulyakov, Liu, Yang, Kautz, CVPR 2018): one content code a video, one motion code a frame, a category."""
 
+import functools
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -100,6 +101,8 @@ class MoCoGANConfig(FamilyConfig):
 class MoCoGANGenerator(Generator):
     """R_M, a GRU from per-frame noise to motion codes, and G_I, a DCGAN on [z_C; z_category; z_M^t] (sec. 3.1)."""
 
+    config: MoCoGANConfig
+
     def __init__(self, config: MoCoGANConfig) -> None:
         super().__init__()
         self.config = config
@@ -107,7 +110,7 @@ class MoCoGANGenerator(Generator):
         dim = config.dim_content + config.dim_category + config.dim_motion
         self.recurrent = nn.GRUCell(config.dim_motion, config.dim_motion)
         self.image = deconvolutions(
-            lambda *shape: nn.ConvTranspose2d(*shape, bias=False),
+            functools.partial(nn.ConvTranspose2d, bias=False),
             config.norm_layer(nn.BatchNorm2d),
             [dim, *widths],
             (config.side, config.side),
@@ -127,7 +130,7 @@ class MoCoGANGenerator(Generator):
         truncation: float | None = None,
     ) -> Tensor:
         """n codes on the networks' device, (n, d_C + (T + 1) d_M); see the function `sample_z`."""
-        return sample_z(self.config, n, generator, n_frames, truncation).to(self.image_head.weight.device)
+        return sample_z(self.config, n, generator, n_frames, truncation).to(self.device)
 
     def forward(self, z: Tensor, y: Tensor | None = None, n_frames: int | None = None) -> Tensor:
         """Videos (B, T, 3, R, R) in [-1, 1]; T is n_frames, or all that z has noise for.
@@ -152,7 +155,9 @@ class MoCoGANGenerator(Generator):
         frames = self.image(torch.stack(codes, dim=1).flatten(0, 1)[:, :, None, None])
         return self.image_head(frames).tanh().unflatten(0, (len(z), n_frames))
 
-    def _category(self, y: Tensor) -> Tensor:
+    def _category(self, y: Tensor | None) -> Tensor:
+        if y is None:
+            raise ValueError("a conditional MoCoGAN needs labels y, got none.")
         return y if y.is_floating_point() else self.class_vectors(y)
 
 
@@ -173,8 +178,8 @@ class ImageDiscriminator(nn.Module):
             [3, *widths],
             "convolution",
         )
-        shape = (4, 2, 1) if self.is_patch else (config.side,)
-        self.top = nn.Conv2d(widths[-1], 1, *shape, bias=False)
+        top = functools.partial(nn.Conv2d, widths[-1], 1, bias=False)
+        self.top = top(4, 2, 1) if self.is_patch else top(config.side)
 
     def forward(self, frames: Tensor, noise_seeds: Tensor | None = None) -> Tensor:
         noise = LayerNoise(self.noise_sigma, noise_seeds)
@@ -204,8 +209,8 @@ class VideoDiscriminator(nn.Module):
             [3, *widths],
             "convolution",
         )
-        shape = (4, stride, padding) if self.is_patch else (4,)
-        self.top = nn.Conv3d(widths[-1], 1 + config.dim_category, *shape, bias=False)
+        top = functools.partial(nn.Conv3d, widths[-1], 1 + config.dim_category, 4, bias=False)
+        self.top = top(stride=stride, padding=padding) if self.is_patch else top()
 
     def forward(self, video: Tensor, noise_seeds: Tensor | None = None) -> Tensor:
         noise = LayerNoise(self.noise_sigma, noise_seeds)

@@ -205,6 +205,8 @@ def _motion_problems(config: MVTConfig) -> list[str]:
 class MVTGenerator(Generator):
     """G = G_Image after the sequence generator (fig. 2)."""
 
+    config: MVTConfig
+
     def __init__(self, config: MVTConfig) -> None:
         super().__init__()
         self.config = config
@@ -233,7 +235,7 @@ class MVTGenerator(Generator):
         truncation: float | None = None,
     ) -> Tensor:
         """n codes Z_ABC, (n, d), for videos of any length, moved to the networks' device; see the function `sample_z`."""
-        return sample_z(self.config, n, generator, truncation).to(self.image.linear.bias.device)
+        return sample_z(self.config, n, generator, truncation).to(self.device)
 
     def class_vectors(self, y: Tensor) -> Tensor:
         """e(y), (n, dim_embedding), of labels (n,): what forward takes in their place, mixed or not."""
@@ -320,7 +322,8 @@ class MVTGAN(GAN[MVTConfig, Fakes]):
     @property
     def frozen(self) -> list[nn.Module]:
         """The flow network of the motion constraint."""
-        return [] if self.motion is None else [self.motion.estimator]
+        estimator = None if self.motion is None else self.motion.estimator
+        return [estimator] if isinstance(estimator, nn.Module) else []
 
     @classmethod
     def losses_of_guessing(cls, config: MVTConfig) -> dict[str, float]:

@@ -72,6 +72,8 @@ class VGANConfig(FamilyConfig):
 class VGANGenerator(Generator):
     """m(z) * f(z) + (1 - m(z)) * b(z): foreground f and mask m by 3-D, background b by 2-D deconvolutions (eq. 2)."""
 
+    config: VGANConfig
+
     def __init__(self, config: VGANConfig) -> None:
         super().__init__()
         self.config = config
@@ -92,7 +94,7 @@ class VGANGenerator(Generator):
     ) -> Tensor:
         """n codes on the networks' device, (n, dim_z); see the function `sample_z`. Refuses lengths as forward does."""
         self._refuse_other_lengths(n_frames)
-        return sample_z(self.config, n, generator, truncation).to(self.mask_head.bias.device)
+        return sample_z(self.config, n, generator, truncation).to(self.device)
 
     @overload
     def forward(self, z: Tensor, y: Tensor | None = ..., n_frames: int | None = ...) -> Tensor: ...
@@ -258,13 +260,14 @@ def _initialise_(network: nn.Module) -> None:
     """Weights ~ N(0, 0.01), gamma ~ N(1, 0.02), biases and beta 0 (sec. 2.3; released code)."""
     for layer in network.modules():
         if isinstance(layer, nn.Conv3d | nn.ConvTranspose3d | nn.ConvTranspose2d):
-            _normal_(layer, 0.0, 0.01)
+            _normal_(layer.weight, layer.bias, 0.0, 0.01)
         elif isinstance(layer, _BatchNorm) and layer.affine:
-            _normal_(layer, 1.0, 0.02)
+            _normal_(layer.weight, layer.bias, 1.0, 0.02)
 
 
-def _normal_(layer: nn.Module, mean: float, deviation: float) -> None:
-    # on the meta device, on which models are only counted, torch's normal_ imports its compiler for 10 s
-    if not layer.weight.is_meta:
-        nn.init.normal_(layer.weight, mean, deviation)
-        nn.init.zeros_(layer.bias)
+def _normal_(weight: Tensor, bias: Tensor | None, mean: float, deviation: float) -> None:
+    # On the meta device, where models are only counted, torch's normal_ imports its compiler for 10 s.
+    if not weight.is_meta:
+        nn.init.normal_(weight, mean, deviation)
+        if bias is not None:
+            nn.init.zeros_(bias)

@@ -71,6 +71,7 @@ def standardise_features_(network: PWCNet, frames: Tensor) -> None:
     def standardise_(layer: nn.Conv2d, inputs: tuple[Tensor], outputs: Tensor) -> Tensor:
         deviation, mean = torch.std_mean(outputs, dim=(0, 2, 3), keepdim=True)
         deviation = deviation.clamp(min=1e-3)
+        assert layer.bias is not None, "every convolution of the feature extractor has one"
         layer.weight.div_(deviation.view(-1, 1, 1, 1))
         layer.bias.copy_(((layer.bias.view_as(mean[0]) - mean[0]) / deviation[0]).flatten())
         return (outputs - mean) / deviation
@@ -146,7 +147,8 @@ class _FlowFit:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
             frames = torch.cat([pairs.first, pairs.second]).contiguous(memory_format=torch.channels_last)
             features = self.network.features(frames)
-            flows = self.network.flows(*zip(*(level.chunk(2) for level in features), strict=True))
+            of_first, of_second = zip(*(level.chunk(2) for level in features), strict=True)
+            flows = self.network.flows(list(of_first), list(of_second))
         loss = multiscale_loss([flow.float() for flow in flows], pairs.flow)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -183,4 +185,4 @@ def multiscale_loss(flows: list[Tensor], truth: Tensor) -> Tensor:
 
 def _at(truth: Tensor, flow: Tensor) -> Tensor:
     """`truth` averaged to the resolution of `flow`; its unit stays that of the frame."""
-    return adaptive_avg_pool2d(truth, flow.shape[-2:])
+    return adaptive_avg_pool2d(truth, (flow.shape[-2], flow.shape[-1]))

@@ -123,4 +123,4 @@ def _pair(rng: np.random.Generator, settings: PairSettings) -> tuple[np.ndarray,
         first += cover * (layer.texture(size, np.eye(2), np.zeros(2)) - first)
         second += cover_after * (layer.texture(size, matrix, shift) - second)
         flow = np.where(cover > 0.5, layer.flow(points), flow)
-    return tuple(image.astype(np.float32) for image in (first, second, flow))
+    return first.astype(np.float32), second.astype(np.float32), flow.astype(np.float32)

@@ -43,21 +43,22 @@ class PWCNet(nn.Module):
         self.width = width
         features, growth = ([scaled(channels, width) for channels in published] for published in (FEATURES, GROWTH))
         self.netExtractor = Extractor(features)
-        decoder: Decoder | None = None
+        decoders: list[Decoder] = []
         for level in LEVELS:
-            decoder = Decoder(level, features[level - 1], growth, coarser=decoder)
-            self.add_module(_name(level), decoder)
-        self.netRefiner = Refiner(decoder.n_out, width)
+            decoders.append(Decoder(level, features[level - 1], growth, coarser=decoders[-1] if decoders else None))
+            self.add_module(_name(level), decoders[-1])
+        self.netRefiner = Refiner(decoders[-1].n_out, width)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
                 # On the meta device torch's normal_ draws nothing, but imports its compiler for seconds.
                 if not layer.weight.is_meta:
                     nn.init.kaiming_normal_(layer.weight, a=SLOPE)
-                nn.init.zeros_(layer.bias)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
         # It begins as zero flow: a random one would warp away what the cost volumes are to match.
-        for level in LEVELS:
-            nn.init.zeros_(self.get_submodule(_name(level)).netSix[0].weight)
-        nn.init.zeros_(self.netRefiner.netMain[-1].weight)
+        for decoder in decoders:
+            nn.init.zeros_(decoder.get_parameter("netSix.0.weight"))
+        nn.init.zeros_(self.netRefiner.netMain.get_parameter(f"{len(self.netRefiner.netMain) - 1}.weight"))
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """Flow (B, 2, H, W) in pixels, u right, v down, from frames `first` to `second`, (B, 3, H, W) in [-1, 1]."""
@@ -83,11 +84,13 @@ class PWCNet(nn.Module):
 
     def flows(self, first: list[Tensor], second: list[Tensor]) -> list[Tensor]:
         """Flows (N, 2, ., .) at levels 6 to 2, in units of 20 pixels of the resized frame; the last one is refined."""
-        flows, coarser = [], None
+        flows: list[Tensor] = []
+        coarser: tuple[Tensor, Tensor] | None = None
         for level in LEVELS:
-            coarser = self.get_submodule(_name(level))(first[level], second[level], coarser)
-            flows.append(coarser[0])
-        flows[-1] = flows[-1] + self.netRefiner(coarser[1])
+            flow, dense = self.get_submodule(_name(level))(first[level], second[level], coarser)
+            coarser = flow, dense
+            flows.append(flow)
+        flows[-1] = flows[-1] + self.netRefiner(dense)
         return flows
 
 
@@ -106,7 +109,7 @@ class Extractor(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Features of levels 1 to 6 of `images` (N, 3, H, W) in [0, 1]."""
-        levels = []
+        levels: list[Tensor] = []
         for block in self.children():
             levels.append(block(levels[-1] if levels else images))
         return levels
@@ -114,6 +117,8 @@ class Extractor(nn.Module):
 
 class Decoder(nn.Module):
     """Flow of one level: a cost volume of the warped features, then convolutions each of which sees all before it."""
+
+    n_out: int
 
     def __init__(self, level: int, n_features: int, growth: Sequence[int], coarser: "Decoder | None") -> None:
         """n_features: of this level; coarser: the decoder of the level above, None at the top."""

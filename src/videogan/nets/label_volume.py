@@ -17,7 +17,7 @@ class LabelledConv3d(nn.Conv3d):
         super().__init__(n_in + n_labels, n_out, 4, 2, 1)
         self._n_in = n_in
 
-    def forward(self, x: Tensor, v: Tensor) -> Tensor:
+    def forward(self, x: Tensor, v: Tensor) -> Tensor:  # type: ignore[override]  # a label beside the video
         of_video, of_label = self.weight[:, : self._n_in], self.weight[:, self._n_in :]
         kernels = torch.einsum("bv,ovijk->boijk", v.to(of_label), of_label)
         t, h, w = (_taps_inside(size).to(of_label) for size in x.shape[2:])

@@ -18,9 +18,10 @@ class LayerNoise:
 
     def __init__(self, sigma: float, seeds: Tensor | None) -> None:
         self._sigma = sigma
-        # the meta device, on which models are only counted, has no numbers to seed with
-        counted = seeds is None or seeds.is_meta or sigma == 0
-        self._clips = [] if counted else [torch.Generator(seeds.device).manual_seed(seed) for seed in seeds.tolist()]
+        self._clips: list[torch.Generator] = []
+        # On the meta device, where models are only counted, seeds have no values.
+        if seeds is not None and not seeds.is_meta and sigma != 0:
+            self._clips = [torch.Generator(seeds.device).manual_seed(seed) for seed in seeds.tolist()]
 
     def __call__(self, x: Tensor) -> Tensor:
         if not self._clips:

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from videogan.nets.projection_head import ProjectionHead
 
 Ladder = Literal["released", "mocogan"]
-_STRIDE_AND_PADDING = {"released": (2, 1), "mocogan": ((1, 2, 2), (0, 1, 1))}
+Size = int | tuple[int, int, int]
+_STRIDE_AND_PADDING: dict[Ladder, tuple[Size, Size]] = {"released": (2, 1), "mocogan": ((1, 2, 2), (0, 1, 1))}
 N_FRAMES_MIN = {"released": 16, "mocogan": 13}
 """The shortest clip T that four convolutions leave a time step of: floor(T / 2) four times, or T - 3 four times."""
 

@@ -1,7 +1,7 @@
 """TGAN's discriminator: four strided 3-D convolutions and one full connection."""
 
 from itertools import pairwise
-from typing import Literal
+from typing import Final, Literal
 
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
@@ -12,7 +12,7 @@ from videogan.nets.layer_noise import LayerNoise
 
 Scale = Literal["gamma_beta", "gamma", "none"]
 """What a batch norm learns."""
-N_FRAMES = 16
+N_FRAMES: Final = 16
 """T: four halvings leave one time step, as the full connection needs."""
 
 

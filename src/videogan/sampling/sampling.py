@@ -134,7 +134,8 @@ def between_classes(
     refuse_unconditional(generator)
     device = next(generator.parameters()).device
     with torch.no_grad():
-        mixed = _mixtures(*(generator.class_vectors(label.to(device)) for label in y), n_steps)
+        start, end = (generator.class_vectors(label.to(device)) for label in y)
+        mixed = _mixtures(start, end, n_steps)
     every_z = z.repeat_interleave(n_steps, dim=0)
     return render(generator, every_z, mixed.flatten(0, 1), n_frames, ALONE).unflatten(0, (-1, n_steps))
 

@@ -8,6 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from videogan.families import FAMILIES
 from videogan.families.contract import AnyGAN
+from videogan.losses import total
 from videogan.training.run_config import RunConfig
 
 BYTES_FP32 = 4
@@ -74,7 +75,7 @@ def _traced_step(config: RunConfig, networks: AnyGAN) -> tuple[float, float]:
     with FlopCounterMode(display=False) as counter, kept["d"]:
         with torch.no_grad():
             fakes = networks.generate(networks.generator, draws)
-        sum(networks.discriminator_losses(networks.discriminators, real, labels, fakes, draws).values()).backward()
+        total(networks.discriminator_losses(networks.discriminators, real, labels, fakes, draws).values()).backward()
     flops = counter.get_total_flops() * config.loop.n_d
     for network in networks.discriminators.values():
         network.requires_grad_(False)
@@ -82,7 +83,7 @@ def _traced_step(config: RunConfig, networks: AnyGAN) -> tuple[float, float]:
         fakes = networks.generate(networks.generator, draws)
         motion = networks.motion_loss(real, labels, fakes, draws, 1)
         terms = networks.generator_losses(networks.discriminators, fakes, draws).values()
-        (sum(terms) + (motion[0] if motion else 0)).backward()
+        total([*terms, motion[0]] if motion else terms).backward()
     return flops + counter.get_total_flops(), max(k.n_bytes for k in kept.values())
 
 

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,8 @@ from videogan.config import ConfigurationError
 from videogan.data.clips import ClipSource, to_video
 from videogan.divergence import TrainingDiverged
 from videogan.families import FAMILIES
-from videogan.families.contract import AnyGAN, Draws, Fakes, Losses
+from videogan.families.contract import AnyGAN, Draws, Fakes, Generator, Losses
+from videogan.losses import total
 from videogan.nets.layout import lay_channels_last_
 from videogan.shard import Shard
 from videogan.training.checkpoint import Checkpoint
@@ -166,7 +168,7 @@ class Training:
         with self._precision():
             terms = self.networks.discriminator_losses(self.wrapped_discriminators, real, labels, fakes, draws)
         self.optimiser_d.zero_grad(set_to_none=True)
-        sum(terms.values()).backward()
+        total(terms.values()).backward()
         self.optimiser_d.step()
         return terms
 
@@ -182,7 +184,7 @@ class Training:
         if motion is not None:
             terms["motion"], measures["motion_pairs"] = motion[0], motion[1].item()
         self.optimiser_g.zero_grad(set_to_none=True)
-        sum(terms.values()).backward()
+        total(terms.values()).backward()
         self.optimiser_g.step()
         for network in self.discriminators.values():
             network.requires_grad_(True)
@@ -212,9 +214,9 @@ class Training:
         return step * self.config.loop.n_d * self.config.loop.batch_size
 
     @property
-    def sampling_generator(self) -> nn.Module:
+    def sampling_generator(self) -> Generator:
         """The generator to judge: the average where one is kept."""
-        return self.generator if self.average is None else self.average.module
+        return self.generator if self.average is None else cast(Generator, self.average.module)
 
     def checkpoint(self, step: int, trained_on: str) -> Checkpoint:
         """Everything a run needs to go on after `step`; batch-norm statistics are this rank's (rank 0 saves)."""
@@ -242,16 +244,21 @@ class Training:
             for group in optimiser.param_groups:
                 group["lr"] = rate  # this run's: a run may go on from another's checkpoint
         if self.average is not None:
+            if checkpoint.average is None:
+                raise ConfigurationError(
+                    f"the checkpoint of step {checkpoint.step} has no average of the generator's weights, which "
+                    "loop.ema_decay asks for. Leave loop.ema_decay out, or start a new run."
+                )
             self.average.load_state_dict(checkpoint.average)
 
 
 def _optimiser(config: RunConfig, lr: float, networks: list[nn.Module]) -> torch.optim.Optimizer:
     settings = config.optimiser
     parameters = [parameter for network in networks for parameter in network.parameters()]
-    shared = {"lr": lr, "eps": settings.eps, "weight_decay": settings.weight_decay}
+    eps, decay = settings.eps, settings.weight_decay
     if settings.name == "rmsprop":
-        return torch.optim.RMSprop(parameters, alpha=settings.alpha, **shared)
-    return torch.optim.Adam(parameters, betas=(settings.beta1, settings.beta2), fused=True, **shared)
+        return torch.optim.RMSprop(parameters, lr, settings.alpha, eps, decay)
+    return torch.optim.Adam(parameters, lr, (settings.beta1, settings.beta2), eps, decay, fused=True)
 
 
 def _average(generator: nn.Module, decay: float | None) -> AveragedModel | None:

@@ -112,11 +112,15 @@ class EvaluationConfig(Config):
 
     @property
     def s3_protocol(self) -> S3Protocol:
-        return PROTOCOLS[self.protocol]
+        found = PROTOCOLS[self.protocol]
+        assert isinstance(found, S3Protocol), "_protocol_exists refuses others"
+        return found
 
     def feature_protocol(self, metric: FeatureMetric) -> FeatureProtocol:
         """The protocol of `metric` on the S3 protocol's classifier: kvd_r3d18_smoke_v1 beside s3_r3d18_smoke_v1."""
-        return PROTOCOLS[self.protocol.replace("s3", metric, 1)]
+        found = PROTOCOLS[self.protocol.replace("s3", metric, 1)]
+        assert isinstance(found, FeatureProtocol), found.name
+        return found
 
 
 class RunConfig(Config):

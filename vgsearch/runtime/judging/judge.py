@@ -4,13 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vgsearch.experiment.objective import looks_at_distance, parsed
 from vgsearch.runtime.feed.inputs import Inputs
 from videogan.classifiers.contract import VideoClassifier
 from videogan.classifiers.fit import LabelledClips, features
 from videogan.data.clips import DataConfig
+from videogan.families.contract import Generator
 from videogan.protocols.blind_spots import BlindSpots, Neighbours, blind_spots
 from videogan.protocols.classifier import ClassifierProtocol
 from videogan.protocols.features import FeatureProtocol, FeatureResult, feature_score, kernel_look
@@ -117,12 +118,12 @@ class Looks:
         return features(self._network, frames, self._protocol.recipe, "penultimate")
 
 
-def sampling_copy_of(generator: nn.Module, config: RunConfig) -> nn.Module:
+def sampling_copy_of(generator: Generator, config: RunConfig) -> Generator:
     """A copy of the generator to sample from, with standing statistics."""
     return sampling_copy(generator, config.model.n_classes, config.evaluation.standing_batches, seed=config.seed)
 
 
-def synthetic_set(sampler: nn.Module, config: RunConfig) -> SyntheticSet:
+def synthetic_set(sampler: Generator, config: RunConfig) -> SyntheticSet:
     """Clips of `sampler` at the precision the generator was trained at, which bf16 makes in three fifths of the time."""
     device, bf16 = next(sampler.parameters()).device, config.loop.precision == "bf16"
 

@@ -27,6 +27,7 @@ from videogan.config import parse_config
 from videogan.data.cache import local_cache_folder
 from videogan.divergence import TrainingDiverged
 from videogan.families import FAMILIES
+from videogan.families.contract import Generator
 from videogan.sampling.pictures import write_gif, write_mp4
 from videogan.sampling.sampling import sample_grid
 from videogan.shard import Shard
@@ -310,7 +311,7 @@ class Trial:
             self.folder.working_copy.push_seldom()
             self._told = time.monotonic()
 
-    def _grid(self, sampler: nn.Module) -> Tensor:
+    def _grid(self, sampler: Generator) -> Tensor:
         """Always the same codes, the same for every trial: uint8 (T, H', W', 3)."""
         n_rows, n_frames = self.config.n_conditions, self.config.model.n_frames
         return sample_grid(sampler, n_rows, SAMPLES_PER_CLASS, seed=0, n_frames=n_frames)

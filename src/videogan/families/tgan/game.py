@@ -10,7 +10,6 @@ from torch.nn.functional import one_hot
 
 from videogan.config import ConfigurationError
 from videogan.constraints import clip_weights_, singular_value_clipping_
-from videogan.draws import draw_labels
 from videogan.families.contract import GAN, Discriminators, Draws, Fakes, FamilyConfig, Losses, Settings
 from videogan.losses import (
     CROSS_ENTROPY_OF_GUESSING,
@@ -21,7 +20,7 @@ from videogan.losses import (
 )
 from videogan.nets.chainer_initialisation import he_normal_, uniform_
 from videogan.nets.layer_noise import draw_noise_seeds
-from videogan.nets.volume_discriminator import N_FRAMES, VolumeDiscriminator
+from videogan.nets.volume_discriminator import N_FRAMES, Scale, VolumeDiscriminator
 from videogan.nets.width import scaled
 
 _WIDTHS_D = (64, 128, 256, 512)
@@ -70,8 +69,10 @@ def sample_z(config: VolumeGANConfig, n: int, generator: torch.Generator | None 
     return torch.rand(n, config.dim_z, generator=generator) * 2 - 1
 
 
-def label_vectors(y: Tensor, n_classes: int) -> Tensor:
+def label_vectors(y: Tensor | None, n_classes: int) -> Tensor:
     """v, (B, V): one-hot of labels (B,), or `y` itself where it is a mixture of classes already (sec. 5.2)."""
+    if y is None:
+        raise ValueError("a conditional TGAN needs labels y, got none.")
     return y if y.is_floating_point() else one_hot(y, n_classes).float()
 
 
@@ -93,7 +94,7 @@ def refuse_truncation(truncation: float | None) -> None:
 
 def build_discriminator(config: VolumeGANConfig) -> VolumeDiscriminator:
     """The discriminator, initialised from torch's global generator."""
-    scale = "none" if config.regulariser == "none" else "gamma_beta" if config.bn_beta else "gamma"
+    scale: Scale = "none" if config.regulariser == "none" else "gamma_beta" if config.bn_beta else "gamma"
     discriminator = VolumeDiscriminator(
         tuple(scaled(channels, config.width) for channels in _WIDTHS_D),
         config.resolution,
@@ -139,10 +140,7 @@ class VolumeGAN(GAN[VolumeConfigT, Fakes], Generic[VolumeConfigT]):
         label_counts: (K,) training clips of each class; real_labels: (n,). Returns z (n, K_0), labels of fakes y (n,)
         where there are any, and under the normal GAN noise_real, noise_fake (n,), seeds of the discriminator's noise.
         """
-        draws = {"z": sample_z(self.config, n, rng)}
-        if self.config.is_conditional:
-            how = self.config.label_sampling
-            draws["y"] = draw_labels(how, n, self.config.n_classes, rng, label_counts, real_labels)
+        draws = {"z": sample_z(self.config, n, rng)} | self._draw_labels(n, rng, label_counts, real_labels)
         if self.config.regulariser == "none":
             draws |= {"noise_real": draw_noise_seeds(n, rng), "noise_fake": draw_noise_seeds(n, rng)}
         return draws
@@ -191,6 +189,12 @@ class VolumeGAN(GAN[VolumeConfigT, Fakes], Generic[VolumeConfigT]):
         """After each update of D: weight_clip keeps all its parameters in [-c, c] (sec. 3.2)."""
         if self.config.regulariser == "weight_clip":
             clip_weights_(self.discriminators["video"], self.config.clip_bound)
+
+    def _draw_labels(
+        self, n: int, rng: torch.Generator, label_counts: Tensor, real_labels: Tensor
+    ) -> dict[str, Tensor]:
+        """Labels of fakes, y (n,), if the family is conditional."""
+        return {}
 
     def _v(self, y: Tensor | None) -> Tensor | None:
         return label_vectors(y, self.config.n_classes) if self.config.is_conditional else None

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+from videogan.draws import draw_labels
 from videogan.families.contract import Facts, Generator
 from videogan.families.tgan.game import (
     OTHER_VALUES,
@@ -128,6 +129,8 @@ class ImageGenerator(nn.Module):
 class TGANGenerator(Generator):
     """G: the temporal generator's trajectory z_1^1 .. z_1^T, each code drawn by the image generator with z_0 (sec. 3.3)."""
 
+    config: TGANConfig
+
     def __init__(self, config: TGANConfig) -> None:
         super().__init__()
         self.config = config
@@ -155,7 +158,7 @@ class TGANGenerator(Generator):
         """n codes z_0, (n, K_0), on the networks' device; see `sample_z`. Refuses truncation, and lengths as forward does."""
         refuse_other_lengths(n_frames, _OTHER_LENGTHS)
         refuse_truncation(truncation)
-        return sample_z(self.config, n, generator).to(self.image.output.bias.device)
+        return sample_z(self.config, n, generator).to(self.device)
 
     def forward(self, z: Tensor, y: Tensor | None = None, n_frames: int | None = None) -> Tensor:
         """Videos (B, 16, 3, R, R) in [-1, 1].
@@ -190,13 +193,13 @@ class TGANGenerator(Generator):
 
     def _drawn(self, z: Tensor, z1: Tensor, y: Tensor | None) -> Tensor:
         """The frames G1(z_0, z_1^t, v) of a trajectory z_1 (B, T, K_1)."""
-        config, codes = self.config, [z1]
-        v = label_vectors(y, config.n_classes) if config.conditional else None
-        if config.image_codes == "z0_z1":
-            codes.insert(0, torch.cat([z, v], dim=1) if config.conditional and config.label_route == "concat" else z)
-        if config.conditional and config.label_route == "branch":
-            codes.append(v)
-        return self.image(codes)
+        config = self.config
+        labels = [label_vectors(y, config.n_classes)] if config.conditional else []
+        branch = labels if config.label_route == "branch" else []
+        if config.image_codes == "z1":
+            return self.image([z1, *branch])
+        z0 = torch.cat([z, *labels], dim=1) if labels and not branch else z
+        return self.image([z0, z1, *branch])
 
 
 _LABELS = {"conditional": True}
@@ -228,3 +231,11 @@ class TGAN(VolumeGAN[TGANConfig]):
         he_normal_(generator.temporal) if config.init == "paper" else uniform_(generator.temporal)
         uniform_(generator.image)
         return cls(config, generator, {"video": build_discriminator(config)})
+
+    def _draw_labels(
+        self, n: int, rng: torch.Generator, label_counts: Tensor, real_labels: Tensor
+    ) -> dict[str, Tensor]:
+        config = self.config
+        if not config.conditional:
+            return {}
+        return {"y": draw_labels(config.label_sampling, n, config.n_classes, rng, label_counts, real_labels)}

@@ -51,6 +51,8 @@ class Volume3DGenerator(Generator):
     about one size.
     """
 
+    config: Volume3DConfig
+
     def __init__(self, config: Volume3DConfig) -> None:
         super().__init__()
         self.config = config
@@ -73,7 +75,7 @@ class Volume3DGenerator(Generator):
         """n codes, (n, K_0), on the networks' device; see `sample_z`. Refuses truncation, and lengths as forward does."""
         refuse_other_lengths(n_frames, _OTHER_LENGTHS)
         refuse_truncation(truncation)
-        return sample_z(self.config, n, generator).to(self.output.bias.device)
+        return sample_z(self.config, n, generator).to(self.device)
 
     def forward(self, z: Tensor, y: Tensor | None = None, n_frames: int | None = None) -> Tensor:
         """Videos (B, 16, 3, R, R) in [-1, 1]. z: (B, K_0) codes; labels y change nothing."""
