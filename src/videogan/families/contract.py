@@ -1,7 +1,7 @@
-"""What a video GAN must offer and may offer: its configuration, its generator, and its two losses. A family is a class of GANs.
+"""What a video GAN must and may offer: its configuration, its generator and its step. A family is a subclass of `GAN`.
 
-Abstract members are required. All others do nothing, or refuse, until a family overrides them. Videos are (B, T, 3, R, R)
-in [-1, 1]: B clips of T frames of R x R pixels. n counts the clips of the global batch, b those of this process.
+Abstract members are required. All others do nothing, or refuse, until a family overrides them. Videos are (B, T, 3, R,
+R) in [-1, 1]: B clips of T frames of R x R pixels. n counts the clips of the global batch, b those of this process.
 """
 
 from abc import ABC, abstractmethod
@@ -40,7 +40,7 @@ class FamilyConfig(Config):
 
 
 class Generator(nn.Module, ABC):
-    """z -> video. What draws random numbers is `sample_z` alone: equal z and y make equal videos in eval mode."""
+    """z -> video. Only `sample_z` draws random numbers: in eval mode equal z and y make equal videos."""
 
     config: FamilyConfig
 
@@ -65,7 +65,7 @@ class Generator(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, z: Tensor, y: Tensor, n_frames: int | None = None) -> Tensor:
-        """Videos (B, n_frames, 3, R, R) of codes (B, d) and labels (B,), or class vectors (B, e); n_frames: default T."""
+        """Videos (B, n_frames, 3, R, R) of codes (B, d) and labels (B,) or class vectors (B, e); default length T."""
 
     def class_vectors(self, y: Tensor) -> Tensor:
         """Vectors (n, e) of labels (n,), which `forward` takes in place of labels, also mixed: one-hot by default."""
@@ -85,7 +85,7 @@ class Generator(nn.Module, ABC):
 
 @dataclass(frozen=True)
 class Fakes:
-    """What `generate` returns. A family whose losses need more than the videos, such as masks, adds it in a subclass."""
+    """What `generate` returns; a subclass holds whatever else a family's losses need, such as masks."""
 
     videos: Tensor
 
@@ -111,7 +111,7 @@ FakesT = TypeVar("FakesT", bound=Fakes)
 
 @dataclass(frozen=True)
 class GAN(ABC, Generic[ConfigT, FakesT]):
-    """The networks of one GAN and its step. The training loop owns optimisers, devices, precision and data parallelism."""
+    """The networks of one GAN and its step. The loop owns optimisers, devices, precision and data parallelism."""
 
     config: ConfigT
     generator: Generator
@@ -143,7 +143,8 @@ class GAN(ABC, Generic[ConfigT, FakesT]):
     ) -> Losses:
         """The discriminators' losses, without gradient into the fakes. `discriminators`: ours, or wrappers of them.
 
-        real: videos (b, T, 3, R, R) with labels (b,). Real and fake clips pass apart, each with its own batch statistics.
+        real: videos (b, T, 3, R, R) with labels (b,). Real and fake clips pass apart, each with its own batch
+        statistics.
         """
 
     @abstractmethod
@@ -152,7 +153,7 @@ class GAN(ABC, Generic[ConfigT, FakesT]):
 
     @abstractmethod
     def realness(self, videos: Tensor, labels: Tensor) -> Tensor:
-        """The discriminators' judgement (b,) of videos (b, T, 3, R, R) and labels (b,): higher is more real, without a zero."""
+        """Scores (b,) of videos (b, T, 3, R, R) with labels (b,): higher is more real; zero has no meaning."""
 
     def constrain_update_(self) -> None:
         """Constrains the discriminators after each of their updates (weight clipping)."""
@@ -183,7 +184,7 @@ class GAN(ABC, Generic[ConfigT, FakesT]):
 
     @classmethod
     def losses_of_guessing(cls, config: Any) -> dict[str, float]:
-        """For each discriminator loss that falls to 0 as D becomes certain: its value if D guesses. None if Wasserstein.
+        """By name, each discriminator loss that can fall to 0, and its value while D guesses; no Wasserstein loss can.
 
         `config` is a `config_type`.
         """

@@ -15,9 +15,9 @@ _MEMBERS = {"config_type": FamilyConfig, "generator_type": Generator}
 class Families(Mapping[str, type[AnyGAN]]):
     """Families by name: our own, then those of installed packages, which are imported at the first look-up.
 
-    Not at import: a package's family imports `videogan.families.contract`, and with it this package. Each look-up raises
-    ConfigurationError, one line that names the package, for a package that cannot be imported, for a family that misses
-    a member, and for a name that is taken.
+    Not at import: a package's family imports `videogan.families.contract`, and with it this package. Each look-up
+    raises ConfigurationError, one line that names the package, for a package that cannot be imported, for a family
+    that misses a member, and for a name that is taken.
     """
 
     def __init__(self, own: Mapping[str, type[AnyGAN]]) -> None:
@@ -30,8 +30,8 @@ class Families(Mapping[str, type[AnyGAN]]):
             package = package_of(entry)
             if entry.name in found:
                 raise ConfigurationError(
-                    f"{package}: its family '{entry.name}' is already in {packages[entry.name]}. Rename one, or uninstall "
-                    "one of the packages."
+                    f"{package}: its family '{entry.name}' is already in {packages[entry.name]}. "
+                    "Rename one, or uninstall one of the packages."
                 )
             found[entry.name], packages[entry.name] = _family(entry), package
         return found

@@ -21,13 +21,13 @@ from videogan.nets.strided_ladders import Convolutions, Layer, deconvolutions
 from videogan.nets.width import scaled
 
 N_FRAMES_MIN = 16
-"""The shortest clip of which D_V's convolutions, each three frames shorter than its input, leave a time step: 4 x 3 + 4."""
+"""The shortest clip that leaves D_V a time step: each of its convolutions shortens a clip by 3 frames, 4 x 3 + 4."""
 _RUNGS = {32: 3, 64: 4, 96: 5, 128: 5}
-"""How often the ladders of G and D_I double and halve the side: to 4 positions, at 96 px to 3."""
+"""How often G doubles and D_I halves the side of a frame, from and to 4 positions (at 96 px 3)."""
 
 
 class MoCoGANConfig(FamilyConfig):
-    """Everything that makes one MoCoGAN; the defaults are its authors' code's, which the paper leaves much to."""
+    """The settings of one MoCoGAN; the defaults are those of its authors' code, where most details are."""
 
     family: Literal["mocogan"] = "mocogan"
     resolution: Literal[32, 64, 96, 128] = Field(
@@ -80,21 +80,21 @@ class MoCoGANConfig(FamilyConfig):
 
     @property
     def dim_category(self) -> int:
-        """Size of the category code: K, or 0 where there is none."""
+        """Size of the category code: K, or 0 if unconditional."""
         return self.n_classes if self.conditional else 0
 
     @property
     def image_widths(self) -> list[int]:
-        """Channels of the frames' ladders from the fewest: 64, 128, 256, 512 at 64 px."""
+        """Channels of the layers over frames, fewest first: 64, 128, 256, 512 at 64 px."""
         return [scaled(64 << i, self.width) for i in range(_RUNGS[self.resolution])]
 
     @property
     def side(self) -> int:
-        """Positions a side that the frames' ladders begin and end with: 4, and 3 at 96 px."""
+        """Positions per side of the smallest maps: 4, and 3 at 96 px."""
         return self.resolution >> _RUNGS[self.resolution]
 
     def norm_layer(self, batch_norm: Layer) -> Layer:
-        """`batch_norm`, or what stands in its place where there is none."""
+        """`batch_norm`, or the identity if norm = none."""
         return batch_norm if self.norm == "batch" else nn.Identity
 
 
@@ -119,7 +119,7 @@ class MoCoGANGenerator(Generator):
 
     @property
     def subspaces(self) -> dict[str, slice]:
-        """Where in z the content code and what motion comes from lie (sec. 3.1)."""
+        """The content code, and h_0 with the noise of the frames, which make the motion (sec. 3.1)."""
         return {"content": slice(0, self.config.dim_content), "motion": slice(self.config.dim_content, None)}
 
     def sample_z(
@@ -136,7 +136,7 @@ class MoCoGANGenerator(Generator):
         """Videos (B, T, 3, R, R) in [-1, 1]; T is n_frames, or all that z has noise for.
 
         z: (B, d_C + (T + 1) d_M); y: (B,) integer labels, or (B, K) mixtures of classes; an unconditional generator
-        does not look at it. Raises ValueError where z has noise for fewer frames than n_frames.
+        ignores it. Raises ValueError if z has noise for fewer frames than n_frames.
         """
         content, noise = z[:, : self.config.dim_content], z[:, self.config.dim_content :]
         hidden, *steps = noise.unflatten(1, (-1, self.config.dim_motion)).unbind(1)
@@ -164,7 +164,7 @@ class MoCoGANGenerator(Generator):
 class ImageDiscriminator(nn.Module):
     """D_I on single frames, without bias: DCGAN's, or 64-128-256 and a logit for each patch (sec. 3.2; released code).
 
-    Noise comes before each convolution, but not before DCGAN's last one.
+    Noise is added before each convolution, except DCGAN's last.
     forward: frames (b, N, 3, R, R) in [-1, 1], noise_seeds (b,) or None for no noise -> (b, N * patches) logits.
     """
 
@@ -191,10 +191,10 @@ class ImageDiscriminator(nn.Module):
 class VideoDiscriminator(nn.Module):
     """D_V on whole clips, without bias: kernel 4, stride 1 and no padding in time (sec. 3.2; released code).
 
-    whole: 64-128-256-512 (at 32 px without the last), then a 4 x 4 x 4 convolution, summed over the positions that it has
-    at other sizes than 16 x 64 x 64; a logit and the category's. patch: 64-128-256 and a logit for each patch.
-    Noise comes before each convolution but the last. forward: video (B, T, 3, R, R) in [-1, 1], noise_seeds (B,) or None
-    for no noise -> (B, 1 + K), without categories (B, 1), patch (B, patches).
+    whole: 64-128-256-512 (at 32 px without the last), then a 4 x 4 x 4 convolution, summed over the positions that it
+    has at other sizes than 16 x 64 x 64; a logit and the category's. patch: 64-128-256 and a logit for each patch.
+    Noise is added before each convolution but the last. forward: video (B, T, 3, R, R) in [-1, 1], noise_seeds (B,) or
+    None for no noise -> (B, 1 + K), without categories (B, 1), patch (B, patches).
     """
 
     def __init__(self, config: MoCoGANConfig) -> None:
@@ -225,10 +225,10 @@ def sample_z(
     n_frames: int | None = None,
     truncation: float | None = None,
 ) -> Tensor:
-    """n codes ~ N(0, 1), (n, d_C + (T + 1) d_M), drawn on the CPU: z_C, the GRU's h_0, its noise of T frames (sec. 3.1).
+    """n codes ~ N(0, 1), (n, d_C + (T + 1) d_M), drawn on the CPU: z_C, the GRU's h_0, noise of T frames (sec. 3.1).
 
-    T is the config's unless n_frames is given; longer codes begin with the shorter ones of the same seed, and give longer
-    videos. `truncation`: see `draw_normal`.
+    n_frames: T of the codes, by default the configuration's. A longer code starts with the shorter one of the same
+    seed. truncation: see `draw_normal`.
     """
     n_frames = config.n_frames if n_frames is None else n_frames
     own = draw_normal(n, config.dim_content + (1 + config.n_frames) * config.dim_motion, generator, truncation)
@@ -260,8 +260,8 @@ _FACTS = Facts(
 class MoCoGAN(GAN[MoCoGANConfig, Fakes]):
     """The networks of one MoCoGAN and its step.
 
-    The released code has an image batch of its own. Here its frames are N of each clip of the one global batch, real and
-    fake, chosen uniformly: every frame still comes equally often, and the sum of the losses has the same mean.
+    The released code draws a separate image batch. Here D_I sees N frames of each clip of the one global batch, real
+    and fake, chosen uniformly: each frame is still equally likely, and the mean of the losses' sum is the same.
     """
 
     generator: MoCoGANGenerator
@@ -278,14 +278,14 @@ class MoCoGAN(GAN[MoCoGANConfig, Fakes]):
 
     @classmethod
     def losses_of_guessing(cls, config: MoCoGANConfig) -> dict[str, float]:
-        """Of the image's and the video's loss; the category's measures no realness."""
+        """Of the image and video losses; the category loss does not measure realness."""
         return dict.fromkeys(("image", "video"), CROSS_ENTROPY_OF_GUESSING)
 
     def draw(self, n: int, rng: torch.Generator, label_counts: Tensor, real_labels: Tensor) -> dict[str, Tensor]:
-        """Everything random of one pass over n clips, on the CPU; each tensor's first dimension is n, to slice by rank.
+        """All random inputs of one update on n clips, on the CPU; see the contract.
 
         Returns z (n, d_C + (T + 1) d_M), y (n,) uniform over the classes (released code), the frames that D_I sees,
-        frames_real and frames_fake (n, N), and where D has noise its seeds, noise_real and noise_fake (n, 2).
+        frames_real and frames_fake (n, N), and the seeds of D's noise, if any, noise_real and noise_fake (n, 2).
         """
         draws = {
             "z": sample_z(self.config, n, rng),
@@ -298,17 +298,13 @@ class MoCoGAN(GAN[MoCoGANConfig, Fakes]):
         return draws
 
     def generate(self, generator: nn.Module, draws: Draws) -> Fakes:
-        """Fake videos (b, T, 3, R, R) of the draws; `generator` is ours or a wrapper of it."""
+        """b fakes of the draws."""
         return Fakes(generator(draws["z"], draws["y"], self.config.n_frames))
 
     def discriminator_losses(
         self, discriminators: Discriminators, real: Tensor, real_labels: Tensor, fakes: Fakes, draws: Draws
     ) -> Losses:
-        """Cross entropies of D_I and D_V, and of D_V's categories on real clips (sec. 3.2, 3.3), to be summed.
-
-        Real and fake pass apart, each with its own statistics. real, fake: (b, T, 3, R, R), no gradient flows into them;
-        real_labels: (b,).
-        """
+        """Cross entropies of D_I and D_V, and of D_V's categories on real clips (sec. 3.2, 3.3)."""
         real_image, real_video, categories = self._judged(discriminators, real, "real", draws)
         fake_image, fake_video, _ = self._judged(discriminators, fakes.videos.detach(), "fake", draws)
         losses = {
@@ -318,10 +314,7 @@ class MoCoGAN(GAN[MoCoGANConfig, Fakes]):
         return losses | ({"category": cross_entropy(categories, real_labels)} if self.config.conditional else {})
 
     def generator_losses(self, discriminators: Discriminators, fakes: Fakes, draws: Draws) -> Losses:
-        """The non-saturating terms of G, and its category's: -log Q(y | fake) by D_V (InfoGAN, sec. 3.3), to be summed.
-
-        fake: (b, T, 3, R, R), with its graph.
-        """
+        """The non-saturating terms of G, and that of its category, -log Q(y | fake) by D_V (InfoGAN, sec. 3.3)."""
         image, video, categories = self._judged(discriminators, fakes.videos, "fake", draws)
         losses = {"image": non_saturating_generator_loss(image), "video": non_saturating_generator_loss(video)}
         if self.config.conditional and self.config.lambda_infogan > 0:
@@ -329,10 +322,7 @@ class MoCoGAN(GAN[MoCoGANConfig, Fakes]):
         return losses
 
     def realness(self, videos: Tensor, labels: Tensor) -> Tensor:
-        """What the discriminators say of videos (b, T, 3, R, R) with labels (b,): (b,). Higher is more real.
-
-        The mean logits of D_I, over all frames, and of D_V, and log Q(y | video) where there are categories, added.
-        """
+        """The mean logit of D_I over all frames, plus that of D_V, plus log Q(y | video) if conditional."""
         image, video = self.discriminators["image"](videos), self.discriminators["video"](videos)
         realness = image.mean(1) + self._logits(video).mean(1)
         if not self.config.conditional:
@@ -349,7 +339,7 @@ class MoCoGAN(GAN[MoCoGANConfig, Fakes]):
         return image, self._logits(video), video[:, 1:]
 
     def _logits(self, outputs: Tensor) -> Tensor:
-        """What D_V says of realness: all of its `outputs` but the category logits behind the first."""
+        """The logits of realness among D_V's `outputs`, which category logits follow."""
         return outputs[:, :1] if self.config.conditional else outputs
 
     def _draw_frames(self, n: int, rng: torch.Generator) -> Tensor:

@@ -31,11 +31,11 @@ VARIANT_DEFAULTS: dict[str, dict[str, Any]] = {
     "mvt_var": _VAR,
     "mvt_tsa": {**_VAR, "shift_blocks": 2},
 }
-"""What each row of the paper's ablation (sec. 6.2, Table 2) sets; explicit values win."""
+"""The settings of each row of the paper's ablation (sec. 6.2, Table 2); explicit values override them."""
 
 
 class MVTConfig(FamilyConfig):
-    """Everything that makes one MVT-GAN; the defaults are the paper's, and where it is silent its authors' code's."""
+    """The settings of one MVT-GAN; the defaults are the paper's, else those of its authors' code."""
 
     family: Literal["mvt"] = "mvt"
     variant: Variant = Field("mvt_tsa", description="Row of the ablation, sets defaults (sec. 6.2)")
@@ -165,7 +165,7 @@ def _shift_problems(config: MVTConfig) -> list[str]:
     most = config.channels * MULTIPLES[n_blocks - 1]
     if not least <= config.fold_div <= most:
         return [
-            f"fold_div must lie between {least} ({config.shift_direction}) and {most} (channels of the last block), "
+            f"fold_div must be between {least} ({config.shift_direction}) and {most} (channels of the last block), "
             f"got {config.fold_div}. Set model.fold_div."
         ]
     return []
@@ -196,8 +196,8 @@ def _motion_problems(config: MVTConfig) -> list[str]:
         ]
     if (config.flow == "pwc_net") != (config.flow_weights is not None):
         return [
-            f"flow = {config.flow} and flow_weights = {config.flow_weights} do not go together: PWC-Net needs a file of "
-            "weights, Lucas-Kanade has none. Set both or neither; vgsearch flow fit makes such a file."
+            f"flow = {config.flow} and flow_weights = {config.flow_weights} do not go together: PWC-Net needs a file "
+            "of weights, Lucas-Kanade has none. Set both or neither; vgsearch flow fit writes such a file."
         ]
     return []
 
@@ -223,7 +223,7 @@ class MVTGenerator(Generator):
 
     @property
     def subspaces(self) -> dict[str, slice]:
-        """Where in z each noise subspace lies (sec. 4.1.1)."""
+        """The noise subspaces of z (sec. 4.1.1)."""
         b, c = self.config.dim_a, self.config.dim_a + self.config.dim_b
         return {"A": slice(0, b), "B": slice(b, c), "C": slice(c, self.config.dim_z)}
 
@@ -234,11 +234,11 @@ class MVTGenerator(Generator):
         n_frames: int | None = None,
         truncation: float | None = None,
     ) -> Tensor:
-        """n codes Z_ABC, (n, d), for videos of any length, moved to the networks' device; see the function `sample_z`."""
+        """n codes Z_ABC, (n, d), for videos of any length, on the networks' device; see the function `sample_z`."""
         return sample_z(self.config, n, generator, truncation).to(self.device)
 
     def class_vectors(self, y: Tensor) -> Tensor:
-        """e(y), (n, dim_embedding), of labels (n,): what forward takes in their place, mixed or not."""
+        """e(y), (n, dim_embedding), of labels (n,)."""
         return self.image.embedding(y)
 
     def forward(self, z: Tensor, y: Tensor, n_frames: int | None = None) -> Tensor:
@@ -262,34 +262,22 @@ def sample_z(
     return mean + sigma * draw_normal(n, config.dim_z, generator, truncation)
 
 
-_MOTION = {"alpha": 1.0}
+_NETWORKS = {"model.resolution": 96, "model.channels": 96, "model.gru_hidden": 2048}
+_TRAINING = {"loop.batch_size": 40, "optimiser.name": "adam", "optimiser.rate_g": 5e-5, "optimiser.rate_d": 2e-4}
+_OTHER_VALUES = {"variant": "mvt_var", "n_frames": 18, "shift_blocks": 1, "fold_div": 4}
+_OF_MOTION = {"alpha": 2.0, "alpha_warm_up": 5, "flow_cos": "frame", "flow_stride": 2, "flow_size": 24}
 _FACTS = Facts(
     tiny={"resolution": 32, "channels": 2, "gru_hidden": 8, "n_frames_image": 4, "dim_a": 4, "dim_b": 4, "dim_c": 8},
     n_parameters={"generator": 90_816_076, "image": 86_636_066, "video": 24_872_065},
     published={"resolution": 128},
-    published_run={
-        "model.resolution": 96,
-        "model.channels": 96,
-        "model.gru_hidden": 2048,
-        "loop.batch_size": 40,
-        "optimiser.name": "adam",
-        "optimiser.rate_g": 5e-5,
-        "optimiser.rate_d": 2e-4,
-    },
+    published_run=_NETWORKS | _TRAINING,
     variants=({"variant": "mvt_mc"}, {"constraint_d_video": "svc"}),
     without_batch_norm={"norm_g": "none", "seq_bn": "none", "d_video_norm": "none"},
     other_values={
-        "variant": ("mvt_var", {}),
-        "n_frames": (18, {}),
+        **{name: (value, {}) for name, value in _OTHER_VALUES.items()},
+        **{name: (value, {"alpha": 1.0}) for name, value in _OF_MOTION.items()},
         "sn_embed_g": (True, {"init": "xavier"}),
-        "shift_blocks": (1, {}),
-        "fold_div": (4, {}),
         "n_clip": (2, {"constraint_d_video": "svc"}),
-        "alpha": (2.0, _MOTION),
-        "alpha_warm_up": (5, _MOTION),
-        "flow_cos": ("frame", _MOTION),
-        "flow_stride": (2, _MOTION),
-        "flow_size": (24, _MOTION),
     },
     tried_elsewhere=frozenset({"flow", "flow_weights"}),
 )
@@ -331,10 +319,10 @@ class MVTGAN(GAN[MVTConfig, Fakes]):
         return {name: weight * HINGE_OF_GUESSING for name, weight in weights.items() if weight}
 
     def draw(self, n: int, rng: torch.Generator, label_counts: Tensor, real_labels: Tensor) -> dict[str, Tensor]:
-        """Everything random of one pass over n clips, on the CPU; each tensor's first dimension is n, to slice by rank.
+        """All random inputs of one update on n clips, on the CPU; see the contract.
 
         label_counts: (K,) training clips of each class; real_labels: (n,). Returns z (n, d), y (n,), and for each clip
-        the N frame indices D_Image sees, drawn apart for real and fake: frames_real, frames_fake (n, N).
+        the N frame indices that D_Image sees, drawn separately for real and fake: frames_real, frames_fake (n, N).
         """
         config = self.config
         return {
@@ -345,17 +333,13 @@ class MVTGAN(GAN[MVTConfig, Fakes]):
         }
 
     def generate(self, generator: nn.Module, draws: Draws) -> Fakes:
-        """Fake videos (b, T, 3, R, R) of the draws; `generator` is ours or a wrapper of it."""
+        """b fakes of the draws."""
         return Fakes(generator(draws["z"], draws["y"], self.config.n_frames))
 
     def discriminator_losses(
         self, discriminators: Discriminators, real: Tensor, real_labels: Tensor, fakes: Fakes, draws: Draws
     ) -> Losses:
-        """Weighted hinge terms of D_Image and D_Video (eq. 2), to be summed; real and fake pass apart, each with its
-        own statistics.
-
-        real, fake: (b, T, 3, R, R), no gradient flows into them; real_labels: (b,).
-        """
+        """Weighted hinge terms of D_Image and D_Video (eq. 2)."""
         image, video, fake = discriminators["image"], discriminators["video"], fakes.videos.detach()
         image_loss = hinge_discriminator_loss(
             image(frames_at(real, draws["frames_real"]), real_labels),
@@ -365,7 +349,7 @@ class MVTGAN(GAN[MVTConfig, Fakes]):
         return {"image": self.config.lambda_img * image_loss, "video": self.config.lambda_vid * video_loss}
 
     def generator_losses(self, discriminators: Discriminators, fakes: Fakes, draws: Draws) -> Losses:
-        """Weighted hinge terms of the generator (eq. 3), to be summed. fake: (b, T, 3, R, R), with its graph."""
+        """Weighted hinge terms of the generator (eq. 3)."""
         image_logits = discriminators["image"](frames_at(fakes.videos, draws["frames_fake"]), draws["y"])
         video_logits = discriminators["video"](fakes.videos, draws["y"])
         return {
@@ -392,10 +376,7 @@ class MVTGAN(GAN[MVTConfig, Fakes]):
         return self.motion.loss(real, real_labels, fakes.videos, draws["y"], step, gathered)
 
     def realness(self, videos: Tensor, labels: Tensor) -> Tensor:
-        """What the discriminators say of videos (b, T, 3, R, R) with labels (b,): weighted as in the losses, (b,).
-
-        Higher is more real; the zero is nobody's. D_Image sees N frames evenly spaced.
-        """
+        """The mean logits of D_Image on N evenly spaced frames and of D_Video, weighted as in the losses."""
         n, t = self.config.n_frames_image, videos.shape[1]
         frames = torch.linspace(0, t - 1, n, device=videos.device).round().long().expand(len(videos), n)
         image = self.discriminators["image"](frames_at(videos, frames), labels).view(len(videos), n).mean(1)

@@ -1,4 +1,4 @@
-"""Video GAN (Vondrick, Pirsiavash, Torralba, NIPS 2016): a moving foreground over a background that stands still."""
+"""Video GAN (Vondrick, Pirsiavash, Torralba, NIPS 2016): a moving foreground over a static background."""
 
 import functools
 import math
@@ -27,7 +27,7 @@ from videogan.nets.width import scaled
 
 
 class VGANConfig(FamilyConfig):
-    """Everything that makes one Video GAN; the defaults are the paper's, and where it is silent its authors' code's."""
+    """The settings of one Video GAN; the defaults are the paper's, else those of its authors' code."""
 
     family: Literal["vgan"] = "vgan"
     resolution: Literal[32, 64] = Field(64, description="Side of a frame (sec. 2.1: 64; 32 for small machines)")
@@ -60,12 +60,12 @@ class VGANConfig(FamilyConfig):
 
     @property
     def widths(self) -> list[int]:
-        """Channels from the fewest: 64, 128, 256, 512. At 32 px the ladders are one rung shorter and end at 256."""
+        """Channels, fewest first: 64, 128, 256, 512. At 32 px there is one layer less, and 256 are the most."""
         return [scaled(64 << i, self.width) for i in range(int(math.log2(self.resolution // 4)))]
 
     @property
     def n_first_frames(self) -> int:
-        """Time steps beside 4 x 4 positions, which the ladder's rungs double to T: 2, and 1 where T = 16 at 64 px."""
+        """Time steps of the smallest map, which each layer doubles: 2, or 1 for T = 16 at 64 px."""
         return self.n_frames >> len(self.widths)
 
 
@@ -108,7 +108,7 @@ class VGANGenerator(Generator):
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Videos (B, T, 3, R, R) in [-1, 1]; with_mask: also the masks m (B, T, 1, R, R) in [0, 1], 1 being foreground.
 
-        z: (B, dim_z); labels y change nothing. Raises ConfigurationError for another n_frames than the T the
+        z: (B, dim_z); labels y have no effect. Raises ConfigurationError for another n_frames than the T that the
         networks are built for.
         """
         self._refuse_other_lengths(n_frames)
@@ -127,10 +127,10 @@ class VGANGenerator(Generator):
 
 
 class VGANDiscriminator(nn.Module):
-    """Conv3d 3-64-128-256-512, kernel 4, stride 2, then one over all that is left (sec. 2.2).
+    """Conv3d 3-64-128-256-512, kernel 4, stride 2, then one over all remaining positions (sec. 2.2).
 
     Under bce it has two logits, as in the released code, and gives their difference, the log odds of being real; under
-    wgan_svc one score. Noise comes after batch norm, which then has neither gamma nor beta (TGAN sec. 6.3).
+    wgan_svc one score. Noise is added after batch norm, which then has neither gamma nor beta (TGAN sec. 6.3).
     forward: video (B, T, 3, R, R) in [-1, 1], noise_seeds (B,) or None for no noise -> (B,).
     """
 
@@ -211,9 +211,9 @@ class VideoGAN(GAN[VGANConfig, MaskedFakes]):
         return {"video": CROSS_ENTROPY_OF_GUESSING} if config.loss == "bce" else {}
 
     def draw(self, n: int, rng: torch.Generator, label_counts: Tensor, real_labels: Tensor) -> dict[str, Tensor]:
-        """Everything random of one pass over n clips, on the CPU; each tensor's first dimension is n, to slice by rank.
+        """All random inputs of one update on n clips, on the CPU; see the contract.
 
-        Returns z (n, dim_z), and where D has noise the seeds of it, noise_real and noise_fake (n,).
+        Returns z (n, dim_z), and the seeds of D's noise, if any, noise_real and noise_fake (n,).
         """
         draws = {"z": sample_z(self.config, n, rng)}
         if self.config.noise_sigma > 0:
@@ -227,10 +227,9 @@ class VideoGAN(GAN[VGANConfig, MaskedFakes]):
     def discriminator_losses(
         self, discriminators: Discriminators, real: Tensor, real_labels: Tensor, fakes: MaskedFakes, draws: Draws
     ) -> Losses:
-        """The term of D, to be minimised; real and fake pass apart, each with its own statistics (released code).
+        """The loss of D; labels are not used.
 
-        bce: cross entropy, twice the released one's mean of both halves, which Adam cannot tell apart. real, fake:
-        (b, T, 3, R, R), no gradient flows into them; real_labels: (b,), not looked at.
+        bce: the sum of both cross entropies, twice the released code's mean; Adam's updates are the same.
         """
         video = discriminators["video"]
         scores = video(real, draws.get("noise_real")), video(fakes.videos.detach(), draws.get("noise_fake"))
@@ -238,16 +237,13 @@ class VideoGAN(GAN[VGANConfig, MaskedFakes]):
         return {"video": loss(*scores)}
 
     def generator_losses(self, discriminators: Discriminators, fakes: MaskedFakes, draws: Draws) -> Losses:
-        """The term of G and the sparsity of the mask, lambda |m|_1 per element (eq. 5), to be summed.
-
-        fake: (b, T, 3, R, R) as `generate` gives them, with their graph and masks.
-        """
+        """The loss of G, and the sparsity of the mask, lambda |m|_1 per element (eq. 5)."""
         scores = discriminators["video"](fakes.videos, draws.get("noise_fake"))
         loss = non_saturating_generator_loss if self.config.loss == "bce" else wasserstein_generator_loss
         return {"video": loss(scores), "mask": self.config.lambda_mask * fakes.masks.float().mean()}
 
     def realness(self, videos: Tensor, labels: Tensor) -> Tensor:
-        """What the discriminator says of videos (b, T, 3, R, R), whatever their labels: (b,). Higher is more real."""
+        """The discriminator's scores; labels are not used."""
         return self.discriminators["video"](videos)
 
     def constrain_(self, step: int) -> None:

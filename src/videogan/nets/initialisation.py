@@ -9,7 +9,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def initialise_(network: Network, init: Initialisation) -> Network:
-    """Initialises `network` in place from torch's global generator and returns it.
+    """Initialise `network` in place from torch's global generator; returns it.
 
     orthogonal: every convolution, linear and embedding (BigGAN). xavier: the same, uniform, but 3-D convolutions keep
     torch's default (MVT-GAN's released code). Biases of these layers are 0. GRU cells are Xavier-uniform with zero

@@ -1,4 +1,4 @@
-"""Gaussian noise on the layers of a discriminator, drawn clip by clip so that it can be repeated and sliced by rank."""
+"""Gaussian noise on the layers of a discriminator, drawn per clip: reproducible, and the same on any rank."""
 
 import torch
 from torch import Tensor
@@ -10,9 +10,9 @@ def draw_noise_seeds(n: int, rng: torch.Generator) -> Tensor:
 
 
 class LayerNoise:
-    """x + sigma * N(0, 1) for one layer after the other of one discriminator pass (TGAN sec. 6; MoCoGAN's released code).
+    """x + sigma * N(0, 1) for each layer of one discriminator pass, in order (TGAN sec. 6; MoCoGAN's released code).
 
-    The noise of clip i follows from its seed, the layer's turn and the device alone, whatever batch or rank it is in.
+    The noise of clip i depends on its seed, the layer's number and the device only, not on its batch or rank.
     seeds: (b,) int64; None adds nothing, as in evaluation. Call: x (b n, ...) with n rows a clip -> the same shape.
     """
 

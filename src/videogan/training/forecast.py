@@ -1,4 +1,4 @@
-"""What a run will cost, counted on the meta device before a single byte is allocated."""
+"""The cost of a run, counted on the meta device without memory for its tensors."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from videogan.training.run_config import RunConfig
 
 BYTES_FP32 = 4
 STATES = {"adam": 2, "rmsprop": 1}
-"""Numbers that an optimiser keeps for each parameter: moments of its gradients."""
+"""Moments that an optimiser keeps for each parameter."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Forecast:
 
 
 def forecast(config: RunConfig, n_workers: int = 1) -> Forecast:
-    """Counts the networks of `config` and one of its steps, of which one clip pair is traced and scaled to the batch.
+    """Count the parameters of `config`'s networks, and the cost of one step on two clips, scaled to the batch.
 
-    Memory is one worker's, in fp32: weights, gradients, the optimiser's moments, the generator's average where one is kept, and
-    the activations of its part of the batch that the larger of the two updates keeps for its backward pass.
+    Memory is one worker's, in fp32: weights, gradients, the optimiser's moments, the generator's average if there is
+    one, and the activations that the larger of the two updates keeps for its backward pass.
     """
     networks = _on_meta(config)
     flops, activations = _traced_step(config, networks)
@@ -41,7 +41,7 @@ def forecast(config: RunConfig, n_workers: int = 1) -> Forecast:
 
 
 def checkpoint_bytes(config: RunConfig) -> int:
-    """Bytes of one checkpoint: weights, the optimiser's moments, and the generator's average where one is kept."""
+    """Bytes of one checkpoint: weights, the optimiser's moments, and the generator's average if there is one."""
     parameters = _parameters(_on_meta(config))
     n_averaged = 0 if config.loop.ema_decay is None else parameters["generator"]
     return (sum(parameters.values()) * (1 + STATES[config.optimiser.name]) + n_averaged) * BYTES_FP32

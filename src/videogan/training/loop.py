@@ -1,4 +1,4 @@
-"""The adversarial game: an iterator of Progress that owns the mathematics; whoever iterates reports, prunes and saves."""
+"""The adversarial training loop: an iterator of Progress. Its caller reports, prunes and saves."""
 
 import hashlib
 import math
@@ -26,14 +26,14 @@ from videogan.training.run_config import RunConfig
 
 
 class TimedClips:
-    """A clip source that adds up the seconds for which its batches were waited for."""
+    """A clip source that measures the seconds spent waiting for its batches."""
 
     def __init__(self, clips: ClipSource) -> None:
         self._clips, self.seconds = clips, 0.0
         self.label_counts, self.manifest_digest = clips.label_counts, clips.manifest_digest
 
     def batch(self, index: int) -> tuple[Tensor, Tensor]:
-        """The source's batch `index`."""
+        """Batch `index` of the source."""
         began = time.perf_counter()
         batch = self._clips.batch(index)
         self.seconds += time.perf_counter() - began
@@ -44,8 +44,8 @@ class TimedClips:
 class Progress:
     """One finished step: its losses by term ("d_image", "g_video"), its seconds, and the training it belongs to.
 
-    `measures` is what else the step tells by name: "motion_pairs", C of the motion constraint. `seconds_waiting` of the
-    `seconds` went by until the real clips were there; `trained_on` is their manifest's digest.
+    measures: other numbers by name, such as "motion_pairs", the C of the motion constraint. seconds_waiting: the part
+    of `seconds` spent waiting for real clips. trained_on: the digest of their manifest.
     """
 
     step: int
@@ -58,7 +58,7 @@ class Progress:
     training: "Training"
 
     def checkpoint(self) -> Checkpoint:
-        """The state after this step; valid until the iterator moves on."""
+        """The state after this step. Call it before the next step."""
         return self.training.checkpoint(self.step, self.trained_on)
 
 
@@ -71,16 +71,17 @@ def train(
     shard: Shard = Shard(),
     device: torch.device | str = "cpu",
 ) -> Iterator[Progress]:
-    """Trains from `start` (or from scratch) to `config.loop.n_steps`.
+    """Train from `start` (or from scratch) to `config.loop.n_steps`.
 
-    `wrap` makes a network data-parallel. Every draw is a function of (seed, step), so a run that starts from a checkpoint
-    continues bit for bit (CPU, fp32). Raises TrainingDiverged at the first step with a loss that is not finite, and
-    ConfigurationError for a start that was trained on another manifest.
+    `wrap` makes a network data-parallel. All random numbers are a function of (seed, step), so a run that starts from a
+    checkpoint continues bit for bit (CPU, fp32). Raises TrainingDiverged at the first loss that is not finite, and
+    ConfigurationError if `start` was trained on another manifest.
     """
     if start is not None and start.trained_on != clips.manifest_digest:
         raise ConfigurationError(
-            f"a run goes on with the data it began with: the checkpoint of step {start.step} was trained on the manifest "
-            f"{start.trained_on[:6]}, got {clips.manifest_digest[:6]}. Put that data set back, or start a new run."
+            f"a run must continue on the data it started with: the checkpoint of step {start.step} was trained on "
+            f"manifest {start.trained_on[:6]}, got {clips.manifest_digest[:6]}. Restore that data set, or start "
+            "a new run."
         )
     training = Training(config, wrap, shard, torch.device(device))
     if start is not None:
@@ -97,15 +98,16 @@ def train(
 
 
 def untrained(config: RunConfig) -> AnyGAN:
-    """The networks of a run before its first step: built under its seed on every rank, for spectral norm's u and v are
-    buffers, which must agree from the start."""
+    """The networks of a run before its first step, equal on every rank.
+
+    Each rank builds from the seed: data parallelism does not synchronise buffers, such as spectral norm's u and v."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_seed(config.seed, "initialisation", 0))
         return FAMILIES[config.model.family].build(config.model)
 
 
 class Training:
-    """The two players of one run, their optimisers and the average of the generator's weights."""
+    """The generator and discriminators of one run, their optimisers, and the average of the generator's weights."""
 
     def __init__(self, config: RunConfig, wrap: Callable, shard: Shard, device: torch.device) -> None:
         if config.loop.batch_size % shard.n_ranks:
@@ -130,8 +132,8 @@ class Training:
     def step_(self, step: int, clips: ClipSource) -> tuple[dict[str, float], dict[str, float]]:
         """`n_d` discriminator updates, each on fresh real clips and fresh fakes, then one generator update.
 
-        The generator's update draws fresh fakes too, unless `reuse_fakes` gives it those of the last discriminator update.
-        Returns the losses by term and the measures.
+        The generator's update uses fresh fakes too, unless `reuse_fakes` is set: then those of the last discriminator
+        update. Returns the losses by term and the measures.
         """
         loop = self.config.loop
         for update in range(loop.n_d):
@@ -142,7 +144,7 @@ class Training:
             fakes = self._fakes(draws, for_generator=loop.reuse_fakes and update == loop.n_d - 1)
             terms_d = self._update_discriminators_(real, labels, fakes, draws)
             self.networks.constrain_update_()
-        # Gamma clipping reads running variances, which differ by rank until rank 0's are taken.
+        # Gamma clipping reads running variances, which differ by rank; all ranks take rank 0's.
         layers = (layer for network in self.discriminators.values() for layer in network.modules())
         self.shard.take_first_ranks_(b for layer in layers if isinstance(layer, _BatchNorm) for b in layer.buffers())
         self.networks.constrain_(step)
@@ -159,7 +161,7 @@ class Training:
         return dict(zip(terms, means.tolist(), strict=True)), measures
 
     def _fakes(self, draws: Draws, for_generator: bool) -> Fakes:
-        """Fakes of the draws, with their graph where the generator's update needs it; else they need no wrapper either."""
+        """Fakes of the draws; the generator's update needs their graph, and so the data-parallel wrapper."""
         with self._precision(), torch.set_grad_enabled(for_generator):
             fakes: Fakes = self.networks.generate(self.wrapped_generator if for_generator else self.generator, draws)
             return fakes
@@ -191,7 +193,7 @@ class Training:
         return terms, measures
 
     def _draws(self, purpose: str, step: int, clips: ClipSource, real_labels: Tensor) -> dict[str, Tensor]:
-        """z, fake labels and frame choices, drawn for the global batch so that the number of ranks changes nothing."""
+        """This rank's part of z, fake labels and frame choices; they are drawn for the global batch on every rank."""
         rng = torch.Generator().manual_seed(_seed(self.config.seed, purpose, step))
         draws = self.networks.draw(self.config.loop.batch_size, rng, clips.label_counts, real_labels)
         return {name: self.shard.of(tensor).to(self.device) for name, tensor in draws.items()}
@@ -200,7 +202,7 @@ class Training:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.loop.precision == "bf16")
 
     def norms(self) -> dict[str, float]:
-        """Norms of both players' weights, and of the gradients of their last updates."""
+        """Norms of the weights of G and D, and of the gradients of their last updates."""
         norms = {}
         for player, networks in (("g", [self.generator]), ("d", self.discriminators.values())):
             weights = [parameter for network in networks for parameter in network.parameters()]
@@ -210,16 +212,16 @@ class Training:
         return norms
 
     def n_clips_seen(self, step: int) -> int:
-        """Real clips shown to the discriminators by the end of `step`, over all ranks."""
+        """Number of real clips that the discriminators have seen by the end of `step`, over all ranks."""
         return step * self.config.loop.n_d * self.config.loop.batch_size
 
     @property
     def sampling_generator(self) -> Generator:
-        """The generator to judge: the average where one is kept."""
+        """The generator to sample from: the average if there is one."""
         return self.generator if self.average is None else cast(Generator, self.average.module)
 
     def checkpoint(self, step: int, trained_on: str) -> Checkpoint:
-        """Everything a run needs to go on after `step`; batch-norm statistics are this rank's (rank 0 saves)."""
+        """The state from which a run resumes after `step`; batch-norm statistics are this rank's (rank 0 saves)."""
         return Checkpoint(
             step=step,
             n_clips_seen=self.n_clips_seen(step),
@@ -233,7 +235,7 @@ class Training:
         )
 
     def load_(self, checkpoint: Checkpoint) -> None:
-        """Takes over the state of a checkpoint of the same model."""
+        """Load the state of a checkpoint of the same model."""
         self.generator.load_state_dict(checkpoint.generator)
         for name, network in self.discriminators.items():
             network.load_state_dict(checkpoint.discriminators[name])
@@ -242,7 +244,7 @@ class Training:
         for optimiser, state, rate in zip((self.optimiser_g, self.optimiser_d), states, rates, strict=True):
             optimiser.load_state_dict(state)
             for group in optimiser.param_groups:
-                group["lr"] = rate  # this run's: a run may go on from another's checkpoint
+                group["lr"] = rate  # this run's: population based training starts from another's checkpoint
         if self.average is not None:
             if checkpoint.average is None:
                 raise ConfigurationError(
@@ -262,7 +264,7 @@ def _optimiser(config: RunConfig, lr: float, networks: list[nn.Module]) -> torch
 
 
 def _average(generator: nn.Module, decay: float | None) -> AveragedModel | None:
-    """An exponential moving average of the weights; buffers are copied (averaged u and v of spectral norm are no unit vectors)."""
+    """An exponential moving average of the weights; buffers, such as spectral norm's unit vectors, are copied."""
     return None if decay is None else AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(decay))
 
 

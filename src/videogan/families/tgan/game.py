@@ -1,4 +1,4 @@
-"""What TGAN and the 3D model of its comparison share: a discriminator of whole clips, three ways to restrain it, the step."""
+"""What TGAN and its 3D model share: settings, a discriminator of whole clips with three regularisers, the step."""
 
 from dataclasses import dataclass
 from typing import Generic, Literal, Self, TypeVar
@@ -28,7 +28,7 @@ _MATTERS_UNDER = {"n_clip": "svc", "gamma_eps": "svc", "clip_bound": "weight_cli
 
 
 class VolumeGANConfig(FamilyConfig):
-    """The settings that both share; the defaults are the TGAN paper's, and where it is silent its released code's."""
+    """The shared settings; the defaults are the TGAN paper's, else those of its released code."""
 
     resolution: Literal[32, 64] = Field(64, description="Side of a frame (sec. 6.1: 64; 32 for small machines)")
     n_classes: int = Field(ge=1, description="Classes of the data set (V); a generator without labels ignores them")
@@ -70,14 +70,14 @@ def sample_z(config: VolumeGANConfig, n: int, generator: torch.Generator | None 
 
 
 def label_vectors(y: Tensor | None, n_classes: int) -> Tensor:
-    """v, (B, V): one-hot of labels (B,), or `y` itself where it is a mixture of classes already (sec. 5.2)."""
+    """v, (B, V): one-hot of labels (B,), or `y` itself if it is a mixture of classes (sec. 5.2)."""
     if y is None:
         raise ValueError("a conditional TGAN needs labels y, got none.")
     return y if y.is_floating_point() else one_hot(y, n_classes).float()
 
 
 def refuse_other_lengths(n_frames: int | None, what_else: str) -> None:
-    """Raises ConfigurationError where a generator of 16 frames is asked for another number; None asks for none."""
+    """Raise ConfigurationError for a number of frames other than 16 or None."""
     if n_frames not in (None, N_FRAMES):
         raise ConfigurationError(
             f"n_frames must be {N_FRAMES}, the four doublings of time, got {n_frames}; {what_else}."
@@ -85,7 +85,7 @@ def refuse_other_lengths(n_frames: int | None, what_else: str) -> None:
 
 
 def refuse_truncation(truncation: float | None) -> None:
-    """Raises ConfigurationError where uniform codes are to be truncated: that is defined for normal ones (BigGAN sec. 3.1)."""
+    """Raise ConfigurationError for a truncation: it is defined for normal codes only (BigGAN sec. 3.1)."""
     if truncation is not None:
         raise ConfigurationError(
             f"truncation needs normal codes, got {truncation:g} for codes that are uniform on [-1, 1]; leave it out."
@@ -128,17 +128,17 @@ VolumeConfigT = TypeVar("VolumeConfigT", bound=VolumeGANConfig)
 
 @dataclass(frozen=True)
 class VolumeGAN(GAN[VolumeConfigT, Fakes], Generic[VolumeConfigT]):
-    """The networks and their step. Labels reach the networks if `config.is_conditional`; else nothing depends on them."""
+    """The networks and their step. Labels have no effect unless `config.is_conditional`."""
 
     @classmethod
     def losses_of_guessing(cls, config: VolumeGANConfig) -> dict[str, float]:
         return {"video": CROSS_ENTROPY_OF_GUESSING} if config.regulariser == "none" else {}
 
     def draw(self, n: int, rng: torch.Generator, label_counts: Tensor, real_labels: Tensor) -> dict[str, Tensor]:
-        """Everything random of one pass over n clips, on the CPU; each tensor's first dimension is n, to slice by rank.
+        """All random inputs of one update on n clips, on the CPU; see the contract.
 
-        label_counts: (K,) training clips of each class; real_labels: (n,). Returns z (n, K_0), labels of fakes y (n,)
-        where there are any, and under the normal GAN noise_real, noise_fake (n,), seeds of the discriminator's noise.
+        Returns z (n, K_0), labels of fakes y (n,) if conditional, and under the normal GAN noise_real, noise_fake (n,),
+        seeds of the discriminator's noise.
         """
         draws = {"z": sample_z(self.config, n, rng)} | self._draw_labels(n, rng, label_counts, real_labels)
         if self.config.regulariser == "none":
@@ -146,16 +146,13 @@ class VolumeGAN(GAN[VolumeConfigT, Fakes], Generic[VolumeConfigT]):
         return draws
 
     def generate(self, generator: nn.Module, draws: Draws) -> Fakes:
-        """Fake videos (b, T, 3, R, R) of the draws; `generator` is ours or a wrapper of it."""
+        """b fakes of the draws."""
         return Fakes(generator(draws["z"], draws.get("y")))
 
     def discriminator_losses(
         self, discriminators: Discriminators, real: Tensor, real_labels: Tensor, fakes: Fakes, draws: Draws
     ) -> Losses:
-        """The discriminator's loss; real and fake pass apart, each with its own statistics.
-
-        real, fake: (b, T, 3, R, R), no gradient flows into them; real_labels: (b,).
-        """
+        """The discriminator's loss."""
         judge = discriminators["video"]
         real_scores = judge(real, self._v(real_labels), draws.get("noise_real"))
         fake_scores = judge(fakes.videos.detach(), self._v(draws.get("y")), draws.get("noise_fake"))
@@ -164,23 +161,20 @@ class VolumeGAN(GAN[VolumeConfigT, Fakes], Generic[VolumeConfigT]):
         return {"video": wasserstein_discriminator_loss(real_scores, fake_scores)}
 
     def generator_losses(self, discriminators: Discriminators, fakes: Fakes, draws: Draws) -> Losses:
-        """The generator's loss. fake: (b, T, 3, R, R), with its graph."""
+        """The generator's loss."""
         scores = discriminators["video"](fakes.videos, self._v(draws.get("y")), draws.get("noise_fake"))
         if self.config.regulariser == "none":
             return {"video": non_saturating_generator_loss(scores)}
         return {"video": wasserstein_generator_loss(scores)}
 
     def realness(self, videos: Tensor, labels: Tensor) -> Tensor:
-        """What the discriminator says of videos (b, T, 3, R, R) with labels (b,): (b,); higher is more real.
-
-        A WGAN's zero means nothing (sec. 6.5).
-        """
+        """The discriminator's scores; a WGAN's zero has no meaning (sec. 6.5)."""
         return self.discriminators["video"](videos, self._v(labels))
 
     def constrain_(self, step: int) -> None:
         """After D's updates of step t, counted from 1: svc clips D where (t - 1) % n_clip == 0 (alg. 1).
 
-        The algorithm clips at the end of the step, after G's update, which here sees the clipped D already.
+        The paper clips after G's update; here G's update already sees the clipped D.
         """
         if self.config.regulariser == "svc" and (step - 1) % self.config.n_clip == 0:
             singular_value_clipping_(self.discriminators["video"], self.config.gamma_eps)

@@ -1,4 +1,4 @@
-"""TGAN (arXiv 1611.06624): a trajectory of latent codes from a temporal generator, each drawn by an image generator."""
+"""TGAN (arXiv 1611.06624): a temporal generator makes a trajectory of codes, an image generator a frame of each."""
 
 from itertools import pairwise
 from typing import Literal, Self
@@ -32,10 +32,10 @@ _OTHER_LENGTHS = "with_frames_between makes frames between them"
 
 
 class TGANConfig(VolumeGANConfig):
-    """Everything that makes one TGAN.
+    """The settings of one TGAN.
 
-    At 32 px the image generator's ladder loses its last doubling (256, 128, 64 channels, then the frame), and the
-    discriminator keeps its four layers, of which 2 x 2 positions are left.
+    At 32 px the image generator has one doubling less (256, 128, 64 channels, then the frame), and the discriminator's
+    four layers leave 2 x 2 positions.
     """
 
     family: Literal["tgan"] = "tgan"
@@ -57,7 +57,8 @@ class TGANConfig(VolumeGANConfig):
         ]
         if self.label_route == "concat" and self.image_codes == "z1":
             problems.append(
-                "label_route = concat needs z0 in the image generator, got image_codes = z1. Set model.label_route=branch."
+                "label_route = concat needs z0 in the image generator, got image_codes = z1. "
+                "Set model.label_route=branch."
             )
         if problems:
             raise ValueError("\n".join(problems))
@@ -71,8 +72,8 @@ class TGANConfig(VolumeGANConfig):
 class TemporalGenerator(nn.Module):
     """G0: deconvolutions in time, kernel, stride, padding (1, 1, 0) and four of (4, 2, 1); BN and ReLU, at last tanh.
 
-    (K_in, 1) -> (512, 1) -> (256, 2) -> (128, 4) -> (128, 8) -> (K_1, 16) (Table 1; the text's padding 2 would not give it).
-    forward: codes (B, K_in) -> z_1 (B, 16, K_1) in [-1, 1].
+    (K_in, 1) -> (512, 1) -> (256, 2) -> (128, 4) -> (128, 8) -> (K_1, 16) (Table 1; the text's padding 2 would not
+    give it). forward: codes (B, K_in) -> z_1 (B, 16, K_1) in [-1, 1].
     """
 
     def __init__(self, dim_in: int, widths: tuple[int, ...], dim_out: int, beta: bool = False) -> None:
@@ -95,10 +96,10 @@ class TemporalGenerator(nn.Module):
 class ImageGenerator(nn.Module):
     """G1: a linear map, BN and ReLU of each code to (256, 4, 4), put together, then doublings and a last convolution.
 
-    Deconvolutions 256, 128, 64, 32, kernel 4, stride 2, padding 1, with BN and ReLU, then (3, 1, 1) and tanh (Table 1; that
-    the linear maps have BN and ReLU too, and no layer but the last a bias, is the released code's).
-    forward: for each of `dims` one code, (B, dim) where a video has one or (B, T, dim) where each frame has ->
-    (B, T, n_colours, R, R) in [-1, 1].
+    Deconvolutions 256, 128, 64, 32, kernel 4, stride 2, padding 1, with BN and ReLU, then (3, 1, 1) and tanh (Table 1;
+    that the linear maps have BN and ReLU too, and no layer but the last a bias, is the released code's). forward: for
+    each of `dims` one code, (B, dim) where a video has one or (B, T, dim) where each frame has -> (B, T, n_colours, R,
+    R) in [-1, 1].
     """
 
     def __init__(self, dims: tuple[int, ...], widths: tuple[int, ...], n_colours: int = 3) -> None:
@@ -120,14 +121,14 @@ class ImageGenerator(nn.Module):
         return self.output(x).tanh().unflatten(0, (-1, n_frames))
 
     def _first_map(self, i: int, code: Tensor, n_frames: int) -> Tensor:
-        """(B T, 256, 4, 4); a code that a video has once is mapped once, which leaves its batch statistics as they are."""
+        """(B T, 256, 4, 4); a code of a whole video is mapped once, which gives the same batch statistics."""
         x = relu(self.linear_norms[i](self.linears[i](code.flatten(0, -2))))
         x = x.unflatten(1, (-1, _FIRST_SIDE, _FIRST_SIDE))
         return x if code.ndim == 3 else x.repeat_interleave(n_frames, dim=0)
 
 
 class TGANGenerator(Generator):
-    """G: the temporal generator's trajectory z_1^1 .. z_1^T, each code drawn by the image generator with z_0 (sec. 3.3)."""
+    """G: the temporal generator's trajectory z_1^1 .. z_1^T; the image generator makes each a frame, with z_0 (sec. 3.3)."""
 
     config: TGANConfig
 
@@ -155,7 +156,7 @@ class TGANGenerator(Generator):
         n_frames: int | None = None,
         truncation: float | None = None,
     ) -> Tensor:
-        """n codes z_0, (n, K_0), on the networks' device; see `sample_z`. Refuses truncation, and lengths as forward does."""
+        """n codes z_0, (n, K_0), on the networks' device; see `sample_z`. Refuses truncation and other lengths."""
         refuse_other_lengths(n_frames, _OTHER_LENGTHS)
         refuse_truncation(truncation)
         return sample_z(self.config, n, generator).to(self.device)
@@ -171,8 +172,8 @@ class TGANGenerator(Generator):
     def with_frames_between(self, z: Tensor, y: Tensor | None, n_between: int) -> Tensor:
         """Videos (B, 15 (k + 1) + 1, 3, R, R) with k = `n_between` frames between any two (sec. 5.1).
 
-        The trajectory z_1 is interpolated linearly between neighbours; every (k + 1)-th frame is, bit for bit, one of
-        forward's. Raises ValueError in train mode, where frames depend on their batch, and for n_between < 1.
+        Neighbours of the trajectory z_1 are interpolated linearly; every (k + 1)-th frame equals one of forward's bit
+        for bit. Raises ValueError in train mode, where frames depend on their batch, and for n_between < 1.
         """
         if self.training:
             raise ValueError("frames between need a generator in eval mode, got train mode; call eval() first.")
