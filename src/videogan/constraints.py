@@ -8,8 +8,8 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from videogan.nets.precision import without_autocast
 
 _MARGINS = {torch.float32: 1e-5, torch.float64: 2e-8}
-"""By how much (s / bound)^2 may exceed 1 unclipped: above what a clipping in that precision leaves, so that the next
-finds nothing to do."""
+"""Excess of (s / bound)^2 over 1 that is not clipped: more than one clipping in that precision leaves, so that a
+second clipping changes nothing."""
 _SINGLE_PRECISION_EIGH_LIMIT = 4.0
 """Up to this (s_max / bound)^2 an fp32 eigh of the Gram matrix keeps clipped values right to 4e-6; above, fp64 does."""
 _SINGLE_PRECISION_LIMIT = 16.0
@@ -24,13 +24,12 @@ def singular_value_clipping_(discriminator: nn.Module, gamma_eps: bool = True) -
 
     Weights of linear layers, of convolutions, plain and transposed, and of embeddings (linear in one-hot labels) get
     singular values of at most 1; the rows of each matrix are its output channels, or its classes. Gammas obey
-    `clip_gammas_`, to which `gamma_eps` goes. All else stays: biases, running statistics, recurrent cells, the scale of
-    a self-attention.
+    `clip_gammas_`, to which `gamma_eps` goes. Biases, running statistics, recurrent cells and the
+    scale of a self-attention do not change.
 
-    It does not make the discriminator 1-Lipschitz. What is bounded of a convolution is its weight seen as a matrix, not
-    its operator, whose windows overlap: a 3x3 kernel of thirds has matrix norm 1 and operator norm 2.93 on 16x16. In
-    train mode batch norm divides by the batch's deviation instead of the running one. And between two clippings weights
-    grow.
+    It does not make the discriminator 1-Lipschitz. For a convolution it bounds the weight as a matrix, not the
+    operator, whose windows overlap: a 3x3 kernel of thirds has matrix norm 1 and operator norm 2.93 on 16x16. In train
+    mode batch norm divides by the batch's deviation, not the running one. Between two clippings weights grow.
 
     Data-parallel ranks with equal weights and equal running statistics stay equal, bit for bit on equal machines and
     thread counts: nothing is drawn, and the same operations run in the same order. Raises ValueError for a weight that
@@ -49,7 +48,7 @@ def singular_value_clipping_(discriminator: nn.Module, gamma_eps: bool = True) -
 
 @torch.no_grad()
 def clip_singular_values_(weight: Tensor, bound: float = 1.0) -> Tensor:
-    """No singular value of `weight`, seen as the matrix (out, rest), stays above `bound` (TGAN sec. 4).
+    """Clip the singular values of `weight`, seen as the matrix (out, rest), to at most `bound` (TGAN sec. 4).
 
     Equal to W <- U min(S, bound) V^T, without the SVD: squared singular values are eigenvalues of the Gram matrix of
     the smaller side. A Cholesky factorisation certifies that none exceeds the bound; only where it fails are the k
@@ -57,8 +56,8 @@ def clip_singular_values_(weight: Tensor, bound: float = 1.0) -> Tensor:
     bound, and those within 5e-6 above it stay (fp64: 1e-8). A second clipping changes nothing (fp32, fp64).
 
     weight: (out, ...) with any memory layout, changed in place and returned; bf16 and fp16 are computed in fp32 and
-    rounded once, so rounding may lift a value above the bound again. A weight with an element that is not finite has
-    no singular values to clip: it stays as it is, for the next loss to tell. Raises ValueError for a vector, for a dtype
+    rounded once, so rounding may lift a value above the bound again. A weight with an element that is not finite does
+    not change: the next loss shows it. Raises ValueError for a vector, for a dtype
     that is not real and floating, and for a bound that is not positive. Needs fp64 on the weight's device.
     """
     if weight.ndim < 2:

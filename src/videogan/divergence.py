@@ -1,8 +1,8 @@
-"""The one way a training ends that is nobody's fault: a term of it stopped being a number."""
+"""The error of a training whose loss is no longer finite."""
 
 
 class TrainingDiverged(ArithmeticError):
-    """A loss became infinite or NaN; carries the `step` (counted from 1; a classifier's epoch) and the name of the `term`."""
+    """The loss `term` became infinite or NaN at `step` (counted from 1; for a classifier, the epoch)."""
 
     def __init__(self, step: int, term: str) -> None:
         super().__init__(f"{term} is not finite at step {step}.")

@@ -1,4 +1,4 @@
-"""What families draw for a global batch of n clips, on the CPU, from the step's own generator: labels of fakes, frames."""
+"""Random draws for the n clips of a global batch, on the CPU: codes, labels of fakes, frame choices."""
 
 import math
 from typing import Literal
@@ -14,7 +14,7 @@ LabelSampling = Literal["match_real", "empirical", "uniform"]
 def draw_labels(
     how: LabelSampling, n: int, n_classes: int, rng: torch.Generator, label_counts: Tensor, real_labels: Tensor
 ) -> Tensor:
-    """Labels (n,) of fakes: those of the real clips beside them, by the training clips' counts (K,), or uniform."""
+    """Labels (n,) of fakes: those of the real clips, drawn by the training clips' counts (K,), or drawn uniformly."""
     if how == "uniform":
         return torch.randint(n_classes, (n,), generator=rng)
     if how == "empirical":
@@ -23,9 +23,9 @@ def draw_labels(
 
 
 def draw_normal(n: int, dim: int, rng: torch.Generator | None, truncation: float | None = None) -> Tensor:
-    """n codes ~ N(0, 1), (n, dim); with `truncation` tau > 0 values outside [-tau, tau] are drawn again (BigGAN sec. 3.1).
+    """n codes ~ N(0, 1), (n, dim); `truncation` tau > 0 redraws values outside [-tau, tau] (BigGAN sec. 3.1).
 
-    What lies inside stays as it is without truncation, so that a seed's codes are the same ones, tamed.
+    Values inside stay the same as without truncation. Raises ConfigurationError for tau <= 0.
     """
     if truncation is not None and truncation <= 0:
         raise ConfigurationError(f"truncation must be above 0 standard deviations, got {truncation:g}.")
@@ -33,7 +33,7 @@ def draw_normal(n: int, dim: int, rng: torch.Generator | None, truncation: float
     if truncation is None:
         return z
     outside = z.abs() > truncation
-    # Drawing until all lie inside would take for ever at a small tau; the inverse of the distribution gives the same one.
+    # Redrawing until all are inside takes too long at a small tau; the inverse distribution gives the same result.
     u = torch.rand(n, dim, generator=rng) * 2 - 1
     again = math.sqrt(2) * torch.erfinv(u * math.erf(truncation / math.sqrt(2)))
     return torch.where(outside, again.clamp(-truncation, truncation), z)

@@ -1,18 +1,26 @@
-"""Adversarial losses: pure functions of what the discriminator says, each averaged over all its elements."""
+"""Adversarial losses: pure functions of the discriminator's outputs, each averaged over all elements."""
 
+import functools
 import math
+from collections.abc import Iterable
 
+import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, relu
 
 HINGE_OF_GUESSING = 2.0
-"""The hinge loss of a discriminator that says 0 of every clip; 0 once it is sure of all."""
+"""The hinge loss of a discriminator that outputs 0 for every clip; the loss is 0 once it is certain of all."""
 CROSS_ENTROPY_OF_GUESSING = 2 * math.log(2)
-"""The cross entropy of a discriminator that says 1/2 of every clip; near 0 once it is sure of all."""
+"""The cross entropy of a discriminator that outputs 1/2 for every clip; near 0 once it is certain of all."""
+
+
+def total(terms: Iterable[Tensor]) -> Tensor:
+    """The sum of at least one loss term, in their order."""
+    return functools.reduce(torch.add, terms)
 
 
 def hinge_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """Hinge loss of a discriminator, E[relu(1 - D(x))] + E[relu(1 + D(G(z)))] (MVT-GAN eq. 2, its first sign mended).
+    """Hinge loss of a discriminator, E[relu(1 - D(x))] + E[relu(1 + D(G(z)))] (MVT-GAN eq. 2, first sign corrected).
 
     As printed, eq. 2 lacks a minus sign before the first term and would push D(real) down.
     real_logits, fake_logits: any shapes, each averaged over all its elements. Returns a scalar to minimise.
@@ -29,10 +37,10 @@ def hinge_generator_loss(fake_logits: Tensor) -> Tensor:
 
 
 def wasserstein_discriminator_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
-    """Wasserstein loss of a discriminator, E[D(G(z))] - E[D(x)] (WGAN alg. 1; the inner maximum of TGAN eq. 2, negated).
+    """Wasserstein loss of a discriminator, E[D(G(z))] - E[D(x)] (WGAN alg. 1; minus the inner maximum of TGAN eq. 2).
 
-    Minus it is the distance of the two distributions up to D's Lipschitz constant K, and only as far as D is K-Lipschitz
-    and trained out. real_scores, fake_scores: any shapes, unbounded. Returns a scalar to minimise.
+    Its negative estimates K times the Wasserstein distance if D is K-Lipschitz and trained to convergence.
+    real_scores, fake_scores: any shapes, unbounded. Returns a scalar to minimise.
     """
     return fake_scores.mean() - real_scores.mean()
 

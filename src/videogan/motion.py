@@ -1,4 +1,4 @@
-"""The motion constraint: fakes should move like real clips of their class (MVT-GAN sec. 4.3)."""
+"""The motion constraint: fakes should move like real clips of the same class (MVT-GAN sec. 4.3)."""
 
 import hashlib
 from collections import OrderedDict
@@ -14,7 +14,7 @@ from videogan.nets.precision import without_autocast
 
 FlowCos = Literal["clip", "frame"]
 SMALLEST_PRODUCT = 1e-8
-"""Of two flows' lengths; below it neither has a direction to compare."""
+"""Product of two flows' lengths below which their directions are not compared."""
 
 
 def motion_similarity(
@@ -24,13 +24,13 @@ def motion_similarity(
 
         L_M = 1/C sum_i sum_j [y_f_i = y_r_j] cos(f_r_j, f_f_i)
 
-    Printed is y_f_i = y_r_i, which would leave j free. As one masked matrix product; cos = <u, v> / max(|u||v|, 1e-8), so
-    a clip without motion counts as 0, and where the maximum is 1e-8 no gradient flows: it would have no direction, and
-    a length of 1e8. Where C = 0, L_M is 0.
+    The paper prints y_f_i = y_r_i, which leaves j free. Computed as one masked matrix product with cos = <u, v> /
+    max(|u||v|, 1e-8): the cosine of a clip without motion is 0. If the maximum is 1e-8 no gradient flows, for it would
+    have length 1e8 and no direction. If C = 0, L_M is 0.
 
-    real_flow: (B_r, T - 1, 2, H, W), fake_flow: (B_f, T - 1, 2, H, W); real_labels: (B_r,), fake_labels: (B_f,), integer.
-    flow_cos: "clip" compares whole clips as one vector (the paper's "flow"), "frame" each pair of frames and takes
-    the mean over time. Computed in fp32 at least. Returns scalars, L_M in [-1, 1] and C (int64).
+    real_flow: (B_r, T - 1, 2, H, W), fake_flow: (B_f, T - 1, 2, H, W); real_labels: (B_r,), fake_labels: (B_f,),
+    integer. flow_cos: "clip" compares whole clips as one vector (the paper's "flow"), "frame" each pair of frames and
+    takes the mean over time. Computed in fp32 at least. Returns scalars, L_M in [-1, 1] and C (int64).
     """
     _refuse_unlike(real_flow, fake_flow, real_labels, fake_labels)
     same_class = real_labels[:, None] == fake_labels
@@ -51,7 +51,7 @@ def motion_constraint_loss(
 ) -> Tensor:
     """alpha (1 - L_M), the term that the motion constraint adds to the generator's loss (eq. 6); in [0, 2 alpha].
 
-    Arguments as in `motion_similarity`; gradients flow into the fakes only. Where no pair has one class the term is 0
+    Arguments as in `motion_similarity`; gradients flow into the fakes only. The term is 0 if no pair shares a class
     (the paper leaves 1/C undefined).
 
     pairs_per_rank: under data parallelism C / R, for C pairs of the global batch over R ranks. Each rank then compares
@@ -71,7 +71,7 @@ class MotionConstraint:
     """alpha (1 - L_M) between the flows that one frozen estimator finds in real clips and in fakes (MVT-GAN eq. 5, 6).
 
     `warm_up`: steps over which alpha rises evenly from 0; `stride` and `size` are those of `video_flow`, and change the
-    loss. Flows of real clips are remembered.
+    loss. Flows of real clips are cached.
     """
 
     estimator: FlowEstimator
@@ -93,8 +93,8 @@ class MotionConstraint:
     ) -> tuple[Tensor, Tensor]:
         """The term of the generator's loss at `step`, counted from 1, and C, the pairs of the global batch (int64).
 
-        real, fake: this rank's clips (b, T, 3, H, W) in [-1, 1]; real_labels, fake_labels: theirs, (b,). `gathered` puts a
-        tensor together from all ranks. Gradients flow into the fakes only.
+        real, fake: this rank's clips (b, T, 3, H, W) in [-1, 1]; real_labels, fake_labels: theirs, (b,). `gathered`
+        concatenates a tensor of all ranks. Gradients flow into the fakes only.
         """
         all_labels = gathered(real_labels)
         n_pairs = (all_labels[:, None] == gathered(fake_labels)).sum()
@@ -116,10 +116,11 @@ class MotionConstraint:
 
 
 class RememberedFlows:
-    """Flows of real clips by their content: a window that comes again, in whatever batch, is not estimated again.
+    """A cache of flows by the content of a clip, so that a repeated window is not estimated again.
 
-    Each clip's flow is estimated alone, so that no clip's depends on what else was new in its batch: a resumed run, which
-    begins without memories, goes on bit for bit. The least recently used are forgotten beyond `most_bytes`.
+    Each clip's flow is estimated alone, so it does not depend on which other clips of the batch were cached: a resumed
+    run starts with an empty cache and continues bit for bit. Above `most_bytes` the least recently used flows are
+    dropped.
     """
 
     def __init__(self, most_bytes: int = 2**30) -> None:
@@ -137,7 +138,7 @@ class RememberedFlows:
     def _of(self, clip: Tensor, flow: Callable[[Tensor], Tensor]) -> Tensor:
         self.n_asked += 1
         # by value, whatever the memory layout
-        key = hashlib.blake2b(clip.cpu().contiguous().numpy(), digest_size=16).digest()
+        key = hashlib.blake2b(clip.cpu().contiguous().numpy().data, digest_size=16).digest()
         found = self._flows.get(key)
         if found is None:
             self.n_estimated += 1
@@ -151,7 +152,7 @@ class RememberedFlows:
 
 
 def _vectors(flow: Tensor, flow_cos: FlowCos) -> Tensor:
-    """Flows (B, T - 1, 2, H, W) as vectors (times, B, length) of which those of one time are compared."""
+    """Flows (B, T - 1, 2, H, W) as vectors (times, B, length); only vectors of one time are compared."""
     flow = flow.to(torch.promote_types(flow.dtype, torch.float32))
     return flow.flatten(1)[None] if flow_cos == "clip" else flow.flatten(2).transpose(0, 1)
 
@@ -170,7 +171,7 @@ def _refuse_unlike(real_flow: Tensor, fake_flow: Tensor, real_labels: Tensor, fa
     if real_flow.ndim != 5 or fake_flow.ndim != 5 or real_flow.shape[1:] != fake_flow.shape[1:]:
         raise ValueError(
             "flows must be (B, T - 1, 2, H, W) alike but for B, "
-            f"got real {tuple(real_flow.shape)} and fake {tuple(fake_flow.shape)}; use one flow size and stride for both."
+            f"got real {tuple(real_flow.shape)} and fake {tuple(fake_flow.shape)}; use the same flow size and stride."
         )
     if real_labels.shape != real_flow.shape[:1] or fake_labels.shape != fake_flow.shape[:1]:
         raise ValueError(

@@ -57,8 +57,8 @@ def imports_of_files() -> dict[str, set[str]]:
 def imports_of_folders() -> dict[str, set[str]]:
     """Folder -> the other folders that its modules import from.
 
-    A folder stands for its own files alone: its subfolders are folders of their own, and so is each loose file of
-    `videogan` and `vgsearch`.
+    A folder holds its own files alone: its subfolders are folders of their own. So is each loose file of `videogan` and
+    `vgsearch`, and each contract, which implementations in subfolders import and the folder's list of them does too.
     """
     folders: dict[str, set[str]] = {}
     for name in MODULES:
@@ -68,7 +68,8 @@ def imports_of_folders() -> dict[str, set[str]]:
 
 
 def _room(name: str) -> str:
-    return name if package_of(name) in ("videogan", "vgsearch") else package_of(name)
+    is_own_room = package_of(name) in ("videogan", "vgsearch") or name.endswith(".contract")
+    return name if is_own_room else package_of(name)
 
 
 def circle(imports: Mapping[str, set[str]]) -> list[str]:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from tests.builders import tiny_sweep
 from vgsearch.cli import app
-from vgsearch.space.space import load_space, shipped_spaces
+from vgsearch.space.space import installed_spaces, load_space
 from videogan.config import ConfigurationError
 from videogan.data.manifest import write_manifest
 from videogan.families import FAMILIES
@@ -96,7 +96,7 @@ def test_no_two_rows_are_one_run():
     assert len(set(configs)) == len(TABLE_4) == 8
 
 
-@pytest.mark.parametrize("name", shipped_spaces())
+@pytest.mark.parametrize("name", installed_spaces())
 def test_points_have_names_where_a_space_has_several_and_each_builds(name: str):
     space = load_space(name)
     assert len(space.point_names) == (len(space.paper_points) if len(space.paper_points) > 1 else 0)

@@ -124,7 +124,7 @@ def test_half_precision_flows_are_compared_in_fp32():
 
 
 def test_flows_of_other_sizes_and_labels_of_another_number_are_refused():
-    with pytest.raises(ValueError, match="one flow size and stride"):
+    with pytest.raises(ValueError, match="the same flow size and stride"):
         motion_similarity(flows(0, 2), flows(0, 2)[:, :1], labels(0, 1), labels(0, 1))
     with pytest.raises(ValueError, match="each flow needs one label"):
         motion_similarity(flows(0, 2), flows(0, 2), labels(0), labels(0, 1))

@@ -9,10 +9,10 @@ def spaces(json: options.Json = False) -> None:
 
     from rich.console import Console
 
-    from vgsearch.space.space import load_space, shipped_spaces
+    from vgsearch.space.space import installed_spaces, load_space
     from vgsearch.terminal.words import short_name
 
-    loaded = [load_space(name) for name in shipped_spaces()]
+    loaded = [load_space(name) for name in installed_spaces()]
     if json:
         print(json_module.dumps([space.model_dump(mode="json") for space in loaded]))
         return

@@ -6,9 +6,9 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from videogan.families import FAMILIES
+from videogan.families.contract import Generator
 from videogan.sampling.pictures import FPS, FPS_MAX, contact_sheet, labelled_grid
 from videogan.sampling.sampling import (
     between_classes,
@@ -16,8 +16,8 @@ from videogan.sampling.sampling import (
     codes,
     frames_between,
     in_classes,
-    maker_of_frames_between,
     refuse_unconditional,
+    refuse_without_frames_between,
 )
 from videogan.sampling.subspaces import ALL, N_CODES, Change, resample_subspaces, subspaces_of
 
@@ -37,7 +37,7 @@ class Asked:
     n_frames: int
     truncation: float | None = None
 
-    def codes(self, generator: nn.Module, n: int) -> Tensor:
+    def codes(self, generator: Generator, n: int) -> Tensor:
         return codes(generator, n, self.seed, n_frames=self.n_frames, truncation=self.truncation)
 
     def labels(self, n: int) -> Tensor:
@@ -73,7 +73,7 @@ class Picture:
         return contact_sheet(self.frames, self.still_shows)
 
 
-def grid(sampler: nn.Module, asked: Asked, on_progress: OnProgress) -> Picture:
+def grid(sampler: Generator, asked: Asked, on_progress: OnProgress) -> Picture:
     """Rows are classes, columns are codes."""
     z, labels = asked.codes(sampler, asked.n_codes), asked.labels(max(1, len(asked.classes)))
     rows = []
@@ -85,7 +85,7 @@ def grid(sampler: nn.Module, asked: Asked, on_progress: OnProgress) -> Picture:
     return Picture(frames, f"{_counted(len(names), 'class', 'classes')} x {_counted(asked.n_codes, 'code', 'codes')}")
 
 
-def between_two_codes(sampler: nn.Module, asked: Asked, on_progress: OnProgress) -> Picture:
+def between_two_codes(sampler: Generator, asked: Asked, on_progress: OnProgress) -> Picture:
     """Rows are classes, or pairs of codes; columns interpolate from one code to another within the class of the row."""
     n_rows = len(asked.classes) or N_PAIRS
     first, second = asked.codes(sampler, 2 if asked.classes else 2 * N_PAIRS).unflatten(0, (-1, 2)).unbind(1)
@@ -99,7 +99,7 @@ def between_two_codes(sampler: nn.Module, asked: Asked, on_progress: OnProgress)
     return Picture(labelled_grid(torch.cat(rows), names, asked.steps), description)
 
 
-def between_two_classes(sampler: nn.Module, asked: Asked, on_progress: OnProgress) -> Picture:
+def between_two_classes(sampler: Generator, asked: Asked, on_progress: OnProgress) -> Picture:
     """Rows are pairs of neighbouring classes, columns interpolate between them; all clips have the same code."""
     z, labels = asked.codes(sampler, 1), torch.tensor([*asked.classes])
     rows = []
@@ -112,7 +112,7 @@ def between_two_classes(sampler: nn.Module, asked: Asked, on_progress: OnProgres
     return Picture(frames, description)
 
 
-def subspaces(sampler: nn.Module, asked: Asked, on_progress: OnProgress) -> Picture:
+def subspaces(sampler: Generator, asked: Asked, on_progress: OnProgress) -> Picture:
     """Rows are the codes as drawn and with each subspace resampled, the effect of which is measured over `N_CODES`."""
     labels = asked.labels(max(N_CODES, asked.n_codes))
     found = resample_subspaces(
@@ -124,7 +124,7 @@ def subspaces(sampler: nn.Module, asked: Asked, on_progress: OnProgress) -> Pict
     return Picture(frames, description, changes=found.changes, n_measured=len(labels))
 
 
-def between_frames(sampler: nn.Module, asked: Asked, on_progress: OnProgress) -> Picture:
+def between_frames(sampler: Generator, asked: Asked, on_progress: OnProgress) -> Picture:
     """The clip of each code with its frames repeated, above the same clip with new frames between any two."""
     n_between = asked.n_steps
     z, labels = asked.codes(sampler, asked.n_codes), asked.labels(asked.n_codes)
@@ -145,7 +145,7 @@ def between_frames(sampler: nn.Module, asked: Asked, on_progress: OnProgress) ->
     )
 
 
-PICTURES: Mapping[str, Callable[[nn.Module, Asked, OnProgress], Picture]] = {
+PICTURES: Mapping[str, Callable[[Generator, Asked, OnProgress], Picture]] = {
     "grid": grid,
     "codes": between_two_codes,
     "classes": between_two_classes,
@@ -154,19 +154,19 @@ PICTURES: Mapping[str, Callable[[nn.Module, Asked, OnProgress], Picture]] = {
 }
 
 
-def refuse_unsupported(generator: nn.Module, show: str, asked: Asked) -> None:
+def refuse_unsupported(generator: Generator, show: str, asked: Asked) -> None:
     """Raises ConfigurationError if this family does not support the picture; computes nothing."""
     if show == "classes":
         refuse_unconditional(generator)
     if show == "subspaces":
         subspaces_of(generator)
     if show == "between":
-        maker_of_frames_between(generator)
+        refuse_without_frames_between(generator)
     asked.codes(generator, 1)  # checks the length and the truncation
 
 
-def knows_classes(generator: nn.Module) -> bool:
-    return FAMILIES[generator.config.family].is_conditional(generator.config)
+def knows_classes(generator: Generator) -> bool:
+    return generator.config.is_conditional
 
 
 def changes_to_json(changes: Mapping[str, Change]) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from torch import nn
 
 from vgsearch.evaluation.request import data_of
 from vgsearch.experiment.paths import TrialFolder
@@ -23,6 +22,7 @@ from vgsearch.sampling.pictures import (
 from vgsearch.terminal.words import counted, interval, number, plain_table, shown
 from videogan.config import ConfigurationError, suggestion
 from videogan.data.manifest import DataError, read_manifest
+from videogan.families.contract import Generator
 from videogan.sampling.pictures import write_gif, write_mp4, write_png
 from videogan.sampling.sampling import sampling_copy
 from videogan.sampling.subspaces import Change
@@ -77,7 +77,7 @@ def sample(request: SampleRequest) -> None:
         console.print(shown(path), soft_wrap=True)
 
 
-def asked_for(request: SampleRequest, generator: nn.Module, config: RunConfig, names: list[str]) -> Asked:
+def asked_for(request: SampleRequest, generator: Generator, config: RunConfig, names: list[str]) -> Asked:
     """The settings with defaults; raises ConfigurationError for an option without effect or an unknown class."""
     given = {"codes": request.n_codes, "steps": request.n_steps}
     takes = DEFAULTS[request.show]

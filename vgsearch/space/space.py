@@ -3,6 +3,8 @@
 import itertools
 from collections.abc import Mapping
 from importlib import resources
+from importlib.metadata import entry_points
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -137,29 +139,53 @@ def _problems_of_scoring(path: str) -> list[str]:
     return [f"domains: {path} can't be searched: {reason}. Set it in base, or with --set."]
 
 
-def shipped_spaces() -> dict[str, Any]:
-    """Name to file of every search space in the wheel; the one place that knows where they lie."""
-    files = resources.files("vgsearch.search_spaces").iterdir()
-    spaces = sorted((file for file in files if file.name.endswith(".yaml")), key=lambda file: file.name)
-    return {file.name.removesuffix(".yaml"): file for file in spaces}
+def installed_spaces() -> dict[str, Traversable]:
+    """Name to file of every search space: ours, then those of packages with an entry point `vgsearch.search_spaces`.
+
+    Such an entry point names a package whose YAML files are search spaces. Raises ConfigurationError, one line that names
+    the package, for one that cannot be imported and for a space whose name is taken.
+    """
+    found = _yaml_files(resources.files("vgsearch.search_spaces"))
+    packages = dict.fromkeys(found, "vgsearch")
+    for entry in entry_points(group="vgsearch.search_spaces"):
+        package = entry.dist.name if entry.dist is not None else "an unnamed package"
+        try:
+            files = _yaml_files(resources.files(entry.load()))
+        except Exception as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise ConfigurationError(
+                f"{package}: its search spaces ({entry.value}) cannot be imported: {reason}. Fix or uninstall the package."
+            ) from error
+        if taken := [name for name in files if name in found]:
+            raise ConfigurationError(
+                f"{package}: its search space '{taken[0]}' is already in {packages[taken[0]]}. Rename one, or uninstall one "
+                "of the packages."
+            )
+        found, packages = found | files, packages | dict.fromkeys(files, package)
+    return found
+
+
+def _yaml_files(folder: Traversable) -> dict[str, Traversable]:
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".yaml")), key=lambda file: file.name)
+    return {file.name.removesuffix(".yaml"): file for file in files}
 
 
 def load_space(name_or_path: str) -> Space:
-    """A shipped space by name, or any YAML file by path; raises ConfigurationError with the names that exist."""
-    shipped = shipped_spaces()
-    if name_or_path in shipped:
-        return parse_space(shipped[name_or_path].read_text(), f"{name_or_path}.yaml")
+    """An installed space by name, or any YAML file by path; raises ConfigurationError with the names that exist."""
+    installed = installed_spaces()
+    if name_or_path in installed:
+        return parse_space(installed[name_or_path].read_text(), f"{name_or_path}.yaml")
     path = Path(name_or_path)
     if not path.is_file():
         raise ConfigurationError(
-            f"no search space '{name_or_path}': there are {', '.join(shipped)}; or give the path of a YAML file."
+            f"no search space '{name_or_path}': there are {', '.join(installed)}; or give the path of a YAML file."
         )
     return parse_space(path.read_text(), str(path))
 
 
 def source_of(name_or_path: str) -> str:
-    """What `load_space` reads for this, from wherever it is called: a shipped name, or an absolute path."""
-    return name_or_path if name_or_path in shipped_spaces() else str(Path(name_or_path).absolute())
+    """The name of an installed space, or the absolute path of a file: what `load_space` reads from any folder."""
+    return name_or_path if name_or_path in installed_spaces() else str(Path(name_or_path).absolute())
 
 
 def parse_space(text: str, source: str) -> Space:

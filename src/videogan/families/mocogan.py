@@ -1,16 +1,16 @@
 """MoCoGAN (Tulyakov, Liu, Yang, Kautz, CVPR 2018): one content code a video, one motion code a frame, a category."""
 
-from collections.abc import Mapping
+import functools
 from dataclasses import dataclass
 from typing import Literal, Self
 
 import torch
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy
 
-from videogan.config import Config
 from videogan.draws import draw_frames, draw_labels, draw_normal, frames_at
+from videogan.families.contract import GAN, Discriminators, Draws, Facts, Fakes, FamilyConfig, Generator, Losses
 from videogan.losses import (
     CROSS_ENTROPY_OF_GUESSING,
     non_saturating_discriminator_loss,
@@ -21,15 +21,13 @@ from videogan.nets.strided_ladders import Convolutions, Layer, deconvolutions
 from videogan.nets.width import scaled
 
 N_FRAMES_MIN = 16
-"""The shortest clip of which D_V's convolutions, each three frames shorter than its input, leave a time step: 4 x 3 + 4."""
+"""The shortest clip that leaves D_V a time step: each of its convolutions shortens a clip by 3 frames, 4 x 3 + 4."""
 _RUNGS = {32: 3, 64: 4, 96: 5, 128: 5}
-"""How often the ladders of G and D_I double and halve the side: to 4 positions, at 96 px to 3."""
+"""How often G doubles and D_I halves the side of a frame, from and to 4 positions (at 96 px 3)."""
 
 
-class MoCoGANConfig(Config):
-    """Everything that makes one MoCoGAN; the defaults are its authors' code's, which the paper leaves much to."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
+class MoCoGANConfig(FamilyConfig):
+    """The settings of one MoCoGAN; the defaults are those of its authors' code, where most details are."""
 
     family: Literal["mocogan"] = "mocogan"
     resolution: Literal[32, 64, 96, 128] = Field(
@@ -78,31 +76,32 @@ class MoCoGANConfig(Config):
 
     @property
     def is_conditional(self) -> bool:
-        """Whether clips are made of a class that is asked for."""
         return self.conditional
 
     @property
     def dim_category(self) -> int:
-        """Size of the category code: K, or 0 where there is none."""
+        """Size of the category code: K, or 0 if unconditional."""
         return self.n_classes if self.conditional else 0
 
     @property
     def image_widths(self) -> list[int]:
-        """Channels of the frames' ladders from the fewest: 64, 128, 256, 512 at 64 px."""
+        """Channels of the layers over frames, fewest first: 64, 128, 256, 512 at 64 px."""
         return [scaled(64 << i, self.width) for i in range(_RUNGS[self.resolution])]
 
     @property
     def side(self) -> int:
-        """Positions a side that the frames' ladders begin and end with: 4, and 3 at 96 px."""
+        """Positions per side of the smallest maps: 4, and 3 at 96 px."""
         return self.resolution >> _RUNGS[self.resolution]
 
     def norm_layer(self, batch_norm: Layer) -> Layer:
-        """`batch_norm`, or what stands in its place where there is none."""
+        """`batch_norm`, or the identity if norm = none."""
         return batch_norm if self.norm == "batch" else nn.Identity
 
 
-class MoCoGANGenerator(nn.Module):
+class MoCoGANGenerator(Generator):
     """R_M, a GRU from per-frame noise to motion codes, and G_I, a DCGAN on [z_C; z_category; z_M^t] (sec. 3.1)."""
+
+    config: MoCoGANConfig
 
     def __init__(self, config: MoCoGANConfig) -> None:
         super().__init__()
@@ -111,7 +110,7 @@ class MoCoGANGenerator(nn.Module):
         dim = config.dim_content + config.dim_category + config.dim_motion
         self.recurrent = nn.GRUCell(config.dim_motion, config.dim_motion)
         self.image = deconvolutions(
-            lambda *shape: nn.ConvTranspose2d(*shape, bias=False),
+            functools.partial(nn.ConvTranspose2d, bias=False),
             config.norm_layer(nn.BatchNorm2d),
             [dim, *widths],
             (config.side, config.side),
@@ -120,7 +119,7 @@ class MoCoGANGenerator(nn.Module):
 
     @property
     def subspaces(self) -> dict[str, slice]:
-        """Where in z the content code and what motion comes from lie (sec. 3.1)."""
+        """The content code, and h_0 with the noise of the frames, which make the motion (sec. 3.1)."""
         return {"content": slice(0, self.config.dim_content), "motion": slice(self.config.dim_content, None)}
 
     def sample_z(
@@ -131,17 +130,13 @@ class MoCoGANGenerator(nn.Module):
         truncation: float | None = None,
     ) -> Tensor:
         """n codes on the networks' device, (n, d_C + (T + 1) d_M); see the function `sample_z`."""
-        return sample_z(self.config, n, generator, n_frames, truncation).to(self.image_head.weight.device)
-
-    def class_vectors(self, y: Tensor) -> Tensor:
-        """One-hot categories (n, K) of labels (n,): what forward takes in their place, mixed or not."""
-        return one_hot(y, self.config.n_classes).float()
+        return sample_z(self.config, n, generator, n_frames, truncation).to(self.device)
 
     def forward(self, z: Tensor, y: Tensor | None = None, n_frames: int | None = None) -> Tensor:
         """Videos (B, T, 3, R, R) in [-1, 1]; T is n_frames, or all that z has noise for.
 
         z: (B, d_C + (T + 1) d_M); y: (B,) integer labels, or (B, K) mixtures of classes; an unconditional generator
-        does not look at it. Raises ValueError where z has noise for fewer frames than n_frames.
+        ignores it. Raises ValueError if z has noise for fewer frames than n_frames.
         """
         content, noise = z[:, : self.config.dim_content], z[:, self.config.dim_content :]
         hidden, *steps = noise.unflatten(1, (-1, self.config.dim_motion)).unbind(1)
@@ -160,14 +155,16 @@ class MoCoGANGenerator(nn.Module):
         frames = self.image(torch.stack(codes, dim=1).flatten(0, 1)[:, :, None, None])
         return self.image_head(frames).tanh().unflatten(0, (len(z), n_frames))
 
-    def _category(self, y: Tensor) -> Tensor:
+    def _category(self, y: Tensor | None) -> Tensor:
+        if y is None:
+            raise ValueError("a conditional MoCoGAN needs labels y, got none.")
         return y if y.is_floating_point() else self.class_vectors(y)
 
 
 class ImageDiscriminator(nn.Module):
     """D_I on single frames, without bias: DCGAN's, or 64-128-256 and a logit for each patch (sec. 3.2; released code).
 
-    Noise comes before each convolution, but not before DCGAN's last one.
+    Noise is added before each convolution, except DCGAN's last.
     forward: frames (b, N, 3, R, R) in [-1, 1], noise_seeds (b,) or None for no noise -> (b, N * patches) logits.
     """
 
@@ -181,8 +178,8 @@ class ImageDiscriminator(nn.Module):
             [3, *widths],
             "convolution",
         )
-        shape = (4, 2, 1) if self.is_patch else (config.side,)
-        self.top = nn.Conv2d(widths[-1], 1, *shape, bias=False)
+        top = functools.partial(nn.Conv2d, widths[-1], 1, bias=False)
+        self.top = top(4, 2, 1) if self.is_patch else top(config.side)
 
     def forward(self, frames: Tensor, noise_seeds: Tensor | None = None) -> Tensor:
         noise = LayerNoise(self.noise_sigma, noise_seeds)
@@ -194,10 +191,10 @@ class ImageDiscriminator(nn.Module):
 class VideoDiscriminator(nn.Module):
     """D_V on whole clips, without bias: kernel 4, stride 1 and no padding in time (sec. 3.2; released code).
 
-    whole: 64-128-256-512 (at 32 px without the last), then a 4 x 4 x 4 convolution, summed over the positions that it has
-    at other sizes than 16 x 64 x 64; a logit and the category's. patch: 64-128-256 and a logit for each patch.
-    Noise comes before each convolution but the last. forward: video (B, T, 3, R, R) in [-1, 1], noise_seeds (B,) or None
-    for no noise -> (B, 1 + K), without categories (B, 1), patch (B, patches).
+    whole: 64-128-256-512 (at 32 px without the last), then a 4 x 4 x 4 convolution, summed over the positions that it
+    has at other sizes than 16 x 64 x 64; a logit and the category's. patch: 64-128-256 and a logit for each patch.
+    Noise is added before each convolution but the last. forward: video (B, T, 3, R, R) in [-1, 1], noise_seeds (B,) or
+    None for no noise -> (B, 1 + K), without categories (B, 1), patch (B, patches).
     """
 
     def __init__(self, config: MoCoGANConfig) -> None:
@@ -212,8 +209,8 @@ class VideoDiscriminator(nn.Module):
             [3, *widths],
             "convolution",
         )
-        shape = (4, stride, padding) if self.is_patch else (4,)
-        self.top = nn.Conv3d(widths[-1], 1 + config.dim_category, *shape, bias=False)
+        top = functools.partial(nn.Conv3d, widths[-1], 1 + config.dim_category, 4, bias=False)
+        self.top = top(stride=stride, padding=padding) if self.is_patch else top()
 
     def forward(self, video: Tensor, noise_seeds: Tensor | None = None) -> Tensor:
         noise = LayerNoise(self.noise_sigma, noise_seeds)
@@ -228,10 +225,10 @@ def sample_z(
     n_frames: int | None = None,
     truncation: float | None = None,
 ) -> Tensor:
-    """n codes ~ N(0, 1), (n, d_C + (T + 1) d_M), drawn on the CPU: z_C, the GRU's h_0, its noise of T frames (sec. 3.1).
+    """n codes ~ N(0, 1), (n, d_C + (T + 1) d_M), drawn on the CPU: z_C, the GRU's h_0, noise of T frames (sec. 3.1).
 
-    T is the config's unless n_frames is given; longer codes begin with the shorter ones of the same seed, and give longer
-    videos. `truncation`: see `draw_normal`.
+    n_frames: T of the codes, by default the configuration's. A longer code starts with the shorter one of the same
+    seed. truncation: see `draw_normal`.
     """
     n_frames = config.n_frames if n_frames is None else n_frames
     own = draw_normal(n, config.dim_content + (1 + config.n_frames) * config.dim_motion, generator, truncation)
@@ -239,23 +236,56 @@ def sample_z(
     return torch.cat([own, more], dim=1)[:, : config.dim_content + (1 + n_frames) * config.dim_motion]
 
 
-@dataclass(frozen=True)
-class MoCoGANNetworks:
-    """The networks of one MoCoGAN and its step; n clips of a global batch, b of them on this rank.
+_FACTS = Facts(
+    tiny={"resolution": 32, "width": 1 / 32},
+    n_parameters={"generator": 4_077_076, "image": 663_296, "video": 14_366_464},
+    published_run={
+        "model.resolution": 64,
+        "model.width": 1,
+        "loop.n_d": 1,
+        "optimiser.name": "adam",
+        "optimiser.rate_g": 2e-4,
+        "optimiser.rate_d": 2e-4,
+        "optimiser.beta1": 0.5,
+        "optimiser.beta2": 0.999,
+        "optimiser.weight_decay": 1e-5,
+    },
+    variants=({"conditional": False},),
+    without_batch_norm={"norm": "none"},
+    other_values={"d_video": ("patch", {"conditional": False})},
+)
 
-    The released code has an image batch of its own. Here its frames are N of each clip of the one global batch, real and
-    fake, chosen uniformly: every frame still comes equally often, and the sum of the losses has the same mean.
+
+@dataclass(frozen=True)
+class MoCoGAN(GAN[MoCoGANConfig, Fakes]):
+    """The networks of one MoCoGAN and its step.
+
+    The released code draws a separate image batch. Here D_I sees N frames of each clip of the one global batch, real
+    and fake, chosen uniformly: each frame is still equally likely, and the mean of the losses' sum is the same.
     """
 
-    config: MoCoGANConfig
     generator: MoCoGANGenerator
-    discriminators: dict[str, nn.Module]
+
+    config_type = MoCoGANConfig
+    generator_type = MoCoGANGenerator
+    facts = _FACTS
+
+    @classmethod
+    def build(cls, config: MoCoGANConfig) -> Self:
+        """Initialised as torch does by default."""
+        generator = MoCoGANGenerator(config)
+        return cls(config, generator, {"image": ImageDiscriminator(config), "video": VideoDiscriminator(config)})
+
+    @classmethod
+    def losses_of_guessing(cls, config: MoCoGANConfig) -> dict[str, float]:
+        """Of the image and video losses; the category loss does not measure realness."""
+        return dict.fromkeys(("image", "video"), CROSS_ENTROPY_OF_GUESSING)
 
     def draw(self, n: int, rng: torch.Generator, label_counts: Tensor, real_labels: Tensor) -> dict[str, Tensor]:
-        """Everything random of one pass over n clips, on the CPU; each tensor's first dimension is n, to slice by rank.
+        """All random inputs of one update on n clips, on the CPU; see the contract.
 
         Returns z (n, d_C + (T + 1) d_M), y (n,) uniform over the classes (released code), the frames that D_I sees,
-        frames_real and frames_fake (n, N), and where D has noise its seeds, noise_real and noise_fake (n, 2).
+        frames_real and frames_fake (n, N), and the seeds of D's noise, if any, noise_real and noise_fake (n, 2).
         """
         draws = {
             "z": sample_z(self.config, n, rng),
@@ -267,60 +297,40 @@ class MoCoGANNetworks:
             draws |= {f"noise_{of}": draw_noise_seeds(2 * n, rng).view(n, 2) for of in ("real", "fake")}
         return draws
 
-    def generate(self, generator: nn.Module, draws: Mapping[str, Tensor]) -> Tensor:
-        """Fake videos (b, T, 3, R, R) of the draws; `generator` is ours or a wrapper of it."""
-        return generator(draws["z"], draws["y"], self.config.n_frames)
+    def generate(self, generator: nn.Module, draws: Draws) -> Fakes:
+        """b fakes of the draws."""
+        return Fakes(generator(draws["z"], draws["y"], self.config.n_frames))
 
     def discriminator_losses(
-        self,
-        discriminators: Mapping[str, nn.Module],
-        real: Tensor,
-        real_labels: Tensor,
-        fake: Tensor,
-        draws: Mapping[str, Tensor],
-    ) -> dict[str, Tensor]:
-        """Cross entropies of D_I and D_V, and of D_V's categories on real clips (sec. 3.2, 3.3), to be summed.
-
-        Real and fake pass apart, each with its own statistics. real, fake: (b, T, 3, R, R), no gradient flows into them;
-        real_labels: (b,).
-        """
+        self, discriminators: Discriminators, real: Tensor, real_labels: Tensor, fakes: Fakes, draws: Draws
+    ) -> Losses:
+        """Cross entropies of D_I and D_V, and of D_V's categories on real clips (sec. 3.2, 3.3)."""
         real_image, real_video, categories = self._judged(discriminators, real, "real", draws)
-        fake_image, fake_video, _ = self._judged(discriminators, fake.detach(), "fake", draws)
+        fake_image, fake_video, _ = self._judged(discriminators, fakes.videos.detach(), "fake", draws)
         losses = {
             "image": non_saturating_discriminator_loss(real_image, fake_image),
             "video": non_saturating_discriminator_loss(real_video, fake_video),
         }
         return losses | ({"category": cross_entropy(categories, real_labels)} if self.config.conditional else {})
 
-    def generator_losses(
-        self, discriminators: Mapping[str, nn.Module], fake: Tensor, draws: Mapping[str, Tensor]
-    ) -> dict[str, Tensor]:
-        """The non-saturating terms of G, and its category's: -log Q(y | fake) by D_V (InfoGAN, sec. 3.3), to be summed.
-
-        fake: (b, T, 3, R, R), with its graph.
-        """
-        image, video, categories = self._judged(discriminators, fake, "fake", draws)
+    def generator_losses(self, discriminators: Discriminators, fakes: Fakes, draws: Draws) -> Losses:
+        """The non-saturating terms of G, and that of its category, -log Q(y | fake) by D_V (InfoGAN, sec. 3.3)."""
+        image, video, categories = self._judged(discriminators, fakes.videos, "fake", draws)
         losses = {"image": non_saturating_generator_loss(image), "video": non_saturating_generator_loss(video)}
         if self.config.conditional and self.config.lambda_infogan > 0:
             losses["category"] = self.config.lambda_infogan * cross_entropy(categories, draws["y"])
         return losses
 
     def realness(self, videos: Tensor, labels: Tensor) -> Tensor:
-        """What the discriminators say of videos (b, T, 3, R, R) with labels (b,): (b,). Higher is more real.
-
-        The mean logits of D_I, over all frames, and of D_V, and log Q(y | video) where there are categories, added.
-        """
+        """The mean logit of D_I over all frames, plus that of D_V, plus log Q(y | video) if conditional."""
         image, video = self.discriminators["image"](videos), self.discriminators["video"](videos)
         realness = image.mean(1) + self._logits(video).mean(1)
         if not self.config.conditional:
             return realness
         return realness + video[:, 1:].log_softmax(1).gather(1, labels[:, None]).squeeze(1)
 
-    def constrain_(self, step: int) -> None:
-        """MoCoGAN constrains no weight."""
-
     def _judged(
-        self, discriminators: Mapping[str, nn.Module], videos: Tensor, of: str, draws: Mapping[str, Tensor]
+        self, discriminators: Discriminators, videos: Tensor, of: str, draws: Draws
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Logits of D_I on the drawn frames, logits of D_V, and its category logits (b, K), each with its own noise."""
         seeds_image, seeds_video = draws[f"noise_{of}"].unbind(1) if self.config.noise_sigma > 0 else (None, None)
@@ -329,21 +339,9 @@ class MoCoGANNetworks:
         return image, self._logits(video), video[:, 1:]
 
     def _logits(self, outputs: Tensor) -> Tensor:
-        """What D_V says of realness: all of its `outputs` but the category logits behind the first."""
+        """The logits of realness among D_V's `outputs`, which category logits follow."""
         return outputs[:, :1] if self.config.conditional else outputs
 
     def _draw_frames(self, n: int, rng: torch.Generator) -> Tensor:
         """N distinct frames of each clip, (n, N), in order."""
         return draw_frames(n, self.config.n_frames, self.config.n_frames_image, rng)
-
-
-def build(config: MoCoGANConfig) -> MoCoGANNetworks:
-    """Puts the networks of `config` together on the default device, initialised as torch does from its global generator."""
-    return MoCoGANNetworks(
-        config, MoCoGANGenerator(config), {"image": ImageDiscriminator(config), "video": VideoDiscriminator(config)}
-    )
-
-
-def losses_of_guessing(config: MoCoGANConfig) -> dict[str, float]:
-    """The cross entropies of discriminators that only guess; the category's tells nothing of realness."""
-    return dict.fromkeys(("image", "video"), CROSS_ENTROPY_OF_GUESSING)

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import torch
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from videogan.config import Config
 from videogan.constraints import singular_value_clipping_
 from videogan.draws import draw_frames, draw_labels, draw_normal, frames_at
+from videogan.families.contract import GAN, Discriminators, Draws, Facts, Fakes, FamilyConfig, Generator, Losses
 from videogan.flow.lucas_kanade import LucasKanade
 from videogan.flow.weights import pwc_net_from
 from videogan.losses import HINGE_OF_GUESSING, hinge_discriminator_loss, hinge_generator_loss
@@ -31,13 +31,11 @@ VARIANT_DEFAULTS: dict[str, dict[str, Any]] = {
     "mvt_var": _VAR,
     "mvt_tsa": {**_VAR, "shift_blocks": 2},
 }
-"""What each row of the paper's ablation (sec. 6.2, Table 2) sets; explicit values win."""
+"""The settings of each row of the paper's ablation (sec. 6.2, Table 2); explicit values override them."""
 
 
-class MVTConfig(Config):
-    """Everything that makes one MVT-GAN; the defaults are the paper's, and where it is silent its authors' code's."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
+class MVTConfig(FamilyConfig):
+    """The settings of one MVT-GAN; the defaults are the paper's, else those of its authors' code."""
 
     family: Literal["mvt"] = "mvt"
     variant: Variant = Field("mvt_tsa", description="Row of the ablation, sets defaults (sec. 6.2)")
@@ -127,6 +125,10 @@ class MVTConfig(Config):
         return self
 
     @property
+    def is_conditional(self) -> bool:
+        return True
+
+    @property
     def dim_z(self) -> int:
         """d = d_A + d_B + d_C."""
         return self.dim_a + self.dim_b + self.dim_c
@@ -163,7 +165,7 @@ def _shift_problems(config: MVTConfig) -> list[str]:
     most = config.channels * MULTIPLES[n_blocks - 1]
     if not least <= config.fold_div <= most:
         return [
-            f"fold_div must lie between {least} ({config.shift_direction}) and {most} (channels of the last block), "
+            f"fold_div must be between {least} ({config.shift_direction}) and {most} (channels of the last block), "
             f"got {config.fold_div}. Set model.fold_div."
         ]
     return []
@@ -194,14 +196,16 @@ def _motion_problems(config: MVTConfig) -> list[str]:
         ]
     if (config.flow == "pwc_net") != (config.flow_weights is not None):
         return [
-            f"flow = {config.flow} and flow_weights = {config.flow_weights} do not go together: PWC-Net needs a file of "
-            "weights, Lucas-Kanade has none. Set both or neither; vgsearch flow fit makes such a file."
+            f"flow = {config.flow} and flow_weights = {config.flow_weights} do not go together: PWC-Net needs a file "
+            "of weights, Lucas-Kanade has none. Set both or neither; vgsearch flow fit writes such a file."
         ]
     return []
 
 
-class MVTGenerator(nn.Module):
+class MVTGenerator(Generator):
     """G = G_Image after the sequence generator (fig. 2)."""
+
+    config: MVTConfig
 
     def __init__(self, config: MVTConfig) -> None:
         super().__init__()
@@ -219,7 +223,7 @@ class MVTGenerator(nn.Module):
 
     @property
     def subspaces(self) -> dict[str, slice]:
-        """Where in z each noise subspace lies (sec. 4.1.1)."""
+        """The noise subspaces of z (sec. 4.1.1)."""
         b, c = self.config.dim_a, self.config.dim_a + self.config.dim_b
         return {"A": slice(0, b), "B": slice(b, c), "C": slice(c, self.config.dim_z)}
 
@@ -230,19 +234,19 @@ class MVTGenerator(nn.Module):
         n_frames: int | None = None,
         truncation: float | None = None,
     ) -> Tensor:
-        """n codes Z_ABC, (n, d), for videos of any length, moved to the networks' device; see the function `sample_z`."""
-        return sample_z(self.config, n, generator, truncation).to(self.image.linear.bias.device)
+        """n codes Z_ABC, (n, d), for videos of any length, on the networks' device; see the function `sample_z`."""
+        return sample_z(self.config, n, generator, truncation).to(self.device)
 
     def class_vectors(self, y: Tensor) -> Tensor:
-        """e(y), (n, dim_embedding), of labels (n,): what forward takes in their place, mixed or not."""
+        """e(y), (n, dim_embedding), of labels (n,)."""
         return self.image.embedding(y)
 
-    def forward(self, z: Tensor, y: Tensor, n_frames: int = 16) -> Tensor:
-        """Videos (B, T, 3, R, R) in [-1, 1]; T = n_frames is free.
+    def forward(self, z: Tensor, y: Tensor, n_frames: int | None = None) -> Tensor:
+        """Videos (B, n_frames, 3, R, R) in [-1, 1] of any length, by default T.
 
         z: (B, d) codes; y: (B,) integer labels, or (B, dim_embedding) embeddings such as mixtures of two classes.
         """
-        return self.image(self.sequence(z, n_frames), y)
+        return self.image(self.sequence(z, self.config.n_frames if n_frames is None else n_frames), y)
 
 
 def sample_z(
@@ -258,20 +262,67 @@ def sample_z(
     return mean + sigma * draw_normal(n, config.dim_z, generator, truncation)
 
 
-@dataclass(frozen=True)
-class MVTNetworks:
-    """The networks of one MVT-GAN and its step; n clips of a global batch, b of them on this rank."""
+_NETWORKS = {"model.resolution": 96, "model.channels": 96, "model.gru_hidden": 2048}
+_TRAINING = {"loop.batch_size": 40, "optimiser.name": "adam", "optimiser.rate_g": 5e-5, "optimiser.rate_d": 2e-4}
+_OTHER_VALUES = {"variant": "mvt_var", "n_frames": 18, "shift_blocks": 1, "fold_div": 4}
+_OF_MOTION = {"alpha": 2.0, "alpha_warm_up": 5, "flow_cos": "frame", "flow_stride": 2, "flow_size": 24}
+_FACTS = Facts(
+    tiny={"resolution": 32, "channels": 2, "gru_hidden": 8, "n_frames_image": 4, "dim_a": 4, "dim_b": 4, "dim_c": 8},
+    n_parameters={"generator": 90_816_076, "image": 86_636_066, "video": 24_872_065},
+    published={"resolution": 128},
+    published_run=_NETWORKS | _TRAINING,
+    variants=({"variant": "mvt_mc"}, {"constraint_d_video": "svc"}),
+    without_batch_norm={"norm_g": "none", "seq_bn": "none", "d_video_norm": "none"},
+    other_values={
+        **{name: (value, {}) for name, value in _OTHER_VALUES.items()},
+        **{name: (value, {"alpha": 1.0}) for name, value in _OF_MOTION.items()},
+        "sn_embed_g": (True, {"init": "xavier"}),
+        "n_clip": (2, {"constraint_d_video": "svc"}),
+    },
+    tried_elsewhere=frozenset({"flow", "flow_weights"}),
+)
 
-    config: MVTConfig
+
+@dataclass(frozen=True)
+class MVTGAN(GAN[MVTConfig, Fakes]):
+    """The networks of one MVT-GAN and its step."""
+
     generator: MVTGenerator
-    discriminators: dict[str, nn.Module]
     motion: MotionConstraint | None = None
 
+    config_type = MVTConfig
+    generator_type = MVTGenerator
+    facts = _FACTS
+
+    @classmethod
+    def build(cls, config: MVTConfig) -> Self:
+        """Raises ConfigurationError or UnreadableWeights for flow_weights that are not PWC-Net's."""
+        generator = initialise_(MVTGenerator(config), config.init)
+        normalise_spectrally(generator, without=() if config.sn_embed_g else (generator.image.embedding,))
+        image = ImageDiscriminator(config.channels, config.n_classes, config.attention_after_d)
+        video = VideoDiscriminator(config.channels, config.n_classes, config.d_video, config.d_video_norm)
+        normalise_spectrally(initialise_(image, config.init))
+        initialise_(video, config.init)
+        if config.constraint_d_video == "spectral_norm":
+            normalise_spectrally(video)
+        return cls(config, generator, {"image": image, "video": video}, _motion_constraint(config))
+
+    @property
+    def frozen(self) -> list[nn.Module]:
+        """The flow network of the motion constraint."""
+        estimator = None if self.motion is None else self.motion.estimator
+        return [estimator] if isinstance(estimator, nn.Module) else []
+
+    @classmethod
+    def losses_of_guessing(cls, config: MVTConfig) -> dict[str, float]:
+        weights = {"image": config.lambda_img, "video": config.lambda_vid}
+        return {name: weight * HINGE_OF_GUESSING for name, weight in weights.items() if weight}
+
     def draw(self, n: int, rng: torch.Generator, label_counts: Tensor, real_labels: Tensor) -> dict[str, Tensor]:
-        """Everything random of one pass over n clips, on the CPU; each tensor's first dimension is n, to slice by rank.
+        """All random inputs of one update on n clips, on the CPU; see the contract.
 
         label_counts: (K,) training clips of each class; real_labels: (n,). Returns z (n, d), y (n,), and for each clip
-        the N frame indices D_Image sees, drawn apart for real and fake: frames_real, frames_fake (n, N).
+        the N frame indices that D_Image sees, drawn separately for real and fake: frames_real, frames_fake (n, N).
         """
         config = self.config
         return {
@@ -281,24 +332,15 @@ class MVTNetworks:
             "frames_fake": self._draw_frames(n, rng),
         }
 
-    def generate(self, generator: nn.Module, draws: Mapping[str, Tensor]) -> Tensor:
-        """Fake videos (b, T, 3, R, R) of the draws; `generator` is ours or a wrapper of it."""
-        return generator(draws["z"], draws["y"], self.config.n_frames)
+    def generate(self, generator: nn.Module, draws: Draws) -> Fakes:
+        """b fakes of the draws."""
+        return Fakes(generator(draws["z"], draws["y"], self.config.n_frames))
 
     def discriminator_losses(
-        self,
-        discriminators: Mapping[str, nn.Module],
-        real: Tensor,
-        real_labels: Tensor,
-        fake: Tensor,
-        draws: Mapping[str, Tensor],
-    ) -> dict[str, Tensor]:
-        """Weighted hinge terms of D_Image and D_Video (eq. 2), to be summed; real and fake pass apart, each with its
-        own statistics.
-
-        real, fake: (b, T, 3, R, R), no gradient flows into them; real_labels: (b,).
-        """
-        image, video, fake = discriminators["image"], discriminators["video"], fake.detach()
+        self, discriminators: Discriminators, real: Tensor, real_labels: Tensor, fakes: Fakes, draws: Draws
+    ) -> Losses:
+        """Weighted hinge terms of D_Image and D_Video (eq. 2)."""
+        image, video, fake = discriminators["image"], discriminators["video"], fakes.videos.detach()
         image_loss = hinge_discriminator_loss(
             image(frames_at(real, draws["frames_real"]), real_labels),
             image(frames_at(fake, draws["frames_fake"]), draws["y"]),
@@ -306,12 +348,10 @@ class MVTNetworks:
         video_loss = hinge_discriminator_loss(video(real, real_labels), video(fake, draws["y"]))
         return {"image": self.config.lambda_img * image_loss, "video": self.config.lambda_vid * video_loss}
 
-    def generator_losses(
-        self, discriminators: Mapping[str, nn.Module], fake: Tensor, draws: Mapping[str, Tensor]
-    ) -> dict[str, Tensor]:
-        """Weighted hinge terms of the generator (eq. 3), to be summed. fake: (b, T, 3, R, R), with its graph."""
-        image_logits = discriminators["image"](frames_at(fake, draws["frames_fake"]), draws["y"])
-        video_logits = discriminators["video"](fake, draws["y"])
+    def generator_losses(self, discriminators: Discriminators, fakes: Fakes, draws: Draws) -> Losses:
+        """Weighted hinge terms of the generator (eq. 3)."""
+        image_logits = discriminators["image"](frames_at(fakes.videos, draws["frames_fake"]), draws["y"])
+        video_logits = discriminators["video"](fakes.videos, draws["y"])
         return {
             "image": self.config.lambda_img * hinge_generator_loss(image_logits),
             "video": self.config.lambda_vid * hinge_generator_loss(video_logits),
@@ -321,8 +361,8 @@ class MVTNetworks:
         self,
         real: Tensor,
         real_labels: Tensor,
-        fake: Tensor,
-        draws: Mapping[str, Tensor],
+        fakes: Fakes,
+        draws: Draws,
         step: int,
         gathered: Callable[[Tensor], Tensor] = lambda tensor: tensor,
     ) -> tuple[Tensor, Tensor] | None:
@@ -333,13 +373,10 @@ class MVTNetworks:
         """
         if self.motion is None:
             return None
-        return self.motion.loss(real, real_labels, fake, draws["y"], step, gathered)
+        return self.motion.loss(real, real_labels, fakes.videos, draws["y"], step, gathered)
 
     def realness(self, videos: Tensor, labels: Tensor) -> Tensor:
-        """What the discriminators say of videos (b, T, 3, R, R) with labels (b,): weighted as in the losses, (b,).
-
-        Higher is more real; the zero is nobody's. D_Image sees N frames evenly spaced.
-        """
+        """The mean logits of D_Image on N evenly spaced frames and of D_Video, weighted as in the losses."""
         n, t = self.config.n_frames_image, videos.shape[1]
         frames = torch.linspace(0, t - 1, n, device=videos.device).round().long().expand(len(videos), n)
         image = self.discriminators["image"](frames_at(videos, frames), labels).view(len(videos), n).mean(1)
@@ -355,25 +392,6 @@ class MVTNetworks:
     def _draw_frames(self, n: int, rng: torch.Generator) -> Tensor:
         config = self.config
         return draw_frames(n, config.n_frames, config.n_frames_image, rng, config.replace_frames)
-
-
-def build(config: MVTConfig) -> MVTNetworks:
-    """Puts the networks of `config` together on the default device, initialised from torch's global generator."""
-    generator = initialise_(MVTGenerator(config), config.init)
-    normalise_spectrally(generator, without=() if config.sn_embed_g else (generator.image.embedding,))
-    image = ImageDiscriminator(config.channels, config.n_classes, config.attention_after_d)
-    video = VideoDiscriminator(config.channels, config.n_classes, config.d_video, config.d_video_norm)
-    normalise_spectrally(initialise_(image, config.init))
-    initialise_(video, config.init)
-    if config.constraint_d_video == "spectral_norm":
-        normalise_spectrally(video)
-    return MVTNetworks(config, generator, {"image": image, "video": video}, _motion_constraint(config))
-
-
-def losses_of_guessing(config: MVTConfig) -> dict[str, float]:
-    """The weighted hinge terms of discriminators that only guess."""
-    weights = {"image": config.lambda_img, "video": config.lambda_vid}
-    return {name: weight * HINGE_OF_GUESSING for name, weight in weights.items() if weight}
 
 
 def _motion_constraint(config: MVTConfig) -> MotionConstraint | None:

@@ -1,19 +1,19 @@
-"""Video GAN (Vondrick, Pirsiavash, Torralba, NIPS 2016): a moving foreground over a background that stands still."""
+"""Video GAN (Vondrick, Pirsiavash, Torralba, NIPS 2016): a moving foreground over a static background."""
 
 import functools
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal, Self, overload
 
 import torch
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from videogan.config import Config, ConfigurationError
+from videogan.config import ConfigurationError
 from videogan.constraints import singular_value_clipping_
 from videogan.draws import draw_normal
+from videogan.families.contract import GAN, Discriminators, Draws, Facts, Fakes, FamilyConfig, Generator, Losses
 from videogan.losses import (
     CROSS_ENTROPY_OF_GUESSING,
     non_saturating_discriminator_loss,
@@ -26,10 +26,8 @@ from videogan.nets.strided_ladders import Convolutions, Layer, deconvolutions
 from videogan.nets.width import scaled
 
 
-class VGANConfig(Config):
-    """Everything that makes one Video GAN; the defaults are the paper's, and where it is silent its authors' code's."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
+class VGANConfig(FamilyConfig):
+    """The settings of one Video GAN; the defaults are the paper's, else those of its authors' code."""
 
     family: Literal["vgan"] = "vgan"
     resolution: Literal[32, 64] = Field(64, description="Side of a frame (sec. 2.1: 64; 32 for small machines)")
@@ -61,23 +59,20 @@ class VGANConfig(Config):
         return self
 
     @property
-    def is_conditional(self) -> bool:
-        """Whether clips are made of a class that is asked for."""
-        return False
-
-    @property
     def widths(self) -> list[int]:
-        """Channels from the fewest: 64, 128, 256, 512. At 32 px the ladders are one rung shorter and end at 256."""
+        """Channels, fewest first: 64, 128, 256, 512. At 32 px there is one layer less, and 256 are the most."""
         return [scaled(64 << i, self.width) for i in range(int(math.log2(self.resolution // 4)))]
 
     @property
     def n_first_frames(self) -> int:
-        """Time steps beside 4 x 4 positions, which the ladder's rungs double to T: 2, and 1 where T = 16 at 64 px."""
+        """Time steps of the smallest map, which each layer doubles: 2, or 1 for T = 16 at 64 px."""
         return self.n_frames >> len(self.widths)
 
 
-class VGANGenerator(nn.Module):
+class VGANGenerator(Generator):
     """m(z) * f(z) + (1 - m(z)) * b(z): foreground f and mask m by 3-D, background b by 2-D deconvolutions (eq. 2)."""
+
+    config: VGANConfig
 
     def __init__(self, config: VGANConfig) -> None:
         super().__init__()
@@ -99,14 +94,21 @@ class VGANGenerator(nn.Module):
     ) -> Tensor:
         """n codes on the networks' device, (n, dim_z); see the function `sample_z`. Refuses lengths as forward does."""
         self._refuse_other_lengths(n_frames)
-        return sample_z(self.config, n, generator, truncation).to(self.mask_head.bias.device)
+        return sample_z(self.config, n, generator, truncation).to(self.device)
+
+    @overload
+    def forward(self, z: Tensor, y: Tensor | None = ..., n_frames: int | None = ...) -> Tensor: ...
+    @overload
+    def forward(
+        self, z: Tensor, y: Tensor | None = ..., n_frames: int | None = ..., *, with_mask: bool
+    ) -> tuple[Tensor, Tensor]: ...
 
     def forward(
-        self, z: Tensor, y: Tensor | None = None, n_frames: int | None = None, with_mask: bool = False
+        self, z: Tensor, y: Tensor | None = None, n_frames: int | None = None, *, with_mask: bool = False
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Videos (B, T, 3, R, R) in [-1, 1]; with_mask: also the masks m (B, T, 1, R, R) in [0, 1], 1 being foreground.
 
-        z: (B, dim_z); labels y change nothing. Raises ConfigurationError for another n_frames than the T the
+        z: (B, dim_z); labels y have no effect. Raises ConfigurationError for another n_frames than the T that the
         networks are built for.
         """
         self._refuse_other_lengths(n_frames)
@@ -125,10 +127,10 @@ class VGANGenerator(nn.Module):
 
 
 class VGANDiscriminator(nn.Module):
-    """Conv3d 3-64-128-256-512, kernel 4, stride 2, then one over all that is left (sec. 2.2).
+    """Conv3d 3-64-128-256-512, kernel 4, stride 2, then one over all remaining positions (sec. 2.2).
 
     Under bce it has two logits, as in the released code, and gives their difference, the log odds of being real; under
-    wgan_svc one score. Noise comes after batch norm, which then has neither gamma nor beta (TGAN sec. 6.3).
+    wgan_svc one score. Noise is added after batch norm, which then has neither gamma nor beta (TGAN sec. 6.3).
     forward: video (B, T, 3, R, R) in [-1, 1], noise_seeds (B,) or None for no noise -> (B,).
     """
 
@@ -161,63 +163,87 @@ def sample_z(
 
 
 @dataclass(frozen=True)
-class VGANNetworks:
-    """The networks of one Video GAN and its step; n clips of a global batch, b of them on this rank."""
+class MaskedFakes(Fakes):
+    """Videos and their masks m (b, T, 1, R, R) in [0, 1]: 1 is foreground."""
 
-    config: VGANConfig
+    masks: Tensor
+
+
+_FACTS = Facts(
+    tiny={"resolution": 32, "n_frames": 16, "width": 1 / 32, "dim_z": 8},
+    n_parameters={"generator": 16_245_383, "video": 11_057_858},
+    published_run={
+        "model.resolution": 64,
+        "model.width": 1,
+        "loop.n_d": 1,
+        "optimiser.name": "adam",
+        "optimiser.rate_g": 2e-4,
+        "optimiser.rate_d": 2e-4,
+        "optimiser.beta1": 0.5,
+        "optimiser.beta2": 0.999,
+    },
+    variants=({"noise_sigma": 0.2}, {"loss": "wgan_svc"}),
+    without_batch_norm={"norm": "none"},
+    other_values={"n_clip": (2, {"loss": "wgan_svc"})},
+)
+
+
+@dataclass(frozen=True)
+class VideoGAN(GAN[VGANConfig, MaskedFakes]):
+    """The networks of one Video GAN and its step."""
+
     generator: VGANGenerator
-    discriminators: dict[str, nn.Module]
+
+    config_type = VGANConfig
+    generator_type = VGANGenerator
+    facts = _FACTS
+
+    @classmethod
+    def build(cls, config: VGANConfig) -> Self:
+        generator = VGANGenerator(config)
+        _initialise_(generator)
+        video = VGANDiscriminator(config)
+        _initialise_(video)
+        return cls(config, generator, {"video": video})
+
+    @classmethod
+    def losses_of_guessing(cls, config: VGANConfig) -> dict[str, float]:
+        return {"video": CROSS_ENTROPY_OF_GUESSING} if config.loss == "bce" else {}
 
     def draw(self, n: int, rng: torch.Generator, label_counts: Tensor, real_labels: Tensor) -> dict[str, Tensor]:
-        """Everything random of one pass over n clips, on the CPU; each tensor's first dimension is n, to slice by rank.
+        """All random inputs of one update on n clips, on the CPU; see the contract.
 
-        Returns z (n, dim_z), and where D has noise the seeds of it, noise_real and noise_fake (n,).
+        Returns z (n, dim_z), and the seeds of D's noise, if any, noise_real and noise_fake (n,).
         """
         draws = {"z": sample_z(self.config, n, rng)}
         if self.config.noise_sigma > 0:
             draws |= {"noise_real": draw_noise_seeds(n, rng), "noise_fake": draw_noise_seeds(n, rng)}
         return draws
 
-    def generate(self, generator: nn.Module, draws: Mapping[str, Tensor]) -> Tensor:
-        """Fake videos (b, T, 3, R, R) of the draws; `generator` is ours or a wrapper of it.
-
-        The videos bring their masks along, as the attribute `mask`: `generator_losses` penalises them.
-        """
-        fake, mask = generator(draws["z"], None, self.config.n_frames, with_mask=True)
-        fake.mask = mask
-        return fake
+    def generate(self, generator: nn.Module, draws: Draws) -> MaskedFakes:
+        """b videos with their masks, which `generator_losses` penalises."""
+        return MaskedFakes(*generator(draws["z"], None, self.config.n_frames, with_mask=True))
 
     def discriminator_losses(
-        self,
-        discriminators: Mapping[str, nn.Module],
-        real: Tensor,
-        real_labels: Tensor,
-        fake: Tensor,
-        draws: Mapping[str, Tensor],
-    ) -> dict[str, Tensor]:
-        """The term of D, to be minimised; real and fake pass apart, each with its own statistics (released code).
+        self, discriminators: Discriminators, real: Tensor, real_labels: Tensor, fakes: MaskedFakes, draws: Draws
+    ) -> Losses:
+        """The loss of D; labels are not used.
 
-        bce: cross entropy, twice the released one's mean of both halves, which Adam cannot tell apart. real, fake:
-        (b, T, 3, R, R), no gradient flows into them; real_labels: (b,), not looked at.
+        bce: the sum of both cross entropies, twice the released code's mean; Adam's updates are the same.
         """
         video = discriminators["video"]
-        scores = video(real, draws.get("noise_real")), video(fake.detach(), draws.get("noise_fake"))
+        scores = video(real, draws.get("noise_real")), video(fakes.videos.detach(), draws.get("noise_fake"))
         loss = non_saturating_discriminator_loss if self.config.loss == "bce" else wasserstein_discriminator_loss
         return {"video": loss(*scores)}
 
-    def generator_losses(
-        self, discriminators: Mapping[str, nn.Module], fake: Tensor, draws: Mapping[str, Tensor]
-    ) -> dict[str, Tensor]:
-        """The term of G and the sparsity of the mask, lambda |m|_1 per element (eq. 5), to be summed.
-
-        fake: (b, T, 3, R, R) as `generate` gives them, with their graph and masks.
-        """
-        scores = discriminators["video"](fake, draws.get("noise_fake"))
+    def generator_losses(self, discriminators: Discriminators, fakes: MaskedFakes, draws: Draws) -> Losses:
+        """The loss of G, and the sparsity of the mask, lambda |m|_1 per element (eq. 5)."""
+        scores = discriminators["video"](fakes.videos, draws.get("noise_fake"))
         loss = non_saturating_generator_loss if self.config.loss == "bce" else wasserstein_generator_loss
-        return {"video": loss(scores), "mask": self.config.lambda_mask * fake.mask.float().mean()}
+        return {"video": loss(scores), "mask": self.config.lambda_mask * fakes.masks.float().mean()}
 
     def realness(self, videos: Tensor, labels: Tensor) -> Tensor:
-        """What the discriminator says of videos (b, T, 3, R, R), whatever their labels: (b,). Higher is more real."""
+        """The discriminator's scores; labels are not used."""
         return self.discriminators["video"](videos)
 
     def constrain_(self, step: int) -> None:
@@ -226,29 +252,18 @@ class VGANNetworks:
             singular_value_clipping_(self.discriminators["video"])
 
 
-def build(config: VGANConfig) -> VGANNetworks:
-    """Puts the networks of `config` together on the default device, initialised from torch's global generator."""
-    generator, video = _initialise_(VGANGenerator(config)), _initialise_(VGANDiscriminator(config))
-    return VGANNetworks(config, generator, {"video": video})
-
-
-def _initialise_(network: nn.Module) -> nn.Module:
+def _initialise_(network: nn.Module) -> None:
     """Weights ~ N(0, 0.01), gamma ~ N(1, 0.02), biases and beta 0 (sec. 2.3; released code)."""
     for layer in network.modules():
         if isinstance(layer, nn.Conv3d | nn.ConvTranspose3d | nn.ConvTranspose2d):
-            _normal_(layer, 0.0, 0.01)
+            _normal_(layer.weight, layer.bias, 0.0, 0.01)
         elif isinstance(layer, _BatchNorm) and layer.affine:
-            _normal_(layer, 1.0, 0.02)
-    return network
+            _normal_(layer.weight, layer.bias, 1.0, 0.02)
 
 
-def losses_of_guessing(config: VGANConfig) -> dict[str, float]:
-    """The cross entropy of a discriminator that only guesses; the Wasserstein loss has no floor."""
-    return {"video": CROSS_ENTROPY_OF_GUESSING} if config.loss == "bce" else {}
-
-
-def _normal_(layer: nn.Module, mean: float, deviation: float) -> None:
-    # on the meta device, on which models are only counted, torch's normal_ imports its compiler for 10 s
-    if not layer.weight.is_meta:
-        nn.init.normal_(layer.weight, mean, deviation)
-        nn.init.zeros_(layer.bias)
+def _normal_(weight: Tensor, bias: Tensor | None, mean: float, deviation: float) -> None:
+    # On the meta device, where models are only counted, torch's normal_ imports its compiler for 10 s.
+    if not weight.is_meta:
+        nn.init.normal_(weight, mean, deviation)
+        if bias is not None:
+            nn.init.zeros_(bias)

@@ -1,4 +1,4 @@
-"""Fitting PWC-Net on generated pairs: an iterator of progress; whoever iterates reports and saves checkpoints."""
+"""Fitting PWC-Net on generated pairs: an iterator of progress, whose caller reports and saves checkpoints."""
 
 import math
 import time
@@ -27,7 +27,7 @@ N_STANDARDISING = 64
 
 @dataclass(frozen=True)
 class FlowCheckpoint:
-    """The state of a fit after `step`. As a dict of its fields in a file it is also one of weights: `pwc_net_from` reads it."""
+    """The state of a fit after `step`. Saved as a dict, it is also a file of weights that `pwc_net_from` reads."""
 
     step: int
     width: float
@@ -41,17 +41,18 @@ class FlowCheckpoints(StepFiles[FlowCheckpoint]):
 
     @staticmethod
     def load(path: Path) -> FlowCheckpoint:
-        """Reads one file onto the CPU; raises UnreadableCheckpoint."""
+        """Read one file onto the CPU. Raises UnreadableCheckpoint."""
         return read_checkpoint(path, lambda stored: FlowCheckpoint(**stored))
 
     def save(self, checkpoint: FlowCheckpoint) -> Path:
-        """Writes the file so that a reader sees all of it or nothing; the newest two are kept."""
+        """Write the file atomically; the newest two are kept."""
         return self.write(checkpoint.step, vars(checkpoint))
 
 
 def first_network(recipe: FlowRecipe) -> PWCNet:
-    """The network that a fit begins with: random weights of the recipe's seed, features standardised; torch's global
-    generator is put back as it was."""
+    """The network that a fit starts with: random weights from the recipe's seed, with standardised features.
+
+    Restores the state of torch's global generator."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         network = PWCNet(recipe.width)
@@ -61,16 +62,17 @@ def first_network(recipe: FlowRecipe) -> PWCNet:
 
 @torch.no_grad()
 def standardise_features_(network: PWCNet, frames: Tensor) -> None:
-    """Before a fit from random weights: every channel of the feature extractor gets mean 0 and variance 1 on `frames`.
+    """Scale the feature extractor's random weights so that each channel has mean 0 and variance 1 on `frames`.
 
-    Ours, after Kraehenbuehl et al. (ICLR 2016). Otherwise brightness, the same everywhere, makes most of each cost
-    volume, and short fits find no motion in it: at width 0.25 the first 550 steps without stay at zero flow's error, with
-    it they leave that after 300. frames: (N, 3, H, W) in [-1, 1].
+    Ours, after Kraehenbuehl et al. (ICLR 2016). Otherwise brightness dominates each cost volume, and short fits find no
+    motion: at width 0.25 the error stays at that of zero flow for 550 steps, with standardised features for 300.
+    frames: (N, 3, H, W) in [-1, 1].
     """
 
     def standardise_(layer: nn.Conv2d, inputs: tuple[Tensor], outputs: Tensor) -> Tensor:
         deviation, mean = torch.std_mean(outputs, dim=(0, 2, 3), keepdim=True)
         deviation = deviation.clamp(min=1e-3)
+        assert layer.bias is not None, "every convolution of the feature extractor has one"
         layer.weight.div_(deviation.view(-1, 1, 1, 1))
         layer.bias.copy_(((layer.bias.view_as(mean[0]) - mean[0]) / deviation[0]).flatten())
         return (outputs - mean) / deviation
@@ -94,17 +96,17 @@ class FlowProgress:
     fit: "_FlowFit"
 
     def checkpoint(self) -> FlowCheckpoint:
-        """The state after this step, to save before the iterator moves on."""
+        """The state after this step. Call it before the next step."""
         return self.fit.checkpoint(self.step)
 
 
 def fit_flow(
     recipe: FlowRecipe, start: FlowCheckpoint | None = None, device: torch.device | str = "cpu"
 ) -> Iterator[FlowProgress]:
-    """Trains a network from checkpoint `start`, or from its `first_network`, to `n_steps`; none are left after those.
+    """Train a network from checkpoint `start`, or from `first_network`, to step `n_steps`.
 
     Pairs are a function of (seed, step), so a fit that starts from a checkpoint continues bit for bit (on the CPU, with
-    as many threads). Raises ConfigurationError at once for a start of another fit, TrainingDiverged at the first loss
+    as many threads). Raises ConfigurationError at once if `start` is of another fit, TrainingDiverged at the first loss
     that is not finite.
     """
     return _steps(_FlowFit(recipe, start, device), start.step + 1 if start else 1)
@@ -138,7 +140,7 @@ class _FlowFit:
             self.optimiser.load_state_dict(start.optimiser)
 
     def step_(self, step: int) -> tuple[float, float]:
-        """One update; the loss before it, and the endpoint error in pixels."""
+        """Make one update. Returns the loss before it, and the endpoint error in pixels."""
         recipe = self.recipe
         self.optimiser.param_groups[0]["lr"] = recipe.lr_at(step)
         indices = range((step - 1) * recipe.batch_size, step * recipe.batch_size)
@@ -146,7 +148,8 @@ class _FlowFit:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
             frames = torch.cat([pairs.first, pairs.second]).contiguous(memory_format=torch.channels_last)
             features = self.network.features(frames)
-            flows = self.network.flows(*zip(*(level.chunk(2) for level in features), strict=True))
+            of_first, of_second = zip(*(level.chunk(2) for level in features), strict=True)
+            flows = self.network.flows(list(of_first), list(of_second))
         loss = multiscale_loss([flow.float() for flow in flows], pairs.flow)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -162,11 +165,13 @@ class _FlowFit:
 
 
 def _refuse_another_fit(start: FlowCheckpoint, recipe: FlowRecipe) -> None:
-    begun, ours = start.recipe, recipe.model_dump(mode="json")
-    changed = [name for name in sorted(begun.keys() | ours.keys()) if begun.get(name) != ours.get(name)]
+    started, ours = start.recipe, recipe.model_dump(mode="json")
+    changed = [name for name in sorted(started.keys() | ours.keys()) if started.get(name) != ours.get(name)]
     if changed:
-        told = ", ".join(f"{name} must be {begun.get(name)}, got {ours.get(name)}" for name in changed)
-        raise ConfigurationError(f"a fit goes on as it began: {told}; begin a new one in another folder.")
+        changes = ", ".join(f"{name} must be {started.get(name)}, got {ours.get(name)}" for name in changed)
+        raise ConfigurationError(
+            f"a fit must continue with its own recipe: {changes}; start a new fit in another folder."
+        )
 
 
 def multiscale_loss(flows: list[Tensor], truth: Tensor) -> Tensor:
@@ -182,5 +187,5 @@ def multiscale_loss(flows: list[Tensor], truth: Tensor) -> Tensor:
 
 
 def _at(truth: Tensor, flow: Tensor) -> Tensor:
-    """`truth` averaged to the resolution of `flow`; its unit stays that of the frame."""
-    return adaptive_avg_pool2d(truth, flow.shape[-2:])
+    """`truth` averaged to the resolution of `flow`; its unit remains pixels of the frame."""
+    return adaptive_avg_pool2d(truth, (flow.shape[-2], flow.shape[-1]))

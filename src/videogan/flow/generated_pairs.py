@@ -1,4 +1,4 @@
-"""Pairs of frames with their exact optical flow: textured shapes in layers, each under an affine motion of its own."""
+"""Pairs of frames with their exact optical flow: textured shapes in layers, each with its own affine motion."""
 
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
@@ -11,27 +11,27 @@ from torch import Tensor
 from videogan.config import Config
 
 HIGHEST_FREQUENCY = 0.2
-"""Cycles a pixel: far enough below one half that no motion here turns a texture into its alias."""
+"""Cycles per pixel: low enough that no motion here aliases a texture."""
 
 SPLITS = ("train", "held_out")
 
 
 class PairSettings(Config):
-    """What generated pairs look like; all of it is ours."""
+    """The appearance and motion of generated pairs; our own choice."""
 
     size: int = Field(64, ge=16, description="Height and width of a frame, pixels")
-    n_shapes: int = Field(4, ge=0, description="At most so many shapes before the background; their number is uniform")
+    n_shapes: int = Field(4, ge=0, description="Maximum number of shapes before the background; the number is uniform")
     max_motion: float = Field(10.0, gt=0, description="Longest translation of a layer, pixels; its length is uniform")
     max_rotation: float = Field(0.1, ge=0, lt=1, description="Largest rotation of a layer, radians")
     max_stretch: float = Field(0.05, ge=0, lt=0.5, description="Largest relative stretch and shear of a layer")
     still_background: float = Field(0.25, ge=0, le=1, description="Share of pairs whose background does not move")
-    n_waves: int = Field(16, ge=1, description="Plane waves that make one texture")
+    n_waves: int = Field(16, ge=1, description="Number of plane waves in a texture")
 
 
 class FlowPairs(NamedTuple):
-    """`first`, `second`: (B, 3, H, W) in [-1, 1]; `flow`: (B, 2, H, W), where each pixel of `first` went, u right, v down.
+    """Frames (B, 3, H, W) in [-1, 1] and the flow (B, 2, H, W) of each pixel of `first`, u right, v down.
 
-    The flow is also true where the second frame hides the pixel or it left the frame.
+    The flow is also exact for pixels that the second frame hides or that leave the frame.
     """
 
     first: Tensor
@@ -42,10 +42,10 @@ class FlowPairs(NamedTuple):
 def generated_pairs(
     indices: Iterable[int], seed: int, settings: PairSettings, split: Literal["train", "held_out"] = "train"
 ) -> FlowPairs:
-    """The pairs number `indices` of the endless row that belongs to `seed` and `split`, float32.
+    """The pairs with these indices in the endless sequence of `seed` and `split`, float32.
 
-    Exact, because nothing is resampled: a texture is a sum of plane waves, and an affine motion turns a plane wave into
-    another one; outlines are evaluated where each pixel came from.
+    Exact, because nothing is resampled: a texture is a sum of plane waves, and an affine motion maps a plane wave to a
+    plane wave; outlines are evaluated at the origin of each pixel.
     """
     pairs = [_pair(np.random.default_rng([seed, index, SPLITS.index(split)]), settings) for index in indices]
     return FlowPairs(*(torch.from_numpy(np.stack(column)) for column in zip(*pairs, strict=True)))
@@ -64,7 +64,7 @@ class _Layer:
         direction = rng.uniform(0, 2 * np.pi, n)
         self.waves = 2 * np.pi * frequency * np.stack([np.cos(direction), np.sin(direction)])  # (2, n), radians a pixel
         self.phases = rng.uniform(0, 2 * np.pi, n)
-        # Shared by the colours in part, as in nature: a texture is first of all light and dark.
+        # Colours share most of their amplitudes, as in nature: a texture is mostly light and dark.
         amplitudes = rng.standard_normal((1, n)) + 0.5 * rng.standard_normal((3, n))
         self.amplitudes = amplitudes * np.exp(rng.uniform(np.log(0.05), np.log(0.6))) / np.sqrt(n / 2)
         self.colour = rng.uniform(-0.8, 0.8, 3)
@@ -79,12 +79,12 @@ class _Layer:
         self.matrix = np.eye(2) if is_still else rotation @ stretch
 
     def flow(self, points: np.ndarray) -> np.ndarray:
-        """Where `points` (2, ...) of this layer in the first frame went, minus where they were."""
+        """The displacement of `points` (2, ...) of this layer from the first frame to the second."""
         offset = points - self.centre[:, None, None]
         return self.translation[:, None, None] + np.einsum("ij,j...->i...", self.matrix - np.eye(2), offset)
 
     def origin(self) -> tuple[np.ndarray, np.ndarray]:
-        """(M, b) of q -> M q + b, the place in the first frame of what the second frame shows at q."""
+        """(M, b) of q -> M q + b, the position in the first frame of the point that the second frame shows at q."""
         inverse = np.linalg.inv(self.matrix)
         return inverse, self.centre - inverse @ (self.centre + self.translation)
 
@@ -101,7 +101,7 @@ class _Layer:
         return np.clip(self.colour[:, None, None] + weighted @ columns.T, -1, 1)
 
     def cover(self, points: np.ndarray) -> np.ndarray:
-        """How much of each pixel at `points` (2, H, W) of the first frame the layer covers, in [0, 1], soft by a pixel."""
+        """The share, in [0, 1], that the layer covers of each pixel at `points` (2, H, W) of the first frame."""
         if np.isinf(self.radius):
             return np.ones(points.shape[1:])
         x, y = points - self.centre[:, None, None]
@@ -123,4 +123,4 @@ def _pair(rng: np.random.Generator, settings: PairSettings) -> tuple[np.ndarray,
         first += cover * (layer.texture(size, np.eye(2), np.zeros(2)) - first)
         second += cover_after * (layer.texture(size, matrix, shift) - second)
         flow = np.where(cover > 0.5, layer.flow(points), flow)
-    return tuple(image.astype(np.float32) for image in (first, second, flow))
+    return first.astype(np.float32), second.astype(np.float32), flow.astype(np.float32)

@@ -1,4 +1,4 @@
-"""How wrong a flow is on generated pairs that no fit has seen: its endpoint error, by kind of pair."""
+"""The endpoint error of a flow on generated pairs that no fit has seen, by kind of pair."""
 
 from collections.abc import Callable, Mapping
 
@@ -8,10 +8,10 @@ from torch import Tensor
 from videogan.flow.generated_pairs import PairSettings, generated_pairs
 
 Flow = Callable[[Tensor, Tensor], Tensor]
-"""(first, second) -> flow (B, 2, H, W) in pixels, from frames (B, 3, H, W) in [-1, 1]: what estimators are when called."""
+"""An estimator as a function of frames (B, 3, H, W) in [-1, 1]: (first, second) -> flow (B, 2, H, W) in pixels."""
 
 TEXTURED = PairSettings(n_shapes=0, still_background=0, max_motion=4)
-"""One texture under one motion: nothing is hidden but at the border."""
+"""One texture with one motion: pixels are hidden at the border only."""
 SLOW_LAYERS = PairSettings(max_motion=4)
 
 
@@ -24,7 +24,7 @@ def endpoint_error(flow: Tensor, truth: Tensor) -> Tensor:
 def held_out_errors(
     estimators: Mapping[str, Flow], settings: PairSettings, seed: int, n_pairs: int = 128
 ) -> dict[str, Tensor]:
-    """By estimator, the endpoint error in pixels of each of the first `n_pairs` held-out pairs of `seed`, (n_pairs,)."""
+    """By estimator, the endpoint errors (n_pairs,) in pixels on the first held-out pairs of `seed`."""
     pairs = generated_pairs(range(n_pairs), seed, settings, "held_out")
     errors = {}
     for name, estimator in estimators.items():

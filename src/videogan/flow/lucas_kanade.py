@@ -8,11 +8,12 @@ from videogan.nets.precision import without_autocast
 
 
 class LucasKanade(nn.Module):
-    """The flow that explains each window of the first frame by the second in least squares (Lucas & Kanade 1981).
+    """The flow that maps each window of the first frame to the second in least squares (Lucas & Kanade 1981).
 
-    Solved on a pyramid (Bouguet 2001), at each level again after the second frame was warped by the flow so far. Windows
-    are Gaussian; all three colours count. Places whose window has no texture keep the flow of the coarser level. Has no
-    parameters; computes in fp32 (fp64 on fp64) whatever autocast says, and gradients flow into both frames.
+    Solved on a pyramid (Bouguet 2001), at each level again after the second frame was warped by the flow so far.
+    Windows are Gaussian; all three colours count. Places whose window has no texture keep the flow of the coarser
+    level. Has no parameters; computes in fp32 (fp64 on fp64) whatever autocast says, and gradients flow into both
+    frames.
     """
 
     def __init__(
@@ -23,10 +24,12 @@ class LucasKanade(nn.Module):
         coarsest: int = 8,
         regularisation: float = 3e-4,
     ) -> None:
-        """n_iterations: at each level but the finest, which has three quarters of all pixels and gets `n_at_finest`: more
-        there halves the speed and gains a tenth of the error on motions up to 4 pixels. sigma: of the window, in pixels
-        of each level; coarsest: no level of the pyramid gets fewer pixels a side; regularisation: squared gradient in
-        (levels of 1 / pixel)^2 below which a window counts as without texture."""
+        """n_iterations: at each level but the finest, which has three quarters of all pixels and gets `n_at_finest`.
+
+        More there halves the speed and reduces the error by a tenth on motions up to 4 pixels. sigma: of the window, in
+        pixels of each level; coarsest: least pixels per side of a level; regularisation: squared gradient in (levels of
+        1 / pixel)^2 below which a window counts as without texture.
+        """
         super().__init__()
         self.n_iterations, self.n_at_finest = n_iterations, n_at_finest
         self.sigma, self.coarsest = sigma, coarsest
@@ -56,10 +59,10 @@ class LucasKanade(nn.Module):
         return flow
 
     def _increment(self, first: Tensor, second: Tensor, flow: Tensor) -> Tensor:
-        """Least squares on the linearised difference: (sum of g g^T over the window) increment = -(sum of g difference)."""
+        """Least squares of the linearised difference: sum(g g^T) increment = -sum(g difference), sums over the window."""
         warped, inside = warp(second, flow)
         mean, difference = (first + warped) / 2, warped - first
-        # the derivative at the middle of the motion makes the linearisation right to second order
+        # the derivative at the middle of the motion makes the linearisation exact to second order
         dy, dx = torch.gradient(mean, dim=(-2, -1))
         products = torch.stack(
             [(dx * dx).sum(1), (dx * dy).sum(1), (dy * dy).sum(1), (dx * difference).sum(1), (dy * difference).sum(1)],

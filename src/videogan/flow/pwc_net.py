@@ -1,4 +1,4 @@
-"""PWC-Net (Sun et al., CVPR 2018, arXiv 1709.02371): optical flow by a pyramid of features, warping and cost volumes."""
+"""PWC-Net (Sun et al., CVPR 2018, arXiv 1709.02371): optical flow from feature pyramids, warping and cost volumes."""
 
 from collections.abc import Sequence
 
@@ -13,15 +13,15 @@ from videogan.nets.width import scaled
 FEATURES = (16, 32, 64, 96, 128, 196)
 """Channels of levels 1 to 6; level l has 1 / 2^l of the frame's resolution."""
 GROWTH = (128, 128, 96, 64, 32)
-"""Channels that each convolution of a decoder adds to what it saw (DenseNet connections)."""
+"""Channels that each convolution of a decoder adds to its input (DenseNet connections)."""
 CONTEXT = ((128, 1), (128, 2), (128, 4), (96, 8), (64, 16), (32, 1))
 """Channels and dilations of the context network."""
 REACH = 4
-"""Displacements of a cost volume, in pixels of its level, each way."""
+"""Largest displacement of a cost volume in each direction, in pixels of its level."""
 FLOW_UNIT = 20.0
-"""The network counts flow in units of so many pixels of the frame."""
+"""Unit of the network's flow, in pixels of the frame."""
 LEVELS = (6, 5, 4, 3, 2)
-"""Levels whose flow is estimated; the last one's is the result."""
+"""Levels whose flow is estimated; the last is the result."""
 MULTIPLE = 64
 SLOPE = 0.1
 ORDINALS = ("One", "Two", "Thr", "Fou", "Fiv", "Six")
@@ -33,7 +33,7 @@ class PWCNet(nn.Module):
 
     9,374,274 parameters at width 1: feature extractor 1,665,804, decoders 6,577,204, context network 1,131,266. `width`
     scales all channels but those that the architecture fixes (cost volume, flow). Frames whose sides are no multiple of
-    64 are resized up to one, as in the reimplementation, which also takes colours in the order blue, green, red.
+    64 are enlarged to one, as in the reimplementation, which also takes colours in the order blue, green, red.
     """
 
     def __init__(self, width: float = 1.0) -> None:
@@ -43,28 +43,29 @@ class PWCNet(nn.Module):
         self.width = width
         features, growth = ([scaled(channels, width) for channels in published] for published in (FEATURES, GROWTH))
         self.netExtractor = Extractor(features)
-        decoder: Decoder | None = None
+        decoders: list[Decoder] = []
         for level in LEVELS:
-            decoder = Decoder(level, features[level - 1], growth, coarser=decoder)
-            self.add_module(_name(level), decoder)
-        self.netRefiner = Refiner(decoder.n_out, width)
+            decoders.append(Decoder(level, features[level - 1], growth, coarser=decoders[-1] if decoders else None))
+            self.add_module(_name(level), decoders[-1])
+        self.netRefiner = Refiner(decoders[-1].n_out, width)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
                 # On the meta device torch's normal_ draws nothing, but imports its compiler for seconds.
                 if not layer.weight.is_meta:
                     nn.init.kaiming_normal_(layer.weight, a=SLOPE)
-                nn.init.zeros_(layer.bias)
-        # It begins as zero flow: a random one would warp away what the cost volumes are to match.
-        for level in LEVELS:
-            nn.init.zeros_(self.get_submodule(_name(level)).netSix[0].weight)
-        nn.init.zeros_(self.netRefiner.netMain[-1].weight)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+        # The initial flow is zero: a random one would warp away the matches of the cost volumes.
+        for decoder in decoders:
+            nn.init.zeros_(decoder.get_parameter("netSix.0.weight"))
+        nn.init.zeros_(self.netRefiner.netMain.get_parameter(f"{len(self.netRefiner.netMain) - 1}.weight"))
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """Flow (B, 2, H, W) in pixels, u right, v down, from frames `first` to `second`, (B, 3, H, W) in [-1, 1]."""
         return self.between(self.features(first), self.features(second))
 
     def features(self, frames: Tensor) -> list[Tensor]:
-        """What one frame tells, whichever place it has in a pair: the frames (N, 3, H, W) and their levels 1 to 6."""
+        """The frames (N, 3, H, W) and their features of levels 1 to 6, which do not depend on the place in a pair."""
         height, width = frames.shape[-2:]
         size = tuple(-(-side // MULTIPLE) * MULTIPLE for side in (height, width))
         blue_green_red = (frames.flip(1) + 1) / 2
@@ -83,11 +84,13 @@ class PWCNet(nn.Module):
 
     def flows(self, first: list[Tensor], second: list[Tensor]) -> list[Tensor]:
         """Flows (N, 2, ., .) at levels 6 to 2, in units of 20 pixels of the resized frame; the last one is refined."""
-        flows, coarser = [], None
+        flows: list[Tensor] = []
+        coarser: tuple[Tensor, Tensor] | None = None
         for level in LEVELS:
-            coarser = self.get_submodule(_name(level))(first[level], second[level], coarser)
-            flows.append(coarser[0])
-        flows[-1] = flows[-1] + self.netRefiner(coarser[1])
+            flow, dense = self.get_submodule(_name(level))(first[level], second[level], coarser)
+            coarser = flow, dense
+            flows.append(flow)
+        flows[-1] = flows[-1] + self.netRefiner(dense)
         return flows
 
 
@@ -106,14 +109,16 @@ class Extractor(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Features of levels 1 to 6 of `images` (N, 3, H, W) in [0, 1]."""
-        levels = []
+        levels: list[Tensor] = []
         for block in self.children():
             levels.append(block(levels[-1] if levels else images))
         return levels
 
 
 class Decoder(nn.Module):
-    """Flow of one level: a cost volume of the warped features, then convolutions each of which sees all before it."""
+    """Flow of one level: a cost volume of the warped features, then densely connected convolutions."""
+
+    n_out: int
 
     def __init__(self, level: int, n_features: int, growth: Sequence[int], coarser: "Decoder | None") -> None:
         """n_features: of this level; coarser: the decoder of the level above, None at the top."""
@@ -145,7 +150,7 @@ class Decoder(nn.Module):
 
 
 class Refiner(nn.Module):
-    """Context network: what dilated convolutions add to the finest flow."""
+    """Context network: an increment of the finest flow by dilated convolutions."""
 
     def __init__(self, n_in: int, width: float) -> None:
         super().__init__()
@@ -156,12 +161,12 @@ class Refiner(nn.Module):
         self.netMain = nn.Sequential(*layers, nn.Conv2d(n_in, 2, kernel_size=3, padding=1))
 
     def forward(self, dense: Tensor) -> Tensor:
-        """The increment (N, 2, h, w) of the flow whose decoder ended with `dense`."""
+        """The increment (N, 2, h, w) of the flow, from the last decoder's `dense`."""
         return self.netMain(dense)
 
 
 def correlation(first: Tensor, second: Tensor) -> Tensor:
-    """Cost volume (N, 81, h, w): the mean over channels of first(x) second(x + d), d up to 4 pixels each way, 0 outside.
+    """Cost volume (N, 81, h, w): the channel mean of first(x) second(x + d), d up to 4 pixels each way, 0 outside.
 
     Displacements are ordered row by row, from (-4, -4) over (-4, -3), u first. Whole rows of `first` are multiplied by
     whole rows of `second` and the bands kept: more arithmetic than shifting 81 times, and 2 to 10 times faster.
@@ -176,8 +181,7 @@ def correlation(first: Tensor, second: Tensor) -> Tensor:
 
 
 def warped_features(features: Tensor, flow: Tensor) -> Tensor:
-    """`features` (N, C, h, w) seen through `flow` (N, 2, h, w), 0 where that looks outside; fp32 under autocast, whose
-    precision is too coarse for places."""
+    """`features` (N, C, h, w) warped by `flow` (N, 2, h, w), 0 outside; in fp32, for bf16 positions are too coarse."""
     with without_autocast(features):
         precise = torch.promote_types(features.dtype, torch.float32)
         warped, inside = warp(features.to(precise), flow.to(precise))

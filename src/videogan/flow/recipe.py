@@ -1,4 +1,4 @@
-"""How PWC-Net is fitted on generated pairs: its paper's way, which is the default, and others that cost less."""
+"""Recipes that fit PWC-Net on generated pairs: the paper's, which is the default, and cheaper ones."""
 
 import math
 from typing import Literal
@@ -9,11 +9,11 @@ from videogan.config import Config
 from videogan.flow.generated_pairs import PairSettings
 
 HALVINGS = (1 / 3, 1 / 2, 2 / 3, 5 / 6)
-"""Parts of the training after which the rate is halved: .4, .6, .8 and 1 of 1.2 million steps (S_long)."""
+"""Parts of the training after each of which the rate is halved: .4, .6, .8 and 1 of 1.2 million steps (S_long)."""
 
 
 class FlowRecipe(Config):
-    """How PWC-Net was first trained, its sec. 4, on our pairs in place of FlyingChairs; steps, not hours, are counted."""
+    """PWC-Net's first training (sec. 4), on our pairs instead of FlyingChairs; lengths are counted in steps."""
 
     width: float = Field(1.0, gt=0, le=4, description="Of the network; the published one has 1")
     n_steps: int = Field(1_200_000, ge=1, description="Updates (S_long)")
@@ -46,11 +46,11 @@ class FlowRecipe(Config):
 
 
 RECIPES = {
-    # To see that everything works: it ends before any motion is found.
+    # To check that everything works: it ends before it finds motion.
     "smoke": FlowRecipe(width=0.1, n_steps=60, batch_size=8, lr=1e-3, weight_decay=0.0),
-    # Half the channels and one step for 150 of the paper's, for a CPU: so a rate twenty times as high, risen to slowly and
-    # with a bound on the gradient, and no weight decay. At width 0.25 and 1500 steps, held-out errors were 2.88 px with
-    # 1e-3 halved four times and 2.51 px with a cosine from 3e-3; batches of 8 were worse by as much time.
+    # Half the channels and one step for 150 of the paper's, for a CPU: so a rate twenty times as high, risen to slowly
+    # and with a bound on the gradient, and no weight decay. At width 0.25 and 1500 steps, held-out errors were 2.88 px
+    # with 1e-3 halved four times and 2.51 px with a cosine from 3e-3; batches of 8 were worse by as much time.
     "laptop": FlowRecipe(
         width=0.5,
         n_steps=8000,

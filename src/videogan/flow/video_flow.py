@@ -1,4 +1,4 @@
-"""The flow of a video: every frame's features are made once, whichever pairs it takes part in."""
+"""The flow of a video: each frame's features are computed once, for both of its pairs."""
 
 from typing import Protocol
 
@@ -7,17 +7,17 @@ from torch.nn.functional import interpolate
 
 
 class FlowEstimator(Protocol):
-    """What `LucasKanade` and `PWCNet` have in common."""
+    """The interface of `LucasKanade` and `PWCNet`."""
 
     def features(self, frames: Tensor) -> list[Tensor]:
-        """What single frames (N, 3, H, W) in [-1, 1] tell, tensors whose first dimension is N."""
+        """Features of single frames (N, 3, H, W) in [-1, 1]: tensors whose first dimension is N."""
 
     def between(self, first: list[Tensor], second: list[Tensor]) -> Tensor:
         """Flow (N, 2, H, W) in pixels from frames with features `first` to those with `second`."""
 
 
 def video_flow(estimator: FlowEstimator, videos: Tensor, stride: int = 1, size: int | None = None) -> Tensor:
-    """Flow between adjacent frames of `videos` (B, T, 3, H, W) in [-1, 1]: (B, T - 1, 2, H, W), u right, v down, in pixels.
+    """Flow (B, T - 1, 2, H, W) between adjacent frames of `videos` (B, T, 3, H, W) in [-1, 1]: pixels, u right, v down.
 
     Equal to the estimator's flow of each pair, with T instead of 2 (T - 1) frames' features. Two options change what is
     computed, and with it any loss on it: with `stride` k only the pairs that begin at frames 0, k, 2k, ... are kept,

@@ -1,4 +1,4 @@
-"""A file of PWC-Net weights, the published ones or those of `fit_flow`, as a network."""
+"""Reading PWC-Net weights from a file, the published one or one of `fit_flow`."""
 
 from pathlib import Path
 
@@ -11,10 +11,11 @@ from videogan.storage.weights_file import read_weights, refuse_other_weights
 def pwc_net_from(path: Path | str) -> tuple[PWCNet, str]:
     """The network of the file at `path`, in eval mode and frozen, and the sha256 (hex) of the file.
 
-    The file is what torch.save wrote of a state dict, or of a dict with one under "state_dict" and the network's "width"
-    beside it; without, the width is 1. Names are those of the PyTorch reimplementation, `netTwo...` as in its code or
-    `moduleTwo...` as in its published file; a "module." before every name is dropped. Raises ConfigurationError where the
-    file cannot be read or anything is missing, unexpected, of another shape or not finite.
+    The file is what torch.save wrote of a state dict, or of a dict with one under "state_dict" and the network's
+    "width" beside it; without, the width is 1. Names are those of the PyTorch reimplementation, `netTwo...` as in its
+    code or `moduleTwo...` as in its published file; a "module." before every name is dropped. Raises
+    ConfigurationError where the file cannot be read or anything is missing, unexpected, of another shape or not
+    finite.
     """
     stored = read_weights(path, "flow weights", "copy it again, or make one with: vgsearch flow fit")
     width = float(stored.beside.get("width", 1.0))

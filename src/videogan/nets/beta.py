@@ -8,6 +8,6 @@ Norm = TypeVar("Norm", bound=_BatchNorm)
 
 
 def without_beta_(norm: Norm) -> Norm:
-    """Takes beta out of a batch norm, which then scales by gamma alone (TGAN's released code); returns `norm`."""
+    """Remove beta from a batch norm, which then only scales by gamma (TGAN's released code); returns `norm`."""
     norm.register_parameter("bias", None)
     return norm

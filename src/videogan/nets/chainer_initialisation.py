@@ -1,37 +1,34 @@
-"""Initial weights as TGAN drew them."""
+"""TGAN's initial weights."""
+
+from typing import TypeAlias, TypeVar
 
 from torch import nn
 
-WEIGHTED = (
-    nn.Linear,
-    nn.Conv3d,
-    nn.ConvTranspose1d,
-    nn.ConvTranspose2d,
-    nn.ConvTranspose3d,
-)
+Network = TypeVar("Network", bound=nn.Module)
+Weighted: TypeAlias = nn.Linear | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
 
 
-def he_normal_(network: nn.Module) -> nn.Module:
-    """Weights N(0, 2 / fan_in), biases 0, from torch's global generator; returns `network` (TGAN sec. 6.2, HeNormal).
+def he_normal_(network: Network) -> Network:
+    """Draw weights from N(0, 2 / fan_in) by torch's global generator, set biases to 0 (TGAN sec. 6.2, HeNormal).
 
-    fan_in is the product of all of a weight's dimensions but the first, of transposed convolutions too, as in Chainer.
+    fan_in is the product of all dimensions of a weight but the first, also for transposed convolutions, as in Chainer.
     """
     for layer in _weighted(network):
-        if not layer.weight.is_meta:  # where nothing is drawn, but torch's normal_ imports its compiler for seconds
+        if not layer.weight.is_meta:  # on the meta device torch's normal_ only imports its compiler, for seconds
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     return network
 
 
-def uniform_(network: nn.Module, bound: float = 0.01) -> nn.Module:
-    """Weights U(-bound, bound), biases 0, from torch's global generator; returns `network` (TGAN sec. 6.2)."""
+def uniform_(network: Network, bound: float = 0.01) -> Network:
+    """Draw weights from U(-bound, bound) by torch's global generator, set biases to 0 (TGAN sec. 6.2)."""
     for layer in _weighted(network):
         nn.init.uniform_(layer.weight, -bound, bound)
     return network
 
 
-def _weighted(network: nn.Module) -> list[nn.Module]:
-    """The layers with weights; their biases are 0 from here on."""
-    layers = [layer for layer in network.modules() if isinstance(layer, WEIGHTED)]
+def _weighted(network: nn.Module) -> list[Weighted]:
+    """The layers with weights, after setting their biases to 0."""
+    layers = [layer for layer in network.modules() if isinstance(layer, Weighted)]
     for layer in layers:
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)

@@ -11,7 +11,7 @@ Normalisation = Literal["batch", "none"]
 class ConditionalNorm(nn.Module):
     """Batch norm whose gain and bias are linear in a condition: (1 + L_g(c)) BN(x) + L_b(c) (BigGAN; MVT-GAN fig. 4).
 
-    L_g and L_b have no bias. norm="none" leaves x as it is, so that no sample meets another's statistics.
+    L_g and L_b have no bias. norm="none" does not normalise, so that no sample depends on others.
     x: (B, C, H, W), condition: (B, dim_condition) -> (B, C, H, W).
     """
 

@@ -19,7 +19,7 @@ MULTIPLES = (16, 16, 8, 4, 2, 1)
 
 @dataclass(frozen=True)
 class TemporalShift:
-    """Temporal shift before the first n_blocks blocks (TSA): of the residual branch, or "inplace" of all the input."""
+    """Temporal shift before the first n_blocks blocks (TSA): of the residual branch, or "inplace" of the input."""
 
     n_blocks: int
     fold_div: int = 8
@@ -27,7 +27,7 @@ class TemporalShift:
     direction: ShiftDirection = "bi"
 
     def __call__(self, x: Tensor, n_frames: int) -> tuple[Tensor, Tensor]:
-        """Branch and shortcut of a block whose input x is (B * T, C, H, W); frames of other videos never mix."""
+        """Branch and shortcut of a block with input x (B * T, C, H, W); frames of different videos never mix."""
         shifted = temporal_shift(x.unflatten(0, (-1, n_frames)), self.fold_div, self.direction).flatten(0, 1)
         return shifted, x if self.place == "residual" else shifted
 
@@ -36,7 +36,7 @@ class ImageGenerator(nn.Module):
     """G_Image: Z_F = [x_t; e(y)] -> linear -> five up-blocks given Z_F -> BN-ReLU-conv-tanh (MVT-GAN sec. 4.1.3).
 
     forward: codes (B, T, dim_code), y (B,) integer labels or (B, dim_embedding) embeddings -> (B, T, 3, R, R) videos in
-    [-1, 1], R = 32 w. All T frames of a video share e(y). Self-attention stands after block number `attention_after`.
+    [-1, 1], R = 32 w. All T frames of a video share e(y). Self-attention follows block number `attention_after`.
     """
 
     def __init__(

@@ -1,14 +1,15 @@
 """Initial weights of whole networks."""
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 from torch import nn
 
 Initialisation = Literal["orthogonal", "xavier"]
+Network = TypeVar("Network", bound=nn.Module)
 
 
-def initialise_(network: nn.Module, init: Initialisation) -> nn.Module:
-    """Initialises `network` in place from torch's global generator and returns it.
+def initialise_(network: Network, init: Initialisation) -> Network:
+    """Initialise `network` in place from torch's global generator; returns it.
 
     orthogonal: every convolution, linear and embedding (BigGAN). xavier: the same, uniform, but 3-D convolutions keep
     torch's default (MVT-GAN's released code). Biases of these layers are 0. GRU cells are Xavier-uniform with zero
@@ -25,6 +26,6 @@ def initialise_(network: nn.Module, init: Initialisation) -> nn.Module:
                 nn.init.xavier_uniform_(layer.weight)
             else:
                 continue
-            if getattr(layer, "bias", None) is not None:
+            if not isinstance(layer, nn.Embedding) and layer.bias is not None:
                 nn.init.zeros_(layer.bias)
     return network

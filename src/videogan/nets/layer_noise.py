@@ -1,4 +1,4 @@
-"""Gaussian noise on the layers of a discriminator, drawn clip by clip so that it can be repeated and sliced by rank."""
+"""Gaussian noise on the layers of a discriminator, drawn per clip: reproducible, and the same on any rank."""
 
 import torch
 from torch import Tensor
@@ -10,17 +10,18 @@ def draw_noise_seeds(n: int, rng: torch.Generator) -> Tensor:
 
 
 class LayerNoise:
-    """x + sigma * N(0, 1) for one layer after the other of one discriminator pass (TGAN sec. 6; MoCoGAN's released code).
+    """x + sigma * N(0, 1) for each layer of one discriminator pass, in order (TGAN sec. 6; MoCoGAN's released code).
 
-    The noise of clip i follows from its seed, the layer's turn and the device alone, whatever batch or rank it is in.
+    The noise of clip i depends on its seed, the layer's number and the device only, not on its batch or rank.
     seeds: (b,) int64; None adds nothing, as in evaluation. Call: x (b n, ...) with n rows a clip -> the same shape.
     """
 
     def __init__(self, sigma: float, seeds: Tensor | None) -> None:
         self._sigma = sigma
-        # the meta device, on which models are only counted, has no numbers to seed with
-        counted = seeds is None or seeds.is_meta or sigma == 0
-        self._clips = [] if counted else [torch.Generator(seeds.device).manual_seed(seed) for seed in seeds.tolist()]
+        self._clips: list[torch.Generator] = []
+        # On the meta device, where models are only counted, seeds have no values.
+        if seeds is not None and not seeds.is_meta and sigma != 0:
+            self._clips = [torch.Generator(seeds.device).manual_seed(seed) for seed in seeds.tolist()]
 
     def __call__(self, x: Tensor) -> Tensor:
         if not self._clips:

@@ -1,4 +1,4 @@
-"""Islands of full precision inside mixed-precision training."""
+"""Full precision for some operations of mixed-precision training."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -7,6 +7,6 @@ from torch import Tensor
 
 
 def without_autocast(x: Tensor) -> AbstractContextManager:
-    """A context in which operations on the device of `x` keep the precision of their inputs, whatever autocast says."""
-    # the meta device, on which models are only counted, has no autocast to turn off
+    """A context without autocast: operations on the device of `x` keep the precision of their inputs."""
+    # the meta device, where models are only counted, has no autocast
     return nullcontext() if x.device.type == "meta" else torch.autocast(x.device.type, enabled=False)

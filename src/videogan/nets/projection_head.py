@@ -1,4 +1,4 @@
-"""The end of a conditional discriminator."""
+"""The last layer of a conditional discriminator."""
 
 from torch import Tensor, nn
 
@@ -8,8 +8,8 @@ from videogan.nets.precision import without_autocast
 class ProjectionHead(nn.Module):
     """Projection discriminator's score: sum over positions h, then w^T h + b + <e(y), h> (Miyato & Koyama 2018, eq. 3).
 
-    x: (B, C, ...) features, y: (B,) integer labels -> (B,) logits, in fp32 whatever autocast says: a logit of bf16 has
-    two digits.
+    x: (B, C, ...) features, y: (B,) integer labels -> (B,) logits, in fp32 also under autocast: a bf16 logit has two
+    digits.
     """
 
     def __init__(self, n_features: int, n_classes: int) -> None:

@@ -9,8 +9,8 @@ from videogan.nets.conditional_norm import ConditionalNorm, Normalisation
 class UpBlock(nn.Module):
     """Generator block, twice the side: CBN-ReLU-up-conv3x3-CBN-ReLU-conv3x3, plus up-conv1x1 of the shortcut (BigGAN).
 
-    branch and shortcut: (B, n_in, H, W), the same tensor unless something (temporal shift) comes before the residual
-    branch; condition: (B, dim_condition) -> (B, n_out, 2H, 2W). Upsampling is nearest.
+    branch and shortcut: (B, n_in, H, W), the same tensor unless a temporal shift precedes the residual branch;
+    condition: (B, dim_condition) -> (B, n_out, 2H, 2W). Upsampling is nearest.
     """
 
     def __init__(self, n_in: int, n_out: int, dim_condition: int, norm: Normalisation = "batch") -> None:
@@ -24,14 +24,14 @@ class UpBlock(nn.Module):
     def forward(self, branch: Tensor, shortcut: Tensor, condition: Tensor) -> Tensor:
         hidden = self.conv1(_doubled(relu(self.norm1(branch, condition))))
         hidden = self.conv2(relu(self.norm2(hidden, condition)))
-        # a 1x1 convolution commutes with nearest upsampling: before it, it costs a quarter
+        # a 1x1 convolution commutes with nearest upsampling and costs a quarter before it
         return hidden + _doubled(self.shortcut(shortcut))
 
 
 class DownBlock(nn.Module):
     """Discriminator block: ReLU-conv3x3-ReLU-conv3x3-pool, plus the pooled shortcut, 1x1 if channels change (BigGAN).
 
-    preactivation=False leaves out the first ReLU: the first block sees pixels. down halves the side by average pooling.
+    preactivation=False omits the first ReLU, for the first block sees pixels. down halves the side by average pooling.
     x: (B, n_in, H, W) -> (B, n_out, H / 2, W / 2), or (B, n_out, H, W) without down.
     """
 
@@ -45,7 +45,7 @@ class DownBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.conv1(relu(x) if self.preactivation else x)
         hidden = self.conv2(relu(hidden))
-        # pooling is linear, so one pooling of each summand serves, and the 1x1 after it equals the 1x1 before, cheaper
+        # pooling is linear: the 1x1 convolution gives the same result after it, at a lower cost
         return self._pooled(hidden) + self.shortcut(self._pooled(x))
 
     def _pooled(self, x: Tensor) -> Tensor:

@@ -5,14 +5,14 @@ from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, scaled_dot_product_attention
 
 MOST_POSITIONS_AT_ONCE = 32 * 32
-"""Up to this many positions the whole attention map is made: on CPUs 1.7 to 3 times as fast as the fused kernel. Beyond
-it, the fused kernel of GPUs spares the map's memory (17 GB for 64 clips of 16 frames at 64 x 64)."""
+"""Up to this many positions the whole attention map is computed: on CPUs 1.7 to 3 times as fast as the fused kernel.
+Above, the fused kernel saves the map's memory (17 GB for 64 clips of 16 frames at 64 x 64)."""
 
 
 class SelfAttention(nn.Module):
     """Non-local block x + gamma W_o softmax(theta(x)^T phi(x)) g(x), gamma starting at 0 (SAGAN sec. 3, as in BigGAN).
 
-    phi and g are max-pooled 2x2 (BigGAN), so each position looks at a quarter as many.
+    phi and g are max-pooled 2x2 (BigGAN), so each position attends to a quarter as many.
     x: (B, C, H, W), H and W at least 2 -> the same shape. No biases.
     """
 

@@ -1,4 +1,4 @@
-"""The sequence generator: one code a frame from one code a video."""
+"""The sequence generator: from one code per video to one code per frame."""
 
 from typing import Literal
 
@@ -10,9 +10,9 @@ from torch.nn.functional import linear
 class SequenceGenerator(nn.Module):
     """Recurrent z -> z_gru: x_0 = FC(z), h_t = GRU(x_{t-1}, h_{t-1}), x_t = W_p h_t + b_p (MVT-GAN sec. 4.1.2).
 
-    The paper's GRU of 2048 cells cannot emit d numbers itself: a projection does (released code). feed "auto": each x_t
+    A projection maps the 2048 cells of the paper's GRU to d numbers (released code). feed "auto": each x_t
     is the next input; "repeat": x_0 is every input. seq_bn "per_step": batch norm without gain and bias on each emitted
-    x_t, its statistics over the batch alone; the feedback stays un-normalised (released code). forward: z (B, d) -> (B,
+    x_t, with statistics over the batch only; the feedback is not normalised (released code). forward: z (B, d) -> (B,
     T, d) for any T. Raises ValueError in training with B = 1 under per_step.
     """
 

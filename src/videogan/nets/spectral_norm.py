@@ -11,9 +11,9 @@ NORMALISED = (nn.Linear, nn.Conv2d, nn.Conv3d, nn.Embedding)
 
 
 class SpectralNorm(_SpectralNorm):
-    """W / sigma(W), sigma by one power iteration a training forward (Miyato et al. 2018, eq. 8), never autocast.
+    """W / sigma(W), sigma by one power iteration per training forward (Miyato et al. 2018, eq. 8), never autocast.
 
-    torch's own runs its matrix-vector products in bf16 under autocast, which leaves sigma right to two digits only.
+    Under autocast torch's own runs its matrix-vector products in bf16: sigma is right to two digits only.
     weight: (out, ...), seen as (out, rest).
     """
 
@@ -22,15 +22,15 @@ class SpectralNorm(_SpectralNorm):
             return super().forward(weight)
 
     def _power_method(self, weight_mat: Tensor, n_power_iterations: int) -> None:
-        if not weight_mat.is_meta:  # a network that is only counted has no singular vectors to look for
+        if not weight_mat.is_meta:  # a network that is only counted has no singular vectors
             super()._power_method(weight_mat, n_power_iterations)
 
 
 def normalise_spectrally(network: nn.Module, without: tuple[nn.Module, ...] = ()) -> nn.Module:
-    """Gives every layer of NORMALISED inside `network`, but those in `without`, a SpectralNorm; returns `network`.
+    """Add a SpectralNorm to every layer of NORMALISED in `network`, except those in `without`; returns `network`.
 
-    Call it after initialisation: its vectors start from 15 power iterations on the weights they find, and from a draw
-    of torch's global generator.
+    Call it after initialisation: its vectors start from a draw of torch's global generator and 15 power iterations
+    on the current weights.
     """
     for layer in list(network.modules()):
         if isinstance(layer, NORMALISED) and all(layer is not other for other in without):

@@ -1,4 +1,4 @@
-"""DCGAN's two ladders, over frames or over clips: transposed convolutions up, strided convolutions down."""
+"""DCGAN's two stacks, over frames or clips: transposed convolutions up, strided convolutions down."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -15,7 +15,7 @@ Layer = Callable[..., nn.Module]
 def deconvolutions(deconvolution: Layer, norm: Layer, widths: Sequence[int], first_kernel: Sequence[int]) -> nn.Module:
     """Transposed convolutions through `widths`, each with normalisation and ReLU (Radford et al. 2016, DCGAN).
 
-    The first opens the single position of a code to `first_kernel` positions, the others (kernel 4, stride 2, padding 1)
+    The first maps a code's single position to `first_kernel` positions; the others (kernel 4, stride 2, padding 1)
     double every side. deconvolution: (n_in, n_out, kernel, ...) -> layer; norm: (channels) -> layer.
     """
     layers: list[nn.Module] = []
@@ -28,8 +28,8 @@ def deconvolutions(deconvolution: Layer, norm: Layer, widths: Sequence[int], fir
 class Convolutions(nn.Module):
     """Strided convolutions through `widths` with LeakyReLU 0.2, normalised from the second one on (DCGAN).
 
-    convolution: (n_in, n_out) -> layer; norm: (channels) -> layer. noise_before: where the noise of the pass, if any, is
-    added to each layer. forward: x (B, widths[0], ...) -> (B, widths[-1], ...).
+    convolution: (n_in, n_out) -> layer; norm: (channels) -> layer. noise_before: where each layer adds
+    the noise of the pass, if any. forward: x (B, widths[0], ...) -> (B, widths[-1], ...).
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Temporal shift: features move between neighbouring frames for no parameters and no arithmetic."""
+"""Temporal shift: features move between neighbouring frames, without parameters or arithmetic."""
 
 from typing import Literal
 
@@ -11,10 +11,10 @@ ShiftDirection = Literal["bi", "uni"]
 def temporal_shift(x: Tensor, fold_div: int = 8, direction: ShiftDirection = "bi") -> Tensor:
     """Temporal shift of a fraction of the channels (TSM, Lin et al. 2019; MVT-GAN sec. 4.1.3, fig. 4b).
 
-    With f = floor(C / fold_div): out[t, :f] = x[t+1, :f], out[t, f:2f] = x[t-1, f:2f], the rest stays; frames beyond
-    the clip are zero. direction="uni" looks back only, for streaming: out[t, :f] = x[t-1, :f].
+    With f = floor(C / fold_div): out[t, :f] = x[t+1, :f], out[t, f:2f] = x[t-1, f:2f], the rest does not move; frames
+    outside the clip are zero. direction="uni" looks back only, for streaming: out[t, :f] = x[t-1, :f].
 
-    x: (B, T, C, H, W) of any memory layout, which the result keeps; x itself is not changed. Raises ValueError where
+    x: (B, T, C, H, W) of any memory layout, which the result keeps; x does not change. Raises ValueError if
     the shifted folds do not fit: fold_div must be at least 2 (bi) or 1 (uni).
     """
     smallest = 2 if direction == "bi" else 1

@@ -1,4 +1,4 @@
-"""D_Video: a ladder of strided 3-D convolutions over whole clips."""
+"""D_Video: strided 3-D convolutions over whole clips."""
 
 from itertools import pairwise
 from typing import Literal
@@ -8,16 +8,17 @@ from torch import Tensor, nn
 from videogan.nets.projection_head import ProjectionHead
 
 Ladder = Literal["released", "mocogan"]
-_STRIDE_AND_PADDING = {"released": (2, 1), "mocogan": ((1, 2, 2), (0, 1, 1))}
+Size = int | tuple[int, int, int]
+_STRIDE_AND_PADDING: dict[Ladder, tuple[Size, Size]] = {"released": (2, 1), "mocogan": ((1, 2, 2), (0, 1, 1))}
 N_FRAMES_MIN = {"released": 16, "mocogan": 13}
-"""The shortest clip T that four convolutions leave a time step of: floor(T / 2) four times, or T - 3 four times."""
+"""The shortest clip that leaves a time step after four convolutions: floor(T / 2) four times, or T - 3 four times."""
 
 
 class VideoDiscriminator(nn.Module):
     """D_Video: Conv3d 3-a-2a-4a-8a, kernel 4, no bias, LeakyReLU 0.2, batch norm on layers 2-4 (MVT-GAN sec. 4.2).
 
     ladder "released": stride 2 in time too (MVT-GAN's released code); "mocogan": stride 1 and no padding in time
-    (MoCoGAN). The sum runs over all positions and time steps left, so any T from N_FRAMES_MIN[ladder] on will do.
+    (MoCoGAN). The sum runs over all remaining positions and time steps, so T can be anything from N_FRAMES_MIN[ladder].
     forward: video (B, T, 3, H, W) in [-1, 1], y (B,) integer labels -> (B,) logits.
     """
 

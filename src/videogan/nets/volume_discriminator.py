@@ -1,7 +1,7 @@
 """TGAN's discriminator: four strided 3-D convolutions and one full connection."""
 
 from itertools import pairwise
-from typing import Literal
+from typing import Final, Literal
 
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
@@ -11,18 +11,18 @@ from videogan.nets.label_volume import LabelledConv3d
 from videogan.nets.layer_noise import LayerNoise
 
 Scale = Literal["gamma_beta", "gamma", "none"]
-"""What a batch norm learns."""
-N_FRAMES = 16
-"""T: four halvings leave one time step, as the full connection needs."""
+"""The parameters of a batch norm."""
+N_FRAMES: Final = 16
+"""T: four halvings leave the one time step that the full connection needs."""
 
 
 class VolumeDiscriminator(nn.Module):
     """D: Conv3d kernel 4, stride 2, padding 1, LeakyReLU 0.2, batch norm on all but the first layer (TGAN sec. 3.4).
 
-    (3, 16, R, R) -> (64, 8, R/2, R/2) -> (128, 4, ..) -> (256, 2, ..) -> (512, 1, R/16, R/16) -> a scalar, `widths` being
-    64, 128, 256, 512. With `n_labels` > 0 a label volume joins the input (sec. 5.2). `sigma` > 0 adds Gaussian noise
-    before each LeakyReLU in train mode, where its seeds are given (sec. 6.3; the place is the released code's).
-    forward: video (B, 16, n_colours, R, R) in [-1, 1], v (B, n_labels) or none, noise (B,) integer seeds or none ->
+    (3, 16, R, R) -> (64, 8, R/2, R/2) -> (128, 4, ..) -> (256, 2, ..) -> (512, 1, R/16, R/16) -> a scalar, `widths`
+    being 64, 128, 256, 512. With `n_labels` > 0 the input has a label volume (sec. 5.2). `sigma` > 0 adds Gaussian
+    noise before each LeakyReLU in train mode if its seeds are given (sec. 6.3; the place is the released code's).
+    forward: video (B, 16, n_colours, R, R) in [-1, 1], v (B, n_labels) or None, noise (B,) integer seeds or None ->
     (B,) scores.
     """
 

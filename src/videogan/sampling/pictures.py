@@ -1,4 +1,4 @@
-"""What people look at: grids of clips with labels at their rows and columns, contact sheets, GIF and mp4."""
+"""Pictures of clips: labelled grids, contact sheets, GIF, mp4 and PNG."""
 
 import math
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ def grid_frames(videos: Tensor, n_columns: int, gap: int = GRID_GAP) -> Tensor:
 
 
 def enlarged(videos: Tensor) -> Tensor:
-    """`videos` (..., H, W, C), each pixel as often as makes small ones visible: a height of at least `LEAST_SIDE`."""
+    """`videos` (..., H, W, C) with repeated pixels, so that they are at least `LEAST_SIDE` high."""
     times = max(1, math.ceil(LEAST_SIDE / videos.shape[-3]))
     return videos.repeat_interleave(times, -3).repeat_interleave(times, -2)
 
@@ -39,7 +39,7 @@ def enlarged(videos: Tensor) -> Tensor:
 def labelled_grid(videos: Tensor, rows: Sequence[str], columns: Sequence[str], gap: int = GRID_GAP) -> Tensor:
     """uint8 (T, H', W', 3): `videos` (r, c, T, H, W, 3), enlarged, with a name beside each row and above each column.
 
-    A name of several lines has them below each other; names that are wider than their column are cut at its end.
+    Names may have several lines; a name wider than its column is cut.
     """
     large = enlarged(videos)
     grid = grid_frames(large.flatten(0, 1), len(columns), gap)
@@ -58,7 +58,7 @@ def labelled_grid(videos: Tensor, rows: Sequence[str], columns: Sequence[str], g
 
 
 def titled(frames: Tensor, title: str) -> Tensor:
-    """`frames` (T, H, W, 3) under a line that says `title`."""
+    """`frames` (T, H, W, 3) below a line with `title`."""
     strip = written(title, LINE, frames.shape[2])
     return torch.cat([strip.expand(len(frames), -1, -1, -1), frames], dim=1)
 
@@ -71,7 +71,7 @@ def written(text: str, height: int, width: int) -> Tensor:
 
 
 def text_width(text: str) -> int:
-    """Pixels that the longest line of `text` needs."""
+    """Width in pixels of the longest line of `text`."""
     return max(math.ceil(label_font().getlength(line)) for line in text.split("\n"))
 
 
@@ -82,7 +82,7 @@ def label_font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 def contact_sheet(frames: Tensor, shown: Sequence[int] | None = None, gap: int = 12) -> Tensor:
     """A still of a grid, uint8 (H', W', 3): its `frames` (T, H, W, 3) at the places `shown`, each under its number.
 
-    By default four of them, evenly spaced. They stand in as many columns as make the sheet nearest to a square.
+    shown: by default four, evenly spaced. The number of columns makes the sheet nearest to a square.
     """
     n_frames, height, width = frames.shape[:3]
     if shown is None:
@@ -96,13 +96,13 @@ def contact_sheet(frames: Tensor, shown: Sequence[int] | None = None, gap: int =
 
 
 def write_gif(path: Path | BinaryIO, frames: Tensor, fps: float = FPS) -> None:
-    """Writes uint8 `frames` (T, H, W, 3) as an endless GIF; its time unit is 10 ms."""
+    """Write uint8 `frames` (T, H, W, 3) as an endless GIF; its time unit is 10 ms."""
     images = [Image.fromarray(frame) for frame in frames.numpy()]
     images[0].save(path, format="GIF", save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0)
 
 
 def write_mp4(path: Path, frames: Tensor, fps: float = FPS) -> None:
-    """Writes uint8 `frames` (T, H, W, 3) as H.264; an odd height or width gets its last row or column doubled."""
+    """Write uint8 `frames` (T, H, W, 3) as H.264; an odd height or width repeats its last row or column."""
     pixels = frames.numpy()
     pixels = np.pad(pixels, ((0, 0), (0, pixels.shape[1] % 2), (0, pixels.shape[2] % 2), (0, 0)), mode="edge")
     with av.open(str(path), "w", format="mp4") as container:
@@ -114,5 +114,5 @@ def write_mp4(path: Path, frames: Tensor, fps: float = FPS) -> None:
 
 
 def write_png(path: Path, picture: Tensor) -> None:
-    """Writes a uint8 `picture` (H, W, 3)."""
+    """Write a uint8 `picture` (H, W, 3)."""
     Image.fromarray(picture.numpy()).save(path)

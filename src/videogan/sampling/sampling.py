@@ -1,44 +1,40 @@
-"""Clips out of a generator: sampling copies with standing statistics, synthetic sets, interpolations, resampled codes.
+"""Clips from a generator: sampling copies with standing statistics, synthetic sets, interpolations.
 
-A generator draws its codes with `sample_z` and makes videos of them in `forward`. What only some families offer are
-members of their generators: `class_vectors(y)`, mixtures of which are mixtures of classes; `subspaces`, the named parts
-of a code; `with_frames_between`.
+What every generator offers, and what only some do, is in `videogan.families.contract.Generator`.
 """
 
 import copy
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from videogan.config import ConfigurationError
 from videogan.data.clips import to_frames
-from videogan.families import FAMILIES
+from videogan.families.contract import Generator
 from videogan.nets.layout import lay_channels_last_
 from videogan.sampling.pictures import grid_frames
 
-STANDING_BATCHES = 16  # SCIENCE A4: 16 to 100
+STANDING_BATCHES = 16
 SAMPLING_BATCH = 32
 ALONE = 1
-"""A batch of one clip: rounding may differ with the size of a batch, so that only there a code has the same bits always."""
+"""A batch of one clip: rounding can depend on the batch size, so only this size always gives a code the same bits."""
 
 
 @torch.no_grad()
 def sampling_copy(
-    generator: nn.Module,
+    generator: Generator,
     n_classes: int,
     n_batches: int = STANDING_BATCHES,
     batch_size: int = SAMPLING_BATCH,
     seed: int = 0,
-) -> nn.Module:
-    """A copy of `generator` in eval mode with the standing statistics of BigGAN, app. A: running ones lag behind weights.
+) -> Generator:
+    """A copy of `generator` in eval mode with standing statistics (BigGAN app. A); running ones lag behind the weights.
 
     The running mean and variance of every batch norm become plain averages over `n_batches` sampling batches, with
-    labels uniform over `n_classes`, seeded by `seed`. Only the batch norms are in train mode meanwhile, so that spectral
-    norm's power iteration stands still. The generator itself is left as it was.
+    labels uniform over `n_classes`, seeded by `seed`. Only batch norms are in train mode for this, so spectral norm's
+    power iteration does not run. The generator itself does not change.
     """
     sampler = lay_channels_last_(copy.deepcopy(generator).eval().requires_grad_(False))
     norms = [module for module in sampler.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
@@ -61,16 +57,16 @@ def sampling_copy(
 
 
 def codes(
-    generator: nn.Module,
+    generator: Generator,
     n: int,
     seed: int,
     first: int = 0,
     n_frames: int | None = None,
     truncation: float | None = None,
 ) -> Tensor:
-    """Codes z of clips `first` to `first + n - 1`, (n, ...); clip i's follows from (seed, i) alone, whatever n is.
+    """Codes z of clips `first` to `first + n - 1`, (n, ...); that of clip i depends on (seed, i) only, not on n.
 
-    They are for clips of `n_frames`, by default the family's own, and truncated at that many standard deviations. Raises
+    n_frames: length of the clips, by default the family's own; truncation: in standard deviations. Raises
     ConfigurationError for a length or a truncation that the family does not offer.
     """
     drawn = []
@@ -82,10 +78,10 @@ def codes(
 
 
 @torch.no_grad()
-def render(generator: nn.Module, z: Tensor, y: Tensor, n_frames: int = 16, batch_size: int = SAMPLING_BATCH) -> Tensor:
+def render(generator: Generator, z: Tensor, y: Tensor, n_frames: int = 16, batch_size: int = SAMPLING_BATCH) -> Tensor:
     """uint8 frames (n, T, H, W, C) on the CPU of codes `z` (n, ...) and labels `y` (n,), or class vectors (n, e).
 
-    `generator` must be in eval mode, where no clip depends on its batch; raises ValueError otherwise.
+    Raises ValueError if `generator` is not in eval mode: in train mode a clip depends on its batch.
     """
     if generator.training:
         raise ValueError("samples need a generator in eval mode, got train mode; use sampling_copy(generator, ...).")
@@ -95,19 +91,19 @@ def render(generator: nn.Module, z: Tensor, y: Tensor, n_frames: int = 16, batch
 
 
 def synthesise(
-    generator: nn.Module, labels: Tensor, seed: int, n_frames: int = 16, batch_size: int = SAMPLING_BATCH
+    generator: Generator, labels: Tensor, seed: int, n_frames: int = 16, batch_size: int = SAMPLING_BATCH
 ) -> Tensor:
-    """A synthetic set, uint8 (n, T, H, W, C): one clip for each of `labels` (n,); clip i follows from (seed, i, label)."""
+    """A synthetic set, uint8 (n, T, H, W, C): one clip for each of `labels` (n,), a function of (seed, i, label)."""
     return render(generator, codes(generator, len(labels), seed, n_frames=n_frames), labels, n_frames, batch_size)
 
 
-def sample_grid(generator: nn.Module, n_classes: int, n_per_class: int, seed: int, n_frames: int = 16) -> Tensor:
-    """A grid of clips, uint8 (T, H', W', C): rows are classes, each column is one code shared by all classes."""
+def sample_grid(generator: Generator, n_classes: int, n_per_class: int, seed: int, n_frames: int = 16) -> Tensor:
+    """A grid of clips, uint8 (T, H', W', C): rows are classes; the clips of a column share one code."""
     z = codes(generator, n_per_class, seed, n_frames=n_frames)
     return grid_frames(in_classes(generator, z, torch.arange(n_classes), n_frames).flatten(0, 1), n_per_class)
 
 
-def in_classes(generator: nn.Module, z: Tensor, classes: Tensor, n_frames: int = 16) -> Tensor:
+def in_classes(generator: Generator, z: Tensor, classes: Tensor, n_frames: int = 16) -> Tensor:
     """Each of n codes z in each of k classes, uint8 (k, n, T, H, W, C)."""
     every_z = z.repeat(len(classes), *[1] * (z.ndim - 1))
     clips = render(generator, every_z, classes.repeat_interleave(len(z)), n_frames, ALONE)
@@ -115,11 +111,11 @@ def in_classes(generator: nn.Module, z: Tensor, classes: Tensor, n_frames: int =
 
 
 def between_codes(
-    generator: nn.Module, z: tuple[Tensor, Tensor], y: Tensor, n_steps: int, n_frames: int = 16
+    generator: Generator, z: tuple[Tensor, Tensor], y: Tensor, n_steps: int, n_frames: int = 16
 ) -> Tensor:
-    """From code z_0 to z_1 (n, ...) within a class, (1 - s) z_0 + s z_1: uint8 (n, n_steps, T, H, W, C) (SCIENCE D6).
+    """Clips from code z_0 to z_1 (n, ...) in one class, (1 - s) z_0 + s z_1: uint8 (n, n_steps, T, H, W, C).
 
-    s = 0, ..., 1 evenly; y: (n,). The first and last clips are, bit for bit, those that the ends make alone.
+    s = 0, ..., 1 evenly; y: (n,). The first and last clips equal those of the ends bit for bit.
     """
     mixed = _mixtures(*z, n_steps)
     labels = y.repeat_interleave(n_steps)
@@ -127,59 +123,53 @@ def between_codes(
 
 
 def between_classes(
-    generator: nn.Module, z: Tensor, y: tuple[Tensor, Tensor], n_steps: int, n_frames: int = 16
+    generator: Generator, z: Tensor, y: tuple[Tensor, Tensor], n_steps: int, n_frames: int = 16
 ) -> Tensor:
-    """From class y_0 to y_1 (n,) of a code z (n, ...), e = (1 - s) e(y_0) + s e(y_1): uint8 (n, n_steps, T, H, W, C).
+    """Clips from class y_0 to y_1 (n,) of code z (n, ...), (1 - s) e(y_0) + s e(y_1): uint8 (n, n_steps, T, H, W, C).
 
-    s = 0, ..., 1 evenly. All that depends on the class sees the mixed e (SCIENCE D6): an embedding, or a one-hot vector.
-    The first and last clips are, bit for bit, those that the ends make alone. Raises ConfigurationError for a generator
-    that generates without labels.
+    s = 0, ..., 1 evenly. Every layer that depends on the class gets the mixed e: an embedding, or a one-hot vector.
+    The first and last clips equal those of the ends bit for bit. Raises ConfigurationError for an
+    unconditional generator.
     """
     refuse_unconditional(generator)
     device = next(generator.parameters()).device
     with torch.no_grad():
-        mixed = _mixtures(*(generator.class_vectors(label.to(device)) for label in y), n_steps)
+        start, end = (generator.class_vectors(label.to(device)) for label in y)
+        mixed = _mixtures(start, end, n_steps)
     every_z = z.repeat_interleave(n_steps, dim=0)
     return render(generator, every_z, mixed.flatten(0, 1), n_frames, ALONE).unflatten(0, (-1, n_steps))
 
 
-def refuse_unconditional(generator: nn.Module) -> None:
-    """Raises ConfigurationError for a generator that generates without labels."""
-    config = generator.config
-    if not FAMILIES[config.family].is_conditional(config):
+def refuse_unconditional(generator: Generator) -> None:
+    """Raises ConfigurationError for a generator that knows no classes."""
+    if not generator.config.is_conditional:
         raise ConfigurationError(
-            f"going from class to class needs a generator that is told classes, got an unconditional {config.family}; "
-            "go from code to code, or train a conditional model."
+            "interpolation between classes needs a generator that knows classes, got an unconditional "
+            f"{generator.config.family}; interpolate between codes, or train a conditional model."
         )
 
 
 @torch.no_grad()
-def frames_between(generator: nn.Module, z: Tensor, y: Tensor, n_between: int) -> Tensor:
-    """Clips with `n_between` new frames between any two, uint8 (n, (T - 1) (n_between + 1) + 1, H, W, C) (TGAN sec. 5.1).
+def frames_between(generator: Generator, z: Tensor, y: Tensor, n_between: int) -> Tensor:
+    """Clips with k = `n_between` new frames between any two (TGAN sec. 5.1): uint8 (n, (T - 1) (k + 1) + 1, H, W, C).
 
-    Raises ConfigurationError for a family whose frames have no codes of their own to go between.
+    Raises ConfigurationError for a generator that makes none.
     """
-    make = maker_of_frames_between(generator)
-    clips = zip(z.split(ALONE), y.split(ALONE), strict=True)
-    return torch.cat([to_frames(make(z_i, y_i.to(z.device), n_between)).cpu() for z_i, y_i in clips])
+    refuse_without_frames_between(generator)
+    pairs = zip(z.split(ALONE), y.split(ALONE), strict=True)
+    clips = [generator.with_frames_between(z_i, y_i.to(z.device), n_between) for z_i, y_i in pairs]
+    return torch.cat([to_frames(clip).cpu() for clip in clips])
 
 
-def maker_of_frames_between(generator: nn.Module) -> Callable[[Tensor, Tensor, int], Tensor]:
-    """A generator's `with_frames_between`; ConfigurationError where its frames have no codes of their own to go between."""
-    return offered(generator, "with_frames_between", "makes no frames between frames; only tgan does")
-
-
-def offered(generator: nn.Module, member: str, lacking: str) -> Any:
-    """A member that only some families' generators have; ConfigurationError says what the others are `lacking`."""
-    found = getattr(generator, member, None)
-    if found is None:
-        raise ConfigurationError(f"{generator.config.family} {lacking}.")
-    return found
+def refuse_without_frames_between(generator: Generator) -> None:
+    """Raises ConfigurationError for a generator that makes no frames between frames, as most do."""
+    if not generator.makes_frames_between:
+        raise ConfigurationError(f"{generator.config.family} makes no frames between frames; take a family that does.")
 
 
 def _mixtures(start: Tensor, end: Tensor, n_steps: int) -> Tensor:
     """(1 - s) start + s end for s = 0, ..., 1: (n, n_steps, ...); lerp is exact at both ends."""
     if n_steps < 2:
-        raise ConfigurationError(f"going from one end to the other needs at least 2 steps, got {n_steps}.")
+        raise ConfigurationError(f"an interpolation needs at least 2 steps, got {n_steps}.")
     s = torch.linspace(0, 1, n_steps, dtype=start.dtype, device=start.device)
     return torch.stack([torch.lerp(start, end, weight) for weight in s], dim=1)

@@ -1,29 +1,30 @@
-"""What each subspace of the code controls: all of a code but one subspace is kept, that one is drawn anew (MVT-GAN fig. 12)."""
+"""What each subspace of the code controls: one subspace is redrawn, the rest of the code is kept (MVT-GAN fig. 12)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from videogan.config import ConfigurationError
 from videogan.data.clips import to_video
+from videogan.families.contract import Generator
 from videogan.flow.lucas_kanade import LucasKanade
 from videogan.flow.video_flow import video_flow
 from videogan.metrics.change import appearance_distance, flow_distance, normal_interval
 from videogan.metrics.s3 import Interval
-from videogan.sampling.sampling import ALONE, codes, offered, render
+from videogan.sampling.sampling import ALONE, codes, render
 
 N_CODES = 64
-"""Base codes that a change is measured over (SCIENCE D6: at least 64)."""
+"""Number of base codes over which a change is measured."""
 ALL = "all"
-FIRST_FRESH = 1_000_000  # codes that replace others are drawn as clips from here on, which no picture shows
+FIRST_FRESH = 1_000_000  # replacement codes are those of clips from this number, which no picture shows
 
 
 @dataclass(frozen=True)
 class Change:
-    """What drawing one subspace anew changes, mean over base codes with its 95 % interval."""
+    """The change from redrawing one subspace: the mean over base codes with its 95 % interval."""
 
     appearance: Interval
     """`appearance_distance`, in levels of 255."""
@@ -36,7 +37,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Resampled:
-    """Changes by the name of what was drawn anew, the whole code last; and clips of the first base codes, to be looked at."""
+    """Changes by redrawn subspace, the whole code last; and clips of the first base codes to look at."""
 
     changes: Mapping[str, Change]
     clips: Tensor
@@ -44,19 +45,23 @@ class Resampled:
 
 
 def resample(z: Tensor, fresh: Tensor, subspace: slice) -> Tensor:
-    """Codes z (n, d) with the numbers in `subspace` taken from `fresh` (n, d), the others kept."""
+    """Codes z (n, d) with `subspace` taken from `fresh` (n, d)."""
     resampled = z.clone()
     resampled[:, subspace] = fresh[:, subspace]
     return resampled
 
 
-def subspaces_of(generator: nn.Module) -> dict[str, slice]:
-    """The named parts of a generator's codes; ConfigurationError for a family whose codes have none."""
-    return offered(generator, "subspaces", "has one code without subspaces; mvt and mocogan have some")
+def subspaces_of(generator: Generator) -> dict[str, slice]:
+    """The named parts of a generator's codes. Raises ConfigurationError if they have none."""
+    if not generator.subspaces:
+        raise ConfigurationError(
+            f"{generator.config.family} has one code without subspaces; take a family that has some."
+        )
+    return generator.subspaces
 
 
 def resample_subspaces(
-    generator: nn.Module,
+    generator: Generator,
     labels: Tensor,
     seed: int,
     n_frames: int = 16,
@@ -64,10 +69,9 @@ def resample_subspaces(
     n_pictured: int = 5,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Resampled:
-    """Draws each subspace of one base code for each of `labels` (n,), n >= 30, anew, and measures what that changes.
+    """Redraw each subspace of one base code for each of `labels` (n,), n >= 30, and measure the change.
 
-    Code i and what replaces it follow from (seed, i) alone. Raises ConfigurationError for a family whose codes have no named
-    subspaces.
+    Code i and its replacement depend on (seed, i) only. Raises ConfigurationError for codes without named subspaces.
     """
     if n_frames < 2:
         raise ConfigurationError(f"motion needs clips of at least 2 frames, got n_frames = {n_frames}.")

@@ -1,4 +1,1 @@
-"""The training loop as an iterator of Progress, its checkpoints, health and run configuration.
-
-Imported by whoever iterates it; imports families, never data files.
-"""
+"""The training loop as an iterator of Progress, and a run's checkpoints, health and configuration."""

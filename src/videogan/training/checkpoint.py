@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from videogan.config import parse_config
 from videogan.families import FAMILIES
+from videogan.families.contract import AnyGAN, Generator
 from videogan.storage.atomic import write_atomically
 from videogan.storage.step_files import StepFiles, UnreadableCheckpoint, read_checkpoint
 from videogan.training.run_config import RunConfig
@@ -17,10 +16,10 @@ from videogan.training.run_config import RunConfig
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state of a run after `step`: weights, optimisers, the average of the generator's weights where one is kept.
+    """The state of a run after `step`: weights, optimisers, and the average of the generator's weights if there is one.
 
-    `trained_on` is the digest of the manifest whose train split the run saw: on another data set, or another split of the
-    same files, its test clips may be among those.
+    trained_on: the digest of the manifest whose train split the run saw. Under another manifest its training clips may
+    be test clips.
     """
 
     step: int
@@ -35,34 +34,35 @@ class Checkpoint:
 
 
 def load_checkpoint(path: Path | str) -> Checkpoint:
-    """Reads one checkpoint file onto the CPU.
+    """Read one checkpoint file onto the CPU.
 
-    Raises UnreadableCheckpoint where it is truncated, something else, or from before checkpoints said what they were
-    trained on: no score of such a generator could be trusted.
+    Raises UnreadableCheckpoint if it is truncated, is no checkpoint, or does not name its training data, as old ones
+    did not: scores of such a generator cannot be trusted.
     """
     says_its_data, checkpoint = read_checkpoint(
         path, lambda stored: ("trained_on" in stored, Checkpoint(**{"trained_on": "", **stored}))
     )
     if not says_its_data:
         raise UnreadableCheckpoint(
-            f"{path} does not say which data set it was trained on, as checkpoints of earlier versions did not; train it anew."
+            f"{path} does not name the data set it was trained on, as checkpoints of earlier versions did not; "
+            "train it again."
         )
     return checkpoint
 
 
-def generator_from(path: Path | str) -> tuple[nn.Module, RunConfig]:
-    """The generator to sample from (the average where one is kept), in eval mode, and the config it was trained with."""
+def generator_from(path: Path | str) -> tuple[Generator, RunConfig]:
+    """The generator to sample from (the average if there is one), in eval mode, and the run's configuration."""
     networks, config = networks_from(path)
     return networks.generator, config
 
 
-def networks_from(path: Path | str) -> tuple[Any, RunConfig]:
-    """A family's networks in eval mode, their generator the one to sample from, and the config they were trained with."""
+def networks_from(path: Path | str) -> tuple[AnyGAN, RunConfig]:
+    """The networks in eval mode, with the generator to sample from, and the run's configuration."""
     return networks_of(load_checkpoint(path), path)
 
 
-def networks_of(checkpoint: Checkpoint, path: Path | str) -> tuple[Any, RunConfig]:
-    """The same of a checkpoint that was read from `path`."""
+def networks_of(checkpoint: Checkpoint, path: Path | str) -> tuple[AnyGAN, RunConfig]:
+    """The same for a checkpoint already read from `path`."""
     config = parse_config(RunConfig, checkpoint.config, source=str(path))
     networks = FAMILIES[config.model.family].build(config.model)
     if checkpoint.average is None:
@@ -79,17 +79,17 @@ def networks_of(checkpoint: Checkpoint, path: Path | str) -> tuple[Any, RunConfi
 
 
 class CheckpointFolder(StepFiles[Checkpoint]):
-    """The checkpoints of one run, and which of them looked best, which is kept beside the newest."""
+    """The checkpoints of one run: the newest two, and the one with the best look."""
 
     load = staticmethod(load_checkpoint)
 
     def save(self, checkpoint: Checkpoint) -> Path:
-        """Writes `step<step>.pt` so that a reader sees all of it or nothing, then drops what retention no longer keeps."""
+        """Write `step<step>.pt` atomically, then delete the checkpoints that are not kept."""
         best = self._best()
         return self.write(checkpoint.step, dict(_fields(checkpoint)), kept=() if best is None else (best["step"],))
 
     def mark_best(self, step: int, look: float) -> bool:
-        """Remembers `step` as the best where its look exceeds all before; returns whether it does."""
+        """Record `step` as the best if its look exceeds all earlier ones; returns whether it does."""
         best = self._best()
         if best is not None and best["look"] >= look:
             return False
@@ -98,7 +98,7 @@ class CheckpointFolder(StepFiles[Checkpoint]):
         return True
 
     def best(self) -> Path | None:
-        """The checkpoint with the best look, else the newest; none where nothing was saved."""
+        """The checkpoint with the best look, else the newest; None if there is none."""
         best = self._best()
         if best is not None and self.path(best["step"]).exists():
             return self.path(best["step"])
@@ -111,5 +111,5 @@ class CheckpointFolder(StepFiles[Checkpoint]):
 
 
 def _fields(checkpoint: Checkpoint) -> Iterator[tuple[str, Any]]:
-    """The checkpoint's own fields; not `asdict`, which would copy every tensor."""
+    """The fields of a checkpoint. `asdict` would copy every tensor."""
     return ((name, getattr(checkpoint, name)) for name in checkpoint.__dataclass_fields__)

@@ -1,8 +1,8 @@
-"""Health of a training: what goes wrong before a score shows it, each state with its evidence, told at looks."""
+"""Health of a training: failures that a look can detect before the score shows them, each with its evidence."""
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Literal, get_args
 
@@ -14,65 +14,65 @@ from videogan.metrics.diversity import COLLAPSED, class_diversity
 from videogan.metrics.motion_health import EXCESS, freezing_rate, looping_rate, typical_motion
 
 State = Literal["exploding norms", "D saturated", "mode collapse", "frozen", "looping"]
-"""What can be wrong, the worst first."""
+"""What can be wrong, worst first."""
 SATURATED = 0.01
-"""Share of the loss of guessing, or of the usual gradient of G under a Wasserstein loss, below which D teaches nothing."""
+"""D is saturated below this share of the loss of guessing, or, with a Wasserstein loss, of G's usual gradient norm."""
 EXPLODED_GRADIENT = 100
-"""Times the run's median gradient norm."""
+"""A gradient norm has exploded above this multiple of the run's median."""
 EXPLODED_WEIGHT = 10
-"""Times the first weight norm of the run."""
+"""A weight norm has exploded above this multiple of the run's first."""
 N_NEWEST, N_BEFORE = 5, 10
-"""Logged norms whose median is told against the run's, and how many of the run must lie before them."""
+"""How many of the newest logged norms are compared, by their median, and how many earlier ones that needs."""
 
 
 class HealthConfig(Config):
-    """Which states of health end a trial: none by default, for a look may mislead early in a training."""
+    """Which states of health stop a trial: none by default, because early looks can mislead."""
 
     stop_on: tuple[State, ...] = ()
-    n_looks: int = Field(3, ge=1, description="looks in a row that show the state before the trial is stopped")
+    n_looks: int = Field(3, ge=1, description="consecutive looks with the state that stop the trial")
 
     @model_validator(mode="after")
     def _every_setting_matters(self) -> "HealthConfig":
         if not self.stop_on and self.n_looks != type(self).model_fields["n_looks"].default:
             raise ValueError(
-                f"health.n_looks = {self.n_looks} has no effect without health.stop_on; remove it or name states to stop on: "
-                f"{', '.join(get_args(State))}."
+                f"health.n_looks = {self.n_looks} has no effect without health.stop_on; remove it or name states to "
+                f"stop on: {', '.join(get_args(State))}."
             )
         return self
 
 
 @dataclass(frozen=True)
 class Vitals:
-    """What one look measures; NaN where it does not apply or cannot be known yet."""
+    """Measurements of one look; NaN if one does not apply or is not known yet."""
 
     loss_share: float = math.nan
-    """Of the discriminators with a loss that ends at 0: the mean loss since the look before over that of guessing, the least."""
+    """Mean discriminator loss since the last look over the loss of guessing; the least of losses that can reach 0."""
     signal_share: float = math.nan
-    """Where no discriminator has such a loss: G's gradient norm over the run's median."""
+    """If no loss can fall to 0: G's gradient norm over the run's median."""
     gradient_growth: float = math.nan
-    """Gradient norm over the run's median, the greater of both players'."""
+    """Gradient norm over the run's median: the larger of G's and D's."""
     weight_growth: float = math.nan
-    """Weight norm over the run's first, the greater of both players'."""
+    """Weight norm over the run's first: the larger of G's and D's."""
     class_diversity: float = math.nan
-    """The median class's diversity: 0 all samples of a class are one clip, 1 they differ as real ones do."""
+    """Diversity of the median class: 0 if all its samples are one clip, 1 if they differ as real clips do."""
     freezing: float = math.nan
     freezing_real: float = math.nan
     looping: float = math.nan
     looping_real: float = math.nan
-    """Shares of samples and of real clips that hardly move, or that move and return to what they showed."""
+    """Shares of samples and of real clips that hardly move, or that return to earlier frames."""
 
     def measured(self) -> dict[str, float]:
-        """What could be measured, by name."""
+        """The measurements that are known, by name."""
         return {name: value for name, value in asdict(self).items() if not math.isnan(value)}
 
     @classmethod
     def of(cls, measured: Mapping[str, float]) -> "Vitals":
-        """The vitals of which `measured` told what was known."""
+        """The inverse of `measured`."""
         return cls(**{field.name: measured[field.name] for field in fields(cls) if field.name in measured})
 
 
 def states(vitals: Vitals) -> dict[State, str]:
-    """What is wrong, the worst first, each with its evidence in words; empty where nothing is."""
+    """The states found, worst first, each with its evidence in words; empty if all is well."""
     v, found = vitals, dict[State, str]()
     if v.gradient_growth > EXPLODED_GRADIENT:
         found["exploding norms"] = f"gradients {v.gradient_growth:.3g} times as long as the run's median"
@@ -96,7 +96,7 @@ def states(vitals: Vitals) -> dict[State, str]:
 
 
 def reason_to_stop(looks: Sequence[Mapping[State, str]], config: HealthConfig) -> str | None:
-    """Why the newest of `looks`, each its states, ends the training: a state of `stop_on` at all of the last `n_looks`."""
+    """Why training stops: a state of `stop_on` that the last `n_looks` of `looks` all show; None if it continues."""
     newest = looks[-config.n_looks :]
     if len(newest) < config.n_looks:
         return None
@@ -107,24 +107,24 @@ def reason_to_stop(looks: Sequence[Mapping[State, str]], config: HealthConfig) -
 
 
 class Course:
-    """The losses since the last look and the norms of the whole run, of which vitals tell how the newest compare."""
+    """The losses since the last look and the norms of the whole run, from which a look computes its vitals."""
 
     def __init__(self, losses_of_guessing: Mapping[str, float]) -> None:
-        """`losses_of_guessing`: of each discriminator loss with a floor, by the name of its discriminator."""
+        """losses_of_guessing: as a family gives them, by the name of the discriminator."""
         self._guessing = {f"d_{name}": loss for name, loss in losses_of_guessing.items()}
         self._losses: list[Mapping[str, float]] = []
         self._norms: list[Mapping[str, float]] = []
 
     def step(self, losses: Mapping[str, float]) -> None:
-        """Takes the losses of one step."""
+        """Add the losses of one step."""
         self._losses.append({term: losses[term] for term in self._guessing})
 
     def norms(self, norms: Mapping[str, float]) -> None:
-        """Takes norms by name: gradient_g, gradient_d, weight_g, weight_d."""
+        """Add norms by name: gradient_g, gradient_d, weight_g, weight_d."""
         self._norms.append(norms)
 
     def vitals(self, of_samples: Mapping[str, float]) -> Vitals:
-        """The vitals of a look, with what was measured on its samples; the losses of the next look start here."""
+        """The vitals of a look, with those measured on its samples. Starts a new record of losses."""
         shares = [
             statistics.fmean(losses[term] for losses in self._losses) / loss
             for term, loss in self._guessing.items()
@@ -141,7 +141,7 @@ class Course:
         )
 
     def _against_median(self, name: str) -> float:
-        """The median of the newest values over that of all before; NaN where too few lie before."""
+        """The median of the newest values over that of all earlier ones; NaN if those are too few."""
         values = [norms[name] for norms in self._norms]
         before, newest = values[:-N_NEWEST], values[-N_NEWEST:]
         if len(before) < N_BEFORE:
@@ -154,16 +154,16 @@ class Course:
 
 
 class SampleCheck:
-    """How samples differ within classes and move, against real clips; what real clips do is computed once."""
+    """Diversity and motion of samples against those of real clips, which are computed once."""
 
     def __init__(self, real_frames: Tensor, real_features: Tensor, labels: Tensor, n_classes: int) -> None:
-        """real_frames: uint8 (n, T, H, W, C); real_features: (n, d); labels: (n,), of the real clips and of the samples."""
+        """real_frames: uint8 (n, T, H, W, C); real_features: (n, d); labels: (n,), of real clips and samples."""
         self._features, self._labels, self._n_classes = real_features, labels, n_classes
         self._typical = typical_motion(real_frames)
         self._freezing, self._looping = (rate(real_frames, self._typical) for rate in (freezing_rate, looping_rate))
 
     def __call__(self, frames: Tensor, features: Tensor) -> dict[str, float]:
-        """The vitals of samples uint8 (n, T, H, W, C) with features (n, d) of the same network, in the order of the labels."""
+        """The vitals of samples, uint8 (n, T, H, W, C), and their features (n, d), in the order of the labels."""
         diversity = class_diversity(features, self._labels, self._features, self._labels, self._n_classes)
         return {
             "class_diversity": diversity.nanmedian().item(),
@@ -174,7 +174,7 @@ class SampleCheck:
         }
 
 
-def _greatest(values: Sequence[float]) -> float:
+def _greatest(values: Iterable[float]) -> float:
     return max((value for value in values if not math.isnan(value)), default=math.nan)
 
 

@@ -1,11 +1,11 @@
-"""The adversarial game: an iterator of Progress that owns the mathematics; whoever iterates reports, prunes and saves."""
+"""The adversarial training loop: an iterator of Progress. Its caller reports, prunes and saves."""
 
 import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,8 @@ from videogan.config import ConfigurationError
 from videogan.data.clips import ClipSource, to_video
 from videogan.divergence import TrainingDiverged
 from videogan.families import FAMILIES
+from videogan.families.contract import AnyGAN, Draws, Fakes, Generator, Losses
+from videogan.losses import total
 from videogan.nets.layout import lay_channels_last_
 from videogan.shard import Shard
 from videogan.training.checkpoint import Checkpoint
@@ -24,14 +26,14 @@ from videogan.training.run_config import RunConfig
 
 
 class TimedClips:
-    """A clip source that adds up the seconds for which its batches were waited for."""
+    """A clip source that measures the seconds spent waiting for its batches."""
 
     def __init__(self, clips: ClipSource) -> None:
         self._clips, self.seconds = clips, 0.0
         self.label_counts, self.manifest_digest = clips.label_counts, clips.manifest_digest
 
     def batch(self, index: int) -> tuple[Tensor, Tensor]:
-        """The source's batch `index`."""
+        """Batch `index` of the source."""
         began = time.perf_counter()
         batch = self._clips.batch(index)
         self.seconds += time.perf_counter() - began
@@ -42,8 +44,8 @@ class TimedClips:
 class Progress:
     """One finished step: its losses by term ("d_image", "g_video"), its seconds, and the training it belongs to.
 
-    `measures` is what else the step tells by name: "motion_pairs", C of the motion constraint. `seconds_waiting` of the
-    `seconds` went by until the real clips were there; `trained_on` is their manifest's digest.
+    measures: other numbers by name, such as "motion_pairs", the C of the motion constraint. seconds_waiting: the part
+    of `seconds` spent waiting for real clips. trained_on: the digest of their manifest.
     """
 
     step: int
@@ -56,7 +58,7 @@ class Progress:
     training: "Training"
 
     def checkpoint(self) -> Checkpoint:
-        """The state after this step; valid until the iterator moves on."""
+        """The state after this step. Call it before the next step."""
         return self.training.checkpoint(self.step, self.trained_on)
 
 
@@ -69,16 +71,17 @@ def train(
     shard: Shard = Shard(),
     device: torch.device | str = "cpu",
 ) -> Iterator[Progress]:
-    """Trains from `start` (or from scratch) to `config.loop.n_steps`.
+    """Train from `start` (or from scratch) to `config.loop.n_steps`.
 
-    `wrap` makes a network data-parallel. Every draw is a function of (seed, step), so a run that starts from a checkpoint
-    continues bit for bit (CPU, fp32). Raises TrainingDiverged at the first step with a loss that is not finite, and
-    ConfigurationError for a start that was trained on another manifest.
+    `wrap` makes a network data-parallel. All random numbers are a function of (seed, step), so a run that starts from a
+    checkpoint continues bit for bit (CPU, fp32). Raises TrainingDiverged at the first loss that is not finite, and
+    ConfigurationError if `start` was trained on another manifest.
     """
     if start is not None and start.trained_on != clips.manifest_digest:
         raise ConfigurationError(
-            f"a run goes on with the data it began with: the checkpoint of step {start.step} was trained on the manifest "
-            f"{start.trained_on[:6]}, got {clips.manifest_digest[:6]}. Put that data set back, or start a new run."
+            f"a run must continue on the data it started with: the checkpoint of step {start.step} was trained on "
+            f"manifest {start.trained_on[:6]}, got {clips.manifest_digest[:6]}. Restore that data set, or start "
+            "a new run."
         )
     training = Training(config, wrap, shard, torch.device(device))
     if start is not None:
@@ -94,16 +97,17 @@ def train(
         yield Progress(step, seen, losses, measures, seconds, timed.seconds, clips.manifest_digest, training)
 
 
-def untrained(config: RunConfig) -> Any:
-    """The networks of a run before its first step: built under its seed on every rank, for spectral norm's u and v are
-    buffers, which must agree from the start."""
+def untrained(config: RunConfig) -> AnyGAN:
+    """The networks of a run before its first step, equal on every rank.
+
+    Each rank builds from the seed: data parallelism does not synchronise buffers, such as spectral norm's u and v."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_seed(config.seed, "initialisation", 0))
         return FAMILIES[config.model.family].build(config.model)
 
 
 class Training:
-    """The two players of one run, their optimisers and the average of the generator's weights."""
+    """The generator and discriminators of one run, their optimisers, and the average of the generator's weights."""
 
     def __init__(self, config: RunConfig, wrap: Callable, shard: Shard, device: torch.device) -> None:
         if config.loop.batch_size % shard.n_ranks:
@@ -111,13 +115,13 @@ class Training:
                 f"loop.batch_size must be a multiple of the {shard.n_ranks} workers, got {config.loop.batch_size}."
             )
         self.config, self.shard, self.device = config, shard, device
-        self.networks, self.family = untrained(config), FAMILIES[config.model.family]
+        self.networks = untrained(config)
         self.generator, self.discriminators = self.networks.generator, dict(self.networks.discriminators)
         for network in (self.generator, *self.discriminators.values()):
             network.to(device).train()
             if config.loop.channels_last:
                 lay_channels_last_(network)
-        for network in self.family.frozen(self.networks):
+        for network in self.networks.frozen:
             network.to(device)
         self.average = _average(self.generator, config.loop.ema_decay)
         self.wrapped_generator = wrap(self.generator)
@@ -128,8 +132,8 @@ class Training:
     def step_(self, step: int, clips: ClipSource) -> tuple[dict[str, float], dict[str, float]]:
         """`n_d` discriminator updates, each on fresh real clips and fresh fakes, then one generator update.
 
-        The generator's update draws fresh fakes too, unless `reuse_fakes` gives it those of the last discriminator update.
-        Returns the losses by term and the measures.
+        The generator's update uses fresh fakes too, unless `reuse_fakes` is set: then those of the last discriminator
+        update. Returns the losses by term and the measures.
         """
         loop = self.config.loop
         for update in range(loop.n_d):
@@ -137,17 +141,17 @@ class Training:
             real, labels = to_video(frames.to(self.device)), labels.to(self.device)
             all_labels = self.shard.gathered(labels).cpu()
             draws = self._draws(f"d{update}", step, clips, all_labels)
-            fake = self._fakes(draws, for_generator=loop.reuse_fakes and update == loop.n_d - 1)
-            terms_d = self._update_discriminators_(real, labels, fake, draws)
-            self.family.constrain_update_(self.networks)
-        # Gamma clipping reads running variances, which differ by rank until rank 0's are taken.
+            fakes = self._fakes(draws, for_generator=loop.reuse_fakes and update == loop.n_d - 1)
+            terms_d = self._update_discriminators_(real, labels, fakes, draws)
+            self.networks.constrain_update_()
+        # Gamma clipping reads running variances, which differ by rank; all ranks take rank 0's.
         layers = (layer for network in self.discriminators.values() for layer in network.modules())
         self.shard.take_first_ranks_(b for layer in layers if isinstance(layer, _BatchNorm) for b in layer.buffers())
         self.networks.constrain_(step)
         if not loop.reuse_fakes:
             draws = self._draws("g", step, clips, all_labels)
-            fake = self._fakes(draws, for_generator=True)
-        terms_g, measures = self._update_generator_(step, real, labels, fake, draws)
+            fakes = self._fakes(draws, for_generator=True)
+        terms_g, measures = self._update_generator_(step, real, labels, fakes, draws)
         if self.average is not None:
             self.average.update_parameters(self.generator)
         terms = {f"d_{name}": term for name, term in terms_d.items()} | {
@@ -156,41 +160,40 @@ class Training:
         means = self.shard.averaged(torch.stack([term.detach().float() for term in terms.values()]))
         return dict(zip(terms, means.tolist(), strict=True)), measures
 
-    def _fakes(self, draws: dict[str, Tensor], for_generator: bool) -> Tensor:
-        """Fakes of the draws, with their graph where the generator's update needs it; else they need no wrapper either."""
+    def _fakes(self, draws: Draws, for_generator: bool) -> Fakes:
+        """Fakes of the draws; the generator's update needs their graph, and so the data-parallel wrapper."""
         with self._precision(), torch.set_grad_enabled(for_generator):
-            return self.networks.generate(self.wrapped_generator if for_generator else self.generator, draws)
+            fakes: Fakes = self.networks.generate(self.wrapped_generator if for_generator else self.generator, draws)
+            return fakes
 
-    def _update_discriminators_(
-        self, real: Tensor, labels: Tensor, fake: Tensor, draws: dict[str, Tensor]
-    ) -> dict[str, Tensor]:
+    def _update_discriminators_(self, real: Tensor, labels: Tensor, fakes: Fakes, draws: Draws) -> Losses:
         with self._precision():
-            terms = self.networks.discriminator_losses(self.wrapped_discriminators, real, labels, fake, draws)
+            terms = self.networks.discriminator_losses(self.wrapped_discriminators, real, labels, fakes, draws)
         self.optimiser_d.zero_grad(set_to_none=True)
-        sum(terms.values()).backward()
+        total(terms.values()).backward()
         self.optimiser_d.step()
         return terms
 
     def _update_generator_(
-        self, step: int, real: Tensor, labels: Tensor, fake: Tensor, draws: dict[str, Tensor]
-    ) -> tuple[dict[str, Tensor], dict[str, float]]:
+        self, step: int, real: Tensor, labels: Tensor, fakes: Fakes, draws: Draws
+    ) -> tuple[Losses, dict[str, float]]:
         for network in self.discriminators.values():
             network.requires_grad_(False)
         with self._precision():
-            terms = self.networks.generator_losses(self.discriminators, fake, draws)
-            motion = self.family.motion_loss(self.networks, real, labels, fake, draws, step, self.shard.gathered)
+            terms = self.networks.generator_losses(self.discriminators, fakes, draws)
+            motion = self.networks.motion_loss(real, labels, fakes, draws, step, self.shard.gathered)
         measures = {}
         if motion is not None:
             terms["motion"], measures["motion_pairs"] = motion[0], motion[1].item()
         self.optimiser_g.zero_grad(set_to_none=True)
-        sum(terms.values()).backward()
+        total(terms.values()).backward()
         self.optimiser_g.step()
         for network in self.discriminators.values():
             network.requires_grad_(True)
         return terms, measures
 
     def _draws(self, purpose: str, step: int, clips: ClipSource, real_labels: Tensor) -> dict[str, Tensor]:
-        """z, fake labels and frame choices, drawn for the global batch so that the number of ranks changes nothing."""
+        """This rank's part of z, fake labels and frame choices; they are drawn for the global batch on every rank."""
         rng = torch.Generator().manual_seed(_seed(self.config.seed, purpose, step))
         draws = self.networks.draw(self.config.loop.batch_size, rng, clips.label_counts, real_labels)
         return {name: self.shard.of(tensor).to(self.device) for name, tensor in draws.items()}
@@ -199,7 +202,7 @@ class Training:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.loop.precision == "bf16")
 
     def norms(self) -> dict[str, float]:
-        """Norms of both players' weights, and of the gradients of their last updates."""
+        """Norms of the weights of G and D, and of the gradients of their last updates."""
         norms = {}
         for player, networks in (("g", [self.generator]), ("d", self.discriminators.values())):
             weights = [parameter for network in networks for parameter in network.parameters()]
@@ -209,16 +212,16 @@ class Training:
         return norms
 
     def n_clips_seen(self, step: int) -> int:
-        """Real clips shown to the discriminators by the end of `step`, over all ranks."""
+        """Number of real clips that the discriminators have seen by the end of `step`, over all ranks."""
         return step * self.config.loop.n_d * self.config.loop.batch_size
 
     @property
-    def sampling_generator(self) -> nn.Module:
-        """The generator to judge: the average where one is kept."""
-        return self.generator if self.average is None else self.average.module
+    def sampling_generator(self) -> Generator:
+        """The generator to sample from: the average if there is one."""
+        return self.generator if self.average is None else cast(Generator, self.average.module)
 
     def checkpoint(self, step: int, trained_on: str) -> Checkpoint:
-        """Everything a run needs to go on after `step`; batch-norm statistics are this rank's (rank 0 saves)."""
+        """The state from which a run resumes after `step`; batch-norm statistics are this rank's (rank 0 saves)."""
         return Checkpoint(
             step=step,
             n_clips_seen=self.n_clips_seen(step),
@@ -232,7 +235,7 @@ class Training:
         )
 
     def load_(self, checkpoint: Checkpoint) -> None:
-        """Takes over the state of a checkpoint of the same model."""
+        """Load the state of a checkpoint of the same model."""
         self.generator.load_state_dict(checkpoint.generator)
         for name, network in self.discriminators.items():
             network.load_state_dict(checkpoint.discriminators[name])
@@ -241,22 +244,27 @@ class Training:
         for optimiser, state, rate in zip((self.optimiser_g, self.optimiser_d), states, rates, strict=True):
             optimiser.load_state_dict(state)
             for group in optimiser.param_groups:
-                group["lr"] = rate  # this run's: a run may go on from another's checkpoint
+                group["lr"] = rate  # this run's: population based training starts from another's checkpoint
         if self.average is not None:
+            if checkpoint.average is None:
+                raise ConfigurationError(
+                    f"the checkpoint of step {checkpoint.step} has no average of the generator's weights, which "
+                    "loop.ema_decay asks for. Leave loop.ema_decay out, or start a new run."
+                )
             self.average.load_state_dict(checkpoint.average)
 
 
 def _optimiser(config: RunConfig, lr: float, networks: list[nn.Module]) -> torch.optim.Optimizer:
     settings = config.optimiser
     parameters = [parameter for network in networks for parameter in network.parameters()]
-    shared = {"lr": lr, "eps": settings.eps, "weight_decay": settings.weight_decay}
+    eps, decay = settings.eps, settings.weight_decay
     if settings.name == "rmsprop":
-        return torch.optim.RMSprop(parameters, alpha=settings.alpha, **shared)
-    return torch.optim.Adam(parameters, betas=(settings.beta1, settings.beta2), fused=True, **shared)
+        return torch.optim.RMSprop(parameters, lr, settings.alpha, eps, decay)
+    return torch.optim.Adam(parameters, lr, (settings.beta1, settings.beta2), eps, decay, fused=True)
 
 
 def _average(generator: nn.Module, decay: float | None) -> AveragedModel | None:
-    """An exponential moving average of the weights; buffers are copied (averaged u and v of spectral norm are no unit vectors)."""
+    """An exponential moving average of the weights; buffers, such as spectral norm's unit vectors, are copied."""
     return None if decay is None else AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(decay))
 
 

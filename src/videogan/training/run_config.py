@@ -1,6 +1,6 @@
-"""One training run, whole: the model, its data, its optimiser, its loop, its evaluation and its seed."""
+"""The configuration of one training run: model, data, optimiser, loop, evaluation, health and seed."""
 
-from typing import Annotated, Any, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import Field, field_validator, model_validator
 
@@ -8,13 +8,17 @@ from videogan.config import Config, suggestion
 from videogan.data.clips import DataConfig
 from videogan.data.preprocessing import preprocessing_named
 from videogan.families import FAMILIES
+from videogan.families.contract import FamilyConfig
 from videogan.metrics import SCORES_OF_S3
 from videogan.protocols import PROTOCOLS, FeatureProtocol, S3Protocol
 from videogan.protocols.features import FeatureMetric
 from videogan.training.health import HealthConfig
 
-_CONFIG_TYPES = tuple(family.config_type for family in FAMILIES.values())
-ModelConfig = Annotated[Union[_CONFIG_TYPES], Field(discriminator="family")]  # noqa: UP007 (a tuple has no |)
+if TYPE_CHECKING:  # a type checker cannot know the families of installed packages
+    ModelConfig = FamilyConfig
+else:
+    _CONFIG_TYPES = tuple(family.config_type for family in FAMILIES.values())
+    ModelConfig = Annotated[Union[_CONFIG_TYPES], Field(discriminator="family")]  # noqa: UP007 (a tuple has no |)
 
 
 class OptimiserConfig(Config):
@@ -22,20 +26,20 @@ class OptimiserConfig(Config):
 
     The defaults are MVT-GAN's (section 4.1: 5e-5, 2e-4; Adam's betas from its authors' code). TGAN: rmsprop, lr_g 5e-5,
     lr_ratio 1, alpha 0.99 (section 6.2, as WGAN). Video GAN and MoCoGAN: adam, lr_g 2e-4, lr_ratio 1, beta1 0.5, beta2
-    0.999, MoCoGAN with weight_decay 1e-5. `lr_scale` multiplies both rates. Adam's best rate falls as networks widen, about as
-    1 / width (Yang et al. 2022, "Tensor Programs V"): narrower networks trained at lr_scale = 96 / channels keep `lr_g`
-    comparable with the paper's.
+    0.999, MoCoGAN with weight_decay 1e-5. `lr_scale` multiplies both rates. Adam's best rate falls about as 1 / width
+    (Yang et al. 2022, "Tensor Programs V"): with lr_scale = 96 / channels the `lr_g` of a narrower network is comparable
+    with the paper's.
     """
 
     name: Literal["adam", "rmsprop"] = "adam"
     lr_g: float = Field(5e-5, gt=0)
     lr_ratio: float = Field(4.0, gt=0)
     lr_scale: float = Field(1.0, gt=0)
-    beta1: float = Field(0.0, ge=0, lt=1, description="Adam's memory of gradients")
-    beta2: float = Field(0.9, gt=0, lt=1, description="Adam's memory of their squares")
-    alpha: float = Field(0.99, gt=0, lt=1, description="RMSProp's memory of the gradients' squares")
-    eps: float = Field(1e-8, gt=0, description="added to the root of the mean square")
-    weight_decay: float = Field(0.0, ge=0, description="times each weight, added to its gradient")
+    beta1: float = Field(0.0, ge=0, lt=1, description="decay of Adam's mean of gradients")
+    beta2: float = Field(0.9, gt=0, lt=1, description="decay of Adam's mean of their squares")
+    alpha: float = Field(0.99, gt=0, lt=1, description="decay of RMSProp's mean of squared gradients")
+    eps: float = Field(1e-8, gt=0, description="added to the root of the mean squared gradient")
+    weight_decay: float = Field(0.0, ge=0, description="times each weight, is added to its gradient")
 
     @model_validator(mode="after")
     def _every_setting_matters(self) -> "OptimiserConfig":
@@ -62,36 +66,36 @@ class OptimiserConfig(Config):
 
 
 class LoopConfig(Config):
-    """How long, in which batches and at which precision; a step is one generator update with its `n_d` discriminator updates."""
+    """Length, batches and precision of training. One step is `n_d` discriminator updates and one generator update."""
 
     n_steps: int = Field(200_000, ge=1)
     batch_size: int = Field(40, ge=2, description="clips of the global batch, over all workers")
     n_d: int = Field(2, ge=1, description="discriminator updates per generator update (n_D)")
     reuse_fakes: bool = Field(
-        False, description="the generator's update judges the last discriminator update's fakes anew, and draws none"
+        False, description="the generator's update uses the fakes of the last discriminator update"
     )
     precision: Literal["fp32", "bf16"] = "fp32"
     channels_last: bool = True
     ema_decay: float | None = Field(
-        None, gt=0, lt=1, description="of the generator's weights; none: the weights themselves"
+        None, gt=0, lt=1, description="decay of the average of the generator's weights; none: no average"
     )
-    look_every: int = Field(5_000, ge=1, description="steps between two looks; each look also leaves a checkpoint")
+    look_every: int = Field(5_000, ge=1, description="steps between two looks; each look also writes a checkpoint")
     log_every: int = Field(50, ge=1, description="steps between two lines of metrics.jsonl")
 
 
 class EvaluationConfig(Config):
-    """By what a trial is judged: the named protocol of its S3, and the scores that a search makes better.
+    """How a trial is scored: the named protocol of its S3, and the scores that the search optimises.
 
-    Scores on features, where an objective names one, are taken on the protocol's own classifier, at the same scale.
+    Scores on features, if the objective names one, use the classifier of the same protocol.
     """
 
     protocol: str = "s3_r3d18_v1"
     objective: tuple[str, ...] = Field(
-        ("s3",), description="one score by name, or two for a Pareto front; a leading minus: smaller is better"
+        ("s3",), description="one score by name, or two for a Pareto front; a leading minus means smaller is better"
     )
-    n_look_clips: int = Field(512, ge=1, description="most synthetic clips in a look")
+    n_look_clips: int = Field(512, ge=1, description="maximum number of synthetic clips in a look")
     standing_batches: int = Field(
-        16, ge=1, description="sampling batches that re-estimate batch norm before every evaluation"
+        16, ge=1, description="sampling batches that re-estimate batch-norm statistics before each evaluation"
     )
 
     @field_validator("objective", mode="before")
@@ -108,15 +112,19 @@ class EvaluationConfig(Config):
 
     @property
     def s3_protocol(self) -> S3Protocol:
-        return PROTOCOLS[self.protocol]
+        found = PROTOCOLS[self.protocol]
+        assert isinstance(found, S3Protocol), "_protocol_exists refuses others"
+        return found
 
     def feature_protocol(self, metric: FeatureMetric) -> FeatureProtocol:
         """The protocol of `metric` on the S3 protocol's classifier: kvd_r3d18_smoke_v1 beside s3_r3d18_smoke_v1."""
-        return PROTOCOLS[self.protocol.replace("s3", metric, 1)]
+        found = PROTOCOLS[self.protocol.replace("s3", metric, 1)]
+        assert isinstance(found, FeatureProtocol), found.name
+        return found
 
 
 class RunConfig(Config):
-    """A resolved training run; combinations that cannot train are refused here, before anything starts."""
+    """A resolved training run. Refuses combinations that cannot train, before training starts."""
 
     model: ModelConfig
     data: DataConfig = DataConfig()
@@ -144,21 +152,22 @@ class RunConfig(Config):
         return self
 
     def _refuse_scores_of_labels_without_labels(self) -> None:
-        """A trial's looks are ReS, of labels too, unless a distance comes first."""
-        if FAMILIES[self.model.family].is_conditional(self.model):
+        """Looks are ReS, which needs labels, unless the objective starts with a distance."""
+        if self.model.is_conditional:
             return
         objective = self.evaluation.objective
         first = next((name for name in objective if name != "-cost"), "-kvd")
         if not first.startswith("-") or any(name.removeprefix("-") in SCORES_OF_S3 for name in objective):
             raise ValueError(
-                f"evaluation.objective must begin with a distance and hold no part of S3, got {','.join(objective)}: this "
-                f"{self.model.family} generates without labels. Set evaluation.objective=-kvd, or take a conditional model."
+                "evaluation.objective must start with a distance and contain no part of S3, got "
+                f"{','.join(objective)}: this {self.model.family} generates without labels. "
+                "Set evaluation.objective=-kvd, or use a conditional model."
             )
 
     @property
     def n_conditions(self) -> int:
-        """Classes that the generator can be asked for; 1 where it knows none."""
-        return self.model.n_classes if FAMILIES[self.model.family].is_conditional(self.model) else 1
+        """Number of classes that the generator can make on request; 1 if it is unconditional."""
+        return self.model.n_classes if self.model.is_conditional else 1
 
     @property
     def preprocessing(self) -> str:

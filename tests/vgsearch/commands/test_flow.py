@@ -121,7 +121,9 @@ def test_wrong_settings_are_errors_before_anything_is_written(tmp_path: Path, ar
 
 
 def test_a_fit_resumes_with_its_own_recipe_only_and_in_one_process_at_a_time(whole):
-    with pytest.raises(ConfigurationError, match=r"whole: a fit goes on as it began: lr must be 0\.001, got 0\.5"):
+    with pytest.raises(
+        ConfigurationError, match=r"whole: a fit must continue with its own recipe: lr must be 0\.001, got 0\.5"
+    ):
         fit(*TINY, "--set", "lr=0.5", "--out", whole[0])
     with Experiment(whole[0]).lock(), pytest.raises(ExperimentInUse):
         fit(*TINY, "--out", whole[0])

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from vgsearch.space.domains import ChoiceDomain, FloatDomain, IntDomain, is_active
-from vgsearch.space.space import Space, load_space, parse_override, parse_space, shipped_spaces
+from vgsearch.space.space import Space, installed_spaces, load_space, parse_override, parse_space
 from videogan.config import ConfigurationError
 
 RATE, CONSTRAINT, N_CLIP = "optimiser.lr_g", "model.constraint", "model.n_clip"
@@ -178,7 +178,7 @@ def test_an_unknown_space_is_refused_with_a_list_of_the_shipped_ones():
     with pytest.raises(ConfigurationError) as caught:
         load_space("mvt_tas")
     assert "'mvt_tas'" in str(caught.value)
-    assert all(name in str(caught.value) for name in shipped_spaces())
+    assert all(name in str(caught.value) for name in installed_spaces())
 
 
 def test_a_users_own_space_loads_by_path(tmp_path: Path):

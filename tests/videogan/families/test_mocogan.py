@@ -9,21 +9,21 @@ from torch.nn.functional import binary_cross_entropy_with_logits as bce
 from torch.nn.functional import cross_entropy, one_hot
 
 from videogan.config import ConfigurationError, parse_config
-from videogan.families.mocogan import MoCoGANConfig, MoCoGANNetworks, build
+from videogan.families.mocogan import MoCoGAN, MoCoGANConfig
 
 TINY = {"resolution": 32, "n_classes": 3, "width": 1 / 32, "noise_sigma": 0.0}
 
 
-def tiny(**settings: Any) -> MoCoGANNetworks:
+def tiny(**settings: Any) -> MoCoGAN:
     torch.manual_seed(0)
-    return build(MoCoGANConfig(**{**TINY, **settings}))
+    return MoCoGAN.build(MoCoGANConfig(**{**TINY, **settings}))
 
 
 def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def draws_and_real(networks: MoCoGANNetworks, n: int = 4) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+def draws_and_real(networks: MoCoGAN, n: int = 4) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     config, labels = networks.config, torch.arange(n) % networks.config.n_classes
     real = torch.rand(n, config.n_frames, 3, config.resolution, config.resolution, generator=rng(1)) * 2 - 1
     return networks.draw(n, rng(), torch.ones(config.n_classes), labels), real, labels
@@ -33,9 +33,9 @@ def n_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def on_meta(**settings: Any) -> MoCoGANNetworks:
+def on_meta(**settings: Any) -> MoCoGAN:
     with torch.device("meta"):
-        return build(MoCoGANConfig(**settings))
+        return MoCoGAN.build(MoCoGANConfig(**settings))
 
 
 # categories: generator, D_V; counted independently of this code (SCIENCE.md part F)
@@ -74,10 +74,10 @@ def test_every_size_is_made_and_judged(resolution: int, d_image: str):
     networks = tiny(resolution=resolution, width=1 / 64, d_image=d_image, n_frames_image=2)
     draws, real, labels = draws_and_real(networks, n=2)
     with torch.no_grad():
-        fake = networks.generate(networks.generator, draws)
-        image = networks.discriminators["image"](fake[:, :2])
-        video = networks.discriminators["video"](fake)
-    assert fake.shape == (2, 16, 3, resolution, resolution)
+        fakes = networks.generate(networks.generator, draws)
+        image = networks.discriminators["image"](fakes.videos[:, :2])
+        video = networks.discriminators["video"](fakes.videos)
+    assert fakes.videos.shape == (2, 16, 3, resolution, resolution)
     assert image.shape == (2, 2 * (resolution // 16) ** 2 if d_image == "patch" else 2)
     assert video.shape == (2, 1 + 3)
     assert networks.realness(real, labels).shape == (2,)
@@ -98,8 +98,8 @@ def test_patch_discriminator_of_videos_gives_a_logit_a_patch():
     networks = tiny(resolution=64, conditional=False, d_video="patch", width=1 / 64)
     draws, real, labels = draws_and_real(networks, n=2)
     assert networks.discriminators["video"](real).shape == (2, 4 * 4 * 4)
-    fake = networks.generate(networks.generator, draws)
-    losses = networks.discriminator_losses(networks.discriminators, real, labels, fake, draws)
+    fakes = networks.generate(networks.generator, draws)
+    losses = networks.discriminator_losses(networks.discriminators, real, labels, fakes, draws)
     assert losses.keys() == {"image", "video"}
     assert networks.realness(real, labels).shape == (2,)
 
@@ -155,17 +155,17 @@ def test_losses_are_cross_entropies_of_realness_and_of_categories():
     networks = tiny(n_frames_image=2, lambda_infogan=0.5)
     draws, real, labels = draws_and_real(networks)
     image, video = networks.discriminators["image"], networks.discriminators["video"]
-    fake = networks.generate(networks.generator, draws)
+    fakes = networks.generate(networks.generator, draws)
     rows = torch.arange(4)[:, None]
-    on_real, on_fake = image(real[rows, draws["frames_real"]]), image(fake[rows, draws["frames_fake"]])
-    judged_real, judged_fake = video(real), video(fake)
+    on_real, on_fake = image(real[rows, draws["frames_real"]]), image(fakes.videos[rows, draws["frames_fake"]])
+    judged_real, judged_fake = video(real), video(fakes.videos)
     ones, zeros = torch.ones_like, torch.zeros_like
-    d_losses = networks.discriminator_losses(networks.discriminators, real, labels, fake, draws)
+    d_losses = networks.discriminator_losses(networks.discriminators, real, labels, fakes, draws)
     assert_close(d_losses, "image", bce(on_real, ones(on_real)) + bce(on_fake, zeros(on_fake)))
     on_real, on_fake = judged_real[:, 0], judged_fake[:, 0]
     assert_close(d_losses, "video", bce(on_real, ones(on_real)) + bce(on_fake, zeros(on_fake)))
     assert_close(d_losses, "category", cross_entropy(judged_real[:, 1:], labels))
-    g_losses = networks.generator_losses(networks.discriminators, fake, draws)
+    g_losses = networks.generator_losses(networks.discriminators, fakes, draws)
     assert_close(g_losses, "video", bce(on_fake, ones(on_fake)))
     assert_close(g_losses, "category", 0.5 * cross_entropy(judged_fake[:, 1:], draws["y"]))
 
@@ -190,9 +190,9 @@ def test_without_infogan_or_categories_their_terms_are_not_there():
     ):
         networks = tiny(**settings)
         draws, real, labels = draws_and_real(networks)
-        fake = networks.generate(networks.generator, draws)
-        assert networks.discriminator_losses(networks.discriminators, real, labels, fake, draws).keys() == d_terms
-        assert networks.generator_losses(networks.discriminators, fake, draws).keys() == {"image", "video"}
+        fakes = networks.generate(networks.generator, draws)
+        assert networks.discriminator_losses(networks.discriminators, real, labels, fakes, draws).keys() == d_terms
+        assert networks.generator_losses(networks.discriminators, fakes, draws).keys() == {"image", "video"}
 
 
 @pytest.mark.parametrize("n_frames_image", [1, 4, 16])
@@ -252,3 +252,11 @@ def test_a_resolved_configuration_reads_back_as_itself():
     for settings in ({}, {"conditional": False, "d_video": "patch"}, {"d_image": "dcgan", "lambda_infogan": 0.0}):
         config = MoCoGANConfig(**{**TINY, **settings})
         assert parse_config(MoCoGANConfig, config.model_dump()) == config
+
+
+def test_the_subspaces_of_a_code_are_content_and_motion():
+    assert tuple(tiny().generator.subspaces) == ("content", "motion")
+
+
+def test_truncation_counts_deviations():
+    assert tiny().generator.sample_z(200, rng(), truncation=0.7).abs().max() <= 0.7

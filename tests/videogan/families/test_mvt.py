@@ -1,6 +1,7 @@
 """MVT-GAN: the paper's sizes to the parameter, its noise, its variants, and what its configuration refuses."""
 
 import copy
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,24 +11,26 @@ import torch
 from torch import Tensor, nn
 
 from videogan.config import ConfigurationError, parse_config
-from videogan.families.mvt import MVTConfig, MVTNetworks, build, sample_z
+from videogan.families.contract import Fakes
+from videogan.families.mvt import MVTGAN, MVTConfig, sample_z
 from videogan.flow.pwc_net import PWCNet
+from videogan.flow.video_flow import video_flow
 from videogan.motion import RememberedFlows
 from videogan.nets.spectral_norm import NORMALISED
 
 TINY = {"resolution": 32, "n_classes": 3, "channels": 2, "gru_hidden": 8, "n_frames_image": 4}
 
 
-def tiny(**settings: Any) -> MVTNetworks:
+def tiny(**settings: Any) -> MVTGAN:
     torch.manual_seed(0)
-    return build(MVTConfig(**{**TINY, **settings}))
+    return MVTGAN.build(MVTConfig(**{**TINY, **settings}))
 
 
 def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def draws_and_real(networks: MVTNetworks, n: int = 4) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+def draws_and_real(networks: MVTGAN, n: int = 4) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     labels = torch.arange(n) % networks.config.n_classes
     side = networks.config.resolution
     real = torch.rand(n, networks.config.n_frames, 3, side, side, generator=rng(1)) * 2 - 1
@@ -40,7 +43,7 @@ def n_parameters(module: nn.Module) -> int:
 
 def counts(**settings: Any) -> tuple[int, int, int, int]:
     with torch.device("meta"):
-        networks = build(MVTConfig(**settings))
+        networks = MVTGAN.build(MVTConfig(**settings))
     generator, discriminators = networks.generator, networks.discriminators
     return tuple(
         map(n_parameters, (generator.sequence, generator.image, discriminators["image"], discriminators["video"]))
@@ -124,8 +127,8 @@ REFUSED = [
     ({"variant": "mvt_var", "fold_div": 4}, "fold_div = 4 has no effect under variant = mvt_var."),
     ({"variant": "mvt", "shift_place": "inplace"}, "shift_place = inplace has no effect"),
     ({"variant": "mvt_tsa", "shift_blocks": 0}, "Without shift it is model.variant=mvt_var."),
-    ({"fold_div": 1}, "fold_div must lie between 2 (bi) and 32"),
-    ({"fold_div": 33}, "fold_div must lie between 2 (bi) and 32"),
+    ({"fold_div": 1}, "fold_div must be between 2 (bi) and 32"),
+    ({"fold_div": 33}, "fold_div must be between 2 (bi) and 32"),
     ({"n_clip": 2}, "n_clip = 2 has no effect under constraint_d_video = spectral_norm."),
     ({"variant": "mvt_mc", "alpha": 0.0}, "Without the motion constraint it is mvt."),
     ({"flow_cos": "frame"}, "flow_cos = frame has no effect without motion constraint."),
@@ -197,8 +200,8 @@ def test_in_eval_mode_a_sample_never_depends_on_another(variant: str):
     with torch.no_grad():
         networks.generate(networks.generator, draws)  # moves the running statistics off their start
         networks.generator.eval()
-        together = networks.generate(networks.generator, draws)
-        alone = networks.generate(networks.generator, {name: draw[2:3] for name, draw in draws.items()})
+        together = networks.generate(networks.generator, draws).videos
+        alone = networks.generate(networks.generator, {name: draw[2:3] for name, draw in draws.items()}).videos
     assert torch.allclose(together[2:3], alone, atol=1e-5)
 
 
@@ -245,7 +248,7 @@ def test_each_setting_of_the_generator_changes_its_video(settings: dict[str, Any
     for networks in (tiny(), tiny(**settings)):
         draws, _, _ = draws_and_real(networks)
         with torch.no_grad():
-            videos.append(networks.generate(networks.generator, draws))
+            videos.append(networks.generate(networks.generator, draws).videos)
     assert (videos[0] - videos[1]).abs().max() > 1e-4
 
 
@@ -286,7 +289,7 @@ def test_d_image_sees_the_drawn_frames_only():
     networks = tiny()
     draws, real, labels = draws_and_real(networks)
     real.requires_grad_()
-    losses = networks.discriminator_losses(networks.discriminators, real, labels, real.detach(), draws)
+    losses = networks.discriminator_losses(networks.discriminators, real, labels, Fakes(real.detach()), draws)
     (grad,) = torch.autograd.grad(losses["image"], real)
     seen = grad.flatten(2).abs().sum(2) > 0
     expected = torch.zeros_like(seen).scatter(1, draws["frames_real"], True)
@@ -298,11 +301,11 @@ def test_the_weights_of_both_terms_scale_them():
     results = []
     for networks in (plain, weighted):
         draws, real, labels = draws_and_real(networks)
-        fake = networks.generate(networks.generator, draws)
+        fakes = networks.generate(networks.generator, draws)
         results.append(
             (
-                networks.discriminator_losses(networks.discriminators, real, labels, fake, draws),
-                networks.generator_losses(networks.discriminators, fake, draws),
+                networks.discriminator_losses(networks.discriminators, real, labels, fakes, draws),
+                networks.generator_losses(networks.discriminators, fakes, draws),
             )
         )
     for before, after in zip(*results, strict=True):
@@ -357,23 +360,23 @@ def test_networks_in_bf16_autocast_stay_close_to_fp32():
         networks = tiny(channels=8)
         draws, _, _ = draws_and_real(networks)
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-            videos.append(networks.generate(networks.generator, draws).float())
+            videos.append(networks.generate(networks.generator, draws).videos.float())
     assert (videos[0] - videos[1]).abs().mean() < 0.02
 
 
-def motion_step(step: int = 1, **settings: Any) -> tuple[MVTNetworks, Tensor, Tensor, Tensor]:
+def motion_step(step: int = 1, **settings: Any) -> tuple[MVTGAN, Tensor, Tensor, Tensor]:
     """Networks under motion constraint, fakes with their graph, the term and its pairs."""
     networks = tiny(**{"variant": "mvt_mc", **settings})
     draws, real, labels = draws_and_real(networks)
-    fake = networks.generate(networks.generator, draws)
-    return networks, fake, *networks.motion_loss(real, labels, fake, draws, step)
+    fakes = networks.generate(networks.generator, draws)
+    return networks, fakes, *networks.motion_loss(real, labels, fakes, draws, step)
 
 
 def test_the_motion_constraint_reaches_the_generator_and_every_fake_clip_and_trains_no_flow():
-    networks, fake, loss, n_pairs = motion_step()
+    networks, fakes, loss, n_pairs = motion_step()
     assert n_pairs == 2 * 2 + 1 + 1  # labels 0 1 2 0, of real clips and of fakes
     assert 0 < loss < 2
-    (into_fakes,) = torch.autograd.grad(loss, fake, retain_graph=True)
+    (into_fakes,) = torch.autograd.grad(loss, fakes.videos, retain_graph=True)
     assert (into_fakes.flatten(1).abs().sum(1) > 0).all()
     loss.backward()
     assert not [name for name, p in networks.generator.named_parameters() if p.grad is None]
@@ -406,14 +409,14 @@ def test_alpha_scales_the_term_and_rises_evenly_over_its_warm_up():
 def test_a_real_clip_is_estimated_once_whatever_batch_it_comes_in():
     networks = tiny(variant="mvt_mc")
     draws, real, labels = draws_and_real(networks)
-    fake = networks.generate(networks.generator, draws)
-    first, _ = networks.motion_loss(real, labels, fake, draws, 1)
+    fakes = networks.generate(networks.generator, draws)
+    first, _ = networks.motion_loss(real, labels, fakes, draws, 1)
     order = torch.tensor([2, 0, 3, 1])
-    again, _ = networks.motion_loss(real[order], labels[order], fake, draws, 2)
+    again, _ = networks.motion_loss(real[order], labels[order], fakes, draws, 2)
     remembered = networks.motion.remembered
     assert (remembered.n_asked, remembered.n_estimated) == (8, 4)
     assert again.item() == pytest.approx(first.item(), rel=1e-5)
-    fresh, _ = tiny(variant="mvt_mc").motion_loss(real[order], labels[order], fake, draws, 2)
+    fresh, _ = tiny(variant="mvt_mc").motion_loss(real[order], labels[order], fakes, draws, 2)
     assert torch.equal(fresh, again)
 
 
@@ -443,16 +446,52 @@ def test_pwc_net_stays_frozen_and_guides_the_generator(tmp_path: Path):
 @pytest.mark.slow
 def test_one_step_at_paper_scale_runs():
     torch.manual_seed(0)
-    networks = build(MVTConfig(resolution=96, n_classes=10, n_frames_image=4))
+    networks = MVTGAN.build(MVTConfig(resolution=96, n_classes=10, n_frames_image=4))
     draws, real, labels = draws_and_real(networks, n=2)
     with torch.no_grad():
-        fake = networks.generate(networks.generator, draws)
-    losses = networks.discriminator_losses(networks.discriminators, real, labels, fake, draws)
+        fakes = networks.generate(networks.generator, draws)
+    losses = networks.discriminator_losses(networks.discriminators, real, labels, fakes, draws)
     sum(losses.values()).backward()
     networks.constrain_(1)
-    fake = networks.generate(networks.generator, draws)
-    losses = networks.generator_losses(networks.discriminators, fake, draws)
+    fakes = networks.generate(networks.generator, draws)
+    losses = networks.generator_losses(networks.discriminators, fakes, draws)
     sum(losses.values()).backward()
-    assert fake.shape == (2, 16, 3, 96, 96)
+    assert fakes.videos.shape == (2, 16, 3, 96, 96)
     for network in (networks.generator, *networks.discriminators.values()):
         assert all(parameter.grad.isfinite().all() for parameter in network.parameters())
+
+
+def test_another_flow_and_other_weights_of_it_are_another_motion_constraint(tmp_path: Path):
+    motion, network = {"alpha": 1.0, "flow_stride": 8}, PWCNet(0.05)
+    all_networks = [tiny(**motion)]
+    for seed in range(2):
+        torch.manual_seed(seed)
+        for weight in network.parameters():
+            nn.init.normal_(weight, std=0.1)
+        path = tmp_path / f"{seed}.pt"
+        torch.save({"state_dict": network.state_dict(), "width": 0.05}, path)
+        all_networks.append(tiny(**motion, flow="pwc_net", flow_weights=str(path)))
+    _, real, _ = draws_and_real(all_networks[0])
+    flows = [video_flow(networks.motion.estimator, real, stride=8) for networks in all_networks]
+    assert not any(torch.equal(one, other) for one, other in itertools.combinations(flows, 2))
+
+
+@torch.no_grad()
+def test_realness_depends_on_the_label():
+    networks = tiny()
+    for discriminator in networks.discriminators.values():
+        discriminator.eval()
+    _, videos, labels = draws_and_real(networks, n=3)
+    scores, under_others = networks.realness(videos, labels), networks.realness(videos, labels.roll(1))
+    assert not torch.isclose(scores, under_others, rtol=1e-6, atol=0).any()
+
+
+def test_the_subspaces_of_a_code_are_a_b_and_c():
+    assert tuple(tiny().generator.subspaces) == ("A", "B", "C")
+
+
+def test_truncation_counts_deviations_of_each_subspace():
+    generator, tau = tiny().generator, 0.7
+    z = generator.sample_z(200, rng(), truncation=tau)
+    for name, part in generator.subspaces.items():
+        assert z[:, part].abs().max() <= tau * getattr(generator.config, f"sigma_{name.lower()}") * (1 + 1e-6)

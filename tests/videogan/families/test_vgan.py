@@ -8,21 +8,21 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from videogan.config import ConfigurationError, parse_config
-from videogan.families.vgan import VGANConfig, VGANNetworks, build
+from videogan.families.vgan import VGANConfig, VideoGAN
 
 TINY = {"resolution": 32, "n_classes": 3, "n_frames": 16, "width": 1 / 16, "dim_z": 8}
 
 
-def tiny(**settings: Any) -> VGANNetworks:
+def tiny(**settings: Any) -> VideoGAN:
     torch.manual_seed(0)
-    return build(VGANConfig(**{**TINY, **settings}))
+    return VideoGAN.build(VGANConfig(**{**TINY, **settings}))
 
 
 def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def draws_and_real(networks: VGANNetworks, n: int = 4) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+def draws_and_real(networks: VideoGAN, n: int = 4) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     config, labels = networks.config, torch.zeros(n, dtype=torch.int64)
     real = torch.rand(n, config.n_frames, 3, config.resolution, config.resolution, generator=rng(1)) * 2 - 1
     return networks.draw(n, rng(), torch.ones(config.n_classes), labels), real, labels
@@ -32,9 +32,9 @@ def n_parameters(*modules: nn.Module) -> int:
     return sum(parameter.numel() for module in modules for parameter in module.parameters())
 
 
-def on_meta(**settings: Any) -> VGANNetworks:
+def on_meta(**settings: Any) -> VideoGAN:
     with torch.device("meta"):
-        return build(VGANConfig(n_classes=1, **settings))
+        return VideoGAN.build(VGANConfig(n_classes=1, **settings))
 
 
 def test_the_papers_networks_have_their_parameter_counts():
@@ -111,7 +111,7 @@ def test_a_generator_refuses_lengths_it_was_not_built_for():
 def test_cross_entropy_over_two_logits_is_that_of_their_difference():
     networks = tiny()
     draws, real, labels = draws_and_real(networks)
-    video, fake = networks.discriminators["video"], networks.generate(networks.generator, draws)
+    video, fakes = networks.discriminators["video"], networks.generate(networks.generator, draws)
 
     def logits(clips: Tensor) -> Tensor:
         seen: list[Tensor] = []
@@ -121,12 +121,12 @@ def test_cross_entropy_over_two_logits_is_that_of_their_difference():
         return seen[0]
 
     is_real, is_fake = torch.zeros(4, dtype=torch.int64), torch.ones(4, dtype=torch.int64)
-    expected = cross_entropy(logits(real), is_real) + cross_entropy(logits(fake), is_fake)
-    assert networks.discriminator_losses({"video": video}, real, labels, fake, draws)["video"].item() == pytest.approx(
+    expected = cross_entropy(logits(real), is_real) + cross_entropy(logits(fakes.videos), is_fake)
+    assert networks.discriminator_losses({"video": video}, real, labels, fakes, draws)["video"].item() == pytest.approx(
         expected.item(), rel=1e-5
     )
-    g_loss = networks.generator_losses({"video": video}, fake, draws)["video"]
-    assert g_loss.item() == pytest.approx(cross_entropy(logits(fake), is_real).item(), rel=1e-5)
+    g_loss = networks.generator_losses({"video": video}, fakes, draws)["video"]
+    assert g_loss.item() == pytest.approx(cross_entropy(logits(fakes.videos), is_real).item(), rel=1e-5)
 
 
 def test_the_mask_pays_lambda_times_its_mean():
@@ -142,8 +142,8 @@ def test_the_mask_pays_lambda_times_its_mean():
 def test_the_masks_penalty_pushes_the_mask_down():
     networks = tiny()
     draws, _, _ = draws_and_real(networks)
-    fake = networks.generate(networks.generator, draws)
-    networks.generator_losses(networks.discriminators, fake, draws)["mask"].backward()
+    fakes = networks.generate(networks.generator, draws)
+    networks.generator_losses(networks.discriminators, fakes, draws)["mask"].backward()
     assert (networks.generator.mask_head.bias.grad > 0).all()
     assert networks.generator.background_head.bias.grad is None
 
@@ -151,11 +151,11 @@ def test_the_masks_penalty_pushes_the_mask_down():
 def test_wgan_scores_are_averaged_as_they_are():
     networks = tiny(loss="wgan_svc")
     draws, real, labels = draws_and_real(networks)
-    video, fake = networks.discriminators["video"], networks.generate(networks.generator, draws)
-    losses = networks.discriminator_losses({"video": video}, real, labels, fake, draws)
-    assert losses["video"].item() == pytest.approx((video(fake).mean() - video(real).mean()).item(), abs=1e-6)
-    assert networks.generator_losses({"video": video}, fake, draws)["video"].item() == pytest.approx(
-        -video(fake).mean().item(), abs=1e-6
+    video, fakes = networks.discriminators["video"], networks.generate(networks.generator, draws)
+    losses = networks.discriminator_losses({"video": video}, real, labels, fakes, draws)
+    assert losses["video"].item() == pytest.approx((video(fakes.videos).mean() - video(real).mean()).item(), abs=1e-6)
+    assert networks.generator_losses({"video": video}, fakes, draws)["video"].item() == pytest.approx(
+        -video(fakes.videos).mean().item(), abs=1e-6
     )
 
 
@@ -189,7 +189,7 @@ def test_with_noise_no_batch_norm_of_d_has_a_scale():
     assert len([n for n, _ in without.discriminators["video"].named_parameters() if "norms" in n]) == 4
 
 
-def norms_after(networks: VGANNetworks, step: int) -> list[float]:
+def norms_after(networks: VideoGAN, step: int) -> list[float]:
     """Largest singular values of D's weights, grown tenfold, after the constraint of `step`."""
     video = networks.discriminators["video"]
     weights = [layer.weight for layer in video.modules() if isinstance(layer, nn.Conv3d)]

@@ -1,5 +1,7 @@
 """Samples follow from seeds alone, standing statistics are averages, interpolations begin and end at what they join."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -140,5 +142,22 @@ def test_the_same_code_has_the_same_bits_in_every_picture(sampler):
 
 
 def test_only_tgan_makes_frames_between(sampler):
-    with pytest.raises(ConfigurationError, match="mvt makes no frames between frames; only tgan does"):
+    with pytest.raises(ConfigurationError, match="mvt makes no frames between frames"):
         frames_between(sampler, codes(sampler, 1, seed=0), torch.tensor([0]), 2)
+
+
+@pytest.mark.parametrize(
+    ("family", "settings", "n_same"),
+    [("mvt", {"variant": "mvt_var"}, 16), ("mvt", {"shift_blocks": 2}, 14), ("mocogan", {}, 16)],
+    ids=["mvt", "mvt with a shift that looks two frames ahead", "mocogan"],
+)
+def test_a_longer_clip_begins_as_the_shorter_one_of_the_same_seed(family: str, settings: dict[str, Any], n_same: int):
+    torch.manual_seed(0)
+    kind = FAMILIES[family]
+    networks = kind.build(kind.config_type(**{"n_classes": 3, **kind.facts.tiny, **settings}))
+    sampler, y = sampling_copy(networks.generator, 3, n_batches=2, batch_size=8), torch.tensor([1])
+    short, long = (render(sampler, codes(sampler, 1, 3, n_frames=n), y, n, ALONE) for n in (16, 40))
+    difference = (long[:, :16].int() - short.int()).abs().flatten(2).amax(2)
+    assert difference[:, :n_same].max() <= 1, "rounding may differ with the number of frames"
+    assert n_same == 16 or difference[0, -1] > 1
+    assert not torch.equal(long[:, 16:32], short)

@@ -56,7 +56,7 @@ def test_a_checkpoint_that_does_not_say_what_it_was_trained_on_is_refused_by_nam
     stored = torch.load(path, weights_only=True)
     del stored["trained_on"]
     torch.save(stored, path)
-    with pytest.raises(UnreadableCheckpoint, match=r"step00000003.pt does not say which data set .* train it anew"):
+    with pytest.raises(UnreadableCheckpoint, match=r"step00000003.pt does not name the data set .* train it again"):
         load_checkpoint(path)
 
 

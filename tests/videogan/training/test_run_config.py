@@ -121,7 +121,7 @@ def test_without_labels_no_search_is_led_by_scores_of_labels(objective: str):
 def test_without_labels_a_distance_may_lead_with_the_inception_score_or_the_cost_beside_it():
     for objective in (["-kvd", "is"], ["-cost", "-fid"]):
         assert run_config(objective)
-    with pytest.raises(ConfigurationError, match=r"hold no part of S3, got -kvd,s3"):
+    with pytest.raises(ConfigurationError, match=r"contain no part of S3, got -kvd,s3"):
         run_config(["-kvd", "s3"])
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vgsearch.experiment.objective import looks_at_distance, parsed
 from vgsearch.experiment.score import FeatureScore, S3Score, Score
@@ -12,6 +12,7 @@ from vgsearch.runtime.feed.inputs import Inputs
 from videogan.classifiers.contract import VideoClassifier
 from videogan.classifiers.fit import LabelledClips, features
 from videogan.data.clips import DataConfig
+from videogan.families.contract import Generator
 from videogan.protocols.blind_spots import BlindSpots, Neighbours, blind_spots
 from videogan.protocols.classifier import ClassifierProtocol
 from videogan.protocols.features import FeatureMetric, FeatureProtocol, FeatureResult, feature_score, kernel_look
@@ -120,12 +121,12 @@ class Looks:
         return features(self._network, frames, self._protocol.recipe, "penultimate")
 
 
-def sampling_copy_of(generator: nn.Module, config: RunConfig) -> nn.Module:
+def sampling_copy_of(generator: Generator, config: RunConfig) -> Generator:
     """A copy of the generator to sample from, with standing statistics."""
     return sampling_copy(generator, config.model.n_classes, config.evaluation.standing_batches, seed=config.seed)
 
 
-def synthetic_set(sampler: nn.Module, config: RunConfig) -> SyntheticSet:
+def synthetic_set(sampler: Generator, config: RunConfig) -> SyntheticSet:
     """Clips of `sampler` at the precision the generator was trained at; bf16 takes three fifths of the time of fp32."""
     device, bf16 = next(sampler.parameters()).device, config.loop.precision == "bf16"
 

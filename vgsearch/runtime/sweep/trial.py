@@ -24,6 +24,7 @@ from vgsearch.runtime.sweep.stop_request import StopRequest
 from videogan.config import parse_config
 from videogan.divergence import TrainingDiverged
 from videogan.families import FAMILIES
+from videogan.families.contract import Generator
 from videogan.sampling.pictures import write_gif, write_mp4
 from videogan.sampling.sampling import sample_grid
 from videogan.shard import Shard
@@ -290,7 +291,7 @@ class Trial:
             self.folder.working_copy.push_seldom()
             self._signed = time.monotonic()
 
-    def _grid(self, sampler: nn.Module) -> Tensor:
+    def _grid(self, sampler: Generator) -> Tensor:
         """Samples of the same codes at each look and for every trial: uint8 (T, H', W', 3)."""
         n_rows, n_frames = self.config.n_conditions, self.config.model.n_frames
         return sample_grid(sampler, n_rows, SAMPLES_PER_CLASS, seed=0, n_frames=n_frames)

@@ -1,4 +1,1 @@
-"""TGAN (Saito et al. 2017) and the 3D model it is compared with: two families that share one game.
-
-Imported by `videogan.families` alone.
-"""
+"""TGAN (Saito et al. 2017) and the 3D model it is compared with: two families that share discriminator and step."""

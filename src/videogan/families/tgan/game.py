@@ -1,17 +1,16 @@
-"""What TGAN and the 3D model of its comparison share: a discriminator of whole clips, three ways to restrain it, the step."""
+"""What TGAN and its 3D model share: settings, a discriminator of whole clips with three regularisers, the step."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Generic, Literal, Self, TypeVar
 
 import torch
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from videogan.config import Config, ConfigurationError
+from videogan.config import ConfigurationError
 from videogan.constraints import clip_weights_, singular_value_clipping_
-from videogan.draws import draw_labels
+from videogan.families.contract import GAN, Discriminators, Draws, Fakes, FamilyConfig, Losses, Settings
 from videogan.losses import (
     CROSS_ENTROPY_OF_GUESSING,
     non_saturating_discriminator_loss,
@@ -21,17 +20,15 @@ from videogan.losses import (
 )
 from videogan.nets.chainer_initialisation import he_normal_, uniform_
 from videogan.nets.layer_noise import draw_noise_seeds
-from videogan.nets.volume_discriminator import N_FRAMES, VolumeDiscriminator
+from videogan.nets.volume_discriminator import N_FRAMES, Scale, VolumeDiscriminator
 from videogan.nets.width import scaled
 
 _WIDTHS_D = (64, 128, 256, 512)
 _MATTERS_UNDER = {"n_clip": "svc", "gamma_eps": "svc", "clip_bound": "weight_clip", "noise_sigma": "none"}
 
 
-class VolumeGANConfig(Config):
-    """The settings that both share; the defaults are the TGAN paper's, and where it is silent its released code's."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
+class VolumeGANConfig(FamilyConfig):
+    """The shared settings; the defaults are the TGAN paper's, else those of its released code."""
 
     resolution: Literal[32, 64] = Field(64, description="Side of a frame (sec. 6.1: 64; 32 for small machines)")
     n_classes: int = Field(ge=1, description="Classes of the data set (V); a generator without labels ignores them")
@@ -66,24 +63,21 @@ class VolumeGANConfig(Config):
             raise ValueError("\n".join(problems))
         return self
 
-    @property
-    def is_conditional(self) -> bool:
-        """Whether clips are made of a class that is asked for."""
-        return False
-
 
 def sample_z(config: VolumeGANConfig, n: int, generator: torch.Generator | None = None) -> Tensor:
     """z_0 ~ U(-1, 1), (n, K_0), drawn on the CPU (sec. 3.4: uniform; the interval is the released code's)."""
     return torch.rand(n, config.dim_z, generator=generator) * 2 - 1
 
 
-def label_vectors(y: Tensor, n_classes: int) -> Tensor:
-    """v, (B, V): one-hot of labels (B,), or `y` itself where it is a mixture of classes already (sec. 5.2)."""
+def label_vectors(y: Tensor | None, n_classes: int) -> Tensor:
+    """v, (B, V): one-hot of labels (B,), or `y` itself if it is a mixture of classes (sec. 5.2)."""
+    if y is None:
+        raise ValueError("a conditional TGAN needs labels y, got none.")
     return y if y.is_floating_point() else one_hot(y, n_classes).float()
 
 
 def refuse_other_lengths(n_frames: int | None, what_else: str) -> None:
-    """Raises ConfigurationError where a generator of 16 frames is asked for another number; None asks for none."""
+    """Raise ConfigurationError for a number of frames other than 16 or None."""
     if n_frames not in (None, N_FRAMES):
         raise ConfigurationError(
             f"n_frames must be {N_FRAMES}, the four doublings of time, got {n_frames}; {what_else}."
@@ -91,7 +85,7 @@ def refuse_other_lengths(n_frames: int | None, what_else: str) -> None:
 
 
 def refuse_truncation(truncation: float | None) -> None:
-    """Raises ConfigurationError where uniform codes are to be truncated: that is defined for normal ones (BigGAN sec. 3.1)."""
+    """Raise ConfigurationError for a truncation: it is defined for normal codes only (BigGAN sec. 3.1)."""
     if truncation is not None:
         raise ConfigurationError(
             f"truncation needs normal codes, got {truncation:g} for codes that are uniform on [-1, 1]; leave it out."
@@ -100,7 +94,7 @@ def refuse_truncation(truncation: float | None) -> None:
 
 def build_discriminator(config: VolumeGANConfig) -> VolumeDiscriminator:
     """The discriminator, initialised from torch's global generator."""
-    scale = "none" if config.regulariser == "none" else "gamma_beta" if config.bn_beta else "gamma"
+    scale: Scale = "none" if config.regulariser == "none" else "gamma_beta" if config.bn_beta else "gamma"
     discriminator = VolumeDiscriminator(
         tuple(scaled(channels, config.width) for channels in _WIDTHS_D),
         config.resolution,
@@ -111,74 +105,76 @@ def build_discriminator(config: VolumeGANConfig) -> VolumeDiscriminator:
     return he_normal_(discriminator) if config.init == "paper" else uniform_(discriminator)
 
 
+PUBLISHED_RUN: Settings = {
+    "model.resolution": 64,
+    "model.width": 1,
+    "loop.batch_size": 32,
+    "loop.n_d": 1,
+    "optimiser.name": "rmsprop",
+    "optimiser.rate_g": 5e-5,
+    "optimiser.rate_d": 5e-5,
+    "optimiser.alpha": 0.99,
+}
+SVC, WEIGHT_CLIP, NORMAL = ({"regulariser": regulariser} for regulariser in ("svc", "weight_clip", "none"))
+OTHER_VALUES = {
+    "n_clip": (2, SVC),
+    "gamma_eps": (False, SVC),
+    "clip_bound": (0.5, WEIGHT_CLIP),
+    "noise_sigma": (0.5, NORMAL),
+}
+
+VolumeConfigT = TypeVar("VolumeConfigT", bound=VolumeGANConfig)
+
+
 @dataclass(frozen=True)
-class VolumeGAN:
-    """The networks and their step; n clips of a global batch, b of them on this rank.
+class VolumeGAN(GAN[VolumeConfigT, Fakes], Generic[VolumeConfigT]):
+    """The networks and their step. Labels have no effect unless `config.is_conditional`."""
 
-    Labels reach the networks where `config.is_conditional`; elsewhere nothing depends on them.
-    """
-
-    config: Any
-    generator: nn.Module
-    discriminators: dict[str, nn.Module]
+    @classmethod
+    def losses_of_guessing(cls, config: VolumeGANConfig) -> dict[str, float]:
+        return {"video": CROSS_ENTROPY_OF_GUESSING} if config.regulariser == "none" else {}
 
     def draw(self, n: int, rng: torch.Generator, label_counts: Tensor, real_labels: Tensor) -> dict[str, Tensor]:
-        """Everything random of one pass over n clips, on the CPU; each tensor's first dimension is n, to slice by rank.
+        """All random inputs of one update on n clips, on the CPU; see the contract.
 
-        label_counts: (K,) training clips of each class; real_labels: (n,). Returns z (n, K_0), labels of fakes y (n,)
-        where there are any, and under the normal GAN noise_real, noise_fake (n,), seeds of the discriminator's noise.
+        Returns z (n, K_0), labels of fakes y (n,) if conditional, and under the normal GAN noise_real, noise_fake (n,),
+        seeds of the discriminator's noise.
         """
-        draws = {"z": sample_z(self.config, n, rng)}
-        if self.config.is_conditional:
-            how = self.config.label_sampling
-            draws["y"] = draw_labels(how, n, self.config.n_classes, rng, label_counts, real_labels)
+        draws = {"z": sample_z(self.config, n, rng)} | self._draw_labels(n, rng, label_counts, real_labels)
         if self.config.regulariser == "none":
             draws |= {"noise_real": draw_noise_seeds(n, rng), "noise_fake": draw_noise_seeds(n, rng)}
         return draws
 
-    def generate(self, generator: nn.Module, draws: Mapping[str, Tensor]) -> Tensor:
-        """Fake videos (b, T, 3, R, R) of the draws; `generator` is ours or a wrapper of it."""
-        return generator(draws["z"], draws.get("y"))
+    def generate(self, generator: nn.Module, draws: Draws) -> Fakes:
+        """b fakes of the draws."""
+        return Fakes(generator(draws["z"], draws.get("y")))
 
     def discriminator_losses(
-        self,
-        discriminators: Mapping[str, nn.Module],
-        real: Tensor,
-        real_labels: Tensor,
-        fake: Tensor,
-        draws: Mapping[str, Tensor],
-    ) -> dict[str, Tensor]:
-        """The discriminator's loss; real and fake pass apart, each with its own statistics.
-
-        real, fake: (b, T, 3, R, R), no gradient flows into them; real_labels: (b,).
-        """
+        self, discriminators: Discriminators, real: Tensor, real_labels: Tensor, fakes: Fakes, draws: Draws
+    ) -> Losses:
+        """The discriminator's loss."""
         judge = discriminators["video"]
         real_scores = judge(real, self._v(real_labels), draws.get("noise_real"))
-        fake_scores = judge(fake.detach(), self._v(draws.get("y")), draws.get("noise_fake"))
+        fake_scores = judge(fakes.videos.detach(), self._v(draws.get("y")), draws.get("noise_fake"))
         if self.config.regulariser == "none":
             return {"video": non_saturating_discriminator_loss(real_scores, fake_scores)}
         return {"video": wasserstein_discriminator_loss(real_scores, fake_scores)}
 
-    def generator_losses(
-        self, discriminators: Mapping[str, nn.Module], fake: Tensor, draws: Mapping[str, Tensor]
-    ) -> dict[str, Tensor]:
-        """The generator's loss. fake: (b, T, 3, R, R), with its graph."""
-        scores = discriminators["video"](fake, self._v(draws.get("y")), draws.get("noise_fake"))
+    def generator_losses(self, discriminators: Discriminators, fakes: Fakes, draws: Draws) -> Losses:
+        """The generator's loss."""
+        scores = discriminators["video"](fakes.videos, self._v(draws.get("y")), draws.get("noise_fake"))
         if self.config.regulariser == "none":
             return {"video": non_saturating_generator_loss(scores)}
         return {"video": wasserstein_generator_loss(scores)}
 
     def realness(self, videos: Tensor, labels: Tensor) -> Tensor:
-        """What the discriminator says of videos (b, T, 3, R, R) with labels (b,): (b,); higher is more real.
-
-        A WGAN's zero means nothing (sec. 6.5).
-        """
+        """The discriminator's scores; a WGAN's zero has no meaning (sec. 6.5)."""
         return self.discriminators["video"](videos, self._v(labels))
 
     def constrain_(self, step: int) -> None:
         """After D's updates of step t, counted from 1: svc clips D where (t - 1) % n_clip == 0 (alg. 1).
 
-        The algorithm clips at the end of the step, after G's update, which here sees the clipped D already.
+        The paper clips after G's update; here G's update already sees the clipped D.
         """
         if self.config.regulariser == "svc" and (step - 1) % self.config.n_clip == 0:
             singular_value_clipping_(self.discriminators["video"], self.config.gamma_eps)
@@ -188,10 +184,11 @@ class VolumeGAN:
         if self.config.regulariser == "weight_clip":
             clip_weights_(self.discriminators["video"], self.config.clip_bound)
 
+    def _draw_labels(
+        self, n: int, rng: torch.Generator, label_counts: Tensor, real_labels: Tensor
+    ) -> dict[str, Tensor]:
+        """Labels of fakes, y (n,), if the family is conditional."""
+        return {}
+
     def _v(self, y: Tensor | None) -> Tensor | None:
         return label_vectors(y, self.config.n_classes) if self.config.is_conditional else None
-
-
-def losses_of_guessing(config: VolumeGANConfig) -> dict[str, float]:
-    """The cross entropy of a discriminator that only guesses; Wasserstein losses, under svc or weight_clip, have no floor."""
-    return {"video": CROSS_ENTROPY_OF_GUESSING} if config.regulariser == "none" else {}

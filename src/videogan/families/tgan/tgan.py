@@ -1,4 +1,4 @@
-"""TGAN (arXiv 1611.06624): a trajectory of latent codes from a temporal generator, each drawn by an image generator."""
+"""TGAN (arXiv 1611.06624): a temporal generator makes a trajectory of codes, an image generator a frame of each."""
 
 from itertools import pairwise
 from typing import Literal, Self
@@ -8,7 +8,11 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+from videogan.draws import draw_labels
+from videogan.families.contract import Facts, Generator
 from videogan.families.tgan.game import (
+    OTHER_VALUES,
+    PUBLISHED_RUN,
     VolumeGAN,
     VolumeGANConfig,
     build_discriminator,
@@ -28,10 +32,10 @@ _OTHER_LENGTHS = "with_frames_between makes frames between them"
 
 
 class TGANConfig(VolumeGANConfig):
-    """Everything that makes one TGAN.
+    """The settings of one TGAN.
 
-    At 32 px the image generator's ladder loses its last doubling (256, 128, 64 channels, then the frame), and the
-    discriminator keeps its four layers, of which 2 x 2 positions are left.
+    At 32 px the image generator has one doubling less (256, 128, 64 channels, then the frame), and the discriminator's
+    four layers leave 2 x 2 positions.
     """
 
     family: Literal["tgan"] = "tgan"
@@ -53,7 +57,8 @@ class TGANConfig(VolumeGANConfig):
         ]
         if self.label_route == "concat" and self.image_codes == "z1":
             problems.append(
-                "label_route = concat needs z0 in the image generator, got image_codes = z1. Set model.label_route=branch."
+                "label_route = concat needs z0 in the image generator, got image_codes = z1. "
+                "Set model.label_route=branch."
             )
         if problems:
             raise ValueError("\n".join(problems))
@@ -61,15 +66,14 @@ class TGANConfig(VolumeGANConfig):
 
     @property
     def is_conditional(self) -> bool:
-        """Whether clips are made of a class that is asked for."""
         return self.conditional
 
 
 class TemporalGenerator(nn.Module):
     """G0: deconvolutions in time, kernel, stride, padding (1, 1, 0) and four of (4, 2, 1); BN and ReLU, at last tanh.
 
-    (K_in, 1) -> (512, 1) -> (256, 2) -> (128, 4) -> (128, 8) -> (K_1, 16) (Table 1; the text's padding 2 would not give it).
-    forward: codes (B, K_in) -> z_1 (B, 16, K_1) in [-1, 1].
+    (K_in, 1) -> (512, 1) -> (256, 2) -> (128, 4) -> (128, 8) -> (K_1, 16) (Table 1; the text's padding 2 would not
+    give it). forward: codes (B, K_in) -> z_1 (B, 16, K_1) in [-1, 1].
     """
 
     def __init__(self, dim_in: int, widths: tuple[int, ...], dim_out: int, beta: bool = False) -> None:
@@ -92,10 +96,10 @@ class TemporalGenerator(nn.Module):
 class ImageGenerator(nn.Module):
     """G1: a linear map, BN and ReLU of each code to (256, 4, 4), put together, then doublings and a last convolution.
 
-    Deconvolutions 256, 128, 64, 32, kernel 4, stride 2, padding 1, with BN and ReLU, then (3, 1, 1) and tanh (Table 1; that
-    the linear maps have BN and ReLU too, and no layer but the last a bias, is the released code's).
-    forward: for each of `dims` one code, (B, dim) where a video has one or (B, T, dim) where each frame has ->
-    (B, T, n_colours, R, R) in [-1, 1].
+    Deconvolutions 256, 128, 64, 32, kernel 4, stride 2, padding 1, with BN and ReLU, then (3, 1, 1) and tanh (Table 1;
+    that the linear maps have BN and ReLU too, and no layer but the last a bias, is the released code's). forward: for
+    each of `dims` one code, (B, dim) where a video has one or (B, T, dim) where each frame has -> (B, T, n_colours, R,
+    R) in [-1, 1].
     """
 
     def __init__(self, dims: tuple[int, ...], widths: tuple[int, ...], n_colours: int = 3) -> None:
@@ -117,14 +121,16 @@ class ImageGenerator(nn.Module):
         return self.output(x).tanh().unflatten(0, (-1, n_frames))
 
     def _first_map(self, i: int, code: Tensor, n_frames: int) -> Tensor:
-        """(B T, 256, 4, 4); a code that a video has once is mapped once, which leaves its batch statistics as they are."""
+        """(B T, 256, 4, 4); a code of a whole video is mapped once, which gives the same batch statistics."""
         x = relu(self.linear_norms[i](self.linears[i](code.flatten(0, -2))))
         x = x.unflatten(1, (-1, _FIRST_SIDE, _FIRST_SIDE))
         return x if code.ndim == 3 else x.repeat_interleave(n_frames, dim=0)
 
 
-class TGANGenerator(nn.Module):
-    """G: the temporal generator's trajectory z_1^1 .. z_1^T, each code drawn by the image generator with z_0 (sec. 3.3)."""
+class TGANGenerator(Generator):
+    """G: the temporal generator's trajectory z_1^1 .. z_1^T; the image generator makes each a frame, with z_0 (sec. 3.3)."""
+
+    config: TGANConfig
 
     def __init__(self, config: TGANConfig) -> None:
         super().__init__()
@@ -141,6 +147,8 @@ class TGANGenerator(nn.Module):
         widths_g1 = tuple(scaled(channels, config.width) for channels in _WIDTHS_G1[:n_doublings])
         self.image = ImageGenerator(tuple(dims), widths_g1)
 
+    makes_frames_between = True
+
     def sample_z(
         self,
         n: int,
@@ -148,16 +156,12 @@ class TGANGenerator(nn.Module):
         n_frames: int | None = None,
         truncation: float | None = None,
     ) -> Tensor:
-        """n codes z_0, (n, K_0), on the networks' device; see `sample_z`. Refuses truncation, and lengths as forward does."""
+        """n codes z_0, (n, K_0), on the networks' device; see `sample_z`. Refuses truncation and other lengths."""
         refuse_other_lengths(n_frames, _OTHER_LENGTHS)
         refuse_truncation(truncation)
-        return sample_z(self.config, n, generator).to(self.image.output.bias.device)
+        return sample_z(self.config, n, generator).to(self.device)
 
-    def class_vectors(self, y: Tensor) -> Tensor:
-        """v, (n, V), of labels (n,): what a conditional TGAN takes in their place, mixed or not."""
-        return label_vectors(y, self.config.n_classes)
-
-    def forward(self, z: Tensor, y: Tensor | None = None, n_frames: int = 16) -> Tensor:
+    def forward(self, z: Tensor, y: Tensor | None = None, n_frames: int | None = None) -> Tensor:
         """Videos (B, 16, 3, R, R) in [-1, 1].
 
         z: (B, K_0) codes z_0; y: (B,) labels, or (B, V) mixtures of classes, which only a conditional TGAN reads.
@@ -168,8 +172,8 @@ class TGANGenerator(nn.Module):
     def with_frames_between(self, z: Tensor, y: Tensor | None, n_between: int) -> Tensor:
         """Videos (B, 15 (k + 1) + 1, 3, R, R) with k = `n_between` frames between any two (sec. 5.1).
 
-        The trajectory z_1 is interpolated linearly between neighbours; every (k + 1)-th frame is, bit for bit, one of
-        forward's. Raises ValueError in train mode, where frames depend on their batch, and for n_between < 1.
+        Neighbours of the trajectory z_1 are interpolated linearly; every (k + 1)-th frame equals one of forward's bit
+        for bit. Raises ValueError in train mode, where frames depend on their batch, and for n_between < 1.
         """
         if self.training:
             raise ValueError("frames between need a generator in eval mode, got train mode; call eval() first.")
@@ -190,18 +194,49 @@ class TGANGenerator(nn.Module):
 
     def _drawn(self, z: Tensor, z1: Tensor, y: Tensor | None) -> Tensor:
         """The frames G1(z_0, z_1^t, v) of a trajectory z_1 (B, T, K_1)."""
-        config, codes = self.config, [z1]
-        v = label_vectors(y, config.n_classes) if config.conditional else None
-        if config.image_codes == "z0_z1":
-            codes.insert(0, torch.cat([z, v], dim=1) if config.conditional and config.label_route == "concat" else z)
-        if config.conditional and config.label_route == "branch":
-            codes.append(v)
-        return self.image(codes)
+        config = self.config
+        labels = [label_vectors(y, config.n_classes)] if config.conditional else []
+        branch = labels if config.label_route == "branch" else []
+        if config.image_codes == "z1":
+            return self.image([z1, *branch])
+        z0 = torch.cat([z, *labels], dim=1) if labels and not branch else z
+        return self.image([z0, z1, *branch])
 
 
-def build(config: TGANConfig) -> VolumeGAN:
-    """Puts the networks of `config` together on the default device, initialised from torch's global generator."""
-    generator = TGANGenerator(config)
-    he_normal_(generator.temporal) if config.init == "paper" else uniform_(generator.temporal)
-    uniform_(generator.image)
-    return VolumeGAN(config, generator, {"video": build_discriminator(config)})
+_LABELS = {"conditional": True}
+
+
+class TGAN(VolumeGAN[TGANConfig]):
+    """The networks of one TGAN and its step."""
+
+    generator: TGANGenerator
+
+    config_type = TGANConfig
+    generator_type = TGANGenerator
+    facts = Facts(
+        tiny={"resolution": 32, "width": 1 / 32, "dim_z": 6},
+        n_parameters={"generator": 825_444 + 3_622_691, "video": 11_032_385},
+        published_run=PUBLISHED_RUN,
+        variants=({"conditional": True}, {"regulariser": "none"}, {"regulariser": "weight_clip"}),
+        other_values={
+            **OTHER_VALUES,
+            "n_classes": (4, _LABELS),
+            "label_route": ("concat", _LABELS),
+            "label_sampling": ("uniform", _LABELS),
+        },
+    )
+
+    @classmethod
+    def build(cls, config: TGANConfig) -> Self:
+        generator = TGANGenerator(config)
+        he_normal_(generator.temporal) if config.init == "paper" else uniform_(generator.temporal)
+        uniform_(generator.image)
+        return cls(config, generator, {"video": build_discriminator(config)})
+
+    def _draw_labels(
+        self, n: int, rng: torch.Generator, label_counts: Tensor, real_labels: Tensor
+    ) -> dict[str, Tensor]:
+        config = self.config
+        if not config.conditional:
+            return {}
+        return {"y": draw_labels(config.label_sampling, n, config.n_classes, rng, label_counts, real_labels)}

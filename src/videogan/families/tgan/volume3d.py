@@ -1,4 +1,4 @@
-"""The 3D model with which TGAN is compared (arXiv 1611.06624, sec. 6.3): one linear layer and four 3-D deconvolutions."""
+"""The 3D model of the TGAN paper (arXiv 1611.06624, sec. 6.3): one linear layer and four 3-D deconvolutions."""
 
 from itertools import pairwise
 from typing import Literal, Self
@@ -8,7 +8,10 @@ from pydantic import model_validator
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+from videogan.families.contract import Facts, Generator
 from videogan.families.tgan.game import (
+    OTHER_VALUES,
+    PUBLISHED_RUN,
     VolumeGAN,
     VolumeGANConfig,
     build_discriminator,
@@ -24,9 +27,9 @@ _OTHER_LENGTHS = "a 3D model makes no others"
 
 
 class Volume3DConfig(VolumeGANConfig):
-    """Everything that makes one 3D model; at 32 px its linear layer makes 2 x 2 positions in place of 4 x 4.
+    """The settings of one 3D model; at 32 px its linear layer makes 2 x 2 positions instead of 4 x 4.
 
-    "paper" initialises the generator HeNormal as the discriminator: the paper tells only of TGAN's.
+    init = paper initialises the generator HeNormal like the discriminator; the paper describes only TGAN's.
     """
 
     family: Literal["volume3d"] = "volume3d"
@@ -35,18 +38,20 @@ class Volume3DConfig(VolumeGANConfig):
     def _refuse_a_beta_nowhere(self) -> Self:
         if self.bn_beta and self.regulariser == "none":
             raise ValueError(
-                "bn_beta = True has no effect under regulariser = none, whose discriminator has neither gamma nor beta. "
+                "bn_beta = True has no effect under regulariser = none, whose discriminator has no gamma or beta. "
                 "Remove it or set model.regulariser=svc."
             )
         return self
 
 
-class Volume3DGenerator(nn.Module):
-    """Linear 100 -> (512, 1, 4, 4), then Conv3dT 256, 128, 64, 3, kernel 4, stride 2, padding 1; BN and ReLU, at last tanh.
+class Volume3DGenerator(Generator):
+    """Linear 100 -> (512, 1, 4, 4), Conv3dT 256, 128, 64, 3, kernel 4, stride 2, padding 1; BN and ReLU, last tanh.
 
-    "512 channels in the initial deconvolutional layer" is read as its input: then generator and discriminator are of
-    about one size.
+    We read "512 channels in the initial deconvolutional layer" as its input: then generator and discriminator have
+    about the same size.
     """
+
+    config: Volume3DConfig
 
     def __init__(self, config: Volume3DConfig) -> None:
         super().__init__()
@@ -67,13 +72,13 @@ class Volume3DGenerator(nn.Module):
         n_frames: int | None = None,
         truncation: float | None = None,
     ) -> Tensor:
-        """n codes, (n, K_0), on the networks' device; see `sample_z`. Refuses truncation, and lengths as forward does."""
+        """n codes, (n, K_0), on the networks' device; see `sample_z`. Refuses truncation and other lengths."""
         refuse_other_lengths(n_frames, _OTHER_LENGTHS)
         refuse_truncation(truncation)
-        return sample_z(self.config, n, generator).to(self.output.bias.device)
+        return sample_z(self.config, n, generator).to(self.device)
 
-    def forward(self, z: Tensor, y: Tensor | None = None, n_frames: int = 16) -> Tensor:
-        """Videos (B, 16, 3, R, R) in [-1, 1]. z: (B, K_0) codes; labels y change nothing."""
+    def forward(self, z: Tensor, y: Tensor | None = None, n_frames: int | None = None) -> Tensor:
+        """Videos (B, 16, 3, R, R) in [-1, 1]. z: (B, K_0) codes; labels y have no effect."""
         refuse_other_lengths(n_frames, _OTHER_LENGTHS)
         x = relu(self.linear_norm(self.linear(z))).unflatten(1, self.first_map)
         for deconvolve, norm in zip(self.deconvolutions, self.norms, strict=True):
@@ -81,8 +86,23 @@ class Volume3DGenerator(nn.Module):
         return self.output(x).tanh().transpose(1, 2)
 
 
-def build(config: Volume3DConfig) -> VolumeGAN:
-    """Puts the networks of `config` together on the default device, initialised from torch's global generator."""
-    generator = Volume3DGenerator(config)
-    he_normal_(generator) if config.init == "paper" else uniform_(generator)
-    return VolumeGAN(config, generator, {"video": build_discriminator(config)})
+class Volume3D(VolumeGAN[Volume3DConfig]):
+    """The networks of one 3D model and its step."""
+
+    generator: Volume3DGenerator
+
+    config_type = Volume3DConfig
+    generator_type = Volume3DGenerator
+    facts = Facts(
+        tiny={"resolution": 32, "width": 1 / 32, "dim_z": 6},
+        n_parameters={"generator": 11_867_459, "video": 11_032_385},
+        published_run=PUBLISHED_RUN,
+        variants=({"regulariser": "none"}, {"regulariser": "weight_clip"}),
+        other_values=OTHER_VALUES,
+    )
+
+    @classmethod
+    def build(cls, config: Volume3DConfig) -> Self:
+        generator = Volume3DGenerator(config)
+        he_normal_(generator) if config.init == "paper" else uniform_(generator)
+        return cls(config, generator, {"video": build_discriminator(config)})

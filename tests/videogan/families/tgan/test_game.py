@@ -8,25 +8,24 @@ from torch.nn.functional import softplus
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from videogan.config import ConfigurationError, parse_config
-from videogan.families.tgan.game import VolumeGAN
-from videogan.families.tgan.volume3d import Volume3DConfig, build
+from videogan.families.tgan.volume3d import Volume3D, Volume3DConfig
 
 
-def tiny(**settings: Any) -> VolumeGAN:
+def tiny(**settings: Any) -> Volume3D:
     torch.manual_seed(0)
-    return build(Volume3DConfig(**{"resolution": 32, "n_classes": 3, "width": 1 / 32, **settings}))
+    return Volume3D.build(Volume3DConfig(**{"resolution": 32, "n_classes": 3, "width": 1 / 32, **settings}))
 
 
-def losses(networks: VolumeGAN) -> tuple[torch.Tensor, ...]:
+def losses(networks: Volume3D) -> tuple[torch.Tensor, ...]:
     """Discriminator's and generator's loss, and the scores of real and fake they come from."""
     rng = torch.Generator().manual_seed(0)
     labels, real = torch.zeros(4, dtype=torch.int64), torch.rand(4, 16, 3, 32, 32, generator=rng) * 2 - 1
     draws = networks.draw(4, rng, torch.ones(3), labels)
-    fake = networks.generate(networks.generator, draws)
+    fakes = networks.generate(networks.generator, draws)
     judge = networks.discriminators["video"]
-    scores = judge(real, None, draws.get("noise_real")), judge(fake, None, draws.get("noise_fake"))
-    terms = networks.discriminator_losses(networks.discriminators, real, labels, fake, draws)
-    return terms["video"], networks.generator_losses(networks.discriminators, fake, draws)["video"], *scores
+    scores = judge(real, None, draws.get("noise_real")), judge(fakes.videos, None, draws.get("noise_fake"))
+    terms = networks.discriminator_losses(networks.discriminators, real, labels, fakes, draws)
+    return terms["video"], networks.generator_losses(networks.discriminators, fakes, draws)["video"], *scores
 
 
 @pytest.mark.parametrize("regulariser", ["svc", "weight_clip"])

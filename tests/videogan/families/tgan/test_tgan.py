@@ -7,15 +7,15 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from videogan.config import ConfigurationError, parse_config
-from videogan.families.tgan.game import VolumeGAN, sample_z
-from videogan.families.tgan.tgan import ImageGenerator, TGANConfig, TGANGenerator, build
+from videogan.families.tgan.game import sample_z
+from videogan.families.tgan.tgan import TGAN, ImageGenerator, TGANConfig, TGANGenerator
 
 TINY = {"resolution": 32, "n_classes": 3, "width": 1 / 16, "dim_z": 6}
 
 
-def tiny(**settings: Any) -> VolumeGAN:
+def tiny(**settings: Any) -> TGAN:
     torch.manual_seed(0)
-    return build(TGANConfig(**{**TINY, **settings}))
+    return TGAN.build(TGANConfig(**{**TINY, **settings}))
 
 
 def generator(**settings: Any) -> TGANGenerator:
@@ -30,7 +30,7 @@ def generator(**settings: Any) -> TGANGenerator:
 
 def counts(**settings: Any) -> tuple[int, ...]:
     with torch.device("meta"):
-        networks = build(TGANConfig(**{"n_classes": 101, **settings}))
+        networks = TGAN.build(TGANConfig(**{"n_classes": 101, **settings}))
     parts = networks.generator.temporal, networks.generator.image, networks.discriminators["video"]
     return tuple(sum(parameter.numel() for parameter in part.parameters()) for part in parts)
 
@@ -77,7 +77,7 @@ def test_a_clip_takes_as_many_operations_as_were_counted():
 
 def test_at_32_pixels_the_ladder_loses_its_last_doubling():
     with torch.device("meta"):
-        networks = build(TGANConfig(n_classes=10, resolution=32))
+        networks = TGAN.build(TGANConfig(n_classes=10, resolution=32))
         assert networks.generator(torch.empty(2, 100)).shape == (2, 16, 3, 32, 32)
     assert [layer.out_channels for layer in networks.generator.image.deconvolutions] == [256, 128, 64]
     assert networks.discriminators["video"].full_connection.in_features == 512 * 2 * 2
@@ -214,3 +214,8 @@ def test_paper_draws_g1_uniform_and_g0_and_the_discriminator_normal_released_uni
 def test_what_can_not_be_is_refused(settings: dict[str, Any], problem: str):
     with pytest.raises(ConfigurationError, match=problem):
         parse_config(TGANConfig, {"n_classes": 3, **settings})
+
+
+def test_uniform_codes_are_not_truncated():
+    with pytest.raises(ConfigurationError, match=r"truncation needs normal codes, got 0\.7"):
+        tiny().generator.sample_z(2, truncation=0.7)

@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from videogan.config import ConfigurationError, parse_config
-from videogan.families.tgan.volume3d import Volume3DConfig, build
+from videogan.families.tgan.volume3d import Volume3D, Volume3DConfig
 
 
 def test_parameter_counts_are_exact():
     with torch.device("meta"):
-        networks = build(Volume3DConfig(n_classes=101))
+        networks = Volume3D.build(Volume3DConfig(n_classes=101))
     counts = [
         sum(parameter.numel() for parameter in network.parameters())
         for network in (networks.generator, networks.discriminators["video"])
@@ -21,7 +21,7 @@ def test_parameter_counts_are_exact():
 def test_five_layers_double_time_and_space_to_a_clip(resolution: int):
     shapes = []
     with torch.device("meta"):
-        generator = build(Volume3DConfig(n_classes=10, resolution=resolution)).generator
+        generator = Volume3D.build(Volume3DConfig(n_classes=10, resolution=resolution)).generator
         for layer in (*generator.deconvolutions, generator.output):
             layer.register_forward_hook(lambda _, __, out: shapes.append(tuple(out.shape[1:])))
         assert generator(torch.empty(2, 100)).shape == (2, 16, 3, resolution, resolution)
@@ -31,7 +31,7 @@ def test_five_layers_double_time_and_space_to_a_clip(resolution: int):
 
 
 def test_labels_change_nothing_and_another_length_is_refused():
-    generator = build(Volume3DConfig(n_classes=3, resolution=32, width=1 / 64)).generator.eval()
+    generator = Volume3D.build(Volume3DConfig(n_classes=3, resolution=32, width=1 / 64)).generator.eval()
     z = generator.sample_z(2)
     assert torch.equal(generator(z, torch.tensor([0, 1])), generator(z))
     with pytest.raises(ValueError, match="got 8; a 3D model makes no others"):

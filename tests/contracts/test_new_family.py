@@ -1,0 +1,184 @@
+"""A family in another installed package, as CONTRIBUTING.md shows it: found, under every contract test, and trained."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.contracts.source_code import ROOT
+from videogan.config import ConfigurationError
+from videogan.families.contract import AnyGAN
+from videogan.families.installed import Families
+from videogan.families.vgan import VideoGAN
+
+CONTRACTS = ("families", "family_settings", "family_step", "spaces", "table_4")
+PARTS = ("# pyproject.toml, under [project]:\n", "# toy_spaces/toy.yaml:\n")
+TRAIN = """
+import sys
+from pathlib import Path
+from tests.builders import NoiseClips
+from videogan.config import parse_config
+from videogan.training.checkpoint import CheckpointFolder, generator_from
+from videogan.training.loop import train
+from videogan.training.run_config import RunConfig
+config = parse_config(RunConfig, {
+    "model": {"family": "toy", "resolution": 32, "n_classes": 3},
+    "loop": {"n_steps": 1, "batch_size": 2},
+    "evaluation": {"protocol": "s3_r3d18_smoke_v1", "objective": "-kvd"},
+})
+(progress,) = train(config, NoiseClips.of(config))
+path = CheckpointFolder(Path(sys.argv[1])).save(progress.checkpoint())
+generator, read = generator_from(path)
+assert read == config
+print(type(generator).__name__, progress.losses)
+"""
+
+
+def section() -> list[str]:
+    """The lines of CONTRIBUTING.md that show a whole family."""
+    lines = (ROOT / "CONTRIBUTING.md").read_text().splitlines()
+    start = lines.index("## A new GAN family, whole")
+    end = next((i for i, line in enumerate(lines) if i > start and line.startswith("## ")), len(lines))
+    return lines[start:end]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the package of CONTRIBUTING.md, laid out as an installer leaves it."""
+    folder = tmp_path_factory.mktemp("site")
+    block = re.search(r"```python\n(.*)```", "\n".join(section()), re.DOTALL)
+    assert block
+    python, _, rest = block[1].partition(PARTS[0])
+    toml, _, space = rest.partition(PARTS[1])
+    (folder / "toy.py").write_text(python)
+    (folder / "toy_spaces").mkdir()
+    (folder / "toy_spaces" / "toy.yaml").write_text(space)
+    write_entry_points(folder, "toy-gan", tomllib.loads(toml)["entry-points"])
+    return folder
+
+
+def write_entry_points(folder: Path, package: str, groups: dict[str, dict[str, str]]) -> None:
+    """The metadata of an installed package."""
+    metadata = folder / f"{package.replace('-', '_')}-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    lines = [
+        f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in e.items()) for group, e in groups.items()
+    ]
+    (metadata / "entry_points.txt").write_text("\n".join(lines))
+
+
+def python(folder: Path, *arguments: str) -> str:
+    """The output of a Python process with `folder` on its path, which must succeed."""
+    environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_contributing_shows_a_whole_family_in_40_lines():
+    lines = section()
+    while not lines[-1]:
+        lines.pop()
+    assert len(lines) <= 40
+
+
+def test_every_contract_test_runs_on_the_family_of_another_package(installed: Path):
+    files = [f"tests/contracts/test_{name}.py" for name in CONTRACTS]
+    selected = ["-q", "-p", "no:cacheprovider", "-k", "toy or every_family"]
+    ran = python(installed, "-m", "pytest", *selected, "-rA", *files)
+    asked = python(installed, "-m", "pytest", "-q", "--collect-only", *files)
+    passed = set(re.findall(r"^PASSED (\S+)", ran, re.MULTILINE))
+    for family_test in {line.partition("[volume3d")[0] for line in asked.splitlines() if "[volume3d]" in line}:
+        assert any(name.startswith(f"{family_test}[toy") for name in passed), family_test
+    assert not re.search(r"\d+ (failed|error|skipped)", ran)
+
+
+def test_the_family_of_another_package_is_listed_and_trained(installed: Path, tmp_path: Path):
+    spaces = json.loads(python(installed, "-c", "from vgsearch.cli import main; main()", "spaces", "--json"))
+    assert "toy" in [space["name"] for space in spaces]
+    assert python(installed, "-c", TRAIN, str(tmp_path)).startswith("ToyGenerator {'d_video': ")
+
+
+@pytest.fixture
+def families(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Families]:
+    """The families that exist beside an installed package "broken-gan": its entry point's name, its module's code."""
+
+    def found(name: str, code: str) -> Families:
+        module = tmp_path.name  # differs from test to test, for modules are imported once
+        (tmp_path / f"{module}.py").write_text(code)
+        write_entry_points(tmp_path, "broken-gan", {"videogan.families": {name: f"{module}:Broken"}})
+        monkeypatch.syspath_prepend(str(tmp_path))
+        own: dict[str, type[AnyGAN]] = {"vgan": VideoGAN}
+        return Families(own)
+
+    return found
+
+
+WHOLE = "from videogan.families.vgan import VideoGAN as Broken\n"
+LACKING = """
+from videogan.families.contract import GAN, Fakes, FamilyConfig, Generator
+class Config(FamilyConfig):
+    family: str = "broken"
+    resolution: int = 64
+    n_classes: int
+class Making(Generator):
+    def forward(self, z, y, n_frames=None): ...
+class Broken(GAN[Config, Fakes]):
+    config_type, generator_type = Config, Making
+    def draw(self, n, rng, label_counts, real_labels): ...
+    def generate(self, generator, draws): ...
+    def generator_losses(self, discriminators, fakes, draws): ...
+    def realness(self, videos, labels): ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "message"),
+    [
+        ("vgan", WHOLE, "broken-gan: its family 'vgan' is already in vgsearch."),
+        ("broken", WHOLE, "must have the name of its configuration's field family, got 'vgan'."),
+        ("broken", LACKING, "lacks build, discriminator_losses, facts, Config.n_frames, Making.sample_z; see videogan"),
+        (
+            "broken",
+            "raise RuntimeError('no\\nlicence')",
+            "cannot be imported: RuntimeError: no licence. Fix or uninstall",
+        ),
+        ("broken", "Broken = 3", "must be a subclass of videogan.families.contract.GAN, got 3."),
+        ("broken", "", "cannot be imported: AttributeError: module"),
+    ],
+    ids=["two families of one name", "another name", "missing members", "raises on import", "no class", "no member"],
+)
+def test_a_broken_package_is_an_error_of_one_line_that_names_it(
+    families: Callable[[str, str], Families], name: str, code: str, message: str
+):
+    with pytest.raises(ConfigurationError) as error:
+        families(name, code)["vgan"]
+    assert message in str(error.value)
+    assert str(error.value).startswith("broken-gan: its family '")
+    assert "\n" not in str(error.value)
+
+
+def test_a_family_module_may_be_imported_before_the_list_of_families(installed: Path):
+    code = "import toy; from videogan.families import FAMILIES; assert FAMILIES['toy'] is toy.Toy"
+    python(installed, "-c", code)
+
+
+def test_two_search_spaces_of_one_name_are_an_error_that_names_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from vgsearch.space.space import installed_spaces
+
+    (tmp_path / "more_spaces").mkdir()
+    (tmp_path / "more_spaces" / "vgan.yaml").write_text("name: vgan\n")
+    write_entry_points(tmp_path, "more-spaces", {"vgsearch.search_spaces": {"more": "more_spaces"}})
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ConfigurationError, match=r"^more-spaces: its search space 'vgan' is already in vgsearch\."):
+        installed_spaces()
