@@ -35,7 +35,7 @@ def drawn(networks: AnyGAN, n: int = 4, seed: int = 0) -> tuple[dict[str, Tensor
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_published_networks_have_exactly_the_parameters_that_were_counted_apart_from_this_code(family: str):
+def test_the_published_networks_have_exactly_the_parameters_counted_independently(family: str):
     kind = FAMILIES[family]
     with torch.device("meta"):
         networks = kind.build(kind.config_type(**{"n_classes": 101, **kind.facts.published}))
@@ -174,7 +174,7 @@ def test_a_deep_copy_and_a_reloaded_state_generate_the_same_video(family: str):
 
 @pytest.mark.parametrize("family", FAMILIES)
 @torch.no_grad()
-def test_discriminators_of_a_saved_state_judge_the_same_clips_alike(family: str):
+def test_discriminators_of_a_saved_state_give_the_same_scores(family: str):
     networks, videos, labels = scored(family)
     torch.manual_seed(99)
     other, stored = FAMILIES[family].build(networks.config), io.BytesIO()

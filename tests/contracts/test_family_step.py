@@ -17,7 +17,7 @@ from videogan.training.run_config import RunConfig
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_step_moves_each_player_by_its_own_gradients_and_leaves_the_others_alone(family: str):
+def test_a_step_moves_each_player_only_by_its_own_gradients(family: str):
     training = Training(a_run(family), lambda module: module, Shard(), torch.device("cpu"))
     players = {
         "g": (training.optimiser_g, list(training.generator.parameters())),

@@ -90,8 +90,8 @@ def test_reading_spaces_folders_and_ledgers_loads_neither_torch_nor_ray_nor_optu
     code = (
         "import sys, vgsearch.space.space, vgsearch.experiment.paths, vgsearch.experiment.ledger; print(*sys.modules)"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert not {"torch", "ray", "optuna"} & set(told.split())
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert not {"torch", "ray", "optuna"} & set(loaded.split())
 
 
 def called(node: ast.Call) -> str:

@@ -97,7 +97,7 @@ def test_no_two_rows_are_one_run():
 
 
 @pytest.mark.parametrize("name", installed_spaces())
-def test_points_have_names_where_a_space_has_several_and_each_builds(name: str):
+def test_the_points_of_a_space_with_several_have_names_and_each_builds(name: str):
     space = load_space(name)
     assert len(space.point_names) == (len(space.paper_points) if len(space.paper_points) > 1 else 0)
     for index in range(len(space.paper_points)):
@@ -108,7 +108,7 @@ def test_points_have_names_where_a_space_has_several_and_each_builds(name: str):
         assert config_of(name, point) == config_of(name, None, index)
 
 
-def test_a_point_that_is_not_there_is_refused_with_those_that_are():
+def test_an_unknown_point_is_refused_with_the_known_ones():
     with pytest.raises(ConfigurationError, match="volume3d has no point 'weight_clp'; did you mean 'weight_clip'"):
         load_space("volume3d").at_point("weight_clp")
     with pytest.raises(ConfigurationError, match="tgan_svc has no point 'svc': it has only one; remove --point"):
@@ -121,5 +121,5 @@ def test_train_takes_a_point_by_its_name(row: str, tmp_path: Path):
     write_manifest(tmp_path, [{**clip, "split": "train"}])
     space, point, _, (generator, discriminator) = TABLE_4[row]
     arguments = ["train", space, "--point", point, "--budget", "paper", "--dry-run", "--json", "--data", str(tmp_path)]
-    told = json.loads(CliRunner().invoke(app, arguments, catch_exceptions=False).stdout)
-    assert told["parameters"] == {"generator": generator, "discriminator video": discriminator}
+    shown = json.loads(CliRunner().invoke(app, arguments, catch_exceptions=False).stdout)
+    assert shown["parameters"] == {"generator": generator, "discriminator video": discriminator}

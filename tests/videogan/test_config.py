@@ -66,7 +66,7 @@ def test_the_member_of_a_union_is_no_part_of_a_section_and_only_its_own_fields_a
     ]
 
 
-def test_all_problems_are_told_at_once():
+def test_all_problems_are_reported_at_once():
     assert problems({"optimiser": {"radius": -1}, "colour": "red"}) == [
         "drawing.yaml: 'rate' is missing.",
         "drawing.yaml: optimiser.radius: Input should be greater than 0, got -1.",

@@ -88,7 +88,7 @@ def test_svc_obeys_another_bound():
     assert torch.allclose(clip_singular_values_(weight, bound=2.5), expected, atol=1e-10)
 
 
-def test_svc_changes_not_one_bit_where_nothing_exceeds_the_bound():
+def test_svc_changes_no_bit_if_nothing_exceeds_the_bound():
     weight = random_weight((32, 8, 4, 4, 4), 0.999)
     before = weight.clone()
     clip_singular_values_(weight)
@@ -154,7 +154,7 @@ def test_equal_weights_at_other_places_in_memory_are_clipped_to_equal_bits():
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
-def test_a_weight_that_is_not_finite_stays_as_it_is(bad: float, dtype: torch.dtype):
+def test_a_weight_that_is_not_finite_does_not_change(bad: float, dtype: torch.dtype):
     weight = random_weight((12, 5, 3), 4.0, dtype)
     weight[7, 2, 1] = bad
     before = weight.clone()
@@ -169,7 +169,7 @@ def test_a_weight_whose_squares_overflow_is_clipped_all_the_same():
         assert largest_singular_value(weight) < 1 + 1e-5
 
 
-def test_svc_refuses_vectors_bad_bounds_and_what_is_not_floating():
+def test_svc_refuses_vectors_bad_bounds_and_integer_weights():
     with pytest.raises(ValueError, match="at least 2 dimensions"):
         clip_singular_values_(torch.ones(3))
     with pytest.raises(ValueError, match="bound must be positive, got 0"):

@@ -75,7 +75,7 @@ def test_the_normal_gan_is_binary_cross_entropy_with_real_as_one():
     assert torch.isclose(non_saturating_generator_loss(fake), binary_cross_entropy_with_logits(fake, torch.ones(4, 3)))
 
 
-def test_the_generators_gradient_does_not_vanish_where_the_discriminator_is_sure():
+def test_the_generators_gradient_does_not_vanish_if_the_discriminator_is_certain():
     fake = torch.tensor([-200.0], requires_grad=True)
     non_saturating_generator_loss(fake).backward()
     assert fake.grad == -1

@@ -41,7 +41,7 @@ def test_similarity_equals_the_double_loop_in_value_and_gradient(flow_cos: str):
     assert not ours[2].any()  # label 5 has no real clip
 
 
-def test_clip_weighs_frames_by_their_motion_and_frame_weighs_them_alike():
+def test_clip_weights_frames_by_their_motion_and_frame_weights_them_equally():
     real = torch.zeros(1, 2, 2, 1, 1)
     real[0, 0, 0], real[0, 1, 0] = 3.0, 1.0
     fake = torch.zeros(1, 2, 2, 1, 1)
@@ -93,7 +93,7 @@ def test_gradients_flow_into_the_fakes_only():
     assert fake.grad.any()
 
 
-def test_a_step_down_the_gradient_makes_motion_more_alike():
+def test_a_step_down_the_gradient_makes_motion_more_similar():
     real, fake = flows(0, 4), flows(1, 4).requires_grad_()
     before = motion_constraint_loss(real, fake, labels(0, 0, 1, 1), labels(0, 1, 0, 1))
     before.backward()

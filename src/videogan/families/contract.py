@@ -1,7 +1,8 @@
 """What a video GAN must and may offer: its configuration, its generator and its step. A family is a subclass of `GAN`.
 
-Abstract members are required. All others do nothing, or refuse, until a family overrides them. Videos are (B, T, 3, R,
-R) in [-1, 1]: B clips of T frames of R x R pixels. n counts the clips of the global batch, b those of this process.
+Abstract members are required. All others do nothing, or refuse, until a family overrides them.
+Videos are (B, T, 3, R, R) in [-1, 1]: B clips of T frames of R x R pixels. n is the number of clips in the global
+batch, b that in this process.
 """
 
 from abc import ABC, abstractmethod

@@ -366,11 +366,7 @@ class MVTGAN(GAN[MVTConfig, Fakes]):
         step: int,
         gathered: Callable[[Tensor], Tensor] = lambda tensor: tensor,
     ) -> tuple[Tensor, Tensor] | None:
-        """The generator's term alpha (1 - L_M) and its number of pairs C (eq. 5, 6), None without motion constraint.
-
-        Arguments as in `MotionConstraint.loss`; real: the clips of the last discriminator update, whose labels
-        label_sampling = match_real gives the fakes.
-        """
+        """alpha (1 - L_M) and its number of pairs C (eq. 5, 6), None without motion constraint; see the contract."""
         if self.motion is None:
             return None
         return self.motion.loss(real, real_labels, fakes.videos, draws["y"], step, gathered)

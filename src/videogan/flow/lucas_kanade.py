@@ -59,7 +59,7 @@ class LucasKanade(nn.Module):
         return flow
 
     def _increment(self, first: Tensor, second: Tensor, flow: Tensor) -> Tensor:
-        """Least squares of the linearised difference: sum(g g^T) increment = -sum(g difference), sums over the window."""
+        """Least squares of the linearised difference: sum(g g^T) increment = -sum(g difference) in a window."""
         warped, inside = warp(second, flow)
         mean, difference = (first + warped) / 2, warped - first
         # the derivative at the middle of the motion makes the linearisation exact to second order

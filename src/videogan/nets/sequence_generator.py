@@ -12,8 +12,8 @@ class SequenceGenerator(nn.Module):
 
     A projection maps the 2048 cells of the paper's GRU to d numbers (released code). feed "auto": each x_t
     is the next input; "repeat": x_0 is every input. seq_bn "per_step": batch norm without gain and bias on each emitted
-    x_t, with statistics over the batch only; the feedback is not normalised (released code). forward: z (B, d) -> (B,
-    T, d) for any T. Raises ValueError in training with B = 1 under per_step.
+    x_t, with statistics over the batch only; the feedback is not normalised (released code).
+    forward: z (B, d) -> (B, T, d) for any T. Raises ValueError in training with B = 1 under per_step.
     """
 
     def __init__(

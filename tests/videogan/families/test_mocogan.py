@@ -104,7 +104,7 @@ def test_patch_discriminator_of_videos_gives_a_logit_a_patch():
     assert networks.realness(real, labels).shape == (2,)
 
 
-def test_a_frame_follows_from_the_noise_of_its_past_alone():
+def test_a_frame_depends_only_on_the_noise_of_its_past():
     generator = tiny().generator.eval()
     z = generator.sample_z(2, rng())
     changed = z.clone()
@@ -115,7 +115,7 @@ def test_a_frame_follows_from_the_noise_of_its_past_alone():
     assert all(not torch.allclose(one[:, t], other[:, t], atol=1e-6) for t in range(8, 16))
 
 
-def test_a_longer_clip_begins_with_the_shorter_one():
+def test_a_longer_clip_starts_with_the_shorter_one():
     generator, y = tiny().generator.eval(), torch.tensor([0, 2])
     z = generator.sample_z(2, rng(), n_frames=40)
     with torch.no_grad():
@@ -170,7 +170,7 @@ def test_losses_are_cross_entropies_of_realness_and_of_categories():
     assert_close(g_losses, "category", 0.5 * cross_entropy(judged_fake[:, 1:], draws["y"]))
 
 
-def test_realness_adds_what_both_discriminators_say_of_the_clip_and_its_class():
+def test_realness_adds_both_discriminators_logits_and_that_of_the_class():
     networks = tiny()
     _, real, labels = draws_and_real(networks)
     image, video = (networks.discriminators[name].eval() for name in ("image", "video"))
@@ -212,7 +212,7 @@ def test_fake_labels_are_uniform_over_the_classes():
     assert ((y.bincount(minlength=3) / 6000) - 1 / 3).abs().max() < 0.03
 
 
-def test_noise_of_real_and_fake_clips_and_of_both_discriminators_is_apart():
+def test_real_and_fake_clips_have_different_noise_in_both_discriminators():
     networks = tiny(noise_sigma=0.1)
     draws, real, _ = draws_and_real(networks)
     seeds = torch.cat([draws["noise_real"], draws["noise_fake"]], dim=1)
@@ -242,7 +242,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("settings", "message"), REFUSED)
-def test_what_cannot_be_or_has_no_effect_is_refused(settings: dict[str, Any], message: str):
+def test_impossible_settings_and_settings_without_effect_are_refused(settings: dict[str, Any], message: str):
     with pytest.raises(ConfigurationError) as error:
         parse_config(MoCoGANConfig, {**TINY, **settings})
     assert message in str(error.value)

@@ -148,7 +148,7 @@ def test_impossible_configurations_are_refused(settings: Mapping[str, Any], mess
     assert message in str(refusal.value)
 
 
-def test_all_problems_are_told_at_once():
+def test_all_problems_are_reported_at_once():
     with pytest.raises(ConfigurationError) as refusal:
         parse_config(MVTConfig, {**TINY, "variant": "mvt", "alpha": 1.0, "n_frames_image": 20, "shift_blocks": 1})
     assert all(word in str(refusal.value) for word in ("alpha = 1", "(N) = 20", "shift_blocks = 1"))
@@ -260,7 +260,7 @@ def test_spectral_norm_on_the_embedding_of_g_divides_it_by_its_norm():
     assert not torch.allclose(embedding.weight, original, rtol=1e-2)
 
 
-def test_frames_are_distinct_sorted_and_drawn_apart_for_real_and_fake():
+def test_frames_are_distinct_sorted_and_drawn_separately_for_real_and_fake():
     draws = tiny().draw(200, rng(), torch.ones(3), torch.zeros(200, dtype=torch.long))
     for name in ("frames_real", "frames_fake"):
         assert draws[name].shape == (200, 4)
@@ -383,7 +383,7 @@ def test_the_motion_constraint_reaches_the_generator_and_every_fake_clip_and_tra
     assert not list(networks.motion.estimator.parameters())
 
 
-def test_real_clips_as_fakes_move_alike_but_for_the_pairs_of_different_clips():
+def test_with_real_clips_as_fakes_only_pairs_of_different_clips_have_a_loss():
     networks = tiny(variant="mvt_mc")
     real = draws_and_real(networks)[1]
     alone = torch.arange(4)
@@ -420,7 +420,7 @@ def test_a_real_clip_is_estimated_once_whatever_batch_it_comes_in():
     assert torch.equal(fresh, again)
 
 
-def test_a_full_memory_forgets_what_was_not_used_for_longest():
+def test_a_full_cache_drops_the_least_recently_used_flow():
     flow = RememberedFlows(most_bytes=2 * 3 * 4)
     clips = torch.arange(3.0).view(3, 1, 1, 1, 1)
     for i in (0, 1, 0, 2, 0, 1):

@@ -172,7 +172,7 @@ def test_initial_weights_are_normal_with_the_released_deviations():
                 assert 0.01 < parameter.std().item() < 0.03, name
 
 
-def test_noise_follows_its_seeds_and_stays_out_of_evaluation():
+def test_noise_depends_on_its_seeds_and_is_absent_in_evaluation():
     networks = tiny(noise_sigma=0.2)
     draws, real, labels = draws_and_real(networks)
     video = networks.discriminators["video"].eval()
@@ -220,7 +220,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("settings", "message"), REFUSED)
-def test_what_cannot_be_or_has_no_effect_is_refused(settings: dict[str, Any], message: str):
+def test_impossible_settings_and_settings_without_effect_are_refused(settings: dict[str, Any], message: str):
     with pytest.raises(ConfigurationError) as error:
         parse_config(VGANConfig, {**TINY, **settings})
     assert message in str(error.value)

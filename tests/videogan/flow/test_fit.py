@@ -43,7 +43,7 @@ def test_the_endpoint_error_is_a_mean_distance():
     assert endpoint_error(truth, truth) == 0
 
 
-def test_the_loss_of_the_true_flow_is_zero_and_of_none_the_weighted_sum_of_lengths():
+def test_the_true_flow_has_loss_zero_and_zero_flow_the_weighted_sum_of_lengths():
     truth = torch.zeros(3, 2, 64, 64)
     truth[:, 0] = 20.0
     right = [torch.tensor([1.0, 0.0])[:, None, None].expand(3, 2, n, n) for n in (1, 2, 4, 8, 16)]
@@ -71,7 +71,7 @@ def test_standardised_features_have_mean_0_and_variance_1_and_nothing_else_chang
     assert all(torch.equal(value, ours.state_dict()[name]) for name, value in rest.items())
 
 
-def test_the_first_network_is_the_seeds_and_leaves_the_global_generator_alone():
+def test_the_first_network_depends_on_the_seed_and_restores_the_global_generator():
     before = torch.random.get_rng_state()
     first, again = first_network(TINY).state_dict(), first_network(TINY).state_dict()
     other = first_network(TINY.model_copy(update={"seed": 1})).state_dict()
@@ -105,7 +105,7 @@ def test_a_checkpoint_is_a_file_of_weights(tmp_path):
 
 def test_another_recipe_or_width_is_no_continuation():
     start = next(fit_flow(TINY)).checkpoint()
-    with pytest.raises(ConfigurationError, match=r"lr must be 0\.001, got 0\.5, width must be 0\.05, got 0\.1; begin"):
+    with pytest.raises(ConfigurationError, match=r"lr must be 0\.001, got 0\.5, width must be 0\.05, got 0\.1; start"):
         next(fit_flow(TINY.model_copy(update={"lr": 0.5, "width": 0.1}), start))
 
 

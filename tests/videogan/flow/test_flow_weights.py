@@ -26,10 +26,10 @@ def saved(path: Path, content: object) -> Path:
 
 
 def refused(path: Path) -> str:
-    with pytest.raises(ConfigurationError) as told:
+    with pytest.raises(ConfigurationError) as error:
         pwc_net_from(path)
-    assert str(told.value).startswith(f"{path}: flow weights must be")
-    return str(told.value)
+    assert str(error.value).startswith(f"{path}: flow weights must be")
+    return str(error.value)
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])
@@ -47,10 +47,10 @@ def test_both_public_namings_load_with_the_width_beside_them(tmp_path: Path, par
 
 
 def test_a_plain_state_dict_is_the_published_networks(tmp_path: Path):
-    told = refused(saved(tmp_path / "flow.pt", state()))
-    assert "a PWC-Net of width 1, got" in told
-    assert "misshapen (netExtractor.netOne.0.weight (2, 3, 3, 3) instead of (16, 3, 3, 3)" in told
-    assert "put the width" in told
+    message = refused(saved(tmp_path / "flow.pt", state()))
+    assert "a PWC-Net of width 1, got" in message
+    assert "misshapen (netExtractor.netOne.0.weight (2, 3, 3, 3) instead of (16, 3, 3, 3)" in message
+    assert "put the width" in message
 
 
 def test_the_published_size_loads_as_published(tmp_path: Path):
@@ -61,17 +61,17 @@ def test_the_published_size_loads_as_published(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda s: s.pop("netTwo.netOne.0.bias"), "1 missing (netTwo.netOne.0.bias)"),
         (lambda s: s.update(other=torch.zeros(1)), "1 unexpected (other)"),
         (lambda s: s["netTwo.netOne.0.bias"].fill_(torch.nan), "1 not finite (netTwo.netOne.0.bias)"),
     ],
 )
-def test_anything_missing_unexpected_or_not_finite_is_named(tmp_path: Path, change, told: str):
+def test_anything_missing_unexpected_or_not_finite_is_named(tmp_path: Path, change, message: str):
     weights = state()
     change(weights)
-    assert told in refused(saved(tmp_path / "flow.pt", {"state_dict": weights, "width": WIDTH}))
+    assert message in refused(saved(tmp_path / "flow.pt", {"state_dict": weights, "width": WIDTH}))
 
 
 def test_damaged_and_foreign_files_are_refused_and_run_nothing(tmp_path: Path):

@@ -36,7 +36,7 @@ def test_the_second_frame_seen_through_the_flow_is_the_first():
     assert difference.mean() < 0.15 * unmoved
 
 
-def test_the_same_holds_on_layers_but_where_something_was_hidden():
+def test_the_same_holds_for_layers_except_at_hidden_pixels():
     pairs = generated_pairs(range(16), 0, PairSettings(max_motion=4.0))
     warped, inside = warp(pairs.second, pairs.flow)
     fits = ((warped - pairs.first).abs().amax(1, keepdim=True) < 0.15) | ~inside
@@ -50,7 +50,7 @@ def test_without_motion_the_frames_are_equal_and_the_flow_is_zero():
     assert pairs.flow.abs().max() < 1e-6
 
 
-def test_some_backgrounds_stand_still_and_translations_stay_below_the_longest():
+def test_some_backgrounds_are_static_and_no_translation_exceeds_the_maximum():
     settings = PairSettings(n_shapes=0, max_rotation=0.0, max_stretch=0.0, max_motion=3.0)
     lengths = generated_pairs(range(60), 0, settings).flow.norm(dim=1).flatten(1)
     assert torch.allclose(lengths.amax(1), lengths.amin(1), atol=1e-4)  # one translation a pair

@@ -73,7 +73,7 @@ def test_the_cost_volumes_gradient_is_its_derivative():
     assert torch.autograd.gradcheck(correlation, (first, second))
 
 
-def test_what_lies_outside_is_zero_in_warped_features():
+def test_warped_features_are_zero_outside_the_image():
     features = torch.ones(1, 2, 4, 4)
     flow = torch.zeros(1, 2, 4, 4)
     flow[:, 0] = 2.0
@@ -106,7 +106,7 @@ def test_the_network_sees_colours_from_0_to_1_in_the_order_blue_green_red():
 
 
 @torch.no_grad()
-def test_flow_i_depends_on_pair_i_alone():
+def test_flow_i_depends_only_on_pair_i():
     network = narrow().double()
     first, second = frames(n=3).double(), frames(n=3, seed=1).double()
     assert torch.allclose(network(first, second)[1:2], network(first[1:2], second[1:2]), atol=1e-10)
@@ -140,7 +140,7 @@ def test_the_gradient_of_the_whole_network_is_its_derivative_in_both_frames():
 
 
 @torch.no_grad()
-def test_an_untrained_network_says_that_nothing_moves():
+def test_an_untrained_network_estimates_zero_flow():
     assert not PWCNet(0.1)(frames(), frames(seed=1)).any()
 
 

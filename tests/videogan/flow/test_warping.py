@@ -39,7 +39,7 @@ def test_half_a_pixel_is_the_mean_of_its_neighbours():
     assert torch.allclose(warped[..., :6], (image()[..., :6] + image()[..., 1:]) / 2, atol=1e-12)
 
 
-def test_a_flow_that_is_nan_leads_to_nan_there_and_nowhere_else_and_its_gradient_ends_nothing():
+def test_a_nan_flow_gives_nan_only_at_its_pixel_and_its_gradient_does_not_crash():
     image, flow = torch.ones(1, 3, 8, 8, requires_grad=True), torch.zeros(1, 2, 8, 8)
     flow[0, 0, 2, 3] = torch.nan
     flow.requires_grad_()

@@ -26,7 +26,7 @@ def test_orthogonal_weights_have_all_singular_values_one():
         assert torch.allclose(values, torch.ones_like(values), atol=1e-5)
 
 
-def test_xavier_leaves_conv3d_alone_and_keeps_to_its_range():
+def test_xavier_does_not_change_conv3d_and_stays_in_its_range():
     before, net = layers(), initialise_(layers(), "xavier")
     assert torch.equal(net["conv3d"].weight, before["conv3d"].weight)
     assert not torch.equal(net["conv2d"].weight, before["conv2d"].weight)

@@ -33,7 +33,7 @@ def test_rows_of_one_clip_share_its_seed_and_not_its_noise():
     assert not torch.equal(frames[0], frames[1])
 
 
-def test_noise_has_the_standard_deviation_asked_for():
+def test_noise_has_the_given_standard_deviation():
     noise = LayerNoise(0.3, draw_noise_seeds(64, torch.Generator().manual_seed(0)))(torch.zeros(64, 1000))
     assert noise.mean().abs() < 5 * 0.3 / 64_000**0.5
     assert noise.std().item() == pytest.approx(0.3, rel=0.02)

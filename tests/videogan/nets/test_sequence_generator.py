@@ -30,7 +30,7 @@ def test_repeat_feeds_the_first_input_again():
         assert torch.allclose(code, net.projection(hidden), atol=1e-6)
 
 
-def test_a_longer_sequence_begins_with_the_shorter():
+def test_a_longer_sequence_starts_with_the_shorter_one():
     net, z = sequence(seq_bn="per_step").eval(), torch.randn(2, 6, generator=torch.Generator().manual_seed(0))
     assert torch.equal(net(z, 20)[:, :16], net(z, 16))
 

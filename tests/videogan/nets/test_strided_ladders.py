@@ -28,7 +28,7 @@ def test_convolutions_halve_every_side_and_normalise_all_but_the_first():
 
 
 @pytest.mark.parametrize("place", ["convolution", "activation"])
-def test_noise_comes_where_it_is_asked_for(place: str):
+def test_noise_is_added_at_the_given_place(place: str):
     ladder, x = convolutions(place, nn.Identity), torch.randn(2, 3, 16, 16)
     noise = LayerNoise(0.5, SEEDS)
     expected = x

@@ -53,7 +53,7 @@ def test_the_gradient_is_the_shift_back():
     assert torch.equal(x.grad, torch.cat([back[:, :, 2:4], back[:, :, :2], back[:, :, 4:]], dim=2))
 
 
-def test_the_input_and_the_memory_layout_stay():
+def test_the_input_and_the_memory_layout_do_not_change():
     frames = clips().flatten(0, 1).contiguous(memory_format=torch.channels_last)
     before = frames.clone()
     out = temporal_shift(frames.unflatten(0, (2, 5)), 8)

@@ -64,7 +64,7 @@ def test_standing_statistics_are_the_plain_average_over_the_sampling_batches():
     assert not copy.norm.training
 
 
-def test_sampling_copy_leaves_the_generator_and_its_power_iterations_alone(generator, sampler):
+def test_sampling_copy_changes_neither_the_generator_nor_its_power_iterations(generator, sampler):
     before = {name: value.clone() for name, value in generator.state_dict().items()}
     generator.train()
     copy = sampling_copy(generator, 3, n_batches=1, batch_size=4)
@@ -111,7 +111,7 @@ def test_grid_has_classes_in_rows_and_one_code_in_each_column(sampler):
     assert nearly_equal(grid[:, 34:66, 34:], row_1[1])
 
 
-def test_midway_between_two_codes_lies_the_clip_of_their_mean(sampler):
+def test_the_middle_clip_between_two_codes_is_that_of_their_mean(sampler):
     z0, z1 = codes(sampler, 4, seed=1).chunk(2)
     y = torch.tensor([0, 2])
     clips = between_codes(sampler, (z0, z1), y, n_steps=3, n_frames=12)
@@ -127,7 +127,7 @@ def test_midway_between_two_classes_all_that_depends_on_the_class_sees_their_mea
     assert not nearly_equal(clips[:, 1], clips[:, 0])
 
 
-def test_one_step_leads_nowhere(sampler):
+def test_an_interpolation_of_one_step_is_refused(sampler):
     z = codes(sampler, 2, seed=1).split(1)
     with pytest.raises(ConfigurationError, match="at least 2 steps, got 1"):
         between_codes(sampler, z, torch.tensor([0]), n_steps=1)
@@ -151,7 +151,7 @@ def test_only_tgan_makes_frames_between(sampler):
     [("mvt", {"variant": "mvt_var"}, 16), ("mvt", {"shift_blocks": 2}, 14), ("mocogan", {}, 16)],
     ids=["mvt", "mvt with a shift that looks two frames ahead", "mocogan"],
 )
-def test_a_longer_clip_begins_as_the_shorter_one_of_the_same_seed(family: str, settings: dict[str, Any], n_same: int):
+def test_a_longer_clip_starts_as_the_shorter_one_of_the_same_seed(family: str, settings: dict[str, Any], n_same: int):
     torch.manual_seed(0)
     kind = FAMILIES[family]
     networks = kind.build(kind.config_type(**{"n_classes": 3, **kind.facts.tiny, **settings}))

@@ -29,7 +29,7 @@ def found(mvt) -> Resampled:
     return resample_subspaces(mvt, LABELS, seed=3, n_frames=4, n_pictured=2)
 
 
-def test_a_subspace_that_hardly_varies_changes_nothing_and_the_others_do(found):
+def test_a_subspace_with_little_variance_changes_little_and_the_others_do(found):
     assert tuple(found.changes) == ("A", "B", "C", "all")
     assert found.changes["B"].appearance.mean == pytest.approx(0, abs=0.01)
     assert found.changes["B"].flow.mean == pytest.approx(0, abs=0.01)
@@ -44,7 +44,7 @@ def test_the_wider_subspace_changes_more(found):
     assert c.mean < whole.high
 
 
-def test_pictured_are_the_base_codes_and_what_each_subspace_makes_of_them(mvt, found):
+def test_pictures_show_the_base_codes_and_each_redrawn_subspace(mvt, found):
     assert found.clips.shape == (5, 2, 4, 32, 32, 3)
     z, fresh = codes(mvt, 1, 3, first=1), codes(mvt, 1, 3, first=FIRST_FRESH + 1)
     expected = [z, *(resample(z, fresh, part) for part in mvt.subspaces.values()), fresh]
@@ -52,11 +52,11 @@ def test_pictured_are_the_base_codes_and_what_each_subspace_makes_of_them(mvt, f
         assert torch.equal(clip, render(mvt, code, LABELS[1:2], 4, ALONE)[0])
 
 
-def test_it_follows_from_its_seed_and_tells_how_far_it_is(mvt, found):
-    told = []
-    again = resample_subspaces(mvt, LABELS, 3, 4, n_pictured=2, on_progress=lambda *done: told.append(done))
+def test_it_is_a_function_of_its_seed_and_reports_progress(mvt, found):
+    progress = []
+    again = resample_subspaces(mvt, LABELS, 3, 4, n_pictured=2, on_progress=lambda *done: progress.append(done))
     assert again.changes == found.changes
-    assert told == [(i, 30) for i in range(1, 31)]
+    assert progress == [(i, 30) for i in range(1, 31)]
 
 
 def test_truncation_makes_every_change_smaller(mvt, found):

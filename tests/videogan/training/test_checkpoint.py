@@ -22,7 +22,7 @@ def test_the_newest_two_and_the_best_are_kept(tmp_path):
     assert folder.newest().step == 5
 
 
-def test_more_of_the_newest_are_kept_where_asked_and_one_is_too_few(tmp_path):
+def test_keep_sets_how_many_of_the_newest_are_kept_and_one_is_too_few(tmp_path):
     folder = CheckpointFolder(tmp_path, n_newest=3)
     for step in range(1, 7):
         folder.save(checkpoint(step))
@@ -43,14 +43,14 @@ def test_a_truncated_checkpoint_is_named_and_the_one_before_it_used(tmp_path):
     assert torch.equal(newest.generator["weight"], torch.ones(4, 4))
 
 
-def test_no_checkpoint_is_none_and_a_missing_file_says_what_to_give(tmp_path):
+def test_an_empty_folder_has_no_checkpoint_and_a_missing_file_is_an_error_with_a_remedy(tmp_path):
     assert CheckpointFolder(tmp_path).newest() is None
     assert CheckpointFolder(tmp_path).best() is None
     with pytest.raises(UnreadableCheckpoint, match="does not exist; give a file such as"):
         load_checkpoint(tmp_path / "step00000009.pt")
 
 
-def test_a_checkpoint_that_does_not_say_what_it_was_trained_on_is_refused_by_name(tmp_path):
+def test_a_checkpoint_without_its_data_set_is_refused_by_name(tmp_path):
     path = CheckpointFolder(tmp_path).save(checkpoint(3))
     assert load_checkpoint(path).trained_on == "0a1b2c"
     stored = torch.load(path, weights_only=True)
@@ -78,7 +78,7 @@ def test_a_file_that_would_run_code_is_not_loaded(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_an_interrupted_write_leaves_the_old_checkpoint_alone(tmp_path, monkeypatch):
+def test_an_interrupted_write_does_not_change_the_old_checkpoint(tmp_path, monkeypatch):
     folder = CheckpointFolder(tmp_path)
     folder.save(checkpoint(1))
 

@@ -57,14 +57,14 @@ def test_the_forecast_parameters_and_checkpoint_are_the_real_ones(tmp_path):
     config = run_config()
     training = Training(config, lambda module: module, Shard(), torch.device("cpu"))
     networks = [training.generator, *training.discriminators.values()]
-    told = forecast(config)
-    assert sum(told.parameters.values()) == sum(p.numel() for network in networks for p in network.parameters())
+    costs = forecast(config)
+    assert sum(costs.parameters.values()) == sum(p.numel() for network in networks for p in network.parameters())
     training.step_(1, TwoClips())
     torch.save(training.checkpoint(1, trained_on="0" * 64).__dict__, tmp_path / "checkpoint.pt")
-    assert (tmp_path / "checkpoint.pt").stat().st_size == pytest.approx(told.checkpoint_bytes, rel=0.25)
+    assert (tmp_path / "checkpoint.pt").stat().st_size == pytest.approx(costs.checkpoint_bytes, rel=0.25)
 
 
-def test_twice_the_batch_is_twice_the_flops_and_the_weights_stay():
+def test_twice_the_batch_has_twice_the_flops_and_the_same_weights():
     one, two = forecast(run_config()), forecast(run_config(batch_size=4))
     assert two.flops_per_step == pytest.approx(2 * one.flops_per_step)
     assert one.parameters == two.parameters

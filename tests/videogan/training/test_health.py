@@ -88,7 +88,7 @@ def test_one_clip_for_each_class_is_a_mode_collapse_however_well_it_moves():
     assert "0.00 times" in shown(clips[LABELS])["mode collapse"]
 
 
-def test_a_class_or_two_that_collapse_among_many_are_told_by_the_median_alone():
+def test_one_or_two_collapsed_classes_among_many_do_not_change_the_median():
     clips = moving_squares(1)
     one, two = ((n > LABELS)[:, None, None, None, None] for n in (1, 2))
     assert shown(torch.where(one, clips[LABELS], clips)) == {}
@@ -148,13 +148,13 @@ def test_too_short_a_run_has_no_usual_norm():
     assert trained.vitals({}).gradient_growth == math.inf
 
 
-def test_states_come_worst_first_and_unknown_vitals_are_none():
+def test_states_are_ordered_worst_first_and_unknown_vitals_give_none():
     everything = Vitals(0.0, math.nan, 1e3, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0)
     assert tuple(states(everything)) == get_args(State)
     assert states(Vitals()) == {}
 
 
-def test_what_was_measured_gives_the_vitals_back_without_what_was_not():
+def test_vitals_are_restored_from_their_measured_values():
     vitals = Vitals(loss_share=0.3, class_diversity=0.7)
     assert vitals.measured() == {"loss_share": 0.3, "class_diversity": 0.7}
     assert states(Vitals.of({**Vitals(freezing=1.0, freezing_real=0.0).measured(), "look": 0.5}))
@@ -171,7 +171,7 @@ def test_a_training_is_stopped_by_a_named_state_at_enough_looks_in_a_row_and_by_
     assert reason_to_stop([frozen] * 9, HealthConfig()) is None
 
 
-def test_the_rule_is_off_by_default_and_refuses_what_has_no_effect():
+def test_the_rule_is_off_by_default_and_refuses_settings_without_effect():
     assert HealthConfig().stop_on == ()
     with pytest.raises(ConfigurationError, match=r"n_looks = 2 has no effect without health.stop_on"):
         parse_config(HealthConfig, {"n_looks": 2})
@@ -192,12 +192,12 @@ def test_the_rule_is_off_by_default_and_refuses_what_has_no_effect():
         ("volume3d", {"regulariser": "weight_clip"}, {}),
     ],
 )
-def test_families_say_what_their_discriminators_lose_by_guessing(family: str, settings: dict, expected: dict):
+def test_families_give_the_losses_of_guessing_discriminators(family: str, settings: dict, expected: dict):
     config = FAMILIES[family].config_type(n_classes=3, **settings)
     assert FAMILIES[family].losses_of_guessing(config) == pytest.approx(expected)
 
 
-def test_the_losses_of_guessing_are_what_the_losses_say_of_zeros():
+def test_the_losses_of_guessing_are_the_losses_of_zeros():
     zeros = torch.zeros(5)
     assert hinge_discriminator_loss(zeros, zeros) == 2
     assert non_saturating_discriminator_loss(zeros, zeros).item() == pytest.approx(2 * math.log(2))

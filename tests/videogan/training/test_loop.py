@@ -94,17 +94,17 @@ def test_resume_under_motion_constraint_is_bit_exact_though_no_real_flow_is_reme
     assert (remembered.n_estimated, remembered.n_asked) == (2 * BATCH_SIZE, 4 * BATCH_SIZE)
 
 
-def test_a_checkpoint_says_what_it_was_trained_on_and_a_run_on_other_data_does_not_go_on_from_it():
+def test_a_checkpoint_names_its_data_and_a_run_on_other_data_refuses_it():
     config = run_config(n_steps=2, n_d=1)
     start = next(iter(train(config, NoiseClips()))).checkpoint()
     assert start.trained_on == "noise"
     other = NoiseClips(manifest="bbbbbbbb")
-    with pytest.raises(ConfigurationError, match="step 1 was trained on the manifest noise, got bbbbbb"):
+    with pytest.raises(ConfigurationError, match="step 1 was trained on manifest noise, got bbbbbb"):
         next(iter(train(config, other, start=start)))
     assert next(iter(train(config, other))).checkpoint().trained_on == "bbbbbbbb"
 
 
-def test_another_seed_is_another_run_and_the_global_generator_is_left_alone():
+def test_another_seed_is_another_run_and_the_global_generator_does_not_change():
     config = run_config(n_steps=1)
     torch.manual_seed(7)
     before = torch.get_rng_state()
@@ -136,7 +136,7 @@ def test_both_players_move_and_only_in_their_own_update():
 
 
 @pytest.mark.parametrize(("reuse_fakes", "n_passes"), [(False, 3), (True, 2)])
-def test_the_generator_update_makes_fakes_of_its_own_unless_it_reuses_the_last(reuse_fakes, n_passes):
+def test_the_generator_update_makes_new_fakes_unless_it_reuses_the_last(reuse_fakes, n_passes):
     training = Training(run_config(n_d=2, reuse_fakes=reuse_fakes), lambda m: m, Shard(), torch.device("cpu"))
     videos = []
     training.generator.register_forward_hook(lambda module, inputs, video: videos.append(video))
@@ -170,7 +170,7 @@ def test_the_average_follows_the_generator_at_its_decay():
         torch.testing.assert_close(second, 0.75 * first + 0.25 * generator)
 
 
-def test_the_generator_of_a_checkpoint_is_the_average_where_one_is_kept(tmp_path):
+def test_the_generator_of_a_checkpoint_is_the_average_if_there_is_one(tmp_path):
     *_, last = train(run_config(n_steps=2, ema_decay=0.5), NoiseClips())
     path = CheckpointFolder(tmp_path).save(last.checkpoint())
     generator, config = generator_from(path)

@@ -73,7 +73,7 @@ def test_every_setting_of_the_optimiser_is_looked_at():
 
 
 @pytest.mark.parametrize(("name", "setting", "value"), CHANGES)
-def test_every_setting_of_the_optimiser_changes_what_two_steps_make_of_the_weights(name, setting, value):
+def test_every_setting_of_the_optimiser_changes_the_weights_after_two_steps(name, setting, value):
     def weights(**optimiser: Any) -> torch.Tensor:
         training = Training(
             run_config(optimiser={"name": name, **optimiser}), lambda module: module, Shard(), torch.device("cpu")
@@ -125,6 +125,6 @@ def test_without_labels_a_distance_may_lead_with_the_inception_score_or_the_cost
         run_config(["-kvd", "s3"])
 
 
-def test_a_model_without_its_family_is_told_what_is_missing():
+def test_a_model_without_a_family_is_an_error_that_names_it():
     with pytest.raises(ConfigurationError, match="run: 'family' is missing under model"):
         parse_config(RunConfig, {"model": {"variant": "mvt"}}, "run")

@@ -94,12 +94,12 @@ class TemporalGenerator(nn.Module):
 
 
 class ImageGenerator(nn.Module):
-    """G1: a linear map, BN and ReLU of each code to (256, 4, 4), put together, then doublings and a last convolution.
+    """G1: a linear map, BN and ReLU of each code to (256, 4, 4), concatenated, then doublings and a last convolution.
 
     Deconvolutions 256, 128, 64, 32, kernel 4, stride 2, padding 1, with BN and ReLU, then (3, 1, 1) and tanh (Table 1;
-    that the linear maps have BN and ReLU too, and no layer but the last a bias, is the released code's). forward: for
-    each of `dims` one code, (B, dim) where a video has one or (B, T, dim) where each frame has -> (B, T, n_colours, R,
-    R) in [-1, 1].
+    that the linear maps have BN and ReLU too, and no layer but the last a bias, is the released code's).
+    forward: for each of `dims` one code, (B, dim) of a video or (B, T, dim) of its frames ->
+    (B, T, n_colours, R, R) in [-1, 1].
     """
 
     def __init__(self, dims: tuple[int, ...], widths: tuple[int, ...], n_colours: int = 3) -> None:
@@ -128,7 +128,7 @@ class ImageGenerator(nn.Module):
 
 
 class TGANGenerator(Generator):
-    """G: the temporal generator's trajectory z_1^1 .. z_1^T; the image generator makes each a frame, with z_0 (sec. 3.3)."""
+    """G: the temporal generator's trajectory z_1^1 .. z_1^T; the image generator makes each a frame (sec. 3.3)."""
 
     config: TGANConfig
 

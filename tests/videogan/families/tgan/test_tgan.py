@@ -90,7 +90,7 @@ def test_codes_are_uniform_on_the_interval_from_minus_one_to_one():
     assert z.var().item() == pytest.approx(1 / 3, rel=0.02)
 
 
-def test_frames_differ_by_the_trajectory_alone():
+def test_frames_of_a_clip_differ_only_by_the_trajectory():
     made = generator()
     z = made.sample_z(2)
     z1 = made.temporal(z)
@@ -109,7 +109,7 @@ def test_a_code_mapped_once_a_clip_has_the_batch_statistics_of_one_mapped_each_f
     assert torch.allclose(once, each, atol=1e-5)
 
 
-def test_without_z0_the_image_generator_sees_the_trajectory_alone():
+def test_without_z0_the_image_generator_sees_only_the_trajectory():
     made = generator(image_codes="z1")
     z = made.sample_z(2)
     assert torch.equal(made(z), made.image([made.temporal(z)]))
@@ -128,7 +128,7 @@ def test_a_label_reaches_every_frame_and_every_score_of_a_conditional_tgan(setti
     assert scores[0][1] == scores[1][1]
 
 
-def test_a_sure_mixture_of_classes_is_a_label():
+def test_a_one_hot_mixture_of_classes_is_a_label():
     made = generator(conditional=True)
     z, y = made.sample_z(3), torch.tensor([2, 0, 1])
     assert torch.equal(made(z, torch.eye(3)[y]), made(z, y))
@@ -144,7 +144,7 @@ def test_without_labels_nothing_depends_on_them():
     assert "y" not in networks.draw(2, torch.Generator(), torch.ones(3), torch.tensor([0, 1]))
 
 
-def test_labels_of_fakes_follow_the_training_prior_unless_they_are_asked_to_be_uniform():
+def test_labels_of_fakes_follow_the_training_prior_or_are_uniform_if_set():
     n_of_class = torch.tensor([8, 1, 1])
     for sampling, share in (("empirical", 0.8), ("uniform", 1 / 3)):
         networks = tiny(conditional=True, label_sampling=sampling)
@@ -172,7 +172,7 @@ def test_the_frame_midway_is_drawn_from_the_mean_of_its_neighbours_codes():
     assert torch.allclose(made.with_frames_between(z, None, 1)[:, 1::2], midway, atol=1e-5)
 
 
-def test_frames_between_are_refused_where_they_would_not_leave_the_others():
+def test_frames_between_need_eval_mode_and_at_least_one_frame():
     made = generator()
     z = made.sample_z(2)
     with pytest.raises(ValueError, match="n_between must be at least 1, got 0"):
@@ -211,7 +211,7 @@ def test_paper_draws_g1_uniform_and_g0_and_the_discriminator_normal_released_uni
         ({"n_frames": 32}, "Input should be 16"),
     ],
 )
-def test_what_can_not_be_is_refused(settings: dict[str, Any], problem: str):
+def test_impossible_settings_are_refused(settings: dict[str, Any], problem: str):
     with pytest.raises(ConfigurationError, match=problem):
         parse_config(TGANConfig, {"n_classes": 3, **settings})
 
