@@ -64,12 +64,9 @@ app.command("gc")(gc.gc)
 
 
 def main() -> None:
-    """Runs a command; the epilogue of --help lists the exit codes."""
+    """Runs a command; the epilogue of --help lists the exit codes, of which typer gives 130 on Ctrl-C."""
     try:
         app()
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
     except Exception as error:  # noqa: BLE001 (reports every error that no command handles)
         # Errors from our own packages are written for the user; any other is a defect and needs its traceback.
         is_ours = type(error).__module__.partition(".")[0] in ("vgsearch", "videogan")

@@ -38,7 +38,7 @@ flow fit --budget=laptop --set=* --out= --json
 cluster init KIND --out= --fill=*
 cluster check FILE --space= --budget=paper --json
 """
-"""`--name=` takes a value, `--name=x` has the default x, `=*` may be repeated, `=!` is required; ARGUMENT? may be left out."""
+"""--a= takes a value, --a=x has the default x, --a=* may be repeated, --a=! is required, --a is a flag; B? is optional."""
 EXIT_CODES = {
     ("--help",): 0,
     ("cluster", "init", "README", "--out", "copy.md"): 0,

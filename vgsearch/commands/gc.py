@@ -59,6 +59,6 @@ def gc(
     )
     if budget is not None and kept > budget:
         console.print(
-            f"this is more than --disk-budget {size(budget)}: the checkpoints of the best trial, the paper's points "
+            f"this is more than --disk-budget {size(budget)}: checkpoints of the best trial, the paper's points "
             "and unfinished trials are always kept"
         )

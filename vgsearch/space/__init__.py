@@ -1,4 +1,4 @@
 """Search spaces: YAML read into typed domains, budgets and constraints; the settings of a sweep.
 
-Imports neither torch, ray nor optuna.
+Nothing here imports ray or optuna, and only `sweep.py` imports torch.
 """

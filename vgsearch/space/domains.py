@@ -180,8 +180,8 @@ class Searched:
         if kept < LEAST_KEPT:
             worst, _ = Counter(itertools.chain(*broken)).most_common(1)[0]
             raise ConfigurationError(
-                f"constraints: at least {LEAST_KEPT} of {N_DRAWN_POINTS} random points must satisfy all of them, {kept} "
-                f"do; {worst} is violated most often. Widen its domains, or remove it."
+                f"constraints: at least {LEAST_KEPT} of {N_DRAWN_POINTS} random points must satisfy all of them, "
+                f"{kept} do; {worst} is violated most often. Widen its domains, or remove it."
             )
 
 

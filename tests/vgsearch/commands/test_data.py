@@ -131,9 +131,9 @@ def test_strips_are_imported_and_a_broken_one_is_skipped(tmp_path):
             Image.fromarray(strip).save(tmp_path / "actions" / label / f"{person}_x.jpg")
     bad = tmp_path / "actions" / "1" / "moshe_x.jpg"
     bad.write_bytes(bad.read_bytes()[:-200])
-    told = json.loads(vgsearch_data("import", tmp_path / "actions", "--json"))
-    assert (told["layout"], told["n_clips"], told["classes"]) == ("strips", 5, {"0": 3, "1": 2})
-    assert [reason.partition(" (")[0] for reason in told["skipped"]] == ["no frame decodes"]
+    summary = json.loads(vgsearch_data("import", tmp_path / "actions", "--json"))
+    assert (summary["layout"], summary["n_clips"], summary["classes"]) == ("strips", 5, {"0": 3, "1": 2})
+    assert [reason.partition(" (")[0] for reason in summary["skipped"]] == ["no frame decodes"]
     rows = read_manifest(tmp_path / "actions").usable.to_pylist()
     assert {(row["n_frames"], row["width"], row["height"], row["codec"]) for row in rows} == {
         (20, 64, 64, "jpeg_strip")

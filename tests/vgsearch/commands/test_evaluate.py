@@ -90,8 +90,8 @@ def evaluated(*arguments: object) -> dict[str, Any]:
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is no JSON")
 
-    told = json.loads(evaluate(*arguments, "--json"), parse_constant=refuse)
-    return {(row["measure"], row["subject"]): row["found"] for row in told["scores"]}
+    output = json.loads(evaluate(*arguments, "--json"), parse_constant=refuse)
+    return {(row["measure"], row["subject"]): row["found"] for row in output["scores"]}
 
 
 @pytest.fixture(scope="module")
@@ -135,8 +135,8 @@ def test_scores_of_a_checkpoint_are_printed_and_added_to_its_trials_records_at_i
     monkeypatch.chdir(trial.parent)
     a, b = (f"t0000-abcdef/checkpoints/step0000000{step}.pt" for step in (2, 3))
     printed = evaluate(a, "--against", b, "--metrics", "kvd,gam")
-    told = json.loads((trial / "evaluations" / "step00000002" / "scores.json").read_text())
-    kvd, gam = (row["found"] for row in told["scores"])
+    output = json.loads((trial / "evaluations" / "step00000002" / "scores.json").read_text())
+    kvd, gam = (row["found"] for row in output["scores"])
     assert f"{KVD}  {kvd['digest'][:6]}" in printed
     # Without a terminal each measurement is printed as it ends, and files as one would type them.
     assert f"/2  {KVD}  step00000002  {kvd['mean']:.2f}" in printed

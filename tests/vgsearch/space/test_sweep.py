@@ -111,11 +111,11 @@ def test_objectives_come_from_the_spaces_base_or_from_set_options(written: Any, 
 
 
 def test_objectives_that_no_search_can_optimise_are_refused():
-    for settings, told in (
+    for settings, message in (
         ({"overrides": {"evaluation.objective": "kvd"}}, "write -kvd"),
         ({"n_classes": 1}, "Use --set evaluation.objective=-kvd"),
     ):
-        with pytest.raises(ConfigurationError, match=told):
+        with pytest.raises(ConfigurationError, match=message):
             a_sweep(**settings).refuse_impossible_domains()
     a_sweep(n_classes=1, overrides={"evaluation.objective": "-kvd"}).refuse_impossible_domains()
 
