@@ -249,7 +249,7 @@ _MEANINGS = {
     "freezing_rate": ("freezing", "share of clips that hardly move"),
     "looping_rate": ("looping", "share of clips that return to what they showed"),
     "res": ("ReS", "accuracy of the real-trained classifier"),
-    "res_of_shuffled_frames": ("ReS, shuffled", "the same of frames in random order; lower if motion told"),
+    "res_of_shuffled_frames": ("ReS, shuffled", "the same of frames in random order; lower if motion matters"),
 }
 
 

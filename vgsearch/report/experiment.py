@@ -5,7 +5,7 @@ import datetime
 import json
 import math
 import shlex
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Sequence
 
 import yaml
@@ -99,10 +99,8 @@ def _what_ran(subject: ExperimentData, clock: SweepClock) -> Section:
     sweep, record = subject.sweep, subject.record
     header, space = record.header, sweep.space
     versions = header.get("versions", {})
-    left_out: dict[str, int] = defaultdict(int)
-    for trial in record.trials.values():
-        if trial not in subject.scored:
-            left_out[trial.state] += 1
+    used = {trial.trial_id for trial in subject.scored}
+    left_out = Counter(trial.state for trial in record.trials.values() if trial.trial_id not in used)
     pairs = [
         ("search space", f"{space.name}: {space.title} ({space.paper})"),
         ("budget", f"{sweep.budget}: {sweep.limits.purpose}"),
@@ -113,7 +111,7 @@ def _what_ran(subject: ExperimentData, clock: SweepClock) -> Section:
         ("started", moment(record.starts[0]["time"]) if record.starts else "-"),
         ("last event", moment(record.last_event)),
         ("ran for", f"{duration(3600 * clock.total_hours)}, started {max(len(record.starts), 1)} time(s)"),
-        ("trials", f"{len(subject.scored)} used of {len(record.trials)} started, {sweep.n_trials} planned"),
+        ("trials", f"{len(used)} used of {len(record.trials)} started, {sweep.n_trials} planned"),
         ("left out", ", ".join(f"{n} {state}" for state, n in left_out.items()) or "none"),
         ("versions", ", ".join(f"{name} {version}" for name, version in versions.items()) or "not recorded"),
         ("workers", f"{sweep.n_workers} a trial, {sweep.gpus_per_worker:g} GPUs each"),

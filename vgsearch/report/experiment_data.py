@@ -69,6 +69,7 @@ class ExperimentData:
     def expected(self) -> ExpectedBest | None:
         """The best score to expect of n trials; None before a trial is scored."""
         ended = [trial for trial in self.record.trials.values() if trial.state not in UNFINISHED]
-        losses = [self.objective.loss(t.scores) if t in self.scored else None for t in ended]
+        scored = {trial.trial_id for trial in self.scored}
+        losses = [self.objective.loss(trial.scores) if trial.trial_id in scored else None for trial in ended]
         floor = None if math.isnan(self.floor) else self.objective.loss({self.objective.name: self.floor})
-        return expected_best(losses, floor) if self.scored else None
+        return expected_best(losses, floor) if scored else None
