@@ -23,7 +23,7 @@ class ImageRow:
 def image_grid(rows: Sequence[ImageRow], columns: Sequence[str], side: int, left: int, gap: int) -> bytes:
     """A PNG of `rows` under the names of `columns`; each image is centred in a square of `side` pixels.
 
-    Text is cut at the end of its column, which is `left` pixels wide for `lines`; empty names or captions take no space.
+    Text is cut at the end of its column, which has `left` pixels for `lines`; empty names or captions take no space.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure as Canvas

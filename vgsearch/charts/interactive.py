@@ -9,7 +9,8 @@ from vgsearch.charts.figure import MUTED, Band, Bars, Figure, Note, Numbers, Ser
 
 def plotly_json(figure: Figure) -> dict[str, Any]:
     """Data and layout as JSON values for Plotly.newPlot; the page writes the title itself."""
-    x, y = ({"zeroline": False, "automargin": True, "range": ends} for ends in (figure.x_range, figure.y_range))
+    x: dict[str, Any] = {"zeroline": False, "automargin": True, "range": figure.x_range}
+    y = {**x, "range": figure.y_range}
     x |= {"title": {"text": escape(figure.x_title), "standoff": 8, "font": {"size": 13}}, "dtick": figure.x_tick}
     for axis, names in ((y, figure.rows), (x, figure.columns)):
         axis |= {"tickvals": [*range(len(names))], "ticktext": [*map(escape, names)]} if names else {}

@@ -189,7 +189,7 @@ def manifest_as_it_is(folder: Path) -> Manifest:
 
 
 def check_manifest(manifest: Manifest, inspected: Mapping[Path, Mapping[str, Any]]) -> DataCheck:
-    """The check of an imported data set: labels, groups and splits from its manifest, compared with the files as they are."""
+    """The check of an imported data set: labels, groups and splits from its manifest, compared with its files."""
     folder, videos, changed = manifest.folder, [], []
     assert isinstance(folder, Path), "data check reads local folders only"
     for row in manifest.table.to_pylist():

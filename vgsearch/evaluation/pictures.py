@@ -23,7 +23,7 @@ BLACK, GREY, BLUE, RED = "#000000", "#6e6e6e", "#4678b4", "#be3c32"
 
 
 def write_neighbours(folder: Path, neighbours: Neighbours) -> list[Path]:
-    """A GIF and a still of first and last frames: each row is a sample and its nearest training clips by features and pixels."""
+    """A GIF and a still of first and last frames: each row is a sample and its nearest training clips."""
     folder.mkdir(parents=True, exist_ok=True)
     groups = {
         "sample": neighbours.synthetic.unsqueeze(1),
@@ -54,7 +54,7 @@ def _first_and_last(frames: Tensor) -> Image.Image:
 
 
 def write_ladder(folder: Path, rows: Sequence[Scored]) -> list[Path]:
-    """Writes ladder.png: for each protocol, a bar for the score of each rung, its interval or spread, and reference scores."""
+    """Writes ladder.png: for each protocol, the score of each rung with its bounds, and reference scores."""
     measures = dict.fromkeys(row.measure for row in rows if not math.isnan(row.value))
     if not measures:
         return []

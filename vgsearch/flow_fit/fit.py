@@ -36,7 +36,7 @@ Errors = dict[str, dict[str, dict[str, float]]]
 def fit_into(out: Path, recipe: FlowRecipe, view: FitView) -> None:
     """Fits by `recipe` in the folder `out`, from its newest checkpoint that loads if it has one, and judges the result.
 
-    Writes flow.pt (weights and width, for `pwc_net_from`), flow.json, flow.png, checkpoints/, metrics.jsonl, tb/, log.txt.
+    Writes flow.pt (weights and width, for `pwc_net_from`), flow.json, flow.png and the records of a trial.
     Raises ExperimentInUse, ConfigurationError if `out` holds a fit by another recipe, TrainingDiverged.
     """
     with Experiment(out).lock():

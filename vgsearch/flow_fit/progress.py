@@ -72,7 +72,8 @@ def _result_lines(out: Path, report: dict[str, Any]) -> Iterator[str]:
     errors = report["endpoint_errors_px"]
     width = max(map(len, errors))
     names = list(next(iter(errors.values())))
-    yield f"\nendpoint error on {report['n_held_out_pairs']} held-out pairs of each kind, seed {report['recipe']['seed']}, px"
+    n_pairs, seed = report["n_held_out_pairs"], report["recipe"]["seed"]
+    yield f"\nendpoint error on {n_pairs} held-out pairs of each kind, seed {seed}, px"
     yield " " * width + "".join(f"  {name:>15}" for name in names)
     for kind, of_kind in errors.items():
         cells = [f"{of_kind[name]['mean']:.3f} ±{of_kind[name]['standard_error']:.3f}" for name in names]
@@ -80,7 +81,8 @@ def _result_lines(out: Path, report: dict[str, Any]) -> Iterator[str]:
     fitted = {name: errors[kind][name]["mean"] for name in names}
     shares = ", ".join(f"{fitted[FITTED] / fitted[name]:.2f} of {name}'s" for name in names if name != FITTED)
     yield f"{kind}: {FITTED}'s error is {shares}"
-    yield f"{report['n_parameters']:,} parameters  fitted in {duration(report['seconds'])}, CPU {duration(report['cpu_seconds'])}"
+    seconds, cpu_seconds = duration(report["seconds"]), duration(report["cpu_seconds"])
+    yield f"{report['n_parameters']:,} parameters  fitted in {seconds}, CPU {cpu_seconds}"
     for name, file in (("weights", "flow.pt"), ("errors", "flow.json"), ("picture", "flow.png")):
         yield f"{name:<8} {shown(out / file)}"
     given = f"--set model.flow=pwc_net --set model.flow_weights={shown(out / 'flow.pt')}"

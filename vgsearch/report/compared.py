@@ -15,8 +15,8 @@ from vgsearch.terminal.sweep_table import objective_value
 from vgsearch.terminal.words import duration
 
 _LUCK = (
-    "The expected best score after n trials compares families at equal search budget (Lucic et al. 2018): the mean and the "
-    "90 % interval of bootstrap draws. Each line ends at the number of trials of its search."
+    "The expected best score after n trials compares families at equal search budget (Lucic et al. 2018): the mean "
+    "and the 90 % interval of bootstrap draws. Each line ends at the number of trials of its search."
 )
 
 

@@ -1,4 +1,4 @@
-"""Samples of the best trials side by side: a row for each class, a column for real clips and each trial, all of one code."""
+"""Samples of the best trials side by side, all of one code: a row for each class, a column for each trial."""
 
 import io
 from collections import defaultdict

@@ -84,9 +84,8 @@ def asked_for(request: SampleRequest, generator: Generator, config: RunConfig, n
     for option in given:
         if given[option] is not None and option not in takes:
             users = " and ".join(show for show, options in DEFAULTS.items() if option in options)
-            raise ConfigurationError(
-                f"--{option} has no effect on --show {request.show}, only on {users}; leave it out."
-            )
+            where = f"--show {request.show}, only on {users}"
+            raise ConfigurationError(f"--{option} has no effect on {where}; leave it out.")
     labels: list[int] = []
     if knows_classes(generator):
         labels = list(range(len(names)))[:MOST_ROWS] if request.classes is None else chosen(request.classes, names)
@@ -125,10 +124,7 @@ def class_names(checkpoint: Path, trained_on: str, n_classes: int) -> tuple[list
     except (ConfigurationError, DataError) as error:
         return numbers, f"classes are shown by number: {str(error).partition(';')[0]}."
     if manifest.digest != trained_on:
-        return (
-            numbers,
-            f"classes are shown by number: {manifest.folder} has changed since {checkpoint} was trained on it.",
-        )
+        return numbers, f"classes are shown by number: {manifest.folder} has changed since the training."
     return list(manifest.classes), ""
 
 

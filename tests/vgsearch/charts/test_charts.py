@@ -47,6 +47,13 @@ def test_a_marker_is_drawn_for_each_finite_point_in_its_size():
     assert two == pytest.approx(2 * one, rel=0.02)
 
 
+def test_a_line_of_steps_holds_each_value_until_the_next_x():
+    red = (array(png([figure(Points([0, 1], [0, 1], "#ff0000", width=3, steps=True))])) == RED).all(-1)
+    rows, columns = np.flatnonzero(red.any(1)), np.flatnonzero(red.any(0))
+    assert red[rows[-1] - 2, columns[0] + 5 : columns[-1] - 5].all(), "along the bottom"
+    assert red[rows[0] + 5 : rows[-1] - 5, columns[-1] - 2].all(), "up the right side"
+
+
 def test_bars_are_as_long_as_their_values_and_the_first_row_is_on_top():
     chart = figure(Bars([0, 1], [3, 1], "#0000ff"), rows=["a", "b"])
     blue = (array(png([chart])) == BLUE).all(-1)
