@@ -1,16 +1,12 @@
 """What tests share: a cache folder of their own, and one local Ray or one S3 server for the tests that ask for it."""
 
-import itertools
 import json
-import logging
 import os
 import re
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -18,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.s3_server import Holding, s3_server
 from vgsearch.runtime.cluster.cluster import Resources, connect
 
 # One thread, as in trials: two tests' worth of threads on two busy cores wait for each other more than they compute.
@@ -85,50 +82,29 @@ def _asked(address: str, n_rows: int) -> tuple[dict[str, Any], list[dict[str, An
 @pytest.fixture(scope="module")
 def s3_bucket() -> Iterator[str]:
     """The address of an empty bucket on an S3 server on loopback; processes that start later reach it too."""
-    with _s3_server(failing_every=0) as address:
+    with s3_server(failing_every=0) as (address, _):
         yield address
 
 
 @pytest.fixture(scope="module")
-def failing_s3_bucket() -> Iterator[str]:
-    """The same on a server that answers every 20th request with 503, as a busy one does."""
-    with _s3_server(failing_every=20) as address:
-        yield address
+def failing_s3() -> Iterator[tuple[str, Holding]]:
+    """An empty bucket on a server that answers every 20th request with 503, as a busy one does, and what it holds back."""
+    with s3_server(failing_every=20) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def failing_s3_bucket(failing_s3: tuple[str, Holding]) -> str:
+    return failing_s3[0]
 
 
 @pytest.fixture
 def s3_bucket_at() -> Callable[[str], AbstractContextManager[str]]:
     """The same at another address of this machine, for hosts that have a loopback of their own."""
-    return lambda host: _s3_server(failing_every=0, host=host)
 
+    @contextmanager
+    def at(host: str) -> Iterator[str]:
+        with s3_server(failing_every=0, host=host) as (address, _):
+            yield address
 
-@contextmanager
-def _s3_server(failing_every: int, host: str = "127.0.0.1") -> Iterator[str]:
-    moto_server = pytest.importorskip("moto.server", reason="needs the test extra: make test")
-    from pyarrow.fs import S3FileSystem
-    from werkzeug.serving import make_server
-
-    app = moto_server.DomainDispatcherApplication(moto_server.create_backend_app)
-    counted = itertools.count(1)
-
-    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        if failing_every and next(counted) % failing_every == 0:
-            environ["wsgi.input"].read()
-            start_response("503 Slow Down", [("Content-Type", "application/xml")])
-            return [b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"]
-        return app(environ, start_response)
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = make_server(host, 0, answer, threaded=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"{host}:{server.server_port}"
-    name = f"bucket-{uuid.uuid4().hex[:8]}"  # connections are kept by bucket: no other server has this one
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{address}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        S3FileSystem(endpoint_override=address, scheme="http", allow_bucket_creation=True).create_dir(name)
-        yield f"s3://{name}"
-    server.shutdown()
+    return at

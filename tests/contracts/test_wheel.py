@@ -80,6 +80,7 @@ def test_each_cluster_file_is_copied_from_the_wheel_unchanged(installed: Path, t
         assert (tmp_path / path.name).read_text() == path.read_text()
 
 
+@pytest.mark.slow  # a bound on time; that --help imports nothing slow is tested below
 def test_help_comes_in_less_than_a_second(installed: Path, tmp_path: Path):
     seconds = []
     for _ in range(3):

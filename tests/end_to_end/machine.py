@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 VGSEARCH = [sys.executable, "-c", "from vgsearch.cli import main; main()"]
@@ -36,6 +37,16 @@ class Machine:
         told = self.told(str(arguments[0]))
         assert process.returncode == code, told
         return told
+
+
+def processes_of(machine: Machine) -> list[int]:
+    """Processes that the machine's user started and that still run, Ray's among them; known by their environment."""
+    own, found = f"XDG_CACHE_HOME={machine.own['XDG_CACHE_HOME']}".encode(), []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it ended meanwhile, or is another user's
+            if own in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+    return found
 
 
 def kill(driver: subprocess.Popen[str]) -> None:

@@ -4,12 +4,12 @@ import json
 import multiprocessing
 import os
 import socket
-import time
 import uuid
 from pathlib import Path
 
 import pytest
 
+from tests.waiting import wait_until
 from vgsearch.experiment.ledger import Ledger, LedgerReader, read_ledger
 from vgsearch.experiment.paths import DRIVEN, Experiment
 from vgsearch.object_store import lease as lease_module
@@ -160,7 +160,7 @@ def test_the_lease_of_a_killed_process_of_this_machine_is_free(kept: RemotePath)
     held = context.Event()
     process = context.Process(target=_hold, args=(str(kept / ".lock"), held))
     process.start()
-    assert held.wait(60)
+    assert held.wait(300), "no lease was taken"
     process.join()
     assert (kept / ".lock").exists()
     with Lease(kept / ".lock", "x"):
@@ -173,11 +173,14 @@ def test_a_lease_that_another_took_is_lost(kept: RemotePath, monkeypatch: pytest
     experiment = Experiment.at(kept, DRIVEN)
     with experiment.lock():
         experiment.refuse_lost()
-        (kept / ".lock").put(json.dumps({"token": "another", "host": "h", "pid": 1, "machine": "m"}).encode())
-        for _ in range(100):
-            if experiment._lease.is_lost:
-                break
-            time.sleep(0.05)
+        another = json.dumps({"token": "another", "host": "h", "pid": 1, "machine": "m"}).encode()
+
+        def is_lost() -> bool:
+            # Again and again: a renewal that was on its way may have written over it.
+            (kept / ".lock").put(another)
+            return experiment._lease.is_lost
+
+        wait_until(is_lost, lambda: "the lease is not lost")
         with pytest.raises(ExperimentInUse, match="another driver took over"):
             experiment.refuse_lost()
     assert json.loads((kept / ".lock").read_bytes())["token"] == "another", "the other driver's lease stays"
@@ -195,7 +198,5 @@ def test_a_lease_is_renewed_while_it_is_held(kept: RemotePath, monkeypatch: pyte
     monkeypatch.setattr(lease_module, "SECONDS_BETWEEN_RENEWALS", 0.05)
     with Lease(kept / ".lock", "x"):
         first = (kept / ".lock").stamp()
-        for _ in range(400):
-            if (kept / ".lock").stamp() != first:
-                break
+        wait_until(lambda: (kept / ".lock").stamp() != first, lambda: "the lease is not renewed")
         assert (kept / ".lock").stamp().mtime_ns > first.mtime_ns

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import psutil
 import pytest
 import ray
 import torch
@@ -146,35 +145,31 @@ def test_ranks_that_do_not_divide_the_batch_are_refused(manifest):
         stream_datasets(plan, n_batches=3, n_ranks=3)
 
 
-def kill_a_decoding_worker(seconds: float = 30) -> None:
-    """Kills a process of this test's own Ray in the middle of a decoding task, as the kernel does when memory is short."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        for process in psutil.Process().children(recursive=True):
-            try:
-                if "_decoded_windows" not in " ".join(process.cmdline()):
-                    continue
-                process.suspend()
-                # Stopped, it cannot leave the task any more; while it was being stopped, it could.
-                decoding = "_decoded_windows" in " ".join(process.cmdline())
-                process.send_signal(signal.SIGKILL if decoding else signal.SIGCONT)
-            except psutil.NoSuchProcess:
-                continue
-            if decoding:
-                return
-    raise AssertionError(f"no worker was seen decoding in {seconds} s")
+@dataclass(frozen=True)
+class OnceKilledPlan(StreamPlan):
+    """A plan whose worker is killed in the middle of batch 2, once, as the kernel does when memory is short."""
+
+    killed: str
+
+    def decoded(self, positions: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+        for position, decoded in zip(positions, super().decoded(positions), strict=True):
+            if position == 20 and not os.path.exists(self.killed):
+                open(self.killed, "x").close()
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield decoded
 
 
-def test_a_killed_decoding_worker_costs_a_retry_and_no_batch(store, manifest):
+def test_a_killed_decoding_worker_costs_a_retry_and_no_batch(store, manifest, tmp_path):
     plan = stream_plan(manifest, "plain_32", DataConfig(), BATCH, WINDOW, seed=3)
+    fields = {name: getattr(plan, name) for name in plan.__dataclass_fields__}
     cached = TrainingClips(store, BATCH, WINDOW, seed=3)
-    stream = stream_datasets(plan, n_batches=100)[stream_name(0)]
+    plan = OnceKilledPlan(**fields, killed=str(tmp_path / "killed"))
+    stream = stream_datasets(plan, n_batches=6)[stream_name(0)]
     with StreamedClips(plan, stream.iterator()) as streamed:
-        for index in range(100):
-            if index == 2:
-                kill_a_decoding_worker()
+        for index in range(6):
             for one, other in zip(streamed.batch(index), cached.batch(index), strict=True):
                 assert torch.equal(one, other)
+    assert (tmp_path / "killed").exists()
 
 
 @dataclass(frozen=True)
