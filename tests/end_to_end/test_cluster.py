@@ -141,7 +141,7 @@ def assert_nothing_is_held(nodes: Nodes) -> None:
         ray.shutdown()
 
 
-def test_a_sweep_outlives_nodes_that_die_are_drained_and_come(nodes: Nodes, data: str, s3_bucket: str, tmp_path: Path):
+def test_a_sweep_survives_nodes_that_die_are_drained_and_join(nodes: Nodes, data: str, s3_bucket: str, tmp_path: Path):
     laptop, address = Machine(tmp_path / "head", s3_bucket), f"{s3_bucket}/runs/{tmp_path.name}"
     steps = ["--set", "loop.n_steps=40", "--set", "loop.look_every=5"]
     search = ["--data", data, "--out", f"{s3_bucket}/runs", "--name", tmp_path.name, "--trials", "6"]
@@ -180,9 +180,7 @@ def test_a_sweep_outlives_nodes_that_die_are_drained_and_come(nodes: Nodes, data
     assert_nothing_is_held(nodes)
 
 
-def test_two_workers_on_two_nodes_train_one_trial_and_outlive_one_of_them(
-    nodes: Nodes, data: str, s3_bucket: str, tmp_path: Path
-):
+def test_a_trial_on_two_nodes_survives_the_loss_of_one(nodes: Nodes, data: str, s3_bucket: str, tmp_path: Path):
     laptop, address = Machine(tmp_path / "head", s3_bucket), f"{s3_bucket}/runs/{tmp_path.name}"
     steps = ["--set", "loop.n_steps=30", "--set", "loop.look_every=5"]
     search = ["--data", data, "--out", f"{s3_bucket}/runs", "--name", tmp_path.name, "--trials", "2"]

@@ -44,7 +44,7 @@ def tune(tmp_path_factory) -> tuple[list[object], Path]:
 
 
 @pytest.mark.slow
-def test_confirm_trains_points_again_on_fresh_seeds_and_leaves_the_search_as_it_is(tune):
+def test_confirm_trains_points_on_fresh_seeds_and_does_not_change_the_search(tune):
     _, folder = tune
     experiment = Experiment(folder / "runs" / "s")
     before = read_ledger(experiment.ledger)
@@ -73,7 +73,7 @@ def test_confirm_trains_points_again_on_fresh_seeds_and_leaves_the_search_as_it_
 
 
 @pytest.mark.slow
-def test_a_sweep_that_knows_an_earlier_one_has_trials_of_its_own_and_its_study_where_it_was_asked_for(tune):
+def test_a_warm_started_sweep_has_its_own_trials_and_its_study_in_the_given_storage(tune):
     command, folder = tune
     journal = folder / "studies.journal"
     run = vgsearch(*command, "--name", "w", "--warm-start", "runs/s", "--storage", journal, folder=folder)

@@ -112,7 +112,7 @@ def test_a_driver_killed_at_ten_random_moments_loses_nothing_and_proposes_the_sa
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-def test_a_sweep_moved_and_robbed_of_its_database_goes_on_as_if_nothing_were(whole, tmp_path: Path):
+def test_a_moved_sweep_without_its_database_resumes_unchanged(whole, tmp_path: Path):
     _, record = whole
     assert kill_at(tmp_path / "s", 17, 0.0)
     shutil.move(tmp_path / "s", tmp_path / "moved")
@@ -125,7 +125,7 @@ def test_a_sweep_moved_and_robbed_of_its_database_goes_on_as_if_nothing_were(who
     row("driver killed, folder moved, optuna.db deleted", "all trials as uninterrupted; the study made anew")
 
 
-def test_a_second_driver_is_refused_by_the_name_of_the_first(tmp_path: Path):
+def test_a_second_driver_is_refused_with_the_process_of_the_first(tmp_path: Path):
     with Experiment(tmp_path / "s").lock():
         second = start(tmp_path / "s")
         assert second.wait(timeout=200) == 1
@@ -155,7 +155,7 @@ def fill(hog: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-def test_a_full_disk_stops_the_sweep_and_with_space_it_goes_on(whole, small_disk: Path, tmp_path: Path):
+def test_a_full_disk_stops_the_sweep_and_with_space_it_resumes(whole, small_disk: Path, tmp_path: Path):
     _, record = whole
     folder = small_disk / "s"
     driver = start(folder)

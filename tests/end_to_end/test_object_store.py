@@ -55,7 +55,7 @@ def finished(killed: tuple[str, Path, SweepRecord], failing_s3_bucket: str) -> t
     return address, second, read_ledger(Experiment.at(address).events)
 
 
-def test_another_machine_goes_on_with_a_killed_sweep_and_repeats_nothing(killed, finished):
+def test_another_machine_resumes_a_killed_sweep_and_repeats_nothing(killed, finished):
     _, _, before = killed
     address, _, record = finished
     assert [trial.state for trial in record.trials.values()] == ["done"] * 3
@@ -74,7 +74,7 @@ def test_another_machine_goes_on_with_a_killed_sweep_and_repeats_nothing(killed,
     assert re.findall(r"training from step (\d+) ", log) == ["0", "4"]
 
 
-def test_what_is_kept_is_whole_and_nothing_else_is_left(finished):
+def test_the_bucket_has_every_file_and_no_leftovers(finished):
     address, second, record = finished
     names = {name for name in place(address).files() if not name.startswith("ledger/")}
     for trial in record.trials:
@@ -88,7 +88,7 @@ def test_what_is_kept_is_whole_and_nothing_else_is_left(finished):
     assert not list((second.folder / "cache/vgsearch/trials").glob("*/*/*")), "nodes keep no copy of a trial that ended"
 
 
-def test_a_third_machine_looks_at_it_and_samples_a_checkpoint(finished, failing_s3_bucket: str):
+def test_a_third_machine_shows_the_sweep_and_samples_a_checkpoint(finished, failing_s3_bucket: str):
     address, second, record = finished
     laptop = Machine(second.folder.parent / "laptop", failing_s3_bucket)
     told = laptop.run("status", address)
@@ -107,7 +107,7 @@ def test_a_third_machine_looks_at_it_and_samples_a_checkpoint(finished, failing_
     assert "samples/step00000008-grid-seed0.png" in samples
 
 
-def test_what_is_not_there_is_refused_with_its_address(failing_s3_bucket: str, finished):
+def test_a_missing_sweep_or_checkpoint_is_refused_with_its_address(failing_s3_bucket: str, finished):
     address, second, _ = finished
     for arguments, message in (
         (("status", f"{failing_s3_bucket}/runs/nowhere"), "runs/nowhere holds no sweep"),

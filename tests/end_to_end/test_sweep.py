@@ -119,7 +119,7 @@ def test_a_report_of_the_sweep_shows_its_samples_beside_real_clips(sweep, tmp_pa
     assert record(folder, "s").best.trial_id in html
 
 
-def test_status_tells_the_sweep_from_its_ledger_alone(sweep):
+def test_status_reads_only_the_ledger(sweep):
     folder, _ = sweep
     told = json.loads(vgsearch("status", "runs/s", "--json", folder=folder).stdout)
     assert told["best"] == record(folder, "s").best.trial_id
@@ -127,14 +127,14 @@ def test_status_tells_the_sweep_from_its_ledger_alone(sweep):
     assert told["front"] == [told["best"]]
 
 
-def test_a_name_in_use_is_refused_with_the_way_to_go_on(sweep, shapes):
+def test_a_name_in_use_is_refused_with_the_command_to_resume(sweep, shapes):
     folder, _ = sweep
     run = vgsearch("tune", "mvt", "--data", shapes, "--name", "s", *TINY, folder=folder)
     assert run.returncode == 1
     assert "already holds a sweep of 'mvt_tsa'. Resume it with vgsearch resume" in run.stderr
 
 
-def test_ctrl_c_saves_and_resume_goes_on_where_it_stopped(shapes, tmp_path):
+def test_ctrl_c_saves_and_resume_continues_from_there(shapes, tmp_path):
     arguments = ["tune", "mvt_tsa", "--data", str(shapes), "--trials", "2", "--name", "s", *TINY, *BY_DISTANCE]
     # One at a time: whatever the machine's load, a trial runs or waits when Ctrl-C comes.
     arguments += ["--max-concurrent", "1", *steps(60, 20)]
@@ -179,7 +179,7 @@ def test_a_diverging_trial_ends_by_name_and_alone_leaves_no_best(shapes, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_trial_whose_samples_stay_one_clip_is_pruned_where_that_was_asked(shapes, tmp_path):
+def test_health_stop_on_prunes_a_trial_in_mode_collapse(shapes, tmp_path):
     """Codes without variance make one clip of each class; the rule needs two looks in a row, the third is never taken."""
     alike = [part for name in "abc" for part in ("--set", f"model.sigma_{name}=1.0e-6")]
     run = vgsearch(
@@ -193,7 +193,7 @@ def test_a_trial_whose_samples_stay_one_clip_is_pruned_where_that_was_asked(shap
 
 
 @pytest.mark.slow
-def test_a_trial_trains_on_a_stream_without_any_cache(shapes, tmp_path, monkeypatch):
+def test_a_trial_trains_on_a_stream_without_a_cache(shapes, tmp_path, monkeypatch):
     monkeypatch.setenv("VGSEARCH_CACHE", str(tmp_path / "cache"))
     streamed = [*BY_DISTANCE, "--set", "data.feed=stream"]
     run = vgsearch("train", "mvt_tsa", "--data", shapes, "--name", "s", *TINY, *steps(4, 4), *streamed, folder=tmp_path)
@@ -203,7 +203,7 @@ def test_a_trial_trains_on_a_stream_without_any_cache(shapes, tmp_path, monkeypa
     assert trial.state == "done"
 
 
-def test_data_without_classes_is_searched_by_the_kernel_distance(tmp_path):
+def test_data_without_classes_needs_the_kernel_distance(tmp_path):
     data = make_moving_mnist(tmp_path / "digits", n_clips=24).folder
     asked = ["train", "mvt_tsa", "--data", data, *TINY, *steps(4, 4)]
     refused = vgsearch(*asked, "--name", "by-s3", folder=tmp_path)
@@ -217,7 +217,7 @@ def test_data_without_classes_is_searched_by_the_kernel_distance(tmp_path):
     assert trial.scores["kvd"] > trial.score.features["kvd"].real
 
 
-def test_two_ray_train_workers_train_what_one_process_trains(shapes, tmp_path):
+def test_two_ray_train_workers_have_the_losses_of_one_process(shapes, tmp_path):
     """One trial under TorchTrainer with two workers: same data, same draws; batch norm off, so the same losses."""
     exact = ["norm_g=none", "seq_bn=none", "d_video_norm=none"]
     off = [argument for name in exact for argument in ("--set", f"model.{name}")]
@@ -239,7 +239,7 @@ def test_two_ray_train_workers_train_what_one_process_trains(shapes, tmp_path):
             assert two[term] == pytest.approx(one[term], rel=1e-4, abs=1e-5), (one["step"], term)
 
 
-def test_a_stream_that_workers_leave_no_cpu_is_refused(shapes, tmp_path):
+def test_a_stream_without_a_free_cpu_is_refused(shapes, tmp_path):
     n_cpus = os.cpu_count()
     run = vgsearch(
         "train", "mvt_tsa", "--data", shapes, "--name", "s", *TINY, "--set", "data.feed=stream",
@@ -250,7 +250,7 @@ def test_a_stream_that_workers_leave_no_cpu_is_refused(shapes, tmp_path):
 
 
 @pytest.mark.slow
-def test_trials_of_a_population_go_on_from_the_weights_of_the_best(shapes, tmp_path):
+def test_trials_of_a_population_start_from_the_weights_of_the_best(shapes, tmp_path):
     run = vgsearch(
         "tune", "mvt_mc_pbt", "--data", shapes, "--trials", 4, "--name", "p", *TINY, *steps(100, 25), *BY_DISTANCE,
         folder=tmp_path,

@@ -77,7 +77,9 @@ def undisturbed(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_trial_killed_asked_to_end_and_robbed_of_its_newest_checkpoint_trains_the_same(undisturbed, shapes, tmp_path):
+def test_a_trial_that_is_killed_stopped_and_loses_its_newest_checkpoint_has_the_same_losses(
+    undisturbed, shapes, tmp_path
+):
     driver = start(tmp_path, *TRAIN, "--data", shapes, "--name", "s")
     wait_for_look(tmp_path, driver, LOOK_EVERY)
     kill_training_process(driver, "ray::ImplicitFunc")
@@ -103,7 +105,7 @@ def test_a_trial_killed_asked_to_end_and_robbed_of_its_newest_checkpoint_trains_
     row(f"newest checkpoint (step {newest}) cut to half", f"{same}: on from the one before it, which the log tells")
 
 
-def test_a_worker_killed_mid_step_costs_its_trial_no_step(shapes: Path, tmp_path: Path):
+def test_a_killed_worker_loses_no_step_of_its_trial(shapes: Path, tmp_path: Path):
     driver = start(tmp_path, *TRAIN, "--data", shapes, "--name", "s", "--workers-per-trial", 2)
     wait_for_look(tmp_path, driver, LOOK_EVERY)
     kill_training_process(driver, "ray::RayTrainWorker")

@@ -1,4 +1,4 @@
-"""Ray Data: videos decoded into the clip cache or streamed to the trainings; what trials share as inputs.
+"""Ray Data: decodes videos into the clip cache or streams them to trainings; the inputs that trials share.
 
 Imported by `judging` and `sweep`.
 """

@@ -1,4 +1,4 @@
-"""Ray Data on video files: checking them, and decoding them into the shared cache. Both go on where they stood."""
+"""Inspects video files and decodes them into the shared cache by Ray Data; a killed run of either is resumed."""
 
 import logging
 import math
@@ -34,19 +34,19 @@ if TYPE_CHECKING:
 OnProgress = Callable[[int, int], None]  # (clips done, clips in all)
 DECODE_CPUS = 1.0  # of a task that decodes whole files, before any training starts
 FILES_PER_TASK = 8
-# Of a decoding task whose process died. Ray Data would try for ever, and a file that crashes the decoder every time would
-# stop the work without a word.
+# Retries of a decoding task whose process died. Ray Data retries for ever by default, so a file that always crashes the
+# decoder would stop the work without an error.
 MOST_RETRIES = 3
-MOST_ALONE = 64  # files inspected each in a task of its own, at once
-# Of a file that was not read. Every row has the same types ("" for none), since Arrow blocks of one data set must.
+MOST_ALONE = 64  # files inspected at once, each in its own task
+# The row of an unreadable file. All rows have the same types ("" for none): the Arrow blocks of a data set must agree.
 UNKNOWN = {"n_frames": 0, "fps": 0.0, "width": 0, "height": 0, "codec": "", "sha": "", "warning": ""}
 _TEXTS = ("skipped", "warning", "sha", "codec")  # of an inspection
 
 
 def inspect_videos(paths: Sequence[Path], limits: Limits, on_progress: OnProgress) -> dict[Path, dict[str, Any]]:
-    """Decodes every file from end to end, in parallel: the manifest's columns of each, and `warning` (None: fine).
+    """Decodes every file from end to end, in parallel; returns its columns of the manifest, and `warning` (None: fine).
 
-    What was found is journalled file by file: those inspected before, and unchanged since, are not decoded again.
+    A journal keeps the result of each file, so that a file inspected before and unchanged since is not decoded again.
     Raises DataError for a video on remote storage.
     """
     if not paths:
@@ -66,7 +66,7 @@ def inspect_videos(paths: Sequence[Path], limits: Limits, on_progress: OnProgres
 
 
 def _inspections(rows: list[dict[str, str]], inspected: Callable[[dict], dict]) -> Iterator[dict[str, Any]]:
-    """What is found in each file of `rows`; one on which the decoder crashes with its process is skipped by name."""
+    """The inspection of each file of `rows`; a file that crashes the decoder's process is skipped by name."""
     import ray
 
     dataset = silent_ray_data().from_items(rows, override_num_blocks=n_tasks(rows))
@@ -76,8 +76,8 @@ def _inspections(rows: list[dict[str, str]], inspected: Callable[[dict], dict]) 
             done.add(row["path"])
             yield row
     except ray.exceptions.WorkerCrashedError:
-        # Which of its block's files it was, nobody told: each of the rest goes alone.
-        task = ray.remote(num_cpus=DECODE_CPUS, max_retries=1)(lambda path: inspected({"path": [path]}))
+        # Nobody knows which file of the block it was: each remaining file gets its own task.
+        task: Any = ray.remote(num_cpus=DECODE_CPUS, max_retries=1)(lambda path: inspected({"path": [path]}))
         running: dict[Any, str] = {}
         waiting = [row["path"] for row in rows if row["path"] not in done]
         while waiting or running:
@@ -95,7 +95,7 @@ def _inspections(rows: list[dict[str, str]], inspected: Callable[[dict], dict]) 
 
 
 def _inspected(batch: dict[str, np.ndarray], limits: Limits, journal: Place) -> dict[str, list[Any]]:
-    """Columns `path` and what `_inspection` finds of each file, which is in the journal as soon as it is known."""
+    """`path` and the columns of `_inspection` for each file, which the journal gets one by one."""
     rows = []
     with journal_writer(journal) as write:
         for path in map(str, batch["path"]):
@@ -118,9 +118,9 @@ def _inspection(path: str, limits: Limits) -> dict[str, Any]:
 def build_cache(
     manifest: Manifest, preprocessing: str, config: "DataConfig", on_progress: OnProgress = lambda done, total: None
 ) -> Place:
-    """The folder of the data set's decoded clips; decodes those shards that no earlier or other run did.
+    """The folder of the data set's decoded clips; decodes the shards that no other run has decoded.
 
-    Files that don't decode are recorded as skipped. Raises DataError where files are gone or changed since the manifest
+    Files that don't decode are recorded as skipped. Raises DataError if files are missing or changed since the manifest
     was made.
     """
     named = preprocessing_named(preprocessing)
@@ -135,7 +135,7 @@ def build_cache(
     if n_done:
         on_progress(n_done, len(files))
     if missing:
-        random.Random().shuffle(missing)  # builders at work at the same time meet seldom, and then share the work
+        random.Random().shuffle(missing)  # so that concurrent builders rarely decode the same shard
         rows = [{"shas": list(shard.shas), "paths": [files[sha] for sha in shard.shas]} for shard in missing]
         write = partial(_decode_shard, folder=folder, preprocessing=preprocessing, limits=config.limits)
         dataset = silent_ray_data().from_items(rows, override_num_blocks=len(rows))
@@ -152,15 +152,15 @@ def build_cache(
 
 
 def _decode_shard(row: dict[str, Any], folder: Place, preprocessing: str, limits: Limits) -> dict[str, Any]:
-    """Decodes the files of one shard, or none of them where some are `lost`, each told in words."""
+    """Decodes the files of one shard; none of them if some are missing or changed, which `lost` lists."""
     shard = ClipShard(tuple(map(str, row["shas"])))
     places = {sha: place(str(path)) for sha, path in zip(shard.shas, row["paths"], strict=True)}
-    told = {"n_clips": len(shard.shas), "lost": []}
+    done: dict[str, Any] = {"n_clips": len(shard.shas), "lost": []}
     if not missing_shards(folder, [shard]):
-        return told  # another builder was here since
+        return done  # another builder has written it meanwhile
     lost = [f"{places[sha]}: {reason}" for sha in shard.shas if (reason := _lost(places[sha], sha))]
     if lost:
-        return told | {"lost": lost}
+        return done | {"lost": lost}
 
     def clips() -> Iterator[tuple[str, np.ndarray | str]]:
         for sha in shard.shas:
@@ -168,16 +168,16 @@ def _decode_shard(row: dict[str, Any], folder: Place, preprocessing: str, limits
                 with fetched(places[sha]) as file:
                     yield sha, decode(file, preprocessing_named(preprocessing), limits)
             except MissingVideo:
-                raise  # gone since a moment ago: no reason to keep
+                raise  # it was there a moment ago, so this is no property of the video to record
             except UnreadableVideo as error:
                 yield sha, error.reason
 
     write_shard(folder, shard, clips())
-    return told
+    return done
 
 
 def _lost(video: Place, sha: str) -> str | None:
-    """Why a file is not what the manifest says."""
+    """Why a file differs from its manifest entry; None if it does not."""
     try:
         with fetched(video) as file:
             return None if content_sha(file) == sha else "changed since the manifest was made"
@@ -188,15 +188,15 @@ def _lost(video: Place, sha: str) -> str | None:
 
 
 def decoding(how: Callable[..., "Dataset"], function: Callable, n_cpus: float, **options: Any) -> "Dataset":
-    """`how` (a dataset's map or map_batches) of a `function` that decodes, in tasks that are tried again when they die."""
+    """Applies `how` (a dataset's map or map_batches) to a decoding `function`; tasks that die are retried."""
     with warnings.catch_warnings():
-        # Ray 2.60, which pyproject.toml pins, knows no other way to bound the retries, and already warns of this one.
+        # Ray 2.60, which pyproject.toml pins, has no other bound on retries, and already deprecates this one.
         warnings.simplefilter("ignore", DeprecationWarning)
         return how(function, num_cpus=n_cpus, max_retries=MOST_RETRIES, **options)
 
 
 def silent_ray_data() -> Any:
-    """ray.data, silent: the commands print their own progress."""
+    """The module ray.data with its output turned off: the commands print their own progress."""
     import ray.data
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)

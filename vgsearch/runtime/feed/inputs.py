@@ -1,4 +1,4 @@
-"""What all trials of a sweep share, made once before the first of them: decoded clips and real-trained classifiers."""
+"""The inputs that all trials of a sweep share, prepared before the first: clips and real-trained classifiers."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -25,12 +25,12 @@ from videogan.training.run_config import RunConfig
 
 @dataclass(frozen=True)
 class Inputs:
-    """Plain values that travel to any node; folders lie on storage that all nodes share."""
+    """Plain values that can be sent to any node; all nodes reach the folders they name."""
 
     data: str
     preprocessing: str
     cache: str | None
-    """Folder of the decoded clips; None where clips are streamed."""
+    """Folder of the decoded clips; None if clips are streamed."""
     n_workers: int = 1
     gpus_per_worker: float = 0
     classifiers: str = ""
@@ -40,21 +40,21 @@ class Inputs:
     n_train: int = 0
     n_test: int = 0
     every_nth: EveryNth = 1
-    """Of all real clips of the sweep, those that judge too."""
+    """Frame stride of all real clips of the sweep, also of those that classifiers see."""
 
     @property
     def reserved_cpus(self) -> int:
-        """CPUs that trainings must leave free: a stream decodes beside them, or waits for ever."""
+        """CPUs that trainings must leave free for the decoding of a stream, which would wait for ever."""
         return 0 if self.cache else 1
 
     @property
     def device(self) -> str:
-        """Where a process that asked for this sweep's resources computes."""
+        """The torch device of a process that has this sweep's resources per worker."""
         return "cuda" if self.gpus_per_worker else "cpu"
 
     @property
     def facts(self) -> "DataFacts":
-        """What of the data a score depends on."""
+        """The facts of the data that a score depends on."""
         sizes = self.n_classes, self.n_train, self.n_test
         return DataFacts(self.manifest_digest, self.preprocessing, *sizes, self.every_nth)
 
@@ -68,7 +68,7 @@ class Inputs:
         return stream.StreamedClips(plan, datasets[stream.stream_name(0)].iterator())
 
     def cached_clips(self, config: "RunConfig", rank: int = 0, n_ranks: int = 1) -> "PrefetchedClips":
-        """One rank's part of the training split, out of the cache, a batch ahead of the training; close it."""
+        """One rank's part of the training split from the cache, fetched one batch ahead; close it."""
         store, size, n_frames = self._store(config.data), config.loop.batch_size, config.model.n_frames
         sampling = config.data.sampling
         return PrefetchedClips(
@@ -90,7 +90,7 @@ class Inputs:
         return LabelledClips(frames, labels, selection.n_classes, selection.groups)
 
     def classifier_path(self, protocol: "ClassifierProtocol", seed: int) -> Place:
-        """Where the real-trained classifier of `seed` is kept, for every score and sweep that needs the same one."""
+        """The file of the real-trained classifier of `seed`, shared by all scores and sweeps that need the same one."""
         return real_classifier_path(place(self.classifiers) / protocol.digest(self.facts)[:16], seed)
 
     def real_classifiers(self, protocol: "ClassifierProtocol", seeds: Sequence[int]) -> list["RealClassifier"]:
@@ -98,7 +98,7 @@ class Inputs:
         return [load_real_classifier(self.classifier_path(protocol, seed)) for seed in seeds]
 
     def selection(self, data: "DataConfig", n_frames: int, split: str) -> Selection:
-        """The clips of a split that runs use; of cached ones, those that could be decoded."""
+        """The clips of a split that runs use: with a cache, those that could be decoded."""
         if self.cache:
             return self._store(data).select(split, n_frames)
         named, manifest = preprocessing_named(self.preprocessing), read_manifest(self.data)
@@ -109,6 +109,7 @@ class Inputs:
         return selection
 
     def _store(self, data: "DataConfig") -> "ClipStore":
+        assert self.cache is not None, "streamed clips have no store"
         return open_cache(self.cache, self.data, data.short_clips, data.every_nth)
 
 

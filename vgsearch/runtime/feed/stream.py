@@ -1,4 +1,4 @@
-"""Streams of training windows: Ray Data decodes beside the training what no cache could hold."""
+"""Streams of training windows: Ray Data decodes, during the training, videos too large for a cache."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     from videogan.data.clips import DataConfig
 
-STREAM_CPUS = 0.5  # of a task of a stream: two fit on the CPU that trainings leave
+STREAM_CPUS = 0.5  # CPUs of a decoding task: two fit on the CPU that trainings leave free
 MOST_STREAM_BLOCKS = 1000
 
 
 @dataclass(frozen=True)
 class StreamPlan:
-    """Which windows a stream brings, in which order: the same ones TrainingClips takes from the cache for this seed."""
+    """The windows of a stream and their order: those that TrainingClips takes from the cache for this seed."""
 
     manifest_digest: str
     selection: Selection
@@ -47,7 +47,7 @@ class StreamPlan:
 def stream_plan(
     manifest: Manifest, preprocessing: str, config: "DataConfig", batch_size: int, n_frames: int, seed: int
 ) -> StreamPlan:
-    """The plan for the training split of `manifest`, for data whose cache would be too large."""
+    """The plan for the training split of `manifest`."""
     named = preprocessing_named(preprocessing)
     selection = select_clips(manifest, "train", named, n_frames, config.short_clips, every_nth=config.every_nth)
     schedule = selection.schedule(n_frames, seed, config.sampling)
@@ -55,9 +55,9 @@ def stream_plan(
 
 
 def stream_datasets(plan: StreamPlan, n_batches: int, start: int = 0, n_ranks: int = 1) -> dict[str, "Dataset"]:
-    """For each rank a lazy Dataset of its rows of the global batches [start, n_batches), named by `stream_name(rank)`.
+    """A lazy Dataset for each rank, its rows of the global batches [start, n_batches), named by `stream_name(rank)`.
 
-    Nothing is split by Ray: each rank's rows follow from the plan, so any number of ranks sees the same global batches.
+    Ray splits nothing: each rank's rows follow from the plan, so any number of ranks sees the same global batches.
     """
     per_rank = rank_positions(np.arange(1), plan.batch_size, n_ranks=n_ranks).size
     n_rows = (n_batches - start) * per_rank
@@ -68,19 +68,19 @@ def stream_datasets(plan: StreamPlan, n_batches: int, start: int = 0, n_ranks: i
         dataset = silent_ray_data().range(n_rows, override_num_blocks=n_blocks)
         dataset = decoding(dataset.map_batches, windows, STREAM_CPUS, batch_size=per_rank)
         dataset.context.execution_options.preserve_order = True
-        # A full stream stands still while the training looks or scores, for as long as that takes.
+        # A full stream makes no progress while the training looks or scores, which may take hours.
         dataset.context.execution_no_progress_timeout_s = -1
         datasets[stream_name(rank)] = dataset
     return datasets
 
 
 def stream_name(rank: int) -> str:
-    """The name of a rank's data set in a TorchTrainer."""
+    """The name of a rank's dataset in a TorchTrainer."""
     return f"train_{rank}"
 
 
 def stream_data_config() -> "TrainDataConfig":
-    """What a TorchTrainer needs to hand each rank its own stream, whole and in order."""
+    """The configuration by which a TorchTrainer gives each rank its own stream, whole and in order."""
     from ray.data import ExecutionOptions
     from ray.train import DataConfig
 
@@ -101,9 +101,9 @@ def _decoded_windows(
 
 
 class StreamedClips:
-    """A rank's clips out of a Ray Data stream, batch after batch: what TrainingClips gives out of the cache.
+    """A rank's clips from a Ray Data stream: the batches that TrainingClips reads from the cache.
 
-    A context manager: a stream that is left open keeps decoding, and Ray cannot shut down beneath it.
+    A context manager: a stream left open keeps decoding, and Ray cannot shut down.
     """
 
     def __init__(self, plan: StreamPlan, stream: "DataIterator", rank: int = 0, n_ranks: int = 1) -> None:
@@ -112,7 +112,8 @@ class StreamedClips:
         self.plan, self.rank, self.per_rank = plan, rank, plan.batch_size // n_ranks
         self.label_counts = torch.from_numpy(plan.selection.label_counts_in(plan.schedule))
         self.manifest_digest = plan.manifest_digest
-        self._batches = iter(stream.iter_torch_batches(batch_size=self.per_rank, prefetch_batches=2))
+        # Any: Ray declares an Iterator; what comes is a generator, whose `close` ends the decoding.
+        self._batches: Any = iter(stream.iter_torch_batches(batch_size=self.per_rank, prefetch_batches=2))
 
     def __enter__(self) -> "StreamedClips":
         return self
@@ -125,9 +126,9 @@ class StreamedClips:
         self._batches.close()
 
     def batch(self, index: int) -> tuple["torch.Tensor", "torch.Tensor"]:
-        """This rank's part of global batch `index`: uint8 (b, T, H, W, C) and labels (b,). A stream only goes forward.
+        """This rank's part of global batch `index`: uint8 (b, T, H, W, C) and labels (b,).
 
-        Batches before `index` are passed over (a training that resumed); raises ValueError for one that is gone by.
+        Skips the batches before `index`, as a resumed training needs; raises ValueError for a batch already passed.
         """
         wanted = index * self.plan.batch_size + self.rank * self.per_rank
         for batch in self._batches:
@@ -144,7 +145,7 @@ class StreamedClips:
 def streamed_centre_windows(
     selection: Selection, preprocessing: str, limits: Limits, n_frames: int
 ) -> tuple["torch.Tensor", "torch.Tensor"]:
-    """What `centre_windows` gives, without a cache: uint8 (n, T, H, W, C) and int64 labels (n,), in order."""
+    """The windows of `centre_windows`, without a cache: uint8 (n, T, H, W, C) and int64 labels (n,), in order."""
     import torch
 
     starts = selection.centre_starts(n_frames)
@@ -161,20 +162,20 @@ def _centre_window(row: dict[str, Any], preprocessing: str, limits: Limits, n_fr
 
 
 def _row(selection: Selection, clip: int, start: int) -> dict[str, Any]:
-    """What tells a window of a selected clip: plain values, as Ray Data's tasks take them."""
+    """The window of a selected clip as plain values, which Ray Data's tasks take."""
     stride, length = int(selection.strides[clip]), int(selection.lengths[clip])
     return {"path": selection.paths[clip], "start": int(start), "stride": stride, "length": length}
 
 
 def _decoded_window(row: dict[str, Any], preprocessing: str, limits: Limits, n_frames: int) -> np.ndarray:
-    """uint8 (n_frames, H, W, 3), the window of `_row`; a file that ends before repeats its last frame."""
+    """The window of `_row`: uint8 (n_frames, H, W, 3); a shorter file repeats its last frame."""
     named, start, stride = preprocessing_named(preprocessing), row["start"], row["stride"]
     frames = decode(row["path"], named, limits, start=start, n_frames=min(span(n_frames, stride), row["length"]))
     return window(frames, 0, n_frames, stride)
 
 
 def refuse_starved_stream(n_cpus: float, n_reserved: float) -> None:
-    """Raises ConfigurationError where the workers leave less than one CPU: Ray Data would wait for it for ever."""
+    """Raises ConfigurationError if the workers leave less than one CPU, for which Ray Data would wait for ever."""
     if n_cpus - n_reserved < 1:
         raise ConfigurationError(
             f"data.feed=stream needs 1 CPU beside the training workers; the cluster has {n_cpus:g} and they reserve "

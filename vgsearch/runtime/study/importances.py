@@ -1,4 +1,4 @@
-"""Which searched values told good trials from the rest: PED-ANOVA, out of the ledger alone."""
+"""Importances of the searched values by PED-ANOVA, from the ledger alone."""
 
 import math
 import warnings
@@ -12,7 +12,7 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord
 from vgsearch.report.experiment_data import Importances
-from vgsearch.space.domains import ChoiceDomain, Domain
+from vgsearch.space.domains import ChoiceDomain, Domain, FloatDomain
 from vgsearch.space.sweep import Sweep
 
 LEAST_TRIALS = 8
@@ -21,12 +21,12 @@ LEAST_TRIALS = 8
 def importances(sweep: Sweep, record: SweepRecord) -> Importances:
     """PED-ANOVA (Watanabe et al. 2023) over the done trials, by the first objective.
 
-    fANOVA ranked an inert parameter first on TPE's samples. Values searched in some trials only have no rank.
+    fANOVA ranked a parameter without effect first on TPE's samples. Values searched in only some trials are not ranked.
     """
     objective, domains = record.objectives[0], sweep.domains
     usable = [trial for trial in record.done if objective.name in trial.scores and _inside(trial, domains)]
     if len(usable) < LEAST_TRIALS:
-        return Importances(n_trials=len(usable), reason=f"{len(usable)} done trials; it takes {LEAST_TRIALS}")
+        return Importances(n_trials=len(usable), reason=f"{len(usable)} done trials; {LEAST_TRIALS} are needed")
     if len({objective.value_of(trial.scores) for trial in usable}) == 1:
         return Importances(n_trials=len(usable), reason="all done trials have the same score")
     left_out = {
@@ -45,18 +45,18 @@ def importances(sweep: Sweep, record: SweepRecord) -> Importances:
     constant = {path: "the same in every trial" for path in always if path not in shares}
     finite = {path: share for path, share in shares.items() if math.isfinite(share)}
     if not finite or not sum(finite.values()):
-        return Importances(n_trials=len(usable), reason="no value told the best trials from the rest")
+        return Importances(n_trials=len(usable), reason="no value separates the best trials from the rest")
     return Importances(finite, len(usable), left_out | constant)
 
 
 def _inside(trial: TrialRecord, domains: Mapping[str, Domain]) -> bool:
-    """A trial of another space (a warm start, an edited one) would have no place in the study."""
+    """Whether the trial's values are in the domains; those of a warm start or an edited space may not be."""
     return all(value in domains[path] for path, value in trial.overrides.items() if path in domains)
 
 
 def _frozen(trial: TrialRecord, domains: Mapping[str, Domain], value: float) -> optuna.trial.FrozenTrial:
     distributions = {path: _distribution(domain) for path, domain in domains.items()}
-    params = {path: _told(domain, trial.overrides[path]) for path, domain in domains.items()}
+    params = {path: _ranked(domain, trial.overrides[path]) for path, domain in domains.items()}
     return optuna.trial.create_trial(params=params, distributions=distributions, value=value)
 
 
@@ -70,8 +70,8 @@ def _distribution(domain: Domain) -> BaseDistribution:
     return FloatDistribution(domain.low, domain.high, log=domain.log)
 
 
-def _told(domain: Domain, value: Any) -> Any:
-    """Of a value that can be off, whether it is on: how much it is of then is searched in some trials only."""
-    if getattr(domain, "or_off", None) is not None:
+def _ranked(domain: Domain, value: Any) -> Any:
+    """The value; on or off for one that can be off, because its amount is searched in only some trials."""
+    if isinstance(domain, FloatDomain) and domain.or_off is not None:
         return "off" if value == domain.or_off else "on"
     return value

@@ -1,7 +1,7 @@
-"""Population based training (Jaderberg et al., arXiv 1711.09846), in trials that each keep their values to the end.
+"""Population based training (Jaderberg et al., arXiv 1711.09846), in trials that each keep their values throughout.
 
-Where the paper gives a poor member a good one's weights and mutated values, and trains it on, a poor trial ends here as
-pruned, and the trial after it begins from the good one's newest checkpoint: so every trial has one point, one record, one end.
+The paper gives a poor member the weights of a good one and mutated values, and trains it further. Here the poor trial
+is pruned, and a new trial starts from the good one's newest checkpoint, so every trial has one point and one end.
 """
 
 import math
@@ -20,12 +20,12 @@ from vgsearch.space.domains import ChoiceDomain, Domain
 from vgsearch.space.sweep import Sweep
 
 CHANGEABLE = ("optimiser.lr_g", "optimiser.lr_ratio", "model.alpha")
-"""What may be another value from one step to the next: all else builds other networks or another game."""
+"""Settings that may change while a network trains; any other would build other networks or another loss."""
 MOST_DRAWS = 100
 
 
 class PopulationPruner(BasePruner):
-    """Gives a trial up where its look is among the worst of all that have come to the same multiple of `every` steps."""
+    """Prunes a trial whose look is among the worst of all trials at the same multiple of `every` steps."""
 
     def __init__(self, population: Population) -> None:
         self._population = population
@@ -38,19 +38,20 @@ class PopulationPruner(BasePruner):
         if len(looks) < self._population.size:
             return False
         worst_first = sorted(looks, reverse=study.direction == optuna.study.StudyDirection.MINIMIZE)
-        n_given_up = math.floor(len(looks) * self._population.quantile)
-        return n_given_up > 0 and trial.intermediate_values[step] in worst_first[:n_given_up]
+        n_pruned = math.floor(len(looks) * self._population.quantile)
+        return n_pruned > 0 and trial.intermediate_values[step] in worst_first[:n_pruned]
 
 
 def successor(record: SweepRecord, sweep: Sweep, index: int) -> Proposal | None:
-    """Trial `index` as it goes on from one of the best; None while the first population is begun, and before any has looked.
+    """The proposal of trial `index`: the mutated values of one of the best trials, and its checkpoint.
 
-    A function of (sweep seed, index, record): a resumed sweep proposes what it would have.
+    None for the first population, and as long as no trial has a look at `every` steps. A function of (sweep seed,
+    index, record), so that a resumed sweep proposes the same.
     """
     population = sweep.limits.pbt
     if sweep.limits.sampler != "pbt" or index < population.size:
         return None
-    members = [trial for trial in record.trials.values() if _can_be_gone_on_from(trial, population)]
+    members = [trial for trial in record.trials.values() if _can_be_parent(trial, population)]
     if not members:
         return None
     n_recent = sweep.limits.pruning.smoothing
@@ -60,18 +61,18 @@ def successor(record: SweepRecord, sweep: Sweep, index: int) -> Proposal | None:
     return Proposal(index, mutated(parent.overrides, sweep, rng), parent=parent.index)
 
 
-def _can_be_gone_on_from(trial: TrialRecord, population: Population) -> bool:
+def _can_be_parent(trial: TrialRecord, population: Population) -> bool:
     return trial.state in ("running", "done") and any(step >= population.every for step in trial.looks)
 
 
 def _recent(trial: TrialRecord, n: int) -> float:
-    """The mean of its newest looks, of which a larger one is always better."""
+    """The mean of the trial's `n` newest looks; larger is better."""
     newest: Sequence[float] = [trial.looks[step] for step in sorted(trial.looks)[-n:]]
     return sum(newest) / len(newest)
 
 
 def mutated(chosen: dict[str, Any], sweep: Sweep, rng: random.Random) -> dict[str, Any]:
-    """Each value a step up or down, or drawn anew; the same values where no draw keeps the space's constraints."""
+    """Each value moved up or down or redrawn; the same values if no draw satisfies the space's constraints."""
     for _ in range(MOST_DRAWS):
         others = {path: _mutated(value, sweep.domains[path], sweep.limits.pbt, rng) for path, value in chosen.items()}
         if not sweep.searched.broken_by(others):

@@ -1,4 +1,4 @@
-"""The study as the ledger tells it: the sweep's events through the same searcher again, without a trial or a draw."""
+"""Rebuilds the study from the ledger: the same searcher takes the sweep's events again and trains or draws nothing."""
 
 import sqlite3
 import sys
@@ -22,7 +22,7 @@ from vgsearch.space.sweep import Sweep
 
 
 class _Listener:
-    """Keeps no record, for the record is what is played; its trials' parameters are nothing but their names."""
+    """Writes nothing, because the events come from the ledger; the parameters of a trial are its index."""
 
     def begin(self, proposal: Proposal) -> dict[str, Any]:
         return {"index": proposal.index}
@@ -33,10 +33,10 @@ class _Listener:
 
 
 def replay(events: Iterable[dict[str, Any]], study: optuna.Study, sweep: Sweep) -> None:
-    """Asks and tells an empty `study` all that it was asked and told when the events came about.
+    """Asks an empty `study` for each trial of the events, and reports its looks and its end.
 
-    Each start becomes a trial with the number it had, its looks smoothed and its rungs climbed as they were; a trial
-    that was cut off is closed as failed, as it is in every study that a new driver opens.
+    Each trial gets the number it had, the same smoothed looks and the same rungs of successive halving. A trial that
+    was cut off is closed as failed, as in every study that a new driver opens.
     """
     record, running = SweepRecord(), set()
     searcher = StudySearcher(study, sweep, [], _Listener())
@@ -62,33 +62,33 @@ def replay(events: Iterable[dict[str, Any]], study: optuna.Study, sweep: Sweep) 
 
 
 def study_of(path: Path, sweep: Sweep, events: Iterable[dict[str, Any]]) -> optuna.Study:
-    """The study at `path`, made anew from the ledger's events where it is gone, damaged, or says other than they do."""
+    """The study at `path`, rebuilt from the ledger's events if it is missing, damaged or disagrees with them."""
     replayed = new_study(InMemoryStorage(), sweep)
     replay(events, replayed, sweep)
     try:
         study = open_study(path, sweep)
-        if _told(study) == _told(replayed):
+        if _content(study) == _content(replayed):
             return study
-        why = "says other than the ledger"
+        why = "disagrees with the ledger"
     except (sqlite3.Error, SQLAlchemyError, StorageInternalError) as error:
         why = f"does not open ({next(iter(str(error).splitlines()), type(error).__name__)})"
-    if _told(replayed):
-        print(f"note: the study in {sweep.storage or path} {why}; made anew from the ledger", file=sys.stderr)
+    if _content(replayed):
+        print(f"note: the study in {sweep.storage or path} {why}; rebuilt from the ledger", file=sys.stderr)
     replace_study(path, sweep, replayed.get_trials(deepcopy=False))
     return open_study(path, sweep)
 
 
-def _told(study: optuna.Study) -> list[tuple[Any, ...]]:
+def _content(study: optuna.Study) -> list[tuple[Any, ...]]:
     return [_of(trial) for trial in study.get_trials(deepcopy=False) if not _never_began(trial)]
 
 
 def _of(trial: FrozenTrial) -> tuple[Any, ...]:
     looks = sorted(trial.intermediate_values.items())
-    # What a sampler notes down of a proposal is for other processes to see while the trial runs.
+    # A sampler stores a proposal for other processes, which read it while the trial runs: no part of the result.
     rungs = {name: value for name, value in trial.system_attrs.items() if not name.startswith(("tpe:", "gp:"))}
     return trial.state, trial.values, trial.params, looks, trial.user_attrs, rungs
 
 
 def _never_began(trial: FrozenTrial) -> bool:
-    """A proposal that a stop, or a crash before it was recorded, left without a trial: the sampler doesn't see those."""
+    """Whether a stop, or a crash before the ledger entry, left the proposal without a trial; the sampler ignores it."""
     return trial.state == TrialState.FAIL and "index" not in trial.user_attrs

@@ -1,4 +1,4 @@
-"""How the next point of a search is drawn: Optuna's samplers, each proposal a function of (seed, index, what is known)."""
+"""Draws the next point of a search by Optuna's samplers, as a function of (seed, index, history)."""
 
 import hashlib
 import importlib.util
@@ -7,7 +7,7 @@ import math
 import random
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,22 +18,22 @@ from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial
 
 from vgsearch.runtime.study.population import CHANGEABLE
-from vgsearch.space.domains import ChoiceDomain, Domain, Searched
+from vgsearch.space.domains import ChoiceDomain, Domain, FloatDomain, Searched
 from vgsearch.space.sweep import Sweep
 from videogan.config import ConfigurationError
 
 N_MODEL_DRAWS, N_RANDOM_DRAWS = 100, 2000
-"""So often a proposal that breaks the constraints is drawn again: first by the sampler, then at random."""
+"""How often a proposal that breaks the constraints is redrawn: first by the sampler, then at random."""
 LARGEST_GRID = 100_000
 
 
 class IndexedSampler(BaseSampler):
-    """A sampler whose randomness follows from (sweep seed, trial index), so that a resumed sweep proposes what it would have.
+    """A sampler seeded by (sweep seed, trial index), so that a resumed sweep proposes the same points.
 
-    The index is the trial's own order in the sweep: failed trials count, or the next proposal, with the same seed and
-    history, would be the failed point again. One sampler of Optuna's serves all parameters of one trial: a fresh one for
-    each would give every independent parameter the same random number. A proposal is drawn whole, and drawn again where
-    it breaks the constraints, so that those are kept by points spread over all that keeps them.
+    The index is the trial's order in the sweep and counts failed trials: otherwise the next proposal, with the same
+    seed and history, would be the failed point again. One Optuna sampler draws all parameters of a trial: a new one
+    for each would give every independent parameter the same random number. A proposal is drawn whole, and redrawn if it breaks
+    the constraints, so that points spread over all of the allowed region.
     """
 
     def __init__(
@@ -44,13 +44,13 @@ class IndexedSampler(BaseSampler):
         n_startup_trials: int = 10,
         grid: Mapping[int, dict[str, Any]] | None = None,
     ) -> None:
-        """`grid`: the point of each trial by its index, in place of what would be drawn."""
+        """`grid`: the points by trial index, which replace drawing."""
         self._seed, self._searched, self._kind, self._n_startup_trials = seed, searched, kind, n_startup_trials
         self._grid = grid or {}
         self.begin(0)
 
     def begin(self, index: int, given: dict[str, Any] | None = None) -> None:
-        """Makes the next proposal the one of trial `index`: drawn, or `given` (a paper's point, a grid's, a resumed trial)."""
+        """Sets the trial of the next proposal: drawn, or `given` (a paper's point, a grid's point, a resumed trial)."""
         digest = hashlib.sha256(f"{self._seed}/{index}".encode()).digest()
         self._trial_seed = int.from_bytes(digest[:4], "big")
         given = given or self._grid.get(index)
@@ -60,7 +60,7 @@ class IndexedSampler(BaseSampler):
         return {}
 
     def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: dict) -> dict[str, Any]:
-        """Nothing apart: the whole proposal is drawn here, and `sample_independent` hands it out."""
+        """Draws the whole proposal, which `sample_independent` returns value by value; itself returns nothing."""
         if self._proposal is None:
             self._proposal = asked(self._searched.domains, self._drawn(study, trial))
         return {}
@@ -68,6 +68,7 @@ class IndexedSampler(BaseSampler):
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
+        assert self._proposal is not None, "Optuna calls sample_relative before"
         return self._proposal[param_name]
 
     def _drawn(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
@@ -77,12 +78,12 @@ class IndexedSampler(BaseSampler):
             if not self._searched.broken_by(chosen):
                 return chosen
         raise ConfigurationError(
-            f"constraints: none of {N_MODEL_DRAWS + N_RANDOM_DRAWS} points drawn keeps {self._searched.constraints}; "
+            f"constraints: none of {N_MODEL_DRAWS + N_RANDOM_DRAWS} points drawn satisfies {self._searched.constraints}; "
             "widen the domains."
         )
 
     def _model(self) -> BaseSampler:
-        if self._kind in ("random", "pbt"):  # which draws its first population
+        if self._kind in ("random", "pbt"):  # pbt draws its first population
             return RandomSampler(seed=self._trial_seed)
         if self._kind == "gp":
             with experimental():
@@ -96,7 +97,7 @@ class IndexedSampler(BaseSampler):
 
 
 class Suggests(ABC):
-    """What proposes values by name, as a trial of Optuna's does."""
+    """Suggests values by name, as an Optuna trial does."""
 
     def suggest_categorical(self, name: str, choices: list[Any]) -> Any:
         return self._suggest(name, CategoricalDistribution(choices))
@@ -112,7 +113,7 @@ class Suggests(ABC):
 
 
 class Draft(Suggests):
-    """What a sampler proposes for a trial, without writing it into the study."""
+    """Suggests a sampler's values for a trial without writing them into the study."""
 
     def __init__(self, sampler: BaseSampler, study: optuna.Study, trial: FrozenTrial) -> None:
         self._sampler, self._study, self._trial = sampler, study, trial
@@ -126,10 +127,11 @@ class Draft(Suggests):
 
 
 class Noted(Suggests):
-    """Given values, and the distributions that they are asked for from."""
+    """Suggests given values and records the distributions they were asked for with."""
 
     def __init__(self, given: Mapping[str, Any]) -> None:
-        self.given, self.distributions = given, {}
+        self.given = given
+        self.distributions: dict[str, BaseDistribution] = {}
 
     def _suggest(self, name: str, distribution: BaseDistribution) -> Any:
         self.distributions[name] = distribution
@@ -137,7 +139,7 @@ class Noted(Suggests):
 
 
 def suggest_all(trial: Suggests | optuna.Trial, searched: Searched) -> dict[str, Any]:
-    """Values for every active domain, conditional ones after what they depend on; integers include both ends."""
+    """Values of all active domains, conditional ones after those they depend on; integers include both ends."""
     chosen: dict[str, Any] = {}
     for path, domain in searched.in_order:
         if not searched.is_active(path, chosen):
@@ -154,11 +156,11 @@ def suggest_all(trial: Suggests | optuna.Trial, searched: Searched) -> dict[str,
 
 
 def asked(domains: Mapping[str, Domain], chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """`chosen` values and, where a domain can be off, whether it is on: all that `suggest_all` asks for by name."""
+    """The `chosen` values, and whether each that can be off is on: all names that `suggest_all` asks for."""
     switches = {
-        _switch(path): value != domains[path].or_off
+        _switch(path): value != domain.or_off
         for path, value in chosen.items()
-        if getattr(domains.get(path), "or_off", None) is not None
+        if isinstance(domain := domains.get(path), FloatDomain) and domain.or_off is not None
     }
     return {**chosen, **switches}
 
@@ -168,7 +170,7 @@ def _switch(path: str) -> str:
 
 
 def grid_of(sweep: Sweep) -> list[dict[str, Any]]:
-    """The points of a grid beside the paper's, in an order shuffled by the sweep's seed; conditions and constraints hold."""
+    """The grid's points besides the paper's that satisfy conditions and constraints, shuffled by the sweep's seed."""
     if not _proposes(sweep):
         return []
     points = [point for point in _walked(sweep.searched, {}) if point not in sweep.paper_points]
@@ -185,22 +187,26 @@ def _walked(searched: Searched, chosen: dict[str, Any], depth: int = 0) -> Itera
     if not searched.is_active(path, chosen):
         yield from _walked(searched, chosen, depth + 1)
         return
-    for value in domain.grid:
+    for value in _grid_values(domain):
         yield from _walked(searched, {**chosen, path: value}, depth + 1)
 
 
+def _grid_values(domain: Domain) -> Sequence[Any]:
+    assert domain.grid is not None, "refuse_unfit_sampler refuses domains without a grid"
+    return domain.grid
+
+
 def refuse_unfit_sampler(sweep: Sweep) -> None:
-    """Raises ConfigurationError, with every reason, where the budget's sampler can't search what the sweep searches."""
+    """Raises ConfigurationError with all reasons why the budget's sampler can't search the sweep's domains."""
     kind = sweep.limits.sampler
     against = {"grid": _against_grid, "gp": _against_gp, "pbt": _against_pbt}
     reasons = against[kind](sweep) if kind in against else []
     if reasons and _proposes(sweep):
-        told = "; ".join(reasons)
-        raise ConfigurationError(f"{sweep.space.name}.yaml ({sweep.budget}): sampler {kind}: {told}.")
+        raise ConfigurationError(f"{sweep.space.name}.yaml ({sweep.budget}): sampler {kind}: {'; '.join(reasons)}.")
 
 
 def _proposes(sweep: Sweep) -> bool:
-    """Whether it has trials beside the paper's points, as `vgsearch train` has not."""
+    """Whether the sweep has trials besides the paper's points; that of `vgsearch train` has none."""
     return sweep.n_trials > len(sweep.paper_points)
 
 
@@ -208,18 +214,21 @@ def _against_grid(sweep: Sweep) -> list[str]:
     endless = [path for path, domain in sweep.domains.items() if domain.grid is None]
     if endless:
         return [f"{path} is a float domain without steps; give it steps, or fix it with --set" for path in endless]
-    n_most = math.prod(len(domain.grid) for domain in sweep.domains.values())
+    sizes: list[int] = [len(_grid_values(domain)) for domain in sweep.domains.values()]
+    n_most = math.prod(sizes)
     if n_most > LARGEST_GRID:
-        return [f"up to {n_most:,} points, and {LARGEST_GRID:,} are the most; lower steps, or fix domains with --set"]
+        return [
+            f"up to {n_most:,} points, at most {LARGEST_GRID:,} are allowed; lower steps, or fix domains with --set"
+        ]
     n_points = len(sweep.paper_points) + len(grid_of(sweep))
     if sweep.n_trials > n_points:
-        return [f"{sweep.n_trials} trials asked, but the grid has {n_points} points; --trials {n_points}"]
+        return [f"{sweep.n_trials} trials asked, but the grid has {n_points} points; use --trials {n_points}"]
     return []
 
 
 def _against_gp(sweep: Sweep) -> list[str]:
     named = [path for path, domain in sweep.domains.items() if isinstance(domain, ChoiceDomain)]
-    reasons = [f"{path} is a choice, which has no distances; fix it with --set" for path in named]
+    reasons = [f"{path} is a choice, which a Gaussian process can't model; fix it with --set" for path in named]
     reasons += [
         f"{path} may be off, which is a choice; fix it with --set"
         for path, domain in sweep.domains.items()
@@ -231,7 +240,7 @@ def _against_gp(sweep: Sweep) -> list[str]:
         if domain.when and path not in named
     ]
     if any(set(inequality.paths) <= set(sweep.domains) for inequality in sweep.space.inequalities):
-        reasons.append("it proposes one optimum, which can't be drawn again until it keeps the constraints")
+        reasons.append("it proposes one optimum, which can't be redrawn until it satisfies the constraints")
     if len(sweep.objectives()) > 1:
         reasons.append("it models one objective; name one in evaluation.objective")
     if not reasons and importlib.util.find_spec("scipy") is None:
@@ -246,12 +255,12 @@ def _against_pbt(sweep: Sweep) -> list[str]:
         if path not in CHANGEABLE
     ]
     if len(sweep.objectives()) > 1:
-        reasons.append("it compares looks, which are of one objective; name one in evaluation.objective")
+        reasons.append("it compares looks, which have a single objective; name one in evaluation.objective")
     if sweep.n_trials <= sweep.limits.pbt.size:
         reasons.append(f"{sweep.n_trials} trials leave none after the first {sweep.limits.pbt.size}; raise --trials")
     if sweep.max_concurrent is not None and sweep.max_concurrent < sweep.limits.pbt.size:
         reasons.append(
-            f"its {sweep.limits.pbt.size} members train side by side; raise --max-concurrent, or lower pbt.size"
+            f"its {sweep.limits.pbt.size} members train in parallel; raise --max-concurrent, or lower pbt.size"
         )
     return reasons
 

@@ -1,4 +1,4 @@
-"""What is tried next and what is given up: Optuna proposes and prunes, Ray Tune asks."""
+"""Connects Ray Tune to Optuna: Ray Tune asks for the next trial and reports looks, Optuna proposes and prunes."""
 
 import dataclasses
 from collections import defaultdict
@@ -13,24 +13,24 @@ from ray.tune.search.searcher import Searcher
 
 from vgsearch.experiment.end import End
 from vgsearch.runtime.study.proposal import Proposal
-from vgsearch.runtime.study.samplers import suggest_all
+from vgsearch.runtime.study.samplers import IndexedSampler, suggest_all
 from vgsearch.space.sweep import Sweep
 
 
 class SweepListener(Protocol):
-    """Who keeps the sweep's record: told of every trial that begins, looks and ends."""
+    """Writes the sweep's record: the searcher calls it when a trial starts, looks and ends."""
 
     def begin(self, proposal: Proposal) -> dict[str, Any] | None:
-        """The parameters to start a trial with, or None where nothing more is to start."""
+        """The parameters to start a trial with; None if no more trials may start."""
 
     def progressed(self, parameters: dict[str, Any], result: dict[str, Any]) -> None: ...
 
     def ended(self, parameters: dict[str, Any], end: End) -> Proposal | None:
-        """What is to be tried instead, if anything."""
+        """The proposal to try instead; None if there is none."""
 
 
 class StudySearcher(Searcher):
-    """Ray Tune's Searcher over Optuna's ask and tell; every end is told as what it was."""
+    """Ray Tune's Searcher over Optuna's ask and tell; only a done trial is COMPLETE, others are PRUNED or FAIL."""
 
     def __init__(
         self,
@@ -41,10 +41,10 @@ class StudySearcher(Searcher):
         next_index: int = 0,
         successor: Callable[[int], Proposal | None] = lambda index: None,
     ) -> None:
-        """`waiting` is proposed first: the paper's points of a new sweep, the unfinished trials of a resumed one.
+        """Proposes `waiting` first: the paper's points of a new sweep, or the unfinished trials of a resumed one.
 
-        New trials start at `next_index`, which the sweep's record knows, or above all that wait; each is what `successor`
-        makes of its place in the sweep, else what the sampler draws.
+        New trials get indices from `next_index` on, above those that wait. `successor(index)` proposes a new trial;
+        if it returns None, the sampler does.
         """
         super().__init__()
         self.study, self._sweep, self._waiting, self._listener = study, sweep, list(waiting), listener
@@ -56,10 +56,11 @@ class StudySearcher(Searcher):
         self._looks: dict[str, dict[int, float]] = defaultdict(dict)
 
     def queue(self, proposal: Proposal) -> None:
-        """Proposes a trial before anything new."""
+        """Adds a trial to propose before any new one."""
         self._waiting.append(proposal)
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    # Ray's annotation leaves out FINISHED, a string.
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         with self._unbroken():
             return self._suggest(trial_id)
 
@@ -69,17 +70,19 @@ class StudySearcher(Searcher):
         elif self._next_index < self._sweep.n_trials:
             proposal = self._successor(self._next_index) or Proposal(self._next_index, {})
         else:
-            # A trial that still runs may run out of memory, and be tried again.
+            # A running trial may still run out of memory and have to be retried.
             return None if self._running else Searcher.FINISHED
         self._next_index = max(self._next_index, proposal.index + 1)
-        self.study.sampler.begin(proposal.index, proposal.overrides)
+        sampler = self.study.sampler
+        assert isinstance(sampler, IndexedSampler), "study.new_study sets it"
+        sampler.begin(proposal.index, proposal.overrides)
         trial = self.study.ask()
         chosen = suggest_all(trial, self._sweep.searched)
         parameters = self._listener.begin(dataclasses.replace(proposal, overrides=chosen))
         if parameters is None:
             self.study.tell(trial, state=TrialState.FAIL)
             return Searcher.FINISHED
-        # Not before the record has it: an index without a trial would be skipped by a resume.
+        # Only after the record has the trial: a resume would skip an index without one.
         trial.set_user_attr("index", proposal.index)
         self._running[trial_id] = trial, parameters
         for step, look in proposal.looks:
@@ -87,7 +90,7 @@ class StudySearcher(Searcher):
         return parameters
 
     def take(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Takes a trial's report into account; whether the study's pruner gives the trial up."""
+        """Records a trial's report; whether the study's pruner prunes the trial."""
         with self._unbroken():
             self._listener.progressed(self._running[trial_id][1], result)
             if "look" not in result or "end" in result:
@@ -95,9 +98,9 @@ class StudySearcher(Searcher):
             return self._should_prune(trial_id, result["step"], result["look"])
 
     def _should_prune(self, trial_id: str, step: int, look: float) -> bool:
-        """Reports a look, smoothed, and asks the pruner, which Optuna has for a single objective only.
+        """Reports a smoothed look and asks the pruner; Optuna prunes for a single objective only.
 
-        A trial that goes on tells its looks again; each counts once.
+        A resumed trial reports its earlier looks again; each counts once.
         """
         if len(self._objectives) > 1:
             return False
@@ -108,13 +111,15 @@ class StudySearcher(Searcher):
         return trial.should_prune()
 
     def failed(self, trial_id: str, end: End) -> None:
-        """Takes the end of a trial whose process could not report it."""
+        """Sets the end of a trial whose process could not report it."""
         self._failed[trial_id] = end
 
     @contextmanager
     def _unbroken(self) -> Iterator[None]:
-        """After a first error of the driver itself, as of a full disk, no trial may begin, report or end: Ray Tune can take
-        what its callbacks raise for a failure of the trial, and start that again."""
+        """Raises the driver's first own error, such as a full disk, again at every later call.
+
+        Ray Tune can mistake what its callbacks raise for a failure of the trial, and retry the trial.
+        """
         if self.broken is not None:
             raise self.broken
         try:
@@ -130,7 +135,7 @@ class StudySearcher(Searcher):
     def _complete(self, trial_id: str, result: dict | None, error: bool) -> None:
         trial, parameters = self._running[trial_id]
         end = self._failed.pop(trial_id, End("failed")) if error else End.from_result(result or {})
-        # The record first: it is the truth, and a trial that only the study called done would be run again.
+        # The record first, because it is authoritative: a trial that only the study has as done would run again.
         again = self._listener.ended(parameters, end)
         del self._running[trial_id]
         self._looks.pop(trial_id, None)
@@ -142,23 +147,23 @@ class StudySearcher(Searcher):
             self.queue(again)
 
     def on_trial_result(self, trial_id: str, result: dict) -> None:
-        """Results come through `take`, which the scheduler calls."""
+        """Does nothing: the scheduler passes results to `take`."""
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing goes into the pickle that Ray Tune writes of its own state and that a resume here never reads."""
+        """Empty: Ray Tune pickles its own state, which a resume here never reads."""
         return {}
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: the study and the ledger are what a sweep resumes from."""
+        """Does nothing: a sweep resumes from its study and ledger."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing, as in `save`."""
+        """Does nothing, as `save`."""
 
 
 class LookScheduler(FIFOScheduler):
-    """Stops a trial when the study's pruner, asked at each of its looks, says so; hears of every error before the searcher.
+    """Asks the study's pruner at each look of a trial, and passes the end of a failed process to the searcher.
 
-    `end_of(trial)` is what a trial of Ray Tune would have reported whose process failed: its end, and why.
+    `end_of(trial)` is the end and the reason that a trial whose process failed would have reported.
     """
 
     def __init__(self, searcher: StudySearcher, end_of: Callable[[Any], End] | None = None) -> None:
@@ -166,7 +171,7 @@ class LookScheduler(FIFOScheduler):
         self._searcher, self._end_of = searcher, end_of
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """Called for a trial that is tried again, too; the searcher asks at its last error only."""
+        """Called at every error of a trial; the searcher uses the end of the last one."""
         if self._end_of is not None:
             self._searcher.failed(trial.trial_id, self._end_of(trial))
 
@@ -175,9 +180,9 @@ class LookScheduler(FIFOScheduler):
 
 
 def looks_of_study(looks: Iterable[tuple[int, float]], sweep: Sweep) -> dict[int, float]:
-    """Looks by step as the study has them: the running mean of the newest, negative where it minimises.
+    """Looks by step as the study stores them: the running mean of the newest, negated if the study minimises.
 
-    A larger look is always better, where a smaller value may be, and Optuna compares both in the study's direction.
+    A larger look is always better, while an objective may be minimised; Optuna compares both in the study's direction.
     """
     ordered, n = sorted(looks), sweep.limits.pruning.smoothing
     sign = 1 if sweep.objectives()[0].direction == "maximize" else -1

@@ -1,4 +1,4 @@
-"""The study of a sweep: where Optuna keeps it, what it is asked to make better, and who prunes."""
+"""The Optuna study of a sweep: its storage, its objectives, its sampler and its pruner."""
 
 import os
 import sqlite3
@@ -19,10 +19,10 @@ from videogan.config import ConfigurationError
 
 
 def open_study(path: Path, sweep: Sweep) -> optuna.Study:
-    """The sweep's study, in its own file at `path` or in the sweep's `storage`; trials left running are closed as failed.
+    """The sweep's study, in its own file at `path` or in the sweep's `storage`; closes trials left running as failed.
 
-    Those were a killed driver's, and are proposed again. Raises ConfigurationError where the study was begun for other
-    objectives than the sweep's, and as `open_storage` does.
+    A killed driver left those; they are proposed again. Raises ConfigurationError if the study has other objectives
+    than the sweep, and as `open_storage` does.
     """
     study = new_study(open_storage(path, sweep), sweep)
     _name_objectives(study, [str(objective) for objective in sweep.objectives()], path)
@@ -32,7 +32,7 @@ def open_study(path: Path, sweep: Sweep) -> optuna.Study:
 
 
 def new_study(storage: BaseStorage, sweep: Sweep) -> optuna.Study:
-    """The sweep's study in `storage`; one that is there already is opened."""
+    """The sweep's study in `storage`, created unless it exists."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna.create_study(
         storage=storage,
@@ -45,7 +45,7 @@ def new_study(storage: BaseStorage, sweep: Sweep) -> optuna.Study:
 
 
 def replace_study(path: Path, sweep: Sweep, trials: list[FrozenTrial]) -> None:
-    """Writes a study of these trials in place of what is there: in its own file all of it or nothing."""
+    """Replaces the study by one of these trials; a study in a file of its own is replaced whole or not at all."""
     if sweep.storage is not None:
         storage = open_storage(path, sweep)
         if sweep.study_name in {study.study_name for study in storage.get_all_studies()}:
@@ -71,9 +71,9 @@ def _sqlite(path: Path) -> str:
 
 
 def open_storage(path: Path, sweep: Sweep) -> BaseStorage:
-    """SQLite at `path`, or what the sweep names: a PostgreSQL server, or a journal file that several hosts may append to.
+    """SQLite at `path`, or the sweep's `storage`: a PostgreSQL server, or a journal file that several hosts may share.
 
-    Raises ConfigurationError where the server's driver is not installed, or the server does not answer.
+    Raises ConfigurationError if the server's driver is not installed or the server does not answer.
     """
     if sweep.storage is None:
         if str(path) != ":memory:":
@@ -88,14 +88,14 @@ def open_storage(path: Path, sweep: Sweep) -> BaseStorage:
             f"--storage {sweep.storage}: {error.msg.splitlines()[0]} pip install vgsearch[postgresql]."
         ) from error
     except SQLAlchemyError as error:
-        told = next(iter(str(error.__cause__ or error).splitlines()), "")
+        reason = next(iter(str(error.__cause__ or error).splitlines()), "")
         raise ConfigurationError(
-            f"--storage {sweep.storage} does not open: {told}. A password comes from PGPASSWORD or ~/.pgpass."
+            f"--storage {sweep.storage} does not open: {reason}. A password comes from PGPASSWORD or ~/.pgpass."
         ) from error
 
 
 def _write_ahead(path: Path) -> None:
-    """Sets SQLite's write-ahead log, which the file remembers: a dashboard reads while the driver writes."""
+    """Turns on SQLite's write-ahead log, stored in the file: a dashboard can read while the driver writes."""
     connection = sqlite3.connect(path)
     try:
         connection.execute("PRAGMA journal_mode=WAL")
@@ -104,20 +104,20 @@ def _write_ahead(path: Path) -> None:
 
 
 def _name_objectives(study: optuna.Study, written: list[str], path: Path) -> None:
-    """Keeps the objectives' names in the study, which otherwise knows their directions alone."""
+    """Stores the objectives' names in the study, which otherwise has only their directions."""
     if study.metric_names is None:
         with experimental():
             study.set_metric_names(written)
     elif study.metric_names != written:
         began, asked = ", ".join(study.metric_names), ", ".join(written)
         raise ConfigurationError(
-            f"{path}: the sweep began with evaluation.objective [{began}], and is asked for [{asked}]. "
-            "Its scores would not compare: restore sweep.yaml, or start a new sweep."
+            f"{path}: the sweep started with evaluation.objective [{began}], got [{asked}]. "
+            "Their scores can't be compared: restore sweep.yaml, or start a new sweep."
         )
 
 
 def sampler_of(sweep: Sweep) -> IndexedSampler:
-    """The sampler of the sweep's budget; raises ConfigurationError where it can't search what the sweep searches."""
+    """The sampler of the sweep's budget; raises ConfigurationError if it can't search the sweep's domains."""
     refuse_unfit_sampler(sweep)
     limits = sweep.limits
     if limits.sampler == "grid":

@@ -1,4 +1,4 @@
-"""What earlier experiments found, known to a new study from its start, and never called its own trials."""
+"""Known trials: done trials of earlier experiments that a new study has from its start, no trials of the sweep."""
 
 import functools
 from collections import Counter
@@ -32,10 +32,10 @@ class KnownTrial:
 
 
 def known_trials(sweep: Sweep, protocol: str) -> tuple[list[KnownTrial], list[str]]:
-    """The done trials of the sweep's `warm_start` experiments that are points of its own, and a note for each experiment.
+    """The usable done trials of the sweep's `warm_start` experiments, and a note for each experiment.
 
-    A trial is one where it ran as the sweep would run its point, but for the seed. Raises ConfigurationError for an
-    experiment under another protocol or objective, and for one without any such trial.
+    A trial is usable if it ran with the settings that the sweep would use for its point, apart from the seed. Raises
+    ConfigurationError for an experiment under another protocol or objective, and for one without a usable trial.
     """
     known: list[KnownTrial] = []
     notes = []
@@ -46,13 +46,13 @@ def known_trials(sweep: Sweep, protocol: str) -> tuple[list[KnownTrial], list[st
         found = [_known(experiment, trial, sweep) for trial in record.done]
         fit = [trial for trial in found if isinstance(trial, KnownTrial)]
         left_out = Counter(reason for reason in found if isinstance(reason, str))
-        told = "".join(f"; {n} left out: {reason}" for reason, n in left_out.items())
+        reasons = "".join(f"; {n} left out: {reason}" for reason, n in left_out.items())
         if not fit:
             raise ConfigurationError(
-                f"--warm-start {folder}: none of its {len(found)} done trials is a point of this sweep{told}."
+                f"--warm-start {folder}: none of its {len(found)} done trials is a point of this sweep{reasons}."
             )
         known += fit
-        notes.append(f"warm start: {len(fit)} done trials of {experiment.name} are known{told}")
+        notes.append(f"warm start: {len(fit)} done trials of {experiment.name} are known{reasons}")
     return known, notes
 
 
@@ -60,17 +60,19 @@ def _refuse_unlike(experiment: Experiment, record: SweepRecord, sweep: Sweep, pr
     theirs, ours = (", ".join(map(str, found)) for found in (record.objectives, sweep.objectives()))
     if theirs != ours:
         raise ConfigurationError(
-            f"--warm-start {experiment.place}: it searched for [{theirs}], this sweep searches for [{ours}]; leave it out."
+            f"--warm-start {experiment.place}: it searched for [{theirs}], this sweep searches for [{ours}]; "
+            "leave it out."
         )
     if record.header.get("protocol") != protocol:
         raise ConfigurationError(
-            f"--warm-start {experiment.place}: it was scored under protocol {str(record.header.get('protocol'))[:6]}, this "
-            f"sweep is scored under {protocol[:6]}; the scores would not compare. Leave it out, or take its data and budget."
+            f"--warm-start {experiment.place}: it was scored under protocol {str(record.header.get('protocol'))[:6]}, "
+            f"this sweep is scored under {protocol[:6]}; the scores can't be compared. Leave it out, or use its data "
+            "and budget."
         )
 
 
 def _known(experiment: Experiment, trial: TrialRecord, sweep: Sweep) -> KnownTrial | str:
-    """A done trial as a point of the sweep, or why it is none."""
+    """A done trial as a point of the sweep, or the reason why it is not one."""
     files = experiment.trial(trial.trial_id)
     path = files.config
     files.working_copy.pull(lambda name: name == path.name)
@@ -88,7 +90,7 @@ def _known(experiment: Experiment, trial: TrialRecord, sweep: Sweep) -> KnownTri
             return f"without {name}"
         if value not in domain:
             return f"{name} outside its domain"
-        # The choice itself: a choice of 4 may be a 4.0 in the run's configuration.
+        # The domain's own choice: the run's configuration may have 4.0 for a choice of 4.
         chosen[name] = domain.choices[domain.choices.index(value)] if isinstance(domain, ChoiceDomain) else value
     if sweep.searched.broken_by(chosen):
         return "against the constraints"
@@ -99,7 +101,7 @@ def _known(experiment: Experiment, trial: TrialRecord, sweep: Sweep) -> KnownTri
 
 
 def _differing(one: RunConfig, other: RunConfig) -> list[str]:
-    """The first paths, three at most, at which two runs are configured differently; seeds apart."""
+    """At most three paths at which two runs are configured differently, apart from the seed."""
     sections = [(name, getattr(one, name), getattr(other, name)) for name in type(one).model_fields if name != "seed"]
     paths = [
         f"{section}.{name}"
@@ -111,7 +113,7 @@ def _differing(one: RunConfig, other: RunConfig) -> list[str]:
 
 
 def add_known(study: optuna.Study, sweep: Sweep, known: Iterable[Mapping[str, Any]]) -> None:
-    """Adds known trials, as the ledger has them, to a study that lacks them; they have no place in the sweep's order."""
+    """Adds known trials, given as ledger entries, to a study that lacks them; they get no index."""
     there = {trial.user_attrs.get("known") for trial in study.get_trials(deepcopy=False)}
     for trial in (KnownTrial(**entry) for entry in known):
         name = f"{trial.experiment}/{trial.trial_id}"
@@ -133,5 +135,5 @@ def add_known(study: optuna.Study, sweep: Sweep, known: Iterable[Mapping[str, An
 
 
 def as_entries(known: Iterable[KnownTrial]) -> list[dict[str, Any]]:
-    """Known trials as the ledger keeps them."""
+    """Known trials as ledger entries."""
     return [asdict(trial) for trial in known]

@@ -95,7 +95,7 @@ def shards(folder: Path) -> dict[str, tuple[int, int]]:
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.glob("*.arrow")}
 
 
-def test_an_import_that_is_killed_goes_on_without_decoding_a_file_twice(ray_cluster, manifest, monkeypatch, tmp_path):
+def test_a_killed_import_resumes_without_decoding_a_file_twice(ray_cluster, manifest, monkeypatch, tmp_path):
     cache, videos = tmp_path / "cache", manifest.table["path"].to_pylist()
     for copy in ("a", "b", "last"):
         (tmp_path / "many" / copy).mkdir(parents=True)
@@ -116,7 +116,7 @@ def test_an_import_that_is_killed_goes_on_without_decoding_a_file_twice(ray_clus
     assert len(inspections(cache)) == 192, "nothing is left to decode"
 
 
-def test_a_file_on_which_the_decoder_crashes_costs_only_itself(ray_cluster, manifest, monkeypatch, tmp_path):
+def test_a_file_that_crashes_the_decoder_loses_no_other_file(ray_cluster, manifest, monkeypatch, tmp_path):
     paths = sorted(manifest.folder.rglob("*.mp4"))[:20]
     deadly, inspected = str(paths[9]), data._inspected
 
@@ -137,9 +137,7 @@ def test_a_file_on_which_the_decoder_crashes_costs_only_itself(ray_cluster, mani
 
 
 @pytest.mark.slow
-def test_a_cache_whose_builder_is_killed_is_finished_by_the_next_from_its_shards(
-    ray_cluster, manifest, monkeypatch, tmp_path
-):
+def test_a_cache_whose_builder_is_killed_is_finished_from_its_shards(ray_cluster, manifest, monkeypatch, tmp_path):
     monkeypatch.setattr("videogan.data.cache.CLIPS_PER_SHARD", 4)
     assert start("cache", manifest.folder, tmp_path, signal.SIGKILL, last=4).wait(300) == -signal.SIGKILL
     wait_for_the_last_worker(tmp_path)
@@ -157,7 +155,7 @@ def test_a_cache_whose_builder_is_killed_is_finished_by_the_next_from_its_shards
 
 
 @pytest.mark.slow
-def test_two_sweeps_that_start_at_once_make_one_cache_and_an_interrupted_third_one_does_not_matter(manifest, tmp_path):
+def test_two_concurrent_builders_make_one_cache_after_an_interrupted_third(manifest, tmp_path):
     assert start("cache", manifest.folder, tmp_path, signal.SIGINT, last=4).wait(300) != 0
     builders = [start("cache", manifest.folder, tmp_path) for _ in range(2)]
     outputs = [builder.communicate(timeout=300) for builder in builders]
@@ -194,7 +192,7 @@ def test_a_file_that_does_not_decode_is_skipped_and_a_changed_one_is_an_error(
         build_cache(changed, "plain_32", DataConfig())
 
 
-def test_bad_files_are_told_apart_from_good_ones(ray_cluster, manifest, tmp_path):
+def test_bad_files_are_skipped_with_their_reason(ray_cluster, manifest, tmp_path):
     good = manifest.location(manifest.usable["path"][0].as_py())
     (tmp_path / "bad.mp4").write_text("no video")
     found = inspect_videos([good, tmp_path / "bad.mp4", tmp_path / "gone.mp4"], Limits(), lambda done, total: None)
@@ -205,9 +203,7 @@ def test_bad_files_are_told_apart_from_good_ones(ray_cluster, manifest, tmp_path
     assert "path" not in found[good], "the key is the path; a row of its own would replace the caller's"
 
 
-def test_a_file_that_came_or_changed_since_is_inspected_again_and_no_other(
-    ray_cluster, manifest, monkeypatch, tmp_path
-):
+def test_only_new_or_changed_files_are_inspected_again(ray_cluster, manifest, monkeypatch, tmp_path):
     monkeypatch.setenv("VGSEARCH_CACHE", str(tmp_path / "cache"))
     good, other = (manifest.location(path).read_bytes() for path in manifest.usable["path"].to_pylist()[:2])
     paths = [tmp_path / name for name in ("a.mp4", "b.mp4", "c.mp4")]

@@ -42,7 +42,7 @@ def store(ray_cluster, manifest, tmp_path_factory):
         yield open_cache(build_cache(manifest, "plain_32", DataConfig()), manifest)
 
 
-def test_a_stream_brings_the_same_batches_as_the_cache(store, manifest):
+def test_a_stream_has_the_same_batches_as_the_cache(store, manifest):
     plan = stream_plan(manifest, "plain_32", DataConfig(), BATCH, WINDOW, seed=3)
     cached = TrainingClips(store, BATCH, WINDOW, seed=3)
     # A run resumed at batch 2 whose loop asks from batch 3 on.
@@ -124,7 +124,7 @@ def test_each_train_worker_streams_its_part_of_the_global_batch(store, manifest,
 
 
 @pytest.mark.parametrize("sampling", ["shuffled", "class_balanced"])
-def test_resumed_on_another_number_of_ranks_a_stream_goes_on_with_the_same_global_batches(store, manifest, sampling):
+def test_a_stream_resumed_on_another_number_of_ranks_has_the_same_global_batches(store, manifest, sampling):
     n_batches, plan = 7, stream_plan(manifest, "plain_32", DataConfig(sampling=sampling), 6, WINDOW, seed=1)
     cached = TrainingClips(store, 6, WINDOW, seed=1, sampling=sampling)
     positions = []
@@ -182,7 +182,7 @@ class CrashingPlan(StreamPlan):
         return super().decoded(positions)
 
 
-def test_a_stream_waits_for_a_training_that_pauses_longer_than_ray_data_allows(manifest, monkeypatch):
+def test_a_stream_survives_a_pause_of_the_training_beyond_ray_datas_limit(manifest, monkeypatch):
     # Ray Data ends what made no progress for half an hour, and a full stream makes none while a paper's score is computed.
     monkeypatch.setattr(ray.data.DataContext.get_current(), "execution_no_progress_timeout_s", 1)
     plan = stream_plan(manifest, "plain_64", DataConfig(), BATCH, WINDOW, seed=3)

@@ -61,7 +61,7 @@ def test_a_fit_leaves_its_classifier_above_chance_and_is_not_repeated(inputs_of,
     assert written(inputs) == before
 
 
-def test_classifiers_of_every_second_frame_are_others_and_see_those_frames(tmp_path, monkeypatch):
+def test_another_frame_stride_has_its_own_classifiers_on_its_own_frames(tmp_path, monkeypatch):
     monkeypatch.setenv("VGSEARCH_CACHE", str(tmp_path / "cache"))
     manifest = make_moving_shapes(tmp_path / "shapes", n_clips_each=1, n_frames=31)
     quiet, needed = Console(quiet=True), {TINY.model_copy(update={"recipe": ONE_EPOCH}): (0,)}
@@ -74,7 +74,7 @@ def test_classifiers_of_every_second_frame_are_others_and_see_those_frames(tmp_p
     assert torch.equal(clips[0][:, 1::2], clips[1][:, 4:12]), "frames 8, 10 .. 22 of 31, which both show"
 
 
-def test_only_what_is_missing_is_fitted_of_every_protocol_that_is_needed(inputs_of):
+def test_only_missing_classifiers_are_fitted(inputs_of):
     inputs = inputs_of()
     short = TINY.model_copy(update={"recipe": ONE_EPOCH})
     narrow = short.model_copy(update={"width": 2})
@@ -87,7 +87,7 @@ def test_only_what_is_missing_is_fitted_of_every_protocol_that_is_needed(inputs_
 
 # With several workers Ray Train tries a second time before it gives up.
 @pytest.mark.parametrize("n_workers", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_a_fit_that_fails_says_for_which_data_and_why(inputs_of, n_workers):
+def test_a_failed_fit_names_its_data_and_the_reason(inputs_of, n_workers):
     inputs = inputs_of(n_workers=n_workers)
     diverging = TINY.model_copy(update={"recipe": RECIPE.model_copy(update={"lr": 1e30, "min_updates_per_epoch": 1})})
     with pytest.raises(

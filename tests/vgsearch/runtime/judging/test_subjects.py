@@ -63,7 +63,7 @@ def opened(folder: Path, data: Path, inputs: Inputs) -> tuple[VideosSubject, Eva
     return videos_subject(folder, plan, inputs, N_FRAMES, told), plan, told.file.getvalue()
 
 
-def test_videos_stand_for_real_clips_of_their_class_and_none_for_both_splits(tmp_path, data, inputs, judge):
+def test_each_video_replaces_real_clips_of_its_class_in_one_split_only(tmp_path, data, inputs, judge):
     subject, _, told = opened(folder_of(tmp_path / "made", 3), data, inputs)
     assert subject.name == "made"
     assert "fewer videos than real clips" in told
@@ -81,7 +81,7 @@ def test_videos_stand_for_real_clips_of_their_class_and_none_for_both_splits(tmp
     assert len(seen["train"] | seen["test"]) == 12
 
 
-def test_a_video_that_is_broken_or_short_costs_itself_alone_and_is_told_by_name(tmp_path, data, inputs):
+def test_a_broken_or_short_video_is_skipped_by_name(tmp_path, data, inputs):
     folder = folder_of(tmp_path / "made", 2)
     (folder / "up" / "broken.mp4").write_text("no video")
     video(folder / "down" / "short.mp4", 30, n_frames=9)
@@ -91,14 +91,14 @@ def test_a_video_that_is_broken_or_short_costs_itself_alone_and_is_told_by_name(
     assert told.count("skipped") == 2
 
 
-def test_a_class_of_which_fewer_than_two_can_be_used_is_refused_by_name(tmp_path, data, inputs):
+def test_a_class_with_fewer_than_two_usable_videos_is_refused_by_name(tmp_path, data, inputs):
     folder = folder_of(tmp_path / "made", 2)
     (folder / "left" / "1.mp4").write_text("no video")
     with pytest.raises(DataError, match=r"at least 2 usable videos, .* got 1 of left"):
         opened(folder, data, inputs)
 
 
-def test_a_folder_that_changed_is_judged_as_it_is_now(tmp_path, data, inputs, judge):
+def test_a_changed_folder_is_read_again(tmp_path, data, inputs, judge):
     folder = folder_of(tmp_path / "made", 2)
     labels = torch.zeros(2, dtype=torch.long)
     before = opened(folder, data, inputs)[0].opened(judge, "cpu")("samples", labels, 0)
@@ -108,7 +108,7 @@ def test_a_folder_that_changed_is_judged_as_it_is_now(tmp_path, data, inputs, ju
     assert before.double().mean() < 30 < 240 < after.double().mean()
 
 
-def test_a_checkpoint_makes_the_same_clips_of_the_same_seed_and_others_to_train_and_to_test(tmp_path, judge):
+def test_a_checkpoint_generates_the_same_clips_for_a_seed_and_others_per_split(tmp_path, judge):
     values = {
         "model": {"family": "mvt", "variant": "mvt", "resolution": 32, "n_classes": 4, "channels": 2, "gru_hidden": 8},
         "evaluation": {"standing_batches": 1},

@@ -26,7 +26,7 @@ def record(sweep: Sweep, n: int, state: str = "done") -> SweepRecord:
     return found
 
 
-def test_the_value_that_makes_the_score_ranks_first(tmp_path):
+def test_the_value_that_determines_the_score_ranks_first(tmp_path):
     sweep = tiny_sweep()
     found = importances(sweep, record(sweep, 60))
     assert next(iter(found.shares)) == LR
@@ -36,14 +36,14 @@ def test_the_value_that_makes_the_score_ranks_first(tmp_path):
     assert not found.weak
 
 
-def test_few_trials_are_weak_and_fewer_rank_nothing(tmp_path):
+def test_few_trials_give_a_weak_ranking_and_fewer_give_none(tmp_path):
     sweep = tiny_sweep()
     assert importances(sweep, record(sweep, LEAST_TRIALS)).weak
     few = importances(sweep, record(sweep, LEAST_TRIALS - 1))
     assert (dict(few.shares), bool(few.reason)) == ({}, True)
 
 
-def test_only_done_trials_count_and_none_outside_the_space(tmp_path):
+def test_only_done_trials_inside_the_space_count(tmp_path):
     sweep = tiny_sweep()
     assert importances(sweep, record(sweep, 20, state="pruned")).n_trials == 0
     outside = record(sweep, 20)
@@ -51,7 +51,7 @@ def test_only_done_trials_count_and_none_outside_the_space(tmp_path):
     assert importances(sweep, outside).n_trials == 19
 
 
-def test_scores_that_are_all_the_same_rank_nothing(tmp_path):
+def test_equal_scores_give_no_ranking(tmp_path):
     sweep = tiny_sweep()
     same = record(sweep, 20)
     for trial in same.trials.values():

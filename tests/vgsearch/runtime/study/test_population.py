@@ -46,7 +46,7 @@ def looked(index: int, looks: dict[int, float], state: str = "running") -> dict[
 
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
-def test_the_worst_of_those_that_came_as_far_are_given_up(direction: str):
+def test_the_worst_of_the_trials_at_the_same_step_are_pruned(direction: str):
     sign = 1 if direction == "maximize" else -1
     study = optuna.create_study(
         direction=direction, pruner=PopulationPruner(Population(size=4, every=50, quantile=0.25))
@@ -66,7 +66,7 @@ def test_the_worst_of_those_that_came_as_far_are_given_up(direction: str):
     assert not trials[2].should_prune()
 
 
-def test_a_successor_goes_on_from_one_of_the_best_with_other_values():
+def test_a_successor_starts_from_one_of_the_best_trials_with_mutated_values():
     sweep = a_sweep(size=4, every=50, quantile=0.25)
     record = SweepRecord(
         trials=looked(0, {50: 0.3}) | looked(1, {50: 0.8}) | looked(2, {50: 0.9}, "pruned") | looked(3, {25: 1.0})
@@ -83,7 +83,7 @@ def test_a_successor_goes_on_from_one_of_the_best_with_other_values():
     assert successor(record, tiny_sweep("mvt_mc", n_trials=sweep.n_trials), 4) is None
 
 
-def test_changed_values_stay_in_their_domains_and_reach_both_ends():
+def test_mutated_values_stay_in_their_domains_and_reach_both_ends():
     sweep = a_sweep(factor=2.0, resample=0.1)
     rng, values = random.Random(0), {"model.alpha": 1.0, "optimiser.lr_g": 1e-4, "optimiser.lr_ratio": 2}
     seen = [values]
@@ -96,7 +96,7 @@ def test_changed_values_stay_in_their_domains_and_reach_both_ends():
         assert max(of_path) == domain.ends[-1]
 
 
-def test_what_builds_another_network_is_no_domain_of_it():
+def test_pbt_refuses_domains_that_change_the_network():
     limits = {"sampler": "pbt", "n_startup_trials": 10, "pruning": {}}
     with pytest.raises(ConfigurationError) as refused:
         refuse_unfit_sampler(tiny_sweep("mvt_mc", limits=limits, n_trials=4, max_concurrent=1))
@@ -130,7 +130,7 @@ def driver(tmp_path: Path) -> Driver:
     return Driver(experiment, sweep, Inputs("data", "plain_32", "cache"), ledger, view)
 
 
-def test_a_trial_begins_at_its_parents_checkpoint_and_the_ledger_tells(driver: Driver):
+def test_a_trial_starts_at_its_parents_checkpoint_and_the_ledger_records_the_parent(driver: Driver):
     sweep, experiment = driver.sweep, driver.experiment
     study = new_study(optuna.storages.InMemoryStorage(), sweep)
     searcher = StudySearcher(study, sweep, left_to_do(driver.record, sweep), driver, 0, driver.successor)

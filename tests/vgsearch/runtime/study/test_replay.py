@@ -114,7 +114,7 @@ def test_the_sweep_under_test_reaches_tpe_prunes_and_fails(whole):
 
 
 @pytest.mark.parametrize(("moment", "n"), [("dies_before", 21), ("dies_after", 21), ("dies_after", 38)])
-def test_a_driver_killed_at_any_line_of_the_ledger_goes_on_as_if_it_had_not_been(whole, tmp_path: Path, n, moment):
+def test_a_driver_killed_at_any_line_of_the_ledger_resumes_with_the_same_proposals(whole, tmp_path: Path, n, moment):
     uninterrupted, record = whole
     experiment = Experiment(tmp_path)
     with pytest.raises(Killed):
@@ -124,7 +124,7 @@ def test_a_driver_killed_at_any_line_of_the_ledger_goes_on_as_if_it_had_not_been
 
 
 @pytest.mark.parametrize("harm", ["deleted", "damaged", "behind"])
-def test_a_database_that_lost_something_is_made_anew_and_proposes_the_same(whole, tmp_path: Path, harm: str):
+def test_a_damaged_database_is_rebuilt_and_proposes_the_same(whole, tmp_path: Path, harm: str):
     uninterrupted, record = whole
     experiment = Experiment(tmp_path)
     with pytest.raises(Killed):
@@ -146,7 +146,7 @@ def rungs(trial: FrozenTrial) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("sweep", [a_sweep(HALVING), a_sweep(objective=["s3", "-cost"])], ids=["halving", "front"])
-def test_what_is_made_anew_is_what_was_there(tmp_path: Path, sweep: Sweep):
+def test_a_rebuilt_study_equals_the_original(tmp_path: Path, sweep: Sweep):
     experiment = Experiment(tmp_path)
     with pytest.raises(Killed):
         drive(experiment, sweep, dies_after=25)
@@ -164,14 +164,14 @@ def test_what_is_made_anew_is_what_was_there(tmp_path: Path, sweep: Sweep):
     assert (after.directions, after.metric_names) == told
 
 
-def test_a_study_in_step_with_its_ledger_is_left_as_it_is(whole):
+def test_a_study_that_agrees_with_its_ledger_is_not_rewritten(whole):
     experiment, _ = whole
     before = experiment.study.stat().st_ino
     study_of(experiment.study, a_sweep(), read_events(experiment.ledger))
     assert experiment.study.stat().st_ino == before
 
 
-def test_a_finish_that_only_the_ledger_heard_of_counts(tmp_path: Path):
+def test_an_end_that_is_only_in_the_ledger_counts(tmp_path: Path):
     experiment = Experiment(tmp_path)
     with pytest.raises(Killed):
         drive(experiment, a_sweep(), dies_after=5)  # start, three looks, and the end that the study never heard

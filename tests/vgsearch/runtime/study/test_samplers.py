@@ -54,7 +54,7 @@ def proposed(sweep: Sweep, n: int, study: optuna.Study | None = None, first: int
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "gp"])
-def test_proposals_follow_from_seed_index_and_history_however_often_the_sampler_is_made_again(sampler: str):
+def test_proposals_follow_from_seed_index_and_history_also_with_a_new_sampler(sampler: str):
     if sampler == "gp":
         pytest.importorskip("scipy", reason="the gp sampler needs scipy")
     sweep = a_sweep(sampler, FLOATS, PAPER)
@@ -74,7 +74,7 @@ def test_a_random_sampler_learns_nothing_and_a_gp_learns():
     assert rates["gp"][:3] == rates["random"][:3], "the random start is the same"
 
 
-def test_a_grid_holds_every_point_once_and_begins_with_the_papers():
+def test_a_grid_has_every_point_once_and_starts_with_the_papers():
     sweep = a_sweep("grid", GRID, GRID_POINT)
     rates = pytest.approx([1e-5, 1e-4, 1e-3], rel=1e-12)
     points = proposed(sweep, 3 * (1 + 3))
@@ -85,12 +85,12 @@ def test_a_grid_holds_every_point_once_and_begins_with_the_papers():
     assert proposed(a_sweep("grid", GRID, GRID_POINT, seed=1), 12) != points
 
 
-def test_the_papers_point_is_not_tried_a_second_time_by_a_grid():
+def test_a_grid_does_not_repeat_the_papers_point():
     on_grid = {**GRID_POINT, RATE: 1e-5}
     assert len(grid_of(a_sweep("grid", GRID, on_grid))) == 3 * (1 + 3) - 1
 
 
-def test_a_grid_keeps_constraints_and_what_is_set():
+def test_a_grid_satisfies_constraints_and_overrides():
     steps = {name: {**domain, "steps": 3} for name, domain in FLOATS.items()}
     points = grid_of(a_sweep("grid", steps, PAPER, ORDERED))
     assert len(points) == math.comb(3 + 2, 3), "non-decreasing triples of 3 values"
@@ -99,7 +99,7 @@ def test_a_grid_keeps_constraints_and_what_is_set():
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_every_proposal_keeps_the_constraints_and_repeats_itself(sampler: str):
+def test_every_proposal_satisfies_the_constraints_and_is_reproducible(sampler: str):
     sweep = a_sweep(sampler, FLOATS, PAPER, ORDERED)
     points = proposed(sweep, 6)
     assert all(p["model.sigma_a"] <= p["model.sigma_b"] <= p["model.sigma_c"] for p in points)
@@ -107,14 +107,14 @@ def test_every_proposal_keeps_the_constraints_and_repeats_itself(sampler: str):
     assert proposed(sweep, 4) == points[:4]
 
 
-def test_a_proposal_drawn_again_and_again_leaves_one_trial_in_the_study():
+def test_a_redrawn_proposal_leaves_one_trial_in_the_study():
     study = optuna.create_study()
     proposed(a_sweep("random", FLOATS, PAPER, ORDERED), 6, study)
     assert len(study.trials) == 6
     assert all(trial.params.keys() == set(SIGMAS) for trial in study.trials)
 
 
-def test_constrained_draws_are_spread_over_all_that_keeps_them():
+def test_constrained_draws_cover_the_allowed_region():
     names = ["a", "b"]
     domains = {name: FloatDomain(type="float", low=0.0, high=1.0) for name in names}
     sampler = IndexedSampler(0, Searched(domains, {}, (Inequality("a", "b"),)), "random")
@@ -134,30 +134,32 @@ def refusal(*args: Any, **settings: Any) -> str:
     return str(caught.value)
 
 
-def test_a_grid_that_has_no_end_is_refused_by_the_name_of_its_domain():
+def test_an_infinite_or_too_large_grid_is_refused():
     assert "model.sigma_a is a float domain without steps" in refusal("grid", FLOATS, PAPER)
     huge = {name: {**domain, "steps": 100} for name, domain in FLOATS.items()}
-    assert "up to 1,000,000 points, and 100,000 are the most" in refusal("grid", huge, PAPER)
+    assert "up to 1,000,000 points, at most 100,000 are allowed" in refusal("grid", huge, PAPER)
     fixed = {"overrides": dict.fromkeys(SIGMAS[1:], 1.0)}
     refuse_unfit_sampler(a_sweep("grid", {**FLOATS, SIGMAS[0]: {**FLOATS[SIGMAS[0]], "steps": 7}}, PAPER, **fixed))
 
 
-def test_a_grid_with_fewer_points_than_trials_is_refused_with_their_number():
-    assert "20 trials asked, but the grid has 13 points; --trials 13" in refusal("grid", GRID, GRID_POINT, n_trials=20)
+def test_a_grid_with_fewer_points_than_trials_is_refused_with_the_number_of_points():
+    assert "20 trials asked, but the grid has 13 points; use --trials 13" in refusal(
+        "grid", GRID, GRID_POINT, n_trials=20
+    )
     refuse_unfit_sampler(a_sweep("grid", GRID, GRID_POINT, n_trials=13))
 
 
-def test_a_gp_refuses_what_it_cannot_model_with_every_reason():
+def test_a_gp_refuses_a_space_it_cannot_model_with_all_reasons():
     told = refusal("gp", NAMED, GRID_POINT)
     assert f"{CONSTRAINT} is a choice" in told
     assert f"{N_CLIP} is conditional" in told
-    assert "until it keeps the constraints" in refusal("gp", FLOATS, PAPER, ORDERED)
+    assert "until it satisfies the constraints" in refusal("gp", FLOATS, PAPER, ORDERED)
     two = {"evaluation.objective": ["s3", "-cost"]}
     assert "it models one objective" in refusal("gp", FLOATS, PAPER, overrides=two)
     switched = {**FLOATS, SIGMAS[0]: {**FLOATS[SIGMAS[0]], "or_off": 0.0}}
     assert "model.sigma_a may be off" in refusal("gp", switched, PAPER)
 
 
-def test_a_run_without_proposals_asks_nothing_of_the_sampler():
+def test_any_sampler_accepts_a_run_without_proposals():
     refuse_unfit_sampler(a_sweep("gp", NAMED, GRID_POINT, n_trials=1))
     sampler_of(a_sweep("grid", FLOATS, PAPER, n_trials=1))

@@ -116,7 +116,7 @@ def choices(chosen: dict[str, Any]) -> dict[str, Any]:
     return {path: value for path, value in chosen.items() if path != "index"}
 
 
-def test_the_papers_point_is_proposed_first_and_called_so():
+def test_the_papers_point_is_proposed_first_and_marked():
     driven = Driven(a_sweep())
     paper = load_space("mvt_tsa").paper_points[0]
     assert choices(driven.ask()) == paper
@@ -131,7 +131,7 @@ def test_the_papers_point_is_proposed_first_and_called_so():
     assert driven.study.trials[0].params == expected
 
 
-def test_a_sweep_has_its_number_of_trials_and_then_no_more():
+def test_a_sweep_proposes_exactly_its_number_of_trials():
     driven = Driven(a_sweep(n_trials=3))
     assert [chosen["index"] for chosen in driven.run(3)] == [0, 1, 2]
     assert driven.ask() is None
@@ -149,7 +149,7 @@ def test_a_sweep_has_its_number_of_trials_and_then_no_more():
         ({"look": 0.9}, True, "failed", TrialState.FAIL),
     ],
 )
-def test_every_end_is_told_as_what_it_was(result: dict, error: bool, end: str, state: TrialState):
+def test_every_end_reaches_the_study_as_its_own_state(result: dict, error: bool, end: str, state: TrialState):
     driven = Driven(a_sweep())
     driven.ask()
     driven.end(error=error, **result)
@@ -192,7 +192,7 @@ def test_scores_change_proposals_after_the_random_start_and_none_before():
     assert proposed[1][N_STARTUP:] != proposed[-1][N_STARTUP:]
 
 
-def test_a_study_closed_in_the_middle_of_a_trial_goes_on_with_the_same_proposals(tmp_path: Path):
+def test_a_study_closed_during_a_trial_resumes_with_the_same_proposals(tmp_path: Path):
     path = tmp_path / "optuna.db"
     whole = Driven(a_sweep()).run(12)
     first = Driven(a_sweep(), path=path)
@@ -206,7 +206,7 @@ def test_a_study_closed_in_the_middle_of_a_trial_goes_on_with_the_same_proposals
     assert reopened.ask() is None
 
 
-def test_a_trial_that_goes_on_brings_its_looks_and_keeps_its_place():
+def test_a_resumed_trial_keeps_its_looks_and_its_index():
     paper = a_sweep().paper_points[0]
     record = TrialRecord("t0002-aaaaaa", 2, paper, state="interrupted", looks={100: 0.6, 50: 0.4})
     driven = Driven(a_sweep(), waiting=[Proposal.again(record)])
@@ -218,7 +218,7 @@ def test_a_trial_that_goes_on_brings_its_looks_and_keeps_its_place():
     assert driven.ask()["index"] == 3
 
 
-def test_a_stop_uses_up_no_trial(tmp_path: Path):
+def test_a_stop_consumes_no_trial(tmp_path: Path):
     path = tmp_path / "optuna.db"
     stopped = Driven(a_sweep(n_trials=4), record=Record(n_started=2), path=path)
     stopped.run(2)
@@ -227,7 +227,7 @@ def test_a_stop_uses_up_no_trial(tmp_path: Path):
     assert [chosen["index"] for chosen in reopened.run(2)] == [2, 3]
 
 
-def test_independent_parameters_of_one_proposal_are_not_one_random_number():
+def test_independent_parameters_of_a_proposal_differ():
     names = [f"model.mean_{subspace}" for subspace in "abc"]
     domains = {name: {"type": "float", "low": 0.0, "high": 1.0} for name in names}
     sweep = a_sweep(domains=domains, constraints=[], paper_points=[dict.fromkeys(names, 0.0)])
@@ -238,14 +238,14 @@ def test_independent_parameters_of_one_proposal_are_not_one_random_number():
         assert min(abs(one - other) for one, other in itertools.combinations(drawn.values(), 2)) > 1e-4
 
 
-def test_a_conditional_domain_is_searched_under_its_condition_only():
+def test_a_conditional_domain_is_searched_only_under_its_condition():
     driven = Driven(a_sweep(n_trials=20), waiting=[])
     ran = driven.run(10)
     assert all((N_CLIP in chosen) == (chosen[CONSTRAINT] == "svc") for chosen in ran)
     assert {chosen[CONSTRAINT] for chosen in ran} == {"svc", "spectral_norm"}
 
 
-def test_a_domain_that_can_be_off_is_proposed_off_and_on_and_repeated_as_it_was():
+def test_a_domain_that_can_be_off_is_proposed_off_and_on_and_reproduced():
     path = "model.alpha"
     searched = Searched({path: FloatDomain(type="float", low=0.1, high=10.0, log=True, or_off=0.0)})
     sampler = IndexedSampler(seed=0, searched=searched, n_startup_trials=4)
@@ -262,7 +262,7 @@ def test_a_domain_that_can_be_off_is_proposed_off_and_on_and_repeated_as_it_was(
         assert suggest_all(study.ask(), searched) == {path: value}
 
 
-def test_what_an_override_fixes_opens_the_domains_that_wait_for_it():
+def test_an_override_activates_the_domains_conditional_on_it():
     domains = {N_CLIP: ChoiceDomain(type="choice", choices=[1, 2], when={CONSTRAINT: "svc"})}
     study = optuna.create_study()
     assert suggest_all(study.ask(), Searched(domains, {CONSTRAINT: "svc"})).keys() == {N_CLIP}
@@ -270,7 +270,7 @@ def test_what_an_override_fixes_opens_the_domains_that_wait_for_it():
 
 
 @pytest.mark.parametrize("log", [False, True])
-def test_domains_stay_inside_their_ends_and_integers_reach_both(log: bool):
+def test_proposals_stay_inside_their_domains_and_integers_reach_both_ends(log: bool):
     domains = {
         "loop.n_d": IntDomain(type="int", low=1, high=3, log=log),
         SIGMA_A: FloatDomain(type="float", low=0.125, high=1.0, log=log),
@@ -297,7 +297,7 @@ def two_good_trials(driven: Driven) -> None:
         driven.done(s3=0.6)
 
 
-def test_poor_looks_end_a_trial_after_the_warm_up_only():
+def test_poor_looks_prune_a_trial_only_after_the_warm_up():
     driven = Driven(a_sweep())
     two_good_trials(driven)
     driven.ask()
@@ -315,7 +315,7 @@ def test_one_poor_look_after_a_good_one_is_smoothed_away():
     assert driven.study.trials[-1].intermediate_values == {10: 0.95, 20: pytest.approx(0.625)}
 
 
-def test_reports_without_a_look_are_no_reason_to_prune():
+def test_a_report_without_a_look_never_prunes():
     driven = Driven(a_sweep())
     two_good_trials(driven)
     driven.ask()
@@ -336,7 +336,7 @@ def test_reports_without_a_look_are_no_reason_to_prune():
     ],
     ids=["median", "none", "patient median", "successive halving"],
 )
-def test_each_pruner_gives_up_a_worsening_trial_when_it_should(pruning: dict, pruned_at: int | None):
+def test_each_pruner_prunes_a_worsening_trial_at_the_expected_step(pruning: dict, pruned_at: int | None):
     driven = Driven(a_sweep(pruning=pruning))
     for _ in range(3):
         driven.ask()
@@ -351,7 +351,7 @@ def test_each_pruner_gives_up_a_worsening_trial_when_it_should(pruning: dict, pr
 @pytest.mark.parametrize(
     "pruning", [MEDIAN | {"warm_up": 10}, {"pruner": "successive_halving", "warm_up": 10}], ids=["median", "halving"]
 )
-def test_where_the_score_is_minimised_too_poor_looks_end_a_trial_and_good_ones_do_not(pruning: dict):
+def test_poor_looks_prune_and_good_looks_do_not_also_when_the_score_is_minimised(pruning: dict):
     good, poor = (Driven(a_sweep(objective="-kvd", pruning=pruning)) for _ in range(2))
     for driven, looks in ((good, (-2.0, -1.0)), (poor, (-9.0, -9.5))):
         for _ in range(3):
@@ -363,7 +363,7 @@ def test_where_the_score_is_minimised_too_poor_looks_end_a_trial_and_good_ones_d
         assert any(driven.look(step, look) for step, look in zip((10, 20), looks, strict=True)) == (driven is poor)
 
 
-def test_what_is_minimised_is_told_as_measured_and_searched_where_it_is_small():
+def test_a_minimised_score_is_stored_as_measured_and_small_values_are_searched():
     larger, smaller = Driven(a_sweep()), Driven(a_sweep(objective="-kvd"))
     # kvd = 1 - s3: TPE sees the same order of the same trials, and so proposes the same.
     assert larger.run(9) == smaller.run(9)
@@ -377,7 +377,7 @@ def test_what_is_minimised_is_told_as_measured_and_searched_where_it_is_small():
 TWO = ["s3", "-cost"]
 
 
-def test_two_objectives_are_told_in_their_order_and_never_prune():
+def test_two_objectives_are_stored_in_order_and_never_prune():
     driven = Driven(a_sweep(objective=TWO))
     for _ in range(3):
         driven.ask()
@@ -389,7 +389,7 @@ def test_two_objectives_are_told_in_their_order_and_never_prune():
     assert driven.study.directions == [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
 
 
-def test_a_trial_of_two_objectives_goes_on_after_a_stop():
+def test_a_trial_of_two_objectives_resumes_after_a_stop():
     record = TrialRecord("t0002-aaaaaa", 2, a_sweep().paper_points[0], state="interrupted", looks={50: 0.4})
     driven = Driven(a_sweep(objective=TWO), waiting=[Proposal.again(record)])
     assert driven.ask()["index"] == 2
@@ -398,7 +398,7 @@ def test_a_trial_of_two_objectives_goes_on_after_a_stop():
     assert driven.states == {2: TrialState.COMPLETE}
 
 
-def test_a_study_of_two_objectives_goes_on_with_the_same_proposals(tmp_path: Path):
+def test_a_study_of_two_objectives_resumes_with_the_same_proposals(tmp_path: Path):
     path = tmp_path / "optuna.db"
     whole = Driven(a_sweep(objective=TWO)).run(12)
     begun = Driven(a_sweep(objective=TWO), path=path).run(7)
@@ -406,7 +406,7 @@ def test_a_study_of_two_objectives_goes_on_with_the_same_proposals(tmp_path: Pat
 
 
 @pytest.mark.parametrize("other", ["ser", "-kvd", ["-cost", "s3"], TWO])
-def test_a_study_goes_on_with_the_objectives_it_began_with_only(tmp_path: Path, other: Any):
+def test_a_study_refuses_other_objectives(tmp_path: Path, other: Any):
     path = tmp_path / "optuna.db"
     open_study(path, a_sweep())
     with pytest.raises(ConfigurationError, match=r"began with evaluation\.objective \[s3\], and is asked for \["):
@@ -414,7 +414,7 @@ def test_a_study_goes_on_with_the_objectives_it_began_with_only(tmp_path: Path, 
     open_study(path, a_sweep())
 
 
-def test_proposing_warns_of_nothing():
+def test_proposing_raises_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Driven(a_sweep()).run(2)
@@ -436,7 +436,7 @@ def run_one_by_one(trial: Callable[[dict[str, Any]], None], searcher: StudySearc
     ).fit()
 
 
-def test_a_real_tune_run_tells_the_study_how_each_trial_ended(tmp_path: Path, ray_cluster: Resources):
+def test_a_real_tune_run_stores_the_end_of_each_trial_in_the_study(tmp_path: Path, ray_cluster: Resources):
     sweep = a_sweep(n_trials=6)
     record = Record()
     study = open_study(tmp_path / "optuna.db", sweep)
@@ -506,7 +506,7 @@ class Unwritable(Record):
         raise OSError(28, "No space left on device")
 
 
-def test_after_an_error_of_the_driver_no_trial_begins_reports_or_ends():
+def test_after_an_error_of_the_driver_no_trial_starts_reports_or_ends():
     driven = Driven(a_sweep(), record=Unwritable())
     driven.ask()
     # Ray Tune takes the first for a failure of the trial, and starts it again.

@@ -31,7 +31,7 @@ def proposed(study: optuna.Study, sweep: Sweep, indices: range) -> list[dict[str
     return points
 
 
-def test_a_study_in_a_journal_goes_on_as_one_in_sqlite(tmp_path: Path):
+def test_a_study_in_a_journal_proposes_as_one_in_sqlite(tmp_path: Path):
     sqlite = proposed(open_study(tmp_path / "optuna.db", a_sweep()), a_sweep(), range(6))
     kept = a_sweep(storage=str(tmp_path / "studies.journal"), study_name="mvt-001-a")
     other = kept.model_copy(update={"study_name": "mvt-001-b"})
@@ -41,7 +41,7 @@ def test_a_study_in_a_journal_goes_on_as_one_in_sqlite(tmp_path: Path):
     assert not (tmp_path / "unused.db").exists()
 
 
-def test_sqlite_lets_others_read_while_the_driver_writes(tmp_path: Path):
+def test_others_can_read_the_sqlite_study_while_the_driver_writes(tmp_path: Path):
     path = tmp_path / "optuna.db"
     study = open_study(path, a_sweep())
     with sqlite3.connect(path) as writer:
@@ -60,13 +60,13 @@ def test_sqlite_lets_others_read_while_the_driver_writes(tmp_path: Path):
         ("studies.db", "must be postgresql"),
     ],
 )
-def test_a_storage_that_is_none_or_shows_a_password_is_refused_without_repeating_it(written: str, told: str):
+def test_an_unknown_storage_or_one_with_a_password_is_refused_without_repeating_it(written: str, told: str):
     with pytest.raises(ConfigurationError, match=told) as caught:
         checked_storage(written)
     assert "secret" not in str(caught.value)
 
 
-def test_a_server_that_does_not_answer_is_told_with_the_way_to_give_a_password(tmp_path: Path):
+def test_a_server_that_does_not_answer_is_refused_with_the_way_to_give_a_password(tmp_path: Path):
     pytest.importorskip("psycopg", reason="no driver for PostgreSQL (extra postgresql)")
     with pytest.raises(ConfigurationError, match=r"127\.0\.0\.1:1/db does not open: .*refused.*PGPASSWORD"):
         open_study(tmp_path / "optuna.db", a_sweep(storage="postgresql://me@127.0.0.1:1/db"))
@@ -104,7 +104,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.mark.slow
-def test_a_study_on_a_postgresql_server_goes_on_as_one_in_sqlite(postgresql: str, tmp_path: Path):
+def test_a_study_on_a_postgresql_server_proposes_as_one_in_sqlite(postgresql: str, tmp_path: Path):
     sqlite = proposed(open_study(tmp_path / "optuna.db", a_sweep()), a_sweep(), range(6))
     kept = a_sweep(storage=postgresql, study_name="mvt-001-a")
     first = proposed(open_study(tmp_path / "unused.db", kept), kept, range(4))

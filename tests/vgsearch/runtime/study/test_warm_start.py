@@ -54,7 +54,7 @@ def refusal(sweep: Sweep, protocol: str = PROTOCOL) -> str:
     return str(caught.value)
 
 
-def test_done_trials_enter_the_study_as_known_and_are_no_trials_of_the_sweep(tmp_path: Path):
+def test_known_trials_enter_the_study_but_are_no_trials_of_the_sweep(tmp_path: Path):
     sweep = a_sweep(warm_start=[str(an_experiment(tmp_path / "old").folder)])
     known, notes = known_trials(sweep, PROTOCOL)
     ledger = Ledger(tmp_path / "new" / "ledger.jsonl")
@@ -73,7 +73,7 @@ def test_done_trials_enter_the_study_as_known_and_are_no_trials_of_the_sweep(tmp
     assert notes == ["warm start: 3 done trials of old are known"]
 
 
-def test_what_is_known_takes_the_place_of_the_random_start(tmp_path: Path):
+def test_known_trials_replace_the_random_start(tmp_path: Path):
     cold = a_sweep()
     warm = a_sweep(warm_start=[str(an_experiment(tmp_path / "old").folder)])
     first = {}
@@ -97,7 +97,7 @@ def test_another_objective_is_refused(tmp_path: Path):
     assert "it searched for [s3], this sweep searches for [ser]" in told
 
 
-def test_trials_that_ran_otherwise_are_told_and_left_out(tmp_path: Path):
+def test_trials_with_other_settings_are_left_out_with_a_note(tmp_path: Path):
     folder = str(an_experiment(tmp_path / "old").folder)
     told = refusal(a_sweep(warm_start=[folder], overrides={"loop.n_steps": 300}))
     assert "none of its 3 done trials is a point of this sweep; 3 left out: other settings (loop.n_steps)" in told
@@ -117,7 +117,7 @@ def test_a_point_outside_the_new_domains_is_left_out(tmp_path: Path):
     assert notes[0].endswith("1 left out: model.sigma_a outside its domain")
 
 
-def test_a_domain_that_the_earlier_sweep_had_set_is_read_from_what_it_ran_with(tmp_path: Path):
+def test_a_domain_that_the_earlier_sweep_fixed_is_read_from_its_configuration(tmp_path: Path):
     fixed = a_sweep(overrides={"model.sigma_b": 1.5})
     points = [{path: value for path, value in point.items() if path != "model.sigma_b"} for point in POINTS]
     folder = str(an_experiment(tmp_path / "old", points, fixed).folder)

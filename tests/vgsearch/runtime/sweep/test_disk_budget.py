@@ -51,7 +51,7 @@ class Running:
         return sorted(int(folder.parent.name[1:5]) for folder in folders)
 
 
-def test_a_sweep_stays_within_its_budget_by_the_checkpoints_of_its_worst_trials(tmp_path: Path):
+def test_a_sweep_stays_within_its_disk_budget_by_dropping_the_worst_trials_checkpoints(tmp_path: Path):
     running = Running(tmp_path, budget=4 * MB)
     for index, s3 in enumerate((0.1, 0.7, 0.5, 0.6, 0.9)):
         running.trial(index, s3)
@@ -64,7 +64,7 @@ def test_a_sweep_stays_within_its_budget_by_the_checkpoints_of_its_worst_trials(
     assert not running.driver.stopping
 
 
-def test_a_sweep_that_may_drop_no_more_asks_its_trials_to_stop_and_says_why(tmp_path: Path):
+def test_a_sweep_that_can_drop_no_more_stops_its_trials_and_prints_why(tmp_path: Path):
     running = Running(tmp_path, budget=3.5 * MB)
     running.trial(0, 0.1)
     running.trial(1, 0.2)
@@ -79,7 +79,7 @@ def test_a_sweep_that_may_drop_no_more_asks_its_trials_to_stop_and_says_why(tmp_
 
 
 @pytest.mark.parametrize("budget", [None, 100 * MB])
-def test_without_need_nothing_is_dropped(tmp_path: Path, budget: float | None):
+def test_nothing_is_dropped_below_the_disk_budget(tmp_path: Path, budget: float | None):
     running = Running(tmp_path, budget=budget)
     for index in range(4):
         running.trial(index, 0.1 * index)

@@ -90,7 +90,7 @@ def test_each_way_to_end_has_its_name_and_reason(ended):
     assert trials[1].log_tail == trials[2].log_tail == "what happened last\n"
 
 
-def test_a_trial_without_memory_is_done_at_half_its_batch_and_says_so(ended):
+def test_a_trial_out_of_memory_is_retried_at_half_its_batch_and_the_ledger_records_it(ended):
     experiment, trials = ended
     events = [event for event in read_events(experiment.ledger) if event.get("trial") == trials[3].trial_id]
     told = [(event["event"], event.get("state"), event.get("changed")) for event in events if event["event"] != "look"]
@@ -102,7 +102,7 @@ def test_a_trial_without_memory_is_done_at_half_its_batch_and_says_so(ended):
     assert (experiment.trial(trials[3].trial_id).folder / "attempts" / "1" / "log.txt").exists()
 
 
-def test_the_study_hears_the_truth_and_only_done_trials_can_be_best(ended):
+def test_the_study_stores_every_end_and_only_done_trials_can_be_best(ended):
     experiment, trials = ended
     told = defaultdict(list)
     for trial in open_study(experiment.study, a_sweep(7)).trials:
@@ -114,7 +114,7 @@ def test_the_study_hears_the_truth_and_only_done_trials_can_be_best(ended):
     assert all(trial.scores == {} for trial in trials.values() if trial.state != "done")
 
 
-def test_every_end_is_told_in_a_line(ended):
+def test_every_end_is_printed_in_a_line(ended):
     experiment, _ = ended
     record, lines = SweepRecord(), []
     for event in read_events(experiment.ledger):
@@ -140,7 +140,7 @@ def test_a_full_disk_stops_the_sweep_and_fails_no_trial(tmp_path: Path, ray_clus
 
 
 @pytest.mark.slow
-def test_trials_that_hang_or_never_report_are_ended_and_the_others_go_on(
+def test_trials_that_hang_or_never_report_are_stopped_and_the_others_continue(
     tmp_path: Path, ray_cluster: Resources, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("vgsearch.runtime.sweep.watchdog.SECONDS_AT_LEAST", 30.0)

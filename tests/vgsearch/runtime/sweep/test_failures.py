@@ -40,7 +40,7 @@ def save_to_full_disk() -> None:
     ],
     ids=["torch", "python", "full disk", "value", "no such file"],
 )
-def test_real_errors_have_their_end(call, end: str):
+def test_each_error_has_its_end(call, end: str):
     told = end_of_error(raised(call))
     assert told.state == end
     assert told.reason
@@ -74,7 +74,7 @@ def test_a_process_that_died_is_lost_unless_the_kernel_says_it_lacked_memory(mon
     assert end_of_process(None, 2).state == "failed"
 
 
-def test_errors_that_ray_wraps_keep_their_end(ray_cluster):
+def test_errors_wrapped_by_ray_keep_their_end(ray_cluster):
     @ray.remote
     def fails(call) -> None:
         call()
@@ -129,7 +129,7 @@ class DyingTrial:
         ([10, 20, 20, 20], [True, True, True, False]),
     ],
 )
-def test_a_trial_is_tried_again_as_long_as_each_attempt_gets_further(steps: list[int], deaths: list[bool]):
+def test_a_trial_is_retried_as_long_as_each_attempt_gets_further(steps: list[int], deaths: list[bool]):
     retries, trial = Retries(), DyingTrial()
     seen = []
     for step in steps:

@@ -66,7 +66,7 @@ def test_a_cache_on_s3_is_built_by_ray_and_read_as_the_local_one(
         assert (store.files.frames(row["sha"]) == decode(manifest.location(row["path"]), PLAIN)).all()
 
 
-def test_a_build_on_s3_goes_on_with_the_shards_that_are_there(manifest, cache_on_s3, ray_cluster):
+def test_a_build_on_s3_resumes_from_its_shards(manifest, cache_on_s3, ray_cluster):
     folder = build_cache(manifest, "plain_32", DataConfig())
     system, path = fs.FileSystem.from_uri(str(folder))
     shards = planned_shards(manifest.usable["sha"].to_pylist())
@@ -113,7 +113,7 @@ def test_inspections_are_journalled_on_s3_too(local, cache_on_s3, ray_cluster):
     assert seen == list(range(13, 65))
 
 
-def test_inputs_lead_every_node_to_classifiers_and_clips_on_s3(s3_bucket):
+def test_inputs_name_classifiers_and_clips_on_s3(s3_bucket):
     inputs = Inputs(f"{s3_bucket}/shapes", "plain_32", f"{s3_bucket}/clips", classifiers=f"{s3_bucket}/classifiers")
     path = inputs.classifier_path(PROTOCOLS["s3_r3d18_v1"].classifier, 3)
     assert str(path).startswith(f"{s3_bucket}/classifiers/")

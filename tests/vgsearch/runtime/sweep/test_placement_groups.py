@@ -34,7 +34,7 @@ def a_sweep(n_trials: int, **facts: object) -> Sweep:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_more_pruned_trials_than_cpus_leave_every_cpu_free(tmp_path: Path, ray_cluster: Resources):
+def test_pruned_trials_free_every_cpu(tmp_path: Path, ray_cluster: Resources):
     manifest = make_moving_shapes(tmp_path / "shapes", n_clips_each=1)
     n_trials = int(ray_cluster.n_cpus) + 1
     sweep = a_sweep(n_trials, data=str(manifest.folder), manifest_digest=manifest.digest, n_classes=4)
@@ -67,7 +67,9 @@ class EndedTrial:
 
 
 @pytest.mark.usefixtures("ray_cluster")
-def test_a_group_that_a_dying_controller_starts_late_is_freed_and_those_of_running_trials_are_kept(tmp_path: Path):
+def test_a_placement_group_started_late_by_a_dying_controller_is_removed_and_those_of_running_trials_stay(
+    tmp_path: Path,
+):
     folders = {name: tmp_path / name for name in ("ended", "running", "again")}
     for folder in folders.values():
         folder.mkdir()

@@ -52,7 +52,7 @@ def edited(experiment: Experiment, *path: str, value: Any) -> None:
     experiment.sweep.write_text(yaml.safe_dump(content))
 
 
-def test_a_sweep_that_nobody_edited_goes_on_as_it_began(begun):
+def test_an_unedited_sweep_resumes_unchanged(begun):
     experiment, ledger = begun
     assert resuming.sweep_to_resume(experiment, ledger.record, None) == a_sweep()
 
@@ -70,13 +70,13 @@ def test_an_edited_space_is_refused_with_each_difference(begun):
 
 
 @pytest.mark.parametrize(("setting", "value"), [("n_trials", 20), ("max_concurrent", 1), ("data", "moved")])
-def test_what_makes_no_trial_another_may_be_edited(begun, setting: str, value: Any):
+def test_settings_that_change_no_trial_may_be_edited(begun, setting: str, value: Any):
     experiment, ledger = begun
     edited(experiment, setting, value=value)
     assert getattr(resuming.sweep_to_resume(experiment, ledger.record, None), setting) == value
 
 
-def test_a_lost_copy_of_the_sweep_comes_back_from_the_ledger(begun):
+def test_a_lost_sweep_yaml_is_restored_from_the_ledger(begun):
     experiment, ledger = begun
     experiment.sweep.unlink()
     assert resuming.sweep_to_resume(experiment, ledger.record, None) == a_sweep()
@@ -86,7 +86,7 @@ def test_a_lost_copy_of_the_sweep_comes_back_from_the_ledger(begun):
     assert not (experiment.folder / "nowhere").exists()
 
 
-def test_a_ledger_from_before_sweeps_were_in_it_trusts_sweep_yaml(tmp_path: Path):
+def test_an_old_ledger_without_the_sweep_trusts_sweep_yaml(tmp_path: Path):
     experiment = Experiment(tmp_path)
     a_sweep().save(experiment.sweep)
     assert resuming.sweep_to_resume(experiment, SweepRecord(header={"space": "mvt_tsa"}), None) == load_sweep(
@@ -95,7 +95,7 @@ def test_a_ledger_from_before_sweeps_were_in_it_trusts_sweep_yaml(tmp_path: Path
 
 
 @pytest.mark.parametrize(("asked", "n_trials"), [("+16", 24), ("48", 48), ("2", 2)])
-def test_trials_are_added_or_counted_in_all(begun, asked: str, n_trials: int):
+def test_trials_are_given_as_more_or_in_total(begun, asked: str, n_trials: int):
     experiment, ledger = begun
     assert resuming.sweep_to_resume(experiment, ledger.record, asked).n_trials == n_trials
 
@@ -103,13 +103,13 @@ def test_trials_are_added_or_counted_in_all(begun, asked: str, n_trials: int):
 @pytest.mark.parametrize(
     ("asked", "says"), [("1", "2 trials have started already"), ("more", "must look like"), ("+0", "must look like")]
 )
-def test_numbers_of_trials_that_cannot_be_are_refused(begun, asked: str, says: str):
+def test_impossible_numbers_of_trials_are_refused(begun, asked: str, says: str):
     experiment, ledger = begun
     with pytest.raises(ConfigurationError, match=says):
         resuming.sweep_to_resume(experiment, ledger.record, asked)
 
 
-def test_a_changed_space_file_is_told_and_not_used(tmp_path: Path):
+def test_a_changed_space_file_is_reported_and_not_used(tmp_path: Path):
     source = tmp_path / "mine.yaml"
     values = load_space("mvt_tsa").model_dump(mode="json")
     source.write_text(yaml.safe_dump(values))
@@ -124,7 +124,7 @@ def test_a_changed_space_file_is_told_and_not_used(tmp_path: Path):
     assert resuming.notes_of_space(sweep) == []
 
 
-def test_only_unfinished_trials_go_on_and_those_asked_for_are_retried(tmp_path: Path):
+def test_only_unfinished_trials_resume_and_only_requested_ends_are_retried(tmp_path: Path):
     ledger = Ledger(tmp_path / "ledger.jsonl")
     trials(ledger, *ENDS, "running")
     owed = {
@@ -143,7 +143,7 @@ def test_only_unfinished_trials_go_on_and_those_asked_for_are_retried(tmp_path: 
         resuming.left_to_do(ledger.record, a_sweep(), "all")
 
 
-def test_a_failed_trial_goes_on_and_a_diverged_one_starts_anew_with_a_seed_of_its_own(tmp_path: Path):
+def test_a_failed_trial_resumes_and_a_diverged_one_restarts_with_another_seed(tmp_path: Path):
     ledger = Ledger(tmp_path / "ledger.jsonl")
     trials(ledger, "failed", "diverged")
     (failed,) = resuming.left_to_do(ledger.record, a_sweep(), "failed")
@@ -159,7 +159,7 @@ def test_a_failed_trial_goes_on_and_a_diverged_one_starts_anew_with_a_seed_of_it
     assert again.changed == {"seed": 2_000_001}
 
 
-def test_a_trial_without_memory_is_owed_one_try_at_half_its_batch(tmp_path: Path):
+def test_a_trial_out_of_memory_is_retried_once_at_half_its_batch(tmp_path: Path):
     ledger = Ledger(tmp_path / "ledger.jsonl")
     trials(ledger, "out_of_memory")
     batch = a_sweep().run_config(PAPER, 0).loop.batch_size
@@ -176,13 +176,13 @@ def test_a_trial_without_memory_is_owed_one_try_at_half_its_batch(tmp_path: Path
     assert [p.changed for p in resuming.left_to_do(ledger.record, a_sweep(), "failed")] == [half.changed]
 
 
-def test_a_papers_point_not_begun_comes_before_anything_new(begun):
+def test_a_papers_point_not_yet_started_comes_before_new_trials(begun):
     _, ledger = begun
     assert [p.index for p in resuming.left_to_do(ledger.record, a_sweep())] == [1]
     assert [(p.index, p.is_paper_point) for p in resuming.left_to_do(SweepRecord(), a_sweep())] == [(0, True)]
 
 
-def test_a_sweep_is_over_when_nothing_is_owed_and_its_floor_is_known(tmp_path: Path):
+def test_a_sweep_is_over_when_no_trial_is_left_and_its_floor_is_known(tmp_path: Path):
     ledger = Ledger(tmp_path / "ledger.jsonl")
     trials(ledger, "done", "failed")
     over = [resuming.is_over(ledger.record, a_sweep(n_trials=2), [])]

@@ -14,7 +14,7 @@ def folder(tmp_path: Path) -> TrialFolder:
     return TrialFolder(tmp_path)
 
 
-def test_silence_is_counted_while_somebody_watches_and_ends_with_a_sign(folder: TrialFolder):
+def test_silence_counts_only_while_the_driver_watches_and_ends_with_a_sign_of_life(folder: TrialFolder):
     pulse = Pulse(folder, now=100.0)
     assert not any(pulse.check(now) for now in range(101, 131))
     assert pulse.silent == 30
@@ -22,7 +22,7 @@ def test_silence_is_counted_while_somebody_watches_and_ends_with_a_sign(folder: 
     assert pulse.silent == 0
 
 
-def test_a_driver_that_slept_blames_no_trial(folder: TrialFolder):
+def test_a_suspended_driver_counts_no_silence(folder: TrialFolder):
     pulse = Pulse(folder, now=100.0)
     pulse.check(101.0)
     pulse.check(101.0 + 8 * 3600)  # suspended overnight, or Ctrl-Z
