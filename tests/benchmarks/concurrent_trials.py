@@ -2,7 +2,7 @@
 
 The MVT-GAN-TSA step of the laptop budget (32 px, a = 8, bf16, channels last) in processes of their own on two cores: two
 trials of one thread side by side against one trial of two threads. Both arms take turns, so that a busy machine slows both
-alike; the ratio of steps a second is taken within each turn, its median over the turns is told.
+alike; the ratio of steps a second is taken within each turn, its median over the turns is printed.
 """
 
 import argparse
@@ -16,7 +16,7 @@ RESOLUTION = 32
 
 
 def play(n_threads: int) -> None:
-    """A trial that trains as many steps as it is told, each time it is told, and answers when it has."""
+    """A trial that trains the given number of steps at each call, and returns when it has."""
     import torch
 
     from tests.benchmarks.step import FAST, FixedClips, training

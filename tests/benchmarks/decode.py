@@ -2,7 +2,7 @@
 
 Each clip is 16 frames from a random start of a 320x240, 180-frame file, at 64x64. decord and OpenCV are measured where
 they are installed. Seconds are the process's CPU time, all its threads together, and readers
-take turns, so that a busy machine slows all alike; the median of the rounds is told.
+take turns, so that a busy machine slows all alike; the median of the rounds is printed.
 """
 
 import argparse
@@ -193,7 +193,7 @@ def _growth_mb(name: str, path: Path) -> float:
 
 
 def _most_mb() -> float:
-    # Not getrusage: its maximum outlives exec, so that a child begins with its parent's.
+    # Not getrusage: its maximum survives exec, so that a child starts with its parent's.
     return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
 
 

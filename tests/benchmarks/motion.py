@@ -3,7 +3,7 @@
 Label-pair cosines as one masked matrix product against the double loop, value and gradient, at the paper's batch; and
 what one pair of frames costs each flow, forward and backward into the frames, beside the endpoint errors of all on
 held-out generated pairs. PWC-Net has random weights unless a file is given: what they are changes no time. Seconds are
-the process's CPU time; the arms take turns, so that a busy machine slows all alike; the median of the rounds is told.
+the process's CPU time; the arms take turns, so that a busy machine slows all alike; the median of the rounds is printed.
 """
 
 import argparse
@@ -128,8 +128,8 @@ def main() -> None:
     }
     for kind, settings in kinds.items():
         found = held_out_errors(estimators, settings, seed=0).items()
-        told = ", ".join(f"{name} {errors.mean():.3f}" for name, errors in found)
-        print(f"held-out endpoint error, {kind}, px: {told}")
+        errors_by_name = ", ".join(f"{name} {errors.mean():.3f}" for name, errors in found)
+        print(f"held-out endpoint error, {kind}, px: {errors_by_name}")
 
 
 if __name__ == "__main__":

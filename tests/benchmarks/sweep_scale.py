@@ -4,7 +4,7 @@ The driver, the ledger, the study and Ray Tune are those of `vgsearch tune`; onl
 millisecond, looks three times and ends with a score that follows from what it was given. Told: seconds of wall and of the
 driver's CPU time a trial for each hundred, `vgsearch status` at each hundred, the driver's memory, and the proportional set
 size of the sweep before its first trial, Ray's processes included. `--nodes 4 --cpus 8` runs it on so many simulated nodes
-beside a head without work; straight lines through what was measured tell what 10,000 trials would take.
+beside a head without work; straight lines through the measurements estimate 10,000 trials.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
 Sweeps of trials of a few steps, one at a time, as `vgsearch tune` runs them on a Ray of its own: inline, and under Ray Train
 with one worker process beside another. From the end of one trial to the end of the next, less what the trial's own log spans
-(reading clips, training, looking, scoring); the first trial, for which processes start, is told apart. The second column
+(reading clips, training, looking, scoring); the first trial, for which processes start, is printed separately. The second column
 takes only training steps and scoring off, and so counts reading clips, classifiers and one look as overhead too.
 """
 
@@ -40,7 +40,7 @@ def swept(folder: Path, data: Path, n_workers: int, n_trials: int) -> Experiment
 
 def overheads(experiment: Experiment) -> list[tuple[float, float]]:
     """For each trial its overhead in seconds by its log, and by its steps and scoring alone."""
-    told, ended = [], None
+    overheads, ended = [], None
     for line in experiment.ledger.read_text().splitlines():
         event = json.loads(line)
         if event["event"] == "trial_started" and ended is None:
@@ -48,9 +48,9 @@ def overheads(experiment: Experiment) -> list[tuple[float, float]]:
         if event["event"] == "trial_ended":
             assert event["state"] == "done", event
             spent, worked = event["time"] - ended, _seconds_of(experiment.trial(event["trial"]))
-            told.append(tuple(spent - seconds for seconds in worked))
+            overheads.append(tuple(spent - seconds for seconds in worked))
             ended = event["time"]
-    return told
+    return overheads
 
 
 def _seconds_of(trial: TrialFolder) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """A real driver, Ray Tune, ledger and study around trials of a few milliseconds: `python -m tests.end_to_end.fake_sweep FOLDER N`.
 
-Trials keep records and a checkpoint as real ones do, and score by what was chosen, so that drills of the search and of the
-driver need no training.
+Trials write records and a checkpoint as real ones do, and their score follows from the chosen values, so that drills of the
+search and of the driver need no training.
 """
 
 import json
@@ -36,7 +36,7 @@ def a_sweep(n_trials: int) -> Sweep:
 
 
 def millisecond_trial(parameters: dict[str, Any]) -> None:
-    """Trains nothing, but goes on from its newest checkpoint, looks, and scores."""
+    """Trains nothing, but resumes from its newest checkpoint, looks and scores."""
     folder, chosen = TrialFolder(Path(parameters["folder"])), parameters["hyperparameters"]
     saved = folder.checkpoints / "step"
     start = int(saved.read_text()) if saved.exists() else 0
@@ -66,7 +66,7 @@ def summary(s3: float) -> str:
 
 
 def main(folder: Path, n_trials: int) -> None:
-    """One driver's run, from what the ledger says on, to the sweep's end."""
+    """Runs one driver, from the state in the ledger to the end of the sweep."""
     experiment, sweep = Experiment(folder), a_sweep(n_trials)
     with experiment.lock(), connect() as cluster:
         ledger = Ledger(experiment.ledger)

@@ -1,4 +1,4 @@
-"""What drills on several machines share: a machine that has files of its own, and what its user types on it."""
+"""A machine with its own files and the commands that its user types, for drills on several machines."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ BY_DISTANCE = ["--set", "evaluation.objective=-kvd"]
 
 
 class Machine:
-    """A host of its own as far as files go: another home, another cache of copies, an empty working folder."""
+    """A host with its own files: home, cache of copies, empty working folder."""
 
     def __init__(self, folder: Path, bucket: str) -> None:
         self.folder = folder
@@ -21,22 +21,22 @@ class Machine:
         self.own = {"XDG_CACHE_HOME": str(folder / "cache"), "VGSEARCH_CACHE": f"{bucket}/cache"}
 
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
-        """The command in a session of its own; its output into a file, so that nobody has to read for it to go on."""
+        """Starts the command in its own session, its output in a file, so that it never waits for a reader."""
         with open(self.folder / f"{arguments[0]}.log", "w") as log:
             return subprocess.Popen(
                 [*VGSEARCH, *map(str, arguments)], cwd=self.folder, env={**os.environ, **self.own}, text=True,
                 stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
 
-    def told(self, command: str) -> str:
+    def log(self, command: str) -> str:
         return (self.folder / f"{command}.log").read_text()
 
     def run(self, *arguments: str | Path, code: int = 0, timeout: float = 500) -> str:
         process = self.start(*arguments)
         process.wait(timeout)
-        told = self.told(str(arguments[0]))
-        assert process.returncode == code, told
-        return told
+        output = self.log(str(arguments[0]))
+        assert process.returncode == code, output
+        return output
 
 
 def processes_of(machine: Machine) -> list[int]:
@@ -50,6 +50,6 @@ def processes_of(machine: Machine) -> list[int]:
 
 
 def kill(driver: subprocess.Popen[str]) -> None:
-    """-9 to the driver and to the Ray that it started."""
+    """Kills the driver and its Ray with SIGKILL."""
     os.killpg(driver.pid, signal.SIGKILL)
     driver.wait()

@@ -1,4 +1,4 @@
-"""Sweeps on several nodes, each with files of its own, over an S3 server: nodes die, are drained, are added."""
+"""Sweeps on several nodes with files of their own, over an S3 server: nodes die, are drained, join."""
 
 import json
 import os
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 class Nodes:
-    """A head that takes no trials, and nodes of one CPU that share nothing but the bucket; what happened is kept by time."""
+    """A head without trials, and nodes of one CPU that share only the bucket; `timeline` records what happened when."""
 
     def __init__(self, folder: Path, bucket: str) -> None:
         self.folder, self.bucket = folder, bucket
@@ -54,7 +54,7 @@ class Nodes:
         self.note(f"{name} killed")
 
     def drain(self, name: str, seconds: int) -> None:
-        """What a cloud's preemption notice leads to: no new work, and the end when the time is up."""
+        """Acts as a cloud that preempts the node: it gets no new work and is killed after `seconds`."""
         command = [sys.executable, "-m", "ray.scripts.scripts", "drain-node", "--address", self.address]
         why = ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "spot", "--deadline-remaining-seconds"]
         subprocess.run(
@@ -65,7 +65,7 @@ class Nodes:
         self.kill(name)
 
     def running_on(self) -> dict[str, str]:
-        """Where the copies of running trials lie, by trial's short id: a node's own scratch folder says which one trains it."""
+        """The node that trains each running trial, by trial id, found by the copy in the node's own folder."""
         copies = (
             path for name in self.nodes for path in (self.folder / name).glob("vgsearch/trials/rank*/*/*/trials/t*")
         )
@@ -78,10 +78,10 @@ def nodes(s3_bucket: str, tmp_path: Path) -> Iterator[Nodes]:
     for name in ("node-a", "node-b", "node-c"):
         nodes.add(name)
     yield nodes
-    told = "\n".join(f"{seconds:6.1f} s  {what}" for seconds, what in sorted(nodes.timeline))
-    print(told)
+    lines = "\n".join(f"{seconds:6.1f} s  {what}" for seconds, what in sorted(nodes.timeline))
+    print(lines)
     if "VGSEARCH_TIMELINES" in os.environ:
-        (Path(os.environ["VGSEARCH_TIMELINES"]) / f"{tmp_path.name}.txt").write_text(told + "\n")
+        (Path(os.environ["VGSEARCH_TIMELINES"]) / f"{tmp_path.name}.txt").write_text(lines + "\n")
     nodes.cluster.shutdown()
 
 
@@ -94,7 +94,7 @@ def data(s3_bucket: str, tmp_path: Path) -> str:
 
 
 class Watched:
-    """A sweep's events as they come, each noted in the timeline."""
+    """Follows a sweep's events and notes each in the timeline."""
 
     def __init__(self, address: str, driver: subprocess.Popen[str], machine: Machine, nodes: Nodes) -> None:
         self.address, self._driver, self._machine, self._nodes = address, driver, machine, nodes
@@ -111,25 +111,25 @@ class Watched:
     def until(self, reached: Callable[[SweepRecord], bool], seconds: float = 900) -> SweepRecord:
         deadline = time.monotonic() + seconds
         while not reached(record := self.record()):
-            assert self._driver.poll() is None, self._machine.told("tune")
-            assert time.monotonic() < deadline, (self._nodes.timeline, self._machine.told("tune"))
+            assert self._driver.poll() is None, self._machine.log("tune")
+            assert time.monotonic() < deadline, (self._nodes.timeline, self._machine.log("tune"))
             time.sleep(0.5)
         return record
 
 
 def looked(record: SweepRecord) -> list[str]:
-    """Running trials that have a look, so a checkpoint in storage."""
+    """Running trials that have a look, and so a checkpoint in storage."""
     return [trial.trial_id for trial in record.trials.values() if trial.looks and trial.state == "running"]
 
 
 def starts(address: str, trial: str) -> list[int]:
-    """The steps that the attempts of a trial began at, as its log tells."""
+    """The first steps of a trial's attempts, from its log."""
     log = (place(address) / "trials" / trial / "log.txt").read_bytes().decode()
     return [int(step) for step in re.findall(r"training from step (\d+) ", log)]
 
 
 def assert_nothing_is_held(nodes: Nodes) -> None:
-    """Every CPU is free, and no placement group is left."""
+    """Fails unless every CPU is free and no placement group is left."""
     ray.init(address=nodes.address, log_to_driver=False)
     try:
         deadline = time.monotonic() + 60
@@ -158,9 +158,9 @@ def test_a_sweep_survives_nodes_that_die_are_drained_and_join(nodes: Nodes, data
     nodes.add("node-e")
     driver.wait(1500)
     record = sweep.record()
-    assert driver.returncode == 0, laptop.told("tune")
+    assert driver.returncode == 0, laptop.log("tune")
     assert len(record.trials) == 6
-    assert {trial.state for trial in record.trials.values()} <= {"done", "pruned"}, laptop.told("tune")
+    assert {trial.state for trial in record.trials.values()} <= {"done", "pruned"}, laptop.log("tune")
     assert record.best is not None
     assert record.best.scores["s3"] > 0
     for trial in (killed, drained):
@@ -197,7 +197,7 @@ def test_a_trial_on_two_nodes_survives_the_loss_of_one(nodes: Nodes, data: str, 
     assert ranks["rank0"] != ranks["rank1"], "each node has one CPU"
     nodes.kill(ranks["rank1"])
     driver.wait(1500)
-    assert driver.returncode == 0, laptop.told("tune")
+    assert driver.returncode == 0, laptop.log("tune")
     record = sweep.record()
     assert {trial.state for trial in record.trials.values()} <= {"done", "pruned"}
     began = starts(address, trial)

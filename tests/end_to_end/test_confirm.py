@@ -1,4 +1,4 @@
-"""What a sweep found, trained again and handed on to the next sweep: the real commands on a real data set."""
+"""Confirmation and warm start of a sweep, by the real commands on a real data set."""
 
 import json
 import subprocess
@@ -56,12 +56,12 @@ def test_confirm_trains_points_on_fresh_seeds_and_does_not_change_the_search(tun
     assert {path.name for path in (experiment.folder / "confirm").iterdir()} == runs
     for name in runs:
         assert CheckpointFolder(experiment.confirm_run(name).checkpoints).newest().step == 2
-    told = json.loads(experiment.confirm.read_text())
-    assert [point["trial_id"] for point in told["points"]] == [
+    confirmed = json.loads(experiment.confirm.read_text())
+    assert [point["trial_id"] for point in confirmed["points"]] == [
         trial.trial_id for trial in sorted(before.done, key=lambda trial: trial.scores["kvd"])
     ]
-    (other,) = (point for point in told["points"] if not point["is_paper_point"])
-    paper = next(point for point in told["points"] if point["is_paper_point"])
+    (other,) = (point for point in confirmed["points"] if not point["is_paper_point"])
+    paper = next(point for point in confirmed["points"] if point["is_paper_point"])
     better = [paper["by_seed"][seed] - other["by_seed"][seed] for seed in other["by_seed"]]
     assert other["against_paper"]["mean"] == pytest.approx(sum(better) / 2)
     assert "minus paper" in run.stdout

@@ -1,6 +1,6 @@
-"""Drills: what is killed, cut, filled or silenced at the worst moment loses nothing that was finished.
+"""Drills: a kill, a cut file or a full disk at the worst moment loses nothing that was finished.
 
-Each tells a row of the drill table (printed with -s): what was done, what was kept, what was lost.
+Each prints a row of the drill table (printed with -s): what was done, what was kept, what was lost.
 """
 
 import contextlib
@@ -32,12 +32,12 @@ def row(done: str, kept: str, lost: str = "nothing") -> None:
 
 
 def log_of(folder: Path) -> Path:
-    """Where the drivers of an experiment say what they say: beside it, or beside the disk it fills."""
+    """The log of an experiment's drivers: beside it, or beside the disk it fills."""
     return (folder.parent.parent if folder.parent.name == "disk" else folder.parent) / "driver.log"
 
 
 def start(folder: Path, n_trials: int = N_TRIALS) -> subprocess.Popen:
-    """A driver of its own process group."""
+    """Starts a driver in its own process group."""
     with open(log_of(folder), "a") as log:
         command = [sys.executable, "-m", "tests.end_to_end.fake_sweep", str(folder), str(n_trials)]
         return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
@@ -66,12 +66,12 @@ def kill_at(folder: Path, lines: int, delay: float) -> bool:
     return killed
 
 
-def told(record: SweepRecord) -> list[tuple[Any, ...]]:
+def outcome(record: SweepRecord) -> list[tuple[Any, ...]]:
     return [(t.index, t.state, t.overrides, t.looks, t.scores) for t in record.trials.values()]
 
 
 def assert_whole(folder: Path, record: SweepRecord) -> None:
-    """Each trial ended once, and its lines have neither gap nor doubled step."""
+    """Fails unless each trial ended once and its lines have neither a gap nor a repeated step."""
     ends = [e["trial"] for e in read_events(Experiment(folder).ledger) if e["event"] == "trial_ended"]
     assert len(ends) == len(set(ends)) == len(record.trials)
     for trial in record.trials.values():
@@ -85,7 +85,7 @@ def assert_whole(folder: Path, record: SweepRecord) -> None:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SweepRecord]:
-    """The sweep that nothing befell."""
+    """The uninterrupted sweep."""
     folder = tmp_path_factory.mktemp("whole") / "s"
     return folder, finish(folder)
 
@@ -97,7 +97,7 @@ def killed_again_and_again(whole: tuple[Path, SweepRecord], folder: Path, n_kill
     killed = sum(kill_at(folder, lines, draw.uniform(0, 0.05)) for lines in moments)
     resumed = finish(folder)
     assert killed == n_kills
-    assert told(resumed) == told(record)
+    assert outcome(resumed) == outcome(record)
     assert_whole(folder, resumed)
     states = " ".join(f"{resumed.count(state)} {state}" for state in ("done", "pruned", "diverged"))
     row(f"driver killed with -9 at {n_kills} random moments of {N_TRIALS} trials (seed {seed})",
@@ -118,11 +118,11 @@ def test_a_moved_sweep_without_its_database_resumes_unchanged(whole, tmp_path: P
     shutil.move(tmp_path / "s", tmp_path / "moved")
     Experiment(tmp_path / "moved").study.unlink()
     resumed = finish(tmp_path / "moved")
-    assert told(resumed) == told(record)
+    assert outcome(resumed) == outcome(record)
     assert_whole(tmp_path / "moved", resumed)
     study = open_study(Experiment(tmp_path / "moved").study, a_sweep(N_TRIALS))
     assert len({trial.user_attrs["index"] for trial in study.trials if "index" in trial.user_attrs}) == N_TRIALS
-    row("driver killed, folder moved, optuna.db deleted", "all trials as uninterrupted; the study made anew")
+    row("driver killed, folder moved, optuna.db deleted", "all trials as uninterrupted; the study rebuilt")
 
 
 def test_a_second_driver_is_refused_with_the_process_of_the_first(tmp_path: Path):
@@ -177,7 +177,7 @@ def test_a_full_disk_stops_the_sweep_and_with_space_it_resumes(whole, small_disk
     (small_disk / "more").unlink()
     hog.unlink()
     resumed = finish(folder)
-    assert told(resumed) == told(record)
+    assert outcome(resumed) == outcome(record)
     row(
         "disk full under the sweep (tmpfs of 4 MB)",
         "all that was finished; with space again, the rest as uninterrupted",

@@ -1,4 +1,4 @@
-"""Hosts with addresses, files and tokens of their own, started by `ray start`, and a laptop that submits to them."""
+"""Hosts with their own addresses, files and tokens, started by `ray start`, and a laptop that submits to them."""
 
 import os
 import secrets
@@ -28,7 +28,7 @@ pytestmark = [
 ]
 SUBNET, BRIDGE = "10.77.0", "vgsearch0"
 FILES = Path("/tmp/vgsearch-host")
-"""On each host a disk of its own, under the same path: what one writes there no other sees."""
+"""The path of each host's own disk, which no other host sees."""
 BIN = Path(sys.executable).parent
 
 
@@ -140,19 +140,19 @@ def test_only_hosts_with_the_token_join_and_a_submitted_sweep_needs_no_laptop(
         monkeypatch.setenv("RAY_AUTH_TOKEN", token)
         submitted = laptop.start(*command)
         deadline = time.monotonic() + 600
-        while "look" not in laptop.told("submit"):
-            assert submitted.poll() is None, laptop.told("submit")
-            assert time.monotonic() < deadline, laptop.told("submit")
+        while "look" not in laptop.log("submit"):
+            assert submitted.poll() is None, laptop.log("submit")
+            assert time.monotonic() < deadline, laptop.log("submit")
             time.sleep(0.5)
         os.killpg(submitted.pid, signal.SIGKILL)  # the lid is closed
         first.power_off()
         while not (record := read_ledger(Experiment.at(address).events)).ended:
-            assert time.monotonic() < deadline + 600, laptop.told("submit")
+            assert time.monotonic() < deadline + 600, laptop.log("submit")
             time.sleep(1)
         assert {trial.state for trial in record.trials.values()} <= {"done", "pruned"}
         assert record.best is not None
         assert record.best.trial_id[:5] in laptop.run("status", address)
-        # Gone on with from the laptop, and watched to its end.
-        told = laptop.run("submit", address, "--address", url, "--trials", "+1", timeout=600)
-        assert "4 trials: " in told, told
-        assert "best    kvd" in told
+        # Resumed from the laptop and watched to its end.
+        output = laptop.run("submit", address, "--address", url, "--trials", "+1", timeout=600)
+        assert "4 trials: " in output, output
+        assert "best    kvd" in output

@@ -1,4 +1,4 @@
-"""Moving shapes are what they claim: one frame tells nothing of the class."""
+"""A single frame of moving shapes does not reveal the class."""
 
 import numpy as np
 import torch

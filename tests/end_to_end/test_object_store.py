@@ -1,4 +1,4 @@
-"""Sweeps kept on an S3 server that fails now and then: killed, gone on with from another machine, looked at from a third."""
+"""A sweep on an S3 server that sometimes fails: killed, resumed from a second machine, shown on a third."""
 
 import json
 import re
@@ -34,8 +34,8 @@ def killed(failing_s3: tuple[str, Holding], tmp_path_factory: pytest.TempPathFac
     search = ["mvt_tsa", "--data", str(data), "--out", f"{failing_s3_bucket}/runs", "--name", "s", "--trials", "3"]
     holding.key = r"/trials/t0001-\w+/checkpoints/step00000006\.pt"
     driver = first.start("tune", *search, "--max-concurrent", "1", *TINY, *STEPS, *BY_DISTANCE)
-    wait_until(lambda: driver.poll() is not None or holding.arrived.is_set(), lambda: first.told("tune"), seconds=500)
-    assert driver.poll() is None, first.told("tune")
+    wait_until(lambda: driver.poll() is not None or holding.arrived.is_set(), lambda: first.log("tune"), seconds=500)
+    assert driver.poll() is None, first.log("tune")
     kill(driver)
     wait_until(lambda: not processes_of(first), lambda: processes_of(first))
     holding.key = None
@@ -46,12 +46,12 @@ def killed(failing_s3: tuple[str, Holding], tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(scope="module")
 def finished(killed: tuple[str, Path, SweepRecord], failing_s3_bucket: str) -> tuple[str, Machine, SweepRecord]:
-    """The same sweep gone on with by another machine, which has nothing of it."""
+    """The same sweep after another machine, which has none of its files, resumed it."""
     address, folder, _ = killed
     second = Machine(folder / "second", failing_s3_bucket)
-    told = second.run("resume", address)
-    assert "best    kvd" in told, told
-    assert f"{address}/trials/" in told
+    output = second.run("resume", address)
+    assert "best    kvd" in output, output
+    assert f"{address}/trials/" in output
     return address, second, read_ledger(Experiment.at(address).events)
 
 
@@ -91,8 +91,8 @@ def test_the_bucket_has_every_file_and_no_leftovers(finished):
 def test_a_third_machine_shows_the_sweep_and_samples_a_checkpoint(finished, failing_s3_bucket: str):
     address, second, record = finished
     laptop = Machine(second.folder.parent / "laptop", failing_s3_bucket)
-    told = laptop.run("status", address)
-    assert all(trial[:5] in told for trial in record.trials), told
+    output = laptop.run("status", address)
+    assert all(trial[:5] in output for trial in record.trials), output
     shown = laptop.run("show", f"{address}/{record.best.trial_id[:5]}")
     assert f"{address}/trials/{record.best.trial_id}/checkpoints" in shown
     assert "step00000008.pt (" in shown

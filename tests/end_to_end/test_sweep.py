@@ -53,16 +53,16 @@ def sweep(shapes, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
 
 def test_a_sweep_scores_its_trials_and_starts_at_the_papers_point(sweep):
     folder, run = sweep
-    told = record(folder, "s")
-    assert [trial.state for trial in told.trials.values()] == ["done"] * 3
-    first = next(iter(told.trials.values()))
+    found = record(folder, "s")
+    assert [trial.state for trial in found.trials.values()] == ["done"] * 3
+    first = next(iter(found.trials.values()))
     assert first.is_paper_point
     assert first.overrides["optimiser.lr_g"] == 5e-5
-    assert len({json.dumps(trial.overrides, sort_keys=True) for trial in told.trials.values()}) == 3
-    assert told.floor.score.s3.s3.mean > 0
-    assert told.best.trial_id in run.stdout
-    assert told.ended == "finished"
-    for trial in told.trials.values():
+    assert len({json.dumps(trial.overrides, sort_keys=True) for trial in found.trials.values()}) == 3
+    assert found.floor.score.s3.s3.mean > 0
+    assert found.best.trial_id in run.stdout
+    assert found.ended == "finished"
+    for trial in found.trials.values():
         assert sorted(trial.looks) == [2, 4]
         assert set(trial.health["vitals"]) >= {"loss_share", "weight_growth", "class_diversity", "freezing", "looping"}
         assert (
@@ -98,10 +98,10 @@ def test_tensorboard_compares_the_trials_of_a_sweep_by_their_scores_and_costs(sw
     folder, _ = sweep
     columns, rows = hparams_tab(folder / "runs" / "s")
     assert [info["displayName"] for info in columns["metricInfos"]] == ["S3", "SeR", "ReS", "cost", "look"]
-    told = record(folder, "s")
-    assert {Path(row["name"]).parent.name for row in rows} == set(told.trials)
+    found = record(folder, "s")
+    assert {Path(row["name"]).parent.name for row in rows} == set(found.trials)
     for row in rows:
-        trial = told.trials[Path(row["name"]).parent.name]
+        trial = found.trials[Path(row["name"]).parent.name]
         assert row["hparams"] == trial.overrides
         shown = {value["name"]["tag"]: value["value"] for value in row["metricValues"]}
         scores = {f"score/{name}": trial.scores[name] for name in ("s3", "ser", "res", "cost")}
@@ -121,10 +121,10 @@ def test_a_report_of_the_sweep_shows_its_samples_beside_real_clips(sweep, tmp_pa
 
 def test_status_reads_only_the_ledger(sweep):
     folder, _ = sweep
-    told = json.loads(vgsearch("status", "runs/s", "--json", folder=folder).stdout)
-    assert told["best"] == record(folder, "s").best.trial_id
-    assert len(told["trials"]) == 3
-    assert told["front"] == [told["best"]]
+    status = json.loads(vgsearch("status", "runs/s", "--json", folder=folder).stdout)
+    assert status["best"] == record(folder, "s").best.trial_id
+    assert len(status["trials"]) == 3
+    assert status["front"] == [status["best"]]
 
 
 def test_a_name_in_use_is_refused_with_the_command_to_resume(sweep, shapes):

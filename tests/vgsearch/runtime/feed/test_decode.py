@@ -64,17 +64,17 @@ def manifest(tmp_path_factory):
 
 
 def start(task: str, folder: Path, cache: Path, deadly: int = 0, last: int = 0) -> subprocess.Popen:
-    """A process at work on `folder`, which sends itself the signal `deadly` when `last` clips are done."""
+    """Starts a process that works on `folder` and sends itself the signal `deadly` when `last` clips are done."""
     environment = os.environ | {"VGSEARCH_CACHE": str(cache)}
     command = [sys.executable, "-c", PROGRAM, task, str(folder), str(deadly), str(last)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for_the_last_worker(cache: Path) -> None:
-    """Ray's processes outlive a killed driver for a moment; they are known by the cache they work for."""
+    """Waits for Ray's processes, which survive a killed driver for a moment; their environment names the cache."""
     deadline = time.monotonic() + 300
     while any(_works_for(process, cache) for process in psutil.process_iter()):
-        assert time.monotonic() < deadline, "workers of a killed driver go on for ever"
+        assert time.monotonic() < deadline, "workers of a killed driver still run"
         time.sleep(0.1)
 
 
@@ -86,7 +86,7 @@ def _works_for(process: psutil.Process, cache: Path) -> bool:
 
 
 def inspections(cache: Path) -> list[Path]:
-    """The file of every inspection that was made, in no order."""
+    """The file of every inspection, unordered."""
     journals = (cache / "inspections").glob("*/*")
     return [Path(json.loads(line)[0]) for journal in journals for line in journal.read_text().splitlines() if line]
 

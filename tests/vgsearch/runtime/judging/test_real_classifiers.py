@@ -1,4 +1,4 @@
-"""Real-trained classifiers on a real Ray: fitted once, by one process or by several workers, and failures told."""
+"""Real-trained classifiers on a real Ray: fitted once, by one process or several workers; failures are reported."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -39,7 +39,7 @@ def inputs_of(ray_cluster, tmp_path_factory) -> Callable[..., Inputs]:
 
 
 def fitted(inputs: Inputs, needed: dict[ClassifierProtocol, tuple[int, ...]]) -> float:
-    """Fits what is missing; how many classifiers the progress bar counted."""
+    """Fits the missing classifiers; returns the count of the progress bar."""
     bars = Progress(disable=True)
     fit_real_classifiers(inputs, DataConfig(), 16, needed, bars)
     assert bars.finished

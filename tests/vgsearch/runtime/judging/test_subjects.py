@@ -1,4 +1,4 @@
-"""What is judged, opened: videos of another program, a checkpoint's generator, a rung of the ladder."""
+"""Subjects of an evaluation: videos of another program, a checkpoint's generator, a rung of the ladder."""
 
 import io
 from pathlib import Path
@@ -57,17 +57,17 @@ def folder_of(path: Path, n_each: int) -> Path:
 
 
 def opened(folder: Path, data: Path, inputs: Inputs) -> tuple[VideosSubject, EvaluationPlan, str]:
-    """The subject, its plan, and what was told of it."""
-    told = Console(file=io.StringIO(), width=200)
+    """The subject, its plan, and the notes that were printed."""
+    console = Console(file=io.StringIO(), width=200)
     plan = planned(EvaluationRequest(videos=folder, data=data))
-    return videos_subject(folder, plan, inputs, N_FRAMES, told), plan, told.file.getvalue()
+    return videos_subject(folder, plan, inputs, N_FRAMES, console), plan, console.file.getvalue()
 
 
 def test_each_video_replaces_real_clips_of_its_class_in_one_split_only(tmp_path, data, inputs, judge):
-    subject, _, told = opened(folder_of(tmp_path / "made", 3), data, inputs)
+    subject, _, notes = opened(folder_of(tmp_path / "made", 3), data, inputs)
     assert subject.name == "made"
-    assert "fewer videos than real clips" in told
-    assert "down 3 of 16, left 3 of 16" in told
+    assert "fewer videos than real clips" in notes
+    assert "down 3 of 16, left 3 of 16" in notes
     synthetic = subject.opened(judge, "cpu")
     seen: dict[str, set[tuple[int, int]]] = {}
     for purpose, real in (("train", judge.clips("train")), ("test", judge.clips("test"))):
@@ -85,10 +85,10 @@ def test_a_broken_or_short_video_is_skipped_by_name(tmp_path, data, inputs):
     folder = folder_of(tmp_path / "made", 2)
     (folder / "up" / "broken.mp4").write_text("no video")
     video(folder / "down" / "short.mp4", 30, n_frames=9)
-    _, _, told = opened(folder, data, inputs)
-    assert "broken.mp4: not a video that FFmpeg reads" in told
-    assert "short.mp4: 9 frames decode, 16 are needed" in told
-    assert told.count("skipped") == 2
+    _, _, notes = opened(folder, data, inputs)
+    assert "broken.mp4: not a video that FFmpeg reads" in notes
+    assert "short.mp4: 9 frames decode, 16 are needed" in notes
+    assert notes.count("skipped") == 2
 
 
 def test_a_class_with_fewer_than_two_usable_videos_is_refused_by_name(tmp_path, data, inputs):

@@ -1,4 +1,4 @@
-"""Importances out of a ledger: what moved the score ranks first, and what can't be ranked is said."""
+"""Importances from a ledger: the value that moves the score ranks first, and unranked values have a reason."""
 
 import random
 

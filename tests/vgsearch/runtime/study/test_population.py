@@ -1,4 +1,4 @@
-"""Population based training: poor trials end, those after them go on from good ones' weights; a resumed sweep knows both."""
+"""Population based training: poor trials are pruned, their successors start from good weights, also when resumed."""
 
 import io
 import random
@@ -37,8 +37,8 @@ def a_sweep(n_trials: int = 6, **population: Any) -> Sweep:
 
 def looked(index: int, looks: dict[int, float], state: str = "running") -> dict[str, Any]:
     record = SweepRecord()
-    told = {"trial": f"t{index}", "index": index, "overrides": {}, "is_paper_point": False, "n_steps": 200}
-    record.apply({"time": 0.0, "event": "trial_started", **told})
+    facts = {"trial": f"t{index}", "index": index, "overrides": {}, "is_paper_point": False, "n_steps": 200}
+    record.apply({"time": 0.0, "event": "trial_started", **facts})
     trial = record.trials[f"t{index}"]
     trial.overrides = {"model.alpha": 1.0, "optimiser.lr_g": 1e-4, "optimiser.lr_ratio": 2}
     trial.looks, trial.state = looks, state
@@ -55,11 +55,11 @@ def test_the_worst_of_the_trials_at_the_same_step_are_pruned(direction: str):
     for trial, look in zip(trials, (0.5, 0.2, 0.9, 0.4), strict=False):
         trial.report(sign * look, 25)
         assert not trial.should_prune(), "between the steps that count"
-    given_up = []
+    pruned = []
     for number, look in enumerate((0.5, 0.2, 0.9, 0.4)):
         trials[number].report(sign * look, 50)
-        given_up.append(trials[number].should_prune())
-    assert given_up == [False, False, False, False], "before all are there none is; the last is not the worst"
+        pruned.append(trials[number].should_prune())
+    assert pruned == [False, False, False, False], "none is pruned before all are there; the last is not the worst"
     assert trials[1].should_prune()
     trials[4].report(sign * 0.1, 50)
     assert trials[4].should_prune()
@@ -72,7 +72,7 @@ def test_a_successor_starts_from_one_of_the_best_trials_with_mutated_values():
         trials=looked(0, {50: 0.3}) | looked(1, {50: 0.8}) | looked(2, {50: 0.9}, "pruned") | looked(3, {25: 1.0})
     )
     found = successor(record, sweep, 4)
-    assert found.parent == 1, "not one that was given up, nor one that has not come to the first comparison"
+    assert found.parent == 1, "neither a pruned one nor one before the first comparison"
     assert found.overrides != record.trials["t1"].overrides
     assert found == successor(record, sweep, 4), "of sweep seed, index and record alone"
     assert {successor(record, sweep, index).overrides["optimiser.lr_g"] for index in range(4, 12)} != {
@@ -100,12 +100,12 @@ def test_pbt_refuses_domains_that_change_the_network():
     limits = {"sampler": "pbt", "n_startup_trials": 10, "pruning": {}}
     with pytest.raises(ConfigurationError) as refused:
         refuse_unfit_sampler(tiny_sweep("mvt_mc", limits=limits, n_trials=4, max_concurrent=1))
-    for told in (
+    for message in (
         "model.n_frames_image can't change while a network trains",
         "raise --trials",
         "raise --max-concurrent",
     ):
-        assert told in str(refused.value)
+        assert message in str(refused.value)
     assert set(a_sweep().domains) == set(CHANGEABLE)
 
 
@@ -149,7 +149,7 @@ def test_a_trial_starts_at_its_parents_checkpoint_and_the_ledger_records_the_par
     parent, child = began[0]["trial_id"], driver.record.trials[third["trial_id"]]
     assert child.parent == {"trial": parent, "index": 0, "step": 50}
     assert child.overrides != driver.record.trials[parent].overrides
-    # A new driver goes on with it, and its study is the same.
+    # A new driver resumes it with the same study.
     record = read_ledger(experiment.ledger)
     (again,) = [proposal for proposal in left_to_do(record, sweep) if proposal.index == 2]
     assert again.parent == 0

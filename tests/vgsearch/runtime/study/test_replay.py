@@ -1,4 +1,4 @@
-"""The ledger is the truth: a driver killed anywhere, or a database that is gone, changes no proposal."""
+"""The ledger is authoritative: a killed driver or a missing database changes no proposal."""
 
 import itertools
 from pathlib import Path
@@ -31,7 +31,7 @@ def a_sweep(pruning: dict[str, Any] = MEDIAN, objective: Any = "s3") -> Sweep:
 
 
 class Killed(BaseException):
-    """What kill -9 leaves behind: whatever was written before."""
+    """Stands for kill -9: only what was written before stays."""
 
 
 class Book:
@@ -79,7 +79,7 @@ def run_fake_trial(searcher: StudySearcher, name: str, chosen: dict[str, Any]) -
     if chosen["index"] % 5 == 3:
         return searcher.on_trial_complete(name, {"step": 7, "end": "diverged"})
     s3 = 1 - abs(chosen[SIGMA_A] - 0.3) + 0.1 * (chosen[CONSTRAINT] == "svc")
-    # It begins where its newest checkpoint stands, and tells what it saw before that again.
+    # It starts at its newest checkpoint and reports its earlier looks again.
     for step in (10, 20, 30):
         if searcher.take(name, {"step": step, "look": s3 * step / 30, "losses": {}}):
             return searcher.on_trial_complete(name, {"step": step})
@@ -87,7 +87,7 @@ def run_fake_trial(searcher: StudySearcher, name: str, chosen: dict[str, Any]) -
     return searcher.on_trial_complete(name, {"step": 30, "end": "done", **scores})
 
 
-def told(record: SweepRecord) -> list[tuple[Any, ...]]:
+def outcome(record: SweepRecord) -> list[tuple[Any, ...]]:
     return [(t.index, t.state, t.overrides, t.looks, t.scores) for t in record.trials.values()]
 
 
@@ -119,7 +119,7 @@ def test_a_driver_killed_at_any_line_of_the_ledger_resumes_with_the_same_proposa
     experiment = Experiment(tmp_path)
     with pytest.raises(Killed):
         drive(experiment, a_sweep(), **{moment: n})
-    assert told(drive(experiment, a_sweep())) == told(record)
+    assert outcome(drive(experiment, a_sweep())) == outcome(record)
     assert ends_in(experiment, a_sweep()) == ends_in(uninterrupted, a_sweep())
 
 
@@ -136,7 +136,7 @@ def test_a_damaged_database_is_rebuilt_and_proposes_the_same(whole, tmp_path: Pa
         experiment.study.unlink()
     else:
         experiment.study.write_bytes(behind if harm == "behind" else b"no database")
-    assert told(drive(experiment, a_sweep())) == told(record)
+    assert outcome(drive(experiment, a_sweep())) == outcome(record)
     assert ends_in(experiment, a_sweep()) == ends_in(uninterrupted, a_sweep())
     assert not list(tmp_path.glob(".optuna*"))
 
@@ -152,7 +152,7 @@ def test_a_rebuilt_study_equals_the_original(tmp_path: Path, sweep: Sweep):
         drive(experiment, sweep, dies_after=25)
     drive(experiment, sweep)
     study = open_study(experiment.study, sweep)
-    trials, told = study.trials, (study.directions, study.metric_names)
+    trials, settings = study.trials, (study.directions, study.metric_names)
     experiment.study.unlink()
     after = study_of(experiment.study, sweep, read_events(experiment.ledger))
     assert [trial.number for trial in after.trials] == [trial.number for trial in trials]
@@ -161,7 +161,7 @@ def test_a_rebuilt_study_equals_the_original(tmp_path: Path, sweep: Sweep):
             assert getattr(one, told_of) == getattr(other, told_of)
         assert rungs(one) == rungs(other)
     assert any(rungs(trial) for trial in trials) == (sweep.limits.pruning.pruner == "successive_halving")
-    assert (after.directions, after.metric_names) == told
+    assert (after.directions, after.metric_names) == settings
 
 
 def test_a_study_that_agrees_with_its_ledger_is_not_rewritten(whole):

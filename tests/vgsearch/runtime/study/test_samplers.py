@@ -1,4 +1,4 @@
-"""Every sampler proposes by seed, index and history, inside its domains and constraints, or is refused before anything starts."""
+"""Every sampler proposes by seed, index and history, inside domains and constraints, or is refused at the start."""
 
 import itertools
 import math
@@ -150,9 +150,9 @@ def test_a_grid_with_fewer_points_than_trials_is_refused_with_the_number_of_poin
 
 
 def test_a_gp_refuses_a_space_it_cannot_model_with_all_reasons():
-    told = refusal("gp", NAMED, GRID_POINT)
-    assert f"{CONSTRAINT} is a choice" in told
-    assert f"{N_CLIP} is conditional" in told
+    reasons = refusal("gp", NAMED, GRID_POINT)
+    assert f"{CONSTRAINT} is a choice" in reasons
+    assert f"{N_CLIP} is conditional" in reasons
     assert "until it satisfies the constraints" in refusal("gp", FLOATS, PAPER, ORDERED)
     two = {"evaluation.objective": ["s3", "-cost"]}
     assert "it models one objective" in refusal("gp", FLOATS, PAPER, overrides=two)

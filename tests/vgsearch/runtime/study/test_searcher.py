@@ -1,4 +1,4 @@
-"""The study proposes the paper's point first, remembers how each trial ended, and goes on the same after a restart."""
+"""The study proposes the paper's point first, stores every end, and proposes the same after a restart."""
 
 import itertools
 import warnings
@@ -39,7 +39,7 @@ def a_sweep(
 
 
 class Record:
-    """A listener that keeps what it is told, and starts at most `n_started` trials."""
+    """A listener that records proposals and ends, and starts at most `n_started` trials."""
 
     def __init__(self, n_started: int = 1000) -> None:
         self.began: list[Proposal] = []
@@ -59,7 +59,7 @@ class Record:
 
 
 class Driven:
-    """A searcher on an SQLite study (in memory, but for restarts), asked and told by hand, one trial at a time."""
+    """A searcher on an SQLite study (in memory unless it restarts), driven by hand, one trial at a time."""
 
     def __init__(
         self,
@@ -196,13 +196,13 @@ def test_a_study_closed_during_a_trial_resumes_with_the_same_proposals(tmp_path:
     path = tmp_path / "optuna.db"
     whole = Driven(a_sweep()).run(12)
     first = Driven(a_sweep(), path=path)
-    begun = first.run(6)
+    first_points = first.run(6)
     cut_off = first.ask()
     first.look(50, 0.3)
     record = TrialRecord("t0006-aaaaaa", 6, choices(cut_off), state="running", looks={50: 0.3})
     reopened = Driven(a_sweep(), waiting=[Proposal.again(record)], path=path)
     assert reopened.states[6] == TrialState.FAIL
-    assert begun + reopened.run(6) == whole
+    assert first_points + reopened.run(6) == whole
     assert reopened.ask() is None
 
 
@@ -211,7 +211,7 @@ def test_a_resumed_trial_keeps_its_looks_and_its_index():
     record = TrialRecord("t0002-aaaaaa", 2, paper, state="interrupted", looks={100: 0.6, 50: 0.4})
     driven = Driven(a_sweep(), waiting=[Proposal.again(record)])
     assert driven.ask() == {"index": 2, **paper}
-    driven.look(100, 0.6)  # told again by the attempt that goes on
+    driven.look(100, 0.6)  # reported again by the resumed attempt
     driven.look(150, 0.8)
     assert driven.study.trials[0].intermediate_values == {50: 0.4, 100: 0.5, 150: 0.7}
     driven.done(s3=0.5)
@@ -367,9 +367,9 @@ def test_a_minimised_score_is_stored_as_measured_and_small_values_are_searched()
     larger, smaller = Driven(a_sweep()), Driven(a_sweep(objective="-kvd"))
     # kvd = 1 - s3: TPE sees the same order of the same trials, and so proposes the same.
     assert larger.run(9) == smaller.run(9)
-    told = [trial.value for trial in larger.study.trials if trial.state == TrialState.COMPLETE]
+    values = [trial.value for trial in larger.study.trials if trial.state == TrialState.COMPLETE]
     assert [1 - trial.value for trial in smaller.study.trials if trial.state == TrialState.COMPLETE] == pytest.approx(
-        told
+        values
     )
     assert smaller.study.direction == StudyDirection.MINIMIZE
 
@@ -401,8 +401,8 @@ def test_a_trial_of_two_objectives_resumes_after_a_stop():
 def test_a_study_of_two_objectives_resumes_with_the_same_proposals(tmp_path: Path):
     path = tmp_path / "optuna.db"
     whole = Driven(a_sweep(objective=TWO)).run(12)
-    begun = Driven(a_sweep(objective=TWO), path=path).run(7)
-    assert begun + Driven(a_sweep(objective=TWO), waiting=[], path=path, next_index=7).run(5) == whole
+    first_points = Driven(a_sweep(objective=TWO), path=path).run(7)
+    assert first_points + Driven(a_sweep(objective=TWO), waiting=[], path=path, next_index=7).run(5) == whole
 
 
 @pytest.mark.parametrize("other", ["ser", "-kvd", ["-cost", "s3"], TWO])
@@ -453,8 +453,8 @@ def test_a_real_tune_run_stores_the_end_of_each_trial_in_the_study(tmp_path: Pat
 
     run_one_by_one(millisecond_trial, searcher, tmp_path)
     assert record.ends == {0: "done", 1: "done", 2: "failed", 3: "diverged", 4: "done", 5: "pruned"}
-    told = [study.trials[i].state.name for i in range(6)]
-    assert told == ["COMPLETE", "COMPLETE", "FAIL", "FAIL", "COMPLETE", "PRUNED"]
+    states = [study.trials[i].state.name for i in range(6)]
+    assert states == ["COMPLETE", "COMPLETE", "FAIL", "FAIL", "COMPLETE", "PRUNED"]
     assert [proposal.is_paper_point for proposal in record.began] == [True, False, False, False, False, False]
 
 
@@ -467,8 +467,8 @@ class Recorded(Record):
         self.ledger.append("sweep_started", objective=[str(objective) for objective in sweep.objectives()])
 
     def begin(self, proposal: Proposal) -> dict[str, Any] | None:
-        told = {"trial": f"t{proposal.index:04d}-aaaaaa", "index": proposal.index, "overrides": proposal.overrides}
-        self.ledger.append("trial_started", **told, is_paper_point=proposal.is_paper_point, n_steps=30)
+        facts = {"trial": f"t{proposal.index:04d}-aaaaaa", "index": proposal.index, "overrides": proposal.overrides}
+        self.ledger.append("trial_started", **facts, is_paper_point=proposal.is_paper_point, n_steps=30)
         return super().begin(proposal)
 
     def ended(self, parameters: dict[str, Any], end: End) -> None:

@@ -1,4 +1,4 @@
-"""Where a study is kept changes nothing of what it proposes."""
+"""A study proposes the same in every storage."""
 
 import shutil
 import sqlite3
@@ -52,7 +52,7 @@ def test_others_can_read_the_sqlite_study_while_the_driver_writes(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("written", "told"),
+    ("written", "message"),
     [
         ("postgresql://me:secret@host/db", "holds a password"),
         ("postgresql://host/db?password=secret", "holds a password"),
@@ -60,8 +60,8 @@ def test_others_can_read_the_sqlite_study_while_the_driver_writes(tmp_path: Path
         ("studies.db", "must be postgresql"),
     ],
 )
-def test_an_unknown_storage_or_one_with_a_password_is_refused_without_repeating_it(written: str, told: str):
-    with pytest.raises(ConfigurationError, match=told) as caught:
+def test_an_unknown_storage_or_one_with_a_password_is_refused_without_repeating_it(written: str, message: str):
+    with pytest.raises(ConfigurationError, match=message) as caught:
         checked_storage(written)
     assert "secret" not in str(caught.value)
 

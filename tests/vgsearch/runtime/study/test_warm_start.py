@@ -1,4 +1,4 @@
-"""Done trials of earlier experiments are known to a new study, only where they say what its own trials would."""
+"""A new study knows the done trials of earlier experiments that ran with its own settings."""
 
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ def a_sweep(space: str = "mvt_tsa", n_startup_trials: int = 3, **settings: Any) 
 
 
 def an_experiment(folder: Path, points: list[dict[str, Any]] = POINTS, sweep: Sweep | None = None) -> Experiment:
-    """What a sweep of done trials leaves: S3 is 1 minus sigma_a; a last one diverged."""
+    """The experiment of a sweep with done trials, whose S3 is 1 minus sigma_a, and a diverged one."""
     sweep, experiment = sweep or a_sweep(), Experiment(folder)
     ledger = Ledger(experiment.ledger)
     objective = [str(objective) for objective in sweep.objectives()]
@@ -38,8 +38,8 @@ def an_experiment(folder: Path, points: list[dict[str, Any]] = POINTS, sweep: Sw
         path = experiment.trial(trial).config
         path.parent.mkdir(parents=True)
         path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
-        told = {"index": index, "overrides": chosen, "is_paper_point": index == 0, "n_steps": 200}
-        ledger.append("trial_started", trial=trial, **told)
+        facts = {"index": index, "overrides": chosen, "is_paper_point": index == 0, "n_steps": 200}
+        ledger.append("trial_started", trial=trial, **facts)
         for step, look in ((150, 0.2), (200, 0.4)):
             ledger.append("look", trial=trial, step=step, look=look, losses={})
         s3 = 1 - chosen.get("model.sigma_a", 0.5)
@@ -61,7 +61,7 @@ def test_known_trials_enter_the_study_but_are_no_trials_of_the_sweep(tmp_path: P
     ledger.append("warm_started", trials=as_entries(known))
     assert ledger.record.trials == {}
     study = open_study(tmp_path / "optuna.db", sweep)
-    # As it was told, and again as a resumed sweep reads it: each is known once.
+    # As the driver has it, and again as a resumed sweep reads it: each is known once.
     for record in (ledger.record, read_ledger(ledger.path)):
         add_known(study, sweep, record.known)
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 3
@@ -87,20 +87,20 @@ def test_known_trials_replace_the_random_start(tmp_path: Path):
 
 
 def test_another_protocol_is_refused_with_both_digests(tmp_path: Path):
-    told = refusal(a_sweep(warm_start=[str(an_experiment(tmp_path / "old").folder)]), OTHER)
-    assert "protocol 9f2c1a, this sweep is scored under b00000" in told
+    message = refusal(a_sweep(warm_start=[str(an_experiment(tmp_path / "old").folder)]), OTHER)
+    assert "protocol 9f2c1a, this sweep is scored under b00000" in message
 
 
 def test_another_objective_is_refused(tmp_path: Path):
     folder = str(an_experiment(tmp_path / "old").folder)
-    told = refusal(a_sweep(warm_start=[folder], overrides={"evaluation.objective": "ser"}))
-    assert "it searched for [s3], this sweep searches for [ser]" in told
+    message = refusal(a_sweep(warm_start=[folder], overrides={"evaluation.objective": "ser"}))
+    assert "it searched for [s3], this sweep searches for [ser]" in message
 
 
 def test_trials_with_other_settings_are_left_out_with_a_note(tmp_path: Path):
     folder = str(an_experiment(tmp_path / "old").folder)
-    told = refusal(a_sweep(warm_start=[folder], overrides={"loop.n_steps": 300}))
-    assert "none of its 3 done trials is a point of this sweep; 3 left out: other settings (loop.n_steps)" in told
+    message = refusal(a_sweep(warm_start=[folder], overrides={"loop.n_steps": 300}))
+    assert "none of its 3 done trials is a point of this sweep; 3 left out: other settings (loop.n_steps)" in message
     # Two of three have another sigma_a than the one that is set.
     known, notes = known_trials(a_sweep(warm_start=[folder], overrides={"model.sigma_a": 0.5}), PROTOCOL)
     assert [trial.overrides.get("model.sigma_a") for trial in known] == [None]

@@ -1,4 +1,4 @@
-"""A running sweep stays within its disk budget, and asks to stop where what must stay exceeds it."""
+"""A running sweep stays within its disk budget, and stops if the checkpoints to keep exceed it."""
 
 import io
 import json
@@ -21,7 +21,7 @@ MB = 1_000_000
 
 
 class Running:
-    """A driver whose trials are played: each leaves one checkpoint of a megabyte, and ends with a score of its own."""
+    """A driver with simulated trials: each leaves one checkpoint of a megabyte and ends with a given score."""
 
     def __init__(self, folder: Path, budget: float) -> None:
         sweep = tiny_sweep(disk_budget_bytes=budget, keep=3)

@@ -1,4 +1,4 @@
-"""A real Tune run of fake trials: each way to end has its name in the ledger, and the study hears the truth."""
+"""A real Tune run of fake trials: the ledger names every end, and the study stores it."""
 
 import json
 import os
@@ -63,7 +63,7 @@ def a_sweep(n_trials: int) -> Sweep:
 
 
 def driven(experiment: Experiment, sweep: Sweep, cluster: Resources, trial: Any = fake_trial) -> Driver:
-    """One driver's whole run of fake trials."""
+    """Runs one driver on fake trials to its end."""
     ledger = Ledger(experiment.ledger)
     waiting = left_to_do(ledger.record, sweep)
     view = SweepView(Console(quiet=True), ledger.record, sweep.n_trials)
@@ -93,9 +93,11 @@ def test_each_way_to_end_has_its_name_and_reason(ended):
 def test_a_trial_out_of_memory_is_retried_at_half_its_batch_and_the_ledger_records_it(ended):
     experiment, trials = ended
     events = [event for event in read_events(experiment.ledger) if event.get("trial") == trials[3].trial_id]
-    told = [(event["event"], event.get("state"), event.get("changed")) for event in events if event["event"] != "look"]
+    changes = [
+        (event["event"], event.get("state"), event.get("changed")) for event in events if event["event"] != "look"
+    ]
     half = {"loop.batch_size": 8}
-    assert told == [("trial_started", None, {}), ("trial_ended", "out_of_memory", None),
+    assert changes == [("trial_started", None, {}), ("trial_ended", "out_of_memory", None),
                     ("trial_started", None, half), ("trial_ended", "done", None)]  # fmt: skip
     assert trials[3].changed == half
     assert json.loads(experiment.trial(trials[3].trial_id).status.read_text())["changed"] == half
@@ -104,11 +106,11 @@ def test_a_trial_out_of_memory_is_retried_at_half_its_batch_and_the_ledger_recor
 
 def test_the_study_stores_every_end_and_only_done_trials_can_be_best(ended):
     experiment, trials = ended
-    told = defaultdict(list)
+    states = defaultdict(list)
     for trial in open_study(experiment.study, a_sweep(7)).trials:
-        told[trial.user_attrs["index"]].append(trial.state)
+        states[trial.user_attrs["index"]].append(trial.state)
     complete, fail = TrialState.COMPLETE, TrialState.FAIL
-    assert dict(told) == {0: [complete], 1: [fail], 2: [fail], 3: [fail, complete], 4: [complete], 5: [fail],
+    assert dict(states) == {0: [complete], 1: [fail], 2: [fail], 3: [fail, complete], 4: [complete], 5: [fail],
                           6: [complete]}  # fmt: skip
     assert {trial.index for trial in read_ledger(experiment.ledger).done} == {0, 3, 4, 6}
     assert all(trial.scores == {} for trial in trials.values() if trial.state != "done")

@@ -1,4 +1,4 @@
-"""Every way a trial fails has the name of its cause, also through Ray, which wraps it or passes on its text."""
+"""Every failure of a trial is named by its cause, also when Ray wraps the error or passes only its text."""
 
 import errno
 import os
@@ -41,11 +41,11 @@ def save_to_full_disk() -> None:
     ids=["torch", "python", "full disk", "value", "no such file"],
 )
 def test_each_error_has_its_end(call, end: str):
-    told = end_of_error(raised(call))
-    assert told.state == end
-    assert told.reason
-    assert "\n" not in told.reason
-    assert told.halts == (end == "interrupted")
+    found = end_of_error(raised(call))
+    assert found.state == end
+    assert found.reason
+    assert "\n" not in found.reason
+    assert found.halts == (end == "interrupted")
 
 
 def test_an_error_while_another_is_handled_keeps_its_cause():
@@ -82,9 +82,9 @@ def test_errors_wrapped_by_ray_keep_their_end(ray_cluster):
     for call, end in ((lambda: torch.empty(2**60), "out_of_memory"), (lambda: int("four"), "failed")):
         error = raised(lambda call=call: ray.get(fails.remote(call)))
         assert isinstance(error, RayTaskError)
-        told = end_of_process(pickle.loads(ray.cloudpickle.dumps(error)), 0)
-        assert told.state == end
-        assert told.reason.startswith(("RuntimeError", "ValueError: invalid literal"))
+        found = end_of_process(pickle.loads(ray.cloudpickle.dumps(error)), 0)
+        assert found.state == end
+        assert found.reason.startswith(("RuntimeError", "ValueError: invalid literal"))
 
 
 def test_the_end_of_a_long_log_is_kept(tmp_path: Path):

@@ -126,8 +126,8 @@ def test_inputs_name_classifiers_and_clips_on_s3(s3_bucket):
 def test_a_manifest_is_imported_onto_s3_by_command(s3_bucket, local):
     out, program = f"{s3_bucket}/imported", [sys.executable, "-c", "from vgsearch.cli import main; main()"]
     command = [*program, "data", "import", str(local.folder), "--out", out, "--split-by", "group", "--json"]
-    told = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
-    assert told["manifest"] == f"{out}/manifest.parquet"
+    printed = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    assert printed["manifest"] == f"{out}/manifest.parquet"
     assert len(read_manifest(out).usable) == 64
     refused = subprocess.run([*program, "data", "import", out], stderr=subprocess.PIPE, text=True, check=False)
     assert refused.returncode == 1

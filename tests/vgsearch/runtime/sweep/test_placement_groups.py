@@ -1,4 +1,4 @@
-"""Workers of a pruned trial give their CPUs back, without the dashboard that Ray's own cleaner needs."""
+"""Workers of a pruned trial free their CPUs without the dashboard that Ray's own cleaner needs."""
 
 import io
 import time
@@ -40,7 +40,7 @@ def test_pruned_trials_free_every_cpu(tmp_path: Path, ray_cluster: Resources):
     sweep = a_sweep(n_trials, data=str(manifest.folder), manifest_digest=manifest.digest, n_classes=4)
     experiment, console = Experiment(tmp_path / "s"), Console(file=io.StringIO())
     ledger = Ledger(experiment.ledger)
-    # Known from an earlier search, as the ledger tells: a study alone that knows more is made anew from it.
+    # Known from an earlier search, and so in the ledger: a study that disagrees with its ledger is rebuilt.
     unbeatable = {"experiment": "earlier", "trial_id": "t0000", "overrides": sweep.paper_points[0], "scores": {"kvd": -UNBEATABLE},
                   "looks": [[step, UNBEATABLE] for step in range(1, 41)]}  # fmt: skip
     ledger.append("warm_started", trials=[unbeatable])

@@ -1,4 +1,4 @@
-"""A sweep goes on with the settings it began with, and with just the trials that it owes."""
+"""A resumed sweep has its original settings and runs only its unfinished trials."""
 
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ def a_sweep(**settings: Any) -> Sweep:
 
 
 @pytest.fixture
-def begun(tmp_path: Path) -> tuple[Experiment, Ledger]:
-    """A sweep of eight trials that has begun two."""
+def started(tmp_path: Path) -> tuple[Experiment, Ledger]:
+    """A sweep of eight trials, two of which have started."""
     experiment, sweep = Experiment(tmp_path / "s"), a_sweep()
     ledger = Ledger(experiment.ledger)
     ledger.append("sweep_started", space="mvt_tsa", sweep=sweep.model_dump(mode="json"))
@@ -35,9 +35,9 @@ def begun(tmp_path: Path) -> tuple[Experiment, Ledger]:
 
 def trials(ledger: Ledger, *states: str) -> None:
     for index, state in enumerate(states):
-        told = {"overrides": PAPER, "is_paper_point": index == 0, "n_steps": 300}
+        facts = {"overrides": PAPER, "is_paper_point": index == 0, "n_steps": 300}
         name = f"t{index:04d}-aaaaaa"
-        ledger.append("trial_started", trial=name, index=index, **told)
+        ledger.append("trial_started", trial=name, index=index, **facts)
         ledger.append("look", trial=name, step=50, look=0.1, losses={})
         if state != "running":
             ledger.append("trial_ended", trial=name, state=state, score={})
@@ -52,13 +52,13 @@ def edited(experiment: Experiment, *path: str, value: Any) -> None:
     experiment.sweep.write_text(yaml.safe_dump(content))
 
 
-def test_an_unedited_sweep_resumes_unchanged(begun):
-    experiment, ledger = begun
+def test_an_unedited_sweep_resumes_unchanged(started):
+    experiment, ledger = started
     assert resuming.sweep_to_resume(experiment, ledger.record, None) == a_sweep()
 
 
-def test_an_edited_space_is_refused_with_each_difference(begun):
-    experiment, ledger = begun
+def test_an_edited_space_is_refused_with_each_difference(started):
+    experiment, ledger = started
     edited(experiment, "space", "domains", "model.sigma_a", "high", value=9.0)
     edited(experiment, "overrides", "model.n_heads", value=2)
     with pytest.raises(ConfigurationError) as refusal:
@@ -70,14 +70,14 @@ def test_an_edited_space_is_refused_with_each_difference(begun):
 
 
 @pytest.mark.parametrize(("setting", "value"), [("n_trials", 20), ("max_concurrent", 1), ("data", "moved")])
-def test_settings_that_change_no_trial_may_be_edited(begun, setting: str, value: Any):
-    experiment, ledger = begun
+def test_settings_that_change_no_trial_may_be_edited(started, setting: str, value: Any):
+    experiment, ledger = started
     edited(experiment, setting, value=value)
     assert getattr(resuming.sweep_to_resume(experiment, ledger.record, None), setting) == value
 
 
-def test_a_lost_sweep_yaml_is_restored_from_the_ledger(begun):
-    experiment, ledger = begun
+def test_a_lost_sweep_yaml_is_restored_from_the_ledger(started):
+    experiment, ledger = started
     experiment.sweep.unlink()
     assert resuming.sweep_to_resume(experiment, ledger.record, None) == a_sweep()
     experiment.refuse_missing()
@@ -95,16 +95,16 @@ def test_an_old_ledger_without_the_sweep_trusts_sweep_yaml(tmp_path: Path):
 
 
 @pytest.mark.parametrize(("asked", "n_trials"), [("+16", 24), ("48", 48), ("2", 2)])
-def test_trials_are_given_as_more_or_in_total(begun, asked: str, n_trials: int):
-    experiment, ledger = begun
+def test_trials_are_given_as_more_or_in_total(started, asked: str, n_trials: int):
+    experiment, ledger = started
     assert resuming.sweep_to_resume(experiment, ledger.record, asked).n_trials == n_trials
 
 
 @pytest.mark.parametrize(
     ("asked", "says"), [("1", "2 trials have started already"), ("more", "must look like"), ("+0", "must look like")]
 )
-def test_impossible_numbers_of_trials_are_refused(begun, asked: str, says: str):
-    experiment, ledger = begun
+def test_impossible_numbers_of_trials_are_refused(started, asked: str, says: str):
+    experiment, ledger = started
     with pytest.raises(ConfigurationError, match=says):
         resuming.sweep_to_resume(experiment, ledger.record, asked)
 
@@ -176,8 +176,8 @@ def test_a_trial_out_of_memory_is_retried_once_at_half_its_batch(tmp_path: Path)
     assert [p.changed for p in resuming.left_to_do(ledger.record, a_sweep(), "failed")] == [half.changed]
 
 
-def test_a_papers_point_not_yet_started_comes_before_new_trials(begun):
-    _, ledger = begun
+def test_a_papers_point_not_yet_started_comes_before_new_trials(started):
+    _, ledger = started
     assert [p.index for p in resuming.left_to_do(ledger.record, a_sweep())] == [1]
     assert [(p.index, p.is_paper_point) for p in resuming.left_to_do(SweepRecord(), a_sweep())] == [(0, True)]
 

@@ -1,4 +1,4 @@
-"""A silent trial is told from a slow one: by its files, by how long others were silent, by whether anybody watched."""
+"""The watchdog separates silent from slow trials by their files and by how long others were silent."""
 
 from pathlib import Path
 
