@@ -80,10 +80,15 @@ def _asked(address: str, n_rows: int) -> tuple[dict[str, Any], list[dict[str, An
 
 
 @pytest.fixture(scope="module")
-def s3_bucket() -> Iterator[str]:
-    """The address of an empty bucket on an S3 server on loopback; processes that start later reach it too."""
-    with s3_server(failing_every=0) as (address, _):
-        yield address
+def s3() -> Iterator[tuple[str, Holding]]:
+    """An empty bucket on an S3 server on loopback, which processes that start later reach too, and its `Holding`."""
+    with s3_server(failing_every=0) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def s3_bucket(s3: tuple[str, Holding]) -> str:
+    return s3[0]
 
 
 @pytest.fixture(scope="module")
