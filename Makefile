@@ -1,4 +1,4 @@
-# Two commands on a fresh machine: `make sweep` and `make test`. Each installs into .venv first; a second run installs nothing.
+# On a fresh machine run `make sweep` or `make test`. Each first installs into .venv; a second run installs nothing.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
@@ -14,7 +14,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]' && \
 	touch $(INSTALLED) && echo "installed into .venv in $$(( $$(date +%s) - start )) s"
 
-# What only tests need, so that a sweep does not wait for it.
+# Installs the packages that only tests need, for which a sweep need not wait.
 $(TESTABLE): $(INSTALLED)
 	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,test]'
 	@touch $(TESTABLE)
@@ -22,7 +22,7 @@ $(TESTABLE): $(INSTALLED)
 sweep: $(INSTALLED)
 	$(BIN)/vgsearch tune mvt_tsa --budget smoke
 
-# Those that start a Ray come last, so that what fails in seconds fails first; each file has its own, two at a time.
+# Tests that start Ray run last, so that fast failures come first. Each file starts its own Ray; two files run at a time.
 RAY_TESTS := tests/end_to_end tests/vgsearch/runtime tests/vgsearch/commands
 SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
@@ -30,7 +30,7 @@ test: $(TESTABLE)
 	$(SIDE_BY_SIDE) $(RAY_TESTS:%=--ignore=%)
 	$(SIDE_BY_SIDE) $(RAY_TESTS)
 
-# Reports are opened in a browser where there is one; where it can't be installed, those tests say so and are skipped.
+# Opens reports in Chromium; without it, and if it can't be installed, those tests are skipped with a message.
 drills: $(TESTABLE)
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
 	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || echo "no Chromium: apt-get could not install one"

@@ -1,4 +1,4 @@
-"""What tests share: a cache folder of their own, and one local Ray or one S3 server for the tests that ask for it."""
+"""Fixtures: a cache folder for the tests, a local Ray for each file, and S3 servers."""
 
 import json
 import os
@@ -17,13 +17,13 @@ import pytest
 from tests.s3_server import Holding, s3_server
 from vgsearch.runtime.cluster.cluster import Resources, connect
 
-# One thread, as in trials: two tests' worth of threads on two busy cores wait for each other more than they compute.
+# One thread, as in trials: more threads on two busy cores spend their time waiting for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """No test reads or writes the user's cache, and none joins a cluster that happens to run."""
+    """Keeps tests away from the user's cache and from a running Ray cluster."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VGSEARCH_CACHE", str(folder))
@@ -40,7 +40,7 @@ def ray_cluster(_own_cache: Path) -> Iterator[Resources]:
 
 @pytest.fixture(scope="session")
 def hparams_tab() -> Callable[[Path], tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """What TensorBoard's HParams tab shows of a folder, over its own HTTP API: its columns, and a row for each trial."""
+    """The columns of TensorBoard's HParams tab on a folder and its row for each trial, read over TensorBoard's HTTP API."""
     pytest.importorskip("tensorboard")
 
     def shown(logdir: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -80,15 +80,20 @@ def _asked(address: str, n_rows: int) -> tuple[dict[str, Any], list[dict[str, An
 
 
 @pytest.fixture(scope="module")
-def s3_bucket() -> Iterator[str]:
-    """The address of an empty bucket on an S3 server on loopback; processes that start later reach it too."""
-    with s3_server(failing_every=0) as (address, _):
-        yield address
+def s3() -> Iterator[tuple[str, Holding]]:
+    """An empty bucket on an S3 server on loopback, which processes that start later reach too, and its `Holding`."""
+    with s3_server(failing_every=0) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def s3_bucket(s3: tuple[str, Holding]) -> str:
+    return s3[0]
 
 
 @pytest.fixture(scope="module")
 def failing_s3() -> Iterator[tuple[str, Holding]]:
-    """An empty bucket on a server that answers every 20th request with 503, as a busy one does, and what it holds back."""
+    """An empty bucket on a server that answers every 20th request with 503, as a busy one does, and its `Holding`."""
     with s3_server(failing_every=20) as made:
         yield made
 
@@ -100,7 +105,7 @@ def failing_s3_bucket(failing_s3: tuple[str, Holding]) -> str:
 
 @pytest.fixture
 def s3_bucket_at() -> Callable[[str], AbstractContextManager[str]]:
-    """The same at another address of this machine, for hosts that have a loopback of their own."""
+    """Starts an S3 server at another address of this machine, for hosts with their own loopback."""
 
     @contextmanager
     def at(host: str) -> Iterator[str]:

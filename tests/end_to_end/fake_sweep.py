@@ -1,4 +1,4 @@
-"""A real driver, Ray Tune, ledger and study around trials of a few milliseconds: `python -m tests.end_to_end.fake_sweep FOLDER N`.
+"""A real driver, Ray Tune, ledger and study with trials of milliseconds: python -m tests.end_to_end.fake_sweep FOLDER N.
 
 Trials write records and a checkpoint as real ones do, and their score follows from the chosen values, so that drills of the
 search and of the driver need no training.

@@ -17,6 +17,7 @@ from ray.cluster_utils import Cluster
 from ray.util.placement_group import placement_group_table
 
 from tests.end_to_end.machine import BY_DISTANCE, TINY, Machine
+from tests.s3_server import Holding
 from vgsearch.experiment.ledger import SweepRecord, read_ledger
 from vgsearch.experiment.paths import Experiment
 from videogan.data.synthetic import make_moving_shapes
@@ -141,20 +142,35 @@ def assert_nothing_is_held(nodes: Nodes) -> None:
         ray.shutdown()
 
 
-def test_a_sweep_survives_nodes_that_die_are_drained_and_join(nodes: Nodes, data: str, s3_bucket: str, tmp_path: Path):
+@pytest.fixture
+def held(s3: tuple[str, Holding]) -> Iterator[Holding]:
+    """Refuses every checkpoint of step 10, so that no trial ends before `key` is set to None."""
+    holding = s3[1]
+    holding.key = r"/checkpoints/step00000010\.pt"
+    yield holding
+    holding.key = None
+
+
+def test_a_sweep_survives_nodes_that_die_are_drained_and_join(
+    nodes: Nodes, data: str, s3_bucket: str, held: Holding, tmp_path: Path
+):
     laptop, address = Machine(tmp_path / "head", s3_bucket), f"{s3_bucket}/runs/{tmp_path.name}"
     steps = ["--set", "loop.n_steps=40", "--set", "loop.look_every=5"]
     search = ["--data", data, "--out", f"{s3_bucket}/runs", "--name", tmp_path.name, "--trials", "6"]
     driver = laptop.start("tune", "mvt_tsa", *search, "--address", nodes.address, *TINY, *steps)
     sweep = Watched(address, driver, laptop, nodes)
-    sweep.until(lambda record: len(looked(record)) >= 2)
-    victims = [trial for trial in looked(sweep.record()) if trial in nodes.running_on()]
-    killed, drained = victims[0], victims[1]
-    on = nodes.running_on()
+    on: dict[str, str] = {}
+
+    def victims(record: SweepRecord) -> list[str]:
+        on.update(nodes.running_on())
+        return [trial for trial in looked(record) if trial in on]
+
+    killed, drained, *_ = victims(sweep.until(lambda record: len(victims(record)) >= 2))
     nodes.note(f"{killed[:5]} trains on {on[killed]}, {drained[:5]} on {on[drained]}")
     nodes.kill(on[killed])
     nodes.add("node-d")
     nodes.drain(on[drained], seconds=5)
+    held.key = None
     nodes.add("node-e")
     driver.wait(1500)
     record = sweep.record()
@@ -180,7 +196,9 @@ def test_a_sweep_survives_nodes_that_die_are_drained_and_join(nodes: Nodes, data
     assert_nothing_is_held(nodes)
 
 
-def test_a_trial_on_two_nodes_survives_the_loss_of_one(nodes: Nodes, data: str, s3_bucket: str, tmp_path: Path):
+def test_a_trial_on_two_nodes_survives_the_loss_of_one(
+    nodes: Nodes, data: str, s3_bucket: str, held: Holding, tmp_path: Path
+):
     laptop, address = Machine(tmp_path / "head", s3_bucket), f"{s3_bucket}/runs/{tmp_path.name}"
     steps = ["--set", "loop.n_steps=30", "--set", "loop.look_every=5"]
     search = ["--data", data, "--out", f"{s3_bucket}/runs", "--name", tmp_path.name, "--trials", "2"]
@@ -196,6 +214,7 @@ def test_a_trial_on_two_nodes_survives_the_loss_of_one(nodes: Nodes, data: str, 
     nodes.note(f"{trial[:5]} trains on {ranks}")
     assert ranks["rank0"] != ranks["rank1"], "each node has one CPU"
     nodes.kill(ranks["rank1"])
+    held.key = None
     driver.wait(1500)
     assert driver.returncode == 0, laptop.log("tune")
     record = sweep.record()

@@ -180,7 +180,7 @@ def test_a_diverging_trial_ends_by_name_and_alone_leaves_no_best(shapes, tmp_pat
 
 @pytest.mark.slow
 def test_health_stop_on_prunes_a_trial_in_mode_collapse(shapes, tmp_path):
-    """Codes without variance make one clip of each class; the rule needs two looks in a row, the third is never taken."""
+    """Codes without variance make one clip of each class; the rule needs two looks in a row, so the third is not taken."""
     alike = [part for name in "abc" for part in ("--set", f"model.sigma_{name}=1.0e-6")]
     run = vgsearch(
         "train", "mvt_tsa", "--data", shapes, "--name", "s", *TINY, *BY_DISTANCE, *steps(6, 2), *alike,
@@ -203,6 +203,7 @@ def test_a_trial_trains_on_a_stream_without_a_cache(shapes, tmp_path, monkeypatc
     assert trial.state == "done"
 
 
+@pytest.mark.slow
 def test_data_without_classes_needs_the_kernel_distance(tmp_path):
     data = make_moving_mnist(tmp_path / "digits", n_clips=24).folder
     asked = ["train", "mvt_tsa", "--data", data, *TINY, *steps(4, 4)]
@@ -239,6 +240,7 @@ def test_two_ray_train_workers_have_the_losses_of_one_process(shapes, tmp_path):
             assert two[term] == pytest.approx(one[term], rel=1e-4, abs=1e-5), (one["step"], term)
 
 
+@pytest.mark.slow
 def test_a_stream_without_a_free_cpu_is_refused(shapes, tmp_path):
     n_cpus = os.cpu_count()
     run = vgsearch(

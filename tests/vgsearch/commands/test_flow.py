@@ -41,7 +41,7 @@ def killed_at(folder: Path, step: int) -> None:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 300
     while max(FlowCheckpoints(folder / "checkpoints").steps(), default=0) < step:
-        assert process.poll() is None, "it ended before it could be killed"
+        assert process.poll() is None, "the fit ended before it was killed"
         assert time.monotonic() < deadline, f"no checkpoint of step {step} in 300 s"
         time.sleep(0.002)
     os.kill(process.pid, signal.SIGKILL)

@@ -31,9 +31,9 @@ class IndexedSampler(BaseSampler):
     """A sampler seeded by (sweep seed, trial index), so that a resumed sweep proposes the same points.
 
     The index is the trial's order in the sweep and counts failed trials: otherwise the next proposal, with the same
-    seed and history, would be the failed point again. One Optuna sampler draws all parameters of a trial: a new one
-    for each would give every independent parameter the same random number. A proposal is drawn whole, and redrawn if it breaks
-    the constraints, so that points spread over all of the allowed region.
+    seed and history, would be the failed point again. One Optuna sampler draws all parameters of a trial: a new one for
+    each would give every independent parameter the same random number. A proposal is drawn whole, and redrawn if it
+    breaks the constraints, so that points spread over all of the allowed region.
     """
 
     def __init__(
@@ -78,8 +78,8 @@ class IndexedSampler(BaseSampler):
             if not self._searched.broken_by(chosen):
                 return chosen
         raise ConfigurationError(
-            f"constraints: none of {N_MODEL_DRAWS + N_RANDOM_DRAWS} points drawn satisfies {self._searched.constraints}; "
-            "widen the domains."
+            f"constraints: none of {N_MODEL_DRAWS + N_RANDOM_DRAWS} points drawn satisfies "
+            f"{self._searched.constraints}; widen the domains."
         )
 
     def _model(self) -> BaseSampler:

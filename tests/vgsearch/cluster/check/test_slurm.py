@@ -74,7 +74,7 @@ def test_the_time_limit_stops_the_sweep_like_ctrl_c_and_the_job_returns_its_exit
 
 
 def running(node: dict[str, str]) -> list[str]:
-    """Processes that the job left behind and that do not end within a minute; found by their environment."""
+    """Processes that the job left running and that do not end within a minute, recognised by their environment."""
     give_up = time.monotonic() + 60
     while left := _running(node):
         if time.monotonic() > give_up:

@@ -22,8 +22,8 @@ from videogan.data.synthetic import make_moving_shapes
 SHARED = Path(__file__).parents[5] / "shared" / "data"
 WINDOW = 16
 
-# Real processes that are killed in the midst of their work, by the callback that reports its progress. Their workers,
-# which live on for a moment, wait before they have done all: an import's at its last folder, a cache's at its eighth shard.
+# A real process that kills itself in the callback that reports progress. Its workers survive it for a moment, so they
+# wait before they finish everything: an import's at its last folder, a cache's at its eighth shard.
 PROGRAM = """
 import os, sys, time
 from pathlib import Path

@@ -183,7 +183,7 @@ class CrashingPlan(StreamPlan):
 
 
 def test_a_stream_survives_a_pause_of_the_training_beyond_ray_datas_limit(manifest, monkeypatch):
-    # Ray Data ends what made no progress for half an hour, and a full stream makes none while a paper's score is computed.
+    # Ray Data stops a stream without progress for half an hour, and a full stream makes none while a score is computed.
     monkeypatch.setattr(ray.data.DataContext.get_current(), "execution_no_progress_timeout_s", 1)
     plan = stream_plan(manifest, "plain_64", DataConfig(), BATCH, WINDOW, seed=3)
     stream = stream_datasets(plan, n_batches=40)[stream_name(0)]

@@ -63,6 +63,7 @@ def test_the_worst_of_the_trials_at_the_same_step_are_pruned(direction: str):
     assert trials[1].should_prune()
     trials[4].report(sign * 0.1, 50)
     assert trials[4].should_prune()
+    assert not trials[1].should_prune(), "a quarter of five is one"
     assert not trials[2].should_prune()
 
 

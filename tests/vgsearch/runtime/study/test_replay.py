@@ -63,7 +63,7 @@ class Book:
 
 
 def drive(experiment: Experiment, sweep: Sweep, **death: int) -> SweepRecord:
-    """One driver, from what the ledger says on: fake trials of no time, one after the other, scored by what they chose."""
+    """Runs one driver from the ledger's state on: instant fake trials in turn, scored by their values."""
     ledger = Ledger(experiment.ledger)
     waiting = left_to_do(ledger.record, sweep)
     study = study_of(experiment.study, sweep, read_events(experiment.ledger))

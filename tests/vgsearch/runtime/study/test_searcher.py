@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from ray import tune
 from ray.tune.search.searcher import Searcher
 
-from tests.builders import CONSTRAINT, N_CLIP, SIGMA_A, space_values, tiny_sweep
+from tests.builders import CONSTRAINT, N_CLIP, SIGMA_A, tiny_sweep
 from vgsearch.experiment.end import End
 from vgsearch.experiment.ledger import Ledger, TrialRecord, read_ledger
 from vgsearch.runtime.cluster.cluster import Resources
@@ -35,7 +35,8 @@ def a_sweep(
 ) -> Sweep:
     """The shipped mvt_tsa with a random start short enough for a dozen trials to reach TPE."""
     limits, overrides = {"n_startup_trials": N_STARTUP, "pruning": pruning}, {"evaluation.objective": objective}
-    return tiny_sweep(space_values(**space), limits=limits, overrides=overrides, n_trials=n_trials, seed=seed)
+    values = load_space("mvt_tsa").model_dump() | space
+    return tiny_sweep(values, limits=limits, overrides=overrides, n_trials=n_trials, seed=seed)
 
 
 class Record:
@@ -409,7 +410,7 @@ def test_a_study_of_two_objectives_resumes_with_the_same_proposals(tmp_path: Pat
 def test_a_study_refuses_other_objectives(tmp_path: Path, other: Any):
     path = tmp_path / "optuna.db"
     open_study(path, a_sweep())
-    with pytest.raises(ConfigurationError, match=r"began with evaluation\.objective \[s3\], and is asked for \["):
+    with pytest.raises(ConfigurationError, match=r"started with evaluation\.objective \[s3\], got \["):
         open_study(path, a_sweep(objective=other))
     open_study(path, a_sweep())
 

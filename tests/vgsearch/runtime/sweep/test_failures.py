@@ -104,7 +104,7 @@ class RunMetadata:
 
 @dataclass
 class DyingTrial:
-    """What retries read and set of a Tune trial; tried again while it failed at most `max_failures` times, as Tune does."""
+    """The fields of a Tune trial that retries use; retried up to `max_failures` failures, as Tune does."""
 
     trial_id: str = "t"
     max_failures: int = MAX_FAILURES
