@@ -88,7 +88,7 @@ def test_a_build_that_is_killed_leaves_its_shards_to_the_next(tmp_path):
     process.join()
     assert process.exitcode == -signal.SIGKILL
     assert not is_complete(folder)
-    with pytest.raises(DataError, match="no finished clip cache"):
+    with pytest.raises(DataError, match="clip cache is unfinished"):
         CachedFiles(folder)
     assert missing_shards(folder, SHARDS) == SHARDS[2:], "a shard that was begun is not there"
     assert len(list(folder.glob(".*.part"))) == 1

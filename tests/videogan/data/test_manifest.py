@@ -65,6 +65,6 @@ def test_every_class_has_both_splits_and_no_group_is_in_two_where_classes_share_
     assert len(set(zip(groups, splits, strict=True))) == len(set(groups))
 
 
-def test_a_class_with_one_group_is_refused_with_the_remedy():
-    with pytest.raises(DataError, match=r"class 'b' has 1 group \('p1'\), at least 2 are needed.*--group"):
+def test_a_class_with_one_group_is_refused_with_a_remedy():
+    with pytest.raises(DataError, match=r"class 'b' has 1 group \('p1'\), but at least 2 are needed.*--group"):
         split_by_group(["a", "a", "b"], ["p1", "p2", "p1"])

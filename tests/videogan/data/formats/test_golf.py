@@ -35,7 +35,7 @@ def test_frames_lie_one_above_the_other(golf, clips, find):
 
 
 def test_a_wrong_line_is_refused_with_its_number(golf, find):
-    for line, message in ((NAMES[0], "golf.txt line 4: .* was listed before"), ("README", "line 4: expected the rel")):
+    for line, message in ((NAMES[0], "golf.txt line 4: .* is listed twice"), ("README", "line 4: expected the rel")):
         (golf / "golf.txt").write_text("\n".join((*NAMES, line)))
         with pytest.raises(DataError, match=message):
             find(golf)

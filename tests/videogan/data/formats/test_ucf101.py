@@ -77,7 +77,7 @@ def test_what_is_listed_nowhere_or_gone_is_skipped_with_that_reason(ucf, clips, 
 def test_a_quarter_of_the_groups_may_be_drawn_instead(ucf, find):
     found = find(ucf, split_by="group")
     assert {video.split for video in found.videos} == {None}
-    with pytest.raises(DataError, match="Leave one of them out"):
+    with pytest.raises(DataError, match="Remove one of them"):
         find(ucf, split_by="group", fold=2)
 
 
@@ -87,10 +87,10 @@ def test_a_quarter_of_the_groups_may_be_drawn_instead(ucf, find):
         (
             "trainlist01.txt",
             "Basketball/v_Basketball_g09_c01.avi 2",
-            "trainlist01.txt line 5: class 2, but classInd.*1",
+            "trainlist01.txt line 5: class number 2, but Basketball is 1 in classInd",
         ),
         ("testlist01.txt", "Nothing/v_Nothing_g01_c01.avi", r"testlist01\.txt line 3: expected <class>/<video>"),
-        ("testlist01.txt", "Basketball/v_Basketball_g08_c01.avi", "line 3: .* was listed before, as .* for train"),
+        ("testlist01.txt", "Basketball/v_Basketball_g08_c01.avi", "line 3: .* is listed twice, before as .* for train"),
         ("classInd.txt", "4 Diving", r"classInd\.txt line 3: expected '3 <class>'"),
     ],
 )

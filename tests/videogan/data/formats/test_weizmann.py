@@ -47,7 +47,7 @@ def test_a_stranger_is_skipped_where_the_layout_is_named(weizmann, find):
     assert layout_of(weizmann).NAME == "plain"
     found = layout_of(weizmann, "weizmann").find(weizmann, ImportOptions())
     assert [video.path.name for video in found.videos if video.skipped] == ["daria_swim.avi"]
-    with pytest.raises(DataError, match="no video is called"):
+    with pytest.raises(DataError, match="no video is named"):
         layout_of(weizmann, "weizmann").find(weizmann / "nowhere", ImportOptions())
 
 
