@@ -115,8 +115,9 @@ class WindowSchedule:
     """The endless stream of training windows, epoch after epoch, each window at a random start.
 
     An epoch is a permutation of all clips. With balanced classes it holds, in random order, equally many windows of
-    each class present, in total about as many as clips; a clip repeats only after all others of its class. The start is uniform over all valid ones, including the last. A pure function of (seed, position), so a resumed
-    training and any Ray Data task see the same windows.
+    each class present, in total about as many as clips; a clip repeats only after all others of its class. The start is
+    uniform over all valid ones, including the last. A pure function of (seed, position), so a resumed training and any
+    Ray Data task see the same windows.
     """
 
     lengths: np.ndarray  # (n,) frames of each clip

@@ -227,7 +227,7 @@ def test_a_file_of_as_many_classes_as_the_data_has_is_tested_on_them(tiny, train
 
 def test_weights_that_are_not_trained_need_a_classification_layer_of_their_own(tiny, file_of):
     protocol = tiny.model_copy(update={"weights": file_of("w.pt", 7, 3, ""), "trained": False})
-    with pytest.raises(ConfigurationError, match=r"need a classification layer of their own .*, got none"):
+    with pytest.raises(ConfigurationError, match=r"must include a classification layer .*, got none"):
         protocol.build(3, 0)
 
 
