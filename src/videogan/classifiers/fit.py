@@ -197,7 +197,7 @@ class _Fit:
         rows = self.shard.uneven_part(len(indices), at_least=2)
         weight = self.shard.n_ranks * len(rows) / len(indices)
         if not len(rows):
-            # Other ranks wait for this one's gradients: compute them on two of rank 0's clips with weight 0.
+            # Other ranks wait for this one's gradients: compute them on two clips of the batch, with weight 0.
             rows = torch.arange(len(indices))[:2]
         frames = train.frames[indices[rows]].to(self.device)
         with _precision(self.recipe, self.device):
@@ -269,7 +269,7 @@ def classes_of(classifier: VideoClassifier, penultimate: Tensor, recipe: Recipe)
 def validation_split(
     clips: LabelledClips, fraction: float, rng: torch.Generator
 ) -> tuple[LabelledClips, LabelledClips]:
-    """Split `clips` into training and validation clips, the latter about `fraction`: whole groups if there are 3 or more.
+    """Split `clips` into training and validation clips (about `fraction`): whole groups if there are 3 or more.
 
     With fewer groups, the same fraction of each class is drawn. No class loses its last training clip; raises
     ValueError if that leaves no validation clip.

@@ -118,7 +118,7 @@ class Unit3D(nn.Module):
 
 
 class SamePadding(nn.Module):
-    """Pads (B, C, T, H, W) with zeros like TensorFlow's "SAME": size n becomes ceil(n / stride), an odd zero is last."""
+    """Pads (B, C, T, H, W) with zeros like TensorFlow's "SAME": n becomes ceil(n / stride), an odd zero is last."""
 
     def __init__(self, kernel: Size, stride: Size):
         super().__init__()

@@ -53,7 +53,7 @@ class ResNet3D18(VideoClassifier):
 
 
 class ResidualBlock3D(nn.Module):
-    """Basic block: two 3x3x3 convolutions with batch norm, the first with `stride` in all three axes, and a shortcut."""
+    """Basic block: two 3x3x3 convolutions with batch norm, the first with `stride` on all axes, and a shortcut."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, shortcut: Shortcut):
         super().__init__()

@@ -21,7 +21,7 @@ def test_a_manifest_reads_back_as_it_was_written(tmp_path):
     assert not list(tmp_path.glob(".manifest*")), "the staging file is gone"
 
 
-def test_the_digest_follows_content_and_split_but_not_the_place(tmp_path):
+def test_the_digest_depends_on_content_and_split_but_not_on_the_folder(tmp_path):
     rows = [row("a.mp4", "a", "train", sha="1"), row("b.mp4", "b", "test", sha="2")]
     here, there = (write_manifest(tmp_path / name, rows) for name in ("here", "there"))
     assert here.digest == there.digest

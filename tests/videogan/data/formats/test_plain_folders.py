@@ -7,7 +7,7 @@ from videogan.data.formats.rows import manifest_rows
 from videogan.data.manifest import DataError, write_manifest
 
 
-def test_the_default_group_is_ucfs_number_as_a_whole_word_else_the_first_part():
+def test_the_default_group_is_ucfs_number_as_a_whole_word_or_the_first_part():
     names = [
         "v_Bowling_g08_c01.avi",
         "v-g12.mp4",
@@ -58,7 +58,7 @@ def test_a_folder_of_videos_without_class_folders_is_one_class(tmp_path):
     assert find(tmp_path, ImportOptions()).videos == (FoundVideo(tmp_path / "a.mp4", tmp_path.name, "a"),)
 
 
-def test_a_folder_without_video_says_what_was_looked_for(tmp_path):
+def test_a_folder_without_videos_is_an_error_with_the_suffixes_searched(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "notes.txt").write_text("nothing")
     expected = (

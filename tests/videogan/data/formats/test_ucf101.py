@@ -60,11 +60,11 @@ def test_a_flat_folder_has_its_classes_from_the_lists(ucf, find):
     }
 
 
-def test_the_lists_may_lie_beside_the_videos(ucf, find):
+def test_the_lists_can_be_beside_the_videos(ucf, find):
     assert {video.split for video in find(ucf / "UCF-101").videos} == {"train", "test"}
 
 
-def test_what_is_listed_nowhere_or_gone_is_skipped_with_that_reason(ucf, clips, find):
+def test_unlisted_and_missing_files_are_skipped_with_the_reason(ucf, clips, find):
     clips.video(ucf / "UCF-101" / "Basketball" / name("Basketball", 2))
     (ucf / "UCF-101" / "Basketball" / name("Basketball", 1)).unlink()
     skipped = {video.path.name: video.skipped for video in find(ucf).videos if video.skipped}
@@ -101,7 +101,7 @@ def test_a_wrong_line_is_refused_with_its_number(ucf, file, line, message, find)
         find(ucf)
 
 
-def test_lists_that_are_missing_or_of_other_videos_are_told(ucf, tmp_path, find):
+def test_missing_lists_and_lists_of_other_videos_are_errors(ucf, tmp_path, find):
     (ucf / "ucfTrainTestlist" / "testlist02.txt").unlink()
     with pytest.raises(DataError, match=r"testlist02\.txt: no such file"):
         find(ucf, fold=2)
