@@ -96,19 +96,11 @@ def feature_score(
     refuse_other_lengths(protocol.classifier, train, test)
     _refuse_no_classes(protocol, train)
     measure, synthesise = _measure(protocol, network, train), like_real(synthesise, train)
-    done, total = 0, protocol.n_samples * protocol.n_repeats
     values, n_different = [], []
     for repeat in range(protocol.n_repeats):
-        outputs, different = [], set()
-        for chunk in sample_labels(train, protocol.n_samples, seed=repeat).split(SAMPLES_AT_ONCE):
-            # Each chunk has its own seed: samples of one seed start with the same codes.
-            samples = synthesise("samples", chunk, done)
-            outputs.append(_outputs(protocol, network, samples))
-            different |= different_clips(samples)
-            done += len(chunk)
-            on_progress(done, total)
-        values.append(measure(torch.cat(outputs)))
-        n_different.append(len(different))
+        outputs, n_unequal = _outputs_of_samples(protocol, network, train, synthesise, repeat, on_progress)
+        values.append(measure(outputs))
+        n_different.append(n_unequal)
     of_test = _outputs(protocol, network, test.frames)
     real, n_features = measure(of_test), of_test.shape[1]
     warnings = _warnings(protocol, n_features, len(train), len(test))
@@ -132,6 +124,28 @@ def feature_score(
         n_features=n_features,
         warnings=warnings,
     )
+
+
+def _outputs_of_samples(
+    protocol: FeatureProtocol,
+    network: VideoClassifier,
+    train: LabelledClips,
+    synthesise: SyntheticSet,
+    repeat: int,
+    on_progress: Callable[[int, int], None],
+) -> tuple[Tensor, int]:
+    """The network's outputs (n_samples, d) for the samples of one repeat, and how many of the samples differ."""
+    outputs: list[Tensor] = []
+    different: set[bytes] = set()
+    done = repeat * protocol.n_samples
+    for chunk in sample_labels(train, protocol.n_samples, seed=repeat).split(SAMPLES_AT_ONCE):
+        # Each chunk has its own seed: samples of one seed start with the same codes.
+        samples = synthesise("samples", chunk, done)
+        outputs.append(_outputs(protocol, network, samples))
+        different |= different_clips(samples)
+        done += len(chunk)
+        on_progress(done, protocol.n_samples * protocol.n_repeats)
+    return torch.cat(outputs), len(different)
 
 
 def kernel_look(learnt: Tensor, train_features: Tensor) -> float:
