@@ -1,4 +1,4 @@
-"""Weights files of users: what loads, what is message, what is refused."""
+"""Weights files of users: what loads, what gets a warning, what is refused."""
 
 import hashlib
 import pickle

@@ -1,4 +1,4 @@
-"""One batch ahead: the source's own batches and errors, at the calls that ask for them, and no thread left behind."""
+"""Prefetching keeps the source's batches and errors, at the calls that request them, and leaves no thread behind."""
 
 import queue
 import threading

@@ -1,4 +1,4 @@
-"""Change from clip to clip: zero of the same, exact of constructed ones, looks apart from motion."""
+"""Distances between clips: zero for equal ones, exact for constructed ones, appearance separate from motion."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Blind spots: copies, stills and collapse, none of which a score shows, each shown by the measure made for it."""
+"""Blind spots: scores miss copies, stills and collapse; each is detected by its own measure."""
 
 import json
 import math

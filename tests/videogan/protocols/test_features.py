@@ -1,4 +1,4 @@
-"""Scores on features: near their best on real clips, far from it on noise, and honest about their own bias."""
+"""Scores on features: near their best on real clips, far from it on noise, with warnings about their bias."""
 
 import dataclasses
 import json

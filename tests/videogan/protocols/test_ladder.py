@@ -1,4 +1,4 @@
-"""The calibration ladder: what each rung is made of, and that it shows which classifiers see motion."""
+"""The calibration ladder: the clips of each rung, and that it shows which classifiers use motion."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Videos in place of a generator: parts that share nothing, each class in the data set's proportion."""
+"""Videos in place of a generator: disjoint parts, with each class in the data set's proportion."""
 
 import pytest
 import torch

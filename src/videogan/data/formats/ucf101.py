@@ -32,12 +32,7 @@ def find(folder: Path, options: ImportOptions) -> Found:
         )
     classes = _classes(lists / "classInd.txt")
     names = (f"trainlist0{fold}.txt", f"testlist0{fold}.txt")
-    listed: dict[str, tuple[str, str, str]] = {}  # file name in lower case -> class, split, path as listed
-    for split, name in zip(("train", "test"), names, strict=True):
-        for where, path, label in _listed(lists / name, classes):
-            earlier = listed.setdefault(path.rpartition("/")[2].lower(), (label, split, path))
-            if earlier != (label, split, path):
-                raise DataError(f"{where}: {path} is listed twice, before as {earlier[2]} for {earlier[1]}.")
+    listed = _listed_videos(lists, names, classes)
     by_group = options.split_by == "group"
     videos, unseen = [], dict(listed)
     for file in _videos(folder):
@@ -57,6 +52,17 @@ def find(folder: Path, options: ImportOptions) -> Found:
         )
     rule = DRAWN if by_group else f"official split {fold} ({', '.join(names)})"
     return Found(tuple(videos), "g01 to g25 of the file names", rule, tuple(classes.values()))
+
+
+def _listed_videos(lists: Path, names: tuple[str, str], classes: dict[str, str]) -> dict[str, tuple[str, str, str]]:
+    """(class, split, path as listed) of each video in the train and test lists, by its file name in lower case."""
+    listed: dict[str, tuple[str, str, str]] = {}
+    for split, name in zip(("train", "test"), names, strict=True):
+        for where, path, label in _lines_of(lists / name, classes):
+            earlier = listed.setdefault(path.rpartition("/")[2].lower(), (label, split, path))
+            if earlier != (label, split, path):
+                raise DataError(f"{where}: {path} is listed twice, before as {earlier[2]} for {earlier[1]}.")
+    return listed
 
 
 def _lists(folder: Path) -> Path | None:
@@ -84,7 +90,7 @@ def _classes(file: Path) -> dict[str, str]:
     return classes
 
 
-def _listed(file: Path, classes: dict[str, str]) -> Iterator[tuple[str, str, str]]:
+def _lines_of(file: Path, classes: dict[str, str]) -> Iterator[tuple[str, str, str]]:
     """(where, path, class) of each line: "Class/v_Class_g08_c01.avi 1" in train lists, without number in test lists."""
     official = list(classes.values())
     for where, line in read_lines(file):
