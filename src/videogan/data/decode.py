@@ -65,7 +65,8 @@ def decode(
     if wanted is not None:
         images = [images[index - first] for index in wanted if index - first < len(images)]
     if not images or (n_frames is not None and len(images) < n_frames):
-        raise UnreadableVideo(path, f"{start + len(images)} frames decode, {end or start + 1} are needed")
+        at_most = "at most " if start and not images else ""  # the window starts beyond the last frame that decodes
+        raise UnreadableVideo(path, f"{at_most}{start + len(images)} frames decode, {end or start + 1} are needed")
     return np.stack(images)
 
 
