@@ -24,7 +24,7 @@ def clips(name: str, n: int = 2) -> Tensor:
     return torch.rand(n, 16, 3, SIZE[name], SIZE[name], generator=rng) * 2 - 1
 
 
-def test_every_classifier_is_under_contract():
+def test_every_classifier_is_covered_by_the_contract_tests():
     assert set(SIZE) == set(DROPOUT) == set(FEATURES_AT_64) == set(CLASSIFIERS)
 
 

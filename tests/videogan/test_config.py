@@ -54,13 +54,13 @@ def test_an_unknown_key_at_the_top_has_no_section():
     assert problems({"rate": 1, "ratee": 1}) == ["drawing.yaml: unknown key 'ratee'; did you mean 'rate'?"]
 
 
-def test_a_key_like_no_other_lists_all_that_exist():
+def test_a_key_with_no_similar_name_lists_all_known_keys():
     assert problems({"rate": 1, "optimiser": {"colour": 2}}) == [
         "drawing.yaml: unknown key 'colour' under optimiser; it must be one of radius, shape."
     ]
 
 
-def test_the_member_of_a_union_is_no_part_of_a_section_and_only_its_own_fields_are_suggested():
+def test_a_section_name_omits_the_union_member_and_only_its_own_fields_are_suggested():
     assert problems({"rate": 1, "figure": {"shape": "square", "radius": 2}}) == [
         "drawing.yaml: unknown key 'radius' under figure; it must be one of shape, side."
     ]
@@ -80,7 +80,7 @@ def test_values_inside_a_union_are_named_by_their_path_alone():
     ]
 
 
-def test_what_a_configuration_says_of_itself_is_told_in_its_words_at_its_place_line_by_line():
+def test_each_line_of_a_validators_message_is_reported_with_its_section():
     assert problems({"side": 2}, Square) == [
         "drawing.yaml: side must be odd, got 2.",
         "drawing.yaml: Raise side by one.",

@@ -1,7 +1,7 @@
 """Video classifiers, which predict classes and give features for the scores, and how to fit them.
 
-Import `CLASSIFIERS`, `contract.VideoClassifier`, `fit` and `weights`. This package imports `videogan.data.clips`, `nets`
-and `storage`, no metric and no protocol.
+Import `CLASSIFIERS`, `contract.VideoClassifier`, `fit` and `weights`. This package imports `videogan.data.clips`,
+`nets` and `storage`, no metric and no protocol.
 """
 
 from collections.abc import Callable

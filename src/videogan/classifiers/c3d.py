@@ -11,12 +11,12 @@ from videogan.config import ConfigurationError
 class C3D(VideoClassifier):
     """C3D: eight 3x3x3 convolutions with ReLU, five max pools, three fully connected layers; no batch norm.
 
-    The first fully connected layer reads 1x4x4 positions, which 16x112x112 clips (T, H, W) leave; other sizes that do
-    not are an error. `width` is the number of channels of the first convolution, 64 in the paper, and every other layer
-    scales with it. Dropout, 0.5 in the paper, acts after both hidden fully connected layers.
-    Input is RGB in [-1, 1]. The Sports-1M weights behind published inception scores expect BGR in 0 ... 255 less a mean
-    volume: their files have another layout and are not taken, so that no score claims to be theirs.
-    Randomness: initialisation, and dropout in train mode, draw from torch's global generator.
+    The first fully connected layer reads 1x4x4 positions, which result from 16x112x112 clips (T, H, W); sizes that give
+    other positions are errors. `width` is the number of channels of the first convolution, 64 in the paper, and every
+    other layer scales with it. Dropout, 0.5 in the paper, acts after both hidden fully connected layers. Input is RGB
+    in [-1, 1]. The Sports-1M weights of published inception scores expect BGR in 0 ... 255 minus a mean volume. Their
+    files have another layout and are refused, so our scores cannot be mistaken for those. Randomness: initialisation,
+    and dropout in train mode, draw from torch's global generator.
     """
 
     def __init__(self, n_classes: int, width: int = 64, dropout: float = 0.5):
@@ -27,7 +27,7 @@ class C3D(VideoClassifier):
             for factor in group:
                 layers += [Conv3x3x3(channels, factor * width, stride=1, bias=True), nn.ReLU(inplace=True)]
                 channels = factor * width
-            # Caffe rounds a pool's size up: from 7 positions the last pool makes 4.
+            # Caffe rounds pool sizes up: the last pool turns 7 positions into 4.
             layers.append(nn.MaxPool3d((1, 2, 2) if position == 0 else 2, ceil_mode=position == 4))
         self.convolutions = nn.Sequential(*layers)
         self.n_features = 64 * width
@@ -44,7 +44,7 @@ class C3D(VideoClassifier):
     def features(self, video: Tensor) -> Tensor:
         """Penultimate features (B, 64 width) of `video` (B, T, 3, H, W) in [-1, 1]: fc7 after its ReLU.
 
-        Raises ConfigurationError for clips whose size the fully connected layers do not fit.
+        Raises ConfigurationError for clips of a size that does not fit the fully connected layers.
         """
         _refuse_other_sizes(video)
         x = self.convolutions(video.transpose(1, 2))
@@ -57,9 +57,9 @@ class C3D(VideoClassifier):
 
 def _refuse_other_sizes(video: Tensor) -> None:
     n_frames, _, height, width = video.shape[1:]
-    # Halved three times in time and four times in space, rounded down, then once rounded up: to 1 and to 4.
+    # Three halvings in time and four in space, rounded down, then one rounded up, must give 1 and 4.
     if n_frames // 8 not in (1, 2) or height // 16 not in (7, 8) or width // 16 not in (7, 8):
         raise ConfigurationError(
-            f"C3D's first fully connected layer fits clips of 16 frames of 112x112, got {n_frames} of {height}x{width}; "
+            f"C3D's first fully connected layer needs 16 frames of 112x112, got {n_frames} of {height}x{width}; "
             "choose a protocol that resizes to 112, or another classifier: r3d18, i3d, eco_lite, tsn."
         )

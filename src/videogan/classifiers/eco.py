@@ -14,8 +14,8 @@ class ECOLite(VideoClassifier):
     The 2-D part ends with the first 3x3 convolution of 3c's double branch: 96 channels, 28x28 from 224x224 frames; the
     3-D part is the latter half of a pre-activation 3-D ResNet-18. Convolutions have biases, as in the released
     networks. `width` is the number of channels after the stem, 64 in the paper, and clips go from 16x32x32 (T, H, W)
-    up. Dropout is 0.6 as in MVT-GAN, App. B.1. Released weights expect BGR in 0 ... 255 less a mean; ours is
-    trained on [-1, 1], and files in the released layout are not taken.
+    up. Dropout is 0.6 as in MVT-GAN, App. B.1. Released weights expect BGR in 0 ... 255 minus a mean; ours
+    takes [-1, 1], and files in the released layout are refused.
     Randomness: initialisation, and dropout in train mode, draw from torch's global generator.
     """
 
@@ -53,7 +53,7 @@ class ECOLite(VideoClassifier):
 
 
 def inception_of_frames(width: int) -> nn.Sequential:
-    """BN-Inception (Ioffe & Szegedy 2015) as far as ECO takes it: frames (N, 3, H, W) -> (N, 96 width / 64, H/8, W/8)."""
+    """The part of BN-Inception (Ioffe & Szegedy 2015) in ECO: frames (N, 3, H, W) -> (N, 96 width / 64, H/8, W/8)."""
     c32, c64, c96, c192 = (scaled(channels, width / 64) for channels in (32, 64, 96, 192))
     after_3a, after_3b = 2 * c64 + c96 + c32, 2 * c64 + 2 * c96
     return nn.Sequential(
@@ -70,7 +70,7 @@ def inception_of_frames(width: int) -> nn.Sequential:
 
 
 def convolution(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> nn.Sequential:
-    """2-D convolution that keeps the size but for its stride, batch norm, ReLU."""
+    """A 2-D convolution with padding kernel_size // 2, batch norm and ReLU."""
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2),
         nn.BatchNorm2d(out_channels),
@@ -79,7 +79,7 @@ def convolution(in_channels: int, out_channels: int, kernel_size: int, stride: i
 
 
 class InceptionBlock(nn.Module):
-    """Branches 1x1; 1x1, 3x3; 1x1, 3x3, 3x3; and average pool, 1x1, side by side.
+    """Parallel branches 1x1; 1x1, 3x3; 1x1, 3x3, 3x3; and average pool, 1x1.
 
     `single` and `double` are (channels after the 1x1, channels after the 3x3 or each of the two).
     """
@@ -103,9 +103,9 @@ class InceptionBlock(nn.Module):
 
 
 class PreActivationUnit(nn.Module):
-    """Residual unit, norm and ReLU before each 3x3x3 convolution; more channels halve time and space.
+    """Residual unit, norm and ReLU before each 3x3x3 convolution; if channels increase, it halves time and space.
 
-    Where the shape changes, the shortcut is a 3x3x3 convolution of stride 2 on the first activation.
+    If the shape changes, the shortcut is a 3x3x3 convolution of stride 2 on the first activation.
     """
 
     def __init__(self, in_channels: int, out_channels: int):

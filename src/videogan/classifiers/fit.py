@@ -1,4 +1,4 @@
-"""Fitting a video classifier by the recipe of MVT-GAN, App. B.1, with the optimiser of the ECO scripts."""
+"""Train a video classifier with the recipe of MVT-GAN, App. B.1, and the optimiser of the ECO scripts."""
 
 import copy
 import math
@@ -25,7 +25,7 @@ Layer = Literal["penultimate", "logits"]
 class LabelledClips:
     """Clips in memory: `frames` uint8 (n, T, H, W, C), `labels` int64 (n,) below `n_classes`, and each clip's group.
 
-    `groups` is None where clips have none, as synthetic ones.
+    `groups` is None for clips without groups, such as synthetic ones.
     """
 
     frames: Tensor
@@ -48,19 +48,19 @@ class LabelledClips:
 
 
 class Recipe(Config):
-    """App. B.1: the learning rate falls tenfold when the accuracy was not beaten for `patience` epochs in a row.
+    """App. B.1: the learning rate drops tenfold after `patience` epochs in a row without a new best accuracy.
 
-    Batch 32, learning rate 0.001 and patience 4 are printed there for the 3-D ResNet-18; the optimiser is unstated and
-    taken from the ECO scripts: SGD with Nesterov momentum .9, weight decay 5e-4, gradient norm clipped at 50.
-    The stop (after the third drop saturates, or 60 epochs), the held-out validation part and `min_updates_per_epoch`
-    are ours.
+    Batch 32, learning rate 0.001 and patience 4 are the paper's values for the 3-D ResNet-18. It does not name the
+    optimiser; ours is that of the ECO scripts: SGD with Nesterov momentum .9, weight decay 5e-4, gradient norm clipped
+    at 50. The stop (`patience` epochs after the third drop, or 60 epochs), the held-out validation part and
+    `min_updates_per_epoch` are our own.
     """
 
     lr: float = Field(0.001, gt=0)
     batch_size: int = Field(32, ge=2)
     max_epochs: int = Field(60, ge=1)
     min_updates_per_epoch: int = Field(1, ge=1)
-    """A data set too small for so many batches is passed through again within the epoch, whole passes only."""
+    """A data set with fewer batches is passed through several times within an epoch, in whole passes."""
     patience: int = Field(4, ge=1)
     n_drops: int = Field(3, ge=0)
     momentum: float = Field(0.9, gt=0, lt=1)
@@ -68,16 +68,16 @@ class Recipe(Config):
     clip_norm: float = Field(50.0, gt=0)
     validation_fraction: float = Field(0.15, gt=0, lt=1)
     crop_padding: int = Field(0, ge=0)
-    """Random crops, as in Hara's training: each clip is shifted by up to this many pixels, its border repeated."""
+    """Random crops, as in Hara's training: each clip is shifted by up to this many pixels and its border repeated."""
     paper_protocol: bool = False
-    """Schedule on test accuracy, as the paper does: a leak that flatters all its rows alike."""
+    """Schedule on test accuracy, as the paper does: a leak that inflates all its rows equally."""
     precision: Literal["fp32", "bf16"] = "bf16"
-    """bf16 is autocast; weights, their update and the loss stay fp32. Both use the channels-last layout."""
+    """bf16: autocast, with weights, their update and the loss in fp32. Both use the channels-last layout."""
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch of a fit told: mean training loss, accuracy on the part that schedules, learning rate."""
+    """Results of one epoch: mean training loss, accuracy on the part used for the schedule, learning rate."""
 
     number: int
     loss: float
@@ -95,20 +95,20 @@ def fit(
     wrap: Callable[[nn.Module], nn.Module] = lambda module: module,
     shard: Shard = Shard(),
 ) -> list[Epoch]:
-    """Trains `classifier` in place by `recipe` and leaves it, in eval mode, with the weights of its best epoch.
+    """Train `classifier` in place with `recipe`; afterwards it is in eval mode with the weights of its best epoch.
 
-    Of epochs equally good the last one's weights are taken, for a small validation part is soon all right.
-    `test` is used under `paper_protocol` only, instead of a validation part of `train`. Raises TrainingDiverged.
+    Of equally good epochs the last wins, because a small validation part soon reaches 100 %. `test` replaces the
+    validation part of `train` and is given only with `paper_protocol`. Raises TrainingDiverged.
     Randomness: the validation part, the order of the clips, their crops and dropout follow from `seed`; torch's global
-    generator is put back as it was.
+    generator is restored.
 
-    `wrap` makes the classifier data-parallel. All ranks are given the same arguments and all clips, train on their part
-    of each batch, call `on_epoch` with the same epochs and end with the same classifier, bit by bit. Order and crops
-    are those of one process, so R ranks compute what one does but for two things: dropout draws by rank, and batch norm
-    normalises by the statistics of a rank's part. Its running statistics, by which every epoch is judged, are rank 0's.
+    `wrap` makes the classifier data-parallel. All ranks get the same arguments and all clips, train on their part of
+    each batch, call `on_epoch` with the same epochs and end with bit-identical classifiers. Order and crops are those
+    of one process, so R ranks differ from one process in two ways: dropout is drawn per rank, and batch norm normalises
+    with the statistics of a rank's part. The running statistics, used to judge each epoch, are rank 0's.
     """
     if recipe.paper_protocol != (test is not None):
-        raise ValueError("test clips are given under paper_protocol and only there.")
+        raise ValueError("test clips must be given if and only if recipe.paper_protocol is true.")
     rng = torch.Generator().manual_seed(seed)
     if test is None:
         train, held_out = validation_split(train, recipe.validation_fraction, rng)
@@ -121,7 +121,7 @@ def fit(
 
 
 class _Fit:
-    """One fit on one rank: the classifier, what wraps it, and its optimiser."""
+    """One fit on one rank: the classifier, its data-parallel wrapper and the optimiser."""
 
     def __init__(
         self,
@@ -172,7 +172,7 @@ class _Fit:
         return history
 
     def _train_epoch(self, train: LabelledClips, epoch: int) -> float:
-        """One epoch; its mean loss over all ranks' clips."""
+        """Train one epoch; return the mean loss over the clips of all ranks."""
         self.wrapped.train()
         n_batches = math.ceil(len(train) / self.recipe.batch_size)
         n_passes = math.ceil(self.recipe.min_updates_per_epoch / n_batches)
@@ -184,20 +184,20 @@ class _Fit:
                 raise TrainingDiverged(epoch, "classifier loss")
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
-            # The gradients are already the mean over ranks, so every rank scales them by the same norm.
+            # Gradients are already averaged over ranks, so every rank clips by the same norm.
             nn.utils.clip_grad_norm_(self.classifier.parameters(), self.recipe.clip_norm)
             self.optimiser.step()
             total += mean.item() * len(indices)
         return total / (n_passes * len(train))
 
     def _loss(self, train: LabelledClips, indices: Tensor) -> Tensor:
-        """This rank's loss on the global batch `indices`, so weighted that the mean over ranks is the batch's mean."""
+        """This rank's loss on the global batch `indices`, weighted so that the mean over ranks is the batch's mean."""
         shifts = random_shifts(len(indices), self.recipe.crop_padding, self.rng)
-        # Batch norm can't train on a part of one clip.
+        # Batch norm cannot train on a single clip.
         rows = self.shard.uneven_part(len(indices), at_least=2)
         weight = self.shard.n_ranks * len(rows) / len(indices)
         if not len(rows):
-            # The other ranks wait for this one's gradients: it computes along on clips of the first, and counts nothing.
+            # Other ranks wait for this one's gradients: compute them on two clips of the batch, with weight 0.
             rows = torch.arange(len(indices))[:2]
         frames = train.frames[indices[rows]].to(self.device)
         with _precision(self.recipe, self.device):
@@ -205,7 +205,7 @@ class _Fit:
         return weight * F.cross_entropy(logits.float(), train.labels[indices[rows]].to(self.device))
 
     def _accuracy(self, clips: LabelledClips) -> float:
-        """Accuracy on `clips`, of which each rank judges its part."""
+        """Accuracy on `clips`; each rank predicts its part."""
         rows = self.shard.uneven_part(len(clips))
         n_right = torch.zeros((), dtype=torch.float64, device=self.device)
         if len(rows):
@@ -214,12 +214,12 @@ class _Fit:
 
 
 def random_shifts(n: int, padding: int, rng: torch.Generator) -> Tensor:
-    """For each of n clips a shift down and right of up to `padding` pixels each way, int64 (n, 2)."""
+    """Draw a shift (down, right) of up to `padding` pixels in either direction for each of n clips, int64 (n, 2)."""
     return torch.randint(-padding, padding + 1, (n, 2), generator=rng) if padding else torch.zeros(n, 2).long()
 
 
 def shifted(frames: Tensor, shifts: Tensor) -> Tensor:
-    """`frames` uint8 (B, T, H, W, C), each clip moved as a whole by its row of `shifts` (B, 2), its border repeated."""
+    """Shift each clip of `frames` uint8 (B, T, H, W, C) by its row of `shifts` (B, 2), repeating the border."""
     if not shifts.any():
         return frames
     n, n_frames, height, width, _ = frames.shape
@@ -231,21 +231,21 @@ def shifted(frames: Tensor, shifts: Tensor) -> Tensor:
 
 
 def predict(classifier: VideoClassifier, frames: Tensor, recipe: Recipe) -> Tensor:
-    """Predicted labels (n,) on the CPU of `frames` uint8 (n, T, H, W, C), in eval mode and the recipe's precision."""
+    """Predicted labels (n,), on the CPU, of `frames` uint8 (n, T, H, W, C), in eval mode and the recipe's precision."""
     return features(classifier, frames, recipe, "logits").argmax(1)
 
 
 def probabilities(classifier: VideoClassifier, frames: Tensor, recipe: Recipe) -> Tensor:
-    """Softmax over the classes, float32 (n, K) on the CPU, of `frames` uint8 (n, T, H, W, C); otherwise as `predict`."""
+    """Class probabilities, float32 (n, K) on the CPU, of `frames` uint8 (n, T, H, W, C); otherwise like `predict`."""
     return features(classifier, frames, recipe, "logits").softmax(1)
 
 
 @torch.no_grad()
 def features(classifier: VideoClassifier, frames: Tensor, recipe: Recipe, layer: Layer) -> Tensor:
-    """What `layer` of the classifier makes of `frames` uint8 (n, T, H, W, C): float32 (n, d) on the CPU.
+    """The output of a classifier's `layer` for `frames` uint8 (n, T, H, W, C): float32 (n, d) on the CPU.
 
-    "penultimate" is what its last linear layer reads (`classifier.features`), "logits" what it gives. In eval mode, batch
-    by batch in the recipe's precision.
+    "penultimate" is the input of the last linear layer (`classifier.features`), "logits" its output. Computed in eval
+    mode, batch by batch, in the recipe's precision.
     """
     classifier.eval()
     device = next(classifier.parameters()).device
@@ -259,7 +259,7 @@ def features(classifier: VideoClassifier, frames: Tensor, recipe: Recipe, layer:
 
 @torch.no_grad()
 def classes_of(classifier: VideoClassifier, penultimate: Tensor, recipe: Recipe) -> Tensor:
-    """Predicted labels (n,) on the CPU of clips whose penultimate `features` (n, d) are there; otherwise as `predict`."""
+    """Predicted labels (n,), on the CPU, from `penultimate` features (n, d); otherwise like `predict`."""
     classifier.eval()
     device = next(classifier.parameters()).device
     with _precision(recipe, device):
@@ -269,17 +269,19 @@ def classes_of(classifier: VideoClassifier, penultimate: Tensor, recipe: Recipe)
 def validation_split(
     clips: LabelledClips, fraction: float, rng: torch.Generator
 ) -> tuple[LabelledClips, LabelledClips]:
-    """Parts of `clips` to train and to validate on, the latter about `fraction`: whole groups where 3 or more exist.
+    """Split `clips` into training and validation clips (about `fraction`): whole groups if there are 3 or more.
 
-    Without groups the part is drawn from each class in its share. No class loses its last training clip; raises
-    ValueError where that leaves nothing to validate on.
+    With fewer groups, the same fraction of each class is drawn. No class loses its last training clip; raises
+    ValueError if that leaves no validation clip.
     """
     if clips.groups is not None and len(set(clips.groups)) >= 3:
         held_out = _whole_groups(clips, clips.groups, fraction, rng)
     else:
         held_out = _share_of_each_class(clips, fraction, rng)
     if not held_out:
-        raise ValueError(f"validation needs a class with 2 clips to spare one of, got {len(clips)} clips in all.")
+        raise ValueError(
+            f"validation needs a class with at least 2 training clips, got {len(clips)} clips in total; add clips."
+        )
     mask = torch.zeros(len(clips), dtype=torch.bool)
     mask[held_out] = True
     return clips.subset((~mask).nonzero().flatten()), clips.subset(mask.nonzero().flatten())
@@ -309,7 +311,7 @@ def _share_of_each_class(clips: LabelledClips, fraction: float, rng: torch.Gener
 
 
 def _shuffled_batches(n: int, n_batches: int, rng: torch.Generator) -> tuple[Tensor, ...]:
-    """A random order of n clips in batches of nearly equal size: batch norm can't train on a last batch of one clip."""
+    """A random order of n clips in batches of nearly equal size, because batch norm cannot train on a single clip."""
     return torch.randperm(n, generator=rng).tensor_split(n_batches)
 
 

@@ -37,9 +37,9 @@ class I3D(VideoClassifier):
     """Inflated Inception-v1: a 7x7x7 stem of stride 2, nine inception blocks, global average pooling, one linear layer.
 
     Input is RGB in [-1, 1], as the Kinetics weights expect it; 16-frame clips from 32 px up. `width` is the number of
-    channels after the stem, 64 in the paper. Batch norm has gain and bias, and layers are named as in the public PyTorch
-    weights, whose files load; the TensorFlow original has no gains (7,280 parameters fewer). Dropout is 0.5 as there.
-    Randomness: initialisation, and dropout in train mode, draw from torch's global generator.
+    channels after the stem, 64 in the paper. Batch norm has gain and bias, and layers are named as in the public
+    PyTorch weights, whose files load; the TensorFlow original has no gains (7,280 parameters fewer). Dropout is 0.5 as
+    there. Randomness: initialisation, and dropout in train mode, draw from torch's global generator.
     """
 
     def __init__(self, n_classes: int, width: int = 64, dropout: float = 0.5):
@@ -110,7 +110,7 @@ class Unit3D(nn.Module):
     def __init__(self, conv3d: nn.Conv3d):
         super().__init__()
         self.conv3d = conv3d
-        # TensorFlow's epsilon. Its momentum, a hundredth, would leave running statistics unmade after a short training.
+        # TensorFlow's epsilon; its momentum of 0.01 is too slow for the running statistics of a short training.
         self.bn = nn.BatchNorm3d(conv3d.out_channels, eps=1e-3)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -118,7 +118,7 @@ class Unit3D(nn.Module):
 
 
 class SamePadding(nn.Module):
-    """Zeros around (B, C, T, H, W) as TensorFlow's "SAME" puts them: sizes n become ceil(n / stride), an odd zero last."""
+    """Pads (B, C, T, H, W) with zeros like TensorFlow's "SAME": n becomes ceil(n / stride), an odd zero is last."""
 
     def __init__(self, kernel: Size, stride: Size):
         super().__init__()
@@ -133,7 +133,7 @@ class SamePadding(nn.Module):
 
 
 def max_pool(kernel: Size, stride: Size) -> nn.Sequential:
-    """Max pool with "SAME" padding; zeros take no part in maxima of what a ReLU gave."""
+    """Max pool with "SAME" padding; zeros do not change the maxima of ReLU outputs."""
     return nn.Sequential(SamePadding(kernel, stride), nn.MaxPool3d(kernel, stride))
 
 

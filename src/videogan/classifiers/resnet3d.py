@@ -15,9 +15,9 @@ class ResNet3D18(VideoClassifier):
     """3-D ResNet-18 of Hara et al. 2018: a 7x7x7 stem, eight basic blocks, global average pooling, dropout, one linear.
 
     `width` is the number of channels after the stem, 64 in the paper. Shortcut "B" projects with a 1x1x1 convolution
-    where the shape changes; "A" subsamples and pads with zero channels. Clips from 16x32x32 (T, H, W) up.
-    Input is RGB in [-1, 1]. Hara's Kinetics weights expect 0 ... 255 less a mean: their files have another layout and
-    are not taken.
+    if the shape changes; "A" subsamples and pads with zero channels. Clips from 16x32x32 (T, H, W) up.
+    Input is RGB in [-1, 1]. Hara's Kinetics weights expect 0 ... 255 minus a mean; their files have another layout
+    and are refused.
     Randomness: initialisation, and dropout in train mode, draw from torch's global generator.
     """
 
@@ -53,7 +53,7 @@ class ResNet3D18(VideoClassifier):
 
 
 class ResidualBlock3D(nn.Module):
-    """Basic block: two 3x3x3 convolutions with batch norm, the first with `stride` in time and space, and a shortcut."""
+    """Basic block: two 3x3x3 convolutions with batch norm, the first with `stride` on all axes, and a shortcut."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, shortcut: Shortcut):
         super().__init__()
@@ -77,14 +77,15 @@ class ResidualBlock3D(nn.Module):
 
 
 class Conv3x3x3(nn.Conv3d):
-    """3x3x3 convolution, zero padded by one on every side."""
+    """A 3x3x3 convolution with zero padding of one on every side."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, bias: bool = False):
         super().__init__(in_channels, out_channels, kernel_size=3, stride=stride, padding=1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        # oneDNN's bf16 weight gradient (torch 2.13, AVX512-BF16 without AMX) is uninitialised memory wherever the
-        # kernel is longer than its input, as here from 2 frames down; padding by hand is the same sum without that.
+        # oneDNN's bf16 weight gradient (torch 2.13, AVX512-BF16 without AMX) contains uninitialised memory if the
+        # kernel is longer than its input, here with 2 frames or fewer; explicit padding gives the same sum without that
+        # bug.
         if min(x.shape[2:]) < 3:
             return F.conv3d(F.pad(x, (1,) * 6), self.weight, self.bias, self.stride)
         return super().forward(x)

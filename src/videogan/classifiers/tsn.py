@@ -1,4 +1,4 @@
-"""Temporal segment network: the video classifier of S3 that sees frames one by one (Wang et al. 2016)."""
+"""Temporal segment network: the video classifier of S3 that sees each frame alone (Wang et al. 2016)."""
 
 import torch
 import torch.nn.functional as F
@@ -6,19 +6,19 @@ from torch import Tensor, nn
 
 from videogan.classifiers.contract import VideoClassifier
 
-# The input of public ImageNet weights: RGB in [0, 1] less its mean, divided by its deviation.
+# Public ImageNet weights expect RGB in [0, 1] minus this mean, divided by this standard deviation.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class TSN(VideoClassifier):
     """TSN on a 2-D ResNet-50 (MVT-GAN, App. B.1): each frame is classified alone and the logits are averaged.
 
-    Every frame of a 16-frame clip is a segment of its own, so the segment consensus is the mean over all frames, and the
-    order of frames cannot matter. `width` is the number of channels after the stem, 64 in the paper; frames from 32 px
-    up. Dropout, 0.8 as TSN trains RGB, acts on each frame's features. Layers are named as in torchvision's ResNet-50
+    Every frame of a 16-frame clip is a segment of its own, so the segment consensus is the mean over all frames, and
+    the order of frames has no effect. `width` is the number of channels after the stem, 64 in the paper; frames from 32
+    px up. Dropout, 0.8 as TSN trains RGB, acts on each frame's features. Layers are named as in torchvision's ResNet-50
     (He et al. 2016, with the stride in the 3x3 convolution), and frames are normalised as its ImageNet weights expect,
-    so such a file loads as it is.
-    Randomness: initialisation, and dropout in train mode, draw from torch's global generator.
+    so such files load unchanged. Randomness: initialisation, and dropout in train mode, draw from torch's global
+    generator.
     """
 
     mean: Tensor

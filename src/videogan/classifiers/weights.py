@@ -1,4 +1,4 @@
-"""A user's file of classifier weights, such as ImageNet or Kinetics ones, loaded into a classifier."""
+"""Loads a user's weights file, for example of ImageNet or Kinetics, into a classifier."""
 
 import warnings
 from pathlib import Path
@@ -9,17 +9,17 @@ from videogan.config import ConfigurationError
 from videogan.storage.weights_file import StoredWeights, read_weights, refuse_other_weights
 
 CLASSIFICATION_LAYER = "classify."
-# What public files call it: torchvision's ResNet-50, the PyTorch I3D.
+# Its names in public files: torchvision's ResNet-50, the PyTorch I3D.
 PUBLIC_NAMES_OF_IT = ("fc.", "logits.conv3d.")
 
 
 def load_weights_(network: nn.Module, path: Path | str) -> str:
-    """Puts the weights of the file at `path` into a classifier; returns the sha256 (hex) of the file.
+    """Load the weights of the file at `path` into a classifier; return the file's sha256 (hex).
 
-    The file is what torch.save wrote of a state dict, or of a dict with one under "state_dict"; a "module." before every
-    name is dropped. A classification layer that is absent or of another number of classes stays as initialised, which a
-    UserWarning tells. Raises ConfigurationError, with the network as it was, where the file cannot be read or
-    anything else is missing, unexpected, of another shape or not finite.
+    The file is a state dict, or a dict with one under "state_dict", written by torch.save; a "module." prefix is
+    dropped. If the classification layer is missing or has another number of classes, ours keeps its initial weights,
+    with a UserWarning. Raises ConfigurationError and leaves the network unchanged if the file cannot be read or any
+    other tensor is missing, unexpected, of another shape or not finite.
     """
     stored = _read(path)
     found = _as_ours(stored.state)
@@ -37,7 +37,7 @@ def load_weights_(network: nn.Module, path: Path | str) -> str:
     if is_another:
         warnings.warn(
             f"{path}: the classification layer must be {_shapes(ours)}, got {_shapes(theirs) or 'none'}; ours stays as "
-            "initialised, the other weights are the file's.",
+            "initialised, all other weights come from the file.",
             UserWarning,
             stacklevel=2,
         )
@@ -46,13 +46,13 @@ def load_weights_(network: nn.Module, path: Path | str) -> str:
 
 
 def n_classes_of(path: Path | str) -> int:
-    """How many classes the file's classification layer tells; raises ConfigurationError for a file without one."""
+    """The number of classes of the file's classification layer. Raises ConfigurationError if the file has none."""
     layer = _classification_layer(_as_ours(_read(path).state))
     if f"{CLASSIFICATION_LAYER}weight" not in layer:
         known = ", ".join(f"{prefix}weight" for prefix in (CLASSIFICATION_LAYER, *PUBLIC_NAMES_OF_IT))
         raise ConfigurationError(
-            f"{path}: weights that are not trained need a classification layer of their own ({known}), got none; "
-            "save it with them, or train the classifier."
+            f"{path}: weights that are not trained further must include a classification layer ({known}), got none; "
+            "save the file with that layer, or train the classifier."
         )
     return len(layer[f"{CLASSIFICATION_LAYER}weight"])
 
@@ -67,7 +67,7 @@ def _as_ours(state: dict[str, Tensor]) -> dict[str, Tensor]:
         public = next((prefix for prefix in PUBLIC_NAMES_OF_IT if name.startswith(prefix)), None)
         if public:
             name = CLASSIFICATION_LAYER + name.removeprefix(public)
-            # the PyTorch I3D classifies by a 1x1x1 convolution
+            # the PyTorch I3D classifies with a 1x1x1 convolution
             value = value.flatten(1) if value.dim() > 1 else value
         ours[name] = value
     return ours

@@ -1,4 +1,4 @@
 """From video files to clips: the manifest, decoding, the clip cache, windows, embedded data sets.
 
-Imports `videogan.storage` and `videogan.config`.
+Any module here may be imported. This package imports only `videogan.storage` and `videogan.config`.
 """

@@ -1,9 +1,9 @@
-"""The decoded-clip cache: whole files as uint8, decoded once, memory-mapped by all trials. No torch here.
+"""The cache of decoded clips: whole files as uint8, decoded once, memory-mapped by all trials. No torch here.
 
-A cache is a folder of shards and an index that is written last: without it the cache is not finished. Which files a
-shard holds and what it is called follow from the cache's key, so a build needs no lock and no journal: it decodes the
-shards that are not there. One that is interrupted leaves its finished shards to the next; builders at work at the same
-time write the same files.
+A cache is a folder of shards and an index, which is written last: without an index the cache is unfinished. The files
+and the name of each shard follow from the cache's key, so a build needs no lock and no journal: it decodes the shards
+that are missing. After an interruption the next build reuses the finished shards; concurrent builds write the same
+files.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from videogan.storage.atomic import write_atomically
 from videogan.storage.places import Place, file_names, mirrored, place
 
 INDEX_NAME = "index.json"
-CLIPS_PER_SHARD = 16  # what an interruption can cost each worker
+CLIPS_PER_SHARD = 16  # the most that an interruption costs each worker
 _SCHEMA = pa.schema(
     [
         ("sha", pa.string()),
@@ -50,7 +50,7 @@ def cache_folder(kind: str) -> Place:
 
 
 def local_cache_folder(kind: str) -> Path:
-    """`cache_folder` for what needs a local file system: in the user's cache folder where VGSEARCH_CACHE is remote."""
+    """`cache_folder` on a local file system: in the user's cache folder if VGSEARCH_CACHE is remote."""
     folder = cache_folder(kind)
     return folder if isinstance(folder, Path) else _user_cache() / kind
 
@@ -61,35 +61,35 @@ def _user_cache() -> Path:
 
 
 def cache_key(manifest: Manifest, preprocessing: Preprocessing) -> str:
-    """sha256 (hex) of the files' contents, the preprocessing and the decoder, not of labels or splits."""
+    """sha256 (hex) of the files' contents, the preprocessing and the decoder; labels and splits do not matter."""
     identity = [manifest.usable["sha"].to_pylist(), preprocessing.name, DECODER_VERSION]
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 
 def clip_cache_folder(manifest: Manifest, preprocessing: Preprocessing) -> Place:
-    """Where the decoded clips of a data set lie, made or not yet made."""
+    """The folder of a data set's decoded clips, which may not exist yet."""
     return cache_folder("clips") / f"{preprocessing.name}-{cache_key(manifest, preprocessing)[:16]}"
 
 
 def mirror_folder(folder: Place) -> Path:
-    """Where this machine reads the shards of a cache: the cache itself where it is local, else its copies."""
+    """The folder this machine reads a cache's shards from: the cache itself if it is local, else a local copy."""
     return folder if isinstance(folder, Path) else local_cache_folder("mirrored") / folder.name
 
 
 def is_complete(folder: Place) -> bool:
-    """Whether a cache was finished; its index is written last."""
+    """Whether a cache is finished; its index is written last."""
     return (folder / INDEX_NAME).is_file()
 
 
 def decoded_bytes(manifest: Manifest, preprocessing: Preprocessing) -> int:
-    """Bytes that the decoded clips of a data set take."""
+    """Size in bytes of a data set's decoded clips."""
     lengths = manifest.usable["n_frames"].to_numpy()
     return int(lengths.sum(dtype=np.int64)) * preprocessing.size**2 * 3
 
 
 @contextmanager
 def staged(folder: Path) -> Iterator[Path]:
-    """A private folder that becomes `folder` when the block ends well; of two builders the first wins."""
+    """Provide a private folder that becomes `folder` if the block succeeds; the first of two builders wins."""
     staging = folder.with_name(f"{folder.name}.building-{uuid.uuid4().hex[:8]}")
     staging.mkdir(parents=True)
     try:
@@ -105,7 +105,7 @@ def staged(folder: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class ClipShard:
-    """The files that one shard of a cache is for, by sha, in its order; those that don't decode are not in it."""
+    """The files of one cache shard, by sha, in order; files that fail to decode are left out of the written shard."""
 
     shas: tuple[str, ...]
 
@@ -115,26 +115,26 @@ class ClipShard:
 
     @property
     def skipped_name(self) -> str:
-        """The file that tells which shas are not in the shard, and why; there is none where all are."""
+        """The file that lists the shas left out of the shard and the reasons; absent if none is left out."""
         return f"{self.name}.skipped.json"
 
 
 def planned_shards(shas: Sequence[str]) -> list[ClipShard]:
-    """The shards of a cache of these files, each file once."""
+    """The shards for these files; repeated files count once."""
     once = list(dict.fromkeys(shas))
     return [ClipShard(tuple(once[at : at + CLIPS_PER_SHARD])) for at in range(0, len(once), CLIPS_PER_SHARD)]
 
 
 def missing_shards(folder: Place, shards: Sequence[ClipShard]) -> list[ClipShard]:
-    """Those of `shards` that no build has finished."""
-    there = file_names(folder)
-    return [shard for shard in shards if shard.name not in there]
+    """The `shards` that no build has finished."""
+    finished = file_names(folder)
+    return [shard for shard in shards if shard.name not in finished]
 
 
 def write_shard(folder: Place, shard: ClipShard, clips: Iterable[tuple[str, np.ndarray | str]]) -> None:
-    """Writes a shard as one Arrow IPC file, a clip at a time, whole or not at all.
+    """Write a shard as one Arrow IPC file, clip by clip, atomically.
 
-    clips: for each sha of the shard, in its order, uint8 (T, H, W, 3), or in words why there are no frames.
+    clips: for each sha of the shard, in order, uint8 (T, H, W, 3), or the reason why there are no frames.
     """
     skipped: dict[str, str] = {}
 
@@ -145,7 +145,7 @@ def write_shard(folder: Place, shard: ClipShard, clips: Iterable[tuple[str, np.n
                     skipped[sha] = frames
                 else:
                     writer.write_batch(_batch(sha, frames))
-        if skipped:  # before the shard's name appears: who sees that takes both for written
+        if skipped:  # before the shard appears: a reader who sees the shard expects both files
             write_atomically(folder / shard.skipped_name, lambda other: other.write(json.dumps(skipped).encode()))
 
     write_atomically(folder / shard.name, write)
@@ -159,12 +159,12 @@ def _batch(sha: str, frames: np.ndarray) -> pa.RecordBatch:
 
 
 def write_index(folder: Place, preprocessing: Preprocessing, shards: Sequence[ClipShard]) -> None:
-    """Completes a cache of these shards, and sweeps up what killed builders left. DataError on a missing shard."""
+    """Finish a cache of these shards and delete .part files of killed builders. DataError if shards are missing."""
     missing = missing_shards(folder, shards)
     if missing:
         raise DataError(
-            f"{len(missing)} of {len(shards)} cache shards were written where this machine cannot see them. "
-            "Set VGSEARCH_CACHE to a folder all nodes share, or --set data.feed=stream."
+            f"{folder}: {len(missing)} of {len(shards)} cache shards are missing: other nodes wrote them elsewhere. "
+            "Set VGSEARCH_CACHE to a folder that all nodes share, or pass --set data.feed=stream."
         )
     names = file_names(folder)
     skipped: dict[str, str] = {}
@@ -189,7 +189,9 @@ class CachedFiles:
         self.folder = place(folder)
         self._readers: dict[str, pa.ipc.RecordBatchFileReader] = {}
         if not is_complete(self.folder):
-            raise DataError(f"{self.folder} is no finished clip cache (no {INDEX_NAME}). The next run finishes it.")
+            raise DataError(
+                f"{self.folder}: this clip cache is unfinished (no {INDEX_NAME}). Run the command again to finish it."
+            )
         index = json.loads((self.folder / INDEX_NAME).read_bytes())
         self.preprocessing_name: str = index["preprocessing"]
         self.skipped: dict[str, str] = index["skipped"]
@@ -202,7 +204,7 @@ class CachedFiles:
         return len(self._places)
 
     def frames(self, sha: str) -> np.ndarray:
-        """The whole file as uint8 (T, H, W, 3): a read-only view of the mapped shard, nothing is copied."""
+        """The whole file as uint8 (T, H, W, 3): a read-only view of the mapped shard, without a copy."""
         name, row = self._places[sha]
         if name not in self._readers:
             shard = mirrored(self.folder / name, mirror_folder(self.folder))
@@ -210,5 +212,5 @@ class CachedFiles:
         batch = self._readers[name].get_batch(row)
         shape = [batch[column][0].as_py() for column in ("n_frames", "height", "width")]
         frames = np.frombuffer(batch["frames"][0].as_buffer(), np.uint8).reshape(*shape, 3)
-        frames.flags.writeable = False  # numpy doesn't see that the mapping is read-only: a write would be a segfault
+        frames.flags.writeable = False  # numpy does not know that the mapping is read-only; a write would crash
         return frames

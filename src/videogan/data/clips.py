@@ -1,4 +1,4 @@
-"""Clips for training and testing: uint8 windows out of the cache, and their way into [-1, 1] and back."""
+"""Clips for training and testing: uint8 windows from the cache, and their conversion to [-1, 1] and back."""
 
 from typing import Any, Literal, Protocol
 
@@ -17,22 +17,22 @@ from videogan.storage.places import Place
 
 
 class DataConfig(Config):
-    """How video files become clips."""
+    """Settings for turning video files into clips."""
 
-    preprocessing: str | None = Field(None, description="by name, e.g. plain_64; none: plain_<model.resolution>")
+    preprocessing: str | None = Field(None, description="name, e.g. plain_64; default: plain_<model.resolution>")
     every_nth: EveryNth = Field(
-        1, description="clips, also those that judge, are every n-th frame; released: 2 where a clip has 2 T, else 1"
+        1, description="take every n-th frame, also in scores; released: 2 if a clip has at least 2 T frames, else 1"
     )
     short_clips: ShortClips = Field(
-        "skip", description="clips with fewer frames than the model's take, see every_nth; repeat_last pads them"
+        "skip", description="clips too short for a window (see every_nth): skip them, or pad with the last frame"
     )
     sampling: Sampling = Field(
-        "shuffled", description="class_balanced: equally many windows of each class, however many clips it has"
+        "shuffled", description="class_balanced: equally many windows of each class, regardless of its number of clips"
     )
     feed: Literal["auto", "cache", "stream"] = Field(
-        "auto", description="auto: stream where the cache would pass cache_limit_gb"
+        "auto", description="auto: stream if the cache would exceed cache_limit_gb"
     )
-    cache_limit_gb: float = Field(50.0, gt=0, description="most that the decoded clips of one data set may take")
+    cache_limit_gb: float = Field(50.0, gt=0, description="maximum size of the decoded clips of one data set")
     max_pixels: int = Field(Limits().max_pixels, ge=1, description="larger videos are skipped before they are decoded")
     max_seconds: float = Field(
         Limits().max_seconds, gt=0, description="longer videos are skipped before they are decoded"
@@ -57,7 +57,7 @@ class DataConfig(Config):
         return Limits(self.max_pixels, self.max_seconds)
 
     def chosen_feed(self, manifest: Manifest, preprocessing: str) -> Literal["cache", "stream"]:
-        """`feed`, with auto resolved: the cache unless the decoded clips pass `cache_limit_gb`."""
+        """`feed`, with auto resolved: cache, or stream if the decoded clips would exceed `cache_limit_gb`."""
         if self.feed != "auto":
             return self.feed
         return (
@@ -69,17 +69,17 @@ class DataConfig(Config):
 
 def to_video(frames: Tensor) -> Tensor:
     """uint8 frames (B, T, H, W, C) -> float32 video (B, T, C, H, W) in [-1, 1]: x / 127.5 - 1."""
-    # The channels move last: arithmetic on memory in its own order is several times faster.
+    # Move the channels after the arithmetic: contiguous memory makes it several times faster.
     return frames.to(torch.float32).div_(127.5).sub_(1).movedim(-1, 2)
 
 
 def to_frames(video: Tensor) -> Tensor:
-    """Video (B, T, C, H, W) -> uint8 frames (B, T, H, W, C): the rounding inverse of `to_video`, clamped."""
+    """Video (B, T, C, H, W) -> uint8 frames (B, T, H, W, C): the inverse of `to_video`, clamped and rounded."""
     return ((video.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).movedim(2, -1).contiguous()
 
 
 class ClipStore:
-    """A data set and its decoded files; pickles as a few short values and opens again where it arrives."""
+    """A data set and its decoded files; pickles as a few short values and reopens the cache after unpickling."""
 
     def __init__(
         self, manifest: Manifest, files: CachedFiles, short_clips: ShortClips = "skip", every_nth: EveryNth = 1
@@ -96,13 +96,13 @@ class ClipStore:
         return self.manifest.classes
 
     def select(self, split: str, n_frames: int) -> Selection:
-        """The clips of `split` that give windows of `n_frames`: labels, groups and what was left out why."""
+        """The clips of `split` that give windows of `n_frames`, with labels, groups and reasons for skipped clips."""
         return select_clips(
             self.manifest, split, self.preprocessing, n_frames, self.short_clips, self.files.skipped, self.every_nth
         )
 
     def windows(self, selection: Selection, clips: np.ndarray, starts: np.ndarray, n_frames: int) -> Tensor:
-        """uint8 (m, n_frames, H, W, 3): a window of each of the `clips` (m,) of a selection, from its start."""
+        """One window of each of the `clips` (m,) of a selection, from its start: uint8 (m, n_frames, H, W, 3)."""
         taken = [
             window(self.files.frames(selection.shas[clip]), start, n_frames, selection.strides[clip])
             for clip, start in zip(clips, starts, strict=True)
@@ -116,7 +116,7 @@ def open_cache(
     short_clips: ShortClips = "skip",
     every_nth: EveryNth = 1,
 ) -> ClipStore:
-    """The clips of `manifest` (or of the data folder it lies in) out of the finished cache in `folder`."""
+    """Open the finished cache in `folder` with the clips of `manifest`, a manifest or its data folder."""
     manifest = manifest if isinstance(manifest, Manifest) else read_manifest(manifest)
     return ClipStore(manifest, CachedFiles(folder), short_clips, every_nth)
 

@@ -1,4 +1,4 @@
-"""Videos as FFmpeg finds them in the wild, or as pictures -> uint8 frames at the size the networks see. No torch here."""
+"""Decode video files of any kind, or stills, to uint8 frames at the networks' input size. No torch here."""
 
 import hashlib
 from collections.abc import Iterator
@@ -12,26 +12,24 @@ from videogan.data.preprocessing import Preprocessing
 from videogan.data.source import MAX_FPS, Inspection, Limits, MissingVideo, UnreadableVideo, VideoInfo
 from videogan.data.stills import StillsReader, is_stills, stills_sha
 
-DECODER_VERSION = (
-    f"2-av{av.__version__}"  # part of every cache key: raise the number when the same file gives other pixels
-)
-# Only containers of video: FFmpeg would render a text file as a terminal, and follow playlists to other files.
+DECODER_VERSION = f"2-av{av.__version__}"  # part of every cache key: increase the number when decoding changes pixels
+# Only video containers: FFmpeg would render a text file as a terminal, and follow playlists to other files.
 _CONTAINERS = "avi,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,gif,mpeg,mpegts,flv,asf,ogg,mpegvideo,h264,hevc,m4v"
-# Codecs whose every packet shows one frame, so that a frame's place is known without decoding all before it.
+# Codecs in which each packet shows one frame, so a frame can be found without decoding all frames before it.
 _SEEKABLE = {"h264", "hevc", "mpeg4", "mjpeg"}
-_SEEKABLE_IN_AVI = {"mpeg4", "mjpeg"}  # and there only without B-frames: AVI has no timestamps to put them in order
-_SKIPS_NONREF = {"h264", "hevc"}  # the others gain nothing by it
+_SEEKABLE_IN_AVI = {"mpeg4", "mjpeg"}  # only without B-frames: AVI has no timestamps to order them
+_SKIPS_NONREF = {"h264", "hevc"}  # other codecs gain nothing
 _MAX_NVOP_BYTES = 19  # MPEG-4: a packet this small may show no frame (FFmpeg's mpeg4_unpack_bframes has the same bound)
 
 
 def probe(path: Path | str, limits: Limits = Limits()) -> VideoInfo:
-    """What the header and the first frame say. Raises UnreadableVideo."""
+    """Read the header and the first frame. Raises UnreadableVideo."""
     with _opened(path, limits) as reader:
         return reader.info(next(iter(reader.frames()), None))
 
 
 def inspect(path: Path | str, limits: Limits = Limits()) -> Inspection:
-    """Decodes the whole file without converting it: only what decodes counts, headers lie. Raises UnreadableVideo."""
+    """Decode the whole file without converting it, because headers can be wrong. Raises UnreadableVideo."""
     with _opened(path, limits) as reader:
         first, n_decoded = None, 0
         for frame in reader.frames():
@@ -49,14 +47,14 @@ def decode(
     start: int = 0,
     n_frames: int | None = None,
 ) -> np.ndarray:
-    """The frames [start, start + n_frames) of a file, by default all: uint8 (T, H, W, 3), H = W = `preprocessing.size`.
+    """Decode frames [start, start + n_frames), by default all: uint8 (T, H, W, 3), H = W = `preprocessing.size`.
 
-    swscale goes straight to the target size, rotation is applied, a variable frame rate is sampled at its median rate,
-    frames after the first damaged one are left out. Raises UnreadableVideo, also where too few decode.
+    swscale converts directly to the target size; rotation is applied; a variable frame rate is sampled at its median
+    rate; frames after the first damaged one are left out. Raises UnreadableVideo, also if too few frames decode.
     """
     end = None if n_frames is None else start + n_frames
     with _opened(path, limits) as reader:
-        # Source frames to keep: ticks of a variable frame rate name some of them twice and others never.
+        # Source frames to keep: with a variable frame rate some occur twice and others never.
         wanted = None if reader.ticks is None else reader.ticks[start:end]
         first, last = (start, end) if wanted is None or not len(wanted) else (int(wanted[0]), int(wanted[-1]) + 1)
         convert, images = _Converter(path, preprocessing), []
@@ -67,12 +65,13 @@ def decode(
     if wanted is not None:
         images = [images[index - first] for index in wanted if index - first < len(images)]
     if not images or (n_frames is not None and len(images) < n_frames):
-        raise UnreadableVideo(path, f"{start + len(images)} frames decode, {end or start + 1} are needed")
+        at_most = "at most " if start and not images else ""  # the window starts beyond the last frame that decodes
+        raise UnreadableVideo(path, f"{at_most}{start + len(images)} frames decode, {end or start + 1} are needed")
     return np.stack(images)
 
 
 def content_sha(path: Path | str) -> str:
-    """The sha256 (hex) of what a path stands for: a video file, or pictures or an array. Raises MissingVideo."""
+    """The sha256 (hex) of the content of a video file, of pictures or of an array's clip. Raises MissingVideo."""
     if is_stills(path):
         return stills_sha(path)
     if not Path(path).is_file():
@@ -94,7 +93,7 @@ class _Packet(NamedTuple):
 
 
 class _Reader:
-    """One open video file: its first video stream, decoded in display order up to the first damage."""
+    """An open video file: its first video stream, decoded in display order up to the first damaged frame."""
 
     def __init__(self, path: Path | str, limits: Limits) -> None:
         self.path, self.limits = Path(path), limits
@@ -103,7 +102,7 @@ class _Reader:
         try:
             self.stream = self._first_video_stream()
             self._check_header()
-            # Known without decoding, in the order of the file: none where timestamps cannot be relied on.
+            # Known without decoding, in file order; empty if the timestamps are unreliable.
             self.packets = self._packets_of_avi() if self._is_avi else self._packets()
             self.shown = sorted(packet.pts for packet in self.packets)  # timestamps in display order
             self.ticks = self._ticks()
@@ -124,25 +123,25 @@ class _Reader:
             raise MissingVideo(self.path, "no such file")
         if self.path.stat().st_size == 0:
             raise UnreadableVideo(self.path, "empty file")
-        # max_pixels: FFmpeg decodes a frame or more to open a file, before any check of ours.
+        # max_pixels: FFmpeg decodes at least one frame to open a file, before our own checks.
         options = {
             "format_whitelist": _CONTAINERS, "protocol_whitelist": "file", "max_pixels": str(self.limits.max_pixels),
         }  # fmt: skip
         self._at_start = True
         try:
-            # "file:": a colon in a name is no protocol. "replace": real HMDB clips carry non-UTF-8 metadata.
+            # "file:" because names may contain colons; "replace" because real HMDB clips have non-UTF-8 metadata.
             return av.open(f"file:{self.path.absolute()}", metadata_errors="replace", options=options)
         except (av.error.FFmpegError, OSError) as error:
             raise UnreadableVideo(self.path, f"not a video that FFmpeg reads ({error.strerror})") from None
 
     def _first_video_stream(self) -> av.VideoStream:
-        pictures = av.stream.Disposition.attached_pic  # the cover of a song is a video stream to FFmpeg
+        pictures = av.stream.Disposition.attached_pic  # FFmpeg lists a song's cover as a video stream
         streams = [stream for stream in self.container.streams.video if not stream.disposition & pictures]
         if not streams:
             raise UnreadableVideo(self.path, "no video stream")
         context = streams[0].codec_context
         if context is not None:
-            context.thread_count = 1  # files are decoded side by side; threads within one only wait
+            context.thread_count = 1  # files are decoded in parallel; more threads per file would only wait
             context.options = {"max_pixels": str(self.limits.max_pixels)}
         return streams[0]
 
@@ -170,7 +169,7 @@ class _Reader:
             )
 
     def _packets(self) -> list[_Packet]:
-        """The stream's packets, read but not decoded; none where a timestamp is missing, doubled or not to be shown."""
+        """The stream's packets, read but not decoded; empty if a timestamp is missing, repeated or not shown."""
         self._at_start, packets = False, []
         try:
             for packet in self.container.demux(self.stream):
@@ -180,11 +179,11 @@ class _Reader:
                     packets.append(_Packet(packet.pts, packet.is_keyframe, packet.size))
                     self._check_count(len(packets))
         except av.error.FFmpegError:
-            return []  # damage: what decodes before it is taken frame by frame
+            return []  # damaged file: the frames before the damage are decoded one by one
         return packets if len({packet.pts for packet in packets}) == len(packets) else []
 
     def _packets_of_avi(self) -> list[_Packet]:
-        """An AVI's packets by its index; none where B-frames change their order, since AVI has no timestamps."""
+        """An AVI's packets from its index; empty if B-frames change their order, since AVI has no timestamps."""
         self._check_count(len(self.stream.index_entries))
         if self.stream.codec_context.name not in _SEEKABLE_IN_AVI or self.stream.codec_context.has_b_frames:
             return []
@@ -199,7 +198,7 @@ class _Reader:
     def _ticks(self) -> np.ndarray | None:
         """For a variable frame rate, the source frame shown at each tick of the median rate; None for a constant rate.
 
-        An AVI's rate is constant by its format.
+        AVI files always have a constant rate.
         """
         time_base = self.stream.time_base
         if self._is_avi or time_base is None or len(self.packets) < 3:
@@ -214,15 +213,15 @@ class _Reader:
         return np.searchsorted(seconds, clock + period / 2, side="right") - 1
 
     def frames(self, first: int = 0) -> Iterator[av.VideoFrame]:
-        """Clean frames from the `first` on in display order; the first damaged one ends them and stays in `damage`.
+        """Undamaged frames from index `first` on, in display order; stops at the first damaged one and sets `damage`.
 
-        With `first` > 0 decoding begins at a keyframe before it where that gives the same frames; damage before that
-        keyframe goes unseen.
+        With `first` > 0 decoding starts at an earlier keyframe if that gives the same frames; damage before that
+        keyframe is not noticed.
         """
         for frame in self._frames_after_keyframe(first):
             yield frame
             first += 1
-        # Nothing sought, or it ended early: decoding from the start tells the truth.
+        # Seeking was not possible or stopped early: decode from the start, which is always right.
         self._reopen()
         for index, frame in enumerate(self._frames_from_start()):
             if index >= first:
@@ -242,10 +241,7 @@ class _Reader:
             self.damage = error.strerror
 
     def _frames_after_keyframe(self, first: int) -> Iterator[av.VideoFrame]:
-        """Frames from the `first` on, decoded from a keyframe before it; ends where one is not the expected one.
-
-        Frames are told by their timestamps.
-        """
+        """Frames from index `first` on, decoded from an earlier keyframe; stops at an unexpected timestamp."""
         keyframe = self._keyframe_before(first)
         if keyframe is None:
             return
@@ -254,7 +250,7 @@ class _Reader:
             if frame.pts is None or frame.is_corrupt:
                 return
             if not landed and frame.pts >= keyframe.pts:
-                # H.264 also calls a frame key that begins a refresh line by line, whole only some frames later.
+                # H.264 also marks as key a frame that starts a line-by-line refresh, complete only frames later.
                 landed = frame.pts == keyframe.pts and frame.pict_type == av.video.frame.PictureType.I
                 if not landed:
                     return
@@ -269,7 +265,7 @@ class _Reader:
                 return
 
     def _sought(self, keyframe: _Packet, start: int) -> Iterator[av.VideoFrame]:
-        """What decodes from a keyframe on, but for frames before timestamp `start` that no other frame refers to."""
+        """Frames decoded from a keyframe on, without frames before timestamp `start` that no other frame needs."""
         context, self._at_start = self.stream.codec_context, False
         try:
             self.container.seek(keyframe.pts, stream=self.stream)
@@ -279,10 +275,10 @@ class _Reader:
                     context.skip_frame = "NONREF" if is_before else "DEFAULT"
                 yield from packet.decode()
         except av.error.FFmpegError:
-            return  # decoding from the start will tell
+            return  # decoding from the start will find the damage
 
     def _keyframe_before(self, first: int) -> _Packet | None:
-        """Where to seek for frame `first`; None: nowhere, or what lies before it may not be one frame a packet."""
+        """The keyframe to seek to for frame `first`; None if seeking is unsafe or useless."""
         name = self.stream.codec_context.name
         if not 0 < first < len(self.shown) or name not in _SEEKABLE or not self.packets[0].is_keyframe:
             return None
@@ -301,16 +297,16 @@ class _Reader:
         return VideoInfo(self.stream.codec_context.name, width, height, fps, self.stream.frames)
 
     def warning(self, n_decoded: int) -> str | None:
-        """What the file promised and did not hold; one frame less than the header says is how HMDB's AVIs are."""
-        promised = self.stream.frames
-        of = f" of {promised}" if promised > n_decoded else ""
-        if self.damage is None and n_decoded >= promised - 1:
+        """How many frames are missing, and the damage; HMDB's AVIs lack one announced frame, which is fine."""
+        announced = self.stream.frames
+        of = f" of {announced}" if announced > n_decoded else ""
+        if self.damage is None and n_decoded >= announced - 1:
             return None
         return f"{n_decoded}{of} frames decode" + (f" ({self.damage})" if self.damage else "")
 
 
 class _Converter:
-    """Frames of one file -> uint8 (size, size, 3); one reformatter keeps swscale's tables between frames."""
+    """Converts frames of one file to uint8 (size, size, 3); one reformatter keeps swscale's tables between frames."""
 
     def __init__(self, path: Path | str, preprocessing: Preprocessing) -> None:
         self.path, self.preprocessing = path, preprocessing
@@ -326,8 +322,8 @@ class _Converter:
             raise UnreadableVideo(self.path, problem)
         width, height = self.preprocessing.resized(*displayed, size)
         stored = (height, width) if turned else (width, height)
-        # Planar RGB keeps the whole chroma, where swscale's rgb24 halves it at even widths, and takes half the time;
-        # but unscaled it leaves the last columns unwritten where the width is no multiple of 8.
+        # Planar RGB keeps the full chroma (swscale's rgb24 halves it at even widths) and takes half the time; but
+        # without scaling it leaves the last columns unwritten if the width is not a multiple of 8.
         layout = "rgb24" if stored == (frame.width, frame.height) else "gbrp"
         small = self.reformatter.reformat(frame, *stored, format=layout, interpolation="BILINEAR", threads=1)
         image = np.rot90(small.to_ndarray(), quarter_turns)

@@ -1,8 +1,8 @@
-"""What inspecting video files found, kept file by file: an interrupted import goes on where it stood. No torch here.
+"""A journal of inspected video files, so that an interrupted import resumes where it stopped. No torch here.
 
-A journal is a folder of lines of JSON, one line for each inspected file, written by whichever process inspected it. A
-line holds for the file as it was: the same path, size and times. Lines are only added, so nobody needs a lock, and a
-line that a killed process left unfinished is passed over.
+A journal is a folder of JSON lines, one for each inspected file, written by the process that inspected it. A line is
+valid as long as the file's path, size and times are unchanged. Lines are only appended, so no lock is needed; a line
+that a killed process left unfinished is ignored.
 """
 
 import hashlib
@@ -28,17 +28,17 @@ Write = Callable[[str, str | None, dict[str, Any]], None]
 
 
 def journal_folder(paths: Sequence[Path], limits: Limits) -> Place:
-    """The journal of the files below a folder under these limits: that of the folder all `paths` have in common."""
+    """The journal folder for these limits and the folder that all `paths` have in common."""
     above = os.path.commonpath([os.path.abspath(path.parent) for path in paths])
     identity = hashlib.sha256(json.dumps([above, asdict(limits), DECODER_VERSION]).encode())
     return cache_folder("inspections") / identity.hexdigest()[:16]
 
 
 def signature(path: Path) -> str | None:
-    """What changes when the content does: size and times of a file, of all in a folder; None where there is nothing.
+    """Size and times of a file, or of all files in a folder, which change with the content; None if there is no file.
 
-    The time of the last change of status is in it, since a program can set that of the content back. `x.npy#17`, a
-    clip of an array, changes with the array.
+    It includes the time of the last status change (ctime), because programs can reset the modification time.
+    `x.npy#17`, a clip of an array, has the array's signature.
     """
     try:
         if not path.is_dir():
@@ -55,8 +55,8 @@ def _stated(stat: os.stat_result) -> str:
 
 
 def read_journal(folder: Place, paths: Sequence[Path]) -> dict[Path, dict[str, Any]]:
-    """What earlier inspections found of those `paths` that have not changed since."""
-    with ThreadPoolExecutor(16) as pool:  # remote storages answer late
+    """The results of earlier inspections, for the `paths` that have not changed since."""
+    with ThreadPoolExecutor(16) as pool:  # remote storages answer slowly
         contents = pool.map(lambda name: (folder / name).read_bytes(), sorted(file_names(folder)))
         lines = (line for content in contents for line in content.splitlines())
         found = {path: (seen, row) for path, seen, row in map(_parsed, lines) if path is not None}
@@ -67,16 +67,16 @@ def read_journal(folder: Place, paths: Sequence[Path]) -> dict[Path, dict[str, A
 def _parsed(line: bytes) -> tuple[str | None, str | None, dict[str, Any]]:
     try:
         path, seen, row = json.loads(line)
-    except ValueError:  # cut off by a kill, or the empty line that keeps what follows apart from it
+    except ValueError:  # a line cut off by a kill, or the empty line after it
         return None, None, {}
     return path, seen, row
 
 
 @contextmanager
 def journal_writer(folder: Place) -> Iterator[Write]:
-    """Takes (path, its signature before it was read, what was found) and keeps it: at once where `folder` is local.
+    """Provide a function that records (path, its signature before reading, result), at once if `folder` is local.
 
-    A remote storage cannot add to a file; there the lines of a block are kept when it ends.
+    Remote storages cannot append to a file; there all lines of the block are written when it ends.
     """
     if isinstance(folder, Path):
         folder.mkdir(parents=True, exist_ok=True)

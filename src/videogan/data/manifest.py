@@ -23,24 +23,24 @@ from videogan.storage.places import Place, joined, place
 MANIFEST_NAME = "manifest.parquet"
 SCHEMA = pa.schema(
     [
-        # relative to the manifest's folder where the file lies beneath it, else absolute or s3://
+        # relative to the manifest's folder if the file is below it, else absolute or an address such as s3://
         ("path", pa.string()),
         ("label", pa.string()),
         ("group", pa.string()),
-        ("split", pa.string()),  # train or test; null where skipped
-        ("n_frames", pa.int32()),  # clean frames that decode, not what the header says
+        ("split", pa.string()),  # train or test; null if skipped
+        ("n_frames", pa.int32()),  # undamaged frames that decode; headers can be wrong
         ("fps", pa.float64()),
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("codec", pa.string()),
         ("sha", pa.string()),
-        ("skipped", pa.string()),  # the reason why the file is not used; null where it is
+        ("skipped", pa.string()),  # why the file is not used; null if it is used
     ]
 )
 
 
 class DataError(ConfigurationError):
-    """What is wrong with a data set, where, and what to do."""
+    """A problem with a data set: where it is, what is wrong, what to do."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +57,18 @@ class Manifest:
 
     @cached_property
     def classes(self) -> list[str]:
-        """Labels in the data set's own order of classes, else by alphabet; a label's index is its class number."""
+        """Labels in the data set's own order if it has one, else alphabetical; a label's index is its class number."""
         labels = set(self.usable["label"].to_pylist())
         official = json.loads((self.table.schema.metadata or {}).get(b"classes", "[]"))
         return [label for label in official if label in labels] + sorted(labels - set(official))
 
     @cached_property
     def digest(self) -> str:
-        """sha256 (hex) of what is used, in order: content, label, group, split, length; not where the files lie."""
+        """sha256 (hex) of the usable rows in order: content, label, group, split, length; paths do not matter."""
         columns = [self.usable[name].to_pylist() for name in ("sha", "label", "group", "split", "n_frames")]
         identity: list = list(zip(*columns, strict=True))
         if self.classes != sorted(self.classes):
-            identity = [identity, self.classes]  # other class numbers: a classifier fitted on them is another
+            identity = [identity, self.classes]  # other class numbers make another classifier
         return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
     def split(self, name: str) -> pa.Table:
@@ -78,38 +78,43 @@ class Manifest:
         return self.usable.filter(pc.equal(self.usable["split"], name))
 
     def location(self, path: str) -> Place:
-        """Where the file of a row's `path` lies."""
+        """The place of the file with a row's `path`."""
         return joined(self.folder, path)
 
 
 def read_manifest(folder: Place | str) -> Manifest:
-    """The manifest of a data folder. Raises DataError where it is missing, has other columns, or leaks a group.
+    """Read the manifest of a data folder.
 
-    Also StorageError, where the folder is on a storage that does not answer.
+    Raises DataError if it is missing, lacks columns, or has a group in both splits; StorageError if the folder's
+    storage does not answer.
     """
     folder = place(folder).absolute()
     file = folder / MANIFEST_NAME
     if not file.is_file():
-        raise DataError(f"{folder}: no {MANIFEST_NAME}. Make one with: vgsearch data import {folder}")
+        raise DataError(f"{folder}: no {MANIFEST_NAME} in this folder. Create it with: vgsearch data import {folder}")
     try:
         table = pq.read_table(io.BytesIO(file.read_bytes()))
     except pa.ArrowInvalid as error:
-        raise DataError(f"{file} is not a parquet file ({error}). Make it again with: vgsearch data import") from None
+        raise DataError(f"{file}: not a parquet file ({error}). {_recreate(folder)}") from None
     missing = [name for name in SCHEMA.names if name not in table.column_names]
     if missing:
-        raise DataError(f"{file}: columns {', '.join(missing)} are missing. Make it again with: vgsearch data import")
+        raise DataError(f"{file}: these columns are missing: {', '.join(missing)}. {_recreate(folder)}")
     metadata = table.schema.metadata
     manifest = Manifest(folder, table.select(SCHEMA.names).cast(SCHEMA).replace_schema_metadata(metadata))
     refuse_leak(manifest.usable.to_pylist())
     return manifest
 
 
+def _recreate(folder: Place) -> str:
+    return f"Make it again with: vgsearch data import {folder}"
+
+
 def write_manifest(
     folder: Place | str, rows: Iterable[Mapping[str, Any]], classes: Sequence[str] | None = None
 ) -> Manifest:
-    """Writes `rows` (mappings with SCHEMA's keys, absent ones null) as the folder's manifest, whole or not at all.
+    """Write `rows` (mappings with SCHEMA's keys; absent keys become null) as the folder's manifest, atomically.
 
-    `classes`: the data set's own order of its classes, where it has one.
+    `classes`: the data set's own order of its classes, if it has one. Raises DataError if a group is in both splits.
     """
     folder = place(folder).absolute()
     placed = [{**row, "path": _relative(folder, row["path"])} for row in rows]
@@ -122,7 +127,7 @@ def write_manifest(
 
 
 def refuse_leak(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Raises DataError where a group has clips in both splits."""
+    """Raise DataError if a group has clips in both splits."""
     splits: dict[str, set[str]] = {}
     for row in rows:
         splits.setdefault(row["group"], set()).add(row["split"])
@@ -134,13 +139,16 @@ def refuse_leak(rows: Sequence[Mapping[str, Any]]) -> None:
     ]
     if leaks:
         shown = "\n".join(leaks[:5]) + (f"\nand {len(leaks) - 5} more groups." if len(leaks) > 5 else "")
-        raise DataError(f"{shown} S3 would be inflated. Fix split.csv or pass --split-by group.")
+        raise DataError(
+            f"{shown} S3 would be inflated. Fix split.csv so that each group is in one split, or pass --split-by group."
+        )
 
 
 def split_by_group(labels: Sequence[str], groups: Sequence[str], seed: int = 0) -> list[str]:
     """The split of each clip: a quarter of each class's groups for test (at least 1, never all), no group in both.
 
-    Groups are global over classes. Randomness: `seed` alone. Raises DataError where a class has fewer than 2 groups.
+    A group name means the same group in every class. Randomness: only `seed`. Raises DataError if a class has fewer
+    than 2 groups, or if the classes share groups so that no split gives each class clips in both.
     """
     of_class: dict[str, set[str]] = {}
     for label, group in zip(labels, groups, strict=True):
@@ -148,23 +156,26 @@ def split_by_group(labels: Sequence[str], groups: Sequence[str], seed: int = 0) 
     for label, members in sorted(of_class.items()):
         if len(members) < 2:
             raise DataError(
-                f"class '{label}' has 1 group ('{min(members)}'), at least 2 are needed so that train and test share "
-                "none. Pass a --group REGEX that tells more groups apart."
+                f"class '{label}' has 1 group ('{min(members)}'), but at least 2 are needed to split it. "
+                "Add clips of another group, or pass a --group REGEX that finds more groups in the file names."
             )
     rng = np.random.default_rng(seed)
     order = sorted(set(groups))
-    for _ in range(200):  # a greedy choice can corner itself; another order of the groups finds the way out
+    for _ in range(200):  # the greedy choice can reach a dead end; another order of the groups may succeed
         test = _choose_test_groups(of_class, [order[index] for index in rng.permutation(len(order))])
         if test is not None:
             return ["test" if group in test else "train" for group in groups]
     raise DataError(
-        "no choice of test groups leaves each class clips in both train and test: classes share too few groups. "
-        "Pass a --group REGEX that tells more groups apart."
+        "cannot split by group: no choice of test groups gives every class clips in both train and test. "
+        "Pass a --group REGEX that finds more groups in the file names."
     )
 
 
 def _choose_test_groups(of_class: Mapping[str, set[str]], order: Sequence[str]) -> set[str] | None:
-    """Classes with the fewest groups first; a group is taken where it leaves every class one to train on."""
+    """Choose test groups, starting with the class that has the fewest; every class keeps a group for training.
+
+    None if some class gets no test group.
+    """
     test: set[str] = set()
     for _, members in sorted(of_class.items(), key=lambda item: (len(item[1]), item[0])):
         wanted = max(1, int(len(members) / 4 + 0.5))

@@ -1,4 +1,4 @@
-"""Moving MNIST, made here: two digits in a 64 x 64 frame that bounce off its edges (Srivastava et al. 2015)."""
+"""Moving MNIST, generated: two digits that bounce off the edges of a 64 x 64 frame (Srivastava et al. 2015)."""
 
 import gzip
 from collections.abc import Callable
@@ -15,7 +15,7 @@ SIZE, DIGIT_SIZE, N_DIGITS = 64, 28, 2
 RANGE = SIZE - DIGIT_SIZE  # of a digit's upper left corner, along each axis
 SPEED = 0.1 * RANGE  # pixels a frame
 ARRAY_NAME = "moving_mnist.npy"
-# The lines of a seven-segment 8, as pairs of corners (x, y) of a box 1 wide and 2 high; and which lines a digit has.
+# The lines of a seven-segment 8, as pairs of corners (x, y) of a 1 x 2 box; and the lines of each digit.
 _SEGMENTS = np.array(
     [[0, 0, 1, 0], [1, 0, 1, 1], [1, 1, 1, 2], [0, 2, 1, 2], [0, 1, 0, 2], [0, 0, 0, 1], [0, 1, 1, 1]], dtype=float
 )
@@ -30,14 +30,14 @@ def make_moving_mnist(
     n_frames: int = 20,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Manifest:
-    """Writes `folder/moving_mnist.npy`, uint8 (n_frames, n_clips, 64, 64) as published, and the manifest.
+    """Write `folder/moving_mnist.npy`, uint8 (n_frames, n_clips, 64, 64) as published, and the manifest.
 
-    One class, each sequence its own group. Digits are real ones out of the CSV file `digits`, else drawn glyphs. Same
-    seed and digits, same bytes. Raises DataError if `folder` exists, or for a CSV file that holds no digits.
+    There is one class, and each sequence is its own group. Digits come from the CSV file `digits`, else they are drawn.
+    Same seed and digits, same bytes. Raises DataError if `folder` exists or the CSV file holds no digits.
     """
     folder = Path(folder).absolute()
     if folder.exists():
-        raise DataError(f"{folder} exists already. Choose another --out, or use it: --data {folder}")
+        raise DataError(f"{folder} exists already. Choose another --out, or use this data set: --data {folder}")
     images = None if digits is None else read_digits(digits)
     groups = [row_of(folder / ARRAY_NAME, index, n_clips).name.partition("#")[2] for index in range(n_clips)]
     splits = split_by_group([LABEL] * n_clips, groups, seed)
@@ -58,9 +58,9 @@ def make_moving_mnist(
 
 
 def moving_digits(rng: np.random.Generator, n_frames: int, images: np.ndarray | None = None) -> np.ndarray:
-    """uint8 (n_frames, 64, 64): two digits of `images` (n, 28, 28), or drawn ones, at uniform starts and directions.
+    """uint8 (n_frames, 64, 64): two digits from `images` (n, 28, 28), or drawn ones, at uniform starts and directions.
 
-    Where they overlap the brighter pixel shows.
+    Where they overlap, the brighter pixel is shown.
     """
     frames = np.zeros((n_frames, SIZE, SIZE), np.uint8)
     for _ in range(N_DIGITS):
@@ -74,8 +74,8 @@ def moving_digits(rng: np.random.Generator, n_frames: int, images: np.ndarray | 
 
 
 def bounced(start: np.ndarray, velocity: np.ndarray, n_frames: int) -> np.ndarray:
-    """(n_frames, 2) places in [0, RANGE]: at a wall the place is reflected and that part of the velocity turns round,
-    so the speed is kept.
+    """(n_frames, 2) positions in [0, RANGE]. At a wall the position is reflected and that component of the velocity
+    changes sign, so the speed stays the same.
     """
     places = np.empty((n_frames, 2))
     place, velocity = np.array(start, float), np.array(velocity, float)
@@ -89,7 +89,7 @@ def bounced(start: np.ndarray, velocity: np.ndarray, n_frames: int) -> np.ndarra
 
 
 def drawn_digit(rng: np.random.Generator, number: int) -> np.ndarray:
-    """uint8 (28, 28): a digit of seven segments with soft edges; its size, slant and stroke differ from clip to clip."""
+    """uint8 (28, 28): a seven-segment digit with soft edges; size, slant and stroke differ from clip to clip."""
     height, width = rng.uniform(8, 10), rng.uniform(8, 12)
     slant, radius = rng.uniform(-0.15, 0.35), rng.uniform(1.2, 2.2)
     lines = _SEGMENTS[[int(line) for line in _LIT[number]]].reshape(-1, 2, 2)
@@ -103,7 +103,10 @@ def drawn_digit(rng: np.random.Generator, number: int) -> np.ndarray:
 
 
 def read_digits(file: Path) -> np.ndarray:
-    """uint8 (n, 28, 28) of a CSV file, gzipped or not: 784 pixels in 0..255 and the label in each line. DataError."""
+    """The digits of a CSV file, gzipped or not, as uint8 (n, 28, 28). Each line: 784 pixels in 0..255 and the label.
+
+    Raises DataError for any other content.
+    """
     if not file.is_file():
         raise DataError(f"--digits {file}: no such file.")
     opened = gzip.open if file.read_bytes()[:2] == b"\x1f\x8b" else open
@@ -116,10 +119,10 @@ def read_digits(file: Path) -> np.ndarray:
                 except ValueError:
                     cells = np.empty(0)
                 if len(cells) != DIGIT_SIZE**2 + 1 or not ((cells >= 0) & (cells <= 255)).all():
-                    raise DataError(f"{file.name} line {number}: expected 784 pixels in 0..255 and a label.")
+                    raise DataError(f"--digits {file.name} line {number}: expected 784 pixels in 0..255 and a label.")
                 images.append(cells[:-1].astype(np.uint8).reshape(DIGIT_SIZE, DIGIT_SIZE))
     except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise DataError(f"--digits {file}: not a CSV file, or a damaged one ({error}).") from None
+        raise DataError(f"--digits {file}: not a CSV file, or damaged ({error}).") from None
     if not images:
-        raise DataError(f"--digits {file}: no digit in it.")
+        raise DataError(f"--digits {file}: the file holds no digits.")
     return np.stack(images)

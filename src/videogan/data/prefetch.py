@@ -1,4 +1,4 @@
-"""The next batch before the step asks for it: any clip source, one batch ahead in a thread of its own."""
+"""Prefetching: a thread reads the next batch of a clip source while the step computes."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
@@ -13,11 +13,11 @@ Batch = tuple[Tensor, Tensor]
 
 
 class PrefetchedClips:
-    """A clip source that fetches batch index + 1 while the step computes on batch index.
+    """A clip source that reads batch index + 1 of another source while the step computes on batch index.
 
-    The batches are the source's own, bit for bit; on a machine with CUDA they lie in pinned memory. Only the one thread
-    ever touches the source. What the source raises is raised by the call that asks for that batch, and by no other. A
-    context manager: closing waits for the batch that is being fetched and ends the thread.
+    Batches are bit for bit the source's own, in pinned memory on a machine with CUDA. Only the thread uses the source.
+    An error of the source is raised by the call that asks for that batch. As a context manager, it waits for the batch
+    being read and stops the thread when it closes.
     """
 
     def __init__(self, source: ClipSource) -> None:
@@ -35,12 +35,12 @@ class PrefetchedClips:
         self.close()
 
     def close(self) -> None:
-        """Ends the thread; RuntimeError from any later `batch`."""
+        """Stop the thread; `batch` then raises RuntimeError."""
         self._ahead = None
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     def batch(self, index: int) -> Batch:
-        """The source's batch `index`; waits only for what is not yet fetched."""
+        """The source's batch `index`; waits only if it is not read yet."""
         ahead, self._ahead = self._ahead, None
         asked = ahead[1] if ahead and ahead[0] == index else self._thread.submit(self._fetch, index)
         batch = asked.result()

@@ -1,4 +1,4 @@
-"""Named ways from a frame of any size to the square the networks see; the papers' own ones among them. No torch here."""
+"""Named preprocessings from frames of any size to the networks' square input, including the papers'. No torch here."""
 
 import difflib
 import re
@@ -10,10 +10,10 @@ Resized = Callable[[int, int, int], tuple[int, int]]
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """A named way from a frame of any size to (size, size) pixels: resize, then crop.
+    """A named way to turn a frame of any size into (size, size) pixels: resize, then crop.
 
-    `resized` maps the displayed (width, height) and the size to (width, height) before the crop. `left` is the first
-    column that is kept where it is not the centre's. `least` is the smallest (width, height) of a source, by default
+    `resized` maps the displayed (width, height) and the size to (width, height) before the crop. `left` is the crop's
+    first column, by default that of a centred crop. `least` is the smallest (width, height) of a source, by default
     (size, size).
     """
 
@@ -24,7 +24,7 @@ class Preprocessing:
     least: tuple[int, int] | None = None
 
     def problem(self, width: int, height: int) -> str | None:
-        """Why a source of this size cannot be used; nothing is ever enlarged silently."""
+        """Why a source of this size is too small, or None; nothing is ever enlarged silently."""
         least_width, least_height = self.least or (self.size, self.size)
         if width >= least_width and height >= least_height:
             return None
@@ -46,7 +46,7 @@ def _short_side(width: int, height: int, size: int) -> tuple[int, int]:
 
 
 def _always(resized_width: int, resized_height: int) -> Resized:
-    """The same size for every source: the aspect is not kept."""
+    """Resize every source to the same size, ignoring its aspect ratio."""
     return lambda width, height, size: (resized_width, resized_height)
 
 
@@ -58,23 +58,23 @@ PREPROCESSINGS = {"plain": _short_side}
 _OF_PAPERS = {
     paper.name: paper
     for paper in (
-        # MVT, section 4: UCF-101 is resized without its aspect, then cropped.
+        # MVT, section 4: UCF-101 is resized without keeping the aspect ratio, then cropped.
         Preprocessing("mvt_ucf101_96", 96, _always(127, 127), least=(127, 127)),
         Preprocessing("mvt_ucf101_128", 128, _always(170, 170), least=(170, 170)),
         # "we cropped the videos to 96x96": nothing is resized.
         Preprocessing("mvt_weizmann", 96, _untouched),
-        # Height 96, width 136, for the common 100x142; Jester's width varies, and the narrow ones are stretched, as theirs.
+        # Height 96, width 136 for the common 100x142. Jester's width varies; narrow clips are stretched, as theirs are.
         Preprocessing("mvt_jester", 96, _always(136, 96)),
-        # TGAN's released reader crops columns 10:74 of 85, which is not exactly the centre.
+        # TGAN's released reader crops columns 10:74 of 85, not exactly the centre.
         Preprocessing("tgan_64", 64, _always(85, 64), left=10, least=(85, 64)),
     )
 }
 
 
 def preprocessing_named(name: str) -> Preprocessing:
-    """The paper's preprocessing of that name, or `plain_<size>`: short side to `size`, then the centre square.
+    """A paper's preprocessing by name, or `plain_<size>`: short side to `size`, then the centre square.
 
-    Raises ValueError for other names, listing those that exist.
+    Raises ValueError with the list of names for any other name.
     """
     if name in _OF_PAPERS:
         return _OF_PAPERS[name]

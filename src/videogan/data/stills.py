@@ -1,8 +1,7 @@
-"""Clips that are stored as pictures or arrays -> the frames a video file would give. No torch here.
+"""Stills: clips stored as pictures or arrays, read as the frames that a video file would give. No torch here.
 
-What a path stands for is told by the path alone: a folder holds one picture per frame (Jester), a picture holds the
-frames side by side (MoCoGAN) or one above the other (VGAN's golf), `file.npy#17` is clip 17 of an array whose first
-axis is time (moving MNIST).
+The path determines the kind: a folder holds one picture per frame (Jester), a picture holds the frames side by side
+(MoCoGAN) or stacked (VGAN's golf), `file.npy#17` is clip 17 of an array whose first axis is time (moving MNIST).
 """
 
 import hashlib
@@ -18,13 +17,13 @@ from PIL import Image
 from videogan.data.source import MAX_FPS, Limits, MissingVideo, UnreadableVideo, VideoInfo
 
 IMAGE_SUFFIXES = ("jpg", "jpeg", "png")
-_CODECS = {"jpeg": "mjpeg", "png": "png"}  # as Pillow and as FFmpeg call what these suffixes may hold
+_CODECS = {"jpeg": "mjpeg", "png": "png"}  # Pillow's names -> FFmpeg's names of the formats behind these suffixes
 _FramesFrom = Callable[[int], Iterator[av.VideoFrame]]
 _ROW = re.compile(r"(.+\.npy)#(\d+)", re.DOTALL)
 
 
 def is_stills(path: Path | str) -> bool:
-    """Whether a path stands for pictures or an array rather than a video file."""
+    """Whether a path names pictures or an array's clip rather than a video file."""
     return _ROW.fullmatch(str(path)) is not None or is_image_name(path) or os.path.isdir(path)
 
 
@@ -39,13 +38,14 @@ def holder(path: Path) -> Path:
 
 
 def row_of(file: Path, index: int, n_rows: int) -> Path:
-    """The path of clip `index` of an array with `n_rows` clips: digits are padded, so that names sort as numbers do."""
+    """The path of clip `index` of an array with `n_rows` clips; padded digits make names sort like numbers."""
     return Path(f"{file}#{index:0{len(str(n_rows - 1))}d}")
 
 
 class StillsReader:
-    """The frames of one clip of pictures, as `decode` takes them from a video file: one after the other, up to the
-    first damage. Frame rates are not stored in pictures: 0. Raises UnreadableVideo.
+    """Reads the frames of one clip of stills in order, up to the first damaged one, as the reader of video files does.
+
+    The frame rate is unknown and reported as 0. Raises UnreadableVideo.
     """
 
     ticks = None  # no timestamps: each frame is shown once
@@ -68,7 +68,7 @@ class StillsReader:
         pass  # files are open only while they are read
 
     def frames(self, first: int = 0) -> Iterator[av.VideoFrame]:
-        """Clean frames from number `first` on; the first damaged one ends them and is remembered in `damage`."""
+        """Undamaged frames from index `first` on; stops at the first damaged one and sets `damage`."""
         try:
             yield from self._frames_from(first)
         except _DamagedPicture as error:
@@ -80,7 +80,7 @@ class StillsReader:
         return VideoInfo(self.codec, first.width, first.height, 0.0, self.n_promised)
 
     def warning(self, n_decoded: int) -> str | None:
-        """What was promised and not held."""
+        """How many frames are missing, and the damage."""
         if self.damage is None:
             return None
         return f"{n_decoded} of {self.n_promised} frames decode ({self.damage})"
@@ -106,7 +106,7 @@ class StillsReader:
         self._check_length(n_frames)
 
         def slices(first: int) -> Iterator[av.VideoFrame]:
-            # One picture: where it is damaged, no frame of it is known to be clean.
+            # One picture: if it is damaged, no frame of it is known to be undamaged.
             pixels = self._picture(self.path).to_ndarray(format="rgb24")
             for frame in np.split(pixels, n_frames, axis=0 if upright else 1)[first:]:
                 yield av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
@@ -114,12 +114,12 @@ class StillsReader:
         return f"{kind}_{'stack' if upright else 'strip'}", n_frames, slices
 
     def _picture(self, file: Path) -> av.VideoFrame:
-        """One decoded picture. By FFmpeg, which tells damage that Pillow fills with grey; raises _DamagedPicture."""
+        """Decode one picture with FFmpeg, which reports damage that Pillow fills with grey. Raises _DamagedPicture."""
         try:
             kind, *_ = self._header(file)
             context = av.CodecContext.create(_CODECS[kind], "r")
             assert isinstance(context, av.VideoCodecContext)
-            context.thread_count = 1  # more would hold the only frame back
+            context.thread_count = 1  # more threads would hold back the only frame
             context.options = {"err_detect": "explode"}
             (frame,) = context.decode(av.Packet(file.read_bytes()))
         except (OSError, ValueError, av.error.FFmpegError) as error:
@@ -128,7 +128,7 @@ class StillsReader:
         return frame
 
     def _header(self, file: Path) -> tuple[str, int, int]:
-        """jpeg or png, width and height, read without decoding; the limits are checked on them."""
+        """The format (jpeg or png), width and height, read without decoding and checked against the limits."""
         try:
             with Image.open(file, formats=list(_CODECS)) as image:
                 kind, (width, height) = (image.format or "").lower(), image.size
@@ -145,7 +145,7 @@ class StillsReader:
             raise MissingVideo(self.path, f"clip {index} of an array that holds {n_clips}, counted from 0")
         self.limits.check_pixels(self.path, width, height)
         self._check_length(n_frames)
-        # Copied once: its frames lie far apart in the file.
+        # Copy the clip once: its frames are far apart in the file.
         frames = np.ascontiguousarray(clips[:, index])
         return n_frames, lambda first: (av.VideoFrame.from_ndarray(frame, format="gray") for frame in frames[first:])
 
@@ -158,7 +158,7 @@ class StillsReader:
 
 
 def stills_sha(path: Path | str) -> str:
-    """The sha256 (hex) of what `is_stills` paths hold. Raises MissingVideo where there is nothing."""
+    """The sha256 (hex) of the content of an `is_stills` path. Raises MissingVideo if there is none."""
     row, digest = _ROW.fullmatch(str(path)), hashlib.sha256()
     if row is not None:
         clips, index = open_clips(Path(row[1])), int(row[2])
@@ -173,7 +173,7 @@ def stills_sha(path: Path | str) -> str:
             content = file.read_bytes()
         except FileNotFoundError:
             raise MissingVideo(path, "no such file") from None
-        digest.update(len(content).to_bytes(8) if folder else b"")  # where one frame ends tells on
+        digest.update(len(content).to_bytes(8) if folder else b"")  # so that frame boundaries matter
         digest.update(content)
     return digest.hexdigest()
 
@@ -183,7 +183,7 @@ def frame_files(folder: Path) -> list[Path]:
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if is_image_name(entry.name) and not entry.name.startswith(".")]
     parts = {name: re.split(r"(\d+)", name) for name in names}
-    # Odd parts are the numbers; even ones are text, so that like is compared with like.
+    # Odd parts are numbers, even parts are text, so numbers compare with numbers.
     return [
         folder / name
         for name in sorted(names, key=lambda name: [int(p) if i % 2 else p for i, p in enumerate(parts[name])] + [name])
@@ -191,7 +191,7 @@ def frame_files(folder: Path) -> list[Path]:
 
 
 def open_clips(file: Path) -> np.ndarray:
-    """An array of grey clips, memory-mapped: uint8 (T, n, H, W), time first. Raises UnreadableVideo, MissingVideo."""
+    """Memory-map an array of grey clips, uint8 (T, n, H, W), time first. Raises UnreadableVideo, MissingVideo."""
     if not file.is_file():
         raise MissingVideo(file, "no such file")
     try:
@@ -204,4 +204,4 @@ def open_clips(file: Path) -> np.ndarray:
 
 
 class _DamagedPicture(Exception):
-    """The file and what is wrong with it."""
+    """A picture cannot be decoded; the message names the file and the reason."""

@@ -1,4 +1,4 @@
-"""Moving shapes: embedded, labelled video whose classes differ only in motion."""
+"""Moving shapes: a generated, labelled data set whose classes differ only in motion."""
 
 import colorsys
 from collections.abc import Callable
@@ -26,16 +26,16 @@ def make_moving_shapes(
     size: int = 64,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Manifest:
-    """Writes `folder/<direction>/<shape>-<background>_<n>.mp4` + manifest: 16 groups x 4 classes x `n_clips_each`.
+    """Write `folder/<direction>/<shape>-<background>_<n>.mp4` and the manifest: 16 groups x 4 classes x `n_clips_each`.
 
-    A group is a shape on a kind of background, with clips of every class, so the test shows pairs never trained
-    on. The shape moves on a torus from a uniform place, so at any moment it is uniform over the frame in any class;
-    frames are coded one by one (intra only, constant quantiser), so that coding tells nothing of the motion either.
+    A group is a shape on a kind of background, with clips of every class, so test clips show unseen pairs. The shape
+    moves on a torus from a uniform position, so in every class its position is uniform at any time. Frames are coded
+    one by one (intra only, constant quantiser), so the coding reveals nothing about the motion.
     Same seed, same bytes. Raises DataError if `folder` exists.
     """
     folder = Path(folder).absolute()
     if folder.exists():
-        raise DataError(f"{folder} exists already. Choose another --out, or use it: --data {folder}")
+        raise DataError(f"{folder} exists already. Choose another --out, or use this data set: --data {folder}")
     groups = [f"{shape}-{background}" for shape in SHAPES for background in BACKGROUNDS]
     clips = [(label, group, n) for label in DIRECTIONS for group in groups for n in range(n_clips_each)]
     splits = split_by_group([clip[0] for clip in clips], [clip[1] for clip in clips], seed)
@@ -56,7 +56,7 @@ def make_moving_shapes(
 
 
 def _moving_shape(rng: np.random.Generator, label: str, group: str, n_frames: int, size: int) -> np.ndarray:
-    """uint8 (T, size, size, 3): uniform on the torus at every time, at a speed of 1/24 to 1/12 of the frame."""
+    """uint8 (T, size, size, 3): a shape, uniform in position at every time, moving 1/24 to 1/12 of the frame a step."""
     shape, background = group.split("-")
     hue = rng.random()
     scene = _background(rng, background, size, (hue + rng.uniform(0.3, 0.7)) % 1)
@@ -65,7 +65,7 @@ def _moving_shape(rng: np.random.Generator, label: str, group: str, n_frames: in
     velocity = size * rng.uniform(1 / 24, 1 / 12) * np.array(DIRECTIONS[label])
     centres = rng.uniform(0, size, 2) + np.arange(n_frames)[:, None] * velocity
     pixels = np.arange(size)
-    # Offsets on the torus, (T, size): the shape that leaves on one side comes in on the other.
+    # Offsets on the torus, (T, size): a shape that leaves on one side enters on the other.
     x, y = (((pixels - centres[:, axis, None] + size / 2) % size) - size / 2 for axis in (0, 1))
     cover = np.clip(0.5 - _distance(shape, x[:, None, :], y[:, :, None], radius), 0, 1)[..., None]
     return np.round(255 * (scene + cover * (colour - scene))).astype(np.uint8)
@@ -102,7 +102,7 @@ def _background(rng: np.random.Generator, kind: str, size: int, hue: float) -> n
 
 
 def _write_intra_mp4(path: Path, frames: np.ndarray) -> None:
-    """H.264 in mp4 with every frame a keyframe at one quantiser: no frame carries a trace of its neighbours."""
+    """H.264 in mp4 with every frame a keyframe at one quantiser: no frame depends on its neighbours."""
     _, height, width, _ = frames.shape
     with av.open(str(path), "w") as container:
         stream = container.add_stream(

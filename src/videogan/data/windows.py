@@ -1,6 +1,6 @@
-"""Which frames of which clips: the clips of a split that can be used, and the order in which training sees them.
+"""Windows: the usable clips of a split, and the order in which training sees their frames.
 
-Pure functions of the manifest and a seed, without torch: the cache and the Ray Data stream follow the same ones.
+Pure functions of the manifest and a seed, without torch, shared by the cache and the Ray Data stream.
 """
 
 import math
@@ -18,21 +18,21 @@ from videogan.data.preprocessing import Preprocessing
 ShortClips = Literal["skip", "repeat_last"]
 Sampling = Literal["shuffled", "class_balanced"]
 EveryNth = int | Literal["released"]
-"""Which frames of a clip a window takes: every n-th, or MVT-GAN's released rule, see `stride_of`."""
+"""The frames a window takes: every n-th, or by the rule of MVT-GAN's released code; see `stride_of`."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The clips of one split that are used, in the manifest's order; the six columns have one entry per clip."""
+    """The used clips of one split, in the manifest's order; the first six fields have one entry per clip."""
 
     paths: tuple[str, ...]
     shas: tuple[str, ...]
     labels: np.ndarray  # (n,) int64 class numbers
     groups: tuple[str, ...]
     lengths: np.ndarray  # (n,) frames that decode
-    strides: np.ndarray  # (n,) int64 frames from one of a window's to its next
+    strides: np.ndarray  # (n,) int64 distances in frames within a window
     n_classes: int
-    skipped: tuple[str, ...]  # messages, one for each usable clip that is left out
+    skipped: tuple[str, ...]  # one message for each usable clip that is left out
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -61,7 +61,10 @@ def select_clips(
     unreadable: Mapping[str, str] = MappingProxyType({}),
     every_nth: EveryNth = 1,
 ) -> Selection:
-    """Clips of `split` that give windows of `n_frames`; `unreadable`: sha -> reason. DataError if none is left."""
+    """Select the clips of `split` that give windows of `n_frames`. Raises DataError if none is left.
+
+    `unreadable`: the reason for each sha that must be left out.
+    """
     kept, messages = [], []
     for row in manifest.split(split).to_pylist():
         reason = preprocessing.problem(row["width"], row["height"]) or unreadable.get(row["sha"])
@@ -93,17 +96,17 @@ def select_clips(
 
 
 def stride_of(length: int, n_frames: int, every_nth: EveryNth) -> int:
-    """Frames from one of a window's to its next in a clip of `length`.
+    """The distance in frames between a window's neighbours, in a clip of `length` frames.
 
-    "released" is what MVT-GAN's code does and the paper does not tell: 2 where the clip has 2 T frames, else 1.
+    "released" is the rule of MVT-GAN's code, not mentioned in the paper: 2 if the clip has at least 2 T frames, else 1.
     """
     if every_nth == "released":
         return 2 if length >= 2 * n_frames else 1
     return every_nth
 
 
-def span(n_frames: int, stride: Any) -> Any:
-    """Frames from a window's first to its last, of each `stride`, a number or (n,)."""
+def span(n_frames: int, stride: Any) -> Any:  # int -> int, array (n,) -> array (n,)
+    """Length in frames of a window in its clip, for a `stride` or each of (n,)."""
     return (n_frames - 1) * stride + 1
 
 
@@ -111,17 +114,17 @@ def span(n_frames: int, stride: Any) -> Any:
 class WindowSchedule:
     """The endless stream of training windows, epoch after epoch, each window at a random start.
 
-    An epoch is a permutation of all clips. Where classes are balanced it has, in random order, equally many windows of
-    each class that occurs, about as many in all as there are clips; the clips of a class take turns, so that none is
-    shown again before each of them was. The start is uniform over all valid ones, the last included. A pure function of
-    (seed, position), so a resumed training and a Ray Data task anywhere see the same windows.
+    An epoch is a permutation of all clips. With balanced classes it holds, in random order, equally many windows of
+    each class present, in total about as many as clips; a clip repeats only after all others of its class. The start is
+    uniform over all valid ones, including the last. A pure function of (seed, position), so a resumed training and any
+    Ray Data task see the same windows.
     """
 
     lengths: np.ndarray  # (n,) frames of each clip
     n_frames: int
     seed: int
-    balanced: np.ndarray | None = None  # (n,) labels whose classes are shown equally often; None: each clip is
-    strides: np.ndarray | int = 1  # (n,), or of all clips: frames from one of a window's to its next
+    balanced: np.ndarray | None = None  # (n,) labels, whose classes are shown equally often; None: each clip once
+    strides: np.ndarray | int = 1  # (n,), or one number for all clips: distances in frames within a window
     _drawn: dict[int, tuple[np.ndarray, np.ndarray]] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
@@ -143,11 +146,11 @@ class WindowSchedule:
         return clips, starts
 
     def batch(self, index: int, batch_size: int, rank: int = 0, n_ranks: int = 1) -> tuple[np.ndarray, np.ndarray]:
-        """The windows of rank `rank`'s part of global batch `index`."""
+        """The windows of `rank` in global batch `index`."""
         return self.at(rank_positions(np.array([index]), batch_size, rank, n_ranks)[0])
 
     def _epoch(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """(clip numbers, first frames) of an epoch, both (n_windows,); the last two are kept, for batches come in order."""
+        """(clip numbers, first frames) of an epoch, both (n_windows,); the latest two epochs are cached."""
         drawn = self._drawn.get(epoch)
         if drawn is None:
             drawn = self._shuffled(epoch) if self.balanced is None else self._balanced(epoch, self.balanced)
@@ -196,7 +199,7 @@ class WindowSchedule:
 def rank_positions(batches: np.ndarray, batch_size: int, rank: int = 0, n_ranks: int = 1) -> np.ndarray:
     """Stream positions of a rank's part of the global `batches` (m,), as (m, batch_size / n_ranks).
 
-    Raises ValueError where a global batch does not divide by the ranks.
+    Raises ValueError if the number of ranks does not divide the batch size.
     """
     if batch_size % n_ranks:
         raise ValueError(f"batch_size must be a multiple of the {n_ranks} ranks, got {batch_size}.")
@@ -205,7 +208,7 @@ def rank_positions(batches: np.ndarray, batch_size: int, rank: int = 0, n_ranks:
 
 
 def window(frames: np.ndarray, start: int, n_frames: int, stride: int = 1) -> np.ndarray:
-    """From `start` every `stride`-th of the frames (T, H, W, C), a view; past its end a clip repeats its last, a copy."""
+    """Every `stride`-th of the frames (T, H, W, C) from `start`: a view, or a copy that repeats the last frame."""
     end = start + span(n_frames, stride)
     if end <= len(frames):
         return frames[start:end:stride]

@@ -1,3 +1,7 @@
+"""Metrics: pure functions of predictions, features and frames; no files, no training.
+
+Any module here may be imported; they import torch. The name list below does not, so ledgers can be read without it.
+"""
+
 SCORES_OF_S3 = ("s3", "s3_chance_corrected", "ser", "res")
-"""What one evaluation of S3 tells of a generator; each asks of its clips whether they show their class. Here, so that
-ledgers can be read without torch."""
+"""The scores of one S3 evaluation that measure whether a generator's clips show their class."""

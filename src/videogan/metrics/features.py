@@ -1,17 +1,17 @@
-"""What a set of features must be before a distance is taken of it."""
+"""Checks of features before a distance is computed."""
 
 import torch
 from torch import Tensor
 
 
 def require_features(features: Tensor, name: str, at_least: int = 1) -> Tensor:
-    """`features` as they came, if they are (n, d) with n >= `at_least`, d >= 1 and all finite; ValueError otherwise."""
+    """Return `features` unchanged; raises ValueError unless they are finite (n, d) with n >= `at_least` and d >= 1."""
     if features.ndim != 2 or not features.shape[1]:
         raise ValueError(
-            f"{name} must be a set of features (n, d), got {tuple(features.shape)}; flatten what each clip has."
+            f"{name} must be features (n, d), got {tuple(features.shape)}; flatten the features of each clip."
         )
     if len(features) < at_least:
-        raise ValueError(f"{name} must hold at least {at_least} clips, got {len(features)}; evaluate more of them.")
+        raise ValueError(f"{name} must hold at least {at_least} clips, got {len(features)}; evaluate more clips.")
     if not torch.isfinite(features).all():
-        raise ValueError(f"{name} must be finite, got NaN or infinity; look at the network that made them.")
+        raise ValueError(f"{name} must be finite, got NaN or infinity; check the network that computed them.")
     return features

@@ -1,4 +1,4 @@
-"""The Frechet distance between Gaussians fitted to features: FID on frames' features, FVD on clips' (SCIENCE D4, D5)."""
+"""The Frechet distance of Gaussians fitted to features: FID on frames' features, FVD on clips' (SCIENCE D4, D5)."""
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ BLOCK = 1024  # clips in float64 at a time
 def moments(features: Tensor) -> tuple[Tensor, Tensor]:
     """Mean (d,) and covariance (d, d), divided by n - 1, of `features` (n, d), both float64.
 
-    With n <= d the covariance is singular and the distance says more about n than about the clips. ValueError if n < 2.
+    With n <= d the covariance is singular and the distance depends more on n than on the clips. ValueError if n < 2.
     """
     n, d = require_features(features, "features", at_least=2).shape
     mean = features.mean(0, dtype=torch.float64)
@@ -26,9 +26,9 @@ def frechet_distance(mean_x: Tensor, cov_x: Tensor, mean_y: Tensor, cov_y: Tenso
     """|m_x - m_y|^2 + Tr(S_x + S_y - 2 (S_x S_y)^(1/2)) (Dowson and Landau 1982, eq. 4), squared as FID and FVD are.
 
     Means (d,), covariances (d, d), symmetric. Tr (S_x S_y)^(1/2) is the sum of the roots of the eigenvalues of
-    S_x^(1/2) S_y S_x^(1/2), which is symmetric, so no complex root arises; eigenvalues that rounding made negative count
-    as 0, and so does a distance. The score is biased in the number of clips: compare at equal n only.
-    Raises ValueError where sizes differ or a number is not finite.
+    S_x^(1/2) S_y S_x^(1/2), which is symmetric, so no root is complex; eigenvalues and distances that rounding made
+    negative count as 0. The distance is biased by the number of clips: compare only at equal n.
+    Raises ValueError if sizes differ or a number is not finite.
     """
     d = len(mean_x)
     shapes = [tuple(t.shape) for t in (mean_x, cov_x, mean_y, cov_y)]

@@ -1,4 +1,4 @@
-"""The generative adversarial metric of TGAN, sec. 6.5 (Im et al. 2016): two GANs, each judged by the other's discriminator."""
+"""The generative adversarial metric (TGAN, sec. 6.5; Im et al. 2016): two GANs judge each other's samples."""
 
 from typing import NamedTuple
 
@@ -7,25 +7,25 @@ from torch import Tensor
 
 
 class DiscriminatorScores(NamedTuple):
-    """What one model's discriminator says of clips, each (n,); higher is more real, in a unit of its own."""
+    """One discriminator's scores of four sets of clips, each (n,); higher is more real, the unit is arbitrary."""
 
     validation: Tensor
-    """Of real clips that choose its threshold."""
+    """Real clips, used to choose the threshold."""
     own_fakes: Tensor
-    """Of its own generator's clips, which choose it too."""
+    """Clips of its own generator, also used to choose the threshold."""
     other_fakes: Tensor
-    """Of the other model's."""
+    """Clips of the other model's generator."""
     test: Tensor
-    """Of real clips that choose nothing."""
+    """Real clips, not used to choose the threshold."""
 
 
 class GAM(NamedTuple):
-    """The metric of model A against model B, and what tells whether it may be believed."""
+    """The metric of model A against model B, with values that show whether it is trustworthy."""
 
     score: float
     """Above 1: A wins, its fakes pass B's discriminator more often than B's pass A's. gam(a, b) * gam(b, a) = 1."""
     r_test: float
-    """Error of A's discriminator on real test clips over that of B's; far from 1, one of them is a weak judge."""
+    """Error of A's discriminator on real test clips divided by B's; if far from 1, one of them is a weak judge."""
     threshold_a: float
     threshold_b: float
 
@@ -33,9 +33,9 @@ class GAM(NamedTuple):
 def gam(a: DiscriminatorScores, b: DiscriminatorScores) -> GAM:
     """(share of A's fakes that D_B calls real) / (share of B's fakes that D_A calls real), TGAN sec. 6.5.
 
-    Each discriminator calls real what scores above its `best_threshold`. Shares of n are smoothed, (count + 1) / (n + 2),
-    so that no count of 0 makes the ratio 0 or infinite. Raises ValueError for empty or not finite scores and as
-    `best_threshold` does.
+    A discriminator calls clips real if they score above its `best_threshold`. Shares are smoothed, (count + 1) / (n +
+    2), so that a count of 0 does not make the ratio 0 or infinite. Raises ValueError for empty or non-finite scores,
+    and if `best_threshold` does.
     """
     for model, scores in (("A", a), ("B", b)):
         for name, values in scores._asdict().items():
@@ -47,23 +47,23 @@ def gam(a: DiscriminatorScores, b: DiscriminatorScores) -> GAM:
 
 
 def best_threshold(real_scores: Tensor, fake_scores: Tensor) -> float:
-    """The score that best parts real clips (above) from fakes, since a WGAN's or hinge critic's has no natural zero.
+    """The score that best separates real clips (above) from fakes; WGAN and hinge critics have no natural zero.
 
-    `real_scores`, `fake_scores`: (n,), (m,). Of the midpoints between neighbouring scores, that of the best mean of the
-    share of real clips above and of fakes below; of equally good ones the lowest. Raises ValueError for empty or not finite
-    scores, or where no midpoint is better than chance: such a discriminator cannot be a judge.
+    `real_scores`, `fake_scores`: (n,), (m,). Of the midpoints between neighbouring scores, the one with the best mean
+    of the share of real clips above and the share of fakes below; the lowest of equally good ones. Raises ValueError
+    for empty or non-finite scores, or if no midpoint is better than chance: such a discriminator cannot judge.
     """
     real, fake = (_require_scores(*s) for s in ((real_scores, "real_scores"), (fake_scores, "fake_scores")))
     values = torch.cat([real, fake]).unique()  # sorted
     midpoints = (values[:-1] + values[1:]) / 2
     n_real_below = torch.searchsorted(real.sort().values, midpoints)
     n_fake_below = torch.searchsorted(fake.sort().values, midpoints)
-    # Sum of both shares times n m: integers, so that equally good thresholds compare equal.
+    # The sum of both shares times n m, an integer, so equally good thresholds compare equal.
     quality = (len(real) - n_real_below) * len(fake) + n_fake_below * len(real)
     if not len(midpoints) or quality.max() <= len(real) * len(fake):
         raise ValueError(
-            "the discriminator must part its own fakes from real clips better than chance, "
-            "got none that does; compare checkpoints whose discriminators still do."
+            "the discriminator must separate its own fakes from real clips better than chance, but no threshold does; "
+            "choose checkpoints whose discriminators do."
         )
     return midpoints[quality.argmax()].item()
 

@@ -21,16 +21,18 @@ def nearest_neighbours(
     """The `k` nearest of `references` (m, d) to each of `queries` (n, d), nearest first.
 
     Returns distances (n, k), float64, and indices (n, k) into `references`, int64. `cosine` is 1 - cos, from 0 to 2;
-    `euclidean` has the features' unit. A copy is at distance 0 exactly. Raises ValueError if k is not in 1 to m, sizes d
-    differ, or `cosine` meets a clip whose features are all 0, which has no direction.
+    `euclidean` has the features' unit. A copy has distance exactly 0. Raises ValueError if k is not in 1 to m, sizes d
+    differ, or, for `cosine`, the features of a clip are all 0 and so have no direction.
     """
     for features, name in ((queries, "queries"), (references, "references")):
         require_features(features, name)
         if distance == "cosine" and not features.any(1).all():
-            raise ValueError(f"{name} must not be all 0 for cosine, got such a clip; use euclidean or another layer.")
+            raise ValueError(
+                f"{name} must not be all 0 for cosine, got a clip that is; use euclidean or another layer."
+            )
     if queries.shape[1] != references.shape[1]:
         raise ValueError(
-            f"queries and references need as many features, got {queries.shape[1]}, {references.shape[1]}."
+            f"queries and references must have equally many features, got {queries.shape[1]}, {references.shape[1]}."
         )
     if not 1 <= k <= len(references):
         raise ValueError(f"k must be 1 to the number of references ({len(references)}), got {k}.")
@@ -50,7 +52,7 @@ def _nearest_of_block(queries: Tensor, references: Tensor, k: int, distance: Dis
         positions = torch.arange(len(b), device=b.device).expand_as(here) + number * BLOCK
         squared, kept = torch.cat([squared, here], 1).topk(min(k, squared.shape[1] + len(b)), largest=False)
         indices = torch.cat([indices, positions], 1).gather(1, kept)
-    # The expanded square errs by 1e-16 of the norms and so denies that a copy is one: once more, from differences.
+    # The expanded square has an error of 1e-16 of the norms, so copies are not exactly 0: recompute from differences.
     columns = [(a - _prepared(references[column], distance)).square().sum(1) for column in indices.unbind(1)]
     squared, order = torch.stack(columns, 1).sort(stable=True)
     return squared, indices.gather(1, order)
@@ -61,11 +63,11 @@ def _prepared(features: Tensor, distance: Distance) -> Tensor:
 
 
 def memorisation_ratio(fake_to_train: Tensor, test_to_train: Tensor) -> float:
-    """r = median distance of fakes to their nearest training clip / that of real test clips to theirs (SCIENCE D6).
+    """r = median distance of fakes to their nearest training clip / the same for real test clips (SCIENCE D6).
 
-    Both are distances of `nearest_neighbours` (n, k) or nearest ones alone (n,). Near 1: fakes are as far from what was
-    trained on as unseen clips are; r << 1: memorisation. NaN where the denominator is 0: half of the test clips are then
-    copies of training clips, and nothing can be told. ValueError without clips or for distances that are no numbers.
+    Both are distances of `nearest_neighbours` (n, k) or only the nearest (n,). Near 1: fakes are as far from training
+    clips as unseen clips are; r << 1: memorisation. NaN if the denominator is 0: half of the test clips are then copies
+    of training clips and the ratio means nothing. Raises ValueError without clips or for negative or NaN distances.
     """
     fake, test = (_median_nearest(d, name) for d, name in ((fake_to_train, "fake"), (test_to_train, "test")))
     return fake / test if test else math.nan
@@ -75,13 +77,13 @@ def _median_nearest(distances: Tensor, name: str) -> float:
     if not distances.numel():
         raise ValueError(f"the median of {name}_to_train needs at least one clip, got {tuple(distances.shape)}.")
     nearest = distances.double() if distances.ndim == 1 else distances.double().amin(1)
-    if not (nearest >= 0).all():  # so written, NaN is refused too
+    if not (nearest >= 0).all():  # written this way, NaN is refused too
         raise ValueError(f"{name}_to_train must be distances of 0 or more, got {nearest.min().item()}.")
     return nearest.quantile(0.5).item()
 
 
 def pixel_features(frames: Tensor) -> Tensor:
-    """Clips as plain pixels for a euclidean distance: 8 frames evenly spaced, 32 x 32 by area, uint8 (n, 8*32*32*3).
+    """Pixels of clips for a euclidean distance: 8 evenly spaced frames, 32 x 32 by area, uint8 (n, 8*32*32*3).
 
     `frames`: uint8 (n, T, H, W, 3). Kept as bytes, since 10,000 clips take 1 GB as float32. Frames repeat where T < 8.
     """

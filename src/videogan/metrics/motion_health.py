@@ -1,6 +1,6 @@
-"""Motion health: do fakes freeze, loop or hurry more than real clips do, and does a score see the order of frames?
+"""Motion health: whether fakes freeze, loop or move faster than real clips, and whether a score depends on frame order.
 
-After the temporal-diversity measures of MDP (SCIENCE C: the least difference of a clip from itself over lags).
+After the temporal-diversity measures of MDP (SCIENCE C: the smallest difference of a clip from itself over lags).
 """
 
 import math
@@ -10,18 +10,18 @@ import torch
 from torch import Tensor
 
 FROZEN = 0.1
-"""A clip is frozen if it moves less than this fraction of what the median real clip moves."""
+"""A clip is frozen if it moves less than this fraction of the median real clip's motion."""
 RETURNS = 0.5
-"""A clip returns after a lag if it then differs from itself by less than this fraction of what one frame step changes:
-a period of p + 1/2 frames, seen at p, is missed by half a step."""
+"""A clip returns after a lag if it then differs from itself by less than this fraction of the change in one frame step:
+a period of p + 1/2 frames, measured at lag p, is missed by half a step."""
 EXCESS = 0.2
-"""By how much the share of frozen or looping clips may exceed that of real clips before it is worth a word."""
+"""The share of frozen or looping fakes may exceed that of real clips by this much before it is reported."""
 MIN_FRAMES = 4
-BLOCK = 64  # clips whose differences are held at once
+BLOCK = 64  # clips whose differences are in memory at a time
 
 
 class MotionHealth(NamedTuple):
-    """Shares of clips, of the fakes and beside it of the real clips; NaN where real clips do not move."""
+    """Shares of freezing and looping clips among fakes and real clips; NaN if real clips do not move."""
 
     freezing: float
     freezing_real: float
@@ -30,10 +30,10 @@ class MotionHealth(NamedTuple):
 
 
 def motion_health(frames: Tensor, real_frames: Tensor) -> MotionHealth:
-    """Freezing and looping rate of `frames` against those of `real_frames`, both uint8 (., T, H, W, C) of one T, H, W, C."""
+    """Freezing and looping rates of `frames` and `real_frames`, both uint8 (., T, H, W, C) of equal T, H, W, C."""
     if frames.shape[1:] != real_frames.shape[1:]:
         raise ValueError(
-            "fakes and real clips need one size, since motion per pixel depends on it, "
+            "fakes and real clips must have the same size, because motion per pixel depends on it, "
             f"got {tuple(frames.shape[1:])} and {tuple(real_frames.shape[1:])}; resize the real ones."
         )
     typical = typical_motion(real_frames)
@@ -46,7 +46,7 @@ def motion_health(frames: Tensor, real_frames: Tensor) -> MotionHealth:
 
 
 def motion(frames: Tensor) -> Tensor:
-    """How much each clip moves: mean absolute difference of adjacent frames in levels of 255, float64 (n,).
+    """Motion of each clip: the mean absolute difference of adjacent frames in levels of 255, float64 (n,).
 
     `frames`: uint8 (n, T, H, W, C).
     """
@@ -54,22 +54,22 @@ def motion(frames: Tensor) -> Tensor:
 
 
 def typical_motion(real_frames: Tensor) -> float:
-    """The median real clip's motion: what `FROZEN` is a fraction of."""
+    """The median motion of real clips, to which `FROZEN` refers."""
     return motion(real_frames).quantile(0.5).item()
 
 
 def freezing_rate(frames: Tensor, typical: float) -> float:
-    """Share of clips whose motion is less than `FROZEN` times `typical`; NaN if `typical` is 0, where none could be less."""
+    """Share of clips whose motion is less than `FROZEN` times `typical`; NaN if `typical` is 0."""
     return _is_frozen(frames, typical).double().mean().item() if typical else math.nan
 
 
 def looping_rate(frames: Tensor, typical: float) -> float:
-    """Share of clips that move (are not frozen) and yet return to what they showed; NaN if `typical` is 0.
+    """Share of clips that are not frozen but return to earlier frames; NaN if `typical` is 0.
 
     A clip returns if after some lag from 2 to T/2 its frames differ from themselves by less than `RETURNS` times their
-    motion, on average over the clip; at half its length, every frame takes part. Steady motion changes more after 2 frames
-    than after 1, independent noise as much after any lag, so neither is taken for a loop. Real clips may loop too (running
-    on the spot), and a few shuffled ones do by chance: what counts is the difference.
+    motion, on average over the clip; at half its length, every frame takes part. Steady motion changes more after 2
+    frames than after 1, and independent noise equally after any lag, so neither counts as a loop. Real clips may loop
+    too (running on the spot), and a few shuffled ones do by chance: only the difference matters.
     """
     if not typical:
         return math.nan
@@ -80,24 +80,24 @@ def looping_rate(frames: Tensor, typical: float) -> float:
 
 
 def flow_magnitude(flow: Tensor) -> Tensor:
-    """How fast each clip moves: the mean length of its flow in pixels a frame, float64 (n,). `flow`: (n, T - 1, 2, H, W)."""
+    """Speed of each clip: mean length of its `flow` (n, T - 1, 2, H, W) in pixels per frame, float64 (n,)."""
     if flow.ndim != 5 or flow.shape[2] != 2 or not flow[:1].numel():
         raise ValueError(f"flow must be (n, T - 1, 2, H, W), n >= 1 and T >= 2, got {tuple(flow.shape)}.")
     return flow.double().square().sum(2).sqrt().flatten(1).mean(1)
 
 
 def flow_ratio(magnitudes: Tensor, real_magnitudes: Tensor) -> float:
-    """The median clip's `flow_magnitude` over the median real clip's (SCIENCE D5); (n,) and (m,) of one size of frames.
+    """Median `flow_magnitude` (n,) of clips divided by that (m,) of real clips of equal frame size (SCIENCE D5).
 
-    1: as fast as real clips; below: slower, 0 being still; above: faster, or noise, which an estimator takes for motion.
-    NaN where the median real clip does not move.
+    1: as fast as real clips; below: slower, 0 is still; above: faster, or noise, which the estimator mistakes for
+    motion. NaN if the median real clip does not move.
     """
     typical = real_magnitudes.quantile(0.5).item()
     return magnitudes.quantile(0.5).item() / typical if typical else math.nan
 
 
 def shuffle_frames(frames: Tensor, seed: int) -> Tensor:
-    """The clips (n, T, ...) with the frames of each in a random order of its own, never the one they had."""
+    """The clips (n, T, ...) with the frames of each in its own random order, never the original one."""
     if frames.shape[1] < 2:
         raise ValueError(f"shuffling needs clips of at least 2 frames, got {frames.shape[1]}.")
     generator = torch.Generator().manual_seed(seed)
@@ -105,7 +105,7 @@ def shuffle_frames(frames: Tensor, seed: int) -> Tensor:
 
 
 def repeat_single_frame(frames: Tensor, seed: int) -> Tensor:
-    """The clips (n, T, ...) with one frame of each, drawn uniformly, in place of all its frames."""
+    """The clips (n, T, ...) with all frames of each replaced by one of them, drawn uniformly."""
     generator = torch.Generator().manual_seed(seed)
     shown = torch.randint(frames.shape[1], (len(frames),), generator=generator)
     return frames[torch.arange(len(frames)), shown].unsqueeze(1).expand_as(frames).contiguous()
@@ -124,7 +124,7 @@ def _is_frozen(frames: Tensor, typical: float) -> Tensor:
 
 
 def _change_after(frames: Tensor, lag: int) -> Tensor:
-    """Mean absolute difference between frames `lag` apart, float64 (n,); exact, since differences of bytes fit int16."""
+    """Mean absolute difference between frames `lag` apart, float64 (n,); exact: differences of bytes fit in int16."""
     if frames.ndim != 5 or frames.dtype != torch.uint8 or not len(frames) or frames.shape[1] < MIN_FRAMES:
         raise ValueError(
             f"motion needs uint8 clips (n, T, H, W, C), n >= 1, T >= {MIN_FRAMES}, "

@@ -1,4 +1,4 @@
-"""The Symmetric Similarity Score S3 (MVT-GAN, eq. 6) on accuracies: fractions or percent, the score is the same."""
+"""The Symmetric Similarity Score S3 (MVT-GAN, eq. 6) from accuracies, as fractions or percent."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from videogan.metrics.interval import Interval
 
-# 0.975 quantiles of Student's t for 1, 2, ... degrees of freedom (any table of the distribution).
+# 0.975 quantiles of Student's t for 1, 2, ... degrees of freedom (from any table).
 T_QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 MAX_SEEDS = len(T_QUANTILES) + 1
 
@@ -16,14 +16,16 @@ MAX_SEEDS = len(T_QUANTILES) + 1
 def accuracy(predictions: Tensor, labels: Tensor) -> float:
     """Fraction of `predictions` (n,) that equal `labels` (n,)."""
     if predictions.shape != labels.shape or not len(labels):
-        raise ValueError(f"accuracy needs as many predictions as labels, got {len(predictions)} for {len(labels)}.")
+        raise ValueError(
+            f"accuracy needs equally many predictions and labels, at least 1, got {len(predictions)} and {len(labels)}."
+        )
     return (predictions == labels).double().mean().item()
 
 
 def s3_score(ser: float, res: float, rer: float) -> float:
-    """S3 = sqrt((SeR / ReR) (ReS / ReR)), MVT-GAN eq. 6; NaN where ReR = 0, where it is undefined.
+    """S3 = sqrt((SeR / ReR) (ReS / ReR)), MVT-GAN eq. 6; NaN if ReR = 0, where S3 is undefined.
 
-    `ser`: trained on synthetic, tested on real; `res`: trained on real, tested on synthetic; `rer`: both real.
+    `ser`: trained on synthetic, tested on real; `res`: trained on real, tested on synthetic; `rer`: real for both.
     """
     return math.sqrt(ser * res) / rer if rer else math.nan
 
@@ -31,7 +33,7 @@ def s3_score(ser: float, res: float, rer: float) -> float:
 def s3_chance_corrected(ser: float, res: float, rer: float, n_classes: int) -> float:
     """S3 of accuracies (fractions) rescaled so that guessing among K classes is 0: (x - 1/K) / (1 - 1/K), at least 0.
 
-    Not the paper's score, which rewards guessing: with K = 4 an SeR at chance beside ReS = .96 still gives S3 = .5.
+    Not the paper's score, which rewards guessing: with K = 4, SeR at chance and ReS = .96 still give S3 = .5.
     """
     if n_classes < 2:
         raise ValueError(f"chance correction needs at least 2 classes, got {n_classes}.")
@@ -42,12 +44,12 @@ def s3_chance_corrected(ser: float, res: float, rer: float, n_classes: int) -> f
 
 
 def s3_of_guessing(rer: float, n_classes: int) -> float:
-    """The chance floor: S3 = 1 / (K ReR) of samples on which both classifiers only guess."""
+    """The chance floor: S3 = 1 / (K ReR), if both classifiers only guess."""
     return s3_score(1 / n_classes, 1 / n_classes, rer)
 
 
 def seed_interval(values: Sequence[float]) -> Interval:
-    """Mean over classifier seeds and Student's 95 % interval of that mean, NaN for one seed; `values`: 1 to 10 scores."""
+    """Mean of 1 to 10 `values`, one per classifier seed, and Student's 95 % interval of the mean, NaN for one seed."""
     n = len(values)
     if not 1 <= n <= MAX_SEEDS:
         raise ValueError(f"an interval needs 1 to {MAX_SEEDS} seeds, got {n}.")
@@ -60,26 +62,26 @@ def seed_interval(values: Sequence[float]) -> Interval:
 
 
 def confusion_matrix(predictions: Tensor, labels: Tensor, n_classes: int) -> Tensor:
-    """How many clips of each true class (rows) were taken for each class (columns): int64 (K, K).
+    """Number of clips of each true class (rows) predicted as each class (columns): int64 (K, K).
 
     `predictions`, `labels`: integers (n,) from 0 to K - 1; ValueError otherwise.
     """
     if predictions.shape != labels.shape or labels.ndim != 1:
         raise ValueError(
-            "a confusion matrix needs predictions and labels (n,) of one length, "
+            "a confusion matrix needs predictions and labels (n,) of equal length, "
             f"got {tuple(predictions.shape)} and {tuple(labels.shape)}."
         )
     for name, classes in (("predictions", predictions), ("labels", labels)):
         if len(classes) and not 0 <= classes.min() <= classes.max() < n_classes:
-            raise ValueError(f"{name} must lie in 0 to {n_classes - 1}, got {classes.min()} to {classes.max()}.")
+            raise ValueError(f"{name} must be in 0 to {n_classes - 1}, got {classes.min()} to {classes.max()}.")
     pairs = labels.long() * n_classes + predictions.long()
     return torch.bincount(pairs, minlength=n_classes**2).view(n_classes, n_classes)
 
 
 def per_class_accuracy(confusion: Tensor) -> Tensor:
-    """Fraction of each true class that was recognised, float64 (K,); NaN for a class without clips.
+    """Fraction of each true class predicted correctly, float64 (K,); NaN for a class without clips.
 
-    `confusion` (K, K): rows are true classes. On SeR's, ReS's or ReR's matrix it is that accuracy by class.
+    `confusion` (K, K): rows are true classes. For SeR's, ReS's or ReR's matrix, that accuracy by class.
     """
     return confusion.diagonal().double() / confusion.sum(1)
 
@@ -92,18 +94,18 @@ def bootstrap_intervals(
     seed: int = 0,
     n_resamples: int = 1000,
 ) -> dict[str, Interval]:
-    """Percentile bootstrap over test clips (Efron and Tibshirani 1993, ch. 13): what other clips might have told.
+    """Percentile bootstrap over test clips (Efron and Tibshirani 1993, ch. 13): how scores vary with the test clips.
 
-    `*_correct`: bool (seeds, n), which test clips the classifiers of each seed got right. Real test clips are drawn with
-    replacement once for all: the same for SeR and ReR and for every seed. The synthetic ones are drawn apart, and for each
-    seed on its own, since each seed has its own synthetic set. A resample's score is the mean over seeds of each seed's
-    score, as the reported mean is. Returns that mean with the 2.5th and 97.5th percentiles, rounded outwards to a resample's
-    score, of `s3`, `ser`, `res`, `rer` and `s3_chance_corrected`. How classifiers differ between seeds is no part of it;
-    `seed_interval` tells that.
+    `*_correct`: bool (seeds, n), which test clips the classifiers of each seed predicted correctly. One draw of real
+    test clips, with replacement, serves SeR and ReR and all seeds. Synthetic clips are drawn separately for each seed,
+    since each seed has its own synthetic set. A resample's score is the mean over seeds of each seed's score, like the
+    reported mean. Returns that mean with the 2.5th and 97.5th percentiles, rounded outwards to a resample's score, of
+    `s3`, `ser`, `res`, `rer` and `s3_chance_corrected`. Differences between the classifiers of the seeds are not
+    included; `seed_interval` measures those.
 
-    Where a seed's ReR is 0 in a resample (for the corrected score: not above chance) that resample's score is undefined
-    and could lie on either side: it counts as below the low and above the high bound, and a bound is NaN where more than
-    2.5 % of resamples are. The bounds of an accuracy on a single clip are NaN, and so are those of a score made of it.
+    If a seed's ReR is 0 in a resample (for the corrected score: not above chance), that resample's score is undefined:
+    it counts as below the low and above the high bound, and a bound is NaN if more than 2.5 % of resamples are
+    undefined. The bounds of an accuracy on a single clip are NaN, and so are those of a score that uses it.
     """
     _require_correct(ser_correct, res_correct, rer_correct)
     draws = torch.Generator().manual_seed(seed)
@@ -126,7 +128,7 @@ def _require_correct(ser_correct: Tensor, res_correct: Tensor, rer_correct: Tens
         raise ValueError(f"*_correct must be bool (seeds, n test clips), got {shapes} of {ser_correct.dtype}.")
     if shapes[0] != shapes[2] or shapes[0][0] != shapes[1][0] or not all(map(all, shapes)):
         raise ValueError(
-            "SeR and ReR need the same seeds on the same real test clips, ReS the same seeds, and each a seed and a clip, "
+            "SeR and ReR need the same seeds and real test clips, ReS the same seeds, each at least one seed and clip, "
             f"got (seeds, n) {shapes[0]} for SeR, {shapes[1]} for ReS, {shapes[2]} for ReR."
         )
 
@@ -138,13 +140,13 @@ def _resample_counts(n: int, n_resamples: int, generator: torch.Generator) -> Te
 
 
 def _resampled_accuracy(correct: Tensor, counts: Tensor) -> Tensor:
-    """Accuracy in each resample (resamples,) of one seed's `correct` (n,); NaN where the one clip cannot be resampled."""
+    """Accuracy of one seed's `correct` (n,) in each resample (resamples,); NaN for a single clip."""
     n = len(correct)
     return (counts @ correct.cpu().float()).double() / n if n > 1 else torch.full((len(counts),), math.nan).double()
 
 
 def _scores(ser: Tensor, res: Tensor, rer: Tensor, n_classes: int) -> dict[str, Tensor]:
-    """What `s3_score` and `s3_chance_corrected` say of many accuracies at once, all of one shape."""
+    """All scores of `bootstrap_intervals` for many accuracies at once, all of one shape."""
     if n_classes < 2:
         raise ValueError(f"chance correction needs at least 2 classes, got {n_classes}.")
     chance = 1 / n_classes

@@ -1,4 +1,7 @@
-"""The named protocols of every score: `<metric>_<classifier>_v1` at the papers' size, `_laptop_v1` and `_smoke_v1` scaled."""
+"""Named protocols of scores: `<metric>_<classifier>_v1` at the papers' size, `_laptop_v1` and `_smoke_v1` scaled.
+
+Import `PROTOCOLS` and any module here; they import classifiers, metrics, data and flow, never training or families.
+"""
 
 from videogan.classifiers.fit import Recipe
 from videogan.protocols.classifier import ClassifierProtocol
@@ -7,8 +10,8 @@ from videogan.protocols.s3 import S3Protocol
 
 SCALES = ("", "laptop_", "smoke_")
 
-# App. B.1 for the 3-D ResNet-18, TSN and ECO; C3D and I3D have no printed recipe, and take the ResNet's with a batch that
-# fits them. Frames at the size each network was made for.
+# App. B.1 for the 3-D ResNet-18, TSN and ECO. C3D and I3D have no published recipe and use the ResNet's, with a batch
+# that fits them. Frames have the size that each network was designed for.
 _PAPER = {
     "r3d18": {"dropout": 0.6, "size": 112, "recipe": Recipe(lr=0.001, batch_size=32), "shortcut": "B"},
     "tsn": {"dropout": 0.8, "size": 224, "recipe": Recipe(lr=0.01, batch_size=14)},
@@ -19,11 +22,10 @@ _PAPER = {
 
 
 def _scaled_recipe(max_epochs: int, patience: int) -> Recipe:
-    """Of the scaled protocols, which take frames as they are and a narrow network; chosen by measurement on moving
-    shapes at 32 px.
+    """The recipe of the scaled protocols (narrow networks, frames not resized), tuned on moving shapes at 32 px.
 
-    The first gradients have norms near 70, and clipping at 5 rather than 50 decides how soon motion is found; shifted
-    crops decide whether it is found on new groups; without a least number of updates 40 clips train nothing.
+    The first gradients have norms near 70, and clipping at 5 instead of 50 makes the network learn motion much earlier;
+    shifted crops make it generalise to new groups; without a minimum number of updates, 40 clips train nothing.
     """
     return Recipe(
         lr=0.01,
@@ -36,14 +38,14 @@ def _scaled_recipe(max_epochs: int, patience: int) -> Recipe:
     )
 
 
-# Smoke's is too short for a drop: the rate stays as it is.
+# The smoke recipe is too short for a drop: its learning rate is constant.
 _SCALED = {
     "laptop_": {"width": 16, "recipe": _scaled_recipe(max_epochs=20, patience=10)},
     "smoke_": {"width": 8, "recipe": _scaled_recipe(max_epochs=8, patience=8)},
 }
 
-# (samples, repeats). MVT-GAN: IS of 10,000 samples 10 times, FID of 4,000 samples 5 times. FVD and the kernel distance as
-# StyleGAN-V counts: 2,048, once; the kernel distance 4 times, for its spread.
+# (samples, repeats). MVT-GAN: IS of 10,000 samples 10 times, FID of 4,000 samples 5 times. FVD and the kernel distance
+# as in StyleGAN-V: 2,048 samples, once; the kernel distance 4 times, to measure its spread.
 _COUNTS = {
     "": {"is": (10_000, 10), "fid": (4_000, 5), "fvd": (2_048, 1), "kvd": (2_048, 4)},
     "laptop_": {"is": (512, 3), "fid": (512, 3), "fvd": (512, 3), "kvd": (512, 3)},
@@ -54,7 +56,7 @@ _COUNTS = {
 def _classifier(name: str, scale: str) -> ClassifierProtocol:
     settings = {"classifier": name, **_PAPER[name]}
     if scale:
-        # C3D's fully connected layers fit one size alone.
+        # C3D's fully connected layers fit only one size.
         settings |= {"dropout": 0.0, "size": 112 if name == "c3d" else None, **_SCALED[scale]}
     return ClassifierProtocol(**settings)
 
@@ -84,5 +86,5 @@ def _named() -> list[S3Protocol | FeatureProtocol]:
 
 
 PROTOCOLS = {protocol.name: protocol for protocol in _named()}
-# Which classifier a metric named alone stands for: the papers' own, and I3D's for the FVD-style distance.
+# The classifier of a metric named without one: the papers' own, and I3D for the FVD-style distance.
 USUAL_CLASSIFIER = {"s3": "r3d18", "is": "c3d", "fid": "tsn", "fvd": "i3d", "kvd": "r3d18"}

@@ -1,4 +1,4 @@
-"""What the scores do not see: memorisation, frozen and looping clips, motion that no class needs, collapse within classes."""
+"""Faults that scores miss: memorisation, frozen and looping clips, unneeded motion, collapse within classes."""
 
 import math
 from collections.abc import Callable
@@ -30,13 +30,13 @@ from videogan.storage.json_values import json_values
 
 N_NEAREST = 3
 N_PICTURED = 8
-N_FLOWS = 128  # clips of either kind whose flow is taken: of thousands at 96 px it would take half an hour
+N_FLOWS = 128  # synthetic and real clips whose flow is computed: for thousands at 96 px it would take half an hour
 FLOW_BATCH = 8
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One measure of synthetic clips beside the same of the real test clips."""
+    """A measure of the synthetic clips and the same measure of the real test clips."""
 
     synthetic: float
     real: float
@@ -44,26 +44,26 @@ class Pair:
 
 @dataclass(frozen=True)
 class BlindSpots:
-    """What a high score may hide; every measure beside that of the real test clips."""
+    """Faults that a high score may hide, each measured beside the real test clips."""
 
     memorisation_features: float
-    """Median cosine distance to the nearest training clip over that of real test clips; much below 1: memorised."""
+    """Median cosine distance to the nearest training clip over that of real test clips; far below 1: memorised."""
     memorisation_pixels: float
-    """The same of euclidean distances of 8 frames at 32 x 32."""
+    """The same with euclidean distances of 8 frames at 32 x 32."""
     motion: Pair
-    """Median mean absolute change between adjacent frames, in levels of 255."""
+    """Median over clips of the mean absolute change between adjacent frames, in levels of 255."""
     flow: Pair
-    """Median mean length of the weight-free flow, in pixels a frame; of at most `N_FLOWS` clips, evenly spaced."""
+    """Median over at most `N_FLOWS` evenly spaced clips of the weight-free flow's mean length, in pixels per frame."""
     flow_ratio: float
-    """The one over the other; 1: samples move as fast as real clips, below slower. NaN where real clips are still."""
+    """Synthetic flow divided by real flow; 1: as fast as real clips, below: slower. NaN if real clips are still."""
     freezing_rate: Pair
     looping_rate: Pair
     res: Pair
-    """Accuracy of the real-trained classifier; of real clips it is ReR. NaN where it tells no class of the data set."""
+    """Accuracy of the real-trained classifier; on real clips this is ReR. NaN if its classes are not the data set's."""
     res_of_shuffled_frames: Pair
-    """The same with the frames of each clip in random order: what it loses is what motion tells of the class."""
+    """The same with the frames of each clip in random order: the loss shows how much the classes depend on motion."""
     class_diversity: list[float]
-    """For each class the mean distance between its synthetic clips over that between its real ones; 0: one clip."""
+    """Per class, the mean distance between synthetic clips divided by that between real ones; 0: all equal."""
     n_synthetic: int
     warnings: list[str]
 
@@ -74,10 +74,10 @@ class BlindSpots:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Synthetic clips and the training clips nearest to them, for the eye: uint8 clips (T, H, W, 3)."""
+    """Synthetic clips and their nearest training clips, for display: uint8 clips (T, H, W, 3)."""
 
     synthetic: Tensor
-    """(n, T, H, W, 3): the ones nearest to a training clip in feature space, nearest first."""
+    """(n, T, H, W, 3): those nearest to a training clip in feature space, nearest first."""
     by_features: Tensor
     """(n, 3, T, H, W, 3)"""
     by_pixels: Tensor
@@ -92,7 +92,7 @@ def blind_spots(
     synthesise: SyntheticSet,
     seed: int = 0,
 ) -> tuple[BlindSpots, Neighbours]:
-    """Looks where the scores don't: at one synthetic clip for each real test clip, by the real-trained `network`."""
+    """Measure the blind spots on one synthetic clip for each real test clip, with the real-trained `network`."""
     refuse_other_lengths(protocol, train, test)
     synthetic = like_real(synthesise, test)("test", test.labels, seed)
     sets = {"synthetic": synthetic, "real": test.frames, "train": train.frames}
@@ -108,8 +108,8 @@ def blind_spots(
         return Pair(measure(synthetic), measure(test.frames))
 
     def recognised(frames: Tensor) -> float:
-        tells_classes = network.classify.out_features == test.n_classes > 1
-        return accuracy(predict(network, frames, protocol.recipe), test.labels) if tells_classes else math.nan
+        has_classes = network.classify.out_features == test.n_classes > 1
+        return accuracy(predict(network, frames, protocol.recipe), test.labels) if has_classes else math.nan
 
     result = BlindSpots(
         memorisation_features=by_features,
@@ -132,7 +132,7 @@ def blind_spots(
 
 
 def flow_magnitudes(frames: Tensor) -> Tensor:
-    """Mean length of the weight-free flow of at most `N_FLOWS` of the clips, evenly spaced, float64 (m,), in pixels a frame.
+    """Mean flow length of at most `N_FLOWS` evenly spaced clips, in pixels per frame: float64 (m,).
 
     `frames`: uint8 (n, T, H, W, 3).
     """
@@ -142,7 +142,7 @@ def flow_magnitudes(frames: Tensor) -> Tensor:
 
 
 def _memorisation(of: dict[str, Tensor], distance: Distance) -> tuple[float, tuple[Tensor, Tensor]]:
-    """The ratio of median distances, and the nearest training clips of each synthetic one: distances, indices (n, 3)."""
+    """The memorisation ratio, and (distances, indices), both (n, 3), of the synthetic clips' nearest training clips."""
     k = min(N_NEAREST, len(of["train"]))
     nearest = nearest_neighbours(of["synthetic"], of["train"], k, distance)
     real = nearest_neighbours(of["real"], of["train"], 1, distance)[0]
@@ -154,10 +154,10 @@ def _warnings(found: BlindSpots) -> list[str]:
     for name, ratio in (("features", found.memorisation_features), ("pixels", found.memorisation_pixels)):
         if ratio < 0.5:
             warnings.append(
-                f"memorisation: in {name}, samples lie {ratio:.2f} times as far from training clips as test clips do."
+                f"memorisation: by {name}, samples are {ratio:.2f} times as far from training clips as test clips are."
             )
     if found.flow_ratio < 0.5 or found.flow_ratio > 2:
-        warnings.append(f"the samples' flow is {found.flow_ratio:.2f} times as long as that of real clips.")
+        warnings.append(f"motion: the samples move {found.flow_ratio:.2f} times as fast as real clips (optical flow).")
     if found.freezing_rate.synthetic > found.freezing_rate.real + EXCESS:
         warnings.append(f"{100 * found.freezing_rate.synthetic:.0f} % of the samples hardly move.")
     if found.looping_rate.synthetic > found.looping_rate.real + EXCESS:
@@ -166,6 +166,6 @@ def _warnings(found: BlindSpots) -> list[str]:
     if collapsed:
         warnings.append(
             f"collapse within {collapsed} of {len(found.class_diversity)} classes: "
-            "their samples differ less than a fifth of what real clips do."
+            "their samples differ less than a fifth as much as real clips do."
         )
     return warnings

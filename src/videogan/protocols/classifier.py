@@ -1,4 +1,4 @@
-"""How the classifier behind a score is built and trained, and the real-trained classifiers that all trials share."""
+"""How a score's classifier is built and trained, and the cache of real-trained classifiers that all trials share."""
 
 import hashlib
 import io
@@ -31,7 +31,7 @@ from videogan.storage.places import Place
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What of a data set a score depends on."""
+    """The facts of a data set that scores depend on."""
 
     manifest_digest: str
     preprocessing: str
@@ -41,7 +41,7 @@ class DataFacts:
     every_nth: EveryNth = 1
 
     def facts(self) -> dict[str, Any]:
-        """What goes into a digest; that every frame is taken is not said, so that digests from before stand."""
+        """The content of a digest; `every_nth` = 1 is left out, so digests from before that setting stay valid."""
         facts = asdict(self)
         if self.every_nth == 1:
             del facts["every_nth"]
@@ -49,38 +49,40 @@ class DataFacts:
 
 
 class WeightsFile(Config):
-    """A user's file of initial weights; what it holds is told by its sha256, wherever it lies."""
+    """A user's file of initial weights; its sha256 identifies it, not its path."""
 
     path: str
     sha256: str
 
 
 class ClassifierProtocol(Config):
-    """Everything a trained classifier depends on but its seed and its data."""
+    """Everything a trained classifier depends on except its seed and its data."""
 
     classifier: Literal["r3d18", "tsn", "eco_lite", "c3d", "i3d"]
     width: int = Field(64, ge=1)
     shortcut: Literal["A", "B"] | None = None
-    """Of the 3-D ResNet-18 alone, whose default is B."""
+    """Only for the 3-D ResNet-18, whose default is B."""
     dropout: float = Field(ge=0, lt=1)
     size: int | None = Field(ge=32)
-    """Side in pixels that frames are resized to before the classifier; None: as they are."""
+    """Side in pixels to which frames are resized before the classifier; None: not resized."""
     n_frames: int = Field(16, ge=8)
     recipe: Recipe
     weights: WeightsFile | None = None
     trained: bool = True
-    """False: the network stays as its weights file gives it, with the classes of the file."""
+    """False: use the weights file unchanged, with the classes of the file."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "ClassifierProtocol":
         if self.shortcut is not None and self.classifier != "r3d18":
-            raise ValueError(f"shortcut {self.shortcut} is the r3d18's alone, got {self.classifier}; leave it out.")
+            raise ValueError(f"shortcut {self.shortcut} is only for r3d18, got {self.classifier}; remove it.")
         if not self.trained and self.weights is None:
-            raise ValueError("a classifier that is not trained needs a weights file; give weights, or trained = true.")
+            raise ValueError(
+                "a classifier that is not trained needs a weights file; give weights, or set trained = true."
+            )
         return self
 
     def facts(self) -> dict[str, Any]:
-        """What goes into a digest: all but where the weights file lies."""
+        """The content of a digest: all settings, with the weights file's sha256 instead of its path."""
         return self.model_dump(mode="json", exclude={"weights"}) | {
             "initial_weights": self.weights.sha256 if self.weights else "random"
         }
@@ -90,10 +92,11 @@ class ClassifierProtocol(Config):
         return digest_of(self.facts() | data.facts())
 
     def build(self, n_classes: int, seed: int) -> "ResizingClassifier":
-        """A classifier to train, or to take as it is: weights that follow from `seed`, then those of the weights file.
+        """Build the classifier with random weights from `seed`, then load the weights file if there is one.
 
-        A network that is not trained tells the classes of its file, whatever `n_classes` is. Raises ConfigurationError
-        for a file that does not fit, is not the one that was named, or then has no classification layer.
+        A network that is not trained has the classes of its file; `n_classes` is then ignored. Raises
+        ConfigurationError if the file does not fit, has another sha256, or lacks the classification layer that it then
+        needs.
         """
         if self.weights is None:
             return self.fresh(n_classes, seed)
@@ -103,41 +106,42 @@ class ClassifierProtocol(Config):
         found = load_weights_(built.network, self.weights.path)
         if found != self.weights.sha256:
             raise ConfigurationError(
-                f"{self.weights.path}: the classifier weights must be those of sha256 {self.weights.sha256[:6]}, by which "
-                f"scores are told apart, got {found[:6]}: the file has changed, or is another one here. Start again with it."
+                f"{self.weights.path}: the classifier weights must have sha256 {self.weights.sha256[:6]}..., as the "
+                f"scores' protocol says, got {found[:6]}...: the file has changed, or differs on this machine. "
+                "Restore the file, or start a new experiment with it."
             )
         return built
 
     def fresh(self, n_classes: int, seed: int) -> "ResizingClassifier":
-        """The network with random weights that follow from `seed`; on the GPU where this process sees one."""
+        """The network with random weights from `seed`, on the GPU if this process has one."""
         options = {} if self.shortcut is None else {"shortcut": self.shortcut}
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             network = CLASSIFIERS[self.classifier](n_classes, width=self.width, dropout=self.dropout, **options)
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        # As `fit` lays it: a network that is read back must compute the very same numbers as the one that was fitted.
+        # The same memory layout as in `fit`: a loaded network must compute exactly the same numbers as the fitted one.
         lay_channels_last_(network)
         return ResizingClassifier(network, self.size).to(device)
 
 
 def weights_file(path: Path) -> WeightsFile:
-    """The file of initial weights at `path`; raises ConfigurationError where there is none."""
+    """The file of initial weights at `path`; raises ConfigurationError if it cannot be read."""
     try:
         with open(path, "rb") as stream:
             return WeightsFile(path=str(path.absolute()), sha256=hashlib.file_digest(stream, "sha256").hexdigest())
     except OSError as error:
         raise ConfigurationError(
-            f"{path}: no file of classifier weights can be read there ({error.strerror})."
+            f"{path}: cannot read this file of classifier weights ({error.strerror}); check the path."
         ) from None
 
 
 def digest_of(facts: dict[str, Any]) -> str:
-    """sha256 (hex) of canonical JSON; its first 6 digits are what people see."""
+    """sha256 (hex) of canonical JSON; its first 6 digits are displayed."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 class ResizingClassifier(VideoClassifier):
-    """A classifier behind a resize of its frames to `size` x `size`, bilinear and antialiased; None: as they are."""
+    """A classifier that first resizes frames to `size` x `size`, bilinear and antialiased; None: no resizing."""
 
     def __init__(self, network: VideoClassifier, size: int | None) -> None:
         super().__init__()
@@ -165,15 +169,15 @@ class ResizingClassifier(VideoClassifier):
 
 @dataclass(frozen=True)
 class RealClassifier:
-    """A classifier trained on real clips and what it says of real test clips; made once per protocol and data set."""
+    """A classifier trained on real clips and its predictions on real test clips; one per protocol and data set."""
 
     seed: int
     n_classes: int
-    """Of the network: the data set's, or those of a weights file that was not trained."""
+    """Classes of the network: the data set's, or those of an untrained weights file."""
     predictions: Tensor
-    """(n_test,) of the real test clips."""
+    """(n_test,) predicted classes of the real test clips."""
     rer: float
-    """Accuracy on the real test clips; NaN where the network tells other classes than the data set's."""
+    """Accuracy on the real test clips; NaN if the network's classes are not the data set's."""
     weights: dict[str, Tensor]
 
     def network(self, protocol: ClassifierProtocol) -> ResizingClassifier:
@@ -192,11 +196,11 @@ def fit_on_real(
     wrap: Callable[[nn.Module], nn.Module] = lambda module: module,
     shard: Shard = Shard(),
 ) -> RealClassifier:
-    """Train real, test real: the classifier behind ReR and ReS, and whose features tell real clips from synthetic.
+    """Train on real, test on real: the classifier of ReR and ReS, whose features also serve other scores.
 
-    Clips of one class teach no classifier: there the network keeps its initial weights, and only the statistics of its
-    batch norms are the real clips' (random features, Naeem et al. 2020, sec. 5). A user's weights that are not to be
-    trained stay as they are. Raises ValueError for clips of another length, or too few to train on.
+    With one class there is nothing to train: the network keeps its initial weights, and only the statistics of its
+    batch norms come from the real clips (random features, Naeem et al. 2020, sec. 5). A user's weights with trained =
+    false are unchanged. Raises ValueError for clips of another length, or too few to train on.
     """
     refuse_other_lengths(protocol, train, test)
     network = protocol.build(train.n_classes, seed)
@@ -214,14 +218,14 @@ def fit_on_real(
 
 @torch.no_grad()
 def _settle_statistics_(network: nn.Module, clips: LabelledClips, recipe: Recipe) -> None:
-    """Running statistics of every batch norm become plain averages over the batches of `clips`; eval mode is left."""
+    """Set the running statistics of every batch norm to plain averages over batches of `clips`; ends in eval mode."""
     if len(clips) < 2:
-        raise ValueError(f"batch statistics need at least 2 training clips, got {len(clips)}.")
-    network.eval()  # of dropout, which draws
+        raise ValueError(f"batch norm statistics need at least 2 training clips, got {len(clips)}.")
+    network.eval()  # dropout must not draw
     norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
-        norm.reset_running_stats()  # a weights file brings its own
+        norm.reset_running_stats()  # a weights file has its own
         norm.momentum = None  # torch: cumulative average instead of a moving one
         norm.train()
     device = next(network.parameters()).device
@@ -233,7 +237,7 @@ def _settle_statistics_(network: nn.Module, clips: LabelledClips, recipe: Recipe
 
 
 def refuse_other_lengths(protocol: ClassifierProtocol, *sets: LabelledClips) -> None:
-    """Raises ValueError unless all clips have the frames of `protocol`."""
+    """Raise ValueError unless all clips have the number of frames of `protocol`."""
     for clips in sets:
         n_frames = clips.frames.shape[1]
         if n_frames != protocol.n_frames:
@@ -248,7 +252,7 @@ def cached_real_classifier(
     seed: int,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> RealClassifier:
-    """The classifier of `seed` kept in `folder`, which is the digest's own; fitted and kept there where it is missing."""
+    """Load the classifier of `seed` from its digest's `folder`; fit and save it there first if it is missing."""
     path = real_classifier_path(folder, seed)
     if not path.exists():
         save_real_classifier(path, fit_on_real(protocol, train, test, seed, on_epoch))
@@ -256,16 +260,16 @@ def cached_real_classifier(
 
 
 def real_classifier_path(folder: Place, seed: int) -> Place:
-    """Where the classifier of `seed` is kept in the folder of its protocol's digest."""
+    """The file of the classifier of `seed` in the folder of its protocol's digest."""
     return folder / f"real-{seed}.pt"
 
 
 def save_real_classifier(path: Place, classifier: RealClassifier) -> None:
-    """Writes the classifier at once or not at all; of two processes that write it, the last wins."""
+    """Write the classifier atomically; the last of two writers wins."""
     write_atomically(path, lambda stream: torch.save(asdict(classifier), stream))
 
 
 def load_real_classifier(path: Place) -> RealClassifier:
-    """Reads what `save_real_classifier` wrote."""
+    """Read a file written by `save_real_classifier`."""
     stored = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
     return RealClassifier(**stored)

@@ -1,4 +1,4 @@
-"""IS, FID, FVD-style and kernel distances by a named protocol, on a real-trained classifier, the real data's own beside."""
+"""IS, FID, FVD-style and kernel distances by a named protocol, of samples and of real clips."""
 
 import math
 import statistics
@@ -25,14 +25,14 @@ SAMPLES_AT_ONCE = 512
 
 
 class FeatureProtocol(Config):
-    """How a score on features is measured.
+    """The settings of a score on features.
 
-    is: inception score of the class probabilities, higher is better, 1 to K.
-    fid: Frechet distance of penultimate features, as the MVT-GAN paper takes it of its TSN (SCIENCE D4); lower is better.
-    fvd: Frechet distance of logits, as Unterthiner et al. 2018 take it of I3D; lower is better.
-    kvd: unbiased kernel distance (MMD^2) of penultimate features; lower is better, near 0 and of either sign at best.
+    is: inception score of the class probabilities; higher is better, 1 to K. fid: Frechet distance of penultimate
+    features, as in the MVT-GAN paper with its TSN (SCIENCE D4); lower is better. fvd: Frechet distance of logits, as in
+    Unterthiner et al. 2018 with I3D; lower is better. kvd: unbiased kernel distance (MMD^2) of penultimate features;
+    lower is better, the best values are near 0 with either sign.
 
-    Labels of the samples are drawn from the histogram of the real training clips. Distances are to real training clips.
+    Labels of samples are drawn with the class frequencies of the real training clips, to which distances are measured.
     """
 
     name: str
@@ -41,15 +41,15 @@ class FeatureProtocol(Config):
     n_samples: int = Field(ge=2)
     n_repeats: int = Field(ge=1)
     seed: int = 0
-    """Of the one real-trained classifier."""
+    """Seed of the one real-trained classifier."""
 
     @property
     def layer(self) -> Literal["penultimate", "logits"]:
-        """What distances compare."""
+        """The layer whose outputs the distances compare."""
         return "logits" if self.metric == "fvd" else "penultimate"
 
     def digest(self, data: DataFacts) -> str:
-        """sha256 (hex) of the protocol on one data set; its first 6 digits are what people see."""
+        """sha256 (hex) of the protocol on one data set; its first 6 digits are displayed."""
         facts = self.model_dump(mode="json", exclude={"classifier"}) | {"truncation": None}
         return digest_of(facts | self.classifier.facts() | data.facts())
 
@@ -63,10 +63,10 @@ class FeatureResult:
     metric: str
     mean: float
     spread: float
-    """Population standard deviation over the repeats, as the papers print it; NaN for one repeat, which tells none."""
+    """Population standard deviation over the repeats, as in the papers; NaN for one repeat."""
     values: list[float]
     real: float
-    """Of the real test clips in place of samples: the ceiling of IS, the floor of distances."""
+    """The score of real test clips in place of samples: the ceiling of IS, the floor of distances."""
     n_samples: int
     n_repeats: int
     n_real_train: int
@@ -90,32 +90,24 @@ def feature_score(
 ) -> FeatureResult:
     """The score of the generator behind `synthesise` by the real-trained `network`, over the protocol's repeats.
 
-    `on_progress(done, total)` counts samples. Raises ValueError for clips of another length or, of samples, another shape;
-    for a distance to a test set of one clip; and for one class, of which a classifier trained on it tells nothing.
+    `on_progress(done, total)` counts samples. Raises ValueError for clips of another length, samples of another shape,
+    a distance to a test set of one clip, or a trained classifier with one class where the score needs more.
     """
     refuse_other_lengths(protocol.classifier, train, test)
     _refuse_no_classes(protocol, train)
     measure, synthesise = _measure(protocol, network, train), like_real(synthesise, train)
-    done, total = 0, protocol.n_samples * protocol.n_repeats
     values, n_different = [], []
     for repeat in range(protocol.n_repeats):
-        outputs, different = [], set()
-        for chunk in sample_labels(train, protocol.n_samples, seed=repeat).split(SAMPLES_AT_ONCE):
-            # Every chunk draws from a seed of its own: samples of one seed begin with the same codes.
-            samples = synthesise("samples", chunk, done)
-            outputs.append(_outputs(protocol, network, samples))
-            different |= different_clips(samples)
-            done += len(chunk)
-            on_progress(done, total)
-        values.append(measure(torch.cat(outputs)))
-        n_different.append(len(different))
+        outputs, n_unequal = _outputs_of_samples(protocol, network, train, synthesise, repeat, on_progress)
+        values.append(measure(outputs))
+        n_different.append(n_unequal)
     of_test = _outputs(protocol, network, test.frames)
     real, n_features = measure(of_test), of_test.shape[1]
     warnings = _warnings(protocol, n_features, len(train), len(test))
     warnings += warnings_of_copies("samples", n_different, protocol.n_samples)
     if protocol.metric == "is" and max(values) > real:
         warnings.append(
-            f"above the {real:.2f} of real clips: the classifier is surer of samples than of what they imitate."
+            f"above the {real:.2f} of real clips: the classifier is more certain about samples than about real clips."
         )
     return FeatureResult(
         protocol=protocol.name,
@@ -134,8 +126,30 @@ def feature_score(
     )
 
 
+def _outputs_of_samples(
+    protocol: FeatureProtocol,
+    network: VideoClassifier,
+    train: LabelledClips,
+    synthesise: SyntheticSet,
+    repeat: int,
+    on_progress: Callable[[int, int], None],
+) -> tuple[Tensor, int]:
+    """The network's outputs (n_samples, d) for the samples of one repeat, and how many of the samples differ."""
+    outputs: list[Tensor] = []
+    different: set[bytes] = set()
+    done = repeat * protocol.n_samples
+    for chunk in sample_labels(train, protocol.n_samples, seed=repeat).split(SAMPLES_AT_ONCE):
+        # Each chunk has its own seed: samples of one seed start with the same codes.
+        samples = synthesise("samples", chunk, done)
+        outputs.append(_outputs(protocol, network, samples))
+        different |= different_clips(samples)
+        done += len(chunk)
+        on_progress(done, protocol.n_samples * protocol.n_repeats)
+    return torch.cat(outputs), len(different)
+
+
 def kernel_look(learnt: Tensor, train_features: Tensor) -> float:
-    """The cheap score during training where there are no classes: minus the kernel distance of samples to real clips.
+    """The cheap score during training without classes: minus the kernel distance of samples to real clips.
 
     learnt: (n, d), train_features: (m, d) penultimate features of samples and of real training clips. Higher is better.
     """
@@ -143,10 +157,10 @@ def kernel_look(learnt: Tensor, train_features: Tensor) -> float:
 
 
 def sample_labels(train: LabelledClips, n: int, seed: int) -> Tensor:
-    """n labels (n,) drawn independently with the frequencies of the training clips.
+    """n labels (n,) drawn independently with the class frequencies of the training clips.
 
-    The kernel distance is unbiased of independent samples: of exact shares, two samples are of one class more rarely than
-    a sample and a real clip are, and it would fall below 0.
+    The kernel distance is unbiased only for independent samples: with exact shares, two samples would share a class
+    less often than a sample and a real clip, and the distance would be negative.
     """
     return train.labels[torch.randint(len(train), (n,), generator=torch.Generator().manual_seed(seed))]
 
@@ -154,7 +168,7 @@ def sample_labels(train: LabelledClips, n: int, seed: int) -> Tensor:
 def _refuse_no_classes(protocol: FeatureProtocol, train: LabelledClips) -> None:
     if protocol.metric in ("is", "fvd") and protocol.classifier.trained and train.n_classes < 2:
         raise ValueError(
-            f"{protocol.name} needs a classifier of at least 2 classes, got {train.n_classes}; score by kvd or fid instead."
+            f"{protocol.name} needs a classifier of at least 2 classes, got {train.n_classes}; use kvd or fid."
         )
 
 
@@ -166,7 +180,7 @@ def _outputs(protocol: FeatureProtocol, network: VideoClassifier, frames: Tensor
 
 
 def _measure(protocol: FeatureProtocol, network: VideoClassifier, train: LabelledClips) -> Callable[[Tensor], float]:
-    """outputs (n, d) of the network -> the score; the real training clips' part of it is computed once."""
+    """A function from outputs (n, d) of the network to the score; the part of the real clips is computed only once."""
     if protocol.metric == "is":
         return inception_score
     real = _outputs(protocol, network, train.frames)

@@ -1,4 +1,4 @@
-"""The calibration ladder: what a protocol's score says of clips whose worth is known, so that a number means something."""
+"""The calibration ladder: a protocol's score of clips of known quality, as a scale for the scores of generators."""
 
 from collections.abc import Callable
 
@@ -10,33 +10,33 @@ from videogan.metrics.motion_health import repeat_single_frame, shuffle_frames
 from videogan.protocols.s3 import Purpose, SyntheticSet
 
 Rung = Callable[[LabelledClips, LabelledClips], SyntheticSet]
-"""(real train clips, real test clips) -> what stands in for a generator's clips."""
+"""(real train clips, real test clips) -> the clips used in place of a generator's."""
 
 
 def real(train: LabelledClips, test: LabelledClips) -> SyntheticSet:
-    """The real clips themselves: S3 = 1, for both trainings and both tests are the same."""
+    """The real clips themselves: S3 = 1, because both trainings and both tests are the same."""
     return lambda purpose, labels, seed: _frames(train if purpose == "train" else test, purpose, labels, seed)
 
 
 def copied_train_clips(train: LabelledClips, test: LabelledClips) -> SyntheticSet:
-    """Training clips copied: S3 near or above 1, though nothing was generated; only memorisation shows in it."""
+    """Copies of training clips: S3 near or above 1 although nothing was generated; only memorisation reveals it."""
     return lambda purpose, labels, seed: _frames(train, purpose, labels, seed)
 
 
 def shuffled_frames(train: LabelledClips, test: LabelledClips) -> SyntheticSet:
-    """Real clips, each with its frames in a random order: what a score loses tells what motion is worth to it."""
+    """Real clips, each with its frames in random order: the loss shows how much a score depends on motion."""
     whole = real(train, test)
     return lambda purpose, labels, seed: shuffle_frames(whole(purpose, labels, seed), seed)
 
 
 def single_frames(train: LabelledClips, test: LabelledClips) -> SyntheticSet:
-    """Real clips of one frame, repeated: appearance without motion."""
+    """Real clips with one frame repeated: appearance without motion."""
     whole = real(train, test)
     return lambda purpose, labels, seed: repeat_single_frame(whole(purpose, labels, seed), seed)
 
 
 def shuffled_labels(train: LabelledClips, test: LabelledClips) -> SyntheticSet:
-    """Real clips under the labels of others: realism without the class."""
+    """Real clips with the labels of other clips: realism without the right class."""
 
     def mislabelled(purpose: Purpose, labels: Tensor, seed: int) -> Tensor:
         clips = train if purpose == "train" else test
@@ -47,7 +47,7 @@ def shuffled_labels(train: LabelledClips, test: LabelledClips) -> SyntheticSet:
 
 
 def noise(train: LabelledClips, test: LabelledClips) -> SyntheticSet:
-    """Pixels drawn uniformly: S3 at the chance floor."""
+    """Uniform random pixels: S3 at the chance floor."""
 
     def drawn(purpose: Purpose, labels: Tensor, seed: int) -> Tensor:
         rng = torch.Generator().manual_seed(seed)
@@ -67,23 +67,23 @@ RUNGS: dict[str, Rung] = {
 
 
 def _frames(clips: LabelledClips, purpose: Purpose, labels: Tensor, seed: int) -> Tensor:
-    """The clips themselves where `labels` are theirs, else clips of the wanted labels, each as often as the others."""
+    """The clips themselves if `labels` are theirs, else clips with these labels, each equally often."""
     if purpose in ("train", "test") and torch.equal(labels, clips.labels):
         return clips.frames
     return clips_of_labels(clips, labels, seed)
 
 
 def clips_of_labels(clips: LabelledClips, labels: Tensor, seed: int) -> Tensor:
-    """uint8 (n, T, H, W, C): for each of `labels` (n,) a clip of that class, in random order, none twice before all once.
+    """uint8 (n, T, H, W, C): clips with the classes `labels` (n,), in random order, repeated only after all others.
 
-    Raises ValueError where a wanted class has no clip.
+    Raises ValueError if a class has no clip.
     """
     rng = torch.Generator().manual_seed(seed)
     chosen = torch.empty_like(labels)
     for label in labels.unique().tolist():
         members = (clips.labels == label).nonzero().flatten()
         if not len(members):
-            raise ValueError(f"every class that is wanted needs a clip to choose from, got none of class {label}.")
+            raise ValueError(f"each class needs at least 1 clip to choose from, got none of class {label}.")
         places = (labels == label).nonzero().flatten()
         order = members[torch.randperm(len(members), generator=rng)]
         chosen[places] = order[torch.arange(len(places)) % len(members)]

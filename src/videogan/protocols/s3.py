@@ -1,4 +1,4 @@
-"""S3 by a named protocol: classifiers trained on real and tested on synthetic clips, and the other way round."""
+"""S3 by a named protocol: classifiers trained on real and tested on synthetic clips, and vice versa."""
 
 import hashlib
 import math
@@ -36,29 +36,29 @@ from videogan.storage.json_values import json_values
 
 Purpose = Literal["train", "test", "look", "samples"]
 SyntheticSet = Callable[[Purpose, Tensor, int], Tensor]
-"""(what for, labels (n,), seed) -> synthetic clips, uint8 (n, T, H, W, C).
+"""(purpose, labels (n,), seed) -> synthetic clips, uint8 (n, T, H, W, C).
 
-"train" and "test" stand for the real set of that split, one clip for each of its clips, in its order; "look" and
+"train" and "test" replace the real set of that split, one clip for each of its clips, in its order; "look" and
 "samples" are for looks and for scores on samples.
 """
 
 
 class S3Protocol(Config):
-    """How S3 is measured; two scores compare only under one protocol on one data set, which is what `digest` tells."""
+    """The settings of S3; two scores are comparable only if their `digest`, of protocol and data set, is equal."""
 
     name: str
     classifier: ClassifierProtocol
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, max_length=MAX_SEEDS)
-    """One real-trained and one synthetic-trained classifier, and one synthetic train and test set, for each seed."""
+    """For each seed: one real-trained and one synthetic-trained classifier, one synthetic train and test set."""
 
     @model_validator(mode="after")
     def _trains(self) -> "S3Protocol":
         if not self.classifier.trained:
-            raise ValueError("S3 compares trainings; its classifier must be trained, got trained = false.")
+            raise ValueError("S3 needs a classifier that is trained, got trained = false; set trained = true.")
         return self
 
     def digest(self, data: DataFacts) -> str:
-        """sha256 (hex) of the protocol on one data set; its first 6 digits are what people see."""
+        """sha256 (hex) of the protocol on one data set; its first 6 digits are displayed."""
         facts = {
             "name": self.name,
             "seeds": list(self.seeds),
@@ -69,16 +69,16 @@ class S3Protocol(Config):
 
 
 def look(protocol: ClassifierProtocol, network: VideoClassifier, learnt: Tensor, labels: Tensor) -> float:
-    """The cheap score during training: ReS by one shared real-trained `network`; not an S3.
+    """The cheap score during training: ReS with one shared real-trained `network`; not an S3.
 
-    learnt: (n, d) the network's penultimate features of synthetic clips of `labels` (n,).
+    learnt: (n, d) the network's penultimate features of synthetic clips with `labels` (n,).
     """
     return accuracy(classes_of(network, learnt, protocol.recipe), labels)
 
 
 @dataclass(frozen=True)
 class S3Result:
-    """S3 and its accuracies over the classifier seeds, with all that tells what they are worth."""
+    """S3 and its accuracies over the classifier seeds, with intervals, confusion and warnings."""
 
     protocol: str
     digest: str
@@ -89,7 +89,7 @@ class S3Result:
     s3_chance_corrected: Interval
     s3_of_guessing: float
     bootstrap: dict[str, Interval]
-    """Of each score: its 95 % interval over resampled test clips, the classifiers as they are."""
+    """The 95 % interval of each score over resampled test clips, with fixed classifiers."""
     per_seed: dict[str, list[float]]
     seeds: list[int]
     n_classes: int
@@ -97,16 +97,16 @@ class S3Result:
     n_test: int
     warnings: list[str]
     confusion: dict[str, list[list[int]]]
-    """Of ser, res and rer: test clips of class i (row) called class j (column), over all seeds."""
+    """For ser, res and rer: test clips of class i (row) predicted as class j (column), over all seeds."""
     per_class: dict[str, list[float]]
-    """Of ser, res and rer: the accuracy on each class; NaN where it has no test clip."""
+    """For ser, res and rer: the accuracy on each class; NaN for a class without test clips."""
 
     def to_json(self) -> dict[str, Any]:
         """Values for JSON, with null for NaN."""
         return json_values(asdict(self))
 
     def summary(self) -> dict[str, Any]:
-        """`to_json` without what grows with the number of classes."""
+        """`to_json` without the fields whose size grows with the number of classes."""
         return {name: value for name, value in self.to_json().items() if name not in ("confusion", "per_class")}
 
 
@@ -119,12 +119,12 @@ def s3_evaluation(
     synthesise: SyntheticSet,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> S3Result:
-    """S3 of the generator behind `synthesise`: for each real-trained classifier one ReS, one SeR and so one S3.
+    """S3 of the generator behind `synthesise`: one ReS, one SeR and so one S3 for each real-trained classifier.
 
-    The synthetic sets have the sizes and labels of the real `train` and `test`; the synthetic-trained classifiers start
-    from fresh weights, hold the same places out to validate on, and see no real clip before they are tested: nothing but
-    the clips differs from the training on real ones. `on_progress(done, total)` counts epochs. Raises ValueError where
-    there are fewer than 2 classes, a class has no training clip, or synthetic clips are not of the real ones' shape.
+    The synthetic sets have the sizes and labels of the real `train` and `test`. The synthetic-trained classifiers start
+    from fresh weights, validate on the same positions and see no real clip before the test, so only the clips differ
+    from the training on real ones. `on_progress(done, total)` counts epochs. Raises ValueError if there are fewer than
+    2 classes, a class has no training clip, or synthetic clips have another shape than real ones.
     """
     refuse_other_lengths(protocol.classifier, train, test)
     _refuse_empty_classes(protocol, train)
@@ -146,7 +146,7 @@ def s3_evaluation(
         predictions["ser"].append(_trained_on(protocol.classifier, synthetic, test, classifier.seed, on_epoch))
         n_different["train"].append(len(different_clips(synthetic_train)))
         n_different["test"].append(len(different_clips(synthetic_test)))
-        on_progress((position + 1) * n_epochs, len(real) * n_epochs)  # it may have stopped early
+        on_progress((position + 1) * n_epochs, len(real) * n_epochs)  # the training may have stopped early
     result = _result(protocol, digest, predictions, [classifier.seed for classifier in real], train, test)
     for split, clips in (("train", train), ("test", test)):
         result.warnings.extend(
@@ -156,9 +156,9 @@ def s3_evaluation(
 
 
 def like_real(synthesise: SyntheticSet, real: LabelledClips) -> SyntheticSet:
-    """`synthesise`, whose clips must have the shape of the `real` ones, else scores would measure resolution.
+    """`synthesise` with a check that its clips have the shape of the `real` ones; else scores would measure resolution.
 
-    Raises ValueError, when it is called, where they have not.
+    A call raises ValueError if they do not.
     """
 
     def checked(purpose: Purpose, labels: Tensor, seed: int) -> Tensor:
@@ -174,12 +174,12 @@ def like_real(synthesise: SyntheticSet, real: LabelledClips) -> SyntheticSet:
 
 
 def different_clips(frames: Tensor) -> set[bytes]:
-    """A digest of each of the clips uint8 (n, T, H, W, C): as many as there are clips that differ."""
+    """The digests of the clips uint8 (n, T, H, W, C), one for each different clip."""
     return {hashlib.blake2b(clip.contiguous().numpy(), digest_size=16).digest() for clip in frames}
 
 
 def warnings_of_copies(what: str, n_different: list[int], n: int) -> list[str]:
-    """One warning where sets of `n` clips hold copies, as those of a collapsed generator or of too few videos do."""
+    """One warning if sets of `n` clips contain copies, for example from a collapsed generator or too few videos."""
     fewest = min(n_different)
     return [f"only {fewest} of {n} {what} differ: the others are copies of them."] if fewest < n else []
 
@@ -191,7 +191,7 @@ def _trained_on(
     seed: int,
     on_epoch: Callable[[Epoch], None],
 ) -> Tensor:
-    """What a fresh classifier trained on `synthetic` says of the real test clips, (n_test,)."""
+    """Predictions (n_test,) on the real test clips by a fresh classifier trained on `synthetic`."""
     network = protocol.build(synthetic.n_classes, seed)
     schedule_on = test if protocol.recipe.paper_protocol else None
     fit(network, synthetic, protocol.recipe, seed, schedule_on, on_epoch)
@@ -238,7 +238,7 @@ def _result(
 def _warnings(ser: Interval, ser_over_clips: Interval, rer: Interval, chance: float) -> list[str]:
     warnings = []
     if rer.mean < 0.9:
-        warnings.append(f"ReR is {rer.mean:.3f}, below 0.9: dividing by it flatters S3.")
+        warnings.append(f"ReR is {rer.mean:.3f}, below 0.9: dividing by it inflates S3.")
     if math.isnan(ser.low):
         warnings.append("one classifier seed: the scores have no interval over seeds.")
         ser = ser_over_clips
@@ -249,7 +249,7 @@ def _warnings(ser: Interval, ser_over_clips: Interval, rer: Interval, chance: fl
 
 def _refuse_empty_classes(protocol: S3Protocol, train: LabelledClips) -> None:
     if train.n_classes < 2:
-        raise ValueError(f"{protocol.name} needs at least 2 classes, got {train.n_classes}; score by kvd instead.")
+        raise ValueError(f"{protocol.name} needs at least 2 classes, got {train.n_classes}; use kvd.")
     empty = (torch.bincount(train.labels, minlength=train.n_classes) == 0).nonzero().flatten().tolist()
     if empty:
         raise ValueError(f"{protocol.name} needs training clips of each class, got none of {empty}; fix the split.")

@@ -1,4 +1,4 @@
-"""Videos that another program made, in place of a generator: parts of one pool stand for the train and the test set."""
+"""Videos made by another program, scored in place of a generator's: one pool gives a train part and a test part."""
 
 import torch
 from torch import Tensor
@@ -9,24 +9,24 @@ from videogan.protocols.s3 import Purpose
 
 
 class VideoPool:
-    """A SyntheticSet of given clips: of each class a fixed part stands for the test set, the rest for the train set.
+    """A SyntheticSet of given clips: a fixed part of each class replaces the test set, the rest the train set.
 
-    A class with at least as many clips as the real train and test set have of it gives each real clip its own; smaller
-    ones are shared out in the sets' proportion, and clips are repeated: `short_classes` tells which. Raises ValueError
-    where a class has fewer than 2 clips, or the classes are others. Randomness: `seed` decides the parts.
+    A class with at least as many clips as the real train and test sets together gives each real clip a different one.
+    Smaller classes (`short_classes`) are divided in the sets' proportion, and clips are repeated. Raises ValueError if
+    a class has fewer than 2 clips or the number of classes differs. Randomness: `seed` decides the parts.
     """
 
     def __init__(self, clips: LabelledClips, train: LabelledClips, test: LabelledClips, seed: int = 0) -> None:
         if not clips.n_classes == train.n_classes == test.n_classes:
             raise ValueError(
-                f"the videos must be of the data set's {train.n_classes} classes, got {clips.n_classes} classes."
+                f"the videos must have the data set's {train.n_classes} classes, got {clips.n_classes} classes."
             )
         wanted_train, wanted_test = (torch.bincount(c.labels, minlength=clips.n_classes) for c in (train, test))
         n_of_class = torch.bincount(clips.labels, minlength=clips.n_classes)
         too_few = (n_of_class < 2).nonzero().flatten().tolist()
         if too_few:
             raise ValueError(
-                f"each class needs at least 2 videos, one to train and one to test on; got fewer of {too_few}."
+                f"each class needs at least 2 videos, one for training and one for testing, got fewer of {too_few}."
             )
         self.short_classes = (n_of_class < wanted_train + wanted_test).nonzero().flatten().tolist()
         rng = torch.Generator().manual_seed(seed)
@@ -44,5 +44,5 @@ class VideoPool:
         }
 
     def __call__(self, purpose: Purpose, labels: Tensor, seed: int) -> Tensor:
-        """uint8 (n, T, H, W, C) clips of `labels` (n,)."""
+        """uint8 (n, T, H, W, C): clips with the given `labels` (n,)."""
         return clips_of_labels(self._parts.get(purpose, self._whole), labels, seed)

@@ -27,8 +27,8 @@ class StoredWeights:
 def read_weights(path: Path | str, what: str, remedy: str) -> StoredWeights:
     """Read a state dict, or a dict that holds one under "state_dict", from a file written by torch.save.
 
-    `what` names the file in errors ("classifier weights"); `remedy` says where to get a complete one. A "module." prefix
-    of names is dropped. Raises ConfigurationError if the file cannot be read or holds anything else.
+    `what` names the file in errors ("classifier weights"); `remedy` says where to get a complete one. A "module."
+    prefix of names is dropped. Raises ConfigurationError if the file cannot be read or holds anything else.
     """
     try:
         content = Path(path).read_bytes()

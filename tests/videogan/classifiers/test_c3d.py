@@ -36,12 +36,12 @@ def test_the_last_pool_rounds_up_so_that_4x4_positions_see_the_whole_of_112_pixe
 @pytest.mark.parametrize(
     ("n_frames", "height", "width"), [(16, 111, 112), (16, 112, 64), (16, 224, 224), (7, 112, 112)]
 )
-def test_other_sizes_are_an_error_that_says_what_fits(n_frames, height, width):
+def test_other_sizes_are_an_error_with_the_sizes_that_fit(n_frames, height, width):
     with torch.device("meta"), pytest.raises(ConfigurationError, match=rf"112x112, got {n_frames} of {height}x{width}"):
         C3D(2, width=1)(torch.empty(1, n_frames, 3, height, width))
 
 
 @pytest.mark.parametrize(("n_frames", "size"), [(8, 112), (16, 112), (16, 128), (23, 143)])
-def test_sizes_that_are_let_through_fit(n_frames, size):
+def test_accepted_sizes_fit(n_frames, size):
     with torch.device("meta"):
         assert C3D(2, width=1)(torch.empty(1, n_frames, 3, size, size)).shape == (1, 2)

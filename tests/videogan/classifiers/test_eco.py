@@ -1,4 +1,4 @@
-"""ECO-Lite: published sizes, its border between 2-D and 3-D, its units."""
+"""ECO-Lite: published sizes, the step from 2-D to 3-D, its units."""
 
 import pytest
 import torch

@@ -71,11 +71,11 @@ def test_learning_rate_falls_tenfold_after_patience_epochs_and_training_ends_aft
     assert [epoch.lr for epoch in history] == pytest.approx(expected)
 
 
-def test_max_epochs_ends_training_and_every_epoch_is_told():
-    told = []
-    history = fit(Untrainable(2), coloured_clips(20), recipe(max_epochs=3), seed=0, on_epoch=told.append)
-    assert told == history
-    assert [epoch.number for epoch in told] == [1, 2, 3]
+def test_max_epochs_ends_training_and_every_epoch_is_reported():
+    reported = []
+    history = fit(Untrainable(2), coloured_clips(20), recipe(max_epochs=3), seed=0, on_epoch=reported.append)
+    assert reported == history
+    assert [epoch.number for epoch in reported] == [1, 2, 3]
 
 
 def test_the_weights_of_the_best_epoch_are_kept_not_the_last():
@@ -126,11 +126,11 @@ def test_paper_protocol_schedules_on_test_clips_and_trains_on_all_training_clips
     test = LabelledClips(test.frames, torch.zeros(10, dtype=torch.long), 2)
     history = fit(Untrainable(2), train, recipe(max_epochs=1, paper_protocol=True), seed=0, test=test)
     assert history[0].accuracy == 1
-    with pytest.raises(ValueError, match="only there"):
+    with pytest.raises(ValueError, match="if and only if"):
         fit(Untrainable(2), train, recipe(), seed=0, test=test)
 
 
-def test_validation_takes_whole_groups_where_there_are_three():
+def test_validation_takes_whole_groups_if_there_are_three():
     groups = tuple(f"person{i // 2 % 7}" for i in range(70))
     train, held_out = validation_split(coloured_clips(70, groups), 0.15, torch.Generator().manual_seed(0))
     assert not set(train.groups) & set(held_out.groups)
@@ -138,7 +138,7 @@ def test_validation_takes_whole_groups_where_there_are_three():
     assert 0.15 <= len(held_out) / 70 < 0.3
 
 
-def test_validation_takes_15_percent_of_each_class_where_there_are_no_groups():
+def test_validation_takes_15_percent_of_each_class_without_groups():
     _, held_out = validation_split(coloured_clips(80), 0.15, torch.Generator().manual_seed(0))
     assert torch.bincount(held_out.labels).tolist() == [6, 6]
 
@@ -151,7 +151,7 @@ def test_validation_leaves_every_class_to_train_on():
         train, held_out = validation_split(clips, 0.15, torch.Generator().manual_seed(seed))
         assert set(train.labels.tolist()) == {0, 1}
         assert len(held_out)
-    with pytest.raises(ValueError, match="2 clips to spare one"):
+    with pytest.raises(ValueError, match="at least 2 training clips"):
         validation_split(clips.subset(torch.tensor([0, 2])), 0.15, torch.Generator())
 
 
@@ -169,7 +169,7 @@ def test_random_crops_move_whole_clips_and_repeat_the_border():
     assert set(many.flatten().tolist()) == {-2, -1, 0, 1, 2}
 
 
-def test_without_padding_clips_stay_where_they_are_and_nothing_is_drawn():
+def test_without_padding_clips_are_not_shifted_and_nothing_is_drawn():
     rng = torch.Generator().manual_seed(0)
     frames, before = torch.randint(256, (6, 4, 8, 10, 3), dtype=torch.uint8), rng.get_state()
     assert shifted(frames, random_shifts(6, 0, rng)) is frames
@@ -177,7 +177,7 @@ def test_without_padding_clips_stay_where_they_are_and_nothing_is_drawn():
 
 
 @pytest.mark.parametrize(("n_clips", "n_passes", "n_batches"), [(20, 5, 2), (100, 1, 11)])
-def test_a_small_data_set_is_passed_through_again_until_an_epoch_has_its_updates(n_clips, n_passes, n_batches):
+def test_a_small_data_set_is_repeated_until_an_epoch_has_enough_updates(n_clips, n_passes, n_batches):
     classifier, updates = MeanColour(2), []
 
     def count(module, inputs):
@@ -200,7 +200,7 @@ def test_of_equally_good_epochs_the_last_weights_are_kept():
         assert len({epoch.accuracy for epoch in history}) == 1
         return classifier.linear.weight
 
-    # No gradient reaches them, so that weight decay alone tells one epoch from the next.
+    # No gradient reaches them, so only weight decay distinguishes the epochs.
     assert (weights(max_epochs=3) < weights(max_epochs=1)).all()
 
 
@@ -232,7 +232,7 @@ def test_features_and_probabilities_are_float32_whatever_the_precision_and_depen
         together, apart = recipe(batch_size=5, precision=precision), recipe(batch_size=2, precision=precision)
         for compute in (probabilities, lambda *given: features(*given, "penultimate")):
             assert compute(classifier, frames, together).dtype == torch.float32
-            # Without eval mode, batch norm and dropout would tell one batch from another.
+            # Without eval mode, batch norm and dropout would make batches differ.
             torch.testing.assert_close(
                 compute(classifier.train(), frames, together), compute(classifier.train(), frames, apart),
                 rtol=1e-4 if precision == "fp32" else 0.05, atol=1e-4 if precision == "fp32" else 0.02,
@@ -278,9 +278,9 @@ def _rank(rank: int, n_ranks: int, rendezvous: str, results: str) -> None:
         classifier = pixelwise()
         history = fit(classifier, CLIPS, exact, seed=5, **parallel)
         found[batch_size] = {"history": list(map(vars, history)), "state": classifier.state_dict()}
-    classifier, told = tiny_resnet(), []
-    fit(classifier, video_clips(), recipe(precision="bf16", max_epochs=3), 5, on_epoch=told.append, **parallel)
-    found["resnet"] = {"history": list(map(vars, told)), "state": classifier.state_dict()}
+    classifier, reported = tiny_resnet(), []
+    fit(classifier, video_clips(), recipe(precision="bf16", max_epochs=3), 5, on_epoch=reported.append, **parallel)
+    found["resnet"] = {"history": list(map(vars, reported)), "state": classifier.state_dict()}
     try:
         fit(Poisoned(rank), CLIPS, recipe(), seed=0, **parallel)
     except TrainingDiverged as error:

@@ -1,4 +1,4 @@
-"""The embedded data's classes are in its motion: sixteen frames tell them on groups never trained on."""
+"""The embedded data's classes are defined by motion: sixteen frames suffice to classify unseen groups."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Weights files of users: what loads, what is told, what is refused."""
+"""Weights files of users: what loads, what gets a warning, what is refused."""
 
 import hashlib
 import pickle
@@ -49,8 +49,8 @@ def test_another_classification_layer_or_none_leaves_ours_as_initialised_and_say
     state = source.state_dict()
     if n_classes is None:
         state = {name: value for name, value in state.items() if not name.startswith("classify.")}
-    told = "none" if n_classes is None else r"{'classify.weight': \(5, 16\), 'classify.bias': \(5,\)}"
-    with pytest.warns(UserWarning, match=rf"'classify.weight': \(3, 16\).*, got {told}; ours stays as initialised"):
+    message = "none" if n_classes is None else r"{'classify.weight': \(5, 16\), 'classify.bias': \(5,\)}"
+    with pytest.warns(UserWarning, match=rf"'classify.weight': \(3, 16\).*, got {message}; ours stays as initialised"):
         load_weights_(target, saved(tmp_path / "w.pt", state))
     assert same_state(before, target.classify.state_dict())
     assert same_state(source.blocks.state_dict(), target.blocks.state_dict())
@@ -88,18 +88,18 @@ def refused(network, path) -> str:
 def test_another_classifiers_weights_are_refused_with_the_first_names_and_how_many(tmp_path):
     torch.manual_seed(0)
     other, ours = TSN(3, width=2).state_dict(), r3d18(1).state_dict()
-    told = refused(r3d18(1), saved(tmp_path / "w.pt", other))
+    message = refused(r3d18(1), saved(tmp_path / "w.pt", other))
     n_missing = sum("num_batches" not in name and "classify" not in name for name in ours)
     n_unexpected = sum("classify" not in name for name in other)
-    assert "must be those of a ResNet3D18" in told
-    assert f"{n_missing} missing (stem.0.weight, stem.1.weight, stem.1.bias, ...)" in told
-    assert f"{n_unexpected} unexpected (conv1.weight, bn1.weight, bn1.bias, ...)" in told
+    assert "must be those of a ResNet3D18" in message
+    assert f"{n_missing} missing (stem.0.weight, stem.1.weight, stem.1.bias, ...)" in message
+    assert f"{n_unexpected} unexpected (conv1.weight, bn1.weight, bn1.bias, ...)" in message
 
 
 def test_another_width_is_refused_with_both_shapes(tmp_path):
-    told = refused(r3d18(1), saved(tmp_path / "w.pt", r3d18(0, width=3).state_dict()))
-    assert "misshapen (stem.0.weight (3, 3, 7, 7, 7) instead of (2, 3, 7, 7, 7)" in told
-    assert "missing" not in told
+    message = refused(r3d18(1), saved(tmp_path / "w.pt", r3d18(0, width=3).state_dict()))
+    assert "misshapen (stem.0.weight (3, 3, 7, 7, 7) instead of (2, 3, 7, 7, 7)" in message
+    assert "missing" not in message
 
 
 def test_one_missing_layer_is_one_clear_error(tmp_path):
@@ -119,9 +119,9 @@ def test_truncated_files_are_refused(tmp_path):
     for kept in (0, 1, 1000, len(whole) // 2, len(whole) - 1):
         path = tmp_path / f"first-{kept}.pt"
         path.write_bytes(whole[:kept])
-        told = refused(r3d18(1), path)
-        assert f"{kept:,} bytes that does not load" in told
-        assert "copy it again" in told
+        message = refused(r3d18(1), path)
+        assert f"{kept:,} bytes that does not load" in message
+        assert "copy it again" in message
 
 
 def test_foreign_files_are_refused_and_run_nothing(tmp_path):

@@ -44,7 +44,7 @@ def write_video() -> Callable[..., Path]:
     """Writes a real video file of some frames."""
 
     def write_video(path, frames, codec="libx264", ticks=None, options=None, rotation=None, title=None):
-        """Frames (T, H, W, 3) at the given ticks of 1/25 s; `rotation` in degrees, as the container tells it."""
+        """Frames (T, H, W, 3) at the given ticks of 1/25 s; `rotation` in degrees, as container metadata."""
         with av.open(str(path), "w") as container:
             if title is not None:
                 container.metadata["title"] = title

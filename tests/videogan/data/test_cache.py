@@ -78,7 +78,7 @@ def test_each_file_is_in_one_shard_and_the_names_follow_from_the_content():
     assert max(len(shard.shas) for shard in SHARDS) == CLIPS_PER_SHARD
     assert planned_shards(shas + shas[:20]) == SHARDS, "a file that is listed twice is decoded once"
     assert len({shard.name for shard in SHARDS}) == len(SHARDS)
-    assert ClipShard(("a", "b")).name != ClipShard(("b", "a")).name, "rows are told by their order"
+    assert ClipShard(("a", "b")).name != ClipShard(("b", "a")).name, "the order of rows matters"
 
 
 def test_a_build_that_is_killed_leaves_its_shards_to_the_next(tmp_path):
@@ -88,9 +88,9 @@ def test_a_build_that_is_killed_leaves_its_shards_to_the_next(tmp_path):
     process.join()
     assert process.exitcode == -signal.SIGKILL
     assert not is_complete(folder)
-    with pytest.raises(DataError, match="no finished clip cache"):
+    with pytest.raises(DataError, match="clip cache is unfinished"):
         CachedFiles(folder)
-    assert missing_shards(folder, SHARDS) == SHARDS[2:], "a shard that was begun is not there"
+    assert missing_shards(folder, SHARDS) == SHARDS[2:], "an unfinished shard does not appear"
     assert len(list(folder.glob(".*.part"))) == 1
     kept = written(folder)
     build(folder)
@@ -99,7 +99,7 @@ def test_a_build_that_is_killed_leaves_its_shards_to_the_next(tmp_path):
     assert all(CachedFiles(folder).frames(sha).max() == int(sha) for shard in SHARDS for sha in shard.shas)
 
 
-def test_an_interrupted_shard_is_not_there(tmp_path):
+def test_an_interrupted_shard_does_not_appear(tmp_path):
     def interrupted_clips():
         yield "000", clip("000")
         raise KeyboardInterrupt
@@ -121,7 +121,7 @@ def test_two_processes_make_one_cache(tmp_path):
     assert all(CachedFiles(folder).frames(sha).max() == int(sha) for shard in SHARDS for sha in shard.shas)
 
 
-def test_a_builder_whose_part_was_swept_up_finds_the_shard_of_the_other(tmp_path):
+def test_a_builder_whose_part_file_was_removed_accepts_the_other_builders_shard(tmp_path):
     def clips_while_another_finishes():
         yield "000", clip("000")
         build(tmp_path)  # and sweeps up the .part of this one
@@ -131,7 +131,7 @@ def test_a_builder_whose_part_was_swept_up_finds_the_shard_of_the_other(tmp_path
     assert pa.ipc.open_file(pa.memory_map(str(tmp_path / SHARDS[0].name))).num_record_batches == CLIPS_PER_SHARD
 
 
-def test_what_does_not_decode_is_told_with_its_reason_also_by_a_later_build(tmp_path):
+def test_undecodable_files_are_reported_with_the_reason_also_by_a_later_build(tmp_path):
     shard = ClipShard(("001", "bad", "003"))
     write_shard(tmp_path, shard, [("001", clip("001")), ("bad", "empty file"), ("003", clip("003"))])
     write_index(tmp_path, PLAIN, [shard])
@@ -141,7 +141,7 @@ def test_what_does_not_decode_is_told_with_its_reason_also_by_a_later_build(tmp_
     assert files.frames("003").max() == 3, "the row after the one left out"
 
 
-def test_a_shard_out_of_sight_is_an_error_with_the_remedy(tmp_path):
+def test_a_missing_shard_is_an_error_with_a_remedy(tmp_path):
     with pytest.raises(DataError, match="VGSEARCH_CACHE"):
         write_index(tmp_path, PLAIN, SHARDS)
     assert not is_complete(tmp_path)
@@ -171,7 +171,7 @@ def test_a_cache_in_memory_storage_is_copied_shard_by_shard_and_read_from_there(
     assert json.loads((folder / INDEX_NAME).read_bytes())["preprocessing"] == PLAIN.name
 
 
-def test_the_key_follows_content_and_size_but_not_labels(tmp_path):
+def test_the_key_depends_on_content_and_size_but_not_labels(tmp_path):
     def manifest(name, **columns):
         row = {"path": "a", "label": "x", "group": "g", "split": "train", "n_frames": 20, "sha": "1"}
         return write_manifest(tmp_path / name, [row | columns])
@@ -182,7 +182,7 @@ def test_the_key_follows_content_and_size_but_not_labels(tmp_path):
     assert cache_key(manifest("one"), preprocessing_named("plain_64")) != key
 
 
-def test_the_cache_lies_where_the_user_says(monkeypatch, tmp_path):
+def test_the_cache_is_in_the_users_chosen_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("VGSEARCH_CACHE", str(tmp_path))
     assert cache_folder("clips") == local_cache_folder("clips") == tmp_path / "clips"
     monkeypatch.setenv("VGSEARCH_CACHE", "s3://bucket/cache")

@@ -76,7 +76,7 @@ def test_balanced_batches_show_each_class_equally_often_and_say_so(store, tmp_pa
 
 @pytest.mark.parametrize("sampling", ["shuffled", "class_balanced"])
 @pytest.mark.parametrize(("batch_size", "n_before", "n_after"), [(4, 1, 2), (12, 3, 4), (8, 8, 1)])
-def test_a_run_resumed_on_another_number_of_ranks_goes_on_with_the_same_global_batches(
+def test_a_run_resumed_on_another_number_of_ranks_continues_with_the_same_global_batches(
     store, sampling, batch_size, n_before, n_after
 ):
     def batches(n_ranks, indices):
@@ -93,7 +93,7 @@ def test_a_run_resumed_on_another_number_of_ranks_goes_on_with_the_same_global_b
         assert torch.equal(one[1], other[1])
 
 
-def test_matched_fakes_carry_the_labels_of_the_real_batches(store):
+def test_matched_fakes_have_the_labels_of_the_real_batches(store):
     clips = TrainingClips(store, 12, 16, seed=0)
     model = {"family": "mvt", "n_classes": len(store.classes), "resolution": 32, "channels": 4, "gru_hidden": 16}
     values = {
@@ -110,7 +110,7 @@ def test_matched_fakes_carry_the_labels_of_the_real_batches(store):
     assert fakes == [first, second, second], "one for each update of the discriminators, then the generator's"
 
 
-def test_an_unknown_sampling_is_refused_with_those_there_are():
+def test_an_unknown_sampling_is_refused_with_the_known_ones():
     with pytest.raises(ConfigurationError, match=r"sampling: .*'shuffled' or 'class_balanced', got 'balanced'"):
         parse_config(DataConfig, {"sampling": "balanced"})
 
@@ -144,14 +144,14 @@ def test_a_stride_is_a_whole_number_from_one_or_the_released_rule(given):
         parse_config(DataConfig, {"every_nth": given})
 
 
-def test_a_store_opens_again_from_a_few_bytes(store):
+def test_a_store_pickles_in_a_few_bytes_and_reopens(store):
     sent = pickle.dumps(store)
     assert len(sent) < 500
     assert pickle.loads(sent).manifest.digest == store.manifest.digest
     assert open_cache(store.files.folder, store.manifest.folder).classes == store.classes
 
 
-def test_the_stream_takes_over_where_the_cache_limit_is_passed(moving_shapes):
+def test_the_feed_is_a_stream_if_the_cache_would_exceed_its_limit(moving_shapes):
     decoded = 64 * 20 * 32 * 32 * 3
     assert DataConfig(cache_limit_gb=(decoded + 1) / 1e9).chosen_feed(moving_shapes, "plain_32") == "cache"
     assert DataConfig(cache_limit_gb=(decoded - 1) / 1e9).chosen_feed(moving_shapes, "plain_32") == "stream"

@@ -69,7 +69,7 @@ def test_limits_hold_before_anything_is_decoded(tmp_path, write_video):
         probe(path, Limits(max_seconds=1))
 
 
-def test_files_that_are_no_video_say_why(tmp_path, write_video):
+def test_files_that_are_not_videos_are_errors_with_the_reason(tmp_path, write_video):
     (tmp_path / "text.mp4").write_text("<html>not found</html>\n" * 100)
     (tmp_path / "list.mp4").write_text("#EXTM3U\n#EXTINF:1,\n/etc/passwd\n")
     (tmp_path / "empty.mp4").touch()
@@ -101,7 +101,7 @@ def test_the_content_decides_not_the_name(tmp_path, write_video):
     assert inspect(odd).n_frames == 5
 
 
-def test_a_damaged_file_keeps_its_clean_frames_and_is_told_of(tmp_path, write_video):
+def test_a_damaged_file_keeps_its_undamaged_frames_with_a_warning(tmp_path, write_video):
     rng = np.random.default_rng(0)
     path = write_video(tmp_path / "a.avi", rng.integers(0, 255, (60, 64, 64, 3), dtype=np.uint8), codec="mpeg4")
     content = path.read_bytes()
@@ -116,7 +116,7 @@ def test_every_real_clip_is_read(shared_data):
     frames_of = {path.name: inspect(path).n_frames for path in sorted((shared_data / "clips").iterdir())}
     assert frames_of["RATRACE_wave_f_nm_np1_fr_goo_37.avi"] == 72, "one less than its header says"
     assert frames_of["corrupted.mp4"] == 28, "the clean frames before the damage"
-    assert frames_of["flipping_a_pancake.mkv"] == 310, "its header tells no count"
+    assert frames_of["flipping_a_pancake.mkv"] == 310, "its header has no count"
     assert min(frames_of.values()) == frames_of["video_90.mov"] == 3
 
 

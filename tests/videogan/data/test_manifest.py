@@ -21,7 +21,7 @@ def test_a_manifest_reads_back_as_it_was_written(tmp_path):
     assert not list(tmp_path.glob(".manifest*")), "the staging file is gone"
 
 
-def test_the_digest_follows_content_and_split_but_not_the_place(tmp_path):
+def test_the_digest_depends_on_content_and_split_but_not_on_the_folder(tmp_path):
     rows = [row("a.mp4", "a", "train", sha="1"), row("b.mp4", "b", "test", sha="2")]
     here, there = (write_manifest(tmp_path / name, rows) for name in ("here", "there"))
     assert here.digest == there.digest
@@ -65,6 +65,6 @@ def test_every_class_has_both_splits_and_no_group_is_in_two_where_classes_share_
     assert len(set(zip(groups, splits, strict=True))) == len(set(groups))
 
 
-def test_a_class_with_one_group_is_refused_with_the_remedy():
-    with pytest.raises(DataError, match=r"class 'b' has 1 group \('p1'\), at least 2 are needed.*--group"):
+def test_a_class_with_one_group_is_refused_with_a_remedy():
+    with pytest.raises(DataError, match=r"class 'b' has 1 group \('p1'\), but at least 2 are needed.*--group"):
         split_by_group(["a", "a", "b"], ["p1", "p2", "p1"])

@@ -19,7 +19,7 @@ from videogan.data.moving_mnist import (
 from videogan.data.preprocessing import preprocessing_named
 
 
-def test_places_stay_inside_and_the_speed_is_kept_at_walls():
+def test_positions_stay_inside_and_walls_keep_the_speed():
     rng = np.random.default_rng(0)
     for _ in range(50):
         angle = rng.uniform(0, 2 * np.pi)
@@ -35,7 +35,7 @@ def test_places_stay_inside_and_the_speed_is_kept_at_walls():
         assert (steps <= np.abs(velocity) + 1e-9).all()
 
 
-def test_a_wall_reflects_the_place_and_turns_that_component_alone():
+def test_a_wall_reflects_the_position_and_only_that_velocity_component():
     np.testing.assert_allclose(
         bounced(np.array([1.0, 10.0]), np.array([-3.0, 2.0]), 4), [[1, 10], [2, 12], [5, 14], [8, 16]]
     )
@@ -63,7 +63,7 @@ def test_drawn_digits_differ_from_each_other_and_fit():
     assert all(np.abs(a - b).mean() > 5 for i, a in enumerate(digits) for b in digits[:i])
 
 
-def test_what_is_made_is_what_is_published_and_depends_on_the_seed_alone(tmp_path):
+def test_the_array_is_like_the_published_one_and_depends_only_on_the_seed(tmp_path):
     manifest = make_moving_mnist(tmp_path / "a", n_clips=12)
     array = np.load(tmp_path / "a" / "moving_mnist.npy")
     assert (array.dtype, array.shape) == (np.uint8, (20, 12, 64, 64))

@@ -1,4 +1,4 @@
-"""One batch ahead: the source's own batches and errors, at the calls that ask for them, and no thread left behind."""
+"""Prefetching keeps the source's batches and errors, at the calls that request them, and leaves no thread behind."""
 
 import queue
 import threading
@@ -27,7 +27,7 @@ class Slow:
 
 
 class Counted:
-    """A source of `n` batches of numbers that records which it was asked for and by which thread; `open` holds them back."""
+    """A source of `n` batches of numbers that records the requests and their threads; `open` holds them back."""
 
     label_counts, manifest_digest = torch.tensor([3, 1]), "numbers"
 
@@ -86,7 +86,7 @@ def test_an_error_of_the_source_comes_with_the_batch_that_has_it():
         assert int(ahead.batch(1)[1][0]) == 1
 
 
-def test_a_batch_that_nobody_asks_for_raises_nothing():
+def test_an_error_of_a_batch_that_is_never_requested_is_not_raised():
     with PrefetchedClips(Counted(n=1)) as ahead:
         ahead.batch(0)
 
@@ -106,7 +106,7 @@ def test_no_thread_is_left_however_it_ends():
         ahead.batch(1)
 
 
-def test_a_step_reports_how_long_it_waited_and_trains_on_the_same_batches_when_they_are_fetched_ahead(store):
+def test_a_step_reports_its_waiting_time_and_prefetching_does_not_change_the_batches(store):
     model = {"family": "mvt", "n_classes": len(store.classes), "resolution": 32, "channels": 4, "gru_hidden": 16}
     loop = {"n_steps": 4, "batch_size": 4, "n_d": 2}
     values = {"model": model, "loop": loop, "evaluation": {"protocol": "s3_r3d18_smoke_v1"}}

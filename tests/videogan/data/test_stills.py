@@ -65,7 +65,7 @@ def test_png_is_exact_and_one_square_picture_is_one_frame(tmp_path):
     assert inspect(clip / "1.png").n_frames == 1
 
 
-def test_an_array_is_read_by_its_second_axis_and_grey_is_shown_as_three_channels(tmp_path):
+def test_an_arrays_second_axis_counts_clips_and_grey_becomes_three_channels(tmp_path):
     clips = np.random.default_rng(0).integers(0, 255, (20, 11, 64, 64), dtype=np.uint8)
     np.save(tmp_path / "a.npy", clips)
     path = row_of(tmp_path / "a.npy", 7, 11)
@@ -106,14 +106,14 @@ def test_a_damaged_frame_ends_the_clip_with_its_reason(tmp_path, damage, suffix)
         decode(clip, preprocessing_named("plain_32"), n_frames=4)
 
 
-def test_a_damaged_strip_has_no_clean_frame(tmp_path):
+def test_a_damaged_strip_has_no_usable_frame(tmp_path):
     path = write_strip(tmp_path / "clip.jpg", smooth(9))
     path.write_bytes(path.read_bytes()[:-400])
     with pytest.raises(UnreadableVideo, match=r"no frame decodes \(clip\.jpg: "):
         inspect(path)
 
 
-def test_what_is_no_clip_says_why(tmp_path):
+def test_paths_that_are_not_clips_are_errors_with_the_reason(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "text.jpg").write_text("<html>")
@@ -141,7 +141,7 @@ def test_limits_hold_on_headers(tmp_path):
             inspect(path, Limits(max_seconds=2 / 120))
 
 
-def test_the_sha_is_of_the_content_and_not_of_the_place(tmp_path):
+def test_the_sha_depends_on_the_content_and_not_on_the_path(tmp_path):
     frames = smooth(3)
     one, same = (write_frames(tmp_path / name, frames) for name in ("one", "same"))
     other = write_frames(tmp_path / "other", frames[::-1])
@@ -156,7 +156,7 @@ def test_the_sha_is_of_the_content_and_not_of_the_place(tmp_path):
             content_sha(tmp_path / gone)
 
 
-def test_the_path_alone_tells_what_it_stands_for(tmp_path):
+def test_the_path_alone_determines_the_kind_of_stills(tmp_path):
     (tmp_path / "frames").mkdir()
     assert all(is_stills(path) for path in (tmp_path / "frames", "a.JPG", "b.png", "c.npy#3"))
     assert not any(is_stills(path) for path in ("a.mp4", "c.npy", "c.npy#x", "gone", "a.gif"))

@@ -50,7 +50,7 @@ def test_a_container_without_frames_is_skipped(tmp_path):
     assert re.search("not a video that FFmpeg reads|no frame decodes", reason(path))
 
 
-def test_a_song_with_a_cover_is_no_video(tmp_path):
+def test_a_song_with_a_cover_is_not_a_video(tmp_path):
     path = tmp_path / "song.m4a"
     with av.open(str(path), "w", format="mp4") as container:
         sound = container.add_stream("aac", rate=16000, layout="mono")
@@ -85,20 +85,20 @@ def test_tiny_and_odd_sizes_decode_and_the_minimum_size_holds(tmp_path, write_vi
     assert decode(odd, PLAIN).shape == (20, 32, 32, 3)
 
 
-def test_a_header_that_tells_no_count_is_no_matter(tmp_path, write_video):
+def test_a_header_without_a_frame_count_is_accepted(tmp_path, write_video):
     path = write_video(tmp_path / "a.mkv", moving(20))
     seen = inspect(path)
     assert (seen.info.n_frames_header, seen.n_frames, seen.warning) == (0, 20, None)
 
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_rotation_is_applied_as_the_container_tells_it(tmp_path, degrees, write_video):
+def test_rotation_is_applied_as_the_container_says(tmp_path, degrees, write_video):
     frames = moving(4, 64, 96)
     stored = decode(write_video(tmp_path / "stored.mp4", frames), preprocessing_named("plain_64"))
     path = write_video(tmp_path / "turned.mp4", frames, rotation=degrees)
     with av.open(str(path)) as container:
-        told = next(container.decode(video=0)).rotation % 360
-    assert told == degrees
+        rotation = next(container.decode(video=0)).rotation % 360
+    assert rotation == degrees
     info = probe(path)
     assert (info.width, info.height) == ((96, 64) if degrees == 180 else (64, 96))
     shown = decode(path, preprocessing_named("plain_64"))
@@ -107,7 +107,7 @@ def test_rotation_is_applied_as_the_container_tells_it(tmp_path, degrees, write_
     assert np.abs(shown - np.rot90(turned, 2, (1, 2))).mean() > 5
 
 
-def test_metadata_that_is_no_utf8_is_no_matter(tmp_path, write_video):
+def test_metadata_that_is_not_utf8_is_accepted(tmp_path, write_video):
     path = write_video(tmp_path / "a.avi", moving(20), codec="mpeg4", title="AAAAAAAA")
     content = path.read_bytes()
     assert content.count(b"AAAAAAAA") == 1
@@ -129,8 +129,8 @@ def test_huge_pixels_are_refused_without_decoding_one(tmp_path):
         container.mux(stream.encode())
     # A process of its own: this one's peak is that of the encoder. Raw, one frame takes 25 MB, and FFmpeg keeps some.
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        told, growth_mb = pool.apply(_refusal, (path,))
-    assert told == f"4096x4096 pixels, data.max_pixels allows {Limits().max_pixels}"
+        reason, growth_mb = pool.apply(_refusal, (path,))
+    assert reason == f"4096x4096 pixels, data.max_pixels allows {Limits().max_pixels}"
     assert growth_mb < 24
 
 

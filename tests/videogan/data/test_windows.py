@@ -38,14 +38,14 @@ def test_a_window_is_every_nth_frame_from_its_start_and_repeats_the_last_where_t
     assert np.shares_memory(window(frames, 3, 16, 2), frames), "nothing is copied"
 
 
-def test_a_position_has_its_window_whatever_was_asked_before():
+def test_the_window_of_a_position_does_not_depend_on_earlier_requests():
     schedule = WindowSchedule(np.arange(16, 30), n_frames=16, seed=3)
     clips, starts = schedule.at(np.arange(100))
     for position in (99, 0, 57):
         assert schedule.at(np.array([position])) == (clips[position], starts[position])
 
 
-def test_the_order_of_earlier_versions_stands():
+def test_the_order_of_windows_is_that_of_earlier_versions():
     clips, starts = WindowSchedule(np.array([16, 20, 33, 18, 50]), n_frames=16, seed=7).at(np.arange(12))
     assert clips.tolist() == [2, 0, 4, 1, 3, 3, 0, 2, 1, 4, 0, 2]
     assert starts.tolist() == [13, 0, 7, 2, 2, 1, 0, 2, 1, 15, 0, 16]
@@ -123,7 +123,7 @@ def test_a_balanced_window_follows_from_seed_and_position_alone():
     assert not np.array_equal(clips, other)
 
 
-def test_a_short_clip_is_skipped_with_the_remedy_or_repeats_its_last_frame(tmp_path):
+def test_a_short_clip_is_skipped_with_a_remedy_or_repeats_its_last_frame(tmp_path):
     size = {"width": 64, "height": 64, "label": "run", "split": "train"}
     rows = [{"path": f"{n}.mp4", "group": f"p{n}", "n_frames": n, "sha": str(n)} | size for n in (9, 16)]
     manifest, plain = write_manifest(tmp_path, rows), preprocessing_named("plain_64")
@@ -145,7 +145,7 @@ def manifest_of(folder, lengths):
     return write_manifest(folder, rows)
 
 
-def test_a_clip_is_short_where_every_nth_frame_does_not_fit_and_says_how_many_would(tmp_path):
+def test_a_clip_too_short_for_every_nth_frame_is_reported_with_the_frames_needed(tmp_path):
     manifest, plain = manifest_of(tmp_path, (16, 30, 31, 60)), preprocessing_named("plain_64")
     skipping = select_clips(manifest, "train", plain, 16, every_nth=2)
     assert skipping.shas == ("31", "60")

@@ -1,4 +1,4 @@
-"""Change from clip to clip: zero of the same, exact of constructed ones, looks apart from motion."""
+"""Distances between clips: zero for equal ones, exact for constructed ones, appearance separate from motion."""
 
 import math
 
@@ -17,13 +17,13 @@ def test_a_clip_has_no_distance_to_itself():
     assert appearance_distance(frames, frames).tolist() == flow_distance(flow, flow).tolist() == [0, 0, 0]
 
 
-def test_levels_that_are_all_brighter_by_ten_lie_ten_apart_and_bytes_do_not_wrap_around():
+def test_clips_brighter_by_ten_have_distance_ten_and_bytes_do_not_wrap_around():
     dark = clips(2, 8, 6, 6, 3) // 2
     assert appearance_distance(dark, dark + 10).tolist() == pytest.approx([10, 10])
     assert appearance_distance(dark + 10, dark).tolist() == pytest.approx([10, 10])
 
 
-def test_the_order_of_frames_is_no_part_of_appearance():
+def test_appearance_distance_ignores_the_order_of_frames():
     frames = clips(2, 8, 6, 6, 3)
     assert appearance_distance(frames, frames.flip(1)).tolist() == pytest.approx([0, 0], abs=1e-9)
 

@@ -39,7 +39,7 @@ def test_pairs_by_hand_in_any_order():
     assert class_diversity(fake.flip(0), zeros, real.flip(0), zeros[:2], 1).tolist() == pytest.approx([4 / 3])
 
 
-def test_classes_without_a_pair_or_without_differing_real_clips_are_undefined():
+def test_classes_without_a_pair_or_with_equal_real_clips_are_undefined():
     features = torch.tensor([[0.0], [1], [0], [1], [5], [5]])
     both, one_fake, alike = torch.tensor([0, 0, 1, 1, 3, 3]), torch.tensor([0, 0, 1, 2, 2, 2]), features.clone()
     diversity = class_diversity(features, one_fake, alike, both, 4)
@@ -53,7 +53,7 @@ def test_labels_that_fit_no_clip_or_class_and_other_networks_features_are_refuse
     features, labels = normal(3, 2), torch.tensor([0, 0, 1])
     with pytest.raises(ValueError, match=r"fake_labels must be \(3,\)"):
         class_diversity(features, labels[:2], features, labels, 2)
-    with pytest.raises(ValueError, match="real_labels must lie in 0 to 0, got 0 to 1"):
+    with pytest.raises(ValueError, match="real_labels must be in 0 to 0, got 0 to 1"):
         class_diversity(features, labels * 0, features, labels, 1)
     with pytest.raises(ValueError, match="got 2 and 4"):
         class_diversity(features, labels, normal(3, 4), labels, 2)

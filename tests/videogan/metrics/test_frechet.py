@@ -23,7 +23,7 @@ def rotation(d, seed=0):
     return torch.linalg.qr(normal(d, d, seed=seed)).Q
 
 
-def test_a_gaussian_is_at_no_distance_from_itself():
+def test_a_gaussian_has_distance_zero_to_itself():
     mean, cov = normal(6), covariance(6)
     assert frechet_distance(mean, cov, mean, cov) == pytest.approx(0, abs=1e-10)
 
@@ -58,7 +58,7 @@ def test_the_distance_is_symmetric_and_does_not_change_under_rotation():
     assert frechet_distance(*rotated[0], *rotated[1]) == pytest.approx(distance, rel=1e-9)
 
 
-def test_a_point_is_as_far_as_the_others_variance_and_no_complex_number_arises():
+def test_the_distance_to_a_point_includes_the_variance_and_is_never_complex():
     mean, cov = torch.zeros(3), covariance(3)
     assert frechet_distance(mean, torch.zeros(3, 3), mean, cov) == pytest.approx(cov.trace().item())
 

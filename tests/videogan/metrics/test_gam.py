@@ -12,7 +12,7 @@ def scores(validation, own_fakes, other_fakes, test):
     return DiscriminatorScores(*(torch.tensor(values) for values in (validation, own_fakes, other_fakes, test)))
 
 
-def test_the_threshold_lies_midway_between_fakes_and_real_clips_that_are_apart():
+def test_the_threshold_is_midway_between_separated_fakes_and_real_clips():
     assert best_threshold(torch.tensor([5.0, 9.0]), torch.tensor([-3.0, 1.0])) == 3
 
 
@@ -37,7 +37,7 @@ def test_the_threshold_moves_with_the_scores_unit():
 
 
 @pytest.mark.parametrize(("real", "fake"), [([0.0, 1.0], [2.0, 3.0]), ([1.0], [1.0]), ([0.0, 1.0], [0.0, 1.0])])
-def test_a_discriminator_no_better_than_chance_is_no_judge(real, fake):
+def test_a_discriminator_no_better_than_chance_is_refused(real, fake):
     with pytest.raises(ValueError, match="better than chance"):
         best_threshold(torch.tensor(real), torch.tensor(fake))
 

@@ -16,7 +16,7 @@ def random_probabilities(n, n_classes, scale=2.0, seed=0):
 
 
 @pytest.mark.parametrize("n_classes", [2, 7, 101])
-def test_sure_predictions_spread_over_all_classes_score_k(n_classes):
+def test_certain_predictions_spread_over_all_classes_score_k(n_classes):
     assert inception_score(torch.eye(n_classes).repeat(3, 1)) == pytest.approx(n_classes, rel=1e-12)
 
 
@@ -39,7 +39,7 @@ def test_two_clips_by_hand():
 
 
 @pytest.mark.parametrize("scale", [0.1, 1.0, 10.0, 100.0])
-def test_scores_lie_between_one_and_k_in_any_order(scale):
+def test_scores_are_between_one_and_k_in_any_order(scale):
     probabilities = random_probabilities(50, 8, scale)
     score = inception_score(probabilities)
     assert 1 <= score <= 8
@@ -71,7 +71,7 @@ def test_the_papers_small_constant_inside_logs_changes_log_is_by_less_than_k_tim
         torch.tensor([[2.0, 1.0], [0.5, 0.5]]),
     ],
 )
-def test_rows_that_are_no_probabilities_are_refused(rows):
+def test_rows_that_are_not_probabilities_are_refused(rows):
     with pytest.raises(ValueError, match="non-negative and sum to 1"):
         inception_score(rows)
 

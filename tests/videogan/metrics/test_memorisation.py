@@ -48,7 +48,7 @@ def test_cosine_sees_directions_only_and_euclidean_lengths_too():
     assert nearest_neighbours(query, references, 3, "euclidean")[1].tolist() == [[1, 2, 0]]
 
 
-def test_questions_without_an_answer_are_refused():
+def test_invalid_arguments_are_refused():
     features = normal(3, 2)
     with pytest.raises(ValueError, match=r"k must be 1 to the number of references \(3\), got 4"):
         nearest_neighbours(features, features, 4)
@@ -85,7 +85,7 @@ def test_the_ratio_is_undefined_where_half_of_the_test_clips_are_training_clips(
     assert math.isnan(memorisation_ratio(torch.tensor([0.0]), torch.tensor([0.0])))
 
 
-def test_distances_that_are_none_are_refused():
+def test_invalid_distances_are_refused():
     with pytest.raises(ValueError, match="fake_to_train needs at least one clip"):
         memorisation_ratio(torch.empty(0, 3), torch.ones(1))
     with pytest.raises(ValueError, match="test_to_train must be distances"):

@@ -87,7 +87,7 @@ def test_looping_is_seen_behind_the_noise_of_a_camera():
     assert looping_rate(clip, TYPICAL) == 1
 
 
-def test_rates_are_shares_and_stand_beside_those_of_real_clips():
+def test_rates_are_shares_of_fakes_and_of_real_clips():
     real = torch.cat([TRANSLATING, TRANSLATING.flip(1), TRANSLATING, PERIODIC])
     fakes = torch.cat([FROZEN, FROZEN, PERIODIC, TRANSLATING, noise(1)])
     assert motion_health(fakes, real) == MotionHealth(freezing=0.4, freezing_real=0, looping=0.2, looping_real=0.25)
@@ -126,7 +126,7 @@ def test_flow_of_other_shapes_and_of_no_clips_is_refused():
 
 
 def test_other_sizes_short_clips_and_no_clips_are_refused():
-    with pytest.raises(ValueError, match="need one size"):
+    with pytest.raises(ValueError, match="must have the same size"):
         motion_health(PERIODIC[:, :8], TRANSLATING)
     with pytest.raises(ValueError, match="T >= 4"):
         motion(PERIODIC[:, :3])

@@ -29,12 +29,12 @@ def test_s3_of_copies_of_real_clips_is_one_and_synthetic_clips_may_score_above_o
     assert s3_score(0.8, 1.0, 0.8) > 1
 
 
-def test_s3_is_zero_where_one_side_fails_and_undefined_where_real_classification_fails():
+def test_s3_is_zero_if_one_side_fails_and_undefined_if_real_classification_fails():
     assert s3_score(0, 0.9, 0.9) == s3_score(0.9, 0, 0.9) == 0
     assert math.isnan(s3_score(0.5, 0.5, 0))
 
 
-def test_chance_correction_takes_the_credit_for_guessing():
+def test_chance_correction_gives_zero_for_guessing():
     assert s3_score(0.25, 0.96, 0.62) == pytest.approx(0.79, abs=0.01)
     assert s3_chance_corrected(0.25, 0.96, 0.62, n_classes=4) == 0
     assert s3_chance_corrected(0.1, 0.96, 0.62, n_classes=4) == 0
@@ -75,5 +75,5 @@ def test_one_seed_has_a_mean_but_no_interval_and_an_undefined_score_stays_undefi
 
 def test_accuracy_is_the_fraction_of_right_predictions():
     assert accuracy(torch.tensor([0, 1, 2, 3]), torch.tensor([0, 1, 2, 0])) == 0.75
-    with pytest.raises(ValueError, match="got 2 for 3"):
+    with pytest.raises(ValueError, match="got 2 and 3"):
         accuracy(torch.tensor([0, 1]), torch.tensor([0, 1, 2]))

@@ -52,7 +52,7 @@ def test_class_accuracies_weighted_by_clips_are_the_accuracy():
 
 
 def test_classes_out_of_range_and_other_lengths_are_refused():
-    with pytest.raises(ValueError, match="predictions must lie in 0 to 1, got 0 to 2"):
+    with pytest.raises(ValueError, match="predictions must be in 0 to 1, got 0 to 2"):
         confusion_matrix(torch.tensor([0, 2]), torch.tensor([0, 1]), 2)
     with pytest.raises(ValueError, match=r"got \(1,\) and \(2,\)"):
         confusion_matrix(torch.tensor([0]), torch.tensor([0, 1]), 2)
@@ -125,7 +125,7 @@ def test_an_undefined_score_has_neither_mean_nor_bounds_while_accuracies_keep_th
     assert all(map(math.isfinite, intervals["ser"]))
 
 
-def test_bounds_are_told_where_few_resamples_are_undefined_and_withheld_where_many_are():
+def test_bounds_are_nan_only_if_many_resamples_are_undefined():
     # With k right of n, ReR is 0 in (1 - k/n)^n of the resamples: e^-6 = 0.2 % and e^-1 = 37 %.
     half = exactly(30, n=60)
     few, many = (bootstrap_intervals(half, half, exactly(k, n=60), 2)["s3"] for k in (6, 1))
@@ -147,7 +147,7 @@ def test_real_clips_of_unequal_number_no_clips_and_fractions_are_refused():
     a, b = exactly(2, n=4), exactly(2, n=5)
     with pytest.raises(ValueError, match=r"\(1, 4\) for SeR, \(1, 4\) for ReS, \(1, 5\) for ReR"):
         bootstrap_intervals(a, a, b, 2)
-    with pytest.raises(ValueError, match="a seed and a clip"):
+    with pytest.raises(ValueError, match="at least one seed and clip"):
         bootstrap_intervals(a[:, :0], a, a[:, :0], 2)
     with pytest.raises(ValueError, match="must be bool"):
         bootstrap_intervals(a.float(), a, a, 2)

@@ -1,4 +1,4 @@
-"""What the tests of protocols share: clips of three colours, a protocol small enough for them, and what it learns."""
+"""Shared fixtures: clips of three colours, a small protocol for them, and its trained classifiers."""
 
 from collections.abc import Callable
 

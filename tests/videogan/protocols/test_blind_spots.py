@@ -1,4 +1,4 @@
-"""Blind spots: copies, stills and collapse, none of which a score shows, each shown by the measure made for it."""
+"""Blind spots: scores miss copies, stills and collapse; each is detected by its own measure."""
 
 import json
 import math
@@ -23,7 +23,7 @@ def fresh(coloured_frames):
     return lambda purpose, labels, seed: coloured_frames(labels, 77 + seed)
 
 
-def test_clips_of_the_real_kind_are_found_healthy(found, fresh, real):
+def test_clips_like_real_ones_get_no_warning(found, fresh, real):
     result, _ = found(fresh)
     assert 0.5 < result.memorisation_features < 2
     assert result.memorisation_pixels == pytest.approx(1, abs=0.05)
@@ -38,12 +38,12 @@ def test_clips_of_the_real_kind_are_found_healthy(found, fresh, real):
     assert result.n_synthetic == 24
 
 
-def test_copied_training_clips_are_found_out_in_features_and_in_pixels(found, train, test):
+def test_copied_training_clips_are_detected_in_features_and_in_pixels(found, train, test):
     result, _ = found(RUNGS["copied train clips"](train, test))
     assert result.memorisation_features == pytest.approx(0, abs=1e-3)
     assert result.memorisation_pixels == 0
-    assert any(w.startswith("memorisation: in features, samples lie 0.00 times as far") for w in result.warnings)
-    assert any(w.startswith("memorisation: in pixels, samples lie 0.00 times as far") for w in result.warnings)
+    assert any(w.startswith("memorisation: by features, samples are 0.00 times as far") for w in result.warnings)
+    assert any(w.startswith("memorisation: by pixels, samples are 0.00 times as far") for w in result.warnings)
 
 
 def test_frozen_clips_are_found_frozen(found, train, test):
@@ -51,7 +51,7 @@ def test_frozen_clips_are_found_frozen(found, train, test):
     assert (result.freezing_rate.synthetic, result.freezing_rate.real) == (1, 0)
     assert result.motion.synthetic == 0 < result.motion.real
     assert result.flow.synthetic == result.flow_ratio == 0 < result.flow.real
-    assert "the samples' flow is 0.00 times as long as that of real clips." in result.warnings
+    assert "motion: the samples move 0.00 times as fast as real clips (optical flow)." in result.warnings
     assert "100 % of the samples hardly move." in result.warnings
 
 
@@ -65,14 +65,14 @@ def test_clips_that_return_are_found_looping(found, fresh):
     assert "100 % of the samples loop." in result.warnings
 
 
-def test_one_clip_of_each_class_again_and_again_has_no_diversity(found, fresh):
+def test_one_repeated_clip_per_class_has_no_diversity(found, fresh):
     result, _ = found(lambda purpose, labels, seed: fresh(purpose, torch.arange(3), seed)[labels])
     assert result.class_diversity == pytest.approx([0, 0, 0], abs=1e-3)
     assert result.res.synthetic > 0.9, "which the score does not mind"
     assert any(w.startswith("collapse within 3 of 3 classes") for w in result.warnings)
 
 
-def test_the_order_of_frames_is_worth_nothing_where_colours_tell_the_class(found, fresh):
+def test_the_order_of_frames_has_no_effect_if_colours_determine_the_class(found, fresh):
     result, _ = found(fresh)
     assert result.res_of_shuffled_frames == result.res
 
@@ -87,24 +87,24 @@ def test_neighbours_are_the_eight_nearest_samples_with_three_training_clips_each
     assert not torch.equal(neighbours.by_pixels[:, 1], neighbours.synthetic)
 
 
-def test_fewer_training_clips_than_neighbours_show_what_there_is(tiny, real, train, test, fresh):
+def test_fewer_training_clips_than_neighbours_give_fewer_neighbours(tiny, real, train, test, fresh):
     few = train.subset(torch.arange(2))
     _, neighbours = blind_spots(tiny, real[0].network(tiny), few, test.subset(torch.arange(5)), fresh)
     assert neighbours.by_features.shape[:2] == neighbours.by_pixels.shape[:2] == (5, 2)
 
 
-def test_what_cannot_be_told_is_null_in_json(tiny, real, train, test, fresh):
+def test_unknown_values_are_null_in_json(tiny, real, train, test, fresh):
     still = LabelledClips(test.frames[:, :1].expand_as(test.frames).contiguous(), test.labels, 3)
     lonely = still.subset(torch.tensor([0, 3, 1]))  # two clips of class 0, one of class 1, none of class 2
     result, _ = blind_spots(tiny, real[0].network(tiny), train, lonely, fresh)
-    told = json.loads(json.dumps(result.to_json(), allow_nan=False))
-    assert told["freezing_rate"] == {"synthetic": None, "real": None}
-    assert told["flow"]["real"] == 0
-    assert told["flow_ratio"] is None
-    assert [value is None for value in told["class_diversity"]] == [False, True, True]
+    values = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    assert values["freezing_rate"] == {"synthetic": None, "real": None}
+    assert values["flow"]["real"] == 0
+    assert values["flow_ratio"] is None
+    assert [value is None for value in values["class_diversity"]] == [False, True, True]
 
 
-def test_of_one_class_there_is_no_accuracy_and_all_else_is_told(tiny, train, test, fresh):
+def test_with_one_class_there_is_no_accuracy_and_all_else_is_measured(tiny, train, test, fresh):
     one, other = (LabelledClips(c.frames, torch.zeros_like(c.labels), 1) for c in (train, test))
     network = fit_on_real(tiny, one, other, seed=0).network(tiny)
     result, _ = blind_spots(tiny, network, one, other, fresh)

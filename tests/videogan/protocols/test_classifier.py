@@ -1,4 +1,4 @@
-"""Classifiers by protocol: what their digest tells, what they start from, and real-trained ones kept whole."""
+"""Classifiers by protocol: their digest, their initial weights, and saved real-trained classifiers."""
 
 import dataclasses
 import math
@@ -74,7 +74,7 @@ def test_the_digest_of_clips_of_every_frame_is_what_it_was_before_there_was_a_ch
     assert dataclasses.replace(facts, every_nth="released").facts()["every_nth"] == "released"
 
 
-def test_a_weights_file_is_told_by_what_it_holds_wherever_it_lies(tiny, facts, file_of, tmp_path):
+def test_a_weights_file_is_identified_by_its_content_not_its_path(tiny, facts, file_of, tmp_path):
     one, other = file_of("one.pt", 0, 3), file_of("other.pt", 1, 3)
     copy = weights_file(Path(shutil.copy(one.path, tmp_path / "copy.pt")))
     assert copy.path != one.path
@@ -85,7 +85,7 @@ def test_a_weights_file_is_told_by_what_it_holds_wherever_it_lies(tiny, facts, f
 def test_settings_without_effect_are_refused(tiny):
     with pytest.raises(ValueError, match="not trained needs a weights file"):
         ClassifierProtocol(**tiny.model_dump() | {"trained": False})
-    with pytest.raises(ValueError, match="shortcut A is the r3d18's alone, got tsn"):
+    with pytest.raises(ValueError, match="shortcut A is only for r3d18, got tsn"):
         ClassifierProtocol(**tiny.model_dump() | {"classifier": "tsn", "shortcut": "A"})
 
 
@@ -98,7 +98,7 @@ def test_classifiers_start_from_their_seed_and_leave_the_global_generator_alone(
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
-def test_every_classifier_is_built_resizes_and_tells_its_classes(name, tiny):
+def test_every_classifier_can_be_built_resizes_and_has_the_given_classes(name, tiny):
     size = 112 if name == "c3d" else 32
     protocol = tiny.model_copy(update={"classifier": name, "width": 2, "size": size, "n_frames": 16})
     network = protocol.build(5, seed=0).eval()
@@ -122,7 +122,7 @@ def test_frames_are_resized_for_the_classifier_and_left_alone_at_its_size():
     assert seen[0].shape == (2, 8, 3, 48, 48)
 
 
-def test_a_kept_classifier_says_bit_by_bit_what_it_said_before(tmp_path, tiny, train, test):
+def test_a_saved_classifier_predicts_bit_for_bit_the_same(tmp_path, tiny, train, test):
     protocol = tiny.model_copy(update={"recipe": tiny.recipe.model_copy(update={"precision": "bf16", "max_epochs": 2})})
     fitted = fit_on_real(protocol, train, test, seed=0)
     path = real_classifier_path(tmp_path / "digest", 0)
@@ -171,7 +171,7 @@ def test_clips_of_another_length_are_refused(tiny, train, test):
         fit_on_real(tiny, longer, test, 0)
 
 
-def test_of_one_class_nothing_is_learnt_but_the_statistics_of_the_clips(tiny, train, test):
+def test_with_one_class_only_batch_norm_statistics_change(tiny, train, test):
     state, clips = torch.get_rng_state(), one_class(train)
     fitted = fit_on_real(tiny.model_copy(update={"dropout": 0.5}), clips, one_class(test), seed=3)
     assert torch.equal(state, torch.get_rng_state())
@@ -207,16 +207,14 @@ def test_statistics_need_two_clips(tiny, train):
 
 
 @pytest.mark.parametrize("classify", ["classify.", "module.fc."])
-def test_weights_that_are_not_trained_stay_as_they_are_and_tell_the_files_classes(
-    tiny, train, test, file_of, classify, recwarn
-):
+def test_untrained_weights_are_unchanged_and_predict_the_files_classes(tiny, train, test, file_of, classify, recwarn):
     protocol = tiny.model_copy(update={"weights": file_of("w.pt", 7, 11, classify), "trained": False})
     fitted = fit_on_real(protocol, train, test, seed=0)
     assert fitted.n_classes == 11
     assert math.isnan(fitted.rer), "eleven other classes say nothing of these three"
     expected = tiny.fresh(11, 7).state_dict()
     assert all(torch.equal(value, fitted.weights[name]) for name, value in expected.items())
-    assert not recwarn, "no layer is replaced, so nothing is to be told"
+    assert not recwarn, "no layer is replaced, so there is no warning"
 
 
 def test_a_file_of_as_many_classes_as_the_data_has_is_tested_on_them(tiny, train, test, file_of):
@@ -225,9 +223,9 @@ def test_a_file_of_as_many_classes_as_the_data_has_is_tested_on_them(tiny, train
     assert fitted.rer == accuracy(predict(tiny.fresh(3, 7), test.frames, tiny.recipe), test.labels)
 
 
-def test_weights_that_are_not_trained_need_a_classification_layer_of_their_own(tiny, file_of):
+def test_untrained_weights_need_a_classification_layer_in_the_file(tiny, file_of):
     protocol = tiny.model_copy(update={"weights": file_of("w.pt", 7, 3, ""), "trained": False})
-    with pytest.raises(ConfigurationError, match=r"need a classification layer of their own .*, got none"):
+    with pytest.raises(ConfigurationError, match=r"must include a classification layer .*, got none"):
         protocol.build(3, 0)
 
 
@@ -239,17 +237,17 @@ def test_training_starts_from_the_weights_file(tiny, file_of):
 def test_a_weights_file_that_has_changed_since_it_was_named_is_refused(tiny, file_of):
     named = file_of("w.pt", 7, 3)
     file_of("w.pt", 8, 3)
-    with pytest.raises(ConfigurationError, match=r"must be those of sha256 .* the file has changed"):
+    with pytest.raises(ConfigurationError, match=r"must have sha256 .* the file has changed"):
         tiny.model_copy(update={"weights": named}).build(3, 0)
 
 
-def test_a_kept_classifier_needs_its_weights_file_no_more(tiny, train, test, file_of, tmp_path):
+def test_a_saved_classifier_no_longer_needs_its_weights_file(tiny, train, test, file_of, tmp_path):
     protocol = tiny.model_copy(update={"weights": file_of("w.pt", 7, 11), "trained": False})
     fitted = fit_on_real(protocol, train, test, seed=0)
     (tmp_path / "w.pt").unlink()
     assert torch.equal(predict(fitted.network(protocol), test.frames, tiny.recipe), fitted.predictions)
 
 
-def test_a_weights_file_that_is_not_there_is_told_by_name(tmp_path):
-    with pytest.raises(ConfigurationError, match=r"w\.pt: no file of classifier weights can be read there \(No such"):
+def test_a_missing_weights_file_is_an_error_with_its_name(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"w\.pt: cannot read this file of classifier weights \(No such"):
         weights_file(tmp_path / "w.pt")

@@ -1,4 +1,4 @@
-"""Scores on features: near their best on real clips, far from it on noise, and honest about their own bias."""
+"""Scores on features: near their best on real clips, far from it on noise, with warnings about their bias."""
 
 import dataclasses
 import json
@@ -65,16 +65,14 @@ def test_the_digest_changes_with_all_that_a_score_depends_on(protocol_of, facts)
 
 
 @pytest.mark.parametrize("metric", ["kvd", "fid", "fvd"])
-def test_distances_are_small_for_clips_of_the_real_kind_and_far_larger_for_noise(
-    metric, score, synthesise, train, test
-):
+def test_distances_are_small_for_clips_like_real_ones_and_far_larger_for_noise(metric, score, synthesise, train, test):
     alike, noise = score(metric, synthesise), score(metric, RUNGS["noise"](train, test))
     assert abs(alike.mean) < 0.15 * noise.mean
     assert abs(alike.real) < 0.15 * noise.mean
     assert alike.real == noise.real, "the floor is the data's, whoever is judged"
 
 
-def test_the_kernel_distance_of_the_real_kind_is_of_either_sign(score, synthesise):
+def test_the_kernel_distance_of_clips_like_real_ones_has_either_sign(score, synthesise):
     values = score("kvd", synthesise, n_samples=12, n_repeats=12).values
     assert min(values) < 0 < max(values)
 
@@ -99,9 +97,7 @@ def test_distances_are_those_of_all_samples_to_all_real_training_clips(
         assert values[metric].n_features == fake.shape[1]
 
 
-def test_training_clips_themselves_are_at_no_frechet_distance_and_below_none_by_the_unbiased_kernel(
-    score, protocol_of, train, test
-):
+def test_training_clips_have_frechet_distance_zero_and_a_negative_kernel_distance(score, protocol_of, train, test):
     def same(purpose, labels, seed):
         return train.frames
 
@@ -109,33 +105,33 @@ def test_training_clips_themselves_are_at_no_frechet_distance_and_below_none_by_
     assert score("kvd", same, n_samples=48).mean < 0
 
 
-def test_the_inception_score_lies_between_one_and_the_number_of_classes(score, synthesise, train, test):
+def test_the_inception_score_is_between_one_and_the_number_of_classes(score, synthesise, train, test):
     alike, noise = score("is", synthesise), score("is", RUNGS["noise"](train, test))
     assert 1 <= noise.mean < 1.3 < alike.mean <= 3
     assert 1 < alike.real <= 3
     assert alike.n_features == 3
 
 
-def test_an_inception_score_above_the_real_clips_is_not_praised(score, train, test, network, tiny):
+def test_an_inception_score_above_the_real_clips_gets_a_warning(score, train, test, network, tiny):
     surest = features(network, train.frames, tiny.recipe, "logits").softmax(1)
     exemplars = torch.stack([surest[:, label].argmax() for label in range(3)])
     result = score("is", lambda purpose, labels, seed: train.frames[exemplars[torch.arange(len(labels)) % 3]])
     assert result.mean > result.real
-    assert any("the classifier is surer of samples than of what they imitate" in w for w in result.warnings)
+    assert any("the classifier is more certain about samples than about real clips" in w for w in result.warnings)
 
 
 def test_repeats_are_other_samples_of_other_labels_and_progress_counts_them(
     protocol_of, network, train, test, synthesise, monkeypatch
 ):
     monkeypatch.setattr(module, "SAMPLES_AT_ONCE", 20)
-    asked, told = [], []
+    asked, reported = [], []
 
     def noted(purpose, labels, seed):
         asked.append((purpose, seed, labels))
         return synthesise(purpose, labels, seed)
 
     result = feature_score(
-        protocol_of("kvd", n_repeats=3), "d1", network, train, test, noted, lambda *counts: told.append(counts)
+        protocol_of("kvd", n_repeats=3), "d1", network, train, test, noted, lambda *counts: reported.append(counts)
     )
     assert {purpose for purpose, _, _ in asked} == {"samples"}
     assert len({seed for _, seed, _ in asked}) == len(asked) == 9, "48 samples by 20, three times: nine seeds"
@@ -143,7 +139,7 @@ def test_repeats_are_other_samples_of_other_labels_and_progress_counts_them(
     of_repeat = [torch.cat([labels for _, _, labels in asked[i : i + 3]]) for i in (0, 3, 6)]
     assert all(torch.equal(labels, sample_labels(train, 48, seed)) for seed, labels in enumerate(of_repeat))
     assert not torch.equal(of_repeat[0], of_repeat[1])
-    assert told == [(n, 144) for n in (20, 40, 48, 68, 88, 96, 116, 136, 144)]
+    assert reported == [(n, 144) for n in (20, 40, 48, 68, 88, 96, 116, 136, 144)]
     assert len(set(result.values)) == 3
 
 
@@ -162,7 +158,7 @@ def test_a_score_follows_from_its_protocol(score, synthesise):
     assert score("fid", synthesise) == score("fid", synthesise)
 
 
-def test_singular_covariances_and_unequal_counts_are_told(score, synthesise):
+def test_singular_covariances_and_unequal_counts_get_warnings(score, synthesise):
     by_32_features = score("fid", synthesise, n_samples=32).warnings
     assert "32 samples for 32 features: their covariance is singular, the distance biased." in by_32_features
     assert "24 real test clips for 32 features: their covariance is singular, the distance biased." in by_32_features
@@ -172,19 +168,19 @@ def test_singular_covariances_and_unequal_counts_are_told(score, synthesise):
     assert score("kvd", synthesise, n_samples=32).warnings == []
 
 
-def test_copies_among_samples_are_told(score, synthesise, train, test):
+def test_copies_among_samples_get_a_warning(score, synthesise, train, test):
     result = score("kvd", RUNGS["real"](train, test))
     assert result.warnings == ["only 24 of 48 samples differ: the others are copies of them."]
 
 
 @pytest.mark.parametrize("metric", ["is", "fvd"])
-def test_what_needs_classes_is_refused_where_there_is_one(metric, protocol_of, network, train, test, synthesise):
+def test_metrics_that_need_classes_are_refused_with_one_class(metric, protocol_of, network, train, test, synthesise):
     one, other = (LabelledClips(c.frames, torch.zeros_like(c.labels), 1) for c in (train, test))
     with pytest.raises(ValueError, match=f"{metric}_tiny needs a classifier of at least 2 classes, got 1"):
         feature_score(protocol_of(metric), "d1", network, one, other, synthesise)
 
 
-def test_one_class_is_told_from_noise_by_random_features(protocol_of, tiny, train, test, synthesise):
+def test_random_features_separate_one_class_from_noise(protocol_of, tiny, train, test, synthesise):
     one, other = (LabelledClips(c.frames, torch.zeros_like(c.labels), 1) for c in (train, test))
     network = fit_on_real(tiny, one, other, seed=0).network(tiny)
 

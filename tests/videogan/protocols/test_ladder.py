@@ -1,4 +1,4 @@
-"""The calibration ladder: what each rung is made of, and that it shows which classifiers see motion."""
+"""The calibration ladder: the clips of each rung, and that it shows which classifiers use motion."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from videogan.protocols.ladder import RUNGS, clips_of_labels
 
 
 def moving_bars(n: int, seed: int) -> LabelledClips:
-    """Class 0 moves right, class 1 left, round and round: a frame alone tells nothing of it."""
+    """Class 0 moves right, class 1 left, on a torus: a single frame does not show the class."""
     labels, rng = torch.arange(n) % 2, torch.Generator().manual_seed(seed)
     starts = torch.randint(0, 32, (n, 1), generator=rng)
     positions = starts + 3 * (1 - 2 * labels)[:, None] * torch.arange(8)
@@ -46,7 +46,7 @@ def test_a_3d_resnet_loses_motion_with_the_order_of_frames(bars):
     assert noise == pytest.approx(0.5, abs=0.2)
 
 
-def test_tsn_tells_no_shuffled_clip_from_the_real_one(tiny, train, test):
+def test_tsn_cannot_distinguish_shuffled_clips_from_real_ones(tiny, train, test):
     recipe = tiny.recipe.model_copy(update={"lr": 0.05, "clip_norm": 5})
     protocol = tiny.model_copy(update={"classifier": "tsn", "recipe": recipe})
     fitted = fit_on_real(protocol, train, test, seed=1)
@@ -75,7 +75,7 @@ def places(clips: torch.Tensor, among: torch.Tensor) -> list[int]:
     return [next((i for i, other in enumerate(among) if torch.equal(clip, other)), -1) for clip in clips]
 
 
-def test_real_clips_are_those_of_the_split_that_they_stand_for(train, test):
+def test_real_clips_are_those_of_the_split_they_replace(train, test):
     real = RUNGS["real"](train, test)
     assert torch.equal(real("train", train.labels, 0), train.frames)
     assert torch.equal(real("test", test.labels, 0), test.frames)
@@ -105,7 +105,7 @@ def test_single_frames_are_one_frame_of_each_real_clip(train, test):
         assert places(clip, real)[0] >= 0
 
 
-def test_mislabelled_clips_are_all_the_real_ones_in_an_order_that_knows_no_labels(train, test):
+def test_mislabelled_clips_are_all_real_clips_in_an_order_independent_of_labels(train, test):
     clips = RUNGS["shuffled labels"](train, test)("train", train.labels, 0)
     order = places(clips, train.frames)
     assert sorted(order) == list(range(48))
@@ -118,7 +118,7 @@ def test_noise_has_the_moments_of_uniform_bytes(train, test):
     assert noise.std() == pytest.approx((256**2 / 12) ** 0.5, abs=0.5)
 
 
-def test_no_clip_is_chosen_twice_before_all_of_its_class_were_once(train):
+def test_a_clip_repeats_only_after_all_others_of_its_class(train):
     labels = torch.tensor([1] * 20 + [0] * 5)
     chosen = places(clips_of_labels(train, labels, seed=0), train.frames)
     assert torch.equal(train.labels[chosen], labels)
@@ -129,7 +129,7 @@ def test_no_clip_is_chosen_twice_before_all_of_its_class_were_once(train):
     assert chosen != places(clips_of_labels(train, labels, seed=1), train.frames)
 
 
-def test_a_class_without_clips_is_told_by_its_number(train):
+def test_a_class_without_clips_is_an_error_with_its_number(train):
     less = train.subset((train.labels != 2).nonzero().flatten())
     with pytest.raises(ValueError, match="got none of class 2"):
         clips_of_labels(less, torch.tensor([0, 2]), seed=0)

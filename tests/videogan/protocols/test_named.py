@@ -21,7 +21,7 @@ def test_every_metric_has_a_protocol_of_its_name_for_every_classifier_at_every_s
         assert name.startswith(f"{metric}_{protocol.classifier.classifier}_")
 
 
-def test_each_metric_named_alone_stands_for_a_protocol_at_every_scale():
+def test_each_metric_named_alone_selects_a_protocol_at_every_scale():
     assert all(f"{m}_{c}_{scale}v1" in PROTOCOLS for m, c in USUAL_CLASSIFIER.items() for scale in SCALES)
 
 
@@ -67,7 +67,7 @@ def test_the_frechet_video_distance_compares_logits_and_the_others_penultimate_f
     assert layers == {("fid", "penultimate"), ("fvd", "logits"), ("kvd", "penultimate")}
 
 
-def test_only_names_that_say_so_are_scaled_down():
+def test_only_protocols_named_laptop_or_smoke_are_scaled_down():
     assert {protocol.classifier.width for protocol in PAPER.values()} == {64}
     assert all(protocol.classifier.width < 64 for name, protocol in PROTOCOLS.items() if name not in PAPER)
 

@@ -1,4 +1,4 @@
-"""S3 as trained and tested: on real clips it is 1, on noise chance, and what it is worth is told beside it."""
+"""S3 with trained classifiers: 1 on real clips, chance on noise, with intervals and warnings."""
 
 import dataclasses
 import json
@@ -54,15 +54,15 @@ def test_the_digest_changes_with_all_that_a_score_depends_on(protocol, facts):
 def test_a_classifier_that_is_not_trained_has_no_s3(tiny):
     given = {"path": "w.pt", "sha256": "ab" * 32}
     classifier = tiny.model_validate(tiny.model_dump() | {"weights": given, "trained": False})
-    with pytest.raises(ValueError, match="must be trained, got trained = false"):
+    with pytest.raises(ValueError, match="needs a classifier that is trained, got trained = false"):
         S3Protocol(name="x", classifier=classifier)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_s3_of_the_real_clips_is_exactly_one_however_badly_they_are_told_apart(protocol, train, test, precision):
+def test_s3_of_the_real_clips_is_exactly_one_even_with_poor_classifiers(protocol, train, test, precision):
     recipe = protocol.classifier.recipe.model_copy(update={"precision": precision, "max_epochs": 2, "lr": 0.005})
     classifier = protocol.classifier.model_copy(update={"recipe": recipe, "dropout": 0.3})
-    # A third of the labels is wrong, so that whoever tells colours apart has them wrong too.
+    # A third of the labels is wrong, so a classifier that recognises colours errs on them.
     sets = []
     for clips in (train, test):
         labels = torch.where(torch.arange(len(clips)) % 9 < 3, (clips.labels + 1) % 3, clips.labels)
@@ -78,7 +78,7 @@ def test_s3_of_the_real_clips_is_exactly_one_however_badly_they_are_told_apart(p
     assert result.confusion["ser"] == result.confusion["res"] == result.confusion["rer"]
 
 
-def test_clips_of_the_real_kind_score_near_one(result):
+def test_clips_like_real_ones_score_near_one(result):
     assert result.rer.mean > 0.9
     assert result.s3.mean == pytest.approx(1, abs=0.1)
     assert result.s3_chance_corrected.mean > 0.8
@@ -91,16 +91,16 @@ def test_clips_of_the_real_kind_score_near_one(result):
 def test_one_synthetic_train_and_test_set_of_the_real_labels_is_asked_for_each_seed(
     brief, real, train, test, synthesise
 ):
-    told, asked = [], []
+    reported, asked = [], []
 
     def noted(purpose, labels, seed):
         asked.append((purpose, seed))
         assert torch.equal(labels, (train if purpose == "train" else test).labels)
         return synthesise(purpose, labels, seed)
 
-    s3_evaluation(brief, "d1", real, train, test, noted, lambda done, total: told.append((done, total)))
+    s3_evaluation(brief, "d1", real, train, test, noted, lambda done, total: reported.append((done, total)))
     assert sorted(asked) == [("test", 0), ("test", 1), ("train", 0), ("train", 1)]
-    assert told == [(1, 2), (1, 2), (2, 2), (2, 2)], "epochs, and that a training has ended, which may be earlier"
+    assert reported == [(1, 2), (1, 2), (2, 2), (2, 2)], "epochs, and that a training has ended, which may be earlier"
 
 
 def test_a_score_follows_from_its_seeds(brief, real, train, test, synthesise):
@@ -118,7 +118,7 @@ def test_noise_scores_at_chance_and_the_result_warns_of_it(protocol, real, train
     assert any("SeR's interval" in warning and "includes chance (0.333)" in warning for warning in result.warnings)
 
 
-def test_labels_of_others_score_far_below_ones_own(protocol, real, train, test):
+def test_wrong_labels_score_far_below_right_ones(protocol, real, train, test):
     result = s3_evaluation(protocol, "d1", real[:1], train, test, RUNGS["shuffled labels"](train, test))
     assert result.res.mean == pytest.approx(1 / 3, abs=0.2)
     assert result.s3.mean < 0.65
@@ -164,11 +164,11 @@ def test_a_class_without_training_clips_is_refused_by_its_number(brief, real, tr
 
 def test_one_class_is_refused(brief, real, train, test, synthesise):
     one, other = (LabelledClips(c.frames, torch.zeros_like(c.labels), 1) for c in (train, test))
-    with pytest.raises(ValueError, match="needs at least 2 classes, got 1; score by kvd"):
+    with pytest.raises(ValueError, match="needs at least 2 classes, got 1; use kvd"):
         s3_evaluation(brief, "d1", real, one, other, synthesise)
 
 
-def test_s3_is_undefined_where_no_real_clip_is_recognised_and_json_says_null(brief, real, train, test, synthesise):
+def test_s3_is_undefined_and_null_in_json_if_no_real_clip_is_recognised(brief, real, train, test, synthesise):
     hopeless = [dataclasses.replace(c, predictions=(test.labels + 1) % 3, rer=0.0) for c in real]
     result = s3_evaluation(brief, "d1", hopeless, train, test, synthesise)
     assert math.isnan(result.s3.mean)
@@ -180,7 +180,7 @@ def test_s3_is_undefined_where_no_real_clip_is_recognised_and_json_says_null(bri
     assert found["s3_of_guessing"] is None
 
 
-def test_one_seed_has_no_interval_over_seeds_and_is_held_against_chance_by_its_clips(brief, real, train, test):
+def test_one_seed_has_no_interval_over_seeds_and_is_compared_with_chance_over_clips(brief, real, train, test):
     result = s3_evaluation(brief, "d1", real[:1], train, test, RUNGS["noise"](train, test))
     assert math.isnan(result.s3.low)
     assert "one classifier seed: the scores have no interval over seeds." in result.warnings
@@ -197,7 +197,7 @@ def test_one_test_clip_is_scored_and_has_no_interval_over_clips(brief, real, tra
     json.dumps(result.to_json(), allow_nan=False)
 
 
-def test_copies_among_synthetic_clips_are_told(brief, real, train, test, synthesise):
+def test_copies_among_synthetic_clips_get_a_warning(brief, real, train, test, synthesise):
     def collapsed(purpose, labels, seed):
         clips = synthesise(purpose, labels, seed)
         return clips[labels] if purpose == "train" else clips  # the first three clips are of class 0, 1 and 2
@@ -215,7 +215,7 @@ def test_clips_of_another_shape_than_the_real_ones_are_refused(brief, real, trai
         s3_evaluation(brief, "d1", real, train, test, smaller)
 
 
-def test_a_summary_leaves_out_what_grows_with_the_classes(result):
+def test_a_summary_leaves_out_fields_that_grow_with_the_classes(result):
     assert set(result.to_json()) - set(result.summary()) == {"confusion", "per_class"}
 
 

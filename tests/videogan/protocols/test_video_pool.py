@@ -1,4 +1,4 @@
-"""Videos in place of a generator: parts that share nothing, each class in the data set's proportion."""
+"""Videos in place of a generator: disjoint parts, with each class in the data set's proportion."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def test_a_pool_that_is_large_enough_gives_every_real_clip_a_video_of_its_own(n)
         assert torch.equal(pool.labels[of_test], test.labels)
 
 
-def test_what_one_seed_tests_on_no_other_seed_trains_on():
+def test_no_seed_trains_on_the_test_videos_of_another():
     train, test, pool = numbered(6, 4), numbered(3, 2), numbered(20, 31)
     videos = VideoPool(pool, train, test)
     tested = {n for seed in range(20) for n in numbers(videos("test", test.labels, seed))}
@@ -40,7 +40,7 @@ def test_what_one_seed_tests_on_no_other_seed_trains_on():
     assert len(trained) > 10, "the rest serves in turn"
 
 
-def test_too_few_videos_are_shared_out_in_proportion_and_repeated():
+def test_too_few_videos_are_divided_in_proportion_and_repeated():
     train, test, pool = numbered(60, 4), numbered(30, 2), numbered(9, 6)
     videos = VideoPool(pool, train, test)
     assert videos.short_classes == [0]
@@ -51,7 +51,7 @@ def test_too_few_videos_are_shared_out_in_proportion_and_repeated():
     assert all(of_train.count(n) == 10 for n in of_train if n < 9)
 
 
-def test_two_videos_are_one_to_train_and_one_to_test_on():
+def test_two_videos_give_one_to_train_on_and_one_to_test_on():
     train, test = numbered(60, 4), numbered(1, 2)
     videos = VideoPool(numbered(2, 6), train, test)
     of_train, of_test = (set(numbers(videos(p, c.labels, 0))) & {0, 1} for p, c in (("train", train), ("test", test)))
@@ -75,11 +75,13 @@ def test_parts_and_choices_follow_from_their_seeds():
 
 @pytest.mark.parametrize(("n", "named"), [((1, 6, 0), r"\[0, 2\]"), ((5, 5, 1), r"\[2\]")])
 def test_a_class_with_fewer_than_two_videos_is_refused_by_its_number(n, named):
-    with pytest.raises(ValueError, match=f"at least 2 videos, one to train and one to test on; got fewer of {named}"):
+    with pytest.raises(
+        ValueError, match=f"at least 2 videos, one for training and one for testing, got fewer of {named}"
+    ):
         VideoPool(numbered(*n), numbered(6, 4, 2), numbered(3, 2, 1))
 
 
-def test_a_class_without_test_clips_is_for_training_alone():
+def test_a_class_without_test_clips_is_used_for_training_only():
     train, test = numbered(3, 4), numbered(2, 0)
     videos = VideoPool(numbered(5, 4), train, test)
     assert videos.short_classes == []
@@ -87,5 +89,5 @@ def test_a_class_without_test_clips_is_for_training_alone():
 
 
 def test_other_classes_than_the_data_sets_are_refused():
-    with pytest.raises(ValueError, match="of the data set's 2 classes, got 3 classes"):
+    with pytest.raises(ValueError, match="have the data set's 2 classes, got 3 classes"):
         VideoPool(numbered(4, 4, 4), numbered(2, 2), numbered(2, 2))

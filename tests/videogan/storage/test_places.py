@@ -41,7 +41,7 @@ def test_an_address_is_a_path_or_a_remote_path(address, expected):
     assert place(str(expected)) == expected, "what is printed can be typed"
 
 
-def test_a_remote_path_has_the_manners_of_a_path():
+def test_a_remote_path_behaves_like_a_path():
     clip = RemotePath("s3://bucket", "set") / "run" / "a b#1.avi"
     assert str(clip) == "s3://bucket/set/run/a b#1.avi"
     assert (clip.name, str(clip.parent), str(clip.parent.parent.parent)) == (
@@ -53,7 +53,7 @@ def test_a_remote_path_has_the_manners_of_a_path():
     assert joined(Path("/local"), "s3://bucket/b.avi") == RemotePath("s3://bucket", "b.avi")
 
 
-def test_a_file_is_written_whole_read_replaced_and_removed(folder):
+def test_a_file_is_written_read_replaced_and_removed(folder):
     file = folder / "deep" / "name.bin"
     assert not file.exists()
     assert file_names(file.parent) == set()
@@ -84,7 +84,7 @@ def test_a_write_that_fails_half_way_leaves_the_old_file_and_nothing_else(folder
     assert file_names(folder) == {"name.bin"}
 
 
-def test_a_writer_whose_part_was_swept_up_is_content_with_the_other_ones_file(folder):
+def test_a_writer_whose_part_file_was_removed_accepts_the_other_writers_file(folder):
     file = folder / "name.bin"
 
     def write_while_another_finishes(stream) -> None:
@@ -111,7 +111,7 @@ def test_a_copy_is_made_once_and_a_local_file_needs_none(folder, tmp_path):
         assert os.listdir(copies) == ["a.avi"]
 
 
-def test_what_is_fetched_is_there_for_the_block_under_its_own_name(folder):
+def test_a_fetched_file_exists_under_its_own_name_during_the_block(folder):
     file = folder / "a.avi"
     write_atomically(file, lambda stream: stream.write(b"video"))
     with fetched(file) as local:
@@ -146,17 +146,17 @@ def test_a_manifest_may_list_files_of_another_storage(tmp_path):
     assert read_manifest(tmp_path).location("s3://bucket/a.mp4") == RemotePath("s3://bucket", "a.mp4")
 
 
-def test_a_storage_nobody_knows_is_an_error_with_the_address():
+def test_an_unknown_storage_is_an_error_with_the_address():
     with pytest.raises(StorageError, match=r"nonsense://x/y: .*Expected a local path, s3://"):
         place("nonsense://x/y").is_file()
 
 
-def test_a_bucket_that_is_not_there_is_an_error_with_the_address(s3_bucket):
+def test_a_missing_bucket_is_an_error_with_the_address(s3_bucket):
     with pytest.raises(StorageError, match=r"s3://no-such-bucket/a.*AWS_ENDPOINT_URL"):
         write_atomically(place("s3://no-such-bucket/a"), lambda stream: stream.write(b""))
 
 
-def test_the_storage_sees_an_upload_only_when_it_is_whole(s3_bucket):
+def test_an_upload_is_visible_only_when_it_is_complete(s3_bucket):
     seen = []
 
     def write(stream) -> None:

@@ -1,4 +1,7 @@
-"""The layouts that `vgsearch data import` reads: one file each, listed here, behind `contract.Layout`."""
+"""The folder layouts that `vgsearch data import` reads: one module each, with the members of `contract.Layout`.
+
+Import `FORMATS` and `layout_of`. Layouts import the manifest and `stills`; they decode nothing.
+"""
 
 from pathlib import Path
 
@@ -6,14 +9,14 @@ from videogan.data.formats import csv_list, golf, jester, moving_mnist, plain_fo
 from videogan.data.formats.contract import Layout
 from videogan.data.manifest import DataError
 
-# In the order they are asked: those with lists of their own before those told by names, plain folders last.
+# `layout_of` tries them in this order: layouts with list files, then layouts recognised by names, then plain folders.
 FORMATS: dict[str, Layout] = {
     module.NAME: module for module in (csv_list, ucf101, jester, golf, moving_mnist, strips, weizmann, plain_folders)
 }
 
 
 def layout_of(folder: Path, name: str | None = None) -> Layout:
-    """The layout called `name`, by default the first that recognises `folder`. Raises DataError."""
+    """The layout called `name`, by default the first that recognises `folder`. Raises DataError without a folder."""
     if name is not None:
         return FORMATS[name]
     if not folder.exists():

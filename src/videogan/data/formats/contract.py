@@ -1,4 +1,4 @@
-"""What a layout is: a module with NAME, TAKES, `recognises(folder) -> bool` and `find(folder, options) -> Found`."""
+"""The contract of a layout: a module with NAME, TAKES, `recognises(folder)` and `find(folder, options)`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,28 +9,28 @@ from videogan.data.manifest import DataError
 
 @dataclass(frozen=True)
 class FoundVideo:
-    """A clip of a data set as its layout tells it, before anything is decoded."""
+    """A clip as the layout lists it, before anything is decoded."""
 
-    path: Path  # a video file, or what videogan.data.stills reads
+    path: Path  # a video file, or anything that videogan.data.stills reads
     label: str
     group: str
-    split: str | None = None  # train or test; None: drawn by group, or skipped
-    skipped: str | None = None  # why it is not used; then it is not decoded either
+    split: str | None = None  # train or test; None: to be drawn by group, or skipped
+    skipped: str | None = None  # why it is not used; such a clip is not decoded
 
 
 @dataclass(frozen=True)
 class Found:
-    """The clips of a data set, and the rules that gave their groups and splits, in words."""
+    """The clips of a data set, and a description of the rules that gave their groups and splits."""
 
     videos: tuple[FoundVideo, ...]
     group_rule: str
     split_rule: str
-    classes: tuple[str, ...] | None = None  # in the order of the data set's own list of classes, where it has one
+    classes: tuple[str, ...] | None = None  # in the data set's own order, if it publishes one
 
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What a user may say about a layout; each layout takes those named in its TAKES."""
+    """A user's choices for an import; each layout accepts the ones named in its TAKES."""
 
     group: str | None = None  # a regular expression that finds the group in a name
     split_by: Literal["file", "group"] | None = None
@@ -38,34 +38,36 @@ class ImportOptions:
 
 
 class Layout(Protocol):
-    """One published way to store a data set on disk; the modules of this package are the ones that exist."""
+    """One way to store a data set on disk; each module of this package is a Layout."""
 
     NAME: str
-    TAKES: frozenset[str]  # the ImportOptions that have an effect
+    TAKES: frozenset[str]  # names of the ImportOptions that have an effect
 
     def recognises(self, folder: Path) -> bool:
-        """Whether `folder` looks like this layout; reads names and first lines only."""
+        """Whether `folder` looks like this layout; reads only file names, first lines and image headers."""
 
     def find(self, folder: Path, options: ImportOptions) -> Found:
-        """The clips of `folder`, ordered by path. DataError tells what is missing or wrong, with its line."""
+        """The clips of `folder`, ordered by path. Raises DataError that names the missing file or the wrong line."""
 
 
-DRAWN = "a quarter of the groups"  # the split rule of clips without a split of their own
+DRAWN = "a quarter of the groups"  # the split rule of clips without a published split
 
 
 def refuse_options(layout: Layout, options: ImportOptions) -> None:
-    """Raises DataError for an option that has no effect on the layout."""
+    """Raise DataError for an option that has no effect on the layout."""
     for name in ("group", "split_by", "fold"):
         if getattr(options, name) is not None and name not in layout.TAKES:
             flag = "--" + name.replace("_", "-")
-            raise DataError(f"{flag} has no effect on the layout {layout.NAME}. Leave it out, or choose a --layout.")
+            raise DataError(
+                f"{flag} has no effect on the layout {layout.NAME}. Remove it, or name another layout with --layout."
+            )
 
 
 def chosen_fold(options: ImportOptions) -> int:
-    """Which of three published splits, from 1; the first by default."""
+    """The number of the published split, 1 to 3; by default 1. Raises DataError."""
     fold = 1 if options.fold is None else options.fold
     if fold not in (1, 2, 3):
         raise DataError(f"--fold must be 1, 2 or 3, got {fold}.")
     if options.fold is not None and options.split_by == "group":
-        raise DataError("--fold chooses a published split, --split-by group draws one. Leave one of them out.")
+        raise DataError("--fold chooses a published split, --split-by group draws a new one. Remove one of them.")
     return fold

@@ -1,4 +1,4 @@
-"""A CSV file of clips, videos.csv or one that is named: the columns file, label and, where they are known, group, split."""
+"""A CSV list of clips (videos.csv or any CSV file): the columns file, label and, optionally, group and split."""
 
 from pathlib import Path
 
@@ -14,22 +14,24 @@ _REQUIRED, _KNOWN = ("file", "label"), ("file", "label", "group", "split")
 
 
 def recognises(folder: Path) -> bool:
-    """A folder with videos.csv, or a CSV file itself."""
+    """Whether it is a folder with videos.csv, or a CSV file."""
     return _list(folder).is_file()
 
 
 def find(folder: Path, options: ImportOptions) -> Found:
-    """The clips of the list; files are relative to the list's folder, or absolute, and may be any kind of clip.
+    """The clips of the list. Their paths are absolute or relative to the list's folder, and may be any kind of clip.
 
-    Without a group column, groups are found in the names as for plain folders. Raises DataError with the line that is
-    wrong: a column or cell that is missing, a file that is not there, a file with two labels, an open quote.
+    Without a group column, groups come from the file names as in plain folders. Raises DataError with the wrong line:
+    a missing column, an empty cell, a missing file, a file with two labels, an open quote.
     """
     file = _list(folder)
     if not file.is_file():
-        raise DataError(f"{folder}: no {LIST_NAME} in it. Expected the columns file,label[,group][,split].")
+        raise DataError(
+            f"{folder}: no {LIST_NAME} in this folder. Write one with the columns file,label[,group][,split]."
+        )
     rows = _rows(file)
     if not rows:
-        raise DataError(f"{file}: no line after the header.")
+        raise DataError(f"{file}: the list is empty; expected a line for each clip after the header.")
     names = list(rows)
     if options.group is None and "group" in rows[names[0]]:
         groups, group_rule = [rows[name]["group"] for name in names], "the column group"
@@ -38,7 +40,9 @@ def find(folder: Path, options: ImportOptions) -> Found:
         groups, group_rule = list(grouping.groups), grouping.rule
     split_given = "split" in rows[names[0]]
     if options.split_by == "file" and not split_given:
-        raise DataError(f"{file.name} line 1: --split-by file needs the column split.")
+        raise DataError(
+            f"{file.name} line 1: --split-by file needs a column 'split'. Add it, or pass --split-by group."
+        )
     given = split_given and options.split_by != "group"
     videos = [
         FoundVideo(file.parent / name, rows[name]["label"], group, rows[name]["split"] if given else None)
@@ -52,7 +56,7 @@ def _list(folder: Path) -> Path:
 
 
 def _rows(file: Path) -> dict[str, dict[str, str]]:
-    """File -> its cells by column; a line that repeats another is one."""
+    """The cells of each file by column; identical lines count once."""
     lines = read_csv(file, ",".join(_KNOWN))
     where, header = next(lines, (f"{file.name} line 1", []))
     missing = [name for name in _REQUIRED if name not in header]
@@ -62,19 +66,19 @@ def _rows(file: Path) -> dict[str, dict[str, str]]:
     rows: dict[str, dict[str, str]] = {}
     for where, cells in lines:
         if len(cells) != len(header):
-            raise DataError(f"{where}: {len(cells)} columns, expected {','.join(header)}.")
+            raise DataError(f"{where}: {len(cells)} columns, expected {len(header)} ({','.join(header)}).")
         row = dict(zip(header, cells, strict=True))
         empty = [name for name, cell in row.items() if not cell]
         if empty:
-            raise DataError(f"{where}: {empty[0]} is empty.")
+            raise DataError(f"{where}: the column '{empty[0]}' is empty.")
         name = row["file"]
         if row.get("split", "train") not in ("train", "test"):
             raise DataError(f"{where}: split must be train or test, got '{row['split']}'.")
         if rows.setdefault(name, row) != row:
             differing = next(column for column in header if rows[name][column] != row[column])
             raise DataError(
-                f"{where}: {name} has the {differing} '{row[differing]}', before it had '{rows[name][differing]}'."
+                f"{where}: {name} is listed twice, with {differing} '{rows[name][differing]}' and '{row[differing]}'."
             )
         if not holder(file.parent / name).exists():
-            raise DataError(f"{where}: {name} is no file of {file.parent}.")
+            raise DataError(f"{where}: there is no file {name} in {file.parent}.")
     return rows

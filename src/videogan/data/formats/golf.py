@@ -1,4 +1,4 @@
-"""Golf (VGAN): one JPEG per clip, its square frames one above the other, and a text file of their relative paths."""
+"""Golf (VGAN): one JPEG per clip, its square frames stacked vertically, and a text file of relative paths."""
 
 from pathlib import Path
 
@@ -14,22 +14,22 @@ LABEL = "golf"  # the data set has one class
 
 
 def recognises(folder: Path) -> bool:
-    """A list whose first line names a picture that is a column of squares."""
+    """Whether exactly one text file lists pictures, and the first picture is a column of squares."""
     lists = _lists(folder)
     return len(lists) == 1 and is_strip(folder / _first_line(lists[0]), upright=True)
 
 
 def find(folder: Path, options: ImportOptions) -> Found:
-    """The clips of the list; those of one video lie in one folder, which is their group. Raises DataError."""
+    """The clips of the list. All clips of a video are in one folder, which is their group. Raises DataError."""
     lists = _lists(folder)
     if len(lists) != 1:
-        raise DataError(f"{folder}: {len(lists)} text files that list pictures, expected one, e.g. golf.txt.")
+        raise DataError(f"{folder}: {len(lists)} text files that list pictures, expected one, such as golf.txt.")
     videos: dict[str, FoundVideo] = {}
     for where, line in read_lines(lists[0]):
         if not is_image_name(line):
-            raise DataError(f"{where}: expected the relative path of a picture, got '{line}'.")
+            raise DataError(f"{where}: expected the relative path of a JPEG or PNG picture, got '{line}'.")
         if line in videos:
-            raise DataError(f"{where}: {line} was listed before.")
+            raise DataError(f"{where}: {line} is listed twice; remove one line.")
         group = matched_group(options.group, line) if options.group else Path(line).parent.as_posix()
         videos[line] = FoundVideo(folder / line, LABEL, group)
     rule = f"--group '{options.group}'" if options.group else "the video's folder"

@@ -14,18 +14,20 @@ _SPLITS = {"train": "train", "validation": "test"}  # the labels of the publishe
 
 
 def recognises(folder: Path) -> bool:
-    """The file of labels lies in the folder, or beside it."""
+    """Whether the file of labels is in the folder or its parent."""
     return folder.is_dir() and in_or_beside(folder, LABELS_NAME) is not None
 
 
 def find(folder: Path, options: ImportOptions) -> Found:
-    """The clips that the train and validation lists name; validation is for test, clips without labels are left out.
+    """The clips in the train and validation lists; validation is used as test, clips without labels are left out.
 
-    Who performs a clip is not published: each is its own group. Raises DataError with the line that is wrong.
+    The performers are not published, so each clip is its own group. Raises DataError with the wrong line.
     """
     lists = in_or_beside(folder, LABELS_NAME)
     if lists is None:
-        raise DataError(f"{folder}: no {LABELS_NAME} in it or beside it.")
+        raise DataError(
+            f"{folder}: no {LABELS_NAME} in this folder or its parent. Copy the data set's CSV files there."
+        )
     classes = [label for _, label in read_lines(lists / LABELS_NAME)]
     frames = folder / f"20bn-{PREFIX}"
     frames = frames if frames.is_dir() else folder
@@ -35,9 +37,11 @@ def find(folder: Path, options: ImportOptions) -> Found:
         for where, line in read_lines(lists / f"{PREFIX}-{part}.csv"):
             clip, _, label = (cell.strip() for cell in line.partition(";"))
             if label not in classes:
-                raise DataError(f"{where}: expected id;label with a label of {LABELS_NAME}, got '{line}'.")
+                raise DataError(f"{where}: expected 'id;label' with a label from {LABELS_NAME}, got '{line}'.")
             if clip in videos:
-                raise DataError(f"{where}: clip {clip} was listed before, as '{videos[clip].label}'.")
+                raise DataError(
+                    f"{where}: clip {clip} is listed twice, before as '{videos[clip].label}'; remove one line."
+                )
             videos[clip] = FoundVideo(frames / clip, label, clip, None if by_group else split)
     rule = DRAWN if by_group else "official: train, and validation for test"
     return Found(

@@ -1,4 +1,4 @@
-"""Files as layouts list them: videos of a folder, groups in names, lines of text and CSV with their numbers."""
+"""What layouts share: the videos of a folder, groups from file names, numbered lines of text and CSV files."""
 
 import csv
 import os
@@ -11,33 +11,33 @@ from pathlib import Path
 from videogan.data.manifest import DataError
 
 SUFFIXES = ("avi", "mp4", "mkv", "mov", "webm", "gif")
-CHECK_PAGE = "check.html"  # in the folder that `data check` writes
-MIRRORED = "_flip"  # a mirrored copy: <stem>_flip.<ext> stays with its original
+CHECK_PAGE = "check.html"  # marks a folder that `data check` wrote
+MIRRORED = "_flip"  # a mirrored copy, <stem>_flip.<ext>, has its original's group
 _UCF_GROUP = re.compile(r"(?:^|[_\-. ])(g\d+)(?=$|[_\-. ])")
 _UCF_RULE, _FIRST_PART_RULE = "g<number> between separators", "the part before the first underscore"
 
 
 @dataclass(frozen=True)
 class Grouping:
-    """The group of each file, and the rule it was found by in words."""
+    """The group of each file, and a description of the rule."""
 
     groups: tuple[str, ...]
     rule: str
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """The folders in `folder` by name, hidden ones and what `data check` wrote left out."""
+    """The folders in `folder` by name, without hidden ones and those that `data check` wrote."""
     entries = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     return [entry for entry in entries if not (entry / CHECK_PAGE).is_file()]
 
 
 def in_or_beside(folder: Path, name: str) -> Path | None:
-    """The folder itself, or the one it lies in, where that holds a file `name`: data and lists unpack both ways."""
+    """`folder` or its parent, whichever holds a file `name`: archives place their lists in either. None if neither."""
     return next((place for place in (folder, folder.absolute().parent) if (place / name).is_file()), None)
 
 
 def files_in(folder: Path, wanted: Callable[[Path], bool]) -> list[Path]:
-    """The files of `folder` by name that are `wanted`, hidden ones left out; broken links are files too."""
+    """The files in `folder` that are `wanted`, by name, without hidden ones; broken links count as files."""
     with os.scandir(folder) as entries:
         names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and not entry.is_dir())
     return [folder / name for name in names if wanted(folder / name)]
@@ -48,9 +48,9 @@ def is_video_name(path: Path) -> bool:
 
 
 def looks_like_video(path: Path) -> bool:
-    """Told by its suffix, else by its first bytes."""
+    """Whether the suffix, or else the first bytes, are those of a video."""
     if is_video_name(path):
-        return True  # also where it cannot be opened: then it is skipped with that reason, not overlooked
+        return True  # even if it cannot be opened: the import then lists it as skipped, with the reason
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -60,10 +60,10 @@ def looks_like_video(path: Path) -> bool:
 
 
 def group_by_name(names: Sequence[str], pattern: str | None = None) -> Grouping:
-    """The group of each file name, and the rule that found it.
+    """The group of each file name, and the rule that gave it.
 
-    By `pattern` (its first bracket, where it has one), by default UCF's g<number> as a whole word, else the part before
-    the first underscore. Raises DataError for a pattern that is no regular expression or finds nothing in a name.
+    By `pattern` (its first bracket if it has one); by default UCF's g<number> as a whole word, else the part before the
+    first underscore. Raises DataError if the pattern is not a regular expression or does not match a name.
     """
     stems = [Path(name).stem.removesuffix(MIRRORED) for name in names]
     if pattern is not None:
@@ -76,24 +76,24 @@ def group_by_name(names: Sequence[str], pattern: str | None = None) -> Grouping:
 
 
 def matched_group(pattern: str, name: str) -> str:
-    """What `--group` finds in a name. Raises DataError where it finds nothing."""
+    """The part of a name that `--group` matches. Raises DataError if nothing matches."""
     try:
         match = re.search(pattern, name)
     except re.error as error:
-        raise DataError(f"--group '{pattern}' is no regular expression: {error}.") from None
+        raise DataError(f"--group '{pattern}' is not a valid regular expression: {error}.") from None
     group = match and (match[1] if match.re.groups else match[0])
     if not group:
-        raise DataError(f"--group '{pattern}' finds nothing in the name '{name}'; every file needs a group.")
+        raise DataError(f"--group '{pattern}' does not match the name '{name}'; it must match every file name.")
     return group
 
 
 def read_lines(file: Path) -> list[tuple[str, str]]:
-    """(where, line) of each line of a text file that is not empty: `where` names file and line, for errors.
+    """(where, line) for each line of a text file that is not blank; `where` names the file and line in errors.
 
-    Line ends of any kind, a byte order mark and blanks at either end are taken off. Raises DataError.
+    Line ends, a byte order mark and surrounding blanks are removed. Raises DataError.
     """
     if not file.is_file():
-        raise DataError(f"{file}: no such file, it belongs to this layout.")
+        raise DataError(f"{file}: no such file, but this layout needs it.")
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
@@ -102,7 +102,7 @@ def read_lines(file: Path) -> list[tuple[str, str]]:
 
 
 def read_csv(file: Path, expected: str) -> Iterator[tuple[str, list[str]]]:
-    """(where, cells) of each line of a CSV file that is not empty. DataError tells the line and what was expected."""
+    """(where, cells) for each line of a CSV file that is not empty. Raises DataError with the line and `expected`."""
     with file.open(newline="", encoding="utf-8-sig") as text:
         reader = csv.reader(text, strict=True)
         try:

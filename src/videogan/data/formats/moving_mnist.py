@@ -1,4 +1,4 @@
-"""Moving MNIST: one .npy file of grey clips, uint8 (T, n, H, W) with time first, as `mnist_test_seq.npy` is published."""
+"""Moving MNIST: one .npy file of grey clips, uint8 (T, n, H, W), time first, like the published mnist_test_seq.npy."""
 
 from pathlib import Path
 
@@ -14,15 +14,15 @@ TAKES = frozenset[str]()
 
 
 def recognises(folder: Path) -> bool:
-    """The folder holds one .npy file."""
+    """Whether the folder holds exactly one .npy file."""
     return len(_arrays(folder)) == 1
 
 
 def find(folder: Path, options: ImportOptions) -> Found:
-    """Each sequence of the array, its own group. Raises DataError."""
+    """The sequences of the array, each in a group of its own. Raises DataError."""
     arrays = _arrays(folder)
     if len(arrays) != 1:
-        raise DataError(f"{folder}: {len(arrays)} .npy files, expected one, e.g. mnist_test_seq.npy.")
+        raise DataError(f"{folder}: {len(arrays)} .npy files, expected one, such as mnist_test_seq.npy.")
     try:
         n_clips = open_clips(arrays[0]).shape[1]
     except UnreadableVideo as error:

@@ -1,4 +1,4 @@
-"""Plain folders: DIR/<class>/<clip>.<ext>, with groups read out of file names and an optional DIR/split.csv."""
+"""Plain folders: DIR/<class>/<clip>.<ext>, with groups from file names and an optional DIR/split.csv."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,24 +13,25 @@ SPLIT_NAME = "split.csv"
 
 
 def recognises(folder: Path) -> bool:
-    """Any folder: what nothing else recognises is taken for this."""
+    """Whether it is a folder: this layout is tried last."""
     return folder.is_dir()
 
 
 def find(folder: Path, options: ImportOptions) -> Found:
-    """The videos in the class folders, or those of the folder itself as one class. Raises DataError."""
+    """The videos in the class folders, or those in the folder itself as one class. Raises DataError."""
     return found_in_classes(folder, options, looks_like_video, " ".join(SUFFIXES), "<clip>.avi")
 
 
 def found_in_classes(
     folder: Path, options: ImportOptions, wanted: Callable[[Path], bool], looked_for: str, example: str
 ) -> Found:
-    """The `wanted` files of `folder`/<class>/, or those of `folder` itself as one class, with groups and splits.
+    """The `wanted` files in `folder`/<class>/, or those in `folder` itself as one class, with groups and splits.
 
-    Raises DataError where there is none, naming what was `looked_for` and an `example`.
+    Raises DataError if there is none; its message names what was `looked_for` and an `example`.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder. Expected {folder}/<class>/{example}.")
+        problem = "this is a file" if folder.exists() else "no such folder"
+        raise DataError(f"{folder}: {problem}. Expected a folder with files such as <class>/{example}.")
     classes = subfolders(folder)
     files = [(path, entry.name) for entry in classes for path in files_in(entry, wanted)]
     if not files:
@@ -43,7 +44,9 @@ def found_in_classes(
     grouping = group_by_name([path.name for path, _ in files], options.group)
     splits = None if options.split_by == "group" else read_split(folder)
     if options.split_by == "file" and splits is None:
-        raise DataError(f"{folder}: --split-by file needs {SPLIT_NAME} with the columns file,split.")
+        raise DataError(
+            f"{folder}: --split-by file needs a {SPLIT_NAME} with the columns file,split; add it, or drop the option."
+        )
     videos = []
     for (path, label), group in zip(files, grouping.groups, strict=True):
         split = splits.get(path.relative_to(folder).as_posix()) if splits is not None else None
@@ -53,7 +56,10 @@ def found_in_classes(
 
 
 def read_split(folder: Path) -> dict[str, str] | None:
-    """`folder/split.csv`: file (relative to `folder`) -> train or test; None without one. DataError tells the line."""
+    """Read `folder/split.csv`: the split of each file, relative to `folder`. None if there is no split.csv.
+
+    Raises DataError with the wrong line.
+    """
     file = folder / SPLIT_NAME
     if not file.is_file():
         return None
@@ -68,7 +74,7 @@ def read_split(folder: Path) -> dict[str, str] | None:
         if split not in ("train", "test"):
             raise DataError(f"{where}: split must be train or test, got '{split}'.")
         if splits.setdefault(name, split) != split:
-            raise DataError(f"{where}: {name} is in train and test; keep one line of it.")
+            raise DataError(f"{where}: {name} is in train and test; remove one line.")
         if not (folder / name).is_file():
-            raise DataError(f"{where}: {name} is no file of {folder}.")
+            raise DataError(f"{where}: there is no file {name} in {folder}.")
     return splits

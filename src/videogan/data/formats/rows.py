@@ -1,4 +1,4 @@
-"""Clips a layout found and what decoding told of them -> the manifest's rows."""
+"""The manifest's rows, from the clips that a layout found and the results of decoding them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ from videogan.data.manifest import split_by_group
 
 
 def shown_name(folder: Path, path: Path) -> str:
-    """A clip's path as messages show it: relative to the data folder where it lies beneath it."""
+    """A clip's path in messages: relative to the data folder if the clip is below it."""
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()
 
 
@@ -18,8 +18,8 @@ def manifest_rows(
 ) -> list[dict[str, Any]]:
     """The manifest's rows: each video with its label, group, inspection and split (by group unless given).
 
-    `inspected` has the columns of every video that the layout did not skip. A second file with the same content is
-    skipped: under another group or label it would leak.
+    `inspected` holds the columns of every video that the layout did not skip. A second file with the same content is
+    skipped: under another group or label it could be in both splits.
     """
     first_with: dict[str, str] = {}
     rows = []

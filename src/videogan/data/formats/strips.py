@@ -14,7 +14,7 @@ TAKES = frozenset({"group", "split_by"})
 
 
 def recognises(folder: Path) -> bool:
-    """Class folders with pictures and no videos, where the first picture of each is a row of at least two squares."""
+    """Whether class folders hold pictures and no videos, and each first picture is a row of at least two squares."""
     if not folder.is_dir():
         return False
     classes = subfolders(folder)
@@ -25,12 +25,12 @@ def recognises(folder: Path) -> bool:
 
 
 def find(folder: Path, options: ImportOptions) -> Found:
-    """The pictures in the class folders; groups, split.csv and errors are those of plain folders."""
+    """The pictures in the class folders; groups, split.csv and errors are as in plain folders."""
     return found_in_classes(folder, options, is_image_name, " ".join(IMAGE_SUFFIXES), "<clip>.jpg, frames side by side")
 
 
 def is_strip(path: Path, upright: bool) -> bool:
-    """Whether a picture's size is a whole number, at least two, of square frames; its header alone is read."""
+    """Whether the size of a picture, read from its header, is at least two square frames in a row or column."""
     try:
         with Image.open(path, formats=["JPEG", "PNG"]) as image:
             width, height = image.size

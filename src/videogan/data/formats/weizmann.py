@@ -1,4 +1,4 @@
-"""Weizmann: <person>_<action>.avi in one folder or one per action, split by leaving persons out."""
+"""Weizmann: <person>_<action>.avi in one folder or one per action; whole persons are held out for test."""
 
 import re
 from pathlib import Path
@@ -16,13 +16,13 @@ _NAME = re.compile(rf"({'|'.join(sum(FOLDS, ()))})_(?:({'|'.join(ACTIONS)})|(run
 
 
 def recognises(folder: Path) -> bool:
-    """Every video is an AVI file named by one of the nine persons and ten actions."""
+    """Whether every video is an AVI file named after one of the nine persons and ten actions."""
     videos = _videos(folder)
     return bool(videos) and all(path.suffix.lower() == ".avi" and _NAME.fullmatch(path.stem) for path in videos)
 
 
 def find(folder: Path, options: ImportOptions) -> Found:
-    """The videos, persons as groups; fold 1, 2 or 3 leaves three of the nine persons for test. Raises DataError."""
+    """The videos, grouped by person; fold 1, 2 or 3 holds out three of the nine persons for test. Raises DataError."""
     fold, videos = chosen_fold(options), []
     by_group = options.split_by == "group"
     for path in _videos(folder):
@@ -34,7 +34,9 @@ def find(folder: Path, options: ImportOptions) -> Found:
         split = "test" if match[1] in FOLDS[fold - 1] else "train"
         videos.append(FoundVideo(path, match[2] or match[3], match[1], None if by_group else split))
     if all(video.skipped for video in videos):
-        raise DataError(f"{folder}: no video is called <person>_<action>, e.g. {folder}/daria_bend.avi.")
+        raise DataError(
+            f"{folder}: no video is named <person>_<action>; expected names such as {folder}/daria_bend.avi."
+        )
     rule = DRAWN if by_group else f"fold {fold}: {', '.join(FOLDS[fold - 1])} are left out of training"
     return Found(tuple(videos), "the person in the file name", rule)
 

@@ -21,7 +21,7 @@ def listed(tmp_path):
     return write
 
 
-def test_every_column_is_taken_as_it_is_given(listed, find):
+def test_every_column_is_used_unchanged(listed, find):
     folder = listed(
         "file,label,group,split\na.avi,run,p1,train\nframes,walk,p2,test\n\narrays/clips.npy#3,run,p3,train\na.avi,run,p1,train\n"
     )
@@ -36,14 +36,14 @@ def test_every_column_is_taken_as_it_is_given(listed, find):
     assert [video.group for video in find(folder, group=r"^\w").videos] == ["a", "f", "c"]
 
 
-def test_groups_and_splits_may_be_left_to_the_rules(listed, find):
+def test_groups_and_splits_can_come_from_the_default_rules(listed, find):
     folder = listed("label,file\nrun,a.avi\nwalk,b.avi\n")
     assert [(video.group, video.split) for video in find(folder).videos] == [("a", None), ("b", None)]
-    with pytest.raises(DataError, match="needs the column split"):
+    with pytest.raises(DataError, match="needs a column 'split'"):
         find(folder, split_by="file")
 
 
-def test_a_list_of_any_name_may_be_named_itself(listed, find):
+def test_a_list_of_any_name_can_be_given_directly(listed, find):
     folder = listed("file,label\na.avi,run\n", "mine.csv")
     assert layout_of(folder).NAME == "plain"
     assert [video.path for video in find(folder / "mine.csv").videos] == [folder / "a.avi"]
@@ -54,18 +54,21 @@ def test_a_list_of_any_name_may_be_named_itself(listed, find):
     [
         (
             "file,label\na.avi,run\na.avi,walk\n",
-            r"videos\.csv line 3: a\.avi has the label 'walk', before it had 'run'",
+            r"videos\.csv line 3: a\.avi is listed twice, with label 'run' and 'walk'",
         ),
-        ("file,label,split\na.avi,run,train\na.avi,run,test\n", "line 3: a.avi has the split 'test'"),
-        ("file,label\ngone.avi,run\n", r"line 2: gone\.avi is no file"),
-        ("file,label\na.avi\n", "line 2: 1 columns, expected file,label"),
-        ("file,label\na.avi,\n", "line 2: label is empty"),
+        (
+            "file,label,split\na.avi,run,train\na.avi,run,test\n",
+            "line 3: a.avi is listed twice, with split 'train' and 'test'",
+        ),
+        ("file,label\ngone.avi,run\n", r"line 2: there is no file gone\.avi"),
+        ("file,label\na.avi\n", r"line 2: 1 columns, expected 2 \(file,label\)"),
+        ("file,label\na.avi,\n", "line 2: the column 'label' is empty"),
         ("file,label,split\na.avi,run,val\n", "line 2: split must be train or test, got 'val'"),
         ('file,label\na.avi,run\n"b.avi,run\n', r"videos\.csv line 3: unexpected end of data"),
         ("file,group\na.avi,run\n", r"line 1: expected the columns file,label\[,group\]\[,split\], got file,group"),
         ("file,label,person\n", "line 1: expected the columns"),
         ("a.avi,run\n", "line 1: expected the columns"),
-        ("file,label\n", "no line after the header"),
+        ("file,label\n", "the list is empty"),
         ("", "line 1: expected the columns"),
     ],
 )

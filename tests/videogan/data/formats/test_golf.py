@@ -27,7 +27,7 @@ def test_clips_of_one_video_are_one_group(golf, find):
     assert [video.group for video in find(golf, group=r"video\d").videos] == ["video1", "video1", "video2"]
 
 
-def test_frames_lie_one_above_the_other(golf, clips, find):
+def test_frames_are_stacked_vertically(golf, clips, find):
     path = find(golf).videos[1].path
     assert (inspect(path).info.codec, inspect(path).n_frames) == ("jpeg_stack", 4)
     shown = decode(path, preprocessing_named("plain_64"))
@@ -35,13 +35,13 @@ def test_frames_lie_one_above_the_other(golf, clips, find):
 
 
 def test_a_wrong_line_is_refused_with_its_number(golf, find):
-    for line, message in ((NAMES[0], "golf.txt line 4: .* was listed before"), ("README", "line 4: expected the rel")):
+    for line, message in ((NAMES[0], "golf.txt line 4: .* is listed twice"), ("README", "line 4: expected the rel")):
         (golf / "golf.txt").write_text("\n".join((*NAMES, line)))
         with pytest.raises(DataError, match=message):
             find(golf)
 
 
-def test_two_lists_are_one_too_many(golf, find):
+def test_two_lists_are_refused(golf, find):
     (golf / "more.txt").write_text(NAMES[0])
     with pytest.raises(DataError, match="2 text files that list pictures, expected one"):
         layout_of(golf, "golf").find(golf, ImportOptions())

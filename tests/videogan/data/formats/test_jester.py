@@ -56,9 +56,9 @@ def test_a_frame_is_the_picture_of_its_file(jester, clips, find):
 @pytest.mark.parametrize(
     ("part", "line", "message"),
     [
-        ("train", "5;Waving", r"jester-v1-train\.csv line 3: expected id;label"),
-        ("train", "5", r"jester-v1-train\.csv line 3: expected id;label"),
-        ("validation", "34870;Swiping Left", "line 2: clip 34870 was listed before, as 'Swiping Right'"),
+        ("train", "5;Waving", r"jester-v1-train\.csv line 3: expected 'id;label'"),
+        ("train", "5", r"jester-v1-train\.csv line 3: expected 'id;label'"),
+        ("validation", "34870;Swiping Left", "line 2: clip 34870 is listed twice, before as 'Swiping Right'"),
     ],
 )
 def test_a_wrong_line_is_refused_with_its_number(jester, part, line, message, find):

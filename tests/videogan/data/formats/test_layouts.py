@@ -29,6 +29,6 @@ def test_an_option_without_effect_is_refused(name):
                 refuse_options(FORMATS[name], options)
 
 
-def test_a_folder_that_is_not_there_is_told_before_any_guess(tmp_path):
+def test_a_missing_folder_is_an_error_before_any_layout_is_guessed(tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         layout_of(tmp_path / "absent")

@@ -7,7 +7,7 @@ from videogan.data.formats.rows import manifest_rows
 from videogan.data.manifest import DataError, write_manifest
 
 
-def test_the_default_group_is_ucfs_number_as_a_whole_word_else_the_first_part():
+def test_the_default_group_is_ucfs_number_as_a_whole_word_or_the_first_part():
     names = [
         "v_Bowling_g08_c01.avi",
         "v-g12.mp4",
@@ -31,9 +31,9 @@ def test_a_mirrored_copy_stays_with_its_original_under_any_rule():
 def test_a_group_pattern_gives_its_bracket_and_must_match_every_name():
     assert group_by_name(["a-p03-x.avi"], r"p(\d+)").groups == ("03",)
     assert group_by_name(["a-p03-x.avi"], r"p\d+").groups == ("p03",)
-    with pytest.raises(DataError, match=r"finds nothing in the name 'b'"):
+    with pytest.raises(DataError, match=r"does not match the name 'b'"):
         group_by_name(["p1.avi", "b.avi"], r"p\d")
-    with pytest.raises(DataError, match="no regular expression"):
+    with pytest.raises(DataError, match="not a valid regular expression"):
         group_by_name(["p1.avi"], "(")
 
 
@@ -58,7 +58,7 @@ def test_a_folder_of_videos_without_class_folders_is_one_class(tmp_path):
     assert find(tmp_path, ImportOptions()).videos == (FoundVideo(tmp_path / "a.mp4", tmp_path.name, "a"),)
 
 
-def test_a_folder_without_video_says_what_was_looked_for(tmp_path):
+def test_a_folder_without_videos_is_an_error_with_the_suffixes_searched(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "notes.txt").write_text("nothing")
     expected = (
@@ -76,7 +76,7 @@ def test_a_folder_without_video_says_what_was_looked_for(tmp_path):
         ("file,split\nrun/a.mp4,train\nrun/b.mp4\n", r"split\.csv line 3: one column, expected file,split\."),
         ("run/a.mp4,train\nrun/a.mp4,test\n", "line 2: run/a.mp4 is in train and test"),
         ("run/a.mp4,valid\n", "line 1: split must be train or test, got 'valid'"),
-        ("run/gone.mp4,train\n", "line 1: run/gone.mp4 is no file"),
+        ("run/gone.mp4,train\n", "line 1: there is no file run/gone.mp4"),
         ('run/a.mp4,train\n"run/b.mp4,test\n', "split.csv line 2: unexpected end of data"),
     ],
 )

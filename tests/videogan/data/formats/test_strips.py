@@ -20,7 +20,7 @@ def test_class_folders_of_horizontal_strips(tmp_path, clips):
     assert np.abs(shown.astype(int) - written["0/ido_1.jpg"]).max() < 12
 
 
-def test_the_pictures_that_data_check_wrote_are_no_class(tmp_path, clips):
+def test_the_pictures_that_data_check_wrote_are_not_a_class(tmp_path, clips):
     clips.strip(tmp_path / "0" / "a_1.jpg", axis=1)
     (tmp_path / "check").mkdir()
     (tmp_path / "check" / "check.html").touch()
@@ -39,7 +39,7 @@ def test_a_split_file_holds_for_strips_too(tmp_path, clips):
     ]  # fmt: skip
 
 
-def test_videos_with_a_preview_picture_and_photographs_are_no_strips(tmp_path, clips):
+def test_videos_with_a_preview_picture_and_photographs_are_not_strips(tmp_path, clips):
     clips.strip(tmp_path / "run" / "preview.jpg", axis=1)
     clips.video(tmp_path / "run" / "a.avi")
     assert layout_of(tmp_path).NAME == "plain"

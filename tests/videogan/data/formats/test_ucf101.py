@@ -60,11 +60,11 @@ def test_a_flat_folder_has_its_classes_from_the_lists(ucf, find):
     }
 
 
-def test_the_lists_may_lie_beside_the_videos(ucf, find):
+def test_the_lists_can_be_beside_the_videos(ucf, find):
     assert {video.split for video in find(ucf / "UCF-101").videos} == {"train", "test"}
 
 
-def test_what_is_listed_nowhere_or_gone_is_skipped_with_that_reason(ucf, clips, find):
+def test_unlisted_and_missing_files_are_skipped_with_the_reason(ucf, clips, find):
     clips.video(ucf / "UCF-101" / "Basketball" / name("Basketball", 2))
     (ucf / "UCF-101" / "Basketball" / name("Basketball", 1)).unlink()
     skipped = {video.path.name: video.skipped for video in find(ucf).videos if video.skipped}
@@ -77,7 +77,7 @@ def test_what_is_listed_nowhere_or_gone_is_skipped_with_that_reason(ucf, clips, 
 def test_a_quarter_of_the_groups_may_be_drawn_instead(ucf, find):
     found = find(ucf, split_by="group")
     assert {video.split for video in found.videos} == {None}
-    with pytest.raises(DataError, match="Leave one of them out"):
+    with pytest.raises(DataError, match="Remove one of them"):
         find(ucf, split_by="group", fold=2)
 
 
@@ -87,10 +87,10 @@ def test_a_quarter_of_the_groups_may_be_drawn_instead(ucf, find):
         (
             "trainlist01.txt",
             "Basketball/v_Basketball_g09_c01.avi 2",
-            "trainlist01.txt line 5: class 2, but classInd.*1",
+            "trainlist01.txt line 5: class number 2, but Basketball is 1 in classInd",
         ),
         ("testlist01.txt", "Nothing/v_Nothing_g01_c01.avi", r"testlist01\.txt line 3: expected <class>/<video>"),
-        ("testlist01.txt", "Basketball/v_Basketball_g08_c01.avi", "line 3: .* was listed before, as .* for train"),
+        ("testlist01.txt", "Basketball/v_Basketball_g08_c01.avi", "line 3: .* is listed twice, before as .* for train"),
         ("classInd.txt", "4 Diving", r"classInd\.txt line 3: expected '3 <class>'"),
     ],
 )
@@ -101,7 +101,7 @@ def test_a_wrong_line_is_refused_with_its_number(ucf, file, line, message, find)
         find(ucf)
 
 
-def test_lists_that_are_missing_or_of_other_videos_are_told(ucf, tmp_path, find):
+def test_missing_lists_and_lists_of_other_videos_are_errors(ucf, tmp_path, find):
     (ucf / "ucfTrainTestlist" / "testlist02.txt").unlink()
     with pytest.raises(DataError, match=r"testlist02\.txt: no such file"):
         find(ucf, fold=2)

@@ -42,16 +42,16 @@ def test_every_person_is_for_test_in_one_fold():
     assert len({person for persons in FOLDS for person in persons}) == 9
 
 
-def test_a_stranger_is_skipped_where_the_layout_is_named(weizmann, find):
+def test_an_unknown_name_is_skipped_if_the_layout_is_given(weizmann, find):
     (weizmann / "daria_swim.avi").touch()
     assert layout_of(weizmann).NAME == "plain"
     found = layout_of(weizmann, "weizmann").find(weizmann, ImportOptions())
     assert [video.path.name for video in found.videos if video.skipped] == ["daria_swim.avi"]
-    with pytest.raises(DataError, match="no video is called"):
+    with pytest.raises(DataError, match="no video is named"):
         layout_of(weizmann, "weizmann").find(weizmann / "nowhere", ImportOptions())
 
 
-def test_class_folders_of_mp4_files_and_mirrored_copies_are_plain_folders(tmp_path, shared_data, find):
+def test_class_folders_of_mp4_files_with_mirrored_copies_are_plain_folders(tmp_path, shared_data, find):
     for name in ("daria_bend.mp4", "daria_bend_flip.mp4", "ido_bend.mp4"):
         (tmp_path / "bend").mkdir(exist_ok=True)
         (tmp_path / "bend" / name).touch()
