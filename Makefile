@@ -40,6 +40,7 @@ drills: $(TESTABLE)
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 # The fields that `cluster check` knows of KubeRay: make kuberay-fields VERSION=v1.7.0 CRD=FILE, where FILE is that
 # version's helm-chart/kuberay-operator/crds/ray.io_rayjobs.yaml.
