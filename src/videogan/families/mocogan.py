@@ -284,22 +284,22 @@ class MoCoGAN(GAN[MoCoGANConfig, Fakes]):
     def draw(self, n: int, rng: torch.Generator, label_counts: Tensor, real_labels: Tensor) -> dict[str, Tensor]:
         """All random inputs of one update on n clips, on the CPU; see the contract.
 
-        Returns z (n, d_C + (T + 1) d_M), y (n,) uniform over the classes (released code), the frames that D_I sees,
-        frames_real and frames_fake (n, N), and the seeds of D's noise, if any, noise_real and noise_fake (n, 2).
+        Returns z (n, d_C + (T + 1) d_M), y (n,) uniform over the classes (released code) if conditional, the frames that
+        D_I sees, frames_real and frames_fake (n, N), and the seeds of D's noise, if any, noise_real, noise_fake (n, 2).
         """
-        draws = {
-            "z": sample_z(self.config, n, rng),
-            "y": draw_labels("uniform", n, self.config.n_classes, rng, label_counts, real_labels),
-            "frames_real": self._draw_frames(n, rng),
-            "frames_fake": self._draw_frames(n, rng),
-        }
+        z = sample_z(self.config, n, rng)
+        # An unconditional model draws labels too: without them its frames would be others than in earlier versions.
+        y = draw_labels("uniform", n, self.config.n_classes, rng, label_counts, real_labels)
+        draws = {"z": z, "frames_real": self._draw_frames(n, rng), "frames_fake": self._draw_frames(n, rng)}
+        if self.config.conditional:
+            draws["y"] = y
         if self.config.noise_sigma > 0:
             draws |= {f"noise_{of}": draw_noise_seeds(2 * n, rng).view(n, 2) for of in ("real", "fake")}
         return draws
 
     def generate(self, generator: nn.Module, draws: Draws) -> Fakes:
         """b fakes of the draws."""
-        return Fakes(generator(draws["z"], draws["y"], self.config.n_frames))
+        return Fakes(generator(draws["z"], draws.get("y"), self.config.n_frames))
 
     def discriminator_losses(
         self, discriminators: Discriminators, real: Tensor, real_labels: Tensor, fakes: Fakes, draws: Draws
