@@ -67,9 +67,9 @@ def main() -> None:
             )
     if len(measured) < 3:
         return
-    tell_line("seconds", [(result.n_clips, result.seconds) for result in measured])
-    tell_line("peak MB", [(result.n_clips, result.peak_mb) for result in measured])
-    tell_line("command MB", [(result.n_clips, result.command_mb) for result in measured])
+    print_line("seconds", [(result.n_clips, result.seconds) for result in measured])
+    print_line("peak MB", [(result.n_clips, result.peak_mb) for result in measured])
+    print_line("command MB", [(result.n_clips, result.command_mb) for result in measured])
 
 
 def encode(path: Path, seed: int, n_frames: int) -> Path:
@@ -137,7 +137,7 @@ def memory_mb(pid: int, kind: str) -> float:
     return next((int(line.split()[1]) / 1e3 for line in lines if line.startswith(kind)), 0.0)
 
 
-def tell_line(what: str, points: list[tuple[int, float]]) -> None:
+def print_line(what: str, points: list[tuple[int, float]]) -> None:
     """The least-squares line through the points, how far they lie from it, and where it leads (computed)."""
     n_clips, values = np.array(points, dtype=float).T
     slope, start = np.polyfit(n_clips, values, 1)

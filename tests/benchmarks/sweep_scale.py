@@ -107,7 +107,7 @@ def simulated(n_nodes: int, n_cpus: int) -> Iterator[str | None]:
         cluster.shutdown()
 
 
-def tell_extrapolated(rows: list[tuple[float, ...]]) -> None:
+def print_extrapolation(rows: list[tuple[float, ...]]) -> None:
     """Straight lines through the second half of what was measured, and where they would be: a guess, not a measurement."""
     measured = np.array(rows[len(rows) // 2 :])
     print("| | a thousand trials more add | at the end | extrapolated to 10,000 |")
@@ -137,7 +137,7 @@ def run(n_trials: int, every: int, folder: Path, nodes: tuple[int, int]) -> None
         pretended = tune.Executor(pretended_trial, {"cpu": 1})
         tune.run_trials(driver, [Proposal(0, sweep.paper_points[0], is_paper_point=True)], cluster, pretended)
     if len(view.rows) >= 4:
-        tell_extrapolated(view.rows)
+        print_extrapolation(view.rows)
     record = ledger.record
     print(f"{record.count('done')} done, {record.count('pruned')} pruned, load {os.getloadavg()[0]:.1f}")
 
