@@ -193,12 +193,13 @@ def _run(
             driver.await_floor()
         run_trials(driver, waiting, cluster)
         driver.await_floor()
-    how = "interrupted" if driver.stopping else "finished"
+    interrupted = driver.stopping  # before the stop request is withdrawn
+    how = "interrupted" if interrupted else "finished"
     view.print_event(ledger.append("sweep_ended", how=how))
     experiment.withdraw_stop_request()
     if not json_lines:
         print_result(driver.record, experiment, console)
-    _exit(driver, console)
+    _exit(driver, interrupted, console)
 
 
 def _record_start(experiment: Experiment, sweep: Sweep, inputs: Inputs, ledger: Ledger, view: SweepView) -> None:
@@ -219,11 +220,11 @@ def _record_start(experiment: Experiment, sweep: Sweep, inputs: Inputs, ledger: 
         view.console.print(note, soft_wrap=True)
 
 
-def _exit(driver: Driver, console: Console) -> None:
+def _exit(driver: Driver, interrupted: bool, console: Console) -> None:
     """Exit with a code of its own if the sweep was interrupted or has no usable trial."""
     if driver.halted:
         console.print(f"stopped: {driver.halted}", style="red", soft_wrap=True)
-    if driver.stopping:
+    if interrupted:
         console.print(f"stopped; resume with: vgsearch resume {shown(driver.experiment.place)}", soft_wrap=True)
         sys.exit(EXIT_INTERRUPTED)
     if not driver.record.done:
