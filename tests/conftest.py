@@ -40,7 +40,10 @@ def ray_cluster(_own_cache: Path) -> Iterator[Resources]:
 
 @pytest.fixture(scope="session")
 def hparams_tab() -> Callable[[Path], tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """The columns of TensorBoard's HParams tab on a folder and its row for each trial, read over TensorBoard's HTTP API."""
+    """The columns of TensorBoard's HParams tab on a folder and its row for each trial.
+
+    Read over TensorBoard's HTTP API.
+    """
     pytest.importorskip("tensorboard")
 
     def shown(logdir: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -1,8 +1,8 @@
 """Training of the 3-D ResNet-18 measured: `python -m tests.benchmarks.classifiers` prints ratios within one run.
 
-One step of training (forward, backward, SGD) in plain fp32, contiguous, against bf16 autocast with channels-last weights
-and clips, as `fit` trains. Both train copies of one network on one batch in turns, so that a busy machine slows both
-alike; seconds are the process's CPU time on one thread, and the median over the rounds is printed.
+One step of training (forward, backward, SGD) in plain fp32, contiguous, against bf16 autocast with channels-last
+weights and clips, as `fit` trains. Both train copies of one network on one batch in turns, so that a busy machine
+slows both alike; seconds are the process's CPU time on one thread, and the median over the rounds is printed.
 """
 
 import argparse

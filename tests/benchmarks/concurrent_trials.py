@@ -1,8 +1,8 @@
 """One thread a trial or two: `python -m tests.benchmarks.concurrent_trials` prints their ratio.
 
-The MVT-GAN-TSA step of the laptop budget (32 px, a = 8, bf16, channels last) in processes of their own on two cores: two
-trials of one thread side by side against one trial of two threads. Both arms take turns, so that a busy machine slows both
-alike; the ratio of steps a second is taken within each turn, its median over the turns is printed.
+The MVT-GAN-TSA step of the laptop budget (32 px, a = 8, bf16, channels last) in processes of their own on two cores:
+two trials of one thread side by side against one trial of two threads. Both arms take turns, so that a busy machine
+slows both alike; the ratio of steps a second is taken within each turn, its median over the turns is printed.
 """
 
 import argparse

@@ -3,7 +3,8 @@
 Label-pair cosines as one masked matrix product against the double loop, value and gradient, at the paper's batch; and
 what one pair of frames costs each flow, forward and backward into the frames, beside the endpoint errors of all on
 held-out generated pairs. PWC-Net has random weights unless a file is given: what they are changes no time. Seconds are
-the process's CPU time; the arms take turns, so that a busy machine slows all alike; the median of the rounds is printed.
+the process's CPU time; the arms take turns, so that a busy machine slows all alike; the median of the rounds is
+printed.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What sharing saves: `python -m tests.benchmarks.shared_classifier` counts classifier trainings and prints their ratio.
+"""What sharing saves: `python -m tests.benchmarks.shared_classifier` counts classifier trainings and prints the ratio.
 
 S3 of n trials on moving shapes at a tiny protocol, the real-trained classifiers in one cache for all trials against a
 cache of its own for each. With one classifier seed that is n + 1 trainings against 2 n. Noise stands in for a trained

@@ -1,9 +1,9 @@
 """One MVT-GAN training step measured: `python -m tests.benchmarks.step` prints ratios within one run.
 
-The step of the training loop itself, n_D = 1, B = 4, T = 16, N = 4, under each setting of precision and layout, against the
-plain one: fp32, contiguous, new fakes for the generator. "reused fakes" is another algorithm (one z a step) and so
-labelled; the motion constraint adds a term. All arms train on the same clips and take turns, so that a busy machine slows all
-alike; seconds are the process's CPU time on one thread, the median over the rounds is printed.
+The step of the training loop itself, n_D = 1, B = 4, T = 16, N = 4, under each setting of precision and layout,
+against the plain one: fp32, contiguous, new fakes for the generator. "reused fakes" is another algorithm (one z a
+step) and so labelled; the motion constraint adds a term. All arms train on the same clips and take turns, so that a
+busy machine slows all alike; seconds are the process's CPU time on one thread, the median over the rounds is printed.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""Singular value clipping measured: `python -m tests.benchmarks.svc` prints its ratio to the SVD and its share of a step.
+"""Singular value clipping: `python -m tests.benchmarks.svc` prints its ratio to the SVD and its share of a step.
 
-Both are of TGAN's discriminator at the paper's size, on one thread; seconds are the process's CPU time, methods take turns
-on the same weights, and the median of the rounds is printed. Spectra: "few" has four singular values a layer above 1, "He" is
-the paper's initialisation, where all are, "1/sqrt(n)" a Gaussian weight with about half above 1, "Gaussian" has singular
-values |N(0, 1)|. The step is one update of the discriminator: real and fake clips forward, both backward, RMSProp; every
-n_clip-th is followed by a clipping, of the spectra that this very training makes.
+Both are of TGAN's discriminator at the paper's size, on one thread; seconds are the process's CPU time, methods take
+turns on the same weights, and the median of the rounds is printed. Spectra: "few" has four singular values a layer
+above 1, "He" is the paper's initialisation, where all are, "1/sqrt(n)" a Gaussian weight with about half above 1,
+"Gaussian" has singular values |N(0, 1)|. The step is one update of the discriminator: real and fake clips forward,
+both backward, RMSProp; every n_clip-th is followed by a clipping, of the spectra that this very training makes.
 """
 
 import argparse

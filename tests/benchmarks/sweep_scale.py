@@ -1,10 +1,10 @@
 """A sweep of 1,000 trials: `python -m tests.benchmarks.sweep_scale` prints what grows with their number.
 
 The driver, the ledger, the study and Ray Tune are those of `vgsearch tune`; only the trial is pretended: it waits a
-millisecond, looks three times and ends with a score that follows from what it was given. Told: seconds of wall and of the
-driver's CPU time a trial for each hundred, `vgsearch status` at each hundred, the driver's memory, and the proportional set
-size of the sweep before its first trial, Ray's processes included. `--nodes 4 --cpus 8` runs it on so many simulated nodes
-beside a head without work; straight lines through the measurements estimate 10,000 trials.
+millisecond, looks three times and ends with a score that follows from what it was given. Told: seconds of wall and of
+the driver's CPU time a trial for each hundred, `vgsearch status` at each hundred, the driver's memory, and the
+proportional set size of the sweep before its first trial, Ray's processes included. `--nodes 4 --cpus 8` runs it on
+so many simulated nodes beside a head without work; straight lines through the measurements estimate 10,000 trials.
 """
 
 import argparse
@@ -108,7 +108,7 @@ def simulated(n_nodes: int, n_cpus: int) -> Iterator[str | None]:
 
 
 def print_extrapolation(rows: list[tuple[float, ...]]) -> None:
-    """Straight lines through the second half of what was measured, and where they would be: a guess, not a measurement."""
+    """Extrapolates straight lines through the second half of the measurements: a guess, not a measurement."""
     measured = np.array(rows[len(rows) // 2 :])
     print("| | a thousand trials more add | at the end | extrapolated to 10,000 |")
     print("|---" * 4 + "|")

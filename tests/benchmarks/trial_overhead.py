@@ -1,9 +1,10 @@
 """What the platform adds to a trial: `python -m tests.benchmarks.trial_overhead` prints seconds beside their targets.
 
-Sweeps of trials of a few steps, one at a time, as `vgsearch tune` runs them on a Ray of its own: inline, and under Ray Train
-with one worker process beside another. From the end of one trial to the end of the next, less what the trial's own log spans
-(reading clips, training, looking, scoring); the first trial, for which processes start, is printed separately. The second column
-takes only training steps and scoring off, and so counts reading clips, classifiers and one look as overhead too.
+Sweeps of trials of a few steps, one at a time, as `vgsearch tune` runs them on a Ray of its own: inline, and under
+Ray Train with one worker process beside another. From the end of one trial to the end of the next, less what the
+trial's own log spans (reading clips, training, looking, scoring); the first trial, for which processes start, is
+printed separately. The second column takes only training steps and scoring off, and so counts reading clips,
+classifiers and one look as overhead too.
 """
 
 import argparse

@@ -38,7 +38,10 @@ flow fit --budget=laptop --set=* --out= --json
 cluster init KIND --out= --fill=*
 cluster check FILE --space= --budget=paper --json
 """
-"""--a= takes a value, --a=x has the default x, --a=* may be repeated, --a=! is required, --a is a flag; B? is optional."""
+"""--a= takes a value, --a=x has the default x, --a=* may be repeated, --a=! is required, --a is a flag.
+
+B? is an optional argument.
+"""
 EXIT_CODES = {
     ("--help",): 0,
     ("cluster", "init", "README", "--out", "copy.md"): 0,

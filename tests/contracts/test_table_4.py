@@ -17,7 +17,8 @@ from videogan.data.manifest import write_manifest
 from videogan.families import FAMILIES
 from videogan.training.run_config import RunConfig
 
-# TGAN sec. 6.2, and 6.3 of the 3D model, whose "settings of the discriminator are exactly the same as those of our model".
+# TGAN sec. 6.2, and 6.3 of the 3D model, whose "settings of the discriminator are exactly the same as those of our
+# model".
 TGAN_PAPER = {
     "model.resolution": 64,
     "model.n_frames": 16,
@@ -69,7 +70,7 @@ TABLE_4: dict[str, tuple[str, str | None, dict[str, Any], tuple[int, int]]] = {
         (877_156 + 5_093_155, 11_446_081),
     ),
 }  # fmt: skip
-"""Row: search space, the point's name where the space has several, values, parameters of G and D on UCF-101's classes."""
+"""Row: search space, the point's name if the space has several, values, parameters of G and D on UCF-101's classes."""
 ROWS = [pytest.param(*row, id=name) for name, row in TABLE_4.items()]
 
 

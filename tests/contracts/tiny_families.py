@@ -1,4 +1,4 @@
-"""The smallest networks of every family, and the settings under which contract tests try them, all by the family's facts."""
+"""The smallest networks of every family and the settings that contract tests try, from the family's facts."""
 
 import pytest
 

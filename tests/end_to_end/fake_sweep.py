@@ -1,7 +1,7 @@
-"""A real driver, Ray Tune, ledger and study with trials of milliseconds: python -m tests.end_to_end.fake_sweep FOLDER N.
+"""A real driver, Ray Tune, ledger and study, millisecond trials: python -m tests.end_to_end.fake_sweep FOLDER N.
 
-Trials write records and a checkpoint as real ones do, and their score follows from the chosen values, so that drills of the
-search and of the driver need no training.
+Trials write records and a checkpoint as real ones do, and their score follows from the chosen values, so that drills
+of the search and of the driver need no training.
 """
 
 import json

@@ -180,7 +180,10 @@ def test_a_diverging_trial_ends_by_name_and_alone_leaves_no_best(shapes, tmp_pat
 
 @pytest.mark.slow
 def test_health_stop_on_prunes_a_trial_in_mode_collapse(shapes, tmp_path):
-    """Codes without variance make one clip of each class; the rule needs two looks in a row, so the third is not taken."""
+    """Codes without variance make one clip of each class.
+
+    The rule needs two looks in a row, so the third is not taken.
+    """
     alike = [part for name in "abc" for part in ("--set", f"model.sigma_{name}=1.0e-6")]
     run = vgsearch(
         "train", "mvt_tsa", "--data", shapes, "--name", "s", *TINY, *BY_DISTANCE, *steps(6, 2), *alike,

@@ -1,4 +1,7 @@
-"""Singular value clipping equals the SVD's for every layout, precision and spectrum; gammas and weights obey their bounds."""
+"""Singular value clipping equals the SVD's for every layout, precision and spectrum.
+
+Gammas and weights obey their bounds.
+"""
 
 import copy
 

@@ -19,7 +19,7 @@ USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]  # click's UsageErr
 
 @dataclass(frozen=True)
 class RemoteCommand:
-    """Arguments of vgsearch on the head, a local search space file to send along, and the experiment ('' if unknown)."""
+    """The arguments of vgsearch on the head, a local space file to send along, the experiment ("" if unknown)."""
 
     arguments: list[str]
     space_file: Path | None

@@ -30,9 +30,9 @@ def this_process() -> str:
 class Lease:
     """A lease, held from construction until `__exit__` and renewed by a thread; raises ExperimentInUse if it is taken.
 
-    The age of a lease is measured by the storage's own clock. If its holder was a process of this machine that no longer
-    exists, the lease is free. A process that was suspended until another took over sees `is_lost`, or finds that the
-    other driver has already written its next line (`ledger_segments.py`).
+    The age of a lease is measured by the storage's own clock. If its holder was a process of this machine that no
+    longer exists, the lease is free. A process that was suspended until another took over sees `is_lost`, or finds
+    that the other driver has already written its next line (`ledger_segments.py`).
     """
 
     def __init__(self, where: RemotePath, what: str) -> None:

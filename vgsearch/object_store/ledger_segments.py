@@ -24,7 +24,10 @@ class MissingSegments(RuntimeError):
 
 
 class Segments:
-    """The objects `<first>-<last>.jsonl` of one ledger; during a merge a line may be in two of them, with the same content."""
+    """The objects `<first>-<last>.jsonl` of one ledger.
+
+    During a merge a line may be in two of them, with the same content.
+    """
 
     def __init__(self, folder: RemotePath) -> None:
         self.folder = folder

@@ -95,7 +95,10 @@ class WorkingCopy:
                     raise
 
     def push(self, wanted: Wanted = every) -> None:
-        """Upload each wanted file that changed since its last upload, checkpoints last; delete stored files deleted here."""
+        """Upload each wanted file that changed since its last upload, checkpoints last.
+
+        Delete stored files deleted here.
+        """
         if self.address is None:
             return
         names = sorted(filter(wanted, self._names()), key=lambda name: (name.startswith(LAST), name))

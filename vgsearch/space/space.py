@@ -142,8 +142,8 @@ def _problems_of_scoring(path: str) -> list[str]:
 def installed_spaces() -> dict[str, Traversable]:
     """Name to file of every search space: ours, then those of packages with an entry point `vgsearch.search_spaces`.
 
-    Such an entry point names a package whose YAML files are search spaces. Raises ConfigurationError, one line that names
-    the package, for one that cannot be imported and for a space whose name is taken.
+    Such an entry point names a package whose YAML files are search spaces. Raises ConfigurationError, one line that
+    names the package, for one that cannot be imported and for a space whose name is taken.
     """
     found = _yaml_files(resources.files("vgsearch.search_spaces"))
     packages = dict.fromkeys(found, "vgsearch")

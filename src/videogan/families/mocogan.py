@@ -284,8 +284,9 @@ class MoCoGAN(GAN[MoCoGANConfig, Fakes]):
     def draw(self, n: int, rng: torch.Generator, label_counts: Tensor, real_labels: Tensor) -> dict[str, Tensor]:
         """All random inputs of one update on n clips, on the CPU; see the contract.
 
-        Returns z (n, d_C + (T + 1) d_M), y (n,) uniform over the classes (released code) if conditional, the frames that
-        D_I sees, frames_real and frames_fake (n, N), and the seeds of D's noise, if any, noise_real, noise_fake (n, 2).
+        Returns z (n, d_C + (T + 1) d_M), y (n,) uniform over the classes (released code) if conditional, the frames
+        that D_I sees, frames_real and frames_fake (n, N), and the seeds of D's noise, if any, noise_real, noise_fake
+        (n, 2).
         """
         z = sample_z(self.config, n, rng)
         # An unconditional model draws labels too: without them its frames would be others than in earlier versions.

@@ -131,7 +131,8 @@ def test_held_out_errors_rank_the_weight_free_flow_below_half_of_zero_flow():
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-# Seen once (reports/flow-2026-11-27): 1.58 px, zero flow at 4.41, Lucas-Kanade at 1.94 and x3 at 1.88, in 34 minutes of CPU time.
+# Seen once (reports/flow-2026-11-27): 1.58 px, zero flow at 4.41, Lucas-Kanade at 1.94 and x3 at 1.88, in 34 minutes
+# of CPU time.
 def test_the_laptop_recipe_finds_more_than_half_of_the_motion_and_more_than_lucas_kanade():
     recipe = RECIPES["laptop"]
     for progress in fit_flow(recipe):

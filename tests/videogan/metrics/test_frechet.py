@@ -43,7 +43,8 @@ def test_diagonal_covariances_are_as_far_as_the_squared_differences_of_deviation
 
 
 def test_covariances_that_do_not_commute_by_hand():
-    # For 2 x 2 matrices Tr sqrt(M) = sqrt(Tr M + 2 sqrt(det M)); M = S_x S_y has trace 2 * 2 + 1 * 1 + 1 = 6, det 3 * 2.
+    # For 2 x 2 matrices Tr sqrt(M) = sqrt(Tr M + 2 sqrt(det M)); M = S_x S_y has trace 2 * 2 + 1 * 1 + 1 = 6, det
+    # 3 * 2.
     cov_x, cov_y = torch.tensor([[2.0, 1], [1, 2]]), torch.tensor([[2.0, 0], [0, 1]])
     mean = torch.zeros(2)
     expected = 4 + 3 - 2 * math.sqrt(6 + 2 * math.sqrt(6))

@@ -54,8 +54,8 @@ def test_it_is_unbiased_and_falls_below_zero_on_equal_distributions_however_few_
 
 
 def test_its_expectation_on_shifted_normals_is_the_closed_form_for_few_clips_and_many():
-    # d = 1, x ~ N(0, 1), y ~ N(a, 1): E (x x' + 1)^3 = 1 + 3 E[x^2] E[x'^2] = 4 (odd moments vanish); with m2 = 1 + a^2,
-    # m3 = a^3 + 3 a: E (y y' + 1)^3 = 1 + 3 a^2 + 3 m2^2 + m3^2 and E (x y + 1)^3 = 1 + 3 m2.
+    # d = 1, x ~ N(0, 1), y ~ N(a, 1): E (x x' + 1)^3 = 1 + 3 E[x^2] E[x'^2] = 4 (odd moments vanish); with m2 = 1 +
+    # a^2, m3 = a^3 + 3 a: E (y y' + 1)^3 = 1 + 3 a^2 + 3 m2^2 + m3^2 and E (x y + 1)^3 = 1 + 3 m2.
     a = 0.5
     m2, m3 = 1 + a**2, a**3 + 3 * a
     expected = 4 + (1 + 3 * a**2 + 3 * m2**2 + m3**2) - 2 * (1 + 3 * m2)

@@ -34,7 +34,7 @@ STEADY = {"gradient_g": 1.0, "gradient_d": 3.0, "weight_g": 10.0, "weight_d": 20
 
 
 def moving_squares(seed: int, speed: float = 1.0, period: int | None = None) -> Tensor:
-    """A clip for each label, uint8 (n, T, H, W, 3): a square of its own colour and path on grey, the class its direction."""
+    """A clip for each label, uint8 (n, T, H, W, 3): a square on grey, its direction is the class."""
     rng = torch.Generator().manual_seed(seed)
     clips = torch.full((len(LABELS), T, SIZE, SIZE, 3), 30, dtype=torch.uint8)
     for clip, label in zip(clips, LABELS.tolist(), strict=True):

@@ -44,7 +44,8 @@ def run_config(**loop: object) -> RunConfig:
     values = {
         "model": {**model, **exact, **loop.pop("model", {})},
         "loop": {"n_steps": 4, "batch_size": BATCH_SIZE, **loop},
-        # Adam without momentum moves by the sign of a gradient; a large eps keeps rounding from turning one near zero around.
+        # Adam without momentum moves by the sign of a gradient; a large eps keeps rounding from turning one near zero
+        # around.
         "optimiser": {"lr_g": 1e-3, "eps": 1e-2},
         "evaluation": {"protocol": "s3_r3d18_smoke_v1"},
     }

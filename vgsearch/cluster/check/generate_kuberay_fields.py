@@ -44,7 +44,10 @@ def _object(properties: Schema, required: set[str]) -> Schema:
 
 
 def _closed(schema: Mapping[str, Any], name: str, definitions: Schema) -> Schema:
-    """One part without descriptions and defaults; a part with named fields becomes a definition, equal parts the same."""
+    """One part without descriptions and defaults.
+
+    A part with named fields becomes a definition, equal parts the same.
+    """
     if schema.get("x-kubernetes-int-or-string"):
         return {"type": ["number", "string"]}
     if "properties" in schema:
