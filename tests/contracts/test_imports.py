@@ -76,6 +76,26 @@ def test_no_folders_import_each_other_in_a_circle():
     assert " -> ".join(circle(imports_of_folders())) == ""
 
 
+LATE_IMPORTS = {
+    "videogan.storage.places": {"pyarrow"},  # `vgsearch --help` and `spaces` name places and read none
+    "vgsearch.object_store.working_copy": {"videogan"},  # the cache folder's module imports pyarrow
+    "vgsearch.charts.image_grid": {"matplotlib"},  # `vgsearch report --help` draws nothing
+    "vgsearch.charts.png": {"matplotlib"},
+    "vgsearch.report.writing": {"plotly"},
+    "vgsearch.runtime.feed.stream": {"torch"},  # Ray Data's workers decode without torch
+}
+"""Outside `vgsearch.commands`, whose late imports keep `--help` fast: what else a module imports inside a function."""
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if not lies_in(name, "vgsearch.commands")])
+def test_only_slow_libraries_are_imported_inside_functions(name: str):
+    functions = [node for node in ast.walk(TREES[name]) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    inside = [node for function in functions for node in ast.walk(function)]
+    found = {alias.name for node in inside if isinstance(node, ast.Import) for alias in node.names}
+    found |= {node.module or "" for node in inside if isinstance(node, ast.ImportFrom)}
+    assert {top(dotted) for dotted in found} == LATE_IMPORTS.get(name, set())
+
+
 def test_a_circle_is_named_from_end_to_end():
     assert circle({"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}) == ["b", "c", "b"]
     assert circle({"a": {"b"}, "b": {"c"}, "c": set()}) == []

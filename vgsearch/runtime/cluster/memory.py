@@ -1,11 +1,13 @@
 """Whether the largest trial of a space fits into memory: one training step on a worker, before a sweep starts."""
 
 import math
+import resource
 from collections.abc import Callable
 from operator import itemgetter
 from typing import Any
 
 import ray
+import torch
 from rich.console import Console
 
 from vgsearch.runtime.cluster.cluster import Resources
@@ -14,7 +16,9 @@ from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.words import size
 from videogan.config import ConfigurationError, parse_config
 from videogan.data.manifest import Manifest
+from videogan.shard import Shard
 from videogan.training.forecast import checkpoint_bytes
+from videogan.training.loop import Training
 from videogan.training.run_config import RunConfig
 
 BYTES_FP32 = 4
@@ -115,13 +119,6 @@ def _measured(sweep: Sweep, config: RunConfig, share: float) -> tuple[float, flo
 
 def _peak_of_a_step(values: dict[str, Any], n_workers: int, device: str) -> tuple[float, float]:
     """Peak bytes of this process or its GPU after one step on noise, and the GPU's total bytes (0 on a CPU)."""
-    import resource
-
-    import torch
-
-    from videogan.shard import Shard
-    from videogan.training.loop import Training
-
     torch.set_num_threads(1)
     config = parse_config(RunConfig, values)
     loop = config.loop.model_copy(update={"batch_size": config.loop.batch_size // n_workers})
@@ -142,8 +139,6 @@ class _NoiseClips:
     manifest_digest = "noise"
 
     def __init__(self, config: RunConfig) -> None:
-        import torch
-
         model = config.model
         shape = (config.loop.batch_size, model.n_frames, model.resolution, model.resolution, 3)
         self.label_counts = torch.ones(model.n_classes)

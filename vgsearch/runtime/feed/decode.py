@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import ray
+import ray.data
 
 from videogan.data.cache import (
     ClipShard,
@@ -26,9 +28,7 @@ from videogan.data.manifest import DataError, Manifest
 from videogan.data.preprocessing import preprocessing_named
 from videogan.storage.places import Place, RemotePath, fetched, place
 
-if TYPE_CHECKING:
-    from ray.data import Dataset
-
+if TYPE_CHECKING:  # it imports torch, which workers that decode do without
     from videogan.data.clips import DataConfig
 
 OnProgress = Callable[[int, int], None]  # (clips done, clips in all)
@@ -67,8 +67,6 @@ def inspect_videos(paths: Sequence[Path], limits: Limits, on_progress: OnProgres
 
 def _inspections(rows: list[dict[str, str]], inspected: Callable[[dict], dict]) -> Iterator[dict[str, Any]]:
     """The inspection of each file of `rows`; a file that crashes the decoder's process is skipped by name."""
-    import ray
-
     dataset = silent_ray_data().from_items(rows, override_num_blocks=n_tasks(rows))
     done = set()
     try:
@@ -187,7 +185,9 @@ def _lost(video: Place, sha: str) -> str | None:
         return "no such file"
 
 
-def decoding(how: Callable[..., "Dataset"], function: Callable, n_cpus: float, **options: Any) -> "Dataset":
+def decoding(
+    how: Callable[..., ray.data.Dataset], function: Callable, n_cpus: float, **options: Any
+) -> ray.data.Dataset:
     """Applies `how` (a dataset's map or map_batches) to a decoding `function`; tasks that die are retried."""
     with warnings.catch_warnings():
         # Ray 2.60, which pyproject.toml pins, has no other bound on retries, and already deprecates this one.
@@ -197,8 +197,6 @@ def decoding(how: Callable[..., "Dataset"], function: Callable, n_cpus: float, *
 
 def silent_ray_data() -> Any:
     """The module ray.data with its output turned off: the commands print their own progress."""
-    import ray.data
-
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False

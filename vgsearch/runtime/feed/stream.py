@@ -6,6 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from ray.data import DataIterator, Dataset, ExecutionOptions
+from ray.train import DataConfig as TrainDataConfig
 
 from vgsearch.runtime.feed.decode import decoding, n_tasks, silent_ray_data
 from videogan.config import ConfigurationError
@@ -14,10 +16,8 @@ from videogan.data.manifest import Manifest
 from videogan.data.preprocessing import preprocessing_named
 from videogan.data.windows import Selection, WindowSchedule, rank_positions, select_clips, span, window
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # they import torch, which workers that decode do without
     import torch
-    from ray.data import DataIterator, Dataset
-    from ray.train import DataConfig as TrainDataConfig
 
     from videogan.data.clips import DataConfig
 
@@ -79,12 +79,9 @@ def stream_name(rank: int) -> str:
     return f"train_{rank}"
 
 
-def stream_data_config() -> "TrainDataConfig":
+def stream_data_config() -> TrainDataConfig:
     """The configuration by which a TorchTrainer gives each rank its own stream, whole and in order."""
-    from ray.data import ExecutionOptions
-    from ray.train import DataConfig
-
-    return DataConfig(datasets_to_split=[], execution_options=ExecutionOptions(preserve_order=True))
+    return TrainDataConfig(datasets_to_split=[], execution_options=ExecutionOptions(preserve_order=True))
 
 
 def _decoded_windows(
