@@ -76,6 +76,9 @@ def start_sweep(address: str | None, dry_run: bool, json: bool, **asked: Any) ->
     `asked` holds the fields of SweepRequest by name; None leaves a field at its default. The commands name their
     parameters after the fields, so that they pass `**locals()`.
     """
+    from vgsearch.space.space import load_space
+
+    load_space(asked["space"])  # refuses a wrong name or file at once; the next import loads Ray and torch, in seconds
     from vgsearch.runtime.sweep.launch import SweepRequest, launch
 
     given = {name: value for name, value in asked.items() if value is not None}
