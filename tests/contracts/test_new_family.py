@@ -41,9 +41,9 @@ print(type(generator).__name__, progress.losses)
 
 
 def section() -> list[str]:
-    """The lines of CONTRIBUTING.md that show a whole family."""
+    """The lines of CONTRIBUTING.md that show a complete family."""
     lines = (ROOT / "CONTRIBUTING.md").read_text().splitlines()
-    start = lines.index("## A new GAN family, whole")
+    start = lines.index("## A complete new GAN family")
     end = next((i for i, line in enumerate(lines) if i > start and line.startswith("## ")), len(lines))
     return lines[start:end]
 
@@ -83,7 +83,7 @@ def python(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def test_contributing_shows_a_whole_family_in_40_lines():
+def test_contributing_shows_a_complete_family_in_40_lines():
     lines = section()
     while not lines[-1]:
         lines.pop()
