@@ -21,7 +21,7 @@ shared=${VGSEARCH_SHARED:?"set VGSEARCH_SHARED to a folder that all nodes see, e
 source "$shared/venv/bin/activate"
 export VGSEARCH_CACHE=$shared/cache RAY_USAGE_STATS_ENABLED=0
 
-# A token for this job, readable only by you. Without it, whoever reaches the port below can run code as you.
+# A token for this job, readable only by you. Without it, anyone who reaches the port below can run code as you.
 umask 077
 token_file=$shared/.token-$SLURM_JOB_ID
 python -c 'import secrets; print(secrets.token_hex(32), end="")' >"$token_file"

@@ -66,7 +66,7 @@ app.command("gc")(gc.gc)
 
 
 def main() -> None:
-    """Runs a command; the epilogue of --help lists the exit codes, of which typer gives 130 on Ctrl-C."""
+    """Run a command; the epilogue of --help lists the exit codes, of which typer gives 130 on Ctrl-C."""
     try:
         app()
     except Exception as error:  # noqa: BLE001 (reports every error that no command handles)

@@ -77,7 +77,7 @@ def test_a_warm_started_sweep_has_its_own_trials_and_its_study_in_the_given_stor
     command, folder = tune
     journal = folder / "studies.journal"
     run = vgsearch(*command, "--name", "w", "--warm-start", "runs/s", "--storage", journal, folder=folder)
-    assert "2 done trials of s are known" in run.stdout
+    assert "the study starts with 2 done trials of s" in run.stdout
     experiment = Experiment(folder / "runs" / "w")
     record = read_ledger(experiment.ledger)
     assert [trial.state for trial in record.trials.values()] == ["done"] * 2

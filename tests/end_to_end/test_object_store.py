@@ -110,7 +110,7 @@ def test_a_third_machine_shows_the_sweep_and_samples_a_checkpoint(finished, fail
 def test_a_missing_sweep_or_checkpoint_is_refused_with_its_address(failing_s3_bucket: str, finished):
     address, second, _ = finished
     for arguments, message in (
-        (("status", f"{failing_s3_bucket}/runs/nowhere"), "runs/nowhere holds no sweep"),
+        (("status", f"{failing_s3_bucket}/runs/nowhere"), "runs/nowhere contains no sweep"),
         (("sample", f"{address}/trials/t9/checkpoints/step1.pt"), "step1.pt does not exist"),
         (
             ("tune", "mvt_tsa", "--out", f"{failing_s3_bucket}/runs", "--name", "s"),

@@ -1,4 +1,4 @@
-"""What a chart shows, and how it is drawn: interactive by plotly in a page, as a PNG by matplotlib.
+"""Charts: what they show, and how plotly (in pages) and matplotlib (as PNG) draw them.
 
 Imported by `vgsearch.data_check`, `vgsearch.evaluation`, `vgsearch.flow_fit` and `vgsearch.report`.
 """

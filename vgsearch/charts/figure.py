@@ -22,7 +22,7 @@ class Points:
     steps: bool = False  # hold each value until the next x
     symbol: Literal["circle", "diamond", "x"] = "circle"
     opacity: float = 1
-    hover: Sequence[str] = ()  # the text under the pointer for each point
+    hover: Sequence[str] = ()  # the tooltip of each point
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A figure as plotly.js draws it in a page, which sets the colours of text and grid for light and dark screens."""
+"""A figure for plotly.js; the page sets the colours of text and grid for light and dark screens."""
 
 import math
 from html import escape

@@ -1,4 +1,4 @@
-"""Figures as a PNG, drawn by matplotlib, which is imported with the first one."""
+"""Figures as a PNG, drawn by matplotlib, which is imported when it is first needed."""
 
 import io
 import warnings

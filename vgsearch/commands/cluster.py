@@ -1,4 +1,4 @@
-"""vgsearch cluster: files that start a Ray cluster, and what is wrong with one before it costs money."""
+"""vgsearch cluster: copy a file that starts a Ray cluster, and check it before it costs money."""
 
 import sys
 from pathlib import Path
@@ -57,7 +57,7 @@ def check(
 
     Checks tokens, ports, shared storage, versions, setup, GPUs and spot nodes.
     Starts nothing and reaches no network.
-    Exit code 1 on anything but notes.
+    Exit code 1 if it finds anything but notes.
     """
     import json as json_module
 
@@ -80,7 +80,7 @@ def check(
 
 
 def _what_needs_gpus(space: str | None, budget: str) -> str | None:
-    """Names the search if it needs GPUs, which only the paper's networks do; else None."""
+    """The search's name if it needs GPUs, as only the paper's networks do; else None."""
     from vgsearch.space.budgets import BUDGETS
     from vgsearch.space.space import load_space
     from videogan.config import ConfigurationError, suggestion

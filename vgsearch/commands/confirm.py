@@ -16,7 +16,7 @@ def confirm(
     address: options.Address = None,
     json: options.Json = False,
 ) -> None:
-    """Train the best points and the paper's again with new seeds, and compare them.
+    """Retrain the best points and the paper's point with new seeds, and compare them.
 
     Intervals are Student's 95 % over training seeds; each point is compared with the paper's seed by seed.
     After an interruption, the same command continues.

@@ -108,11 +108,13 @@ def import_folder(
     strict: Annotated[bool, typer.Option(help="Fail if any file is skipped.")] = False,
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Limit of a video: data.max_pixels or data.max_seconds."),
+        typer.Option(
+            "--set", metavar="PATH=VALUE", help="Skip videos above a limit: data.max_pixels or data.max_seconds."
+        ),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Decode every video once and write a manifest: labels, groups, and train and test without leaks."""
+    """Decode every video once and write a manifest with labels, groups and a leak-free train/test split."""
     from vgsearch.runtime.cluster.cluster import connect
     from vgsearch.runtime.feed.decode import inspect_videos
     from vgsearch.terminal.words import counted
@@ -164,7 +166,7 @@ def _limits(overrides: list[str]) -> "Limits":
 
 
 def _print_summary(manifest: "Manifest", found: dict[str, Any], as_json: bool) -> None:
-    """Prints a summary of the data set, as text or as one JSON object."""
+    """Print a summary of the data set, as text or as one JSON object."""
     from vgsearch.data_check.check import WINDOW
 
     summary = _summary(manifest) | found
@@ -192,7 +194,9 @@ def _print_summary(manifest: "Manifest", found: dict[str, Any], as_json: bool) -
     for name, warning in found.get("warnings", {}).items():
         typer.echo(f"warning  {name}: {warning}")
     if summary["n_short"]:
-        typer.echo(f"short    {summary['n_short']} clips have fewer than {WINDOW} frames; data.short_clips decides")
+        typer.echo(
+            f"short    {summary['n_short']} clips have fewer than {WINDOW} frames; data.short_clips applies to them"
+        )
     typer.echo(f"manifest {summary['manifest']}\nnext     vgsearch tune mvt_tsa --data {manifest.folder}")
 
 

@@ -44,7 +44,7 @@ def check(
 
 
 def _checked(folder: Path, group: str | None, silent: bool) -> "DataCheck":
-    """Decodes every file that the manifest lists, or that an import would find if there is no manifest."""
+    """Decode every file that the manifest lists, or that an import would find if there is no manifest."""
     from vgsearch.data_check.check import check_found, check_manifest, manifest_as_it_is
     from videogan.data.formats import layout_of
     from videogan.data.formats.contract import ImportOptions, refuse_options
@@ -79,7 +79,7 @@ def _inspected(paths: list[Path], silent: bool) -> dict[Path, dict[str, Any]]:
 
 
 def _print_summary(check: "DataCheck") -> None:
-    """Prints the main facts, a line each; the page has the rest."""
+    """Print the main facts, a line each; the page has the rest."""
     spread = check.spread(check.usable)
     typer.echo(
         f"{len(check.usable)} of {len(check.videos)} clips usable  {len(check.classes)} classes  "

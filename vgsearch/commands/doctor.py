@@ -8,7 +8,7 @@ from vgsearch.commands import options
 def doctor(json: options.Json = False) -> None:
     """Check this machine: Python, PyTorch, Ray, video codecs, GPU, disk, memory, ports and token.
 
-    Exit code 1 if something keeps sweeps from running.
+    Exit code 1 if this machine cannot run sweeps.
     """
     import json as json_module
 

@@ -25,9 +25,9 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NAMES",
-            help="Comma-separated: s3, is, fid, fvd, kvd, blind_spots, gam; also with a classifier, as fid_tsn, "
-            "or a whole protocol, as s3_tsn_laptop_v1. "
-            "Default: s3,kvd,blind_spots; with --ladder also s3_tsn; no s3 with one class.",
+            help="Comma-separated: s3, is, fid, fvd, kvd, blind_spots, gam; also with a classifier (fid_tsn) "
+            "or as a protocol (s3_tsn_laptop_v1). "
+            "Default: s3,kvd,blind_spots; with --ladder also s3_tsn; without s3 if DATA has one class.",
         ),
     ] = None,
     against: Annotated[Path | None, typer.Option(metavar="CKPT", help="The checkpoint that gam compares with.")] = None,
@@ -39,7 +39,10 @@ def evaluate(
     ] = None,
     preprocessing: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="For --videos and --ladder. Default: plain_32, or plain_96 at paper scale."),
+        typer.Option(
+            metavar="NAME",
+            help="Preprocessing of --videos and --ladder. Default: plain_32, or plain_96 at paper scale.",
+        ),
     ] = None,
     classifier_weights: Annotated[
         Path | None,
@@ -59,9 +62,9 @@ def evaluate(
     address: options.Address = None,
     json: options.Json = False,
 ) -> None:
-    """Score a checkpoint or a folder of videos; or show with --ladder what the scores mean.
+    """Score a checkpoint or a folder of videos; or, with --ladder, clips of known quality.
 
-    Scores compare only under the same protocol and data set, whose digest is printed with each score.
+    Compare scores only if protocol and data set are the same; their digest is printed with each score.
     """
     from contextlib import ExitStack
 

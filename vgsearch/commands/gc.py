@@ -15,8 +15,8 @@ def gc(
 ) -> None:
     """Delete checkpoints of ended trials, the worst first, until the rest fits the disk budget.
 
-    --disk-budget defaults to the sweep's own; without either, all checkpoints that may go are deleted.
-    Always kept: those of the best trial or Pareto front, of the paper's points, and of trials to resume.
+    --disk-budget defaults to the sweep's own; without either, all of them are deleted.
+    Never deleted: those of the best trial or Pareto front, of the paper's points, and of trials to resume.
     """
     import json as json_module
     import shutil

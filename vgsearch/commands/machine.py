@@ -30,7 +30,7 @@ class MachineCheck:
 
 
 def diagnose() -> list[MachineCheck]:
-    """Runs all checks, in the order in which a sweep depends on them."""
+    """Run all checks, in the order in which a sweep depends on them."""
     checks: tuple[Callable[[], MachineCheck], ...] = (
         _python,
         _torch,
@@ -114,7 +114,7 @@ def _shared_memory() -> MachineCheck:
 
 
 def _ports() -> MachineCheck:
-    """A sweep on its own local cluster takes free ports; a head node and its dashboard need fixed ones."""
+    """Whether the ports are free: a local cluster uses any free ports, a head node and its dashboard fixed ones."""
     if not _can_listen(0):
         return MachineCheck(
             "ports", False, "no program can listen on 127.0.0.1, as Ray must; check sandboxes and firewalls"

@@ -1,4 +1,4 @@
-"""The options that several commands share, and how those of tune and train become a sweep."""
+"""The options that several commands share, and the start of a sweep from those of tune and train."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -70,16 +70,18 @@ DryRun = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
 
 
-def start_sweep(address: str | None, dry_run: bool, json: bool, **asked: Any) -> None:
-    """Runs the sweep that the options of a command ask for.
+def start_sweep(address: str | None, dry_run: bool, json: bool, **options: Any) -> None:
+    """Run the sweep that a command's options describe.
 
-    `asked` holds the fields of SweepRequest by name; None leaves a field at its default. The commands name their
+    `options` holds the fields of SweepRequest by name; None leaves a field at its default. The commands name their
     parameters after the fields, so that they pass `**locals()`.
     """
     from vgsearch.space.space import load_space
 
-    load_space(asked["space"])  # refuses a wrong name or file at once; the next import loads Ray and torch, in seconds
+    load_space(
+        options["space"]
+    )  # refuses a wrong name or file at once; the next import loads Ray and torch, in seconds
     from vgsearch.runtime.sweep.launch import SweepRequest, launch
 
-    given = {name: value for name, value in asked.items() if value is not None}
+    given = {name: value for name, value in options.items() if value is not None}
     launch(SweepRequest(**given), address=address, dry_run=dry_run, json_lines=json)

@@ -41,7 +41,9 @@ def sample(
     steps: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=1, help="Columns of codes and classes, default 7. Frames that between adds, default 3."
+            metavar="N",
+            min=1,
+            help="codes, classes: number of columns, default 7. between: number of new frames, default 3.",
         ),
     ] = None,
     n_frames: Annotated[
@@ -61,7 +63,7 @@ def sample(
     ] = None,
 ) -> None:
     """Write samples of a checkpoint's generator as GIF, mp4 and PNG."""
-    # Set before torch reads it: waiting threads would spin, which beside a running sweep costs most of the time.
+    # Set before torch reads it: otherwise waiting threads spin, and take most of the CPU from a running sweep.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from vgsearch.experiment.paths import opened_checkpoint
     from vgsearch.sampling.sample import SampleRequest, sample

@@ -30,7 +30,7 @@ def show(
     experiment = Experiment.at(folder)
     if not experiment.has_events:
         raise ConfigurationError(
-            f"{experiment.place} holds no sweep (no {experiment.ledger.name}); "
+            f"{experiment.place} contains no sweep ({experiment.ledger.name} is missing); "
             "give EXP/TRIAL, such as runs/mvt_tsa-001/t0007."
         )
     record = read_ledger(experiment.events)

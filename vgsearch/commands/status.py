@@ -33,7 +33,7 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
     folder = Experiment.at(experiment)
     if not folder.has_events:
         raise ConfigurationError(
-            f"{folder.place} holds no sweep (no {folder.ledger.name}); give the folder of an experiment."
+            f"{folder.place} contains no sweep ({folder.ledger.name} is missing); give the folder of an experiment."
         )
     reader = LedgerReader(folder.events)
     # Without a terminal there is no width to fit.
@@ -49,7 +49,7 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
         _print_json(record)
         return
     if not record.header:
-        console.print(f"{shown(folder.place)}   nothing has happened yet", soft_wrap=True)
+        console.print(f"{shown(folder.place)}   no events yet", soft_wrap=True)
         return
     since = f"running or interrupted; last event {duration(max(time.time() - record.last_event, 0.0))} ago"
     header = f"{record.header['space']} ({record.header['budget']})"
@@ -60,7 +60,7 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
 
 
 def _watch(reader: "LedgerReader", console: "Console", json_lines: bool) -> None:
-    """Shows a live table on a terminal, or one line per event elsewhere, until the sweep ends."""
+    """Show a live table on a terminal, or one line per event elsewhere, until the sweep ends."""
     import time
 
     from vgsearch.terminal.sweep_table import SweepView

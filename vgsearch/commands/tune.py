@@ -27,7 +27,7 @@ TimeBudget = Annotated[
 Keep = Annotated[
     int,
     typer.Option(
-        "--keep", metavar="N", min=2, help="Number of newest checkpoints to keep per trial, besides its best."
+        "--keep", metavar="N", min=2, help="Number of newest checkpoints to keep per trial, in addition to its best."
     ),
 ]
 Storage = Annotated[
@@ -71,7 +71,7 @@ def tune(
     dry_run: options.DryRun = False,
     json: options.Json = False,
 ) -> None:
-    """Search for the hyperparameters that make a video GAN best.
+    """Search for the best hyperparameters of a video GAN.
 
     The first trial, t0000, is the paper's own point.
     """

@@ -16,7 +16,7 @@ from videogan.data.manifest import MANIFEST_NAME, SCHEMA, DataError, Manifest
 
 WINDOW = 16  # the papers' clip length T; import and check count the shorter videos
 NOT_DRAWN = "not drawn"  # the split of clips that the import could not split
-IMBALANCED = 3.0  # the ratio of the largest to the smallest class from which a remark is made
+IMBALANCED = 3.0  # ratio of the largest to the smallest class that causes a remark
 
 
 @dataclass(frozen=True)

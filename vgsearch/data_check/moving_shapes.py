@@ -24,6 +24,6 @@ def moving_shapes(console: Console) -> Manifest:
 
 
 def _copy(manifest: Manifest, folder: Place) -> None:
-    """Copies the manifest last, so that a data set with a manifest is complete."""
+    """Copy the manifest last, so that a data set with a manifest is complete."""
     for path in [*manifest.usable["path"].to_pylist(), MANIFEST_NAME]:
         (folder / path).put((manifest.folder / path).read_bytes())

@@ -18,16 +18,16 @@ from videogan.data.source import Limits, UnreadableVideo
 from videogan.storage.atomic import write_atomically
 
 SHEET_NAME = "contact-sheet.png"
-N_FRAMES = 8  # shown of each clip
+N_FRAMES = 8  # shown per clip
 _MOST_DECODED = 256  # frames of a file, for the sheet
-_FEW_CLASSES = 12  # or fewer: three clips or more of each; otherwise one small clip
-_MOST_ROWS = 200  # of a table in the page
+_FEW_CLASSES = 12  # up to this many: at least three clips of each; with more classes one small clip each
+_MOST_ROWS = 200  # per table of the page
 _LEFT, _GAP = 190, 2  # pixels of the sheet: for the text on the left, between frames
 _BLUE = "#3b6ea8"
 
 
 def write_check(check: DataCheck, out: Path, limits: Limits) -> tuple[Path, Path]:
-    """Writes the contact sheet and the page into the folder `out`; returns their paths."""
+    """Write the contact sheet and the page into the folder `out`; returns their paths."""
     out.mkdir(parents=True, exist_ok=True)
     sheet = contact_sheet(check, limits)
     write_atomically(out / SHEET_NAME, lambda stream: stream.write(sheet))
@@ -81,7 +81,7 @@ def page(check: DataCheck, sheet: bytes) -> Page:
 
 
 def _verdict(check: DataCheck) -> list[Block]:
-    verdict = "Not fit to train on." if check.blockers else "No leak, and nothing prevents training."
+    verdict = "Not usable for training." if check.blockers else "No leak, and nothing prevents training."
     problems, remarks = ([(text,) for text in texts] for texts in (check.blockers, check.remarks))
     return [Text(verdict, bool(problems)), *_table(("problem",), problems), *_table(("remark",), remarks)]
 
@@ -124,7 +124,7 @@ def _group_rows(check: DataCheck) -> list[tuple[object, ...]]:
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[object]], half: bool = False) -> list[Block]:
-    """At most `_MOST_ROWS` rows, columns of numbers aligned to the right; empty without rows."""
+    """A table of at most `_MOST_ROWS` rows, numbers aligned to the right; empty without rows."""
     right = {name for at, name in enumerate(columns) if all(isinstance(row[at], int) for row in rows)}
     shown = [[str(cell) for cell in row] for row in rows[:_MOST_ROWS]]
     more = [Text(f"and {len(rows) - _MOST_ROWS} more")] if len(rows) > _MOST_ROWS else []

@@ -31,7 +31,7 @@ FIRST_FRESH_SEED = 500_000
 
 @dataclass(frozen=True)
 class ConfirmationPlan:
-    """What to confirm: how many of the best points of which experiment, on which seeds."""
+    """A request of `confirm`: the experiment, how many of its best points, and the seeds."""
 
     experiment: Experiment
     sweep: Sweep
@@ -207,7 +207,7 @@ def _row(point: Confirmed, objective: Objective) -> list[str]:
 
 
 def notes_on(points: Sequence[Confirmed]) -> list[str]:
-    """What the table's numbers can and can't say."""
+    """Notes on how to read the table's numbers."""
     notes = [
         "then: in the search, where the best of many trials also had the luckiest seed; again: on fresh seeds; "
         "minus paper: seed by seed, + is better"

@@ -54,7 +54,7 @@ def _first_and_last(frames: Tensor) -> Image.Image:
 
 
 def write_ladder(folder: Path, rows: Sequence[Scored]) -> list[Path]:
-    """Writes ladder.png: for each protocol, the score of each rung with its bounds, and reference scores."""
+    """Write ladder.png: for each protocol, the score of each rung with its bounds, and reference scores."""
     measures = dict.fromkeys(row.measure for row in rows if not math.isnan(row.value))
     if not measures:
         return []

@@ -24,9 +24,9 @@ from videogan.training.checkpoint import Checkpoint, load_checkpoint
 from videogan.training.run_config import RunConfig
 
 SCALE_OF_BUDGET = {"paper": "", "laptop": "laptop_", "smoke": "smoke_"}
-N_FRAMES = 16  # of every protocol
+N_FRAMES = 16  # per clip, in every protocol
 EVALUATIONS = Path("runs/evaluations")
-FEWEST_VIDEOS = 2  # of a class: one to train and one to test on
+FEWEST_VIDEOS = 2  # per class: one to train and one to test on
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class EvaluationRequest:
 
 @dataclass(frozen=True)
 class EvaluationPlan:
-    """What is judged, by which measures, on which data set, and where the results are written."""
+    """The subjects, measures, data set and output folder of an evaluation."""
 
     manifest: Manifest
     preprocessing: str
@@ -75,9 +75,9 @@ class EvaluationPlan:
     """The trial of the checkpoint, whose metrics.jsonl and TensorBoard get the scores too."""
     step: int = 0
     videos: tuple[FoundVideo, ...] = ()
-    """Of --videos, with the classes of the data set."""
+    """The clips of --videos, with the classes of the data set."""
     notes: tuple[str, ...] = ()
-    """For the user, printed before it starts."""
+    """Notes for the user, printed before the evaluation starts."""
 
 
 def planned(request: EvaluationRequest) -> EvaluationPlan:
@@ -135,7 +135,7 @@ def _plan_of_checkpoint(request: EvaluationRequest, path: Path) -> EvaluationPla
     if manifest.digest != checkpoint.trained_on:
         raise ConfigurationError(
             f"{path} was trained on the train split of manifest {checkpoint.trained_on[:6]}; {manifest.folder} is "
-            f"{manifest.digest[:6]}, and it may have seen those test clips. Give --data the data set it was trained on."
+            f"{manifest.digest[:6]}, so it may have trained on those test clips. Give its own data set by --data."
         )
     if request.against is not None:
         _refuse_unequal(path, checkpoint, request.against)
@@ -168,7 +168,7 @@ def data_of(checkpoint: Path) -> Place:
     """The data set of the sweep that a checkpoint belongs to; raises ConfigurationError if there is none."""
     sweep = Experiment(checkpoint.absolute().parents[3]).sweep if len(checkpoint.absolute().parents) > 3 else None
     if sweep is None or not sweep.exists():
-        raise ConfigurationError(f"{checkpoint} is in no experiment that names its data set; give --data.")
+        raise ConfigurationError(f"{checkpoint} belongs to no experiment with a known data set; give --data.")
     folder = place(yaml.safe_load(sweep.read_text())["data"])
     if not folder.exists():
         raise ConfigurationError(
@@ -226,11 +226,11 @@ def _measures(request: EvaluationRequest, usual: str, s3: str, manifest: Manifes
     names = [name.strip() for name in (usual if request.metrics is None else request.metrics).split(",")]
     measures = tuple(dict.fromkeys(_measure(name, s3, request) for name in names if name))
     if not measures:
-        raise ConfigurationError("--metrics must name at least one, such as s3,kvd,blind_spots.")
+        raise ConfigurationError("--metrics must name at least one metric, such as s3,kvd,blind_spots.")
     if request.against is not None and not any(isinstance(measure, Opponent) for measure in measures):
         raise ConfigurationError(f"--against is for gam, which --metrics {request.metrics} does not name; add gam.")
     if len(manifest.classes) < 2:
-        refused = [m.name for m in measures if isinstance(m, S3Protocol | FeatureProtocol) and _tells_classes(m)]
+        refused = [m.name for m in measures if isinstance(m, S3Protocol | FeatureProtocol) and _predicts_classes(m)]
         if refused:
             raise ConfigurationError(f"{refused[0]} needs at least 2 classes, {manifest.folder} has one; use kvd.")
     return _with_weights(measures, request.classifier_weights) if request.classifier_weights else measures
@@ -261,7 +261,7 @@ def _measure(name: str, s3: str, request: EvaluationRequest) -> Measure:
 
 
 def _with_weights(measures: Sequence[Measure], path: Path) -> tuple[Measure, ...]:
-    """The measures on a classifier that starts from the user's weights, and is trained further if it must tell classes.
+    """The measures on a classifier with the user's initial weights, trained further if it must predict classes.
 
     This is another protocol, so its name has the digits of the weights.
     """
@@ -273,7 +273,7 @@ def _with_weights(measures: Sequence[Measure], path: Path) -> tuple[Measure, ...
         elif isinstance(measure, ClassifierProtocol):
             changed.append(measure.model_copy(update={"weights": weights}))
         else:
-            update = {"weights": weights, "trained": _tells_classes(measure)}
+            update = {"weights": weights, "trained": _predicts_classes(measure)}
             classifier = measure.classifier.model_copy(update=update)
             name = f"{measure.name}+{weights.sha256[:6]}"
             changed.append(measure.model_copy(update={"classifier": classifier, "name": name}))
@@ -288,8 +288,8 @@ def _with_weights(measures: Sequence[Measure], path: Path) -> tuple[Measure, ...
     return tuple(changed)
 
 
-def _tells_classes(measure: S3Protocol | FeatureProtocol) -> bool:
-    """Whether its classifier must be trained to tell the classes of the data set."""
+def _predicts_classes(measure: S3Protocol | FeatureProtocol) -> bool:
+    """Whether its classifier must be trained to predict the classes of the data set."""
     return isinstance(measure, S3Protocol) or measure.metric == "is"
 
 

@@ -21,7 +21,7 @@ from videogan.metrics.interval import Interval
 from videogan.storage.atomic import write_atomically
 
 SCORES_NAME = "scores.json"
-WIDEST_CELL = 20  # of a score with its interval
+WIDEST_CELL = 20  # characters of a score with its interval
 BLIND_SPOTS, GAM = "blind_spots", "gam"
 NO_INTERVAL = Interval(math.nan, math.nan, math.nan)
 
@@ -33,7 +33,7 @@ class Scored:
     subject: str
     measure: str
     found: dict[str, Any]
-    """As it is written to scores.json. Any: JSON."""
+    """The row as written to scores.json. Any: JSON."""
 
     @cached_property
     def s3(self) -> S3Score | None:
@@ -54,7 +54,7 @@ class Scored:
 
     @property
     def digest(self) -> str:
-        """The digits of the protocol's digest that people see; empty for gam and blind spots."""
+        """The printed digits of the protocol's digest; empty for gam and blind spots."""
         return self.found.get("digest", "")[:DIGITS_OF_DIGEST]
 
     @property
@@ -72,14 +72,14 @@ class Report:
     """Digest of the data set's manifest."""
     preprocessing: str
     classes: Sequence[str]
-    """In the order of all lists by class."""
+    """Class names, in the order of all lists by class."""
     every_nth: EveryNth = 1
-    """Of the real clips."""
+    """Frame stride of the real clips."""
     written: list[Path] = field(default_factory=list)
     _rows: dict[int, Scored] = field(default_factory=dict)
 
     def add(self, place: int, row: Scored) -> None:
-        """Add the row that stands at `place`; rows may come in any order."""
+        """Insert the row at position `place`; rows may come in any order."""
         self._rows[place] = row
 
     @property
@@ -87,7 +87,7 @@ class Report:
         return [self._rows[place] for place in sorted(self._rows)]
 
     def to_json(self) -> str:
-        """Every number with its protocol and digest; holds no NaN."""
+        """Every number with its protocol and digest; no value is NaN."""
         written = {
             "data": self.data,
             "manifest": self.manifest,
@@ -127,7 +127,7 @@ def append_to_trial(folder: TrialFolder, step: int, rows: Sequence[Scored]) -> N
 
 
 def _numbers(found: dict[str, Any]) -> dict[str, float]:
-    """The measures of blind spots; of a pair that of the samples."""
+    """The measures of blind spots; of a pair (samples, real clips) the first."""
     values = {name: found[name]["synthetic"] if isinstance(found[name], dict) else found[name] for name in _MEANINGS}
     return {name: float(value) for name, value in values.items() if value is not None}
 
@@ -177,7 +177,7 @@ def warnings_of(rows: Sequence[Scored], subjects: Sequence[str]) -> list[str]:
 
 
 def scores_table(rows: Sequence[Scored]) -> Table:
-    """Each score with its spread, the score of real clips, and the digest; other digests do not compare."""
+    """Each score with its spread, the score of real clips, and the digest; only equal digests are comparable."""
     table = plain_table("protocol", "digest", ">score", "spread", ">real clips", "better")
     for row in rows:
         table.add_row(*_score_cells(row))
@@ -194,7 +194,7 @@ def _score_cells(row: Scored) -> tuple[str, ...]:
         return row.measure, row.digest, number(row.value), spread, "1.00", "higher"
     found = row.of_features
     if found is None:
-        raise ValueError(f"{row.measure} of {row.subject} is no score: it has {', '.join(row.found)}.")
+        raise ValueError(f"{row.measure} of {row.subject} is not a single score; it has {', '.join(row.found)}.")
     counts = f"({found.n_repeats} x {found.n_samples})"
     # One repeat has no spread.
     spread = f"+- {number(found.spread)} {counts}" if (found.n_repeats or 0) > 1 else counts
@@ -243,18 +243,21 @@ def _cell(row: Scored | None) -> str:
 
 _MEANINGS = {
     "memorisation_features": ("memorisation, features", "distance to nearest train clip / test clips'; 0: copies"),
-    "memorisation_pixels": ("memorisation, pixels", "the same in pixels"),
+    "memorisation_pixels": ("memorisation, pixels", "the same distance in pixels"),
     "motion": ("motion", "change between frames, in levels of 255"),
     "flow_ratio": ("flow ratio", "length of the flow / real clips'; 1: as fast, 0: still"),
     "freezing_rate": ("freezing", "share of clips that hardly move"),
-    "looping_rate": ("looping", "share of clips that return to what they showed"),
+    "looping_rate": ("looping", "share of clips that repeat earlier frames"),
     "res": ("ReS", "accuracy of the real-trained classifier"),
-    "res_of_shuffled_frames": ("ReS, shuffled", "the same of frames in random order; lower if motion matters"),
+    "res_of_shuffled_frames": (
+        "ReS, shuffled",
+        "the same accuracy with frames in random order; lower if motion matters",
+    ),
 }
 
 
 def blind_spots_table(found: dict[str, Any]) -> Table:
-    """What scores do not see, of samples and of real test clips."""
+    """The table of blind spots: samples beside real test clips."""
     table = plain_table("blind spots", ">samples", ">real clips", "")
     for name, (called, meaning) in _MEANINGS.items():
         table.add_row(called, *_pair(found[name]), meaning)

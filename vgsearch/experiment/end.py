@@ -1,4 +1,4 @@
-"""How a trial ended, from the process that trained it to the ledger; as a dict only at Ray's border and in files."""
+"""How a trial ended; a dict only where Ray or a file needs one."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ ENDS = (
     "diverged",  # a loss was not finite: which, and at which step
     "unscored",  # trained, but a score has no value
     "failed",  # it raised: why, and the end of its log
-    "out_of_memory",  # also at half the batch, if that could be tried
+    "out_of_memory",  # even at half the batch, if that could be tried
     "stalled",  # no sign of life, so the driver ended it
     "lost",  # its process or its node died, and died again when it was retried
     "interrupted",  # saved and ended on request, or by a full disk; continues when the sweep is resumed
@@ -42,7 +42,7 @@ class End:
         return self.state == "done"
 
     def to_result(self) -> dict[str, Any]:
-        """As a trial reports it to Ray; the score as text, since Ray Tune flattens dicts and drops lists."""
+        """The dict that a trial reports to Ray; the score as text, since Ray Tune flattens dicts and drops lists."""
         result: dict[str, Any] = {"end": self.state}
         if self.is_done:
             result |= {"scores": dict(self.scores), "score": json.dumps(self.score.to_json())}
@@ -53,7 +53,7 @@ class End:
 
     @classmethod
     def from_result(cls, result: Mapping[str, Any]) -> "End":
-        """From a trial's last result, which Ray Tune has flattened; a result without an end: pruned. Any: Ray's."""
+        """The end in a trial's last result, which Ray Tune flattens; pruned if the result has none. Any: Ray's type."""
         return cls(
             result.get("end", "pruned"),
             result.get("reason", ""),
@@ -74,7 +74,7 @@ class End:
 
     @classmethod
     def from_event(cls, event: Mapping[str, Any]) -> "End":
-        """From the ledger's event `trial_ended`, of this version or an older one. Any: JSON."""
+        """The end in the ledger's event `trial_ended`, of this version or an older one. Any: JSON."""
         score = Score.from_json(event.get("score") or {})
         return cls(
             event["state"],

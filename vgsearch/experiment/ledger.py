@@ -24,7 +24,7 @@ from videogan.storage.places import Place, RemotePath, StorageError
 
 UNFINISHED = ("running", "interrupted")
 CONFIRM = "confirm_"
-"""Prefix of the events of runs that confirm a search's result, after it."""
+"""Prefix of the events of runs that confirm a finished search."""
 Event = dict[str, Any]
 """One line of the ledger. Any: JSON."""
 
@@ -35,7 +35,7 @@ class DamagedLedger(ValueError):
 
 @dataclass
 class TrialRecord:
-    """What the ledger says of one trial."""
+    """The state of one trial, as the ledger's events add up to it."""
 
     trial_id: str
     index: int
@@ -53,7 +53,7 @@ class TrialRecord:
     log_tail: str = ""
     """The end of its log, if it ended by an error."""
     health: dict[str, Any] | None = None
-    """Of the newest look: "states", what is wrong, the worst first, with its evidence; "vitals", what was measured."""
+    """The newest look's "states" (problems, the worst first, with their evidence) and "vitals" (what was measured)."""
     checkpoints_dropped: str = ""
     """Why its checkpoints were deleted."""
     seconds: float = 0.0
@@ -65,7 +65,7 @@ class TrialRecord:
     """Settings of the newest start that differ from the proposal: a fresh seed after a divergence, half the batch."""
 
     parent: dict[str, Any] | None = None
-    """"trial", "index" and "step" of the checkpoint it started from; None if it started from nothing."""
+    """"trial", "index" and "step" of the checkpoint it started from; None if it started from step 0."""
 
     @classmethod
     def started_by(cls, event: Event) -> "TrialRecord":
@@ -77,7 +77,7 @@ class TrialRecord:
         )  # fmt: skip
 
     def start_again(self, event: Event) -> None:
-        """A later start: it continues from the newest checkpoint or, if the event says `anew`, from nothing."""
+        """Record a later start: from the newest checkpoint or, if the event has `anew`, from step 0."""
         if self.state == "running":  # a driver was killed; the time it reported counts
             self.seconds += self.seconds_of_attempt
         self.state, self.started, self.reason, self.seconds_of_attempt = "running", event["time"], "", 0.0
@@ -99,7 +99,7 @@ class TrialRecord:
         self.state, self.score, self.scores, self.reason = end.state, end.score, dict(end.scores), end.reason
         self.log_tail = end.log_tail or ""
         self.step = self.step if end.step is None else end.step
-        # Old ledgers hold no seconds: the difference of two clock times, which may have been set.
+        # Old ledgers hold no seconds: take the difference of two clock times, although the clock may have been set.
         self.seconds += event.get("seconds", max(event["time"] - self.started, 0.0))
         self._extend_attempt(event)
 
@@ -113,7 +113,7 @@ class TrialRecord:
 
     @property
     def look(self) -> float:
-        """The newest; NaN before the first."""
+        """The newest look; NaN before the first."""
         return self.looks[max(self.looks)] if self.looks else math.nan
 
     @property
@@ -124,7 +124,7 @@ class TrialRecord:
 
 @dataclass
 class SweepRecord:
-    """What the ledger says of a sweep: its header, its trials in order, its floor, its end."""
+    """The state of a sweep, as the ledger's events add up to it: header, trials in order, floor, end."""
 
     header: Event = field(default_factory=dict)
     trials: dict[str, TrialRecord] = field(default_factory=dict)
@@ -132,7 +132,7 @@ class SweepRecord:
     known: list[dict[str, Any]] | None = None
     """Done trials of earlier experiments that were added to the study; not trials of this sweep."""
     confirmation: "SweepRecord | None" = None
-    """The best points trained again on fresh seeds, in events of their own; not trials of the search."""
+    """The best points trained again on fresh seeds, recorded as separate events; not trials of the search."""
     ended: str = ""
     starts: list[Event] = field(default_factory=list)
     """The headers of all its drivers: one, and one more for each resume."""
@@ -141,17 +141,17 @@ class SweepRecord:
 
     @property
     def done(self) -> list[TrialRecord]:
-        # A copy: a live table reads this in a thread of its own while the driver adds trials.
+        # A copy: a live table reads this in another thread while the driver adds trials.
         return [trial for trial in list(self.trials.values()) if trial.state == "done"]
 
     @property
     def objectives(self) -> list[Objective]:
-        """What the search optimises, the first objective first."""
+        """The objectives of the search, in order."""
         return list(parsed(self.header.get("objective", ["s3"])))
 
     @property
     def front(self) -> list[TrialRecord]:
-        """The done trials that no other done trial dominates; with one objective, the best and its equals."""
+        """The done trials that no other done trial dominates; with one objective, the best and those that equal it."""
         objectives = self.objectives
         scored = [trial for trial in self.done if all(objective.name in trial.scores for objective in objectives)]
         return [scored[index] for index in pareto_front([trial.scores for trial in scored], objectives)]
@@ -264,7 +264,7 @@ class LedgerReader:
     def __init__(self, place: Place) -> None:
         self.place, self.record = place, SweepRecord()
         self._n_bytes, self.n_lines = 0, 0
-        """Read so far."""
+        """Bytes and lines read so far."""
 
     def read(self) -> list[Event]:
         """The events since the last call, applied to `record`; raises DamagedLedger with the number of the bad line."""

@@ -18,7 +18,7 @@ LABELS = {
     "s3": "S3", "s3_chance_corrected": "S3, chance corrected", "ser": "SeR", "res": "ReS", "is": "IS",
     "fid": "FID", "fvd": "FVD", "kvd": "kernel distance", COST: "cost",
 }  # fmt: skip
-"""For people."""
+"""Names of the objectives in tables and charts."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Objective:
 
     @classmethod
     def parse(cls, written: str) -> "Objective":
-        """Raises ConfigurationError for an unknown score, and for the sign of the wrong direction."""
+        """The objective named `written`; raises ConfigurationError for an unknown score or the wrong sign."""
         objective = cls(written.removeprefix("-"))
         if objective.name not in NAMES:
             raise ConfigurationError(
@@ -47,7 +47,7 @@ class Objective:
 
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
-        """As Optuna calls it."""
+        """Optuna's name for the direction."""
         return "maximize" if self.name in OF_CLASSES else "minimize"
 
     @property
@@ -57,7 +57,7 @@ class Objective:
 
     @property
     def is_of_features(self) -> bool:
-        """Whether it is a score on features, with a protocol of its own."""
+        """Whether it is a score on features, which has its own protocol."""
         return self.name not in (*SCORES_OF_S3, COST)
 
     def value_of(self, scores: Mapping[str, float]) -> float:

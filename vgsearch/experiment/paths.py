@@ -20,7 +20,7 @@ SAMPLES_PER_CLASS = 6
 DRIVEN, VIEWED, OPENED = "driven", "viewed", "opened"
 """Kinds of working copies of an experiment on an object store: the driver's, a viewer's, a writer's to one trial."""
 ADDRESS = ".address"
-"""In the working copy of a trial, a file with the trial's address."""
+"""File in a trial's working copy that holds the trial's address."""
 
 
 class UnwritableFolder(RuntimeError):
@@ -29,14 +29,14 @@ class UnwritableFolder(RuntimeError):
 
 @dataclass(frozen=True)
 class StoredFolder:
-    """A folder; if it is the working copy of a folder on an object store, also that address."""
+    """A folder, and its address if it is the working copy of a folder on an object store."""
 
     folder: Path
     address: RemotePath | None = None
 
     @cached_property
     def working_copy(self) -> WorkingCopy:
-        """Copies between the folder and its address; each trial of an experiment has its own."""
+        """The sync between the folder and its address; each trial of an experiment has its own."""
         return WorkingCopy(self.folder, self.address)
 
     @property
@@ -112,7 +112,7 @@ class TrialFolder(StoredFolder):
     def inherit(self, parent: "TrialFolder", below: int) -> int | None:
         """Copy the newest checkpoint of `parent` before step `below` here, unless this trial has one; returns its step.
 
-        None if the parent has none any more: the trial then starts from nothing.
+        None if the parent's checkpoints were deleted: the trial then starts from step 0.
         """
         own, theirs = (folder.working_copy.sizes(folder.checkpoints.name) for folder in (self, parent))
         steps = [step for name in own or theirs if (step := _step_of(name)) is not None and (own or step < below)]
@@ -126,7 +126,7 @@ class TrialFolder(StoredFolder):
         return max(steps)
 
     def set_aside(self) -> None:
-        """Move the files of an attempt to attempts/<n> and delete its checkpoints: the trial starts from nothing."""
+        """Move the files of an attempt to attempts/<n> and delete its checkpoints: the trial starts from step 0."""
         self.working_copy.remove(self.checkpoints.name)
         self.working_copy.pull()
         parts = (self.metrics, self.tensorboard, self.samples, self.scores, self.log, self.folder / "seeds")
@@ -217,7 +217,7 @@ class Experiment(StoredFolder):
         """Raise ConfigurationError if there is no sweep; call it before `lock`, which creates the folder."""
         if not self.has_events and not (self.place / self.sweep.name).exists():
             raise ConfigurationError(
-                f"{self.place} holds no sweep (no {self.sweep.name}); give the folder of an experiment."
+                f"{self.place} contains no sweep ({self.sweep.name} is missing); give the folder of an experiment."
             )
 
     def refuse_lost(self) -> None:
@@ -309,7 +309,7 @@ def opened_checkpoint(path: Path) -> Iterator[Path]:
     trial = TrialFolder.at(trial_place, OPENED)
     if where.parent.name != trial.checkpoints.name or not where.is_file():
         raise ConfigurationError(
-            f"{where} must be the checkpoint of a trial, .../trials/<trial>/checkpoints/<step>.pt; there is none."
+            f"{where} must be the checkpoint of a trial, .../trials/<trial>/checkpoints/<step>.pt; none was found."
         )
     experiment, copy = Experiment(trial.folder.parent.parent, trial_place.parent.parent), trial.checkpoints / where.name
     experiment.working_copy.pull(lambda name: name == experiment.sweep.name, delete=False)

@@ -11,7 +11,7 @@ from vgsearch.object_store.working_copy import WorkingCopy
 from videogan.config import ConfigurationError
 
 _UNITS = {"MB": 1e6, "GB": 1e9, "TB": 1e12}
-# Of ended trials those of the least worth are deleted first; among equals the one with the worse score or look.
+# Of ended trials the least valuable are deleted first; among equals the one with the worse score or look.
 _WORTH = {"pruned": 1, "unscored": 2, "done": 3}
 
 
@@ -24,7 +24,7 @@ def parse_size(text: str) -> float:
 
 
 def droppable(record: SweepRecord) -> list[TrialRecord]:
-    """The trials whose checkpoints may be deleted, those of the least worth first.
+    """The trials whose checkpoints may be deleted, the least valuable first.
 
     Never the best trial or those of the front, the paper's points, or trials that run or continue when resumed.
     """
@@ -74,7 +74,7 @@ class CheckpointDisk:
         return self.used + self._ledger.record.count("running") * self._largest
 
     def to_drop(self) -> Iterator[tuple[TrialRecord, int]]:
-        """Trials and their bytes, the least worth first, until the rest fits the budget; without one, all droppable."""
+        """Trials and their bytes, the least valuable first, until the rest fits the budget; without a budget, all."""
         excess = math.inf if self.budget is None else self.needed - self.budget
         for trial in droppable(self._ledger.record) if excess > 0 else ():
             if excess <= 0:

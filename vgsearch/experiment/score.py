@@ -14,11 +14,11 @@ from videogan.metrics.interval import Interval
 from videogan.storage.json_values import json_values
 
 DIGITS_OF_DIGEST = 6
-"""Leading hex digits of a digest that people see."""
+"""Number of leading hex digits of a digest that are printed."""
 
 
 class _Measured:
-    """What S3 and the scores on features share; a field that the JSON lacks is None."""
+    """The fields that S3 and the scores on features share; a field that the JSON lacks is None."""
 
     protocol: str | None
     digest: str | None
@@ -26,12 +26,12 @@ class _Measured:
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Self:
-        """Any: JSON. Null becomes NaN; fields of other versions are left out."""
+        """The scores in a JSON object (hence Any); null becomes NaN, fields of other versions are left out."""
         names = [each.name for each in dataclasses.fields(cls)]  # type: ignore[arg-type]  # both are dataclasses
         return cls(**{name: _typed(written[name]) for name in names if name in written})
 
     def to_json(self) -> dict[str, Any]:
-        """As `from_json` reads it; NaN becomes null."""
+        """JSON that `from_json` reads; NaN becomes null."""
         fields = [(each.name, getattr(self, each.name)) for each in dataclasses.fields(self)]  # type: ignore[arg-type]
         return {name: json_values(value) for name, value in fields if value is not None}
 
@@ -61,7 +61,7 @@ class S3Score(_Measured):
     n_test: int | None = None
     warnings: Sequence[str] | None = None
     confusion: Mapping[str, Sequence[Sequence[int]]] | None = None
-    """In scores.json alone, as `per_class`: both grow with the number of classes."""
+    """Only in scores.json, like `per_class`: both grow with the number of classes."""
     per_class: Mapping[str, Sequence[float]] | None = None
 
 
@@ -98,7 +98,7 @@ _OTHER_FIELDS = {each.name for each in dataclasses.fields(S3Score)} | {"over_tra
 
 @dataclass(frozen=True)
 class Score:
-    """All that was measured of one generator; empty before it is scored."""
+    """All scores of one generator; empty before it is scored."""
 
     s3: S3Score | None = None
     features: Mapping[str, FeatureScore] = field(default_factory=dict)
@@ -122,7 +122,7 @@ class Score:
 
     @property
     def parts(self) -> Iterator[S3Score | FeatureScore]:
-        """What was measured by a protocol each: S3, then the scores on features."""
+        """The scores, one per protocol: S3, then the scores on features."""
         if self.s3 is not None:
             yield self.s3
         yield from self.features.values()

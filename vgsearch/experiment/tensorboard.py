@@ -1,4 +1,4 @@
-"""A trial's TensorBoard: curves that continue after a resume, hyperparameters with the final scores, moving samples."""
+"""A trial's TensorBoard: curves that continue after a resume, hyperparameters with final scores, GIFs of samples."""
 
 import io
 import time
@@ -58,7 +58,7 @@ class TrialBoard:
         self._add(Event(summary=start), 0)
 
     def mark_success(self) -> None:
-        """Mark the row as a success; no other end, since TensorBoard keeps the first mark and trials are retried."""
+        """Mark the row as a success. Other ends get no mark: TensorBoard would keep it even after a retry."""
         *_, end = hparams_summary({}, {})
         self._add(Event(summary=end), 0)
 
@@ -78,7 +78,7 @@ class TrialBoard:
 
 
 def write_columns(folder: Path, hyperparameters: Mapping[str, Sequence[Any]], scores: Sequence[str]) -> None:
-    """Write the columns of the HParams tab in a run of its own: TensorBoard reads only one list of columns.
+    """Write the columns of the HParams tab in a separate run: TensorBoard reads only one list of columns.
 
     A trial's own list would lack values that only other trials have. `hyperparameters`: some values of each, which show
     its type. `scores`: names as in the ledger; the newest look is a column too.

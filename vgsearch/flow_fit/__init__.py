@@ -1,4 +1,4 @@
-"""`vgsearch flow fit`: trains PWC-Net, prints progress and draws flows by it.
+"""`vgsearch flow fit`: trains PWC-Net, prints its progress and draws its flows.
 
 Imported by `vgsearch.commands`.
 """

@@ -27,14 +27,14 @@ from videogan.storage.atomic import write_atomically
 LOGGER = logging.getLogger(__name__)
 N_HELD_OUT = 128  # pairs of each kind
 N_SHOWN = 2  # pairs of each kind in the picture: the first ones, not the best
-N_ROWS = 200  # in metrics.jsonl of a whole fit
+N_ROWS = 200  # in metrics.jsonl, over a complete fit
 SAVING_SHARE = 50  # saving a checkpoint takes at most 1/50 of the time since the last one
 ZERO = "zero flow"
 Errors = dict[str, dict[str, dict[str, float]]]
 
 
 def fit_into(out: Path, recipe: FlowRecipe, view: FitView) -> None:
-    """Fits by `recipe` in the folder `out`, from its newest checkpoint that loads if it has one, and judges the result.
+    """Fit by `recipe` in the folder `out`, from its newest readable checkpoint if any, and evaluate the result.
 
     Writes flow.pt (weights and width, for `pwc_net_from`), flow.json, flow.png and the records of a trial.
     Raises ExperimentInUse, ConfigurationError if `out` holds a fit by another recipe, TrainingDiverged.
@@ -61,7 +61,7 @@ def fit_into(out: Path, recipe: FlowRecipe, view: FitView) -> None:
 
 
 def _fit(folder: TrialFolder, recipe: FlowRecipe, view: FitView) -> dict[str, float]:
-    """Trains the remaining steps; returns the seconds of all steps, earlier attempts included."""
+    """Train the remaining steps; returns the seconds of all steps, earlier attempts included."""
     checkpoints = FlowCheckpoints(folder.checkpoints)
     with warnings.catch_warnings(record=True) as damaged:
         warnings.simplefilter("always")
@@ -89,7 +89,7 @@ def _fit(folder: TrialFolder, recipe: FlowRecipe, view: FitView) -> dict[str, fl
 
 
 def _written_weights(out: Path) -> tuple[PWCNet, str]:
-    """Writes flow.pt from the newest checkpoint; returns the network and the digest as read from it."""
+    """Write flow.pt from the newest checkpoint; returns the network and the digest as read from it."""
     newest = FlowCheckpoints(TrialFolder(out).checkpoints).newest()
     assert newest is not None, "a finished fit has its last checkpoint"
     content = {"state_dict": newest.state_dict, "width": newest.width, "recipe": newest.recipe}

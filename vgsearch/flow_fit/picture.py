@@ -62,7 +62,7 @@ def _enlarged(image: np.ndarray) -> np.ndarray:
 
 
 def _wheel() -> np.ndarray:
-    """The colour at each place is that of the flow from the middle to there."""
+    """A colour wheel: each pixel has the colour of the flow from the centre to it."""
     place = torch.linspace(-1, 1, SIDE)
     flow = torch.stack(torch.meshgrid(place, place, indexing="xy"))
     wheel = flow_colours(flow, 1.0).copy()

@@ -13,7 +13,7 @@ from rich.console import Console
 from vgsearch.terminal.words import duration, progress_bar, shown
 from videogan.flow.recipe import FlowRecipe
 
-SECONDS_BETWEEN_LINES = 60.0  # without a bar
+SECONDS_BETWEEN_LINES = 60.0  # if there is no bar
 FITTED = "PWC-Net"
 
 
@@ -28,7 +28,7 @@ class FitView:
 
     @contextmanager
     def live(self, first: int) -> Iterator[None]:
-        """Draws the bar, from step `first`, while the fit runs."""
+        """Draw the bar, from step `first`, while the fit runs."""
         with self._bar:
             self._task = self._bar.add_task("fitting", total=self._recipe.n_steps, completed=first)
             yield
@@ -48,7 +48,7 @@ class FitView:
             self.console.print(_event_line(event, self._recipe), highlight=False, soft_wrap=True)
 
     def print_result(self, out: Path, report: dict[str, Any]) -> None:
-        """Prints a line of errors for each kind of pair, their ratios to the other estimators, and the files."""
+        """Print a line of errors for each kind of pair, their ratios to the other estimators, and the files."""
         if self._json_lines:
             print(json.dumps({"event": "fitted", "folder": str(out), **report}), flush=True)
             return

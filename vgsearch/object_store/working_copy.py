@@ -120,7 +120,7 @@ class WorkingCopy:
             self._pushed = time.monotonic()
 
     def delete_partial_uploads(self) -> None:
-        """Delete stored files that a process killed during an upload left behind; for the only process that pushes."""
+        """Delete what a process killed during an upload left behind; only for the process that pushes."""
         if self.address is not None:
             for name in self.address.files():
                 if name.endswith(".part"):

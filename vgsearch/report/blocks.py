@@ -12,7 +12,7 @@ class Facts:
 
     pairs: Sequence[tuple[str, str]]
     half: bool = False
-    """Half as wide as the page, so that the next block fits beside it."""
+    """Whether it is half as wide as the page, so that the next block fits beside it."""
     kind: str = "facts"
 
 
@@ -66,7 +66,7 @@ class Picture:
     name: str
     png: bytes
     alternative: str
-    """What it shows, in words."""
+    """Alternative text."""
     kind: str = "picture"
 
 

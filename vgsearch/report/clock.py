@@ -6,7 +6,7 @@ from vgsearch.experiment.ledger import SweepRecord
 
 
 class SweepClock:
-    """How long a sweep had run at a moment; a pause between an interruption and a resume does not count."""
+    """The time that a sweep had run at a moment; pauses between an interruption and a resume do not count."""
 
     def __init__(self, record: SweepRecord) -> None:
         self._spans: list[tuple[float, float, float]] = []
@@ -24,7 +24,7 @@ class SweepClock:
         self.unit = "hours of the sweep" if self.total_hours >= 2 else "minutes of the sweep"
 
     def ran(self, moment: float) -> float:
-        """How long the sweep had run at `moment`, in `unit`."""
+        """The time that the sweep had run at `moment`, in `unit`."""
         return self.hours(moment) * (1 if self.total_hours >= 2 else 60)
 
     def hours(self, moment: float) -> float:

@@ -21,7 +21,7 @@ _LUCK = (
 
 
 def comparison_page(name: str, subjects: Sequence[ExperimentData]) -> Page:
-    """One section for each (objective, protocol), because their scores do not compare."""
+    """One section for each (objective, protocol), because scores of different ones are not comparable."""
     groups: dict[tuple[str, str], list[ExperimentData]] = defaultdict(list)
     for subject in subjects:
         groups[figures.label(subject.objective), subject.protocol].append(subject)
@@ -53,7 +53,7 @@ def _warning(groups: dict[tuple[str, str], list[ExperimentData]]) -> list[Text]:
         return []
     groups_text = "; ".join(f"{label} by {protocol}: {', '.join(subject.name for subject in members)}"
                             for (label, protocol), members in groups.items() if protocol)  # fmt: skip
-    return [Text(f"Not all of these compare: only scores by the same protocol do. {groups_text}.", warning=True)]
+    return [Text(f"Only scores under the same protocol are comparable. {groups_text}.", warning=True)]
 
 
 def _table(subjects: Sequence[ExperimentData]) -> Table:

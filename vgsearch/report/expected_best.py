@@ -1,4 +1,4 @@
-"""The best score to expect of n trials, to compare searches at one budget (Lucic et al. 2018)."""
+"""The expected best score after n trials, to compare searches at one budget (Lucic et al. 2018)."""
 
 import math
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-MOST_WITHOUT_SCORE = 0.05  # of the draws; above it the mean is NaN
+MOST_WITHOUT_SCORE = 0.05  # largest share of draws without a score; above it the mean is NaN
 _MOST_DRAWN = 2_000_000
 
 
@@ -19,7 +19,7 @@ class ExpectedBest(NamedTuple):
 
 
 def expected_best(losses: Sequence[float | None], floor: float | None, seed: int = 0) -> ExpectedBest:
-    """Bootstrap over the trials that ended: draws of n of them with replacement, and the least loss of each draw.
+    """Bootstrap over the trials that ended: draws of n of them with replacement, and the lowest loss of each draw.
 
     `losses`: one for each trial, None for those that ended without a score: they use up a draw. `floor`: the loss of an
     untrained generator, which a draw without a score has; None leaves such draws out. Random by `seed` alone.

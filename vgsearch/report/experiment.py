@@ -53,10 +53,10 @@ _SAMPLES = (
 )
 _PAPERS = (
     "For orientation only: the papers used another classifier, other splits and sizes, and full-width networks; "
-    "no number of one table compares with one of another."
+    "do not compare numbers of different tables."
 )
 _LUCK = (
-    "The best score to expect from n trials of this search: mean and 90 % of bootstrap draws over its trials, as if "
+    "The expected best score after n trials of this search: mean and 90 % of bootstrap draws over its trials, as if "
     "these were independent (Lucic et al. 2018). A trial that ended without a score uses up a draw."
 )
 _ONE_SEED = (
@@ -73,7 +73,7 @@ def _state(record: SweepRecord) -> str:
 
 
 def moment(seconds: float) -> str:
-    """2026-11-27 12:31 UTC, of seconds since 1970; a dash for NaN."""
+    """Seconds since 1970 as 2026-11-27 12:31 UTC; a dash for NaN."""
     if math.isnan(seconds):
         return "-"
     return f"{datetime.datetime.fromtimestamp(seconds, datetime.UTC):%Y-%m-%d %H:%M} UTC"
@@ -123,7 +123,7 @@ def _what_ran(subject: ExperimentData, clock: SweepClock) -> Section:
 
 def _best(subject: ExperimentData) -> Section:
     if not subject.scored:
-        return Section("Best", [Text("No trial was scored, so none is best.", warning=True)])
+        return Section("Best", [Text("No trial was scored.", warning=True)])
     record, best = subject.record, subject.scored[0]
     changed = changed_from_paper(best, record)
     rows = [(path, value(chosen), value(papers)) for path, chosen, papers in changed]
@@ -251,5 +251,5 @@ def training_command(sweep: Sweep, trial: TrialRecord) -> str:
 
 
 def command(argv: Sequence[str]) -> str:
-    """As it was typed, without the path of the program."""
+    """The command as it was typed, without the path of the program."""
     return shlex.join([argv[0].rpartition("/")[2], *argv[1:]]) if argv else ""

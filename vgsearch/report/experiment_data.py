@@ -67,7 +67,7 @@ class ExperimentData:
         return math.nan if measured is None else measured.mean
 
     def expected(self) -> ExpectedBest | None:
-        """The best score to expect of n trials; None before a trial is scored."""
+        """The expected best score after n trials; None before a trial is scored."""
         ended = [trial for trial in self.record.trials.values() if trial.state not in UNFINISHED]
         scored = {trial.trial_id for trial in self.scored}
         losses = [self.objective.loss(trial.scores) if trial.trial_id in scored else None for trial in ended]

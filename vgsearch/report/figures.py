@@ -26,7 +26,7 @@ SCALE = ("#8f3b76", "#7161a6", "#4b82b8", "#3b9fa5", "#5cb77f", "#b9c24a")  # fr
 
 
 def label(objective: Objective) -> str:
-    """Its name, with "(smaller is better)" if that is so and not obvious."""
+    """The objective's name, with "(smaller is better)" where that is not obvious."""
     name = LABELS[objective.name]
     return name if objective.name in OF_CLASSES else f"{name} (smaller is better)"
 
@@ -38,7 +38,7 @@ def against_clock(subject: ExperimentData, clock: SweepClock) -> Figure:
 
 
 def against_steps(subject: ExperimentData) -> Figure:
-    """The same over the steps that all trials had trained by then, including trials that stopped early."""
+    """As `against_clock`, over the sum of all trials' steps by then, including trials that stopped early."""
     scored = {trial.trial_id for trial in subject.scored}
     steps, x, trials = 0, [], []
     for trial in sorted(subject.record.trials.values(), key=_end):
@@ -260,7 +260,7 @@ def _best_so_far(objective: Objective, trials: Sequence[TrialRecord]) -> list[fl
 
 
 def _staircase(x: Sequence[float], y: Sequence[float], name: str) -> list[Points]:
-    """Nothing for a single point, through which no line is visible."""
+    """A step line; none for a single point, where it would be invisible."""
     return [Points(x, y, BEST, name, width=2, steps=True)] if len(x) > 1 else []
 
 

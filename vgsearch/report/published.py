@@ -1,4 +1,4 @@
-"""The papers' scores, shown beside ours for orientation, in tables of their own."""
+"""The papers' scores, shown beside ours for orientation, in separate tables."""
 
 from typing import NamedTuple
 

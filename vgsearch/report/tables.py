@@ -54,13 +54,13 @@ def failures(record: SweepRecord) -> list[Block]:
 
 
 def health(record: SweepRecord) -> list[Block]:
-    """What is wrong with each trial by its newest look, with the evidence."""
+    """The health of each trial at its newest look, with the evidence."""
     rows = [
         (short_id(trial.trial_id), trial.state, state, evidence)
         for trial in record.trials.values()
         for state, evidence in (trial.health or {"states": {}})["states"].items()
     ]
-    return [Table(("trial", "end", "health", "evidence"), rows, title="What looks saw go wrong")] if rows else []
+    return [Table(("trial", "end", "health", "evidence"), rows, title="Health at the newest look")] if rows else []
 
 
 def comparison(record: SweepRecord, scored: Sequence[TrialRecord]) -> list[Block]:

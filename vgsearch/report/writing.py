@@ -16,7 +16,7 @@ _ESCAPED = str.maketrans({letter: f"\\{letter}" for letter in "\\`*_[]<>|#"})
 
 
 def write_html(page: Page, path: Path) -> None:
-    """Writes one HTML file atomically; all text is escaped, and the page loads nothing from the network.
+    """Write one HTML file atomically; all text is escaped, and the page loads nothing from the network.
 
     plotly.js is in it only if the page has charts.
     """
@@ -40,7 +40,7 @@ def _plotly_js() -> str:
 
 
 def write_markdown(page: Page, folder: Path) -> Path:
-    """Writes README.md, a PNG for each chart, and samples.gif; returns the path of README.md."""
+    """Write README.md, a PNG for each chart, and samples.gif; returns the path of README.md."""
     folder.mkdir(parents=True, exist_ok=True)
     parts = [f"# {_escaped(page.title)}", _escaped(page.subtitle)]
     parts += [

@@ -5,17 +5,17 @@ Importing this package sets the environment variables that Ray reads when it is 
 
 import os
 
-# A value that the user has set wins.
+# Values that the user has set take precedence.
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "token",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
-    # Workers may wait for a node to be added, started and installed; what no cluster could give is refused beforehand.
+    # Workers may wait for a node to be added, started and installed; impossible requests were refused before.
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "1800",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
-    # Who asks for no GPU sees none.
+    # A task that requests no GPU sees none.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",

@@ -22,12 +22,12 @@ from videogan.sampling.sampling import (
 from videogan.sampling.subspaces import ALL, N_CODES, Change, resample_subspaces, subspaces_of
 
 OnProgress = Callable[[int, int], None]
-N_PAIRS = 4  # of codes to interpolate between, one per row, if there are no classes
+N_PAIRS = 4  # pairs of codes to interpolate between, one per row, if there are no classes
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The settings of a picture."""
+class PictureSettings:
+    """The settings of a picture, defaults filled in."""
 
     classes: Mapping[int, str]
     """Names of the chosen classes by label, in the order of the rows; empty for a generator without labels."""
@@ -73,79 +73,81 @@ class Picture:
         return contact_sheet(self.frames, self.still_shows)
 
 
-def grid(sampler: Generator, asked: Asked, on_progress: OnProgress) -> Picture:
+def grid(sampler: Generator, settings: PictureSettings, on_progress: OnProgress) -> Picture:
     """Rows are classes, columns are codes."""
-    z, labels = asked.codes(sampler, asked.n_codes), asked.labels(max(1, len(asked.classes)))
+    z, labels = settings.codes(sampler, settings.n_codes), settings.labels(max(1, len(settings.classes)))
     rows = []
     for i, label in enumerate(labels.split(1)):
-        rows.append(in_classes(sampler, z, label, asked.n_frames))
+        rows.append(in_classes(sampler, z, label, settings.n_frames))
         on_progress(i + 1, len(labels))
-    names = list(asked.classes.values()) or ["samples"]
-    frames = labelled_grid(torch.cat(rows), names, [f"code {i}" for i in range(asked.n_codes)])
-    return Picture(frames, f"{_counted(len(names), 'class', 'classes')} x {_counted(asked.n_codes, 'code', 'codes')}")
+    names = list(settings.classes.values()) or ["samples"]
+    frames = labelled_grid(torch.cat(rows), names, [f"code {i}" for i in range(settings.n_codes)])
+    return Picture(
+        frames, f"{_counted(len(names), 'class', 'classes')} x {_counted(settings.n_codes, 'code', 'codes')}"
+    )
 
 
-def between_two_codes(sampler: Generator, asked: Asked, on_progress: OnProgress) -> Picture:
+def between_two_codes(sampler: Generator, settings: PictureSettings, on_progress: OnProgress) -> Picture:
     """Rows are classes, or pairs of codes; columns interpolate from one code to another within the class of the row."""
-    n_rows = len(asked.classes) or N_PAIRS
-    first, second = asked.codes(sampler, 2 if asked.classes else 2 * N_PAIRS).unflatten(0, (-1, 2)).unbind(1)
+    n_rows = len(settings.classes) or N_PAIRS
+    first, second = settings.codes(sampler, 2 if settings.classes else 2 * N_PAIRS).unflatten(0, (-1, 2)).unbind(1)
     rows = []
-    for i, label in enumerate(asked.labels(n_rows).split(1)):
-        pair = (first[:1], second[:1]) if asked.classes else (first[i : i + 1], second[i : i + 1])
-        rows.append(between_codes(sampler, pair, label, asked.n_steps, asked.n_frames))
+    for i, label in enumerate(settings.labels(n_rows).split(1)):
+        pair = (first[:1], second[:1]) if settings.classes else (first[i : i + 1], second[i : i + 1])
+        rows.append(between_codes(sampler, pair, label, settings.n_steps, settings.n_frames))
         on_progress(i + 1, n_rows)
-    names = list(asked.classes.values()) or [f"code {2 * i}\nto {2 * i + 1}" for i in range(n_rows)]
-    description = f"{asked.n_steps} steps from code to code in {_counted(n_rows, 'row', 'rows')}; the class stays"
-    return Picture(labelled_grid(torch.cat(rows), names, asked.steps), description)
+    names = list(settings.classes.values()) or [f"code {2 * i}\nto {2 * i + 1}" for i in range(n_rows)]
+    description = f"{settings.n_steps} steps from code to code in {_counted(n_rows, 'row', 'rows')}; the class stays"
+    return Picture(labelled_grid(torch.cat(rows), names, settings.steps), description)
 
 
-def between_two_classes(sampler: Generator, asked: Asked, on_progress: OnProgress) -> Picture:
+def between_two_classes(sampler: Generator, settings: PictureSettings, on_progress: OnProgress) -> Picture:
     """Rows are pairs of neighbouring classes, columns interpolate between them; all clips have the same code."""
-    z, labels = asked.codes(sampler, 1), torch.tensor([*asked.classes])
+    z, labels = settings.codes(sampler, 1), torch.tensor([*settings.classes])
     rows = []
     for i, pair in enumerate(pairwise(labels.split(1))):
-        rows.append(between_classes(sampler, z, pair, asked.n_steps, asked.n_frames))
+        rows.append(between_classes(sampler, z, pair, settings.n_steps, settings.n_frames))
         on_progress(i + 1, len(labels) - 1)
-    names = [f"{one}\nto {other}" for one, other in pairwise(asked.classes.values())]
-    frames = labelled_grid(torch.cat(rows), names, asked.steps)
-    description = f"{asked.n_steps} steps from class to class in {_counted(len(rows), 'row', 'rows')}; the code stays"
+    names = [f"{one}\nto {other}" for one, other in pairwise(settings.classes.values())]
+    frames = labelled_grid(torch.cat(rows), names, settings.steps)
+    description = (
+        f"{settings.n_steps} steps from class to class in {_counted(len(rows), 'row', 'rows')}; the code stays"
+    )
     return Picture(frames, description)
 
 
-def subspaces(sampler: Generator, asked: Asked, on_progress: OnProgress) -> Picture:
+def subspaces(sampler: Generator, settings: PictureSettings, on_progress: OnProgress) -> Picture:
     """Rows are the codes as drawn and with each subspace resampled, the effect of which is measured over `N_CODES`."""
-    labels = asked.labels(max(N_CODES, asked.n_codes))
+    labels = settings.labels(max(N_CODES, settings.n_codes))
     found = resample_subspaces(
-        sampler, labels, asked.seed, asked.n_frames, asked.truncation, asked.n_codes, on_progress
+        sampler, labels, settings.seed, settings.n_frames, settings.truncation, settings.n_codes, on_progress
     )
     names = ["as drawn", *(f"{name} resampled" for name in found.changes)]
-    description = f"{asked.n_codes} codes, then each subspace resampled; measured over {len(labels)} codes"
-    frames = labelled_grid(found.clips, names, asked.columns)
+    description = f"{settings.n_codes} codes, then each subspace resampled; measured over {len(labels)} codes"
+    frames = labelled_grid(found.clips, names, settings.columns)
     return Picture(frames, description, changes=found.changes, n_measured=len(labels))
 
 
-def between_frames(sampler: Generator, asked: Asked, on_progress: OnProgress) -> Picture:
+def between_frames(sampler: Generator, settings: PictureSettings, on_progress: OnProgress) -> Picture:
     """The clip of each code with its frames repeated, above the same clip with new frames between any two."""
-    n_between = asked.n_steps
-    z, labels = asked.codes(sampler, asked.n_codes), asked.labels(asked.n_codes)
+    n_between = settings.n_steps
+    z, labels = settings.codes(sampler, settings.n_codes), settings.labels(settings.n_codes)
     clips = []
     for i, (code, label) in enumerate(zip(z.split(1), labels.split(1), strict=True)):
         clips.append(frames_between(sampler, code, label, n_between))
-        on_progress(i + 1, asked.n_codes)
+        on_progress(i + 1, settings.n_codes)
     smooth = torch.cat(clips)
     place = torch.arange(smooth.shape[1])
     held = smooth[:, place - place % (n_between + 1)]
-    frames = labelled_grid(torch.stack([held, smooth]), ["original", f"{n_between} between"], asked.columns)
+    frames = labelled_grid(torch.stack([held, smooth]), ["original", f"{n_between} between"], settings.columns)
     middle = (smooth.shape[1] // 2) // (n_between + 1) * (n_between + 1)
-    description = (
-        f"{asked.n_codes} codes; {n_between} new frames between any two: {len(frames)} instead of {asked.n_frames}"
-    )
+    description = f"{settings.n_codes} codes; {n_between} new frames between any two: {len(frames)} instead of {settings.n_frames}"
     return Picture(
         frames, description, min(FPS_MAX, FPS * (n_between + 1)), still_shows=range(middle, middle + n_between + 2)
     )
 
 
-PICTURES: Mapping[str, Callable[[Generator, Asked, OnProgress], Picture]] = {
+PICTURES: Mapping[str, Callable[[Generator, PictureSettings, OnProgress], Picture]] = {
     "grid": grid,
     "codes": between_two_codes,
     "classes": between_two_classes,
@@ -154,15 +156,15 @@ PICTURES: Mapping[str, Callable[[Generator, Asked, OnProgress], Picture]] = {
 }
 
 
-def refuse_unsupported(generator: Generator, show: str, asked: Asked) -> None:
-    """Raises ConfigurationError if this family does not support the picture; computes nothing."""
+def refuse_unsupported(generator: Generator, show: str, settings: PictureSettings) -> None:
+    """Raise ConfigurationError if this family does not support the picture; computes nothing."""
     if show == "classes":
         refuse_unconditional(generator)
     if show == "subspaces":
         subspaces_of(generator)
     if show == "between":
         refuse_without_frames_between(generator)
-    asked.codes(generator, 1)  # checks the length and the truncation
+    settings.codes(generator, 1)  # checks the length and the truncation
 
 
 def knows_classes(generator: Generator) -> bool:

@@ -12,8 +12,8 @@ from vgsearch.evaluation.request import data_of
 from vgsearch.experiment.paths import TrialFolder
 from vgsearch.sampling.pictures import (
     PICTURES,
-    Asked,
     Picture,
+    PictureSettings,
     changes_to_json,
     knows_classes,
     refuse_unsupported,
@@ -57,27 +57,27 @@ class SampleRequest:
 
 
 def sample(request: SampleRequest) -> None:
-    """Draws the picture and writes it; raises ConfigurationError before drawing if the request cannot be met."""
+    """Draw the picture and write it; raises ConfigurationError before drawing if the request is impossible."""
     console, folder = Console(highlight=False, markup=False), folder_of(request)
     checkpoint = load_checkpoint(request.checkpoint)
     networks, config = networks_of(checkpoint, request.checkpoint)
     generator = networks.generator.to("cuda" if torch.cuda.is_available() else "cpu")
     names, note = class_names(request.checkpoint, checkpoint.trained_on, config.model.n_classes)
-    asked = asked_for(request, generator, config, names)
-    refuse_unsupported(generator, request.show, asked)
-    if note and asked.classes:
+    settings = settings_of(request, generator, config, names)
+    refuse_unsupported(generator, request.show, settings)
+    if note and settings.classes:
         console.print(f"note: {note}", style="yellow", soft_wrap=True)
     sampler = sampling_copy(generator, config.model.n_classes, config.evaluation.standing_batches, seed=config.seed)
     with counted(f"drawing {request.show}", silent=False) as on_progress:
-        picture = PICTURES[request.show](sampler, asked, on_progress)
+        picture = PICTURES[request.show](sampler, settings, on_progress)
     console.print(f"{picture.description}; {len(picture.frames)} frames", soft_wrap=True)
     if picture.changes is not None:
         print_changes(picture.changes, console)
-    for path in write_files(picture, folder, request, asked):
+    for path in write_files(picture, folder, request, settings):
         console.print(shown(path), soft_wrap=True)
 
 
-def asked_for(request: SampleRequest, generator: Generator, config: RunConfig, names: list[str]) -> Asked:
+def settings_of(request: SampleRequest, generator: Generator, config: RunConfig, names: list[str]) -> PictureSettings:
     """The settings with defaults; raises ConfigurationError for an option without effect or an unknown class."""
     given = {"codes": request.n_codes, "steps": request.n_steps}
     takes = DEFAULTS[request.show]
@@ -93,7 +93,7 @@ def asked_for(request: SampleRequest, generator: Generator, config: RunConfig, n
         raise ConfigurationError(f"--classes: this {config.model.family} generates without labels; leave it out.")
     if request.show == "classes" and knows_classes(generator) and len(labels) < 2:
         raise ConfigurationError(f"--show classes needs at least 2 classes, got {len(labels)}.")
-    return Asked(
+    return PictureSettings(
         classes={label: names[label] for label in labels},
         n_codes=given["codes"] or takes.get("codes", 1),
         n_steps=given["steps"] or takes.get("steps", 1),
@@ -129,7 +129,7 @@ def class_names(checkpoint: Path, trained_on: str, n_classes: int) -> tuple[list
 
 
 def print_changes(changes: Mapping[str, Change], console: Console) -> None:
-    """Prints the change by resampling each subspace, and its share of the change by resampling all."""
+    """Print the change by resampling each subspace, and its share of the change by resampling all."""
     table = plain_table("resampled", "appearance [95 %]", ">of all", "flow [95 %]", ">of all")
     for name, change in changes.items():
         cells = []
@@ -152,8 +152,8 @@ def folder_of(request: SampleRequest) -> Path:
     return folder
 
 
-def write_files(picture: Picture, folder: Path, request: SampleRequest, asked: Asked) -> list[Path]:
-    """Writes GIF, mp4, PNG and, for subspaces, the changes as JSON; returns the paths."""
+def write_files(picture: Picture, folder: Path, request: SampleRequest, settings: PictureSettings) -> list[Path]:
+    """Write GIF, mp4, PNG and, for subspaces, the changes as JSON; returns the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{request.checkpoint.stem}-{request.show}-seed{request.seed}"
     name += f"-frames{request.n_frames}" if request.n_frames else ""
@@ -166,9 +166,9 @@ def write_files(picture: Picture, folder: Path, request: SampleRequest, asked: A
         return [gif, mp4, png]
     content = {
         "checkpoint": str(request.checkpoint.absolute()),
-        "seed": asked.seed,
-        "n_frames": asked.n_frames,
-        "truncation": asked.truncation,
+        "seed": settings.seed,
+        "n_frames": settings.n_frames,
+        "truncation": settings.truncation,
         "n_codes": picture.n_measured,
         "units": {"appearance": "levels of 255", "flow": "pixels a frame"},
         "changes": changes_to_json(picture.changes),

@@ -13,11 +13,11 @@ _SHARED = yaml.safe_load(resources.files("vgsearch.space").joinpath("budgets.yam
 BUDGETS = tuple(_SHARED["budgets"])
 """The names a budget may have."""
 SCALED = "scaled"
-"""The key under a space's `budgets:` that takes the shared budgets, and names or spells how they scale its network."""
+"""Key under a space's `budgets:` that includes the shared budgets; its value names or lists the network's overrides."""
 
 
 def _refuse_idle(config: Config, kind: str, names: Sequence[str]) -> None:
-    """Raises ValueError if a setting that has no effect under the chosen `kind` is not at its default."""
+    """Raise ValueError if a setting that has no effect under the chosen `kind` is not at its default."""
     changed = [name for name in names if getattr(config, name) != type(config).model_fields[name].default]
     if changed:
         chosen = f"{kind} = {getattr(config, kind)}"
@@ -103,7 +103,7 @@ def _on_network(budget: Mapping[str, Any], network: Mapping[str, Any]) -> dict[s
 
 
 def _merged(shared: Mapping[str, Any], own: Any) -> Any:
-    """A shared budget with a space's own settings and overrides in place of its own; null removes a setting."""
+    """A shared budget, overridden by a space's own settings and overrides; null removes a setting."""
     if not isinstance(own, Mapping):
         return own
     overrides = {**shared.get("overrides", {}), **(own.get("overrides") or {})}

@@ -52,7 +52,7 @@ class FloatDomain(Config):
         return [*self._off, self.low, *inner, self.high]
 
     def draw(self, rng: random.Random) -> float:
-        """Returns a random value; half of the draws are `or_off` if it is given."""
+        """Return a random value; half of the draws are `or_off` if it is given."""
         return rng.choice([*self._off, self._at(rng.random())])
 
     @property
@@ -163,7 +163,7 @@ class Searched:
         return [inequality for inequality in self.inequalities if not inequality.holds({**self.fixed, **chosen})]
 
     def draw(self, rng: random.Random) -> dict[str, Any]:
-        """Returns a random point, which may violate the inequalities."""
+        """Return a random point, which may violate the inequalities."""
         chosen: dict[str, Any] = {}
         for path, domain in self.in_order:
             if self.is_active(path, chosen):
@@ -171,7 +171,7 @@ class Searched:
         return chosen
 
     def refuse_unsatisfiable(self) -> None:
-        """Raises ConfigurationError if fewer than 1 % of random points satisfy the inequalities."""
+        """Raise ConfigurationError if fewer than 1 % of random points satisfy the inequalities."""
         if not self.inequalities:
             return
         rng = random.Random(0)

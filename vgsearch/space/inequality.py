@@ -17,7 +17,7 @@ class Inequality:
 
     @classmethod
     def parse(cls, written: str) -> "Inequality":
-        """Reads "model.sigma_a <= model.sigma_b"; raises ConfigurationError for anything else."""
+        """Read "model.sigma_a <= model.sigma_b"; raises ConfigurationError for anything else."""
         match = re.fullmatch(r"\s*([\w.]+)\s*<=\s*([\w.]+)\s*", written)
         if match is None or match[1] == match[2]:
             raise ConfigurationError(

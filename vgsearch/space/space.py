@@ -129,11 +129,11 @@ class Space(Config):
 
 
 def _problems_of_scoring(path: str) -> list[str]:
-    """Why a domain over `path` would give its trials scores that do not compare; empty if it would not."""
+    """Why a domain over `path` would make its trials' scores incomparable; empty if it would not."""
     if path.split(".")[0] == "evaluation":
-        reason = "scores compare only under one evaluation"
+        reason = "scores are comparable only under one evaluation"
     elif path in _CHANGE_REAL_CLIPS:
-        reason = "scores compare only on the same real clips, of one size and frame rate"
+        reason = "scores are comparable only on the same real clips, of one size and frame rate"
     else:
         return []
     return [f"domains: {path} can't be searched: {reason}. Set it in base, or with --set."]
@@ -178,7 +178,7 @@ def load_space(name_or_path: str) -> Space:
     path = Path(name_or_path)
     if not path.is_file():
         raise ConfigurationError(
-            f"no search space '{name_or_path}': there are {', '.join(installed)}; or give the path of a YAML file."
+            f"no search space '{name_or_path}'; choose one of {', '.join(installed)}, or give the path of a YAML file."
         )
     return parse_space(path.read_text(), str(path))
 
@@ -204,7 +204,7 @@ def parse_space(text: str, source: str) -> Space:
 
 
 def parse_override(text: str) -> tuple[str, Any]:
-    """Reads 'model.sigma_a=0.3' as a dotted path and a YAML value; raises ConfigurationError for anything else."""
+    """Read 'model.sigma_a=0.3' as a dotted path and a YAML value; raises ConfigurationError for anything else."""
     path, equals, value = text.partition("=")
     if not equals or not path:
         raise ConfigurationError(f"--set {text}: expected path=value, such as model.sigma_a=0.3.")

@@ -41,7 +41,7 @@ class Sweep(Config):
     gpus_per_worker: float = Field(0, ge=0)
     max_concurrent: int | None = Field(None, ge=1)
     seeds_per_trial: int = Field(1, ge=1, le=MAX_SEEDS, description="trainings of each point; its score is their mean")
-    keep: int = Field(2, ge=2, description="newest checkpoints kept per trial, besides its best")
+    keep: int = Field(2, ge=2, description="newest checkpoints kept per trial, in addition to its best")
     disk_budget_bytes: float | None = Field(
         None, gt=0, description="disk space that the checkpoints of all trials may take"
     )
@@ -103,7 +103,7 @@ class Sweep(Config):
         return parse_config(RunConfig, values, f"{self.space.name}.yaml ({self.budget})")
 
     def objectives(self) -> tuple[Objective, ...]:
-        """What the search optimises, the same for all trials; raises ConfigurationError if no search can."""
+        """The objectives, the same for all trials; raises ConfigurationError for impossible ones."""
         return read_objectives(self.run_config(self.paper_points[0], 0).evaluation.objective, self.n_classes)
 
     def trial_id(self, config: RunConfig, index: int) -> str:
@@ -111,7 +111,7 @@ class Sweep(Config):
         return trial_id(index, hashlib.sha256(canonical.encode()).hexdigest())
 
     def refuse_impossible_domains(self) -> None:
-        """Raises ConfigurationError if the paper's point with either end of any domain cannot train."""
+        """Raise ConfigurationError if the paper's point with either end of any domain cannot train."""
         self.objectives()
         if self.n_trials > len(self.paper_points):
             self.searched.refuse_unsatisfiable()
@@ -135,7 +135,7 @@ class Sweep(Config):
 
 
 def checked_storage(written: str) -> str:
-    """Returns a storage for Optuna's study; raises ConfigurationError for another place, or for a password in it."""
+    """Return a storage for Optuna's study; raises ConfigurationError for another place, or for a password in it."""
     url = urlsplit(written)
     is_file = not url.scheme and written.endswith(JOURNAL)
     if url.scheme.partition("+")[0] != "postgresql" and not is_file:
@@ -156,9 +156,11 @@ def _hidden(url: str) -> str:
 
 
 def load_sweep(path: Path) -> Sweep:
-    """Reads sweep.yaml; raises ConfigurationError if there is none."""
+    """Read sweep.yaml; raises ConfigurationError if there is none."""
     if not path.exists():
-        raise ConfigurationError(f"{path.parent} holds no sweep (no {path.name}); give the folder of an experiment.")
+        raise ConfigurationError(
+            f"{path.parent} contains no sweep ({path.name} is missing); give the folder of an experiment."
+        )
     try:
         return parse_config(Sweep, yaml.safe_load(path.read_text()), str(path))
     except yaml.YAMLError as error:

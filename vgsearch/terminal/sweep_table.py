@@ -1,4 +1,4 @@
-"""A sweep in a terminal: a live table, or one line per event if the output is no terminal."""
+"""A sweep in a terminal: a live table, or one line per event if the output is not a terminal."""
 
 import json
 import math
@@ -87,7 +87,7 @@ def sweep_table(record: SweepRecord, width: int, n_rows: int | None = None) -> T
 
     Of more than `n_rows` trials it shows those of the front, the running ones and the newest.
     """
-    # A copy: the driver adds trials while the live table is drawn in a thread of its own.
+    # A copy: the driver adds trials while the live table is drawn in another thread.
     trials = sorted(list(record.trials.values()), key=lambda trial: trial.index)
     shown_trials = _chosen_rows(trials, [trial.trial_id for trial in record.front], n_rows)
     objectives = [objective.name for objective in _beside_s3(record.objectives)]
@@ -143,7 +143,7 @@ def _empty_table(heads: Mapping[str, str], widths: Mapping[str, int], width: int
 
 
 def _styled(cells: Mapping[str, str], trial: TrialRecord) -> list[Text]:
-    """As Text: a reason may hold brackets, which rich would read as markup."""
+    """The cells as Text: a reason may hold brackets, which rich would read as markup."""
     styles = {
         "state": COLOURS.get(trial.state, ""),
         "health": "" if trial.worst_health in ("", "ok") else "yellow",
@@ -200,7 +200,7 @@ def _cells(trial: TrialRecord, on_front: bool, objectives: Sequence[Objective]) 
 
 
 def note(trial: TrialRecord) -> str:
-    """Why it ended, which settings its newest start changed, whether it is the paper's point."""
+    """A trial's note: why it ended, which settings its newest start changed, whether it is the paper's point."""
     changed = " ".join(f"{short_name(path)}={value(v)}" for path, v in trial.changed.items())
     again = f"retried with {changed}" if changed else ""
     return "; ".join(filter(None, (trial.reason or ("paper point" if trial.is_paper_point else ""), again)))
@@ -238,7 +238,7 @@ def _line_of_trial(kind: str, event: Event, trial: TrialRecord, record: SweepRec
 
 
 def floor_line(record: SweepRecord) -> str:
-    """What an untrained generator of the paper's point scores, or why that is not known."""
+    """The scores of an untrained generator of the paper's point, or why they are unknown."""
     floor = record.floor or Floor()
     parts = [floor.reason] if floor.reason else []
     if floor.score.s3 is not None:

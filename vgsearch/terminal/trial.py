@@ -73,7 +73,7 @@ def _lines(record: SweepRecord, trial: TrialRecord, folder: TrialFolder) -> list
 
 
 def protocol_lines(score: Score) -> list[str]:
-    """What measured the score, and its warnings."""
+    """The score's protocol, and its warnings."""
     lines = []
     for part in score.parts:
         lines += [f"protocol {part.named_protocol}"] if part.named_protocol else []
@@ -134,7 +134,7 @@ def _curve(record: SweepRecord, trial: TrialRecord) -> list[tuple[str, str]]:
 
 
 def _health(trial: TrialRecord) -> list[tuple[str, str]]:
-    """What is wrong by the newest look, with its evidence, and what the look measured."""
+    """The health at the newest look, with its evidence, and what the look measured."""
     if trial.health is None:
         return []
     wrong = [f"{state}: {evidence}" for state, evidence in trial.health["states"].items()] or ["ok"]

@@ -96,7 +96,7 @@ def plain_table(*columns: str) -> Table:
 
 
 def progress_bar(console: Console) -> Progress:
-    """A progress bar with an estimate of the time left; nothing if the console is no terminal."""
+    """A progress bar with an estimate of the time left; nothing if the console is not a terminal."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -109,7 +109,7 @@ def progress_bar(console: Console) -> Progress:
 
 @contextmanager
 def counted(what: str, silent: bool) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on stderr, set by calls of (done, total); nothing if stderr is no terminal or if `silent`."""
+    """A progress bar on stderr, set by calls of (done, total); nothing if stderr is not a terminal or if `silent`."""
     with progress_bar(Console(stderr=True, quiet=silent)) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

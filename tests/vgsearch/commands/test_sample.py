@@ -175,7 +175,7 @@ def test_classes_have_the_names_of_the_data_set_of_their_sweep_unless_it_has_cha
     assert names == ["class 0", "class 1", "class 2", "class 3"]
     assert "has changed since" in why
     sweep.unlink()
-    assert "is in no experiment that names its data set" in class_names(checkpoint, manifest.digest, 4)[1]
+    assert "belongs to no experiment with a known data set" in class_names(checkpoint, manifest.digest, 4)[1]
 
 
 def test_a_file_at_the_path_of_the_output_folder_is_refused_and_kept(checkpoint, tmp_path):

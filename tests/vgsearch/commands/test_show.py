@@ -84,7 +84,7 @@ def test_the_command_reads_only_the_ledger_and_accepts_the_trials_own_folder(led
         assert shown.exit_code == 0, shown.output
         assert json.loads(shown.stdout)["trial_id"] == "t0001-abcdef"
     refused = CliRunner().invoke(app, ["show", str(experiment.folder / "nothing" / "t0001")])
-    assert "holds no sweep" in str(refused.exception)
+    assert "contains no sweep" in str(refused.exception)
 
 
 def test_health_is_printed_with_its_evidence_and_measurements(ledger: Ledger, experiment: Experiment):

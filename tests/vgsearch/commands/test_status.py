@@ -69,4 +69,4 @@ def test_a_sweep_before_its_first_event_says_so(tmp_path: Path):
     (tmp_path / "ledger.jsonl").write_text("")
     shown = CliRunner().invoke(app, ["status", str(tmp_path)])
     assert shown.exit_code == 0, shown.output
-    assert "nothing has happened yet" in shown.output
+    assert "no events yet" in shown.output

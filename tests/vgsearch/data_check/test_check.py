@@ -87,7 +87,7 @@ def test_a_leak_is_reported_shown_and_refused(folder):
     html = Path(summary["page"]).read_text()
     assert "<script" not in html
     assert "&lt;script&gt;" in html
-    assert "Not fit to train on" in html
+    assert "Not usable for training" in html
 
 
 def test_the_page_loads_nothing_and_contains_the_sheet(folder, tmp_path):

@@ -128,7 +128,7 @@ def test_a_checkpoint_outside_an_experiment_needs_data_and_gets_no_files_beside_
     alone = tmp_path / "some" / "where" / "generator.pt"
     alone.parent.mkdir(parents=True)
     alone.write_bytes(ckpt.read_bytes())
-    refused("is in no experiment that names its data set; give --data", checkpoint=alone)
+    refused("belongs to no experiment with a known data set; give --data", checkpoint=alone)
     plan = planned(EvaluationRequest(checkpoint=alone, data=data))
     assert plan.trial is None
     assert plan.out == Path("runs/evaluations/generator")
@@ -137,7 +137,7 @@ def test_a_checkpoint_outside_an_experiment_needs_data_and_gets_no_files_beside_
 def test_a_checkpoint_of_another_data_set_is_refused(ckpt, tmp_path):
     data_set(tmp_path, ("bend", "jack", "wave"))
     refused(
-        "it may have seen those test clips. Give --data the data set it was trained on", checkpoint=ckpt, data=tmp_path
+        "so it may have trained on those test clips. Give its own data set by --data", checkpoint=ckpt, data=tmp_path
     )
 
 
@@ -262,7 +262,7 @@ def test_weights_that_fit_no_network_or_one_of_several_are_refused_before_anythi
     given = {"ladder": data, "budget": "smoke", "classifier_weights": weights}
     refused("fits one network, the metrics take r3d18 of width 8 and i3d of width 8", **given, metrics="s3,fvd")
     refused("must be those of a TSN", **given, metrics="s3_tsn")
-    refused("no file of classifier weights", **{**given, "classifier_weights": tmp_path / "none.pt"})
+    refused("cannot read this file of classifier weights", **{**given, "classifier_weights": tmp_path / "none.pt"})
     refused("must be a dict of tensors by name", **{**given, "classifier_weights": ckpt}, metrics="s3")
     refused("gam uses no classifier", checkpoint=ckpt, against=ckpt, classifier_weights=weights)
 

@@ -35,7 +35,10 @@ def test_searches_of_different_protocols_share_no_axis_and_a_warning_says_so(wri
     page = comparison_of([write_sweep("one", 6).folder, write_sweep("two", 6, objective="-kvd").folder])
     for names in (names for section in axes(page).values() for names in section):
         assert len({name for name in names if name.endswith(("one", "two"))}) <= 1
-    assert any("Not all of these compare" in getattr(block, "text", "") for block in page.sections[0].blocks)
+    assert any(
+        "Only scores under the same protocol are comparable" in getattr(block, "text", "")
+        for block in page.sections[0].blocks
+    )
 
 
 def test_a_search_without_a_score_is_listed_but_not_drawn(write_sweep):

@@ -95,7 +95,7 @@ def test_health_findings_are_shown_with_their_evidence(write_sweep, tmp_path):
     health = {"states": {"mode collapse": "samples differ 0.05 times as much"}, "vitals": {}}
     Ledger(experiment.ledger).append("look", trial="t0001-000001", step=200, look=0.3, losses={}, health=health)
     for text in written(experiment, tmp_path):
-        assert "What looks saw go wrong" in text
+        assert "Health at the newest look" in text
         assert "samples differ 0.05 times as much" in text
 
 
@@ -170,7 +170,7 @@ def test_an_experiment_without_a_ledger_is_refused(write_sweep, tmp_path):
     experiment = write_sweep("s", 1)
     experiment.ledger.unlink()
     result = CliRunner().invoke(app, ["report", str(experiment.folder)])
-    assert "nothing has run there yet" in str(result.exception)
+    assert "no sweep has run there" in str(result.exception)
 
 
 @pytest.mark.slow  # bounds on time

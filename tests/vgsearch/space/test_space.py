@@ -130,7 +130,7 @@ def test_evaluation_settings_cannot_be_searched(path: str):
     point = {**GOOD["paper_points"][0], path: "s3"}
     domains = with_domain(path, type="choice", choices=["s3", "-kvd"])
     assert problems(domains=domains, paper_points=[point]) == [
-        f"tiny.yaml: domains: {path} can't be searched: scores compare only under one evaluation. "
+        f"tiny.yaml: domains: {path} can't be searched: scores are comparable only under one evaluation. "
         "Set it in base, or with --set."
     ]
 
@@ -142,7 +142,7 @@ def test_settings_that_change_the_real_clips_cannot_be_searched(path: str):
     point = {**GOOD["paper_points"][0], path: 1}
     domains = with_domain(path, type="choice", choices=[1, 2])
     assert problems(domains=domains, paper_points=[point]) == [
-        f"tiny.yaml: domains: {path} can't be searched: scores compare only on the same real clips, of one size and frame "
+        f"tiny.yaml: domains: {path} can't be searched: scores are comparable only on the same real clips, of one size and frame "
         "rate. Set it in base, or with --set."
     ]
     assert parsed(domains=with_domain("data.sampling", type="choice", choices=["shuffled", "class_balanced"]),

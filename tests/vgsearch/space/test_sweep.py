@@ -131,7 +131,7 @@ def test_a_saved_sweep_loads_unchanged(tmp_path: Path):
 
 
 def test_a_folder_without_a_sweep_is_refused(tmp_path: Path):
-    with pytest.raises(ConfigurationError, match=r"holds no sweep \(no sweep\.yaml\)"):
+    with pytest.raises(ConfigurationError, match=r"contains no sweep \(sweep\.yaml is missing\)"):
         load_sweep(Experiment(tmp_path).sweep)
 
 

@@ -43,7 +43,7 @@ LAUNCHER_RULES: tuple[Callable[[Document], Iterator[Finding]], ...] = (
 
 
 def check_text(text: str, needs_gpus: str | None = None) -> list[Finding]:
-    """All findings, failures first, each by line. `needs_gpus` names the search that needs GPUs, if one does."""
+    """All findings: failures, then notes, each in line order. `needs_gpus` names the search that needs GPUs, if any."""
     if text.startswith("#!"):
         must, remedy = "the file must be one for `ray up` or KubeRay", "Check a script with `bash -n` and shellcheck."
         return [Finding("kind", 1, must, "a script", remedy)]

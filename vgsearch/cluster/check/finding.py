@@ -1,4 +1,4 @@
-"""What a rule found: where, what must hold, what the file has, what to do."""
+"""A finding of a rule: where, what must hold, what the file has, what to do."""
 
 from dataclasses import asdict, dataclass
 from typing import Any

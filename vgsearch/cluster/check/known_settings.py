@@ -13,7 +13,7 @@ from vgsearch.cluster.check.launcher_schema import launcher_schema
 from vgsearch.cluster.check.schema import nearest
 
 Names = Mapping[str, Any]
-"""Known names, each with the names known below it; empty where any may follow."""
+"""Known names, each with the known names below it; empty if any name is allowed there."""
 
 READ_PROVIDERS = ("aws", "gcp", "local")
 # The launcher reads these of `provider`, and its schema does not list them.
@@ -36,14 +36,14 @@ def _names(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def provider_names() -> Names:
-    """The names under `provider`: those of Ray's schema, and those that its launcher reads besides."""
+    """The names under `provider`: those in Ray's schema, and others that its launcher reads."""
     listed = launcher_schema()["properties"]["provider"]["properties"]
     names: dict[str, Any] = {name: {} for name in [*listed, *_PROVIDER_BEYOND_SCHEMA.split()]}
     return names | {"security_group": {"GroupName": {}, "IpPermissions": node_names()["ip_permission"]}}
 
 
 def settings_have_known_names(document: Document) -> Iterator[Finding]:
-    """unknown-key: names in `provider` and in each `node_config` are those that Ray or the cloud knows."""
+    """unknown-key: Ray or the cloud knows every name in `provider` and in each `node_config`."""
     provider = str(document.at("provider", "type"))
     if provider in READ_PROVIDERS:
         yield from _unknown(document, ("provider",), document.at("provider"), provider_names())

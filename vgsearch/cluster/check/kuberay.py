@@ -40,7 +40,7 @@ def kuberay_fields() -> dict[str, Any]:
 
 
 def fields_are_those_of_kuberay(document: Document) -> Iterator[Finding]:
-    """schema, unknown-key: Kubernetes takes the object, and KubeRay reads all of it."""
+    """schema, unknown-key: Kubernetes accepts the object, and KubeRay reads every field."""
     schema = {**kuberay_fields(), "$ref": f"#/definitions/{document.at('kind')}"}
     yield from differences(document, schema, "Write it as KubeRay's reference says; quote numbers that must be text.")
 
@@ -185,7 +185,12 @@ def jobs_end_their_cluster(document: Document, cluster: Document | None) -> Iter
             "shutdownAfterJobFinishes: true ends the cluster with its job",
         )
         yield Finding(
-            "left-running", line, must, "no such setting: it keeps running and costing", "Set it.", is_note=True
+            "left-running",
+            line,
+            must,
+            "no such setting: the cluster keeps running and costs money",
+            "Set it.",
+            is_note=True,
         )
     if spec.at("backoffLimit", default=0) > 0 and "vgsearch tune" in spec.at("entrypoint", default=""):
         must, came = (

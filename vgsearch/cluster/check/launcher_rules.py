@@ -133,13 +133,13 @@ def gpu_machines_stop_for_maintenance(document: Document) -> Iterator[Finding]:
         return
     for name in document.mapping(_TYPES):
         node = document.mapping(_TYPES, name, "node_config")
-        asked = machines.scheduling(node).get("onHostMaintenance")
-        if machines.has_gpus(node) and asked != "TERMINATE" and not node.get("sourceInstanceTemplate"):
+        policy = machines.scheduling(node).get("onHostMaintenance")
+        if machines.has_gpus(node) and policy != "TERMINATE" and not node.get("sourceInstanceTemplate"):
             yield Finding(
                 "host-maintenance",
                 document.line(_TYPES, name, "node_config", "scheduling"),
                 f"'{name}' has GPUs, so its scheduling must say onHostMaintenance: TERMINATE",
-                str(asked) if asked else "nothing",
+                str(policy) if policy else "nothing",
                 "Add scheduling: {onHostMaintenance: TERMINATE} to its node_config.",
             )
             return

@@ -34,7 +34,7 @@ def launcher_schema() -> dict[str, Any]:
 
 @functools.cache
 def launcher_defaults(provider: str) -> dict[str, Any] | None:
-    """What the launcher fills in for a provider; None for a provider that it does not have."""
+    """The launcher's defaults for a provider; None if it does not know the provider."""
     file = _autoscaler() / provider / "defaults.yaml"
     if provider == "external":
         return {"max_workers": 0}
@@ -43,7 +43,7 @@ def launcher_defaults(provider: str) -> dict[str, Any] | None:
 
 
 def ray_accepts_the_file(document: Document) -> Iterator[Finding]:
-    """schema, unknown-key: the launcher takes the file."""
+    """schema, unknown-key: the launcher accepts the file."""
     found = list(differences(_without_ignored(document), launcher_schema(), _REMEDY))
     yield from found or _refused_beyond_the_schema(document)
 
@@ -55,7 +55,7 @@ def _without_ignored(document: Document) -> Document:
 
 
 def _refused_beyond_the_schema(document: Document) -> Iterator[Finding]:
-    """What the launcher's code refuses and its schema cannot say."""
+    """Findings of the launcher's code that its schema cannot express."""
     provider = document.at("provider", "type")
     defaults = launcher_defaults(provider)
     if defaults is None:

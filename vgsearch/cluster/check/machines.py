@@ -12,7 +12,7 @@ _GCE_GPUS = re.compile(r"(.*/)?(a2|a3|a4|a4x|g2|g4)-")
 
 
 def n_gpus(provider: str, node: Mapping[str, Any]) -> float | None:
-    """1 for a machine with one or more GPUs, 0 without; None if unknown."""
+    """1 for a machine with GPUs, 0 without; None if unknown."""
     if provider == "gcp":
         return 1 if has_gpus(node) else 0
     kind = node.get("InstanceType")
@@ -35,12 +35,12 @@ def scheduling(node: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def is_spot(provider: str, node: Mapping[str, Any]) -> bool:
-    """Whether it is a spot (or preemptible) machine."""
+    """Whether the machine is a spot (or preemptible) one."""
     if provider == "aws":
         market = node.get("InstanceMarketOptions")
         return isinstance(market, Mapping) and market.get("MarketType") == "spot"
-    asked = scheduling(node)
-    return asked.get("preemptible") is True or asked.get("provisioningModel") == "SPOT"
+    settings = scheduling(node)
+    return settings.get("preemptible") is True or settings.get("provisioningModel") == "SPOT"
 
 
 def has_identity(provider: str, node: Mapping[str, Any]) -> bool | None:

@@ -41,7 +41,7 @@ def _missing(document: Document, path: Path, error: Any) -> Iterator[Finding]:
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
-    """'Did you mean ...?' if a known word is close, else 'Remove it.'; a list of fifty names would help nobody."""
+    """'Did you mean ...?' if a known word is close, else 'Remove it.'; a list of all fifty names would not help."""
     lowered = {name.lower(): name for name in known}
     close = difflib.get_close_matches(word.lower(), list(lowered), n=1, cutoff=0.6)
     return f"Did you mean '{lowered[close[0]]}'?" if close else "Remove it."

@@ -1,4 +1,4 @@
-"""Without a token, whoever reaches Ray's ports can run code as its user (CVE-2023-48022)."""
+"""Without a token, anyone who reaches Ray's ports can run code as its user (CVE-2023-48022)."""
 
 from collections.abc import Iterator
 

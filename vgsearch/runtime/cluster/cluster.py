@@ -22,7 +22,7 @@ class Node:
     memory_bytes: float = math.inf
 
     def n_workers(self, gpus_per_worker: float) -> int:
-        """Number of workers with one CPU that fit on it; several may share a GPU, none uses parts of two."""
+        """Number of workers with one CPU that fit on it; several may share a GPU, but no worker uses parts of two."""
         by_cpu = math.floor(self.n_cpus)
         if not gpus_per_worker:
             return by_cpu

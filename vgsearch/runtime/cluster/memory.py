@@ -107,7 +107,7 @@ def _clip_bytes(config: RunConfig, manifest: Manifest) -> float:
 def _measured(sweep: Sweep, config: RunConfig, share: float) -> tuple[float, float]:
     """Peak bytes of one step on a worker (infinite if it ran out of memory), and the bytes that it may take."""
     gpus = sweep.gpus_per_worker
-    # A process of its own, so that its peak memory is that of the step.
+    # A separate process, so that its peak memory is that of the step.
     task = ray.remote(num_cpus=1, num_gpus=gpus, max_calls=1, max_retries=0)(_peak_of_a_step)
     try:
         peak, of_gpu = ray.get(task.remote(config.model_dump(mode="json"), sweep.n_workers, "cuda" if gpus else "cpu"))

@@ -21,7 +21,7 @@ READ_ONLY = "--data"
 def refuse_unfit_nodes(folders: Mapping[str, Place]) -> None:
     """Raise ConfigurationError naming each node that lacks the code, has another version, or does not see a folder.
 
-    `folders` by the option that names them; addresses on an object store are skipped, and so is a cluster of one node.
+    `folders` are by option. Addresses on an object store and clusters of one node are not checked.
     """
     nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
     if len(nodes) < 2:
@@ -33,11 +33,11 @@ def refuse_unfit_nodes(folders: Mapping[str, Place]) -> None:
         marks |= {option: _marked(folder) for option, folder in local.items() if option != READ_ONLY}
         # The data may be on a read-only disk.
         paths = {option: str(marks.get(option, folder)) for option, folder in local.items()}
-        asked = {
+        answers = {
             address: ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(paths)
             for node, address in nodes.items()
         }
-        problems = [problem for address, answer in asked.items() for problem in _problems(address, answer, local)]
+        problems = [problem for address, answer in answers.items() for problem in _problems(address, answer, local)]
     finally:
         for mark in marks.values():
             mark.unlink(missing_ok=True)
@@ -53,7 +53,7 @@ def _marked(folder: Path) -> Path:
 
 
 def _answer(paths: dict[str, str]) -> tuple[dict[str, str], list[str]]:
-    """Runs on a node: its versions, and the options whose folders it does not see."""
+    """A node's own answer: its versions, and the options whose folders it does not see."""
     return versions(), [option for option, path in paths.items() if not os.path.exists(path)]
 
 

@@ -21,7 +21,7 @@ from videogan.data.windows import select_clips
 from videogan.training.forecast import checkpoint_bytes, forecast
 from videogan.training.run_config import RunConfig
 
-BEST_KEPT = 1  # each trial keeps its best checkpoint besides the newest
+BEST_KEPT = 1  # each trial keeps its best checkpoint in addition to the newest
 
 
 def refuse_unusable_data(sweep: Sweep, manifest: Manifest) -> None:
@@ -52,7 +52,7 @@ def refuse_what_no_node_fits(sweep: Sweep, manifest: Manifest, cluster: Resource
     n_fit, population = n_parallel_trials(sweep, manifest, cluster), sweep.limits.pbt.size
     if sweep.limits.sampler == "pbt" and n_fit < population:
         raise ConfigurationError(
-            f"sampler pbt trains its {population} members in parallel, but {n_fit} fit; lower pbt.size, or add nodes."
+            f"sampler pbt trains its {population} members in parallel, but only {n_fit} fit; lower pbt.size, or add nodes."
         )
 
 

@@ -1,4 +1,4 @@
-"""Ray Data: decodes videos into the clip cache or streams them to trainings; the inputs that trials share.
+"""Ray Data: decode videos into the clip cache or stream them to trainings; the inputs that trials share.
 
 Imported by `judging` and `sweep`.
 """

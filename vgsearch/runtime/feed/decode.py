@@ -1,4 +1,4 @@
-"""Inspects video files and decodes them into the shared cache by Ray Data; a killed run of either is resumed."""
+"""Inspects video files and decodes them into the shared cache by Ray Data; both continue after being killed."""
 
 import logging
 import math
@@ -32,19 +32,19 @@ if TYPE_CHECKING:  # it imports torch, which workers that decode do without
     from videogan.data.clips import DataConfig
 
 OnProgress = Callable[[int, int], None]  # (clips done, clips in all)
-DECODE_CPUS = 1.0  # of a task that decodes whole files, before any training starts
+DECODE_CPUS = 1.0  # per task that decodes whole files, before any training starts
 FILES_PER_TASK = 8
-# Retries of a decoding task whose process died. Ray Data retries for ever by default, so a file that always crashes the
+# Retries of a decoding task whose process died. Ray Data retries forever by default, so a file that always crashes the
 # decoder would stop the work without an error.
 MOST_RETRIES = 3
 MOST_ALONE = 64  # files inspected at once, each in its own task
 # The row of an unreadable file. All rows have the same types ("" for none): the Arrow blocks of a data set must agree.
 UNKNOWN = {"n_frames": 0, "fps": 0.0, "width": 0, "height": 0, "codec": "", "sha": "", "warning": ""}
-_TEXTS = ("skipped", "warning", "sha", "codec")  # of an inspection
+_TEXTS = ("skipped", "warning", "sha", "codec")  # text columns of an inspection
 
 
 def inspect_videos(paths: Sequence[Path], limits: Limits, on_progress: OnProgress) -> dict[Path, dict[str, Any]]:
-    """Decodes every file from end to end, in parallel; returns its columns of the manifest, and `warning` (None: fine).
+    """Decode every file from end to end, in parallel; returns its columns of the manifest, and `warning` (or None).
 
     A journal keeps the result of each file, so that a file inspected before and unchanged since is not decoded again.
     Raises DataError for a video on remote storage.
@@ -74,7 +74,7 @@ def _inspections(rows: list[dict[str, str]], inspected: Callable[[dict], dict]) 
             done.add(row["path"])
             yield row
     except ray.exceptions.WorkerCrashedError:
-        # Nobody knows which file of the block it was: each remaining file gets its own task.
+        # Any file of the block may be the cause: each remaining file gets its own task.
         task: Any = ray.remote(num_cpus=DECODE_CPUS, max_retries=1)(lambda path: inspected({"path": [path]}))
         running: dict[Any, str] = {}
         waiting = [row["path"] for row in rows if row["path"] not in done]
@@ -150,7 +150,7 @@ def build_cache(
 
 
 def _decode_shard(row: dict[str, Any], folder: Place, preprocessing: str, limits: Limits) -> dict[str, Any]:
-    """Decodes the files of one shard; none of them if some are missing or changed, which `lost` lists."""
+    """Decode the files of one shard; none of them if some are missing or changed, which `lost` lists."""
     shard = ClipShard(tuple(map(str, row["shas"])))
     places = {sha: place(str(path)) for sha, path in zip(shard.shas, row["paths"], strict=True)}
     done: dict[str, Any] = {"n_clips": len(shard.shas), "lost": []}
@@ -166,7 +166,7 @@ def _decode_shard(row: dict[str, Any], folder: Place, preprocessing: str, limits
                 with fetched(places[sha]) as file:
                     yield sha, decode(file, preprocessing_named(preprocessing), limits)
             except MissingVideo:
-                raise  # it was there a moment ago, so this is no property of the video to record
+                raise  # the file existed a moment ago: not a defect of the video to record
             except UnreadableVideo as error:
                 yield sha, error.reason
 
@@ -188,7 +188,7 @@ def _lost(video: Place, sha: str) -> str | None:
 def decoding(
     how: Callable[..., ray.data.Dataset], function: Callable, n_cpus: float, **options: Any
 ) -> ray.data.Dataset:
-    """Applies `how` (a dataset's map or map_batches) to a decoding `function`; tasks that die are retried."""
+    """Apply `how` (a dataset's map or map_batches) to a decoding `function`; tasks that die are retried."""
     with warnings.catch_warnings():
         # Ray 2.60, which pyproject.toml pins, has no other bound on retries, and already deprecates this one.
         warnings.simplefilter("ignore", DeprecationWarning)

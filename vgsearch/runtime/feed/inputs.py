@@ -44,7 +44,7 @@ class Inputs:
 
     @property
     def reserved_cpus(self) -> int:
-        """CPUs that trainings must leave free for the decoding of a stream, which would wait for ever."""
+        """CPUs that trainings must leave free for the decoding of a stream, which would otherwise wait forever."""
         return 0 if self.cache else 1
 
     @property

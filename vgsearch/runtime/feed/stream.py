@@ -109,7 +109,7 @@ class StreamedClips:
         self.plan, self.rank, self.per_rank = plan, rank, plan.batch_size // n_ranks
         self.label_counts = torch.from_numpy(plan.selection.label_counts_in(plan.schedule))
         self.manifest_digest = plan.manifest_digest
-        # Any: Ray declares an Iterator; what comes is a generator, whose `close` ends the decoding.
+        # Any: Ray declares an Iterator; the object is a generator, whose `close` ends the decoding.
         self._batches: Any = iter(stream.iter_torch_batches(batch_size=self.per_rank, prefetch_batches=2))
 
     def __enter__(self) -> "StreamedClips":
@@ -119,7 +119,7 @@ class StreamedClips:
         self.close()
 
     def close(self) -> None:
-        """Stops the decoding."""
+        """Stop the decoding."""
         self._batches.close()
 
     def batch(self, index: int) -> tuple["torch.Tensor", "torch.Tensor"]:
@@ -135,7 +135,7 @@ class StreamedClips:
             if position > wanted:
                 break
         raise ValueError(
-            f"batch {index} is not ahead in this stream; start a new one with stream_datasets(start={index})."
+            f"batch {index} has already passed in this stream; start a new one with stream_datasets(start={index})."
         )
 
 
@@ -172,7 +172,7 @@ def _decoded_window(row: dict[str, Any], preprocessing: str, limits: Limits, n_f
 
 
 def refuse_starved_stream(n_cpus: float, n_reserved: float) -> None:
-    """Raises ConfigurationError if the workers leave less than one CPU, for which Ray Data would wait for ever."""
+    """Raise ConfigurationError if the workers leave less than one CPU, for which Ray Data would wait forever."""
     if n_cpus - n_reserved < 1:
         raise ConfigurationError(
             f"data.feed=stream needs 1 CPU beside the training workers; the cluster has {n_cpus:g} and they reserve "

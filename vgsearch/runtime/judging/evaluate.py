@@ -16,9 +16,9 @@ from videogan.protocols.ladder import RUNGS
 
 
 def evaluate(request: EvaluationRequest, address: str | None, as_json: bool) -> None:
-    """Judge what was requested; raises ConfigurationError, before anything starts, for a request that cannot work.
+    """Run an evaluation; raises ConfigurationError, before anything starts, for an impossible request.
 
-    What was measured is saved also if the rest fails or is interrupted.
+    Finished measurements are saved even if the rest fails or is interrupted.
     """
     console = Console(stderr=as_json, highlight=False, markup=False)
     plan = planned(request)

@@ -17,7 +17,7 @@ MOST_UNEQUAL = 2  # times as many errors on real test clips
 
 @dataclass(frozen=True)
 class GAMResult:
-    """GAM of a checkpoint against another, and what shows whether it can be trusted."""
+    """GAM of a checkpoint against another, and the error ratio that shows whether to trust it."""
 
     score: float
     """Above 1: the checkpoint wins, below 1: the other."""
@@ -54,7 +54,7 @@ def gam_of(path: str, against: str, judge: Judge, device: str) -> GAMResult:
         weak = "its own" if found.r_test > 1 else "the other's"
         warnings.append(
             f"r_test {found.r_test:.2g} is far from 1: {weak} discriminator is much worse on real clips, "
-            "so the score means little."
+            "so gam is unreliable."
         )
     return GAMResult(*found, against=against, n_fakes=len(test), warnings=warnings)
 

@@ -1,4 +1,4 @@
-"""What judges synthetic clips: the real clips of a data set and the classifiers trained on them."""
+"""The judge of synthetic clips: the real clips of a data set and the classifiers trained on them."""
 
 from collections.abc import Callable, Mapping
 from typing import cast
@@ -22,7 +22,7 @@ from videogan.training.health import SampleCheck
 from videogan.training.run_config import RunConfig
 
 OnProgress = Callable[[int, int], None]
-# Each purpose draws from seeds of its own.
+# Each purpose has its own seeds.
 FIRST_SEED: dict[Purpose, int] = {"look": 0, "train": 1_000_000, "test": 2_000_000, "samples": 3_000_000}
 
 
@@ -54,7 +54,7 @@ class Judge:
         return feature_score(protocol, digest, network, train, test, synthetic, on_progress)
 
     def blind_spots(self, protocol: ClassifierProtocol, synthetic: SyntheticSet) -> tuple[BlindSpots, Neighbours]:
-        """What the scores do not see in `synthetic`, by the first real-trained classifier."""
+        """The blind spots of the scores on `synthetic`, by the first real-trained classifier."""
         return blind_spots(protocol, self.network(protocol, 0), self.clips("train"), self.clips("test"), synthetic)
 
     def network(self, protocol: ClassifierProtocol, seed: int) -> VideoClassifier:
@@ -66,7 +66,7 @@ class Judge:
 def objective_scores(
     config: RunConfig, judge: Judge, synthetic: SyntheticSet, on_progress: OnProgress = lambda done, total: None
 ) -> dict[str, S3Result | FeatureResult]:
-    """What the objectives of a run need: "s3", and each score on features by its name."""
+    """The scores of a run's objectives: "s3", and each score on features by its name."""
     objectives = parsed(config.evaluation.objective)
     results: dict[str, S3Result | FeatureResult] = {}
     if any(objective.is_part_of_s3 for objective in objectives):
@@ -79,7 +79,7 @@ def objective_scores(
 
 
 def score_of(results: Mapping[str, S3Result | FeatureResult]) -> Score:
-    """What the ledger holds of the results: all but what grows with the number of classes."""
+    """The results as the ledger stores them: without values per class, whose number grows with the classes."""
     s3 = next((result for result in results.values() if isinstance(result, S3Result)), None)
     features = {name: FeatureScore.from_json(result.to_json()) for name, result in results.items()
                 if isinstance(result, FeatureResult)}  # fmt: skip
@@ -100,8 +100,8 @@ class Looks:
         shown = test.subset(torch.linspace(0, len(test) - 1, n).long())
         self._labels, self._seed = shown.labels, config.seed
         # A generator without labels makes no clips of a class: its samples are compared as one class.
-        asked = shown.labels if config.n_conditions > 1 else torch.zeros_like(shown.labels)
-        self._check = SampleCheck(shown.frames, self._features(shown.frames), asked, config.n_conditions)
+        labels = shown.labels if config.n_conditions > 1 else torch.zeros_like(shown.labels)
+        self._check = SampleCheck(shown.frames, self._features(shown.frames), labels, config.n_conditions)
         self._real: Tensor | None = None
         if looks_at_distance(parsed(config.evaluation.objective)):
             self._real = self._features(judge.clips("train").frames)

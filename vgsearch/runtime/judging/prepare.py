@@ -1,4 +1,4 @@
-"""What scores need: decoded clips, real-trained classifiers, and the floor, which is measured beside the trials."""
+"""Preparation of scores: decoded clips, real-trained classifiers, and the floor, measured beside the trials."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -99,7 +99,7 @@ def decoded(manifest: Manifest, preprocessing: str, config: DataConfig, bars: Pr
 
 
 class FloorTask:
-    """The score of an untrained generator of the paper's point, measured beside the trials: a sweep must exceed it."""
+    """The score of an untrained generator of the paper's point, measured in parallel with the trials."""
 
     def __init__(self, sweep: Sweep, inputs: Inputs) -> None:
         values = sweep.run_config(sweep.paper_points[0], 0).model_dump(mode="json")

@@ -28,8 +28,8 @@ def fit_real_classifiers(
 ) -> None:
     """Fit the classifiers of the `needed` protocols and seeds that are not in the cache; `bars` counts all of them.
 
-    One Ray task for each; with several workers a trial, each task drives a Ray Train run of as many. Raises
-    ConfigurationError, with its cause, for a fit that fails.
+    One Ray task for each; with several workers a trial, each task drives a Ray Train run of as many.
+    Raises ConfigurationError with the cause if a fit fails.
     """
     wanted = [(protocol, seed) for protocol, seeds in needed.items() for seed in seeds]
     missing = [one for one in wanted if not inputs.classifier_path(*one).exists()]

@@ -26,7 +26,7 @@ from videogan.training.checkpoint import generator_from
 
 
 class Subject(Protocol):
-    """Something to judge, which travels to the process that judges it and is opened there."""
+    """Something to judge; it is pickled to the process that judges it, and opened there."""
 
     @property
     def name(self) -> str: ...

@@ -22,7 +22,7 @@ SECONDS_BETWEEN_UPDATES = 0.3
 
 @dataclass(frozen=True)
 class Measurement:
-    """One measure to take of one subject."""
+    """One measurement of one subject."""
 
     subject: Subject
     measure: Measure
@@ -48,7 +48,7 @@ class ProgressBoard:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why something could not be measured, in one sentence, and what was raised."""
+    """A failed measurement: the reason in one sentence, and the exception."""
 
     reason: str
     error: Exception
@@ -99,7 +99,7 @@ def _measured(
     board.update.remote(number, 0, None)  # it has started
     judge, subject, measure = Judge(inputs, data, n_frames), measurement.subject, measurement.measure
     if isinstance(measure, Opponent):
-        assert isinstance(subject, CheckpointSubject)  # others have no discriminator; the request was refused
+        assert isinstance(subject, CheckpointSubject)  # gam refuses others, without a discriminator
         return gam_of(subject.path, measure.path, judge, inputs.device)
     synthetic = subject.opened(judge, inputs.device)
     if isinstance(measure, ClassifierProtocol):

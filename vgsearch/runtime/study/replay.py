@@ -1,4 +1,4 @@
-"""Rebuilds the study from the ledger: the same searcher takes the sweep's events again and trains or draws nothing."""
+"""Rebuilds the study from the ledger: gives the sweep's events to the same searcher, without training or drawing."""
 
 import sqlite3
 import sys
@@ -33,7 +33,7 @@ class _Listener:
 
 
 def replay(events: Iterable[dict[str, Any]], study: optuna.Study, sweep: Sweep) -> None:
-    """Asks an empty `study` for each trial of the events, and reports its looks and its end.
+    """Ask an empty `study` for each trial of the events, and report its looks and its end.
 
     Each trial gets the number it had, the same smoothed looks and the same rungs of successive halving. A trial that
     was cut off is closed as failed, as in every study that a new driver opens.
@@ -79,7 +79,7 @@ def study_of(path: Path, sweep: Sweep, events: Iterable[dict[str, Any]]) -> optu
 
 
 def _content(study: optuna.Study) -> list[tuple[Any, ...]]:
-    return [_of(trial) for trial in study.get_trials(deepcopy=False) if not _never_began(trial)]
+    return [_of(trial) for trial in study.get_trials(deepcopy=False) if not _never_started(trial)]
 
 
 def _of(trial: FrozenTrial) -> tuple[Any, ...]:
@@ -89,6 +89,6 @@ def _of(trial: FrozenTrial) -> tuple[Any, ...]:
     return trial.state, trial.values, trial.params, looks, trial.user_attrs, rungs
 
 
-def _never_began(trial: FrozenTrial) -> bool:
-    """Whether a stop, or a crash before the ledger entry, left the proposal without a trial; the sampler ignores it."""
+def _never_started(trial: FrozenTrial) -> bool:
+    """Whether the proposal never became a trial: a stop or crash came before the ledger entry. Samplers skip it."""
     return trial.state == TrialState.FAIL and "index" not in trial.user_attrs

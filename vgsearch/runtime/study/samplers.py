@@ -50,19 +50,19 @@ class IndexedSampler(BaseSampler):
         self.begin(0)
 
     def begin(self, index: int, given: dict[str, Any] | None = None) -> None:
-        """Sets the trial of the next proposal: drawn, or `given` (a paper's point, a grid's point, a resumed trial)."""
+        """Set the trial of the next proposal: drawn, or `given` (a paper's point, a grid's point, a resumed trial)."""
         digest = hashlib.sha256(f"{self._seed}/{index}".encode()).digest()
         self._trial_seed = int.from_bytes(digest[:4], "big")
         given = given or self._grid.get(index)
-        self._proposal = asked(self._searched.domains, given) if given else None
+        self._proposal = values_to_suggest(self._searched.domains, given) if given else None
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return {}
 
     def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: dict) -> dict[str, Any]:
-        """Draws the whole proposal, which `sample_independent` returns value by value; itself returns nothing."""
+        """Draw the whole proposal, which `sample_independent` returns value by value; itself returns nothing."""
         if self._proposal is None:
-            self._proposal = asked(self._searched.domains, self._drawn(study, trial))
+            self._proposal = values_to_suggest(self._searched.domains, self._drawn(study, trial))
         return {}
 
     def sample_independent(
@@ -127,7 +127,7 @@ class Draft(Suggests):
 
 
 class Noted(Suggests):
-    """Suggests given values and records the distributions they were asked for with."""
+    """Suggests given values and records the distribution of each."""
 
     def __init__(self, given: Mapping[str, Any]) -> None:
         self.given = given
@@ -155,8 +155,8 @@ def suggest_all(trial: Suggests | optuna.Trial, searched: Searched) -> dict[str,
     return chosen
 
 
-def asked(domains: Mapping[str, Domain], chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """The `chosen` values, and whether each that can be off is on: all names that `suggest_all` asks for."""
+def values_to_suggest(domains: Mapping[str, Domain], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """All values that `suggest_all` needs: the `chosen` ones, and whether each that can be off is on."""
     switches = {
         _switch(path): value != domain.or_off
         for path, value in chosen.items()
@@ -170,7 +170,7 @@ def _switch(path: str) -> str:
 
 
 def grid_of(sweep: Sweep) -> list[dict[str, Any]]:
-    """The grid's points besides the paper's that satisfy conditions and constraints, shuffled by the sweep's seed."""
+    """The grid's points, except the paper's, that satisfy conditions and constraints, shuffled by the sweep's seed."""
     if not _proposes(sweep):
         return []
     points = [point for point in _walked(sweep.searched, {}) if point not in sweep.paper_points]
@@ -197,7 +197,7 @@ def _grid_values(domain: Domain) -> Sequence[Any]:
 
 
 def refuse_unfit_sampler(sweep: Sweep) -> None:
-    """Raises ConfigurationError with all reasons why the budget's sampler can't search the sweep's domains."""
+    """Raise ConfigurationError with all reasons why the budget's sampler can't search the sweep's domains."""
     kind = sweep.limits.sampler
     against = {"grid": _against_grid, "gp": _against_gp, "pbt": _against_pbt}
     reasons = against[kind](sweep) if kind in against else []
@@ -206,7 +206,7 @@ def refuse_unfit_sampler(sweep: Sweep) -> None:
 
 
 def _proposes(sweep: Sweep) -> bool:
-    """Whether the sweep has trials besides the paper's points; that of `vgsearch train` has none."""
+    """Whether the sweep has trials other than the paper's points; the sweep of `vgsearch train` has none."""
     return sweep.n_trials > len(sweep.paper_points)
 
 
@@ -222,7 +222,7 @@ def _against_grid(sweep: Sweep) -> list[str]:
         ]
     n_points = len(sweep.paper_points) + len(grid_of(sweep))
     if sweep.n_trials > n_points:
-        return [f"{sweep.n_trials} trials asked, but the grid has {n_points} points; use --trials {n_points}"]
+        return [f"{sweep.n_trials} trials requested, but the grid has {n_points} points; use --trials {n_points}"]
     return []
 
 
@@ -267,7 +267,7 @@ def _against_pbt(sweep: Sweep) -> list[str]:
 
 @contextmanager
 def experimental() -> Iterator[None]:
-    """Silences Optuna's warning that a feature may change in a later version: constraints.txt names the version."""
+    """Silence Optuna's warning that a feature may change in a later version: constraints.txt pins the version."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         yield

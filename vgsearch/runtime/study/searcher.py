@@ -41,7 +41,7 @@ class StudySearcher(Searcher):
         next_index: int = 0,
         successor: Callable[[int], Proposal | None] = lambda index: None,
     ) -> None:
-        """Proposes `waiting` first: the paper's points of a new sweep, or the unfinished trials of a resumed one.
+        """Propose `waiting` first: the paper's points of a new sweep, or the unfinished trials of a resumed one.
 
         New trials get indices from `next_index` on, above those that wait. `successor(index)` proposes a new trial;
         if it returns None, the sampler does.
@@ -56,7 +56,7 @@ class StudySearcher(Searcher):
         self._looks: dict[str, dict[int, float]] = defaultdict(dict)
 
     def queue(self, proposal: Proposal) -> None:
-        """Adds a trial to propose before any new one."""
+        """Add a trial to propose before any new one."""
         self._waiting.append(proposal)
 
     # Ray's annotation leaves out FINISHED, a string.
@@ -90,7 +90,7 @@ class StudySearcher(Searcher):
         return parameters
 
     def take(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Records a trial's report; whether the study's pruner prunes the trial."""
+        """Record a trial's report; returns whether the study's pruner prunes the trial."""
         with self._unbroken():
             self._listener.progressed(self._running[trial_id][1], result)
             if "look" not in result or "end" in result:
@@ -98,7 +98,7 @@ class StudySearcher(Searcher):
             return self._should_prune(trial_id, result["step"], result["look"])
 
     def _should_prune(self, trial_id: str, step: int, look: float) -> bool:
-        """Reports a smoothed look and asks the pruner; Optuna prunes for a single objective only.
+        """Report a smoothed look and ask the pruner; Optuna prunes for a single objective only.
 
         A resumed trial reports its earlier looks again; each counts once.
         """
@@ -111,12 +111,12 @@ class StudySearcher(Searcher):
         return trial.should_prune()
 
     def failed(self, trial_id: str, end: End) -> None:
-        """Sets the end of a trial whose process could not report it."""
+        """Set the end of a trial whose process could not report it."""
         self._failed[trial_id] = end
 
     @contextmanager
     def _unbroken(self) -> Iterator[None]:
-        """Raises the driver's first own error, such as a full disk, again at every later call.
+        """Raise the driver's first own error, such as a full disk, again at every later call.
 
         Ray Tune can mistake what its callbacks raise for a failure of the trial, and retry the trial.
         """
@@ -147,17 +147,17 @@ class StudySearcher(Searcher):
             self.queue(again)
 
     def on_trial_result(self, trial_id: str, result: dict) -> None:
-        """Does nothing: the scheduler passes results to `take`."""
+        """Do nothing: the scheduler passes results to `take`."""
 
     def __getstate__(self) -> dict[str, Any]:
-        """Empty: Ray Tune pickles its own state, which a resume here never reads."""
+        """Empty: Ray Tune would pickle the searcher, but a resume never reads that."""
         return {}
 
     def save(self, checkpoint_path: str) -> None:
-        """Does nothing: a sweep resumes from its study and ledger."""
+        """Do nothing: a sweep resumes from its study and ledger."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Does nothing, as `save`."""
+        """Do nothing, as `save`."""
 
 
 class LookScheduler(FIFOScheduler):

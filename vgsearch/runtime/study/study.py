@@ -21,7 +21,7 @@ from videogan.config import ConfigurationError
 def open_study(path: Path, sweep: Sweep) -> optuna.Study:
     """The sweep's study, in its own file at `path` or in the sweep's `storage`; closes trials left running as failed.
 
-    A killed driver left those; they are proposed again. Raises ConfigurationError if the study has other objectives
+    A killed driver left these; they are proposed again. Raises ConfigurationError if the study has other objectives
     than the sweep, and as `open_storage` does.
     """
     study = new_study(open_storage(path, sweep), sweep)
@@ -45,7 +45,7 @@ def new_study(storage: BaseStorage, sweep: Sweep) -> optuna.Study:
 
 
 def replace_study(path: Path, sweep: Sweep, trials: list[FrozenTrial]) -> None:
-    """Replaces the study by one of these trials; a study in a file of its own is replaced whole or not at all."""
+    """Replace the study by one with these trials; a study in its own file is replaced atomically."""
     if sweep.storage is not None:
         storage = open_storage(path, sweep)
         if sweep.study_name in {study.study_name for study in storage.get_all_studies()}:
@@ -90,12 +90,12 @@ def open_storage(path: Path, sweep: Sweep) -> BaseStorage:
     except SQLAlchemyError as error:
         reason = next(iter(str(error.__cause__ or error).splitlines()), "")
         raise ConfigurationError(
-            f"--storage {sweep.storage} does not open: {reason}. A password comes from PGPASSWORD or ~/.pgpass."
+            f"--storage {sweep.storage} cannot be opened: {reason}. Set a password in PGPASSWORD or ~/.pgpass."
         ) from error
 
 
 def _write_ahead(path: Path) -> None:
-    """Turns on SQLite's write-ahead log, stored in the file: a dashboard can read while the driver writes."""
+    """Turn on SQLite's write-ahead log, stored in the file: a dashboard can read while the driver writes."""
     connection = sqlite3.connect(path)
     try:
         connection.execute("PRAGMA journal_mode=WAL")
@@ -104,14 +104,14 @@ def _write_ahead(path: Path) -> None:
 
 
 def _name_objectives(study: optuna.Study, written: list[str], path: Path) -> None:
-    """Stores the objectives' names in the study, which otherwise has only their directions."""
+    """Store the objectives' names in the study, which otherwise has only their directions."""
     if study.metric_names is None:
         with experimental():
             study.set_metric_names(written)
     elif study.metric_names != written:
-        began, asked = ", ".join(study.metric_names), ", ".join(written)
+        before, now = ", ".join(study.metric_names), ", ".join(written)
         raise ConfigurationError(
-            f"{path}: the sweep started with evaluation.objective [{began}], got [{asked}]. "
+            f"{path}: the sweep started with evaluation.objective [{before}], got [{now}]. "
             "Their scores can't be compared: restore sweep.yaml, or start a new sweep."
         )
 

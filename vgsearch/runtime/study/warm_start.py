@@ -12,7 +12,7 @@ from optuna.trial import TrialState, create_trial
 
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord, read_ledger
 from vgsearch.experiment.paths import Experiment
-from vgsearch.runtime.study.samplers import Noted, asked, suggest_all
+from vgsearch.runtime.study.samplers import Noted, suggest_all, values_to_suggest
 from vgsearch.runtime.study.searcher import looks_of_study
 from vgsearch.space.domains import ChoiceDomain
 from vgsearch.space.sweep import Sweep
@@ -52,7 +52,7 @@ def known_trials(sweep: Sweep, protocol: str) -> tuple[list[KnownTrial], list[st
                 f"--warm-start {folder}: none of its {len(found)} done trials is a point of this sweep{reasons}."
             )
         known += fit
-        notes.append(f"warm start: {len(fit)} done trials of {experiment.name} are known{reasons}")
+        notes.append(f"warm start: the study starts with {len(fit)} done trials of {experiment.name}{reasons}")
     return known, notes
 
 
@@ -93,7 +93,7 @@ def _known(experiment: Experiment, trial: TrialRecord, sweep: Sweep) -> KnownTri
         # The domain's own choice: the run's configuration may have 4.0 for a choice of 4.
         chosen[name] = domain.choices[domain.choices.index(value)] if isinstance(domain, ChoiceDomain) else value
     if sweep.searched.broken_by(chosen):
-        return "against the constraints"
+        return "violates the constraints"
     same = sweep.run_config(chosen, 0)
     if same.model_copy(update={"seed": config.seed}) != config:
         return f"other settings ({', '.join(_differing(config, same))})"
@@ -113,13 +113,13 @@ def _differing(one: RunConfig, other: RunConfig) -> list[str]:
 
 
 def add_known(study: optuna.Study, sweep: Sweep, known: Iterable[Mapping[str, Any]]) -> None:
-    """Adds known trials, given as ledger entries, to a study that lacks them; they get no index."""
+    """Add known trials, given as ledger entries, to a study that lacks them; they get no index."""
     there = {trial.user_attrs.get("known") for trial in study.get_trials(deepcopy=False)}
     for trial in (KnownTrial(**entry) for entry in known):
         name = f"{trial.experiment}/{trial.trial_id}"
         if name in there:
             continue
-        noted = Noted(asked(sweep.domains, trial.overrides))
+        noted = Noted(values_to_suggest(sweep.domains, trial.overrides))
         suggest_all(noted, sweep.searched)
         looks = looks_of_study(trial.looks, sweep) if len(sweep.objectives()) == 1 else {}
         study.add_trial(

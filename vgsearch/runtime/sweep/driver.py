@@ -41,7 +41,7 @@ class Driver:
         self._deadline = None if hours is None else time.monotonic() + hours * 3600
         self._began: dict[str, float] = {}
         self.halted = ""
-        """Why the sweep was stopped, if no trial could have run on."""
+        """Why the sweep was stopped, if no trial could have continued."""
         self.floor: FloorTask | None = None
         """Runs beside the trials; None once its result is in the ledger, so that a resumed sweep does not repeat it."""
 
@@ -90,7 +90,7 @@ class Driver:
         )
 
     def successor(self, index: int) -> Proposal | None:
-        """The trial that follows those of a population; None if the sweep trains no population."""
+        """The next trial of population based training, after its first population; None without such training."""
         return successor(self.record, self.sweep, index)
 
     def _inherited(self, folder: TrialFolder, proposal: Proposal) -> dict[str, Any] | None:
@@ -138,12 +138,12 @@ class Driver:
         folder.working_copy.push(lambda name: name == folder.status.name)
 
     def halt(self, reason: str) -> None:
-        """Ask every trial to save and end, because each would end like the one that gave the reason."""
+        """Ask every trial to save and end, because the same failure would end each of them."""
         self.halted = reason
         self.experiment.ask_to_stop()
 
     def _seconds_of(self, trial: str) -> float:
-        """How long the trial's newest attempt has run, by a clock that nobody sets."""
+        """How long the trial's newest attempt has run, by the monotonic clock."""
         return time.monotonic() - self._began[trial]
 
     def _keep_disk_budget(self, trial: str) -> None:
@@ -155,7 +155,7 @@ class Driver:
         for worst, _ in list(self._disk.to_drop()):
             self.view.print_event(self._disk.drop(worst, budget))
         if self._disk.is_exceeded and not self.stopping:
-            why = f"the checkpoints that must stay take {size(self._disk.needed)}, more than {budget}; "
+            why = f"the checkpoints that are always kept take {size(self._disk.needed)}, more than {budget}; "
             why += f"raise disk_budget_bytes in {self.experiment.sweep.name} and resume"
             self._record("disk_budget_reached", why=why)
             self.experiment.ask_to_stop()
@@ -166,7 +166,7 @@ class Driver:
             pass
 
     def _take_floor(self, timeout: float = 0.0) -> bool:
-        """Record the floor, or why it failed, once it is measured; whether the driver waits for none any more."""
+        """Record the floor, or why it failed, once it is measured; returns whether the wait is over."""
         if self.floor is None:
             return True
         try:

@@ -1,4 +1,4 @@
-"""Which end an exception means: out of memory, no space left, lost with its process, or failed."""
+"""The end of a trial by its exception: out of memory, no space left, lost with its process, or failed."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ from ray.exceptions import RayActorError, RayTaskError, WorkerCrashedError
 from vgsearch.experiment.end import End
 
 OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
-# torch's CPU allocator and CUDA libraries raise no exception of their own; the last is Ray's memory monitor.
+# torch's CPU allocator and CUDA libraries have no exception class for this; the last text is Ray's memory monitor's.
 _OF_MEMORY = ("can't allocate memory", "CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "running low on memory")
 _OOM_KILLS = Path("/sys/fs/cgroup/memory.events")
 
@@ -20,7 +20,7 @@ def end_of_error(error: BaseException) -> End:
     if is_out_of_memory(error):
         return End("out_of_memory", _line(error))
     if full := full_disk(error):
-        # If one trial finds no space, no other will.
+        # If the disk is full for one trial, it is full for all.
         return End("interrupted", full, halts=True)
     return End("failed", _line(error))
 
@@ -48,18 +48,18 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def full_disk(error: BaseException) -> str:
-    """Which file a full disk or quota kept from being written; empty if the exception has another cause."""
+    """The file that could not be written because of a full disk or quota; empty if the exception has another cause."""
     for each in _chain(error):
         if isinstance(each, OSError) and each.errno in OUT_OF_SPACE:
             return f"no space left for {each.filename or 'its files'}"
-        # Ray turns an error that it can't pickle into text; SQLite raises an error of its own.
+        # Ray turns an error that it can't pickle into text; SQLite raises its own error.
         if any(words in str(each) for words in (os.strerror(errno.ENOSPC), "database or disk is full")):
             return "no space left for its files"
     return ""
 
 
 def oom_kills() -> int:
-    """How many processes the kernel has killed here for lack of memory; 0 if it does not say."""
+    """The number of processes that the kernel killed here for lack of memory; 0 if unknown."""
     if not os.access(_OOM_KILLS, os.R_OK):
         return 0
     counts = dict(line.split() for line in _OOM_KILLS.read_text().splitlines())
@@ -73,7 +73,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _deeper(error: BaseException) -> BaseException | None:
-    """What Ray wrapped, or what the exception was raised from."""
+    """The exception that Ray wrapped, or that this one was raised from."""
     wrapped = getattr(error, "cause", None)
     return wrapped if isinstance(wrapped, BaseException) else error.__cause__ or error.__context__
 

@@ -1,4 +1,4 @@
-"""From a request to a finished sweep; a request that cannot work is refused before anything starts."""
+"""Run a request as a sweep; an impossible request is refused before anything starts."""
 
 import importlib.metadata
 import re
@@ -55,7 +55,7 @@ class SweepRequest:
     budget: str
     out: Path
     point: str | None = None
-    """Name of the one paper point to train; None: those of the space."""
+    """Name of the paper point to train; None: all paper points of the space."""
     data: Path | None = None
     overrides: Sequence[str] = ()
     name: str | None = None
@@ -177,7 +177,7 @@ def _run(
     console: Console,
     json_lines: bool,
 ) -> None:
-    """Prepare what the trials share, run them, print the result, and exit with its code."""
+    """Prepare the shared inputs, run the trials, print the result, and exit with its code."""
     ledger = Ledger.of(experiment)
     console.print(_heading(experiment, sweep, manifest, cluster), soft_wrap=True)
     for note in notes_of(sweep.objectives(), sweep.limits.pruning.pruner != "none"):
@@ -221,7 +221,7 @@ def _record_start(experiment: Experiment, sweep: Sweep, inputs: Inputs, ledger: 
 
 
 def _exit(driver: Driver, interrupted: bool, console: Console) -> None:
-    """Exit with a code of its own if the sweep was interrupted or has no usable trial."""
+    """Exit with 130 if the sweep was interrupted, with 3 if no trial succeeded."""
     if driver.halted:
         console.print(f"stopped: {driver.halted}", style="red", soft_wrap=True)
     if interrupted:
@@ -253,7 +253,7 @@ def unchanged_data(experiment: Experiment, sweep: Sweep) -> Manifest:
     if manifest.digest != sweep.manifest_digest:
         raise ConfigurationError(
             f"{sweep.data} has changed since {experiment.name} started (manifest {manifest.digest[:6]}, was "
-            f"{sweep.manifest_digest[:6]}). Scores on other data do not compare: restore it, or start a new sweep."
+            f"{sweep.manifest_digest[:6]}). Scores on other data are not comparable: restore it, or start a new sweep."
         )
     return manifest
 
@@ -264,14 +264,14 @@ def same_protocol(experiment: Experiment, sweep: Sweep, inputs: Inputs, record: 
     if record.header.get("protocol", digest) != digest:
         raise ConfigurationError(
             f"{experiment.name} was scored under protocol {record.header['protocol'][:6]}, this version scores under "
-            f"{digest[:6]}; such scores do not compare. Start a new sweep, or resume with the version that started it."
+            f"{digest[:6]}; they are not comparable. Start a new sweep, or resume with the version that started it."
         )
     return digest
 
 
 @contextmanager
 def _resume_command_printed(experiment: Experiment, console: Console) -> Iterator[None]:
-    """Print how to resume after a storage error, or a Ctrl-C that ends at once: outside the trials, or a second."""
+    """Print how to resume after a storage error, or after a Ctrl-C that stops at once (a second, or outside trials)."""
     try:
         yield
     except StorageError:
@@ -328,7 +328,7 @@ def _nodes(cluster: Resources) -> str:
 
 
 def _versions() -> dict[str, str]:
-    """Of the packages that a score may depend on; also the commit, if this code is in a checkout."""
+    """Versions of the packages that a score may depend on; also the commit, if this code is in a checkout."""
     versions = {name: importlib.metadata.version(name) for name in ("vgsearch", "torch", "ray", "optuna")}
     root = Path(__file__).parents[3]
     if (root / ".git").exists() and (git := shutil.which("git")):
@@ -350,7 +350,7 @@ def _storage(request: SweepRequest, experiment: Experiment) -> dict[str, str]:
 def _with_ledger(folder: Path) -> Place:
     experiment = Experiment.at(folder)
     if not experiment.has_events:
-        raise ConfigurationError(f"--warm-start {folder} holds no experiment (no {experiment.ledger.name}).")
+        raise ConfigurationError(f"--warm-start {folder} contains no experiment ({experiment.ledger.name} is missing).")
     return experiment.place
 
 

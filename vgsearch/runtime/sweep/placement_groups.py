@@ -13,18 +13,18 @@ from videogan.storage.atomic import write_atomically
 from videogan.storage.places import Place, file_names, place
 
 MOST_MARKED_BYTES = 2**24
-"""Few enough not to matter, many enough that no two attempts on a cluster get the same number."""
+"""Upper bound of a mark: few enough bytes to spare, enough numbers that no two attempts on a cluster get the same."""
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_OF_DYING = 6.0
 
 
 def _marks(folder: str) -> Place:
-    """The folder with a file, named by its mark, for each attempt of a trial whose placement groups may exist."""
+    """The folder of marks: one file per attempt of the trial whose placement groups may exist."""
     return place(folder) / ".marks"
 
 
 def new_mark(folder: str) -> int:
-    """An attempt's own number of bytes, which its workers request and by which their placement groups are recognised.
+    """A unique number of bytes that an attempt's workers request, which identifies their placement groups.
 
     It is written to the trial's folder before any of them exists.
     """

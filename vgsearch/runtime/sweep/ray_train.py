@@ -22,7 +22,7 @@ from videogan.training.checkpoint import CheckpointFolder
 from videogan.training.run_config import RunConfig
 
 DRIVING = -1
-"""In place of a rank, in the name of the driving process's own copy of a trial."""
+"""Stands for a rank in the name of the driving process's own copy of a trial."""
 
 
 def ray_train_trial(parameters: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from vgsearch.runtime.study.importances import importances
 from vgsearch.space.sweep import load_sweep
 from videogan.config import ConfigurationError
 
-MOST_LETTERS = 100  # of a folder's name
+MOST_LETTERS = 100  # in a folder's name
 
 
 def subject_of(folder: Path) -> ExperimentData:
@@ -22,7 +22,7 @@ def subject_of(folder: Path) -> ExperimentData:
     experiment.working_copy.pull(_is_drawn)
     sweep = load_sweep(experiment.sweep)
     if not experiment.has_events:
-        raise ConfigurationError(f"{experiment.place} has no {experiment.ledger.name}: nothing has run there yet.")
+        raise ConfigurationError(f"{experiment.place} has no {experiment.ledger.name}: no sweep has run there.")
     return ExperimentData(experiment, sweep, read_ledger(experiment.events))
 
 

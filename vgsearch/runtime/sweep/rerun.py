@@ -1,4 +1,4 @@
-"""Points of a search trained again on other seeds, on Ray Tune, with events and folders of their own."""
+"""Trains points of a search again on other seeds, on Ray Tune, with separate events and folders."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ class RerunDriver(Driver):
 
 
 def _confirmation(ledger: Ledger) -> SweepRecord:
-    """Of a ledger that has at least one event of a confirmation."""
+    """The record of a confirmation; raises ValueError if the ledger has no event of one."""
     if ledger.record.confirmation is None:
         raise ValueError(f"{ledger.path} has no event of a confirmation; append {CONFIRM}sweep_started first.")
     return ledger.record.confirmation

@@ -18,7 +18,7 @@ def print_result(record: SweepRecord, experiment: Experiment, console: Console) 
         console.print(floor_line(record), soft_wrap=True)
     best = record.best
     if best is None:
-        console.print("no trial was scored, so none is best; vgsearch status shows why each ended")
+        console.print("no trial was scored; vgsearch status shows why each ended")
         return
     if len(record.objectives) > 1:
         for trial in record.front:

@@ -22,7 +22,7 @@ FREE = (
 
 
 def sweep_to_resume(experiment: Experiment, record: SweepRecord, trials: str | None) -> Sweep:
-    """The sweep as it started, with more trials if `trials` asks for them; raises ConfigurationError if edited."""
+    """The sweep as it started, with more trials if `trials` requests them; raises ConfigurationError if edited."""
     written = record.header.get("sweep")
     if written is None:
         sweep = load_sweep(experiment.sweep)
@@ -40,18 +40,18 @@ def _refuse_edited(experiment: Experiment, started: Sweep, now: Sweep) -> None:
         changes = "\n".join(f"  {line}" for line in lines)
         raise ConfigurationError(
             f"{experiment.place / experiment.sweep.name} has changed since the sweep started; its trials would not "
-            f"compare:\n{changes}\nRestore these settings, or start a new sweep: vgsearch tune SPACE."
+            f"be comparable:\n{changes}\nRestore these settings, or start a new sweep: vgsearch tune SPACE."
         )
 
 
-def _n_trials(asked: str, sweep: Sweep, record: SweepRecord) -> int:
+def _n_trials(trials: str, sweep: Sweep, record: SweepRecord) -> int:
     """The number of trials: '+16' adds to those of the sweep, '48' is the total."""
-    if not re.fullmatch(r"\+?[1-9]\d*", asked):
-        raise ConfigurationError(f"--trials must look like +16 (more) or 48 (in all), got '{asked}'.")
-    n_trials = int(asked) + (sweep.n_trials if asked.startswith("+") else 0)
+    if not re.fullmatch(r"\+?[1-9]\d*", trials):
+        raise ConfigurationError(f"--trials must look like +16 (more) or 48 (in all), got '{trials}'.")
+    n_trials = int(trials) + (sweep.n_trials if trials.startswith("+") else 0)
     if n_trials < record.next_index:
         raise ConfigurationError(
-            f"--trials {asked}: {record.next_index} trials have started already. Use --trials +N for N more."
+            f"--trials {trials}: {record.next_index} trials have started already. Use --trials +N for N more."
         )
     return n_trials
 
@@ -87,7 +87,7 @@ def left_to_do(record: SweepRecord, sweep: Sweep, retry: str = "none") -> list[P
 
 
 def _retried(trial: TrialRecord, sweep: Sweep) -> Proposal:
-    """A failed trial continues from its newest checkpoint; a diverged one starts from nothing with another seed."""
+    """A failed trial continues from its newest checkpoint; a diverged one starts from step 0 with another seed."""
     again = Proposal.again(trial)
     if trial.state != "diverged":
         return again
@@ -96,7 +96,7 @@ def _retried(trial: TrialRecord, sweep: Sweep) -> Proposal:
 
 
 def at_half_the_batch(trial: TrialRecord, sweep: Sweep) -> Proposal | None:
-    """A trial that ran out of memory, from nothing with half the batch; None for other ends, and if it was retried.
+    """A trial that ran out of memory, from step 0 with half the batch; None for other ends, and if it was retried.
 
     Also None if the batch is searched: the result would belong to another point.
     """

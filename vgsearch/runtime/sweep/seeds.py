@@ -15,7 +15,7 @@ APART = 10_000
 
 
 def over_seeds(first: Trial, end: End, open_clips: OpenClips) -> End:
-    """Train the remaining seeds of a trial whose first training ended so; the mean scores, or the first failure.
+    """Train a trial's remaining seeds; returns the mean scores, or the first failure.
 
     Looks, pruning and health are those of the first training. Every rank calls this, and all run the same trainings.
     """
@@ -35,7 +35,7 @@ def over_seeds(first: Trial, end: End, open_clips: OpenClips) -> End:
 
 
 def _trained_with(first: Trial, number: int, open_clips: OpenClips) -> End:
-    """The end of the point's training `number`, in a folder of its own below the trial's."""
+    """The end of the point's training `number`, in its own folder below the trial's."""
     spec = first.spec
     config = {**spec.config, "seed": spec.config["seed"] + APART * number}
     own = dataclasses.replace(spec, folder=str(first.folder.seed(number)), config=config, n_seeds=1)

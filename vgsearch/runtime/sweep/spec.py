@@ -1,4 +1,4 @@
-"""What a trial is given, and the copy of its folder that each of its processes works on."""
+"""The specification of a trial, and the copy of its folder that each of its processes works on."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from videogan.data.cache import local_cache_folder
 
 @dataclass(frozen=True)
 class TrialSpec:
-    """All a trial needs, in plain values that travel to any node; its places are on storage that all nodes share."""
+    """Everything a trial needs, as plain values that can be sent to any node; its paths are on shared storage."""
 
     trial_id: str
     folder: str
@@ -23,12 +23,12 @@ class TrialSpec:
     stop_request: str
     inputs: Inputs
     keep: int = 2
-    """Number of newest checkpoints to keep, besides the best."""
+    """Number of newest checkpoints to keep, in addition to the best."""
     n_seeds: int = 1
     """Trainings of the point, one after the other; its score is their mean."""
 
     def to_parameters(self) -> dict[str, Any]:
-        """As Ray Tune passes it on."""
+        """The parameters by which Ray Tune passes it on."""
         return dataclasses.asdict(self)
 
     @classmethod
@@ -43,7 +43,7 @@ def own_copy(spec: TrialSpec, rank: int) -> TrialFolder:
 
 @contextmanager
 def own_copy_in_use(folder: TrialFolder) -> Iterator[None]:
-    """While a process works on its own copy; nothing is deleted of a folder that nodes share."""
+    """Lock a process's own copy while it is used, then delete it; a shared folder is left alone."""
     if folder.address is None:
         yield
     else:

@@ -37,16 +37,16 @@ from videogan.training.run_config import RunConfig
 
 LOGGER = logging.getLogger(__name__)
 Report = Callable[[dict[str, Any]], None]
-"""Takes "step" and "losses", after a look also "look" and "health", at the end what `End.to_result` gives."""
+"""Is called with "step" and "losses", after a look also "look" and "health", at the end with `End.to_result`."""
 OpenClips = Callable[[RunConfig, int], AbstractContextManager[ClipSource]]
 """(configuration, first batch) -> the training clips."""
 AfterFirstSeed = Callable[["Trial", End, OpenClips], End]
-"""Given a trial and the end of its first training, trains its further seeds; see `seeds.py`."""
+"""Trains the further seeds of a trial, given the end of its first training; see `seeds.py`."""
 SECONDS_BETWEEN_REPORTS = 2.0
 NORM, HEALTH = "norm/", "health/"
 """Prefixes of the names of norms and of vitals in metrics.jsonl."""
 SECONDS_BETWEEN_SIGNS = 30.0
-"""Of lines in the log while a trial is scored, by which the driver sees that it is alive."""
+"""Interval of log lines while a trial is scored, which show the driver that it is alive."""
 
 
 class StopRequested(Exception):
@@ -54,7 +54,7 @@ class StopRequested(Exception):
 
 
 class Unhealthy(Exception):
-    """The training shows what `health.stop_on` names; says what and since when."""
+    """The training has a state that `health.stop_on` names; the message says which and since when."""
 
 
 class Trial:
@@ -77,10 +77,10 @@ class Trial:
         self.checkpoints = CheckpointFolder(self.folder.checkpoints, spec.keep)
         self._stop_request = StopRequest(spec.stop_request)
         self._records: TrialRecords | None = None
-        """Of rank 0, while it runs."""
+        """Rank 0's records while it runs."""
         self._step, self._losses = 0, dict[str, float]()
         self._seconds, self._states_seen = 0.0, list[Mapping[Any, str]]()
-        """Of training steps, all attempts together; what each look saw wrong."""
+        """Seconds of training in all attempts; the health problems that each look found."""
         self._course = Course(FAMILIES[self.config.model.family].losses_of_guessing(self.config.model))
 
     def run(self, open_clips: OpenClips) -> None:
@@ -89,8 +89,8 @@ class Trial:
         self.report({"step": self._step, "losses": self._losses, **end.to_result()})
 
     def finish(self, open_clips: OpenClips) -> End:
-        """Train and score. Raises StorageError, and what Ray Train has to see if several ranks train."""
-        # One thread a trial: two trials of one thread are faster than one of two.
+        """Train and score. Raises StorageError and, if several ranks train, all errors that Ray Train must see."""
+        # One thread per trial: two trials with one thread each are faster than one trial with two.
         torch.set_num_threads(1)
         with own_copy_in_use(self.folder):
             if self.shard.rank == 0:
@@ -99,7 +99,7 @@ class Trial:
             try:
                 return self._finish(open_clips)
             finally:
-                # Also the log of an attempt that raised; an unreachable storage must not hide what it raised.
+                # Upload the log of a failed attempt too; an unreachable storage must not hide the attempt's error.
                 with suppress(StorageError):
                     self._push()
 
@@ -117,7 +117,7 @@ class Trial:
                 LOGGER.info("ended: %s %s", end.state, end.reason)
             self._push()
         except OSError as error:
-            # The records themselves found no space.
+            # The disk was full even for the records.
             end = end_of_error(error)
             if self.shard.n_ranks > 1 or not end.halts:
                 raise
@@ -150,7 +150,7 @@ class Trial:
             return end_of_error(error)
 
     def _restore(self, lines: Sequence[Mapping[str, float]]) -> None:
-        """Read what earlier attempts wrote: how long they trained, their norms, what their looks saw."""
+        """Read what earlier attempts wrote: seconds of training, norms, health at their looks."""
         for line in lines:
             self._seconds = line.get("seconds_training", self._seconds)
             if norms := _without(NORM, line):
@@ -228,7 +228,7 @@ class Trial:
         self.report(result)
 
     def _stop_if_unhealthy(self, step: int) -> None:
-        """End all ranks if rank 0 has seen what `health.stop_on` names; a training at its last step is scored."""
+        """End all ranks if rank 0 saw a state that `health.stop_on` names; a training at its last step is scored."""
         if not self.config.health.stop_on or step == self.config.loop.n_steps:
             return
         reason = reason_to_stop(self._states_seen, self.config.health)
@@ -308,5 +308,5 @@ def _without(prefix: str, line: Mapping[str, float]) -> dict[str, float]:
 
 
 def _health(vitals: Vitals) -> str:
-    """What is wrong with the training, and what was measured, as JSON: Ray Tune flattens dicts."""
+    """The training's health and vitals as JSON, because Ray Tune flattens dicts."""
     return json.dumps({"states": states(vitals), "vitals": vitals.measured()})

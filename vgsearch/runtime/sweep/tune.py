@@ -29,7 +29,7 @@ from vgsearch.terminal.words import shown
 
 
 class DiskFull(RuntimeError):
-    """The sweep's own files found no space; the message says how to continue."""
+    """The disk is full for the sweep's own files; the message says how to continue."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class Executor:
 def run_trials(
     driver: Driver, waiting: list[Proposal], cluster: Resources, executor: Executor | None = None
 ) -> SweepRecord:
-    """Run the trials in `waiting` and then those that the study proposes, until the sweep has all or is asked to stop.
+    """Run the trials in `waiting`, then those that the study proposes, until the sweep is over or asked to stop.
 
-    Raises DiskFull if the driver's own files find no space.
+    Raises DiskFull if the disk is full for the driver's own files.
     """
     sweep, experiment = driver.sweep, driver.experiment
     if not any(experiment.tensorboard.glob("*")):
@@ -115,5 +115,5 @@ def _end_of_failed(watchdog: Watchdog) -> Callable[[Trial], End]:
 def _executor(sweep: Sweep) -> Executor:
     if sweep.n_workers == 1:
         return Executor(inline_trial, {"cpu": 1, "gpu": sweep.gpus_per_worker})
-    # The workers have resources of their own. A trial must ask for something: one byte leaves them every CPU.
+    # Workers have their own resources. A trial must request something: one byte leaves every CPU to the workers.
     return Executor(ray_train_trial, {"memory": 1}, (PlacementGroupReaper(),))

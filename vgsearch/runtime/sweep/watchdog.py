@@ -18,7 +18,7 @@ SECONDS_AT_LEAST = float(os.environ.get("VGSEARCH_STALLED_AFTER", 600))
 TIMES_LONGEST = 3
 SECONDS_OF_A_CHECK = 10.0
 SECONDS_BEFORE_REQUESTS = 60.0
-"""Of silence, before the sizes of files on an object store are requested."""
+"""Seconds of silence before the sizes of files on an object store are requested."""
 LOGGER = logging.getLogger(__name__)
 
 
@@ -39,7 +39,7 @@ class Pulse:
         """Count the seconds since the last check; returns whether the trial's files grew in them."""
         self.silent += min(now - self._checked, SECONDS_OF_A_CHECK)
         self._checked = now
-        # On an object store each look is a request; while reports come, none is needed.
+        # On an object store each check costs a request; while reports arrive, none is needed.
         is_early = self.silent < SECONDS_BEFORE_REQUESTS or now - self._read_at < SECONDS_OF_A_CHECK
         if is_early and isinstance(self._folder.place, RemotePath):
             return False

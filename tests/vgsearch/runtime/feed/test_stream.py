@@ -55,7 +55,7 @@ def test_a_stream_has_the_same_batches_as_the_cache(store, manifest):
             for one, other in zip(streamed.batch(index), cached.batch(index), strict=True):
                 assert torch.equal(one, other)
                 assert one.dtype == other.dtype
-        with pytest.raises(ValueError, match="batch 4 is not ahead"):
+        with pytest.raises(ValueError, match="batch 4 has already passed"):
             streamed.batch(4)
 
 

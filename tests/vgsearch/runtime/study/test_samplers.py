@@ -143,7 +143,7 @@ def test_an_infinite_or_too_large_grid_is_refused():
 
 
 def test_a_grid_with_fewer_points_than_trials_is_refused_with_the_number_of_points():
-    assert "20 trials asked, but the grid has 13 points; use --trials 13" in refusal(
+    assert "20 trials requested, but the grid has 13 points; use --trials 13" in refusal(
         "grid", GRID, GRID_POINT, n_trials=20
     )
     refuse_unfit_sampler(a_sweep("grid", GRID, GRID_POINT, n_trials=13))

@@ -68,7 +68,7 @@ def test_an_unknown_storage_or_one_with_a_password_is_refused_without_repeating_
 
 def test_a_server_that_does_not_answer_is_refused_with_the_way_to_give_a_password(tmp_path: Path):
     pytest.importorskip("psycopg", reason="no driver for PostgreSQL (extra postgresql)")
-    with pytest.raises(ConfigurationError, match=r"127\.0\.0\.1:1/db does not open: .*refused.*PGPASSWORD"):
+    with pytest.raises(ConfigurationError, match=r"127\.0\.0\.1:1/db cannot be opened: .*refused.*PGPASSWORD"):
         open_study(tmp_path / "optuna.db", a_sweep(storage="postgresql://me@127.0.0.1:1/db"))
 
 

@@ -70,7 +70,7 @@ def test_known_trials_enter_the_study_but_are_no_trials_of_the_sweep(tmp_path: P
     assert study.trials[1].params["model.sigma_a"] == 0.3
     assert study.trials[2].params["optimiser.lr_ratio"] == 8
     assert study.trials[0].intermediate_values == {150: 0.2, 200: pytest.approx(0.3)}, "smoothed, as its own looks are"
-    assert notes == ["warm start: 3 done trials of old are known"]
+    assert notes == ["warm start: the study starts with 3 done trials of old"]
 
 
 def test_known_trials_replace_the_random_start(tmp_path: Path):
@@ -104,7 +104,9 @@ def test_trials_with_other_settings_are_left_out_with_a_note(tmp_path: Path):
     # Two of three have another sigma_a than the one that is set.
     known, notes = known_trials(a_sweep(warm_start=[folder], overrides={"model.sigma_a": 0.5}), PROTOCOL)
     assert [trial.overrides.get("model.sigma_a") for trial in known] == [None]
-    assert notes == ["warm start: 1 done trials of old are known; 2 left out: other settings (model.sigma_a)"]
+    assert notes == [
+        "warm start: the study starts with 1 done trials of old; 2 left out: other settings (model.sigma_a)"
+    ]
 
 
 def test_a_point_outside_the_new_domains_is_left_out(tmp_path: Path):

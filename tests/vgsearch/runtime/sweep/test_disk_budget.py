@@ -73,7 +73,8 @@ def test_a_sweep_that_can_drop_no_more_stops_its_trials_and_prints_why(tmp_path:
     assert running.kept == [0, 1, 2]
     assert running.driver.stopping
     assert (
-        "stopping: the checkpoints that must stay take 4 MB, more than --disk-budget 4 MB" in running.output.getvalue()
+        "stopping: the checkpoints that are always kept take 4 MB, more than --disk-budget 4 MB"
+        in running.output.getvalue()
     )
     assert running.driver.begin(Proposal(3, running.point)) is None
 

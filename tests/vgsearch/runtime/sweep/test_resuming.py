@@ -81,7 +81,7 @@ def test_a_lost_sweep_yaml_is_restored_from_the_ledger(started):
     experiment.sweep.unlink()
     assert resuming.sweep_to_resume(experiment, ledger.record, None) == a_sweep()
     experiment.refuse_missing()
-    with pytest.raises(ConfigurationError, match="holds no sweep"):
+    with pytest.raises(ConfigurationError, match="contains no sweep"):
         Experiment(experiment.folder / "nowhere").refuse_missing()
     assert not (experiment.folder / "nowhere").exists()
 
