@@ -78,9 +78,8 @@ def start_sweep(address: str | None, dry_run: bool, json: bool, **options: Any) 
     """
     from vgsearch.space.space import load_space
 
-    load_space(
-        options["space"]
-    )  # refuses a wrong name or file at once; the next import loads Ray and torch, in seconds
+    # Refuse a wrong name or file at once: the next import loads Ray and torch, which takes seconds.
+    load_space(options["space"])
     from vgsearch.runtime.sweep.launch import SweepRequest, launch
 
     given = {name: value for name, value in options.items() if value is not None}
