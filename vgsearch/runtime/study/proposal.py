@@ -30,6 +30,6 @@ class Proposal:
         parent = None if record.parent is None else record.parent["index"]
         return cls(record.index, record.overrides, record.is_paper_point, looks, record.changed, parent=parent)
 
-    def anew_with(self, changed: Mapping[str, Any]) -> "Proposal":
-        """The same trial from step 0, with these settings changed too."""
+    def restarted_with(self, changed: Mapping[str, Any]) -> "Proposal":
+        """The same trial from step 0, with the settings in `changed` changed as well."""
         return dataclasses.replace(self, looks=(), anew=True, changed={**self.changed, **changed})

@@ -92,7 +92,7 @@ def _retried(trial: TrialRecord, sweep: Sweep) -> Proposal:
     if trial.state != "diverged":
         return again
     seed = sweep.run_config(trial.overrides, trial.index, trial.changed).seed + SEED_OF_RETRIES
-    return again.anew_with({"seed": seed})
+    return again.restarted_with({"seed": seed})
 
 
 def at_half_the_batch(trial: TrialRecord, sweep: Sweep) -> Proposal | None:
@@ -105,7 +105,7 @@ def at_half_the_batch(trial: TrialRecord, sweep: Sweep) -> Proposal | None:
     half, odd = divmod(sweep.run_config(trial.overrides, trial.index, trial.changed).loop.batch_size, 2)
     if odd or half % sweep.n_workers or half < LEAST_CLIPS_A_WORKER * sweep.n_workers:
         return None
-    return Proposal.again(trial).anew_with({BATCH_SIZE: half})
+    return Proposal.again(trial).restarted_with({BATCH_SIZE: half})
 
 
 def is_over(record: SweepRecord, sweep: Sweep, waiting: list[Proposal]) -> bool:
