@@ -184,7 +184,7 @@ def _refuse_unequal(path: Path, own: Checkpoint, against: Path) -> None:
     facts = {
         "train split": (own.trained_on[:6], other.trained_on[:6]),
         "preprocessing": tuple(config.preprocessing for config in configs),
-        "frames a clip": tuple(config.model.n_frames for config in configs),
+        "frames per clip": tuple(config.model.n_frames for config in configs),
         "every_nth": tuple(config.data.every_nth for config in configs),
     }
     for name, (mine, theirs) in facts.items():

@@ -214,7 +214,7 @@ def parts_table(rows: Sequence[Scored]) -> Table:
 
 
 def side_by_side(rows: Sequence[Scored], subjects: Sequence[str], width: int) -> list[Table]:
-    """A row for each subject, a column for each protocol; as many columns a table as `width` holds."""
+    """A row for each subject, a column for each protocol; split into tables that fit `width`."""
     measures = list(dict.fromkeys(row.measure for row in rows))
     cells = {(row.measure, row.subject): row for row in rows}
     first = max(map(len, subjects)) + 2

@@ -114,7 +114,7 @@ def _what_ran(subject: ExperimentData, clock: SweepClock) -> Section:
         ("trials", f"{len(used)} used of {len(record.trials)} started, {sweep.n_trials} planned"),
         ("left out", ", ".join(f"{n} {state}" for state, n in left_out.items()) or "none"),
         ("versions", ", ".join(f"{name} {version}" for name, version in versions.items()) or "not recorded"),
-        ("workers", f"{sweep.n_workers} a trial, {sweep.gpus_per_worker:g} GPUs each"),
+        ("workers", f"{sweep.n_workers} per trial, {sweep.gpus_per_worker:g} GPUs each"),
     ]  # fmt: skip
     if sweep.overrides:
         pairs.append(("set", ", ".join(f"{path}={chosen}" for path, chosen in sweep.overrides.items())))

@@ -28,7 +28,7 @@ def fit_real_classifiers(
 ) -> None:
     """Fit the classifiers of the `needed` protocols and seeds that are not in the cache; `bars` counts all of them.
 
-    One Ray task for each; with several workers a trial, each task drives a Ray Train run of as many.
+    One Ray task for each; with several workers per trial, each task drives a Ray Train run with that many workers.
     Raises ConfigurationError with the cause if a fit fails.
     """
     wanted = [(protocol, seed) for protocol, seeds in needed.items() for seed in seeds]
