@@ -271,7 +271,7 @@ def test_interpolation_between_classes_begins_and_ends_bit_for_bit_at_both_or_is
     sampler, y = sampler_of(family, settings), (torch.tensor([2]), torch.tensor([0]))
     z = codes(sampler, 1, seed=0)
     if not sampler.config.is_conditional:
-        with pytest.raises(ConfigurationError, match=f"generator that knows classes, got an unconditional {family}"):
+        with pytest.raises(ConfigurationError, match=f"needs a conditional generator, got an unconditional {family}"):
             between_classes(sampler, z, y, n_steps=4)
         return
     (clips,) = between_classes(sampler, z, y, n_steps=4)

@@ -28,7 +28,7 @@ class FamilyConfig(Config):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    if TYPE_CHECKING:  # as real fields, they would come before a family's own in every file
+    if TYPE_CHECKING:  # not real fields, which would precede the family's own in every file
         family: str  # Literal["name"] = "name"
         resolution: int  # R, the side of a frame in pixels
         n_classes: int  # K, classes of the data set; no default
@@ -86,7 +86,7 @@ class Generator(nn.Module, ABC):
 
 @dataclass(frozen=True)
 class Fakes:
-    """What `generate` returns; a subclass holds whatever else a family's losses need, such as masks."""
+    """The result of `generate`; a subclass adds what else the family's losses need, such as masks."""
 
     videos: Tensor
 
@@ -144,8 +144,8 @@ class GAN(ABC, Generic[ConfigT, FakesT]):
     ) -> Losses:
         """The discriminators' losses, without gradient into the fakes. `discriminators`: ours, or wrappers of them.
 
-        real: videos (b, T, 3, R, R) with labels (b,). Real and fake clips pass apart, each with its own batch
-        statistics.
+        real: videos (b, T, 3, R, R) with labels (b,). Real and fake clips are passed separately, each with
+        its own batch statistics.
         """
 
     @abstractmethod
@@ -192,4 +192,4 @@ class GAN(ABC, Generic[ConfigT, FakesT]):
         return {}
 
 
-AnyGAN: TypeAlias = GAN[Any, Any]  # which family it is, only a configuration knows
+AnyGAN: TypeAlias = GAN[Any, Any]  # for code that learns the family from a configuration

@@ -29,7 +29,7 @@ class Change:
     appearance: Interval
     """`appearance_distance`, in levels of 255."""
     flow: Interval
-    """`flow_distance` of the weight-free flow, in pixels a frame."""
+    """`flow_distance` of the weight-free flow, in pixels per frame."""
 
     def to_json(self) -> dict[str, Any]:
         return {"appearance": self.appearance._asdict(), "flow": self.flow._asdict()}

@@ -50,7 +50,7 @@ def test_a_plain_state_dict_is_the_published_networks(tmp_path: Path):
     message = refused(saved(tmp_path / "flow.pt", state()))
     assert "a PWC-Net of width 1, got" in message
     assert "misshapen (netExtractor.netOne.0.weight (2, 3, 3, 3) instead of (16, 3, 3, 3)" in message
-    assert "put the width" in message
+    assert "add the width" in message
 
 
 def test_the_published_size_loads_as_published(tmp_path: Path):

@@ -145,7 +145,7 @@ def test_an_untrained_network_estimates_zero_flow():
 
 
 def test_a_width_outside_its_range_is_refused():
-    with pytest.raises(ValueError, match="width must lie in"):
+    with pytest.raises(ValueError, match="width must be in"):
         PWCNet(0)
 
 
