@@ -1,4 +1,4 @@
-"""What the training loop may expect of every family: its step is pure, sliceable, and reaches every parameter."""
+"""The contract of every family: its step is pure, works on slices of a batch, and trains every parameter."""
 
 import copy
 import io
@@ -225,7 +225,7 @@ def test_memory_layout_changes_no_loss(family: str, settings: Settings):
 
 
 def scored(family: str, settings: Settings = NONE) -> tuple[AnyGAN, Tensor, Tensor]:
-    """Networks with discriminators in eval mode, and 3 clips, each of a class of its own."""
+    """Networks with discriminators in eval mode, and 3 clips, each of another class."""
     networks = built(family, settings)
     for discriminator in networks.discriminators.values():
         discriminator.eval()
@@ -314,7 +314,7 @@ def test_truncation_redraws_the_outermost_numbers_of_a_code_or_is_refused(family
         return
     truncated = codes(generator, 60, seed=0, truncation=tau)
     kept = truncated == z
-    assert 0.4 < kept.double().mean() < 0.6, "0.52 of a normal distribution lies within 0.7 deviations"
+    assert 0.4 < kept.double().mean() < 0.6, "52 % of a normal distribution is within 0.7 deviations"
     for column, new, same in zip(z.T, truncated.T, kept.T, strict=True):
         nearest_redrawn = column[~same].abs().min()
         assert column[same].abs().max() < nearest_redrawn

@@ -1,4 +1,4 @@
-"""Configurations refuse what they do not know, in words that say what to do."""
+"""Configurations refuse unknown keys and invalid values, with messages that say what to do."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""The adversarial games: their values at known scores, and which way they push."""
+"""Adversarial losses: their values at known scores, and the direction of their gradients."""
 
 import math
 

@@ -42,14 +42,14 @@ def fill(folder: Path, shard: ClipShard) -> None:
 
 
 def build(folder: Path) -> None:
-    """What a build does, in this process: the shards that are missing, then the index."""
+    """Build the cache in this process: the missing shards, then the index."""
     for shard in missing_shards(folder, SHARDS):
         fill(folder, shard)
     write_index(folder, PLAIN, SHARDS)
 
 
 def written(folder: Path) -> dict[str, tuple[int, int]]:
-    """Which file each shard is, and since when."""
+    """Inode and modification time of each shard."""
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.glob("*.arrow")}
 
 
@@ -124,7 +124,7 @@ def test_two_processes_make_one_cache(tmp_path):
 def test_a_builder_whose_part_file_was_removed_accepts_the_other_builders_shard(tmp_path):
     def clips_while_another_finishes():
         yield "000", clip("000")
-        build(tmp_path)  # and sweeps up the .part of this one
+        build(tmp_path)  # and deletes this one's .part file
         yield from ((sha, clip(sha)) for sha in SHARDS[0].shas[1:])
 
     write_shard(tmp_path, SHARDS[0], clips_while_another_finishes())

@@ -127,7 +127,7 @@ def test_huge_pixels_are_refused_without_decoding_one(tmp_path):
             plane.update(bytes(plane.buffer_size))
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    # A process of its own: this one's peak is that of the encoder. Raw, one frame takes 25 MB, and FFmpeg keeps some.
+    # In another process: in this one the encoder sets the peak. Raw, one frame takes 25 MB, and FFmpeg keeps some.
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         reason, growth_mb = pool.apply(_refusal, (path,))
     assert reason == f"4096x4096 pixels, data.max_pixels allows {Limits().max_pixels}"

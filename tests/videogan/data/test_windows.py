@@ -87,7 +87,7 @@ def test_balanced_classes_get_equally_many_windows_in_every_epoch():
     clips, _ = schedule.at(np.arange(7 * 51))
     for epoch in UNEQUAL[clips].reshape(7, 51):
         assert np.bincount(epoch).tolist() == [17, 17, 0, 17]
-    assert len({tuple(epoch) for epoch in UNEQUAL[clips].reshape(7, 51)}) == 7, "in an order of its own"
+    assert len({tuple(epoch) for epoch in UNEQUAL[clips].reshape(7, 51)}) == 7, "each epoch has its own order"
 
 
 def test_the_clips_of_a_balanced_class_take_turns():
@@ -99,7 +99,7 @@ def test_the_clips_of_a_balanced_class_take_turns():
             of_class = shown[label == UNEQUAL]
             assert of_class.sum() == 17 * n_epochs
             assert np.ptp(of_class) <= 1
-    # Rounds are drawn anew: the nine clips of class 1 do not come in one order for ever.
+    # Each round has a new order: the nine clips of class 1 do not always come in the same one.
     rounds = clips[UNEQUAL[clips] == 1][: 9 * 20]
     assert len({tuple(order) for order in rounds.reshape(20, 9)}) > 1
 

@@ -183,7 +183,7 @@ def assert_close(losses: dict[str, Tensor], term: str, expected: Tensor) -> None
     assert losses[term].item() == pytest.approx(expected.item(), rel=1e-5), term
 
 
-def test_without_infogan_or_categories_their_terms_are_not_there():
+def test_without_infogan_or_categories_their_terms_are_absent():
     for settings, d_terms in (
         ({"lambda_infogan": 0.0}, {"image", "video", "category"}),
         ({"conditional": False}, {"image", "video"}),
@@ -224,7 +224,7 @@ def test_real_and_fake_clips_have_different_noise_in_both_discriminators():
     assert "noise_real" not in draws_and_real(tiny())[0]
 
 
-def test_nothing_is_constrained():
+def test_no_constraint_changes_a_weight():
     networks = tiny()
     before = [p.clone() for d in networks.discriminators.values() for p in d.parameters()]
     networks.constrain_(1)
@@ -258,5 +258,5 @@ def test_the_subspaces_of_a_code_are_content_and_motion():
     assert tuple(tiny().generator.subspaces) == ("content", "motion")
 
 
-def test_truncation_counts_deviations():
+def test_truncation_is_in_standard_deviations():
     assert tiny().generator.sample_z(200, rng(), truncation=0.7).abs().max() <= 0.7

@@ -1,4 +1,4 @@
-"""Recipes of a flow fit: the paper's numbers, and rates that rise and fall as said."""
+"""Recipes of a flow fit: the paper's numbers, and rates that rise and fall as configured."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""A video's flow is that of its pairs, at half the features; stride and size do what they say."""
+"""A video's flow is that of its pairs, with half the feature extractions; stride selects pairs, size resizes frames."""
 
 import pytest
 import torch

@@ -80,7 +80,7 @@ def test_the_ratio_is_of_medians_of_nearest_distances():
     assert memorisation_ratio(fake, test) == 4 / 2
 
 
-def test_the_ratio_is_undefined_where_half_of_the_test_clips_are_training_clips():
+def test_the_ratio_is_undefined_if_half_of_the_test_clips_are_training_clips():
     assert math.isnan(memorisation_ratio(torch.tensor([1.0]), torch.tensor([0.0, 0.0, 5.0])))
     assert math.isnan(memorisation_ratio(torch.tensor([0.0]), torch.tensor([0.0])))
 

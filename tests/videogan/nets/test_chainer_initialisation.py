@@ -1,4 +1,4 @@
-"""TGAN's initial weights have the spread they are said to have."""
+"""TGAN's initial weights have the specified spread."""
 
 import math
 

@@ -34,7 +34,7 @@ def network(tiny, real):
 
 @pytest.fixture(scope="module")
 def synthesise(coloured_frames):
-    """Clips drawn as the real ones were."""
+    """Clips from the distribution of the real ones."""
     return lambda purpose, labels, seed: coloured_frames(labels, 1000 + seed)
 
 
@@ -69,7 +69,7 @@ def test_distances_are_small_for_clips_like_real_ones_and_far_larger_for_noise(m
     alike, noise = score(metric, synthesise), score(metric, RUNGS["noise"](train, test))
     assert abs(alike.mean) < 0.15 * noise.mean
     assert abs(alike.real) < 0.15 * noise.mean
-    assert alike.real == noise.real, "the floor is the data's, whoever is judged"
+    assert alike.real == noise.real, "the floor depends on the data, not on the samples"
 
 
 def test_the_kernel_distance_of_clips_like_real_ones_has_either_sign(score, synthesise):
@@ -154,7 +154,7 @@ def test_mean_and_spread_are_the_repeats_and_one_repeat_has_no_spread(score, syn
 
 
 def test_a_score_follows_from_its_protocol(score, synthesise):
-    torch.rand(3)  # whatever else has drawn
+    torch.rand(3)  # other draws must not matter
     assert score("fid", synthesise) == score("fid", synthesise)
 
 
@@ -225,7 +225,7 @@ def test_labels_of_samples_leave_the_kernel_distance_unbiased():
     error = distances.std() / 15
     assert abs(distances.mean()) < 3 * error
     in_equal_shares = kernel_distance(perfect[:9], perfect)
-    assert in_equal_shares < -6 * error, "what labels in exact shares would say of a perfect generator"
+    assert in_equal_shares < -6 * error, "the biased distance of a perfect generator if labels had exact shares"
 
 
 def test_a_look_at_the_distance_is_larger_for_better_clips(tiny, network, train, test, synthesise):

@@ -1,4 +1,4 @@
-"""Samples follow from seeds alone, standing statistics are averages, interpolations begin and end at what they join."""
+"""Samples follow from seeds alone, standing statistics are averages, interpolations end at the given codes."""
 
 from typing import Any
 
