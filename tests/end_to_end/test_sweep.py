@@ -136,7 +136,7 @@ def test_a_name_in_use_is_refused_with_the_command_to_resume(sweep, shapes):
 
 def test_ctrl_c_saves_and_resume_continues_from_there(shapes, tmp_path):
     arguments = ["tune", "mvt_tsa", "--data", str(shapes), "--trials", "2", "--name", "s", *TINY, *BY_DISTANCE]
-    # One at a time: whatever the machine's load, a trial runs or waits when Ctrl-C comes.
+    # One trial at a time: under any load, one trial is running or waiting at Ctrl-C.
     arguments += ["--max-concurrent", "1", *steps(60, 20)]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with open(tmp_path / "log", "w") as log:
@@ -289,4 +289,6 @@ def test_a_point_trained_with_two_seeds_scores_their_mean(shapes, tmp_path):
     assert trial.score.over_training_seeds["kvd"] == pytest.approx(scores)
     assert sorted(trial.looks) == [2, 4]
     assert files.checkpoints.exists()
-    assert not (files.folder / "seeds/1/checkpoints").exists(), "the disk is forecast for the first training's"
+    assert not (files.folder / "seeds/1/checkpoints").exists(), (
+        "only the checkpoints of the first training are in the disk forecast"
+    )

@@ -78,7 +78,7 @@ class Driven:
         self._ids = itertools.count()
 
     def ask(self) -> dict[str, Any] | None:
-        """The parameters of the next trial, or None where no more is to start."""
+        """The parameters of the next trial, or None if no more trials start."""
         self._id = f"tune{next(self._ids)}"
         asked = self.searcher.suggest(self._id)
         return None if asked == Searcher.FINISHED else asked
