@@ -88,7 +88,7 @@ def test_videos_are_clips_in_range(family: str, settings: Settings):
 
 @pytest.mark.parametrize("family", FAMILIES)
 @torch.no_grad()
-def test_in_eval_mode_a_clip_follows_from_its_own_code_whatever_else_is_in_its_batch(family: str):
+def test_in_eval_mode_a_clip_depends_only_on_its_own_code(family: str):
     generator, rng = sampler_of(family).double(), torch.Generator().manual_seed(0)
     y = torch.tensor([0, 1, 2, 1])
     z, others = generator.sample_z(4, rng).double(), generator.sample_z(4, rng).double()

@@ -197,7 +197,7 @@ class SmallDiscriminator(nn.Module):
 
 
 def small_discriminator(scale: float = 1.0) -> SmallDiscriminator:
-    """Its weights and gammas drawn with standard deviation `scale`."""
+    """A SmallDiscriminator with parameters drawn from N(0, scale^2)."""
     network = SmallDiscriminator()
     rng = torch.Generator().manual_seed(0)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""What a video GAN must and may offer: its configuration, its generator and its step. A family is a subclass of `GAN`.
+"""The interface of video GANs: configuration, generator and step. A family is a subclass of `GAN`.
 
 Abstract members are required. All others do nothing, or refuse, until a family overrides them.
 Videos are (B, T, 3, R, R) in [-1, 1]: B clips of T frames of R x R pixels. n is the number of clips in the global
@@ -93,7 +93,7 @@ class Fakes:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the contract tests must know about a family: settings that they try, and what the paper published."""
+    """A family's data for the contract tests: settings to try, and the paper's published numbers."""
 
     tiny: Settings  # the smallest networks: a step in a fraction of a second
     n_parameters: Mapping[str, int]  # of the published networks on 101 classes: "generator", and each discriminator
@@ -136,7 +136,7 @@ class GAN(ABC, Generic[ConfigT, FakesT]):
 
     @abstractmethod
     def generate(self, generator: nn.Module, draws: Draws) -> FakesT:
-        """b fakes of the draws; `generator` is `self.generator`, or a data-parallel wrapper of it."""
+        """Generate b fakes from the draws; `generator` is `self.generator`, or a data-parallel wrapper of it."""
 
     @abstractmethod
     def discriminator_losses(

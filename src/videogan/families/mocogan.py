@@ -297,7 +297,7 @@ class MoCoGAN(GAN[MoCoGANConfig, Fakes]):
         return draws
 
     def generate(self, generator: nn.Module, draws: Draws) -> Fakes:
-        """b fakes of the draws."""
+        """Generate b fakes from the draws."""
         return Fakes(generator(draws["z"], draws.get("y"), self.config.n_frames))
 
     def discriminator_losses(

@@ -335,7 +335,7 @@ class MVTGAN(GAN[MVTConfig, Fakes]):
         }
 
     def generate(self, generator: nn.Module, draws: Draws) -> Fakes:
-        """b fakes of the draws."""
+        """Generate b fakes from the draws."""
         return Fakes(generator(draws["z"], draws["y"], self.config.n_frames))
 
     def discriminator_losses(

@@ -262,7 +262,7 @@ def _initialise_(network: nn.Module) -> None:
 
 
 def _normal_(weight: Tensor, bias: Tensor | None, mean: float, deviation: float) -> None:
-    # On the meta device, where models are only counted, torch's normal_ imports its compiler for 10 s.
+    # On the meta device, where models are only counted, normal_ spends 10 s importing torch's compiler.
     if not weight.is_meta:
         nn.init.normal_(weight, mean, deviation)
         if bias is not None:

@@ -50,7 +50,7 @@ class PWCNet(nn.Module):
         self.netRefiner = Refiner(decoders[-1].n_out, width)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-                # On the meta device torch's normal_ draws nothing, but imports its compiler for seconds.
+                # On the meta device torch's normal_ draws nothing, but takes seconds to import torch's compiler.
                 if not layer.weight.is_meta:
                     nn.init.kaiming_normal_(layer.weight, a=SLOPE)
                 if layer.bias is not None:

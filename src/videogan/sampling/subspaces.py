@@ -1,4 +1,4 @@
-"""What each subspace of the code controls: one subspace is redrawn, the rest of the code is kept (MVT-GAN fig. 12)."""
+"""Measure what a subspace of the code controls: redraw it and keep the rest of the code (MVT-GAN fig. 12)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -14,7 +14,7 @@ from videogan.metrics.diversity import COLLAPSED, class_diversity
 from videogan.metrics.motion_health import EXCESS, freezing_rate, looping_rate, typical_motion
 
 State = Literal["exploding norms", "D saturated", "mode collapse", "frozen", "looping"]
-"""What can be wrong, worst first."""
+"""The unhealthy states, worst first."""
 SATURATED = 0.01
 """D is saturated below this share of the loss of guessing, or, with a Wasserstein loss, of G's usual gradient norm."""
 EXPLODED_GRADIENT = 100

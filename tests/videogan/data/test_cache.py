@@ -72,7 +72,7 @@ def test_cached_files_equal_what_decodes(store, moving_shapes):
         assert not frames.flags.writeable
 
 
-def test_each_file_is_in_one_shard_and_the_names_follow_from_the_content():
+def test_each_file_is_in_one_shard_and_the_names_depend_only_on_the_content():
     shas = [sha for shard in SHARDS for sha in shard.shas]
     assert len(shas) == len(set(shas)) == 77
     assert max(len(shard.shas) for shard in SHARDS) == CLIPS_PER_SHARD

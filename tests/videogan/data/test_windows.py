@@ -112,7 +112,7 @@ def test_balanced_starts_are_uniform_and_each_showing_has_its_own():
     assert len(set(only[:17])) > 1, "one clip, 17 times in its first epoch"
 
 
-def test_a_balanced_window_follows_from_seed_and_position_alone():
+def test_a_balanced_window_depends_only_on_seed_and_position():
     schedule = WindowSchedule(np.arange(16, 66), n_frames=16, seed=3, balanced=UNEQUAL)
     clips, starts = schedule.at(np.arange(400))
     for position in (399, 0, 57, 200):

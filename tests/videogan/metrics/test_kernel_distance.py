@@ -1,4 +1,4 @@
-"""The kernel distance by hand, without bias, and against torchmetrics."""
+"""The kernel distance is unbiased and equals hand-computed values and torchmetrics."""
 
 import math
 

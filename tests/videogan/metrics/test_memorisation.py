@@ -1,4 +1,4 @@
-"""Nearest neighbours against all pairs, the ratio at its limits, pixels by hand."""
+"""Nearest neighbours against all pairs, the ratio at its limits, hand-computed pixels."""
 
 import math
 

@@ -137,7 +137,7 @@ def test_a_saved_classifier_predicts_bit_for_bit_the_same(tmp_path, tiny, train,
     assert accuracy(fitted.predictions, test.labels) == fitted.rer
 
 
-def test_a_fit_follows_from_its_seed(tiny, train, test, real):
+def test_a_fit_depends_only_on_its_seed(tiny, train, test, real):
     again = fit_on_real(tiny, train, test, seed=0)
     assert all(torch.equal(value, again.weights[name]) for name, value in real[0].weights.items())
     assert not torch.equal(real[0].weights["network.classify.weight"], real[1].weights["network.classify.weight"])

@@ -153,7 +153,7 @@ def test_mean_and_spread_are_the_repeats_and_one_repeat_has_no_spread(score, syn
     assert json.loads(json.dumps(one.to_json(), allow_nan=False))["spread"] is None
 
 
-def test_a_score_follows_from_its_protocol(score, synthesise):
+def test_a_score_depends_only_on_its_protocol(score, synthesise):
     torch.rand(3)  # other draws must not matter
     assert score("fid", synthesise) == score("fid", synthesise)
 

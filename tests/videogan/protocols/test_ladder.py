@@ -61,7 +61,7 @@ def test_tsn_cannot_distinguish_shuffled_clips_from_real_ones(tiny, train, test)
 
 @pytest.mark.parametrize("rung", RUNGS)
 @pytest.mark.parametrize("purpose", ["train", "test", "look", "samples"])
-def test_every_rung_gives_clips_for_every_purpose_that_follow_from_the_seed(rung, purpose, train, test):
+def test_every_rung_gives_clips_for_every_purpose_that_depend_only_on_the_seed(rung, purpose, train, test):
     synthetic = RUNGS[rung](train, test)
     labels = train.labels if purpose == "train" else test.labels if purpose == "test" else torch.tensor([2, 0, 0, 1, 2])
     clips = synthetic(purpose, labels, 4)

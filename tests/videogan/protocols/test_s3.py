@@ -101,7 +101,7 @@ def test_each_seed_requests_one_synthetic_train_and_test_set_of_the_real_labels(
     assert reported == [(1, 2), (1, 2), (2, 2), (2, 2)], "each epoch, and the end of a training, which may stop early"
 
 
-def test_a_score_follows_from_its_seeds(brief, real, train, test, synthesise):
+def test_a_score_depends_only_on_its_seeds(brief, real, train, test, synthesise):
     def found():
         torch.rand(3)  # other draws must not matter
         return s3_evaluation(brief, "d1", real, train, test, synthesise).to_json()

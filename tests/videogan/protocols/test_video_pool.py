@@ -65,7 +65,7 @@ def test_samples_and_looks_are_of_all_videos():
         assert sorted(numbers(videos(purpose, numbered(9, 6).labels, 3))) == list(range(15))
 
 
-def test_parts_and_choices_follow_from_their_seeds():
+def test_parts_and_choices_depend_only_on_their_seeds():
     train, test, pool = numbered(6, 4), numbered(3, 2), numbered(20, 31)
     one, same, other = (VideoPool(pool, train, test, seed) for seed in (0, 0, 1))
     assert torch.equal(one("train", train.labels, 5), same("train", train.labels, 5))

@@ -1,4 +1,4 @@
-"""Samples follow from seeds alone, standing statistics are averages, interpolations end at the given codes."""
+"""Samples depend only on seeds, standing statistics are averages, interpolations end at the given codes."""
 
 from typing import Any
 
@@ -76,7 +76,7 @@ def test_sampling_copy_changes_neither_the_generator_nor_its_power_iterations(ge
     assert all(torch.equal(before[name], copy.state_dict()[name]) for name in vectors)
 
 
-def test_clip_i_follows_from_seed_index_and_label_whatever_the_number_and_the_batch(sampler):
+def test_clip_i_depends_only_on_seed_index_and_label(sampler):
     labels = torch.tensor([0, 1, 2, 0, 1, 2, 0])
     clips = synthesise(sampler, labels, seed=3, batch_size=7)
     assert clips.dtype == torch.uint8

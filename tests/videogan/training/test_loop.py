@@ -223,7 +223,7 @@ def test_ranks_stay_equal_under_singular_value_clipping_of_weights_and_gammas(tm
     clipped = {name: w for name, w in first.items() if name.startswith("video.") and name.endswith("weight")}
     norms = [torch.linalg.matrix_norm(w.flatten(1), 2) for w in clipped.values() if w.ndim > 1]
     assert max(norms) <= 1 + 2e-5
-    # Each rank's batch norms saw other clips; that their gammas agree is due to rank 0's statistics.
+    # Batch norms saw different clips on each rank; gammas are equal because all ranks use rank 0's statistics.
     gammas = torch.cat([w for w in clipped.values() if w.ndim == 1])
     assert gammas.max() < 1 - 1e-3
 

@@ -24,7 +24,7 @@ CHANGES = [
     ("adam", "beta2", 0.99),
     ("adam", "eps", 1e-3),
 ]
-"""Of the optimiser of that name each setting, and another value of it."""
+"""Each setting of each optimiser, with a value other than the default."""
 
 
 def run_config(objective: str = "-kvd", n_d: int = 1, **sections: dict[str, Any]) -> RunConfig:

@@ -1,4 +1,4 @@
-"""What TGAN and its 3D model share: settings, a discriminator of whole clips with three regularisers, the step."""
+"""Shared by TGAN and its 3D model: settings, a discriminator of whole clips with three regularisers, the step."""
 
 from dataclasses import dataclass
 from typing import Generic, Literal, Self, TypeVar
@@ -146,7 +146,7 @@ class VolumeGAN(GAN[VolumeConfigT, Fakes], Generic[VolumeConfigT]):
         return draws
 
     def generate(self, generator: nn.Module, draws: Draws) -> Fakes:
-        """b fakes of the draws."""
+        """Generate b fakes from the draws."""
         return Fakes(generator(draws["z"], draws.get("y")))
 
     def discriminator_losses(

@@ -61,7 +61,7 @@ def test_pruned_trials_free_every_cpu(tmp_path: Path, ray_cluster: Resources):
 
 @dataclass
 class EndedTrial:
-    """What the reaper reads of a Tune trial."""
+    """The attributes of a Tune trial that the reaper reads."""
 
     config: dict[str, str]
 

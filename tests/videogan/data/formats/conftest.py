@@ -62,7 +62,7 @@ def clips() -> Clips:
 
 @pytest.fixture
 def find(request: pytest.FixtureRequest) -> Callable[..., Found]:
-    """What the layout LAYOUT of the test's module finds in a folder, which must be recognised as that layout."""
+    """Read a folder with the LAYOUT of the test's module, which must recognise the folder."""
 
     def found(folder: Path, **options: object) -> Found:
         layout = layout_of(folder)

@@ -19,7 +19,7 @@ def tiny(**settings: Any) -> TGAN:
 
 
 def generator(**settings: Any) -> TGANGenerator:
-    """In eval mode, its batch norms with statistics, and its frames bright enough to differ."""
+    """A generator in eval mode with batch-norm statistics from samples and frames bright enough to differ."""
     made = tiny(**settings).generator
     for parameter in made.image.parameters():
         parameter.data *= 3
