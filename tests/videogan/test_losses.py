@@ -47,7 +47,7 @@ def test_the_discriminator_raises_real_and_lowers_fake_and_the_generator_raises_
     assert (fake.grad < 0).all()
 
 
-def test_wasserstein_is_the_difference_of_means_whatever_constant_is_added():
+def test_wasserstein_loss_is_the_difference_of_means_and_ignores_an_added_constant():
     real, fake = torch.tensor([1.0, 3.0]), torch.tensor([[0.5], [-2.0], [0.0]])
     assert wasserstein_discriminator_loss(real, fake) == torch.tensor(-0.5 - 2.0)
     assert torch.isclose(wasserstein_discriminator_loss(real + 7, fake + 7), torch.tensor(-2.5))

@@ -225,7 +225,7 @@ def test_probabilities_are_the_softmax_of_the_logits_and_logits_are_the_last_lay
     assert torch.equal(predict(classifier, frames, exact), logits.argmax(1))
 
 
-def test_features_and_probabilities_are_float32_whatever_the_precision_and_depend_on_no_neighbour():
+def test_features_and_probabilities_are_float32_in_any_precision_and_do_not_depend_on_other_clips():
     classifier = tiny_resnet()
     frames = torch.randint(256, (5, 16, 32, 32, 3), dtype=torch.uint8)
     for precision in ("fp32", "bf16"):

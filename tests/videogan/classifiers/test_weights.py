@@ -43,7 +43,7 @@ def test_a_state_dict_loads_plain_or_nested_with_and_without_a_prefix(tmp_path, 
 
 
 @pytest.mark.parametrize("n_classes", [None, 5])
-def test_another_classification_layer_or_none_leaves_ours_as_initialised_with_a_warning(tmp_path, n_classes):
+def test_a_different_or_missing_classification_layer_keeps_ours_as_initialised_with_a_warning(tmp_path, n_classes):
     source, target = r3d18(0, n_classes or 3), r3d18(1)
     before = {name: value.clone() for name, value in target.classify.state_dict().items()}
     state = source.state_dict()

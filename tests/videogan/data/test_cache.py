@@ -109,7 +109,7 @@ def test_an_interrupted_shard_does_not_appear(tmp_path):
     assert not os.listdir(tmp_path)
 
 
-def test_two_processes_make_one_cache(tmp_path):
+def test_two_processes_build_one_cache(tmp_path):
     folder = tmp_path / "cache"
     builders = [SPAWN.Process(target=build, args=(folder,)) for _ in range(2)]
     for builder in builders:

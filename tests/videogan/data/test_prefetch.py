@@ -34,10 +34,10 @@ class Counted:
     def __init__(self, n: int = 100) -> None:
         self.n, self.open = n, threading.Event()
         self.open.set()
-        self.asked, self.threads, self.given = [], set(), queue.Queue()
+        self.requests, self.threads, self.given = [], set(), queue.Queue()
 
     def batch(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        self.asked.append(index)
+        self.requests.append(index)
         self.threads.add(threading.get_ident())
         assert self.open.wait(60)
         self.given.put(index)

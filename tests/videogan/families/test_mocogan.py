@@ -70,7 +70,7 @@ def test_video_discriminator_has_the_same_parameters_above_64_px():
 
 @pytest.mark.parametrize("d_image", ["patch", "dcgan"])
 @pytest.mark.parametrize("resolution", [32, 64, 96, 128])
-def test_every_size_is_made_and_judged(resolution: int, d_image: str):
+def test_every_size_is_generated_and_scored(resolution: int, d_image: str):
     networks = tiny(resolution=resolution, width=1 / 64, d_image=d_image, n_frames_image=2)
     draws, real, labels = draws_and_real(networks, n=2)
     with torch.no_grad():
@@ -83,7 +83,7 @@ def test_every_size_is_made_and_judged(resolution: int, d_image: str):
     assert networks.realness(real, labels).shape == (2,)
 
 
-def test_a_clip_of_the_released_size_is_judged_at_one_position_and_a_larger_one_by_a_sum():
+def test_the_logit_of_a_larger_clip_is_the_sum_over_positions_and_the_released_size_has_one():
     seen: list[Tensor] = []
     for resolution, positions in ((64, (1, 1, 1)), (96, (1, 3, 3)), (32, (4, 1, 1))):
         video = tiny(resolution=resolution, width=1 / 64).discriminators["video"]

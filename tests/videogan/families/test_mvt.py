@@ -406,7 +406,7 @@ def test_alpha_scales_the_term_and_rises_evenly_over_its_warm_up():
         assert motion_step(step, alpha_warm_up=4)[2].item() == pytest.approx(part * whole.item())
 
 
-def test_a_real_clip_is_estimated_once_whatever_batch_it_comes_in():
+def test_the_flow_of_a_real_clip_is_estimated_once_over_all_batches():
     networks = tiny(variant="mvt_mc")
     draws, real, labels = draws_and_real(networks)
     fakes = networks.generate(networks.generator, draws)

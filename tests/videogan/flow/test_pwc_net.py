@@ -82,7 +82,7 @@ def test_warped_features_are_zero_outside_the_image():
 
 @pytest.mark.parametrize("size", [(32, 32), (64, 64), (96, 96), (40, 70)])
 @torch.no_grad()
-def test_flow_has_the_frames_size_whatever_the_networks(size: tuple[int, int]):
+def test_flow_has_the_size_of_the_frames_even_if_the_network_resizes_them(size: tuple[int, int]):
     assert narrow()(frames(size), frames(size, seed=1)).shape == (2, 2, *size)
 
 

@@ -21,7 +21,7 @@ def all_pairs(queries, references, distance):
 
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
 @pytest.mark.parametrize("block", [3, 256])
-def test_neighbours_are_the_least_of_all_pairs_whatever_the_blocks(distance, block, monkeypatch):
+def test_neighbours_are_the_nearest_of_all_pairs_for_any_block_size(distance, block, monkeypatch):
     monkeypatch.setattr("videogan.metrics.memorisation.BLOCK", block)
     queries, references = normal(10, 6), normal(17, 6, seed=1)
     expected = all_pairs(queries, references, distance).sort(1)

@@ -49,7 +49,7 @@ def test_the_layer_itself_still_computes_in_bf16_under_autocast():
         assert normalise_spectrally(network())(torch.zeros(1, 3, 4, 4)).dtype == torch.bfloat16
 
 
-def test_a_forward_iterates_once_in_training_and_not_at_all_in_eval():
+def test_a_forward_makes_one_power_iteration_in_training_and_none_in_eval():
     net = normalise_spectrally(network())
     power = net[2].parametrizations.weight[0]
     matrix = net[2].parametrizations.weight.original.detach()

@@ -107,7 +107,7 @@ def test_every_classifier_can_be_built_resizes_and_has_the_given_classes(name, t
     assert network.classify.out_features == 5
 
 
-def test_frames_are_resized_for_the_classifier_and_left_alone_at_its_size():
+def test_frames_are_resized_to_the_classifiers_size_and_unchanged_at_that_size():
     seen = []
 
     class Seen(torch.nn.Identity):

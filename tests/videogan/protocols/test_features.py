@@ -120,23 +120,23 @@ def test_an_inception_score_above_the_real_clips_gets_a_warning(score, train, te
     assert any("the classifier is more certain about samples than about real clips" in w for w in result.warnings)
 
 
-def test_repeats_are_other_samples_of_other_labels_and_progress_counts_them(
+def test_each_repeat_draws_new_samples_and_labels_and_progress_counts_them(
     protocol_of, network, train, test, synthesise, monkeypatch
 ):
     monkeypatch.setattr(module, "SAMPLES_AT_ONCE", 20)
-    asked, reported = [], []
+    requests, reported = [], []
 
     def noted(purpose, labels, seed):
-        asked.append((purpose, seed, labels))
+        requests.append((purpose, seed, labels))
         return synthesise(purpose, labels, seed)
 
     result = feature_score(
         protocol_of("kvd", n_repeats=3), "d1", network, train, test, noted, lambda *counts: reported.append(counts)
     )
-    assert {purpose for purpose, _, _ in asked} == {"samples"}
-    assert len({seed for _, seed, _ in asked}) == len(asked) == 9, "48 samples by 20, three times: nine seeds"
-    assert [len(labels) for _, _, labels in asked] == 3 * [20, 20, 8]
-    of_repeat = [torch.cat([labels for _, _, labels in asked[i : i + 3]]) for i in (0, 3, 6)]
+    assert {purpose for purpose, _, _ in requests} == {"samples"}
+    assert len({seed for _, seed, _ in requests}) == len(requests) == 9, "48 samples by 20, three times: nine seeds"
+    assert [len(labels) for _, _, labels in requests] == 3 * [20, 20, 8]
+    of_repeat = [torch.cat([labels for _, _, labels in requests[i : i + 3]]) for i in (0, 3, 6)]
     assert all(torch.equal(labels, sample_labels(train, 48, seed)) for seed, labels in enumerate(of_repeat))
     assert not torch.equal(of_repeat[0], of_repeat[1])
     assert reported == [(n, 144) for n in (20, 40, 48, 68, 88, 96, 116, 136, 144)]

@@ -89,15 +89,15 @@ def test_clips_like_real_ones_score_near_one(result):
 
 
 def test_each_seed_requests_one_synthetic_train_and_test_set_of_the_real_labels(brief, real, train, test, synthesise):
-    reported, asked = [], []
+    reported, requests = [], []
 
     def noted(purpose, labels, seed):
-        asked.append((purpose, seed))
+        requests.append((purpose, seed))
         assert torch.equal(labels, (train if purpose == "train" else test).labels)
         return synthesise(purpose, labels, seed)
 
     s3_evaluation(brief, "d1", real, train, test, noted, lambda done, total: reported.append((done, total)))
-    assert sorted(asked) == [("test", 0), ("test", 1), ("train", 0), ("train", 1)]
+    assert sorted(requests) == [("test", 0), ("test", 1), ("train", 0), ("train", 1)]
     assert reported == [(1, 2), (1, 2), (2, 2), (2, 2)], "each epoch, and the end of a training, which may stop early"
 
 

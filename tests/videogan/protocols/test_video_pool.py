@@ -59,7 +59,7 @@ def test_two_videos_give_one_to_train_on_and_one_to_test_on():
     assert of_train != of_test
 
 
-def test_samples_and_looks_are_of_all_videos():
+def test_samples_and_looks_use_all_videos():
     videos = VideoPool(numbered(9, 6), numbered(6, 4), numbered(3, 2))
     for purpose in ("samples", "look"):
         assert sorted(numbers(videos(purpose, numbered(9, 6).labels, 3))) == list(range(15))

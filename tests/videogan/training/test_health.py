@@ -95,7 +95,7 @@ def test_one_or_two_collapsed_classes_among_many_do_not_change_the_median():
     assert set(shown(torch.where(two, clips[LABELS], clips))) == {"mode collapse"}
 
 
-def test_a_discriminator_is_saturated_below_a_hundredth_of_the_loss_of_guessing_whichever_it_is():
+def test_any_discriminator_is_saturated_below_a_hundredth_of_its_loss_of_guessing():
     for losses, expected in (
         ({"d_image": 1.3, "d_video": 2.5}, False),
         ({"d_image": 0.021, "d_video": 2.5}, False),

@@ -181,7 +181,7 @@ def test_proposals_depend_only_on_seed_index_and_history():
     assert all(choices(one) != choices(other) for one, other in pairs)
 
 
-def test_scores_change_proposals_after_the_random_start_and_none_before():
+def test_scores_change_only_proposals_after_the_random_start():
     proposed = {}
     for sign in (1, -1):
         driven = Driven(a_sweep())
