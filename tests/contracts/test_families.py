@@ -50,7 +50,7 @@ def test_a_configuration_names_its_family(family: str):
 
 
 @EVERY_CASE
-def test_draws_are_a_pure_function_of_the_generator_with_one_row_a_clip(family: str, settings: Settings):
+def test_draws_are_a_pure_function_of_the_generator_with_one_row_per_clip(family: str, settings: Settings):
     networks = built(family, settings)
     torch.manual_seed(1)
     first, _, _ = drawn(networks)
@@ -235,9 +235,7 @@ def scored(family: str, settings: Settings = NONE) -> tuple[AnyGAN, Tensor, Tens
 
 @EVERY_CASE
 @torch.no_grad()
-def test_realness_is_one_finite_score_a_clip_that_depends_on_no_other_clip_of_its_batch(
-    family: str, settings: Settings
-):
+def test_realness_is_one_finite_score_per_clip_and_depends_on_no_other_clip(family: str, settings: Settings):
     networks, videos, labels = scored(family, settings)
     before = torch.get_rng_state()
     scores = networks.realness(videos, labels)
@@ -324,7 +322,7 @@ def test_truncation_redraws_the_outermost_numbers_of_a_code_or_is_refused(family
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_subspaces_if_a_code_has_some_make_up_the_whole_code(family: str):
+def test_the_subspaces_of_a_code_cover_the_whole_code(family: str):
     generator = built(family).generator
     z, fresh = codes(generator, 2, seed=0, n_frames=16).split(1)
     resampled = z

@@ -74,7 +74,7 @@ def test_a_sweep_scores_its_trials_and_starts_at_the_papers_point(sweep):
             assert s3 == pytest.approx(math.sqrt(ser * res) / rer)
 
 
-def test_every_trial_leaves_its_config_checkpoints_samples_and_curves(sweep):
+def test_every_trial_writes_its_config_checkpoints_samples_and_curves(sweep):
     folder, _ = sweep
     experiment = Experiment(folder / "runs" / "s")
     for trial_id in record(folder, "s").trials:

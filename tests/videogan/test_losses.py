@@ -60,7 +60,7 @@ def test_minus_the_wasserstein_loss_of_the_best_linear_critic_is_the_distance_of
     assert torch.isclose(wasserstein_discriminator_loss(real @ critic, fake @ critic), torch.tensor(-5.0))
 
 
-def test_the_normal_gan_of_an_undecided_discriminator_loses_ln_2_a_side():
+def test_the_normal_gan_of_an_undecided_discriminator_has_loss_ln_2_per_side():
     assert non_saturating_discriminator_loss(torch.zeros(5), torch.zeros(3, 2)).item() == pytest.approx(2 * math.log(2))
     assert non_saturating_generator_loss(torch.zeros(3, 2)).item() == pytest.approx(math.log(2))
 

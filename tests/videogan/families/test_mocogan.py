@@ -94,7 +94,7 @@ def test_the_logit_of_a_larger_clip_is_the_sum_over_positions_and_the_released_s
         assert torch.equal(outputs, seen[-1].flatten(2).sum(2))
 
 
-def test_patch_discriminator_of_videos_gives_a_logit_a_patch():
+def test_patch_discriminator_of_videos_returns_a_logit_per_patch():
     networks = tiny(resolution=64, conditional=False, d_video="patch", width=1 / 64)
     draws, real, labels = draws_and_real(networks, n=2)
     assert networks.discriminators["video"](real).shape == (2, 4 * 4 * 4)
@@ -196,7 +196,7 @@ def test_without_infogan_or_categories_their_terms_are_absent():
 
 
 @pytest.mark.parametrize("n_frames_image", [1, 4, 16])
-def test_the_image_discriminator_sees_distinct_frames_each_as_often(n_frames_image: int):
+def test_the_image_discriminator_sees_distinct_frames_with_equal_frequency(n_frames_image: int):
     networks = tiny(n_frames_image=n_frames_image)
     draws = networks.draw(4000, rng(), torch.ones(3), torch.zeros(4000, dtype=torch.int64))
     for of in ("real", "fake"):

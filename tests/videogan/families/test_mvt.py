@@ -342,7 +342,7 @@ def test_under_spectral_norm_the_constraint_changes_nothing():
     )
 
 
-def test_every_layer_of_both_sides_is_spectrally_normalised_but_the_class_embedding_of_g():
+def test_every_layer_except_the_generators_class_embedding_is_spectrally_normalised():
     networks = tiny()
     bare = {
         f"{side}.{name}"

@@ -68,7 +68,7 @@ def test_width_scales_the_channels():
     assert VGANConfig(n_classes=1, resolution=32, n_frames=16).widths == [64, 128, 256]
 
 
-def test_a_video_is_foreground_where_the_mask_is_one_and_background_where_it_is_zero():
+def test_a_video_is_foreground_at_mask_one_and_background_at_mask_zero():
     networks, z = tiny(), torch.randn(2, 8)
     generator = networks.generator.eval()
     with torch.no_grad():
@@ -93,7 +93,7 @@ def test_without_foreground_a_video_is_static():
     assert torch.equal(video, video[:, :1].expand_as(video))
 
 
-def test_labels_change_nothing_and_clips_of_a_batch_do_not_see_each_other():
+def test_labels_change_nothing_and_clips_do_not_depend_on_others_of_the_batch():
     networks = tiny()
     generator, z = networks.generator.eval(), networks.generator.sample_z(4, rng())
     with torch.no_grad():

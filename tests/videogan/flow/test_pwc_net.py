@@ -149,7 +149,7 @@ def test_a_width_outside_its_range_is_refused():
         PWCNet(0)
 
 
-def test_a_width_thins_every_convolution_and_leaves_cost_volumes_and_flows():
+def test_a_width_scales_every_convolution_except_cost_volumes_and_flows():
     with torch.device("meta"):
         network = PWCNet(0.25)
     assert network.netExtractor.netSix[4].weight.shape == (49, 49, 3, 3)

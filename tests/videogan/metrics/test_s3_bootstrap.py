@@ -86,7 +86,7 @@ def test_ser_and_rer_are_judged_on_the_same_drawn_clips_so_that_their_agreement_
     assert agreeing.high - agreeing.low < 0.7 * (apart.high - apart.low)
 
 
-def test_more_seeds_narrow_res_which_has_other_clips_each_but_not_ser_on_the_same_clips():
+def test_more_seeds_narrow_res_of_separate_clips_but_not_ser_of_shared_clips():
     def width(interval):
         return interval.high - interval.low
 

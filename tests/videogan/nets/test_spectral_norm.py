@@ -19,7 +19,7 @@ def test_sigma_is_one_after_normalisation():
         assert abs(torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() - 1) < 1e-2
 
 
-def test_every_layer_is_normalised_but_gru_cells_and_the_excepted():
+def test_every_layer_is_normalised_except_gru_cells_and_excluded_layers():
     net = nn.ModuleDict(
         {
             "conv": nn.Conv3d(1, 2, 3),

@@ -89,7 +89,7 @@ def test_settings_without_effect_are_refused(tiny):
         ClassifierProtocol(**tiny.model_dump() | {"classifier": "tsn", "shortcut": "A"})
 
 
-def test_classifiers_start_from_their_seed_and_leave_the_global_generator_alone(tiny):
+def test_classifiers_start_from_their_seed_and_do_not_change_the_global_generator(tiny):
     state = torch.get_rng_state()
     first, again, other = (tiny.build(2, seed).classify.weight for seed in (0, 0, 1))
     assert torch.equal(first, again)

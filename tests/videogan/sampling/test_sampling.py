@@ -119,7 +119,7 @@ def test_the_middle_clip_between_two_codes_is_that_of_their_mean(sampler):
     assert nearly_equal(clips[:, 1], render(sampler, (z0 + z1) / 2, y, 12, ALONE))
 
 
-def test_midway_between_two_classes_all_that_depends_on_the_class_sees_their_mean(sampler):
+def test_midway_between_two_classes_every_conditional_layer_gets_their_mean(sampler):
     z, y = codes(sampler, 2, seed=1), (torch.tensor([0, 2]), torch.tensor([1, 0]))
     clips = between_classes(sampler, z, y, n_steps=3)
     embedded = sampler.image.embedding.weight

@@ -117,7 +117,7 @@ def test_only_losses_since_the_last_look_count():
     assert math.isnan(trained.vitals({}).loss_share), "no step since the last look"
 
 
-def test_a_wasserstein_loss_near_zero_is_no_fault_but_a_gradient_of_g_that_vanishes_is():
+def test_a_wasserstein_loss_near_zero_is_healthy_but_a_vanishing_gradient_of_g_is_not():
     trained = course(guessing={})
     trained.step({"d_video": 0.0})
     assert states(trained.vitals({})) == {}

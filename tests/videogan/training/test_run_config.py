@@ -86,7 +86,7 @@ def test_every_setting_of_the_optimiser_changes_the_weights_after_two_steps(name
     assert not torch.equal(weights(), weights(**{setting: value}))
 
 
-def test_rmsprop_keeps_one_number_a_parameter_and_adam_two():
+def test_rmsprop_keeps_one_number_per_parameter_and_adam_two():
     n = sum(forecast(run_config()).parameters.values())
     assert checkpoint_bytes(run_config()) == 2 * 4 * n
     assert checkpoint_bytes(run_config(optimiser={"name": "adam"})) == 3 * 4 * n
