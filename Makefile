@@ -14,7 +14,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]' && \
 	touch $(INSTALLED) && echo "installed into .venv in $$(( $$(date +%s) - start )) s"
 
-# Installs the packages that only tests need, for which a sweep need not wait.
+# Also installs the packages that only tests need, so that a sweep starts without them.
 $(TESTABLE): $(INSTALLED)
 	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,test]'
 	@touch $(TESTABLE)
@@ -24,11 +24,11 @@ sweep: $(INSTALLED)
 
 # Tests that start Ray run last, so that fast failures come first. Each file starts its own Ray; two files run at a time.
 RAY_TESTS := tests/end_to_end tests/vgsearch/runtime tests/vgsearch/commands
-SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+IN_PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test: $(TESTABLE)
-	$(SIDE_BY_SIDE) $(RAY_TESTS:%=--ignore=%)
-	$(SIDE_BY_SIDE) $(RAY_TESTS)
+	$(IN_PARALLEL) $(RAY_TESTS:%=--ignore=%)
+	$(IN_PARALLEL) $(RAY_TESTS)
 
 # Opens reports in Chromium; without it, and if it can't be installed, those tests are skipped with a message.
 drills: $(TESTABLE)
@@ -42,8 +42,8 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The fields that `cluster check` knows of KubeRay: make kuberay-fields VERSION=v1.7.0 CRD=FILE, where FILE is that
-# version's helm-chart/kuberay-operator/crds/ray.io_rayjobs.yaml.
+# Regenerates the table of KubeRay's fields for `cluster check`: make kuberay-fields VERSION=v1.7.0 CRD=FILE, where FILE
+# is that version's helm-chart/kuberay-operator/crds/ray.io_rayjobs.yaml.
 kuberay-fields: $(INSTALLED)
 	$(BIN)/python -m vgsearch.cluster.check.generate_kuberay_fields $(CRD) \
 	"KubeRay $(VERSION), helm-chart/kuberay-operator/crds/ray.io_rayjobs.yaml"

@@ -1,4 +1,4 @@
-"""What many tests build: a tiny sweep, the values of a small search space, and a source of noise clips."""
+"""Shared by many tests: a tiny sweep, the values of a small search space, and a source of noise clips."""
 
 from typing import Any
 

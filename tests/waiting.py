@@ -1,4 +1,4 @@
-"""Waits for an event in another process or thread, with a limit: never for a time."""
+"""Waits for an event in another process or thread, with a time limit; never for a fixed time."""
 
 import time
 from collections.abc import Callable

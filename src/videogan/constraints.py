@@ -8,14 +8,14 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from videogan.nets.precision import without_autocast
 
 _MARGINS = {torch.float32: 1e-5, torch.float64: 2e-8}
-"""Excess of (s / bound)^2 over 1 that is not clipped: more than one clipping in that precision leaves, so that a
-second clipping changes nothing."""
+"""Excess of (s / bound)^2 over 1 that is not clipped: larger than the rounding error of a clipping in that precision,
+so that a second clipping changes nothing."""
 _SINGLE_PRECISION_EIGH_LIMIT = 4.0
-"""Up to this (s_max / bound)^2 an fp32 eigh of the Gram matrix keeps clipped values right to 4e-6; above, fp64 does."""
+"""Up to this (s_max / bound)^2, eigh of the Gram matrix in fp32 clips accurately to 4e-6; above it, fp64 is used."""
 _SINGLE_PRECISION_LIMIT = 16.0
-"""Up to this (s_max / bound)^2 a Gram matrix in fp32 keeps the clipped values right to 1e-6; above it, fp64 does."""
+"""Up to this (s_max / bound)^2, a Gram matrix in fp32 clips accurately to 1e-6; above it, fp64 is used."""
 _GRAM_LIMIT = 1e6
-"""Up to this (s_max / bound)^2 a Gram matrix in fp64 keeps the clipped values right to 1e-9; above it, the SVD does."""
+"""Up to this (s_max / bound)^2, a Gram matrix in fp64 clips accurately to 1e-9; above it, the SVD is used."""
 
 
 @torch.no_grad()
@@ -23,24 +23,25 @@ def singular_value_clipping_(discriminator: nn.Module, gamma_eps: bool = True) -
     """Singular Value Clipping of theta_D (TGAN alg. 1, Table 2): every linear, convolution and batch norm is clipped.
 
     Weights of linear layers, of convolutions, plain and transposed, and of embeddings (linear in one-hot labels) get
-    singular values of at most 1; the rows of each matrix are its output channels, or its classes. Gammas obey
-    `clip_gammas_`, to which `gamma_eps` goes. Biases, running statistics, recurrent cells and the
-    scale of a self-attention do not change.
+    singular values of at most 1; the rows of each matrix are its output channels, or its classes. `clip_gammas_` clips
+    the gammas, with `gamma_eps`. Biases, running statistics, recurrent cells and the scale of a self-attention do not
+    change.
 
     It does not make the discriminator 1-Lipschitz. For a convolution it bounds the weight as a matrix, not the
     operator, whose windows overlap: a 3x3 kernel of thirds has matrix norm 1 and operator norm 2.93 on 16x16. In train
     mode batch norm divides by the batch's deviation, not the running one. Between two clippings weights grow.
 
     Data-parallel ranks with equal weights and equal running statistics stay equal, bit for bit on equal machines and
-    thread counts: nothing is drawn, and the same operations run in the same order. Raises ValueError for a weight that
-    is computed from others (spectral norm), where clipping would be lost, and as `clip_gammas_` does.
+    thread counts: no random numbers are drawn, and the same operations run in the same order. Raises ValueError for a
+    weight that is computed from other tensors (spectral norm), which would undo the clipping, and for batch norms that
+    `clip_gammas_` refuses.
     """
     for name, layer in discriminator.named_modules():
         if isinstance(layer, (nn.Linear, _ConvNd, nn.Embedding)):
             if not isinstance(layer.weight, nn.Parameter):
                 raise ValueError(
                     f"{name or type(layer).__name__}.weight must be a parameter to be clipped, got a tensor that is "
-                    "computed from others; build the discriminator without spectral or weight norm."
+                    "computed from other tensors; build the discriminator without spectral or weight norm."
                 )
             clip_singular_values_(layer.weight.transpose(0, 1) if isinstance(layer, _ConvTransposeNd) else layer.weight)
     clip_gammas_(discriminator, gamma_eps)
@@ -51,14 +52,15 @@ def clip_singular_values_(weight: Tensor, bound: float = 1.0) -> Tensor:
     """Clip the singular values of `weight`, seen as the matrix (out, rest), to at most `bound` (TGAN sec. 4).
 
     Equal to W <- U min(S, bound) V^T, without the SVD: squared singular values are eigenvalues of the Gram matrix of
-    the smaller side. A Cholesky factorisation certifies that none exceeds the bound; only where it fails are the k
-    offending directions U_k found and W <- W - U_k (1 - bound / s_k) U_k^T W. Singular values are right to 1e-5 of the
-    bound, and those within 5e-6 above it stay (fp64: 1e-8). A second clipping changes nothing (fp32, fp64).
+    the smaller side. A Cholesky factorisation certifies that none exceeds the bound. Only if it fails, `eigh` finds
+    the k directions U_k above the bound, and W <- W - U_k (1 - bound / s_k) U_k^T W. Clipped singular values are
+    accurate to 1e-5 of the bound; values less than 5e-6 above it are not clipped (fp64: 1e-8). A second clipping
+    changes nothing (fp32, fp64).
 
     weight: (out, ...) with any memory layout, changed in place and returned; bf16 and fp16 are computed in fp32 and
-    rounded once, so rounding may lift a value above the bound again. A weight with an element that is not finite does
-    not change: the next loss shows it. Raises ValueError for a vector, for a dtype
-    that is not real and floating, and for a bound that is not positive. Needs fp64 on the weight's device.
+    rounded once, so rounding may raise a value above the bound again. A weight with NaN or infinity does not change:
+    the next loss reveals it. Raises ValueError for a vector, for a dtype that is not real and floating, and for a
+    bound that is not positive. Needs fp64 on the weight's device.
     """
     if weight.ndim < 2:
         raise ValueError(
@@ -67,7 +69,7 @@ def clip_singular_values_(weight: Tensor, bound: float = 1.0) -> Tensor:
     if not weight.is_floating_point():
         raise ValueError(f"weight must be bf16, fp16, fp32 or fp64, got {weight.dtype}; clip the weight it came from.")
     _check_positive(bound)
-    # Singular values do not depend on the order of columns: that of the memory makes channels_last a view as well.
+    # Singular values do not depend on the order of columns; in memory order, channels_last also flattens to a view.
     columns = sorted(range(1, weight.ndim), key=weight.stride, reverse=True)
     permuted = weight.detach().permute(0, *columns)
     matrix = permuted.flatten(1)
@@ -75,17 +77,17 @@ def clip_singular_values_(weight: Tensor, bound: float = 1.0) -> Tensor:
         matrix = matrix.float()
     with without_autocast(weight):
         _clip_(matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T, bound)
-    if matrix.data_ptr() != weight.data_ptr():  # a copy: of a layout that is no matrix, or of another precision
+    if matrix.data_ptr() != weight.data_ptr():  # a copy, because of the memory layout or the precision
         permuted.copy_(matrix.view(permuted.shape))
     return weight
 
 
 @torch.no_grad()
 def clip_gammas_(module: nn.Module, gamma_eps: bool = True) -> None:
-    """Clips the gamma of every batch norm in `module` to [0.01 u, u], u = sqrt(running_var + eps) (TGAN Table 2).
+    """Clip the gamma of every batch norm in `module` to [0.01 u, u], u = sqrt(running_var + eps) (TGAN Table 2).
 
-    That makes batch norm 1-Lipschitz in eval mode, per channel. The lower end, from the released code, also lifts
-    negative gammas. `gamma_eps=False`: u = sqrt(running_var), as the released code has it. NaN stays NaN. Raises
+    That makes batch norm 1-Lipschitz in eval mode, per channel. The lower bound, from the released code, also raises
+    negative gammas. `gamma_eps=False`: u = sqrt(running_var), as in the released code. NaN stays NaN. Raises
     ValueError for a batch norm without gamma or running statistics.
     """
     for name, layer in module.named_modules():
@@ -103,7 +105,7 @@ def clip_gammas_(module: nn.Module, gamma_eps: bool = True) -> None:
 def clip_weights_(module: nn.Module, bound: float = 0.01) -> None:
     """Weight clipping, w <- clip(w, -c, c): all parameters, biases and gammas too (WGAN alg. 1; TGAN sec. 3.2, 6.1).
 
-    bound: c > 0. NaN stays NaN. The Lipschitz constant this leaves depends on the architecture and is not known.
+    bound: c > 0. NaN stays NaN. The resulting Lipschitz constant depends on the architecture and is not known.
     Raises ValueError for a bound that is not positive.
     """
     _check_positive(bound)
@@ -117,10 +119,10 @@ def _check_positive(bound: float) -> None:
 
 
 def _clip_(wide: Tensor, bound: float) -> None:
-    """Clips the singular values of `wide` (m, n), m <= n, in place, at the least precision that keeps them right."""
+    """Clip the singular values of `wide` (m, n), m <= n, in place, in the lowest precision that is accurate enough."""
     gram = _lower_gram(wide)
     if not gram.isfinite().all():
-        if wide.isfinite().all():  # its squares overflow
+        if wide.isfinite().all():  # only the squares overflow
             _clip_by_svd_(wide, bound)
         return
     limit = bound**2 * (1 + _MARGINS[wide.dtype])
@@ -136,7 +138,7 @@ def _clip_(wide: Tensor, bound: float) -> None:
     elif largest > _GRAM_LIMIT:
         _clip_by_svd_(wide, bound)
     else:
-        # Half the margin: what stays here must not seem above the whole of it next time.
+        # Half the margin, so that values that are not clipped here pass the next check in spite of rounding.
         exceeding = squares > bound**2 * (1 + _MARGINS[wide.dtype] / 2)
         _shrink_(wide, vectors[:, exceeding], 1 - bound / squares[exceeding].sqrt())
 
@@ -147,7 +149,7 @@ def _clip_by_svd_(wide: Tensor, bound: float) -> None:
 
 
 def _shrink_(wide: Tensor, directions: Tensor, shrink: Tensor, block: int = 512) -> None:
-    """W <- W - U_k diag(shrink) U_k^T W for directions U_k (m, k), by blocks of columns, which stay in the cache."""
+    """W <- W - U_k diag(shrink) U_k^T W for directions U_k (m, k), by blocks of columns that fit in the cache."""
     n_directions = directions.shape[1]
     if 2 * n_directions < len(wide):
         left, right = (directions * -shrink).to(wide.dtype), directions.T.to(wide.dtype)
@@ -161,7 +163,7 @@ def _shrink_(wide: Tensor, directions: Tensor, shrink: Tensor, block: int = 512)
 
 
 def _lower_gram(wide: Tensor, block: int = 128) -> Tensor:
-    """The lower triangle of `wide` @ `wide`.T, by blocks of rows: half the arithmetic; no reader looks above it."""
+    """The lower triangle of `wide` @ `wide`.T, by blocks of rows: half the arithmetic, and all that is read."""
     gram = wide.new_zeros(len(wide), len(wide))
     for start in range(0, len(wide), block):
         stop = start + block
@@ -170,7 +172,7 @@ def _lower_gram(wide: Tensor, block: int = 128) -> Tensor:
 
 
 def _certified(gram: Tensor, limit: float) -> bool:
-    """Whether limit * I - gram is positive definite, so that every eigenvalue of `gram` lies below `limit`."""
+    """Whether limit * I - gram is positive definite, so that every eigenvalue of `gram` is below `limit`."""
     difference = gram.neg()
     difference.diagonal().add_(limit)
     return torch.linalg.cholesky_ex(difference).info.item() == 0

@@ -25,8 +25,8 @@ def motion_similarity(
         L_M = 1/C sum_i sum_j [y_f_i = y_r_j] cos(f_r_j, f_f_i)
 
     The paper prints y_f_i = y_r_i, which leaves j free. Computed as one masked matrix product with cos = <u, v> /
-    max(|u||v|, 1e-8): the cosine of a clip without motion is 0. If the maximum is 1e-8 no gradient flows, for it would
-    have length 1e8 and no direction. If C = 0, L_M is 0.
+    max(|u||v|, 1e-8): the cosine of a clip without motion is 0. If the maximum is 1e-8 no gradient flows: it would have
+    length 1e8 and no direction. If C = 0, L_M is 0.
 
     real_flow: (B_r, T - 1, 2, H, W), fake_flow: (B_f, T - 1, 2, H, W); real_labels: (B_r,), fake_labels: (B_f,),
     integer. flow_cos: "clip" compares whole clips as one vector (the paper's "flow"), "frame" each pair of frames and
@@ -137,7 +137,7 @@ class RememberedFlows:
 
     def _of(self, clip: Tensor, flow: Callable[[Tensor], Tensor]) -> Tensor:
         self.n_asked += 1
-        # by value, whatever the memory layout
+        # by value, independent of the memory layout
         key = hashlib.blake2b(clip.cpu().contiguous().numpy().data, digest_size=16).digest()
         found = self._flows.get(key)
         if found is None:
@@ -170,7 +170,7 @@ def _cosines(real: Tensor, fake: Tensor) -> Tensor:
 def _refuse_unlike(real_flow: Tensor, fake_flow: Tensor, real_labels: Tensor, fake_labels: Tensor) -> None:
     if real_flow.ndim != 5 or fake_flow.ndim != 5 or real_flow.shape[1:] != fake_flow.shape[1:]:
         raise ValueError(
-            "flows must be (B, T - 1, 2, H, W) alike but for B, "
+            "flows must be (B, T - 1, 2, H, W), equal except for B, "
             f"got real {tuple(real_flow.shape)} and fake {tuple(fake_flow.shape)}; use the same flow size and stride."
         )
     if real_labels.shape != real_flow.shape[:1] or fake_labels.shape != fake_flow.shape[:1]:

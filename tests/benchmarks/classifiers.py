@@ -1,8 +1,8 @@
-"""Training of the 3-D ResNet-18 measured: `python -m tests.benchmarks.classifiers` prints ratios within one run.
+"""Measure training of the 3-D ResNet-18: `python -m tests.benchmarks.classifiers` prints ratios within one run.
 
-One step of training (forward, backward, SGD) in plain fp32, contiguous, against bf16 autocast with channels-last
-weights and clips, as `fit` trains. Both train copies of one network on one batch in turns, so that a busy machine
-slows both alike; seconds are the process's CPU time on one thread, and the median over the rounds is printed.
+Compares a training step (forward, backward, SGD) in plain fp32 with contiguous clips against bf16 autocast with
+channels-last weights and clips, as `fit` trains. The two arms train copies of one network on one batch and take turns,
+so a busy machine slows both equally. Seconds are the process's CPU time on one thread; medians over rounds are printed.
 """
 
 import argparse
@@ -33,7 +33,7 @@ TARGET = 4.0
 
 
 def step(classifier: nn.Module, frames: Tensor, labels: Tensor, fast: bool) -> Callable[[], None]:
-    """One step of training on `frames` uint8 (B, T, H, W, C); the plain one is given its video contiguous."""
+    """One step of training on `frames` uint8 (B, T, H, W, C); the plain step gets a contiguous video."""
     optimiser = torch.optim.SGD(classifier.parameters(), lr=0.001, momentum=0.9, weight_decay=5e-4, nesterov=True)
     video = to_video(frames) if fast else to_video(frames).contiguous()
 
@@ -48,7 +48,7 @@ def step(classifier: nn.Module, frames: Tensor, labels: Tensor, fast: bool) -> C
 
 
 def measure(name: str, size: int, width: int, batch_size: int, n_rounds: int) -> tuple[float, float]:
-    """CPU seconds a clip of the plain and of the fast step: medians over rounds in which both take turns."""
+    """CPU seconds per clip of the plain and of the fast step: medians over rounds."""
     torch.manual_seed(0)
     plain = CLASSIFIERS[name](N_CLASSES, width=width).train()
     fast = lay_channels_last_(copy.deepcopy(plain))

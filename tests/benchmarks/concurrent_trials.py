@@ -1,8 +1,8 @@
-"""One thread a trial or two: `python -m tests.benchmarks.concurrent_trials` prints their ratio.
+"""Compare one with two threads per trial: `python -m tests.benchmarks.concurrent_trials` prints the ratio.
 
-The MVT-GAN-TSA step of the laptop budget (32 px, a = 8, bf16, channels last) in processes of their own on two cores:
-two trials of one thread side by side against one trial of two threads. Both arms take turns, so that a busy machine
-slows both alike; the ratio of steps a second is taken within each turn, its median over the turns is printed.
+Runs the MVT-GAN-TSA step of the laptop budget (32 px, a = 8, bf16, channels last) in separate processes on two cores:
+two parallel trials of one thread against one trial of two threads. The two arms take turns, so a busy machine slows
+both equally. The ratio of steps per second is computed for each turn; its median over turns is printed.
 """
 
 import argparse
@@ -16,7 +16,7 @@ RESOLUTION = 32
 
 
 def play(n_threads: int) -> None:
-    """A trial that trains the given number of steps at each call, and returns when it has."""
+    """Run a trial: read a number of steps from each line of stdin, train them, print done."""
     import torch
 
     from tests.benchmarks.step import FAST, FixedClips, training
@@ -31,7 +31,7 @@ def play(n_threads: int) -> None:
 
 
 class Trial:
-    """The driver's end of a `play`."""
+    """A process that runs `play`, and the pipes to it."""
 
     def __init__(self, n_threads: int) -> None:
         command = [sys.executable, "-m", "tests.benchmarks.concurrent_trials", "--play", str(n_threads)]
@@ -49,7 +49,7 @@ class Trial:
 
 
 def seconds(trials: list[Trial], n_steps: int) -> float:
-    """Until all of `trials`, side by side, have trained `n_steps` each."""
+    """Seconds in which all of `trials`, in parallel, train `n_steps` each."""
     began = time.perf_counter()
     for trial in trials:
         trial.begin(n_steps)
@@ -68,7 +68,7 @@ def main() -> None:
     if chosen.play:
         play(chosen.play)
         return
-    arms = {1: [Trial(1), Trial(1)], 2: [Trial(2)]}  # threads a trial -> trials side by side
+    arms = {1: [Trial(1), Trial(1)], 2: [Trial(2)]}  # threads per trial -> parallel trials
     for trials in arms.values():
         seconds(trials, 3)
     rates: dict[int, list[float]] = {n_threads: [] for n_threads in arms}
@@ -77,7 +77,7 @@ def main() -> None:
             taken = seconds(arms[n_threads], chosen.steps)
             rates[n_threads].append(len(arms[n_threads]) * chosen.steps / taken)
     ratios = [two / one for two, one in zip(rates[1], rates[2], strict=True)]
-    print(f"{chosen.rounds} turns of {chosen.steps} steps a trial, load {os.getloadavg()[0]:.1f}")
+    print(f"{chosen.rounds} turns of {chosen.steps} steps per trial, load {os.getloadavg()[0]:.1f}")
     print("| two trials of one thread, steps/s | one trial of two threads, steps/s | ratio | from, to | target |")
     print("|---" * 5 + "|")
     one, two = (statistics.median(rates[n_threads]) for n_threads in (1, 2))

@@ -1,8 +1,8 @@
-"""Decoding measured: `python -m tests.benchmarks.decode` prints clips/s of one thread as ratios within one run.
+"""Measure decoding: `python -m tests.benchmarks.decode` prints clips/s of one thread as ratios within one run.
 
-Each clip is 16 frames from a random start of a 320x240, 180-frame file, at 64x64. decord and OpenCV are measured where
-they are installed. Seconds are the process's CPU time, all its threads together, and readers
-take turns, so that a busy machine slows all alike; the median of the rounds is printed.
+Each clip is 16 frames from a random start of a 320x240, 180-frame file, at 64x64. decord and OpenCV are measured if
+they are installed. Seconds are the process's CPU time over all its threads. The readers take turns, so a busy machine
+slows all equally; medians over rounds are printed.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def write(path: Path, codec: str, options: dict[str, str]) -> None:
 
 
 def naive(path: Path, start: int) -> object:
-    """From frame 0, the window as full-size RGB, resized by torch."""
+    """Decode from frame 0, take the window as full-size RGB, resize it with torch."""
     import torch
 
     torch.set_num_threads(1)
@@ -88,7 +88,7 @@ def ours_from_frame_zero(path: Path, start: int) -> object:
 
 
 def decode_only(path: Path, start: int) -> object:
-    """The limit: open, seek to the keyframe and decode what the window needs, all timestamps known; no conversion."""
+    """The lower limit: open, seek to the keyframe, decode the window's frames with known timestamps; no conversion."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         context = stream.codec_context
@@ -157,7 +157,7 @@ def rates(read_by: dict[str, Read], path: Path, starts: list[int], n_rounds: int
 
 
 def fetches(files: CachedFiles) -> dict[str, Read]:
-    """The same window out of the memory-mapped cache: as it is stored, and as training gets it, float in [-1, 1]."""
+    """The same window from the memory-mapped cache: as stored, and as training gets it, float in [-1, 1]."""
     import torch
 
     from videogan.data.clips import to_video
@@ -178,14 +178,14 @@ def cached(folder: Path, paths: list[Path]) -> CachedFiles:
 
 
 def peak_mb(name: str, path: Path) -> float:
-    """MB by which a process of its own grows at most while it reads a window from the file's middle, twice."""
+    """Peak growth in MB of a new process that reads a window from the file's middle, twice."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_growth_mb, (name, path))
 
 
 def _growth_mb(name: str, path: Path) -> float:
     read = readers()[name]
-    read(path, 0)  # what the library itself takes is not the window's cost
+    read(path, 0)  # exclude the memory of the library itself
     before = _most_mb()
     read(path, LENGTH // 2)
     read(path, LENGTH // 2)

@@ -1,8 +1,8 @@
-"""How long training waits for cached clips: `python -m tests.benchmarks.feed` prints shares and ratios within one run.
+"""Measure how long training waits for cached clips: `python -m tests.benchmarks.feed` prints shares and ratios.
 
-MVT-TSA at 64 px, B = 8, bf16 and channels last, where a step is shortest; clips out of a warm cache, with and without
-the batch that is fetched ahead. Both train at once in one process on one core, step by step in turns, so that a busy
-machine slows both alike. CPU time counts the thread that fetches, so what it costs shows there.
+Trains MVT-TSA at 64 px, B = 8, bf16 and channels last, where a step is shortest, on clips from a warm cache, with and
+without prefetching the next batch. Both arms run in one process on one core and take turns at each step, so a busy
+machine slows both equally. CPU time includes the prefetching thread, so it shows the cost of prefetching.
 """
 
 import argparse
@@ -34,7 +34,7 @@ BATCH_SIZE, SIZE, WINDOW = 8, 64, 16
 
 @dataclass
 class Arm:
-    """One of the trainings that take turns, and what its steps took in seconds."""
+    """One training and the seconds of its steps: wall time, waiting time and CPU time."""
 
     steps: Iterator[Progress]
     walls: list[float] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Arm:
         self.waits.append(progress.seconds_waiting)
 
     def waiting_share(self, warm_up: int) -> float:
-        """Of the time of all steps after the first `warm_up`."""
+        """The share of waiting in the time of all steps after the first `warm_up`."""
         return sum(self.waits[warm_up:]) / sum(self.walls[warm_up:])
 
 
@@ -101,7 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--channels", type=int, nargs="+", default=[8, 16], help="widths a")
     parser.add_argument("--steps", type=int, default=30)
-    parser.add_argument("--warm-up", type=int, default=3, help="steps before those that count")
+    parser.add_argument("--warm-up", type=int, default=3, help="first steps, which are not counted")
     parser.add_argument("--cores", type=int, default=1, help="cores the process may use")
     chosen = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-chosen.cores :])

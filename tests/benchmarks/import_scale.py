@@ -1,11 +1,11 @@
-"""Time and memory of `vgsearch data import` as data sets grow: `python -m tests.benchmarks.import_scale`.
+"""Measure time and memory of `vgsearch data import` for growing data sets: `python -m tests.benchmarks.import_scale`.
 
-The clips are like UCF-101's: 320x240, 180 frames, mpeg4 in AVI, 25 groups a class. A few dozen are encoded; the others
-are copies with a chunk of their own at the end, so that no two files have the same content and every one is decoded.
-Memory is the proportional set size of the command, Ray and all its workers, so that shared pages count once; of the
-command alone it is what it allocated itself, since shared pages become its own when its workers end. The line through
-the measured points is extended to UCF-101's 13,320 clips: that number is computed, not measured. With --frames 16
---sizes 13320 as many files are really imported, short ones: what is kept of a file does not depend on its length.
+The clips are like UCF-101's: 320x240, 180 frames, mpeg4 in AVI, 25 groups per class. A few dozen are encoded; the
+others are copies, each with a different chunk at the end, so no two files have the same content and each is decoded.
+Memory is the proportional set size of the command, Ray and all workers, in which shared pages count once. For the
+command alone it is the memory that it allocated itself, because shared pages become its own when its workers end. A
+line through the measured points is extended to UCF-101's 13,320 clips: that number is computed, not measured.
+`--frames 16 --sizes 13320` really imports as many files, but short ones: memory per file does not depend on its length.
 """
 
 import argparse
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def encode(path: Path, seed: int, n_frames: int) -> Path:
-    """A textured scene that drifts, with a little noise: enough detail that a frame costs what a real one does."""
+    """Encode a drifting textured scene with a little noise, detailed enough that frames cost as much as real ones."""
     path.parent.mkdir(exist_ok=True)
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (HEIGHT // 8 + 40, WIDTH // 8 + 40, 3), dtype=np.uint8)
@@ -90,7 +90,7 @@ def encode(path: Path, seed: int, n_frames: int) -> Path:
 
 
 def measure(folder: Path, encoded: list[Path], n_clips: int) -> Measured:
-    """One import of `n_clips` new files by the command, in processes of its own with an empty cache."""
+    """Import `n_clips` new files with the command, in new processes with an empty cache."""
     for number in range(n_clips):
         label, clip = f"Class{number // CLIPS_PER_CLASS:02d}", number % CLIPS_PER_CLASS
         file = folder / "videos" / label / f"v_{label}_g{clip % N_GROUPS + 1:02d}_c{clip // N_GROUPS + 1:02d}.avi"
@@ -117,7 +117,7 @@ def measure(folder: Path, encoded: list[Path], n_clips: int) -> Measured:
 
 
 def at_work_for(cache: str) -> list[int]:
-    """The command, Ray's own processes and all workers: they inherit where the cache is."""
+    """Process ids of the command, of Ray and of all workers, which all inherit VGSEARCH_CACHE."""
     pids = []
     for process in psutil.process_iter():
         try:
@@ -129,7 +129,7 @@ def at_work_for(cache: str) -> list[int]:
 
 
 def memory_mb(pid: int, kind: str) -> float:
-    """A process's part of the memory it holds, pages shared by n processes counted as one n-th; 0 when it has ended."""
+    """The line `kind` of a process's smaps_rollup in MB; 0 if it ended. Pss counts a page of n processes as 1/n."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
@@ -138,7 +138,7 @@ def memory_mb(pid: int, kind: str) -> float:
 
 
 def print_line(what: str, points: list[tuple[int, float]]) -> None:
-    """The least-squares line through the points, how far they lie from it, and where it leads (computed)."""
+    """Print the least-squares line through the points, their distance from it, and its extrapolation to UCF-101."""
     n_clips, values = np.array(points, dtype=float).T
     slope, start = np.polyfit(n_clips, values, 1)
     off = values - (start + slope * n_clips)

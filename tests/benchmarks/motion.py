@@ -1,10 +1,10 @@
-"""The motion constraint measured: `python -m tests.benchmarks.motion` prints ratios within one run, on one thread.
+"""Measure the motion constraint: `python -m tests.benchmarks.motion` prints ratios within one run, on one thread.
 
-Label-pair cosines as one masked matrix product against the double loop, value and gradient, at the paper's batch; and
-what one pair of frames costs each flow, forward and backward into the frames, beside the endpoint errors of all on
-held-out generated pairs. PWC-Net has random weights unless a file is given: what they are changes no time. Seconds are
-the process's CPU time; the arms take turns, so that a busy machine slows all alike; the median of the rounds is
-printed.
+Compares the label-pair cosines as one masked matrix product with the double loop, value and gradient, at the paper's
+batch. Measures the cost of one pair of frames for each flow, forward and backward into the frames, and the endpoint
+error of each flow on held-out generated pairs. PWC-Net has random weights unless a file is given; the weights do not
+change its time. Seconds are the process's CPU time. The arms take turns, so a busy machine slows all equally; medians
+over rounds are printed.
 """
 
 import argparse
@@ -32,7 +32,7 @@ Arm = Callable[[], object]
 
 
 def by_double_loop(real: Tensor, fake: Tensor, real_labels: Tensor, fake_labels: Tensor) -> Tensor:
-    """Eq. 5 as it is written."""
+    """Eq. 5, term by term."""
     terms = [
         cosine_similarity(real[j].flatten(), fake[i].flatten(), dim=0)
         for i in range(len(fake))

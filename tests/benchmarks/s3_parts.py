@@ -1,8 +1,8 @@
-"""Where the time of a full S3 goes: real-trained classifiers, sampling, training on samples, predictions.
+"""Measure the parts of a full S3: real-trained classifiers, sampling, training on samples, predictions.
 
-`python -m tests.benchmarks.s3_parts DATA --budget laptop` takes an imported data set and an untrained generator of
-mvt_tsa's paper point at that budget: the work does not depend on what the generator has learnt. Everything runs in
-this process, on one thread, and CPU seconds are printed; a sweep trains the real side once for all of its trials.
+`python -m tests.benchmarks.s3_parts DATA --budget laptop` uses an imported data set and an untrained generator of
+mvt_tsa's paper point at that budget: the cost does not depend on the generator's weights. Everything runs in this
+process on one thread, and CPU seconds are printed. A sweep trains the real-trained classifiers once for all trials.
 """
 
 import argparse

@@ -1,9 +1,10 @@
-"""What sharing saves: `python -m tests.benchmarks.shared_classifier` counts classifier trainings and prints the ratio.
+"""Measure the savings of sharing classifiers: `python -m tests.benchmarks.shared_classifier` prints the ratio.
 
-S3 of n trials on moving shapes at a tiny protocol, the real-trained classifiers in one cache for all trials against a
-cache of its own for each. With one classifier seed that is n + 1 trainings against 2 n. Noise stands in for a trained
-generator's clips, for what clips show changes no cost. Both arms score the same trials in turns, so that a busy machine
-slows both alike; seconds are the process's CPU time on one thread.
+Computes S3 of n trials on moving shapes with a tiny protocol. One arm keeps the real-trained classifiers in one cache
+for all trials, the other in a separate cache for each trial; with one classifier seed that is n + 1 against 2 n
+trainings. Noise replaces a trained generator's clips, because the content of clips does not change the cost. Both arms
+score the same trials and take turns, so a busy machine slows both equally. Seconds are the process's CPU time on one
+thread.
 """
 
 import argparse

@@ -1,9 +1,9 @@
-"""One MVT-GAN training step measured: `python -m tests.benchmarks.step` prints ratios within one run.
+"""Measure one MVT-GAN training step: `python -m tests.benchmarks.step` prints ratios within one run.
 
-The step of the training loop itself, n_D = 1, B = 4, T = 16, N = 4, under each setting of precision and layout,
-against the plain one: fp32, contiguous, new fakes for the generator. "reused fakes" is another algorithm (one z a
-step) and so labelled; the motion constraint adds a term. All arms train on the same clips and take turns, so that a
-busy machine slows all alike; seconds are the process's CPU time on one thread, the median over the rounds is printed.
+Compares the training loop's own step, with n_D = 1, B = 4, T = 16, N = 4, under each setting of precision and layout,
+with the plain one: fp32, contiguous, new fakes for the generator. "reused fakes" is another algorithm (one z per step)
+and is labelled as such; the motion constraint adds a loss term. All arms train on the same clips and take turns, so a
+busy machine slows all equally. Seconds are the process's CPU time on one thread; medians over rounds are printed.
 """
 
 import argparse
@@ -43,7 +43,7 @@ TARGETS = {
 
 
 class FixedClips(NoiseClips):
-    """A few batches of noise, over and over: real flows are remembered as they are on a small data set."""
+    """A few batches of noise, repeated, so that real flows are cached as on a small data set."""
 
     def __init__(self, resolution: int, channels_last: bool) -> None:
         super().__init__(BATCH_SIZE, N_CLASSES, N_FRAMES, resolution)

@@ -1,10 +1,10 @@
-"""Singular value clipping: `python -m tests.benchmarks.svc` prints its ratio to the SVD and its share of a step.
+"""Measure singular value clipping: `python -m tests.benchmarks.svc` prints its ratio to the SVD and share of a step.
 
-Both are of TGAN's discriminator at the paper's size, on one thread; seconds are the process's CPU time, methods take
-turns on the same weights, and the median of the rounds is printed. Spectra: "few" has four singular values a layer
-above 1, "He" is the paper's initialisation, where all are, "1/sqrt(n)" a Gaussian weight with about half above 1,
-"Gaussian" has singular values |N(0, 1)|. The step is one update of the discriminator: real and fake clips forward,
-both backward, RMSProp; every n_clip-th is followed by a clipping, of the spectra that this very training makes.
+Both are measured on TGAN's discriminator at the paper's size, on one thread. Seconds are the process's CPU time; the
+methods take turns on the same weights, and medians over rounds are printed. Spectra: "few" has four singular values
+per layer above 1; "He" is the paper's initialisation, where all are above 1; "1/sqrt(n)" is a Gaussian weight with
+about half above 1; "Gaussian" has singular values |N(0, 1)|. The step is one update of the discriminator: real and fake
+clips forward, both backward, RMSProp. A clipping follows every n_clip-th update, on the spectra of that training.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def discriminator() -> VolumeDiscriminator:
 
 
 def matrices(spectrum: str) -> list[Tensor]:
-    """The discriminator's weights, each as its matrix, with the spectrum."""
+    """The discriminator's weights as matrices with the given spectrum."""
     weights = [p.detach() for p in discriminator().parameters() if p.ndim > 1]
     return [_with_spectrum(weight.flatten(1), spectrum) for weight in weights]
 
@@ -52,13 +52,13 @@ def _with_spectrum(weight: Tensor, spectrum: str) -> Tensor:
 
 
 def by_svd_(weight: Tensor) -> None:
-    """The paper's way, in the weight's precision."""
+    """Clip by the SVD, as in the paper, in the weight's precision."""
     u, s, vh = torch.linalg.svd(weight, full_matrices=False)
     weight.copy_((u * s.clamp(max=1)) @ vh)
 
 
 def gram_products(weight: Tensor) -> None:
-    """What no method by Gram matrices can do without: half of W W^T."""
+    """The minimum cost of any method with Gram matrices: half of W W^T."""
     half = len(weight) // 2
     _ = weight[:half] @ weight[:half].T
     _ = weight[half:] @ weight[half:].T if half else None
@@ -109,7 +109,7 @@ def step_(network: nn.Module, optimiser: torch.optim.Optimizer, real: Tensor, fa
 
 
 def share(batch_size: int, n_clip: int, n_clippings: int, bf16: bool) -> tuple[float, float]:
-    """CPU seconds of one update, and of one clipping, in a training that clips after every n_clip-th; medians."""
+    """Median CPU seconds of an update and of a clipping, in a training that clips after every n_clip-th update."""
     network = lay_channels_last_(discriminator())
     optimiser = torch.optim.RMSprop(network.parameters(), lr=5e-5, alpha=0.99, eps=1e-8)
     rng = torch.Generator().manual_seed(0)
@@ -124,7 +124,7 @@ def share(batch_size: int, n_clip: int, n_clippings: int, bf16: bool) -> tuple[f
         if t % n_clip == 1 % n_clip:
             singular_value_clipping_(network)
             of_clippings.append(time.process_time() - stepped)
-    # The first of each warms caches up, and clips the initialisation, as happens once in a training.
+    # The first update and clipping warm up caches and clip the initialisation, which a training does only once.
     return torch.tensor(of_steps[1:]).median().item(), torch.tensor(of_clippings[1:]).median().item()
 
 

@@ -1,10 +1,10 @@
-"""A sweep of 1,000 trials: `python -m tests.benchmarks.sweep_scale` prints what grows with their number.
+"""Measure a sweep of 1,000 trials: `python -m tests.benchmarks.sweep_scale` prints what grows with their number.
 
-The driver, the ledger, the study and Ray Tune are those of `vgsearch tune`; only the trial is pretended: it waits a
-millisecond, looks three times and ends with a score that follows from what it was given. Told: seconds of wall and of
-the driver's CPU time a trial for each hundred, `vgsearch status` at each hundred, the driver's memory, and the
-proportional set size of the sweep before its first trial, Ray's processes included. `--nodes 4 --cpus 8` runs it on
-so many simulated nodes beside a head without work; straight lines through the measurements estimate 10,000 trials.
+The driver, the ledger, the study and Ray Tune are those of `vgsearch tune`; only the trials are fake: each waits a
+millisecond, looks three times and ends with a score computed from its values. For each hundred trials it prints the
+wall time and the driver's CPU time per trial, the time of `vgsearch status`, and the driver's memory; and once the
+proportional set size of the sweep before its first trial, including Ray's processes. `--nodes 4 --cpus 8` runs it on
+simulated nodes beside a head without CPUs. Straight lines through the measurements estimate 10,000 trials.
 """
 
 import argparse
@@ -36,8 +36,8 @@ LOOKS = (50, 100, 150)
 HEALTHY = json.dumps({"states": {}, "vitals": {}})
 
 
-def pretended_trial(parameters: dict[str, Any]) -> None:
-    """A trial of a millisecond; its score falls with the distance of lr_g from 1e-4."""
+def fake_trial(parameters: dict[str, Any]) -> None:
+    """A fake trial of a millisecond; its score falls with the distance of lr_g from 1e-4."""
     import math
 
     from ray import tune
@@ -52,7 +52,7 @@ def pretended_trial(parameters: dict[str, Any]) -> None:
 
 
 class Watched(SweepView):
-    """A view that measures at each hundredth trial that ends, off the clock."""
+    """A view that measures after each hundred ended trials, outside the measured time."""
 
     def __init__(self, experiment: Experiment, record: Any, n_trials: int, every: int) -> None:
         super().__init__(Console(file=io.StringIO()), record, n_trials)
@@ -74,7 +74,7 @@ class Watched(SweepView):
 
 
 def status_seconds(experiment: Experiment) -> float:
-    """CPU seconds of `vgsearch status` in a process of its own."""
+    """CPU seconds of `vgsearch status` in a new process."""
     before = psutil.Process().cpu_times()
     subprocess.run([*VGSEARCH, "status", str(experiment.folder)], check=True, stdout=subprocess.DEVNULL)
     after = psutil.Process().cpu_times()
@@ -82,14 +82,14 @@ def status_seconds(experiment: Experiment) -> float:
 
 
 def proportional_set_size() -> float:
-    """Gigabytes of this process and all below it, each shared page split among those that share it."""
+    """Gigabytes of this process and its descendants; a page shared by n processes counts 1/n for each."""
     processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
     return sum(process.memory_full_info().pss for process in processes) / 1e9
 
 
 @contextmanager
 def simulated(n_nodes: int, n_cpus: int) -> Iterator[str | None]:
-    """The address of a head without work and so many nodes beside it, all on this machine; None for a local Ray."""
+    """The address of a simulated cluster on this machine: a head without CPUs and nodes; None for a local Ray."""
     if not n_nodes:
         yield None
         return
@@ -110,9 +110,9 @@ def simulated(n_nodes: int, n_cpus: int) -> Iterator[str | None]:
 def print_extrapolation(rows: list[tuple[float, ...]]) -> None:
     """Extrapolates straight lines through the second half of the measurements: a guess, not a measurement."""
     measured = np.array(rows[len(rows) // 2 :])
-    print("| | a thousand trials more add | at the end | extrapolated to 10,000 |")
+    print("| | per 1,000 trials | at the end | extrapolated to 10,000 |")
     print("|---" * 4 + "|")
-    for column, name in enumerate(("driver's CPU a trial, s", "ledger, kB", "status, s", "driver, MB"), 1):
+    for column, name in enumerate(("driver's CPU per trial, s", "ledger, kB", "status, s", "driver, MB"), 1):
         slope, start = np.polyfit(measured[:, 0], measured[:, column], 1)
         print(f"| {name} | {1000 * slope:.3g} | {measured[-1, column]:.3g} | {start + 10_000 * slope:.3g} |")
 
@@ -123,7 +123,7 @@ def run(n_trials: int, every: int, folder: Path, nodes: tuple[int, int]) -> None
     ledger = Ledger(experiment.ledger)
     ledger.append("sweep_started", space="mvt_tsa", budget="smoke", objective=["s3"], seed=0)
     with simulated(*nodes) as address, connect(address) as cluster:
-        # Not above: they import ray, which reads its environment then, and `connect` sets that.
+        # Imported here, because ray reads its environment when it is imported, and `connect` sets it.
         from vgsearch.runtime.feed.inputs import Inputs
         from vgsearch.runtime.study.proposal import Proposal
         from vgsearch.runtime.sweep import tune
@@ -132,10 +132,10 @@ def run(n_trials: int, every: int, folder: Path, nodes: tuple[int, int]) -> None
         print(f"idle sweep, proportional set size {proportional_set_size():.2f} GB (<= 2)", flush=True)
         view = Watched(experiment, ledger.record, n_trials, every)
         driver = tune.Driver(experiment, sweep, Inputs("data", "plain_32", "cache"), ledger, view)
-        print("| trials | wall a trial, s | driver's CPU a trial, s | ledger, kB | status, s | driver, MB |")
+        print("| trials | wall per trial, s | driver's CPU per trial, s | ledger, kB | status, s | driver, MB |")
         print("|---" * 6 + "|", flush=True)
-        pretended = tune.Executor(pretended_trial, {"cpu": 1})
-        tune.run_trials(driver, [Proposal(0, sweep.paper_points[0], is_paper_point=True)], cluster, pretended)
+        fake_trials = tune.Executor(fake_trial, {"cpu": 1})
+        tune.run_trials(driver, [Proposal(0, sweep.paper_points[0], is_paper_point=True)], cluster, fake_trials)
     if len(view.rows) >= 4:
         print_extrapolation(view.rows)
     record = ledger.record

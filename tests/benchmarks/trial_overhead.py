@@ -1,10 +1,10 @@
-"""What the platform adds to a trial: `python -m tests.benchmarks.trial_overhead` prints seconds beside their targets.
+"""Measure the platform's overhead per trial: `python -m tests.benchmarks.trial_overhead` prints seconds and targets.
 
-Sweeps of trials of a few steps, one at a time, as `vgsearch tune` runs them on a Ray of its own: inline, and under
-Ray Train with one worker process beside another. From the end of one trial to the end of the next, less what the
-trial's own log spans (reading clips, training, looking, scoring); the first trial, for which processes start, is
-printed separately. The second column takes only training steps and scoring off, and so counts reading clips,
-classifiers and one look as overhead too.
+Runs sweeps of short trials, one at a time, as `vgsearch tune` does on its own Ray: inline, and under Ray Train with
+two workers. The overhead is the time from the end of one trial to the end of the next, minus the time that the trial's
+log covers (reading clips, training, looking, scoring). The first trial, for which processes start, is printed
+separately. The second column subtracts only training steps and scoring, so it counts reading clips, classifiers and
+one look as overhead too.
 """
 
 import argparse
@@ -25,12 +25,12 @@ SETTINGS = {
     "model.channels": 2, "model.gru_hidden": 8, "evaluation.objective": "-kvd", "loop.n_steps": 4, "loop.look_every": 4,
     "loop.log_every": 4,
 }  # fmt: skip
-TARGETS = {1: "<= 3", 2: "<= 12"}  # Ray Train workers a trial -> seconds
+TARGETS = {1: "<= 3", 2: "<= 12"}  # Ray Train workers per trial -> seconds
 NAMES = {1: "inline", 2: "ray_train, 2 workers"}
 
 
 def swept(folder: Path, data: Path, n_workers: int, n_trials: int) -> Experiment:
-    """A finished sweep, one trial at a time."""
+    """Run a sweep, one trial at a time, to its end."""
     overrides = [part for path, value in SETTINGS.items() for part in ("--set", f"{path}={value}")]
     arguments = ["--data", data, "--budget", "smoke", "--name", f"w{n_workers}", "--trials", n_trials, *overrides]
     arguments += ["--max-concurrent", 1, "--workers-per-trial", n_workers]
@@ -40,7 +40,7 @@ def swept(folder: Path, data: Path, n_workers: int, n_trials: int) -> Experiment
 
 
 def overheads(experiment: Experiment) -> list[tuple[float, float]]:
-    """For each trial its overhead in seconds by its log, and by its steps and scoring alone."""
+    """Overhead seconds of each trial: without its log's time, and without only its steps and scoring."""
     overheads, ended = [], None
     for line in experiment.ledger.read_text().splitlines():
         event = json.loads(line)
@@ -55,7 +55,7 @@ def overheads(experiment: Experiment) -> list[tuple[float, float]]:
 
 
 def _seconds_of(trial: TrialFolder) -> tuple[float, float]:
-    """Between the first and the last line of the log; of training steps and scoring."""
+    """Seconds between the first and last line of the log, and seconds of training steps and scoring."""
     logged = [(_time_of(line), line) for line in trial.log.read_text().splitlines() if line[:2] == "20"]
     scoring = next(time for time, line in logged if line.endswith("scoring"))
     lines = [json.loads(line) for line in trial.metrics.read_text().splitlines()]

@@ -23,12 +23,12 @@ TREES = {name: ast.parse(path.read_text(), str(path)) for name, path in MODULES.
 
 
 def package_of(name: str) -> str:
-    """The folder of a module, dotted; a package's `__init__` lies in the package itself."""
+    """The folder of a module, dotted; a package's `__init__` is in the package itself."""
     return name if MODULES[name].name == "__init__.py" else name.rpartition(".")[0]
 
 
 def imported(name: str) -> Iterator[str]:
-    """Dotted names of all that a module imports anywhere in its code; relative imports are resolved."""
+    """Dotted names of all imports anywhere in a module's code; relative imports are resolved."""
     package = package_of(name)
     for node in ast.walk(TREES[name]):
         if isinstance(node, ast.Import):
@@ -57,23 +57,23 @@ def imports_of_files() -> dict[str, set[str]]:
 def imports_of_folders() -> dict[str, set[str]]:
     """Folder -> the other folders that its modules import from.
 
-    A folder holds its own files alone: its subfolders are folders of their own. So is each loose file of `videogan` and
-    `vgsearch`, and each contract, which implementations in subfolders import and the folder's list of them does too.
+    A subfolder counts as another folder. So does each file directly in `videogan` or `vgsearch`, and each contract,
+    because both the implementations in subfolders and the folder's list of them import it.
     """
     folders: dict[str, set[str]] = {}
     for name in MODULES:
-        own = _room(name)
-        folders.setdefault(own, set()).update({_room(other) for other in imported_modules(name)} - {own})
+        own = _folder(name)
+        folders.setdefault(own, set()).update({_folder(other) for other in imported_modules(name)} - {own})
     return folders
 
 
-def _room(name: str) -> str:
-    is_own_room = package_of(name) in ("videogan", "vgsearch") or name.endswith(".contract")
-    return name if is_own_room else package_of(name)
+def _folder(name: str) -> str:
+    is_single_file = package_of(name) in ("videogan", "vgsearch") or name.endswith(".contract")
+    return name if is_single_file else package_of(name)
 
 
 def circle(imports: Mapping[str, set[str]]) -> list[str]:
-    """One circle of imports, first name repeated at its end; empty where there is none."""
+    """One circle of imports, with its first module repeated at the end; empty if there is none."""
     done: set[str] = set()
 
     def search(name: str, path: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What S3 and its fit may expect of every classifier: sizes, seeds, precision, layout, independence of clips."""
+"""The contract of every classifier: sizes, seeds, precision, layout, independence of clips."""
 
 import pytest
 import torch
@@ -104,7 +104,7 @@ def test_layout_changes_no_logit(name: str):
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_bf16_and_channels_last_give_every_parameter_a_finite_gradient(name: str):
-    # A weight gradient that nobody wrote shows: what it would read is large.
+    # Large numbers in freed memory reveal a gradient that was never written.
     classifier, video = lay_channels_last_(built(name, dropout=0.0)), clips(name, 3)
     with torch.autocast("cpu", torch.bfloat16):
         logits = classifier(video)

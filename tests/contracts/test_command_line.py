@@ -121,7 +121,7 @@ def test_an_error_is_one_line_and_a_traceback_if_the_environment_asks_for_it(cap
 
 @pytest.mark.parametrize("name", ALL)
 def test_help_texts_are_whole_sentences_wherever_a_line_breaks(name: str):
-    # The terminal's width breaks the first paragraph, but each further line of a docstring stays a line of its own.
+    # The terminal's width breaks the first paragraph, but each further line of a docstring remains one line.
     summary, *further = (ALL[name].help or "").strip().split("\n\n")
     lines = [summary.strip(), *(line.strip() for paragraph in further for line in paragraph.splitlines())]
     texts = [parameter.help for parameter in ALL[name].params if parameter.name != "help"]

@@ -1,4 +1,4 @@
-"""What the training loop may expect of every family: its step is pure, sliceable, and reaches every parameter."""
+"""The contract of every family: its step is pure, works on slices of a batch, and trains every parameter."""
 
 import copy
 import io
@@ -50,7 +50,7 @@ def test_a_configuration_names_its_family(family: str):
 
 
 @EVERY_CASE
-def test_draws_are_a_pure_function_of_the_generator_with_one_row_a_clip(family: str, settings: Settings):
+def test_draws_are_a_pure_function_of_the_generator_with_one_row_per_clip(family: str, settings: Settings):
     networks = built(family, settings)
     torch.manual_seed(1)
     first, _, _ = drawn(networks)
@@ -88,7 +88,7 @@ def test_videos_are_clips_in_range(family: str, settings: Settings):
 
 @pytest.mark.parametrize("family", FAMILIES)
 @torch.no_grad()
-def test_in_eval_mode_a_clip_follows_from_its_own_code_whatever_else_is_in_its_batch(family: str):
+def test_in_eval_mode_a_clip_depends_only_on_its_own_code(family: str):
     generator, rng = sampler_of(family).double(), torch.Generator().manual_seed(0)
     y = torch.tensor([0, 1, 2, 1])
     z, others = generator.sample_z(4, rng).double(), generator.sample_z(4, rng).double()
@@ -225,7 +225,7 @@ def test_memory_layout_changes_no_loss(family: str, settings: Settings):
 
 
 def scored(family: str, settings: Settings = NONE) -> tuple[AnyGAN, Tensor, Tensor]:
-    """Networks with discriminators in eval mode, and 3 clips, each of a class of its own."""
+    """Networks with discriminators in eval mode, and 3 clips, each of another class."""
     networks = built(family, settings)
     for discriminator in networks.discriminators.values():
         discriminator.eval()
@@ -235,9 +235,7 @@ def scored(family: str, settings: Settings = NONE) -> tuple[AnyGAN, Tensor, Tens
 
 @EVERY_CASE
 @torch.no_grad()
-def test_realness_is_one_finite_score_a_clip_that_depends_on_no_other_clip_of_its_batch(
-    family: str, settings: Settings
-):
+def test_realness_is_one_finite_score_per_clip_and_depends_on_no_other_clip(family: str, settings: Settings):
     networks, videos, labels = scored(family, settings)
     before = torch.get_rng_state()
     scores = networks.realness(videos, labels)
@@ -271,7 +269,7 @@ def test_interpolation_between_classes_begins_and_ends_bit_for_bit_at_both_or_is
     sampler, y = sampler_of(family, settings), (torch.tensor([2]), torch.tensor([0]))
     z = codes(sampler, 1, seed=0)
     if not sampler.config.is_conditional:
-        with pytest.raises(ConfigurationError, match=f"generator that knows classes, got an unconditional {family}"):
+        with pytest.raises(ConfigurationError, match=f"needs a conditional generator, got an unconditional {family}"):
             between_classes(sampler, z, y, n_steps=4)
         return
     (clips,) = between_classes(sampler, z, y, n_steps=4)
@@ -314,7 +312,7 @@ def test_truncation_redraws_the_outermost_numbers_of_a_code_or_is_refused(family
         return
     truncated = codes(generator, 60, seed=0, truncation=tau)
     kept = truncated == z
-    assert 0.4 < kept.double().mean() < 0.6, "0.52 of a normal distribution lies within 0.7 deviations"
+    assert 0.4 < kept.double().mean() < 0.6, "52 % of a normal distribution is within 0.7 deviations"
     for column, new, same in zip(z.T, truncated.T, kept.T, strict=True):
         nearest_redrawn = column[~same].abs().min()
         assert column[same].abs().max() < nearest_redrawn
@@ -324,7 +322,7 @@ def test_truncation_redraws_the_outermost_numbers_of_a_code_or_is_refused(family
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_subspaces_if_a_code_has_some_make_up_the_whole_code(family: str):
+def test_the_subspaces_of_a_code_cover_the_whole_code(family: str):
     generator = built(family).generator
     z, fresh = codes(generator, 2, seed=0, n_frames=16).split(1)
     resampled = z

@@ -1,4 +1,4 @@
-"""No setting of a family is a painted door: each changes its networks, its draws, its losses or its constraint."""
+"""Every setting of a family has an effect: on its networks, its draws, its losses or its constraint."""
 
 import functools
 from typing import Any, get_args
@@ -13,7 +13,7 @@ from videogan.families import FAMILIES
 from videogan.families.contract import FamilyConfig, Settings
 
 OF_THE_DATA = {"family", "n_classes"}
-"""Settings that the data set or the family fixes; `n_classes` has a test of its own."""
+"""Settings that the data set or the family fixes; `n_classes` has its own test."""
 
 
 def settings_of(family: str) -> list[str]:
@@ -42,7 +42,7 @@ def another_value(family: str, name: str) -> tuple[Any, Settings]:
 @functools.cache
 @torch.no_grad()
 def behaviour(config: FamilyConfig) -> list[Tensor]:
-    """Initial weights, draws, videos and losses, and what six steps' constraints leave of growing weights."""
+    """Initial weights, draws, videos, losses, and norms of doubled weights after the constraints of six steps."""
     torch.manual_seed(0)
     rng = torch.Generator().manual_seed(0)
     networks = FAMILIES[config.family].build(config)
@@ -78,13 +78,13 @@ def test_every_setting_changes_what_a_family_does(family: str, name: str):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_other_values_are_of_settings_that_exist(family: str):
+def test_facts_name_only_existing_settings(family: str):
     named = {*FAMILIES[family].facts.other_values, *FAMILIES[family].facts.tried_elsewhere}
     assert named <= set(FAMILIES[family].config_type.model_fields)
 
 
 @pytest.mark.parametrize(("family", "settings"), VARIANTS)
-def test_without_a_change_nothing_differs(family: str, settings: Settings):
+def test_an_unchanged_configuration_behaves_identically(family: str, settings: Settings):
     config = tiny_config(family, settings)
     assert not differ(behaviour(config), behaviour.__wrapped__(config))
 

@@ -23,17 +23,19 @@ def test_a_step_moves_each_player_only_by_its_own_gradients(family: str):
         "g": (training.optimiser_g, list(training.generator.parameters())),
         "d": (training.optimiser_d, [p for d in training.discriminators.values() for p in d.parameters()]),
     }
-    left: dict[str, list[Tensor | None]] = {"g": [None] * len(players["g"][1])}
+    last_gradients: dict[str, list[Tensor | None]] = {"g": [None] * len(players["g"][1])}
     updates, moved = [], {"g": set(), "d": set()}
 
     def gradients(player: str) -> list[Tensor | None]:
         return [None if p.grad is None else p.grad.clone() for p in players[player][1]]
 
     def before(player: str, other: str) -> None:
-        # No gradient of this update reached the other player, of whom the last one's own are left.
-        assert all(a is b is None or torch.equal(a, b) for a, b in zip(gradients(other), left[other], strict=True))
+        # This update did not change the other player's gradients, which its own last update left.
+        assert all(
+            a is b is None or torch.equal(a, b) for a, b in zip(gradients(other), last_gradients[other], strict=True)
+        )
         assert all(p.grad is not None and p.grad.isfinite().all() for p in players[player][1])
-        left[player] = gradients(player)
+        last_gradients[player] = gradients(player)
         updates.append((player, [p.detach().clone() for side in ("g", "d") for p in players[side][1]]))
 
     def after(player: str) -> None:
@@ -50,7 +52,7 @@ def test_a_step_moves_each_player_only_by_its_own_gradients(family: str):
     for step in (1, 2):
         training.step_(step, clips)
     assert [player for player, _ in updates] == ["d", "d", "g"] * 2
-    # But for the bias of a score, which its difference between real and fake clips does not feel.
+    # Without biases: a score's bias cancels in the difference between real and fake clips, so it does not move.
     weights = {i for i, p in enumerate([*players["g"][1], *players["d"][1]]) if p.ndim > 1}
     assert weights <= moved["g"] | moved["d"]
     assert all(torch.equal(given, NoiseClips().batch(i)[0]) for i, given in clips.given.items())
@@ -66,7 +68,7 @@ def a_run(family: str) -> RunConfig:
 
 
 class RecordedClips(NoiseClips):
-    """Noise that keeps each batch of frames it gave."""
+    """Noise that records each batch of frames it returns."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Who may import whom, read from the code itself with `ast`, inside functions too."""
+"""Which modules may import which, read from the code with `ast`, including imports inside functions."""
 
 import ast
 import subprocess
@@ -12,7 +12,7 @@ SCIENCE_MAY_IMPORT = {"torch", "numpy", "av", "pydantic", "pyarrow", "PIL", "tor
 PLATFORM_RUNTIME = {"ray", "optuna"}
 UNSAFE_READERS = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 SAFE_YAML = {"safe_load", "safe_dump", "YAMLError", "MarkedYAMLError"}
-# Nodes with their lines; `compose_all` makes no objects, SafeLoader's are plain.
+# For nodes with line numbers: `compose_all` creates no objects, and SafeLoader only plain ones.
 SAFE_YAML |= {"compose_all", "SafeLoader", "Node", "MappingNode", "SequenceNode"}
 STRING_IMPORTS = {"import_module", "__import__", "exec", "eval"}
 
@@ -21,18 +21,18 @@ def top(dotted: str) -> str:
     return dotted.partition(".")[0]
 
 
-def lies_in(dotted: str, package: str) -> bool:
+def is_in(dotted: str, package: str) -> bool:
     return dotted == package or dotted.startswith(f"{package}.")
 
 
 def in_package(package: str) -> list[str]:
-    found = [name for name in MODULES if lies_in(name, package)]
+    found = [name for name in MODULES if is_in(name, package)]
     assert found, f"no module in {package}"
     return found
 
 
 @pytest.mark.parametrize("name", in_package("videogan"))
-def test_the_science_imports_the_standard_library_and_seven_packages_only(name: str):
+def test_videogan_imports_only_the_standard_library_and_seven_packages(name: str):
     allowed = SCIENCE_MAY_IMPORT | sys.stdlib_module_names
     assert not sorted(found for found in imported(name) if top(found) not in allowed)
 
@@ -42,7 +42,7 @@ def family_of(name: str) -> str:
     return ".".join(name.split(".")[:3]) if name.startswith("videogan.families.") else ""
 
 
-def test_families_never_import_families():
+def test_families_never_import_each_other():
     crossed = {
         name: found
         for name in in_package("videogan.families")
@@ -52,19 +52,19 @@ def test_families_never_import_families():
     assert not crossed
 
 
-def test_metrics_receive_predictions_and_never_reach_for_data_training_or_classifiers():
+def test_metrics_import_no_data_training_classifiers_or_families():
     forbidden = ("videogan.data", "videogan.training", "videogan.classifiers", "videogan.families")
     reached = {
         name: found
         for name in in_package("videogan.metrics")
         for found in imported(name)
-        if any(lies_in(found, package) for package in forbidden)
+        if any(is_in(found, package) for package in forbidden)
     }
     assert not reached
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if not lies_in(name, "vgsearch.runtime")])
-def test_ray_and_optuna_live_in_one_folder(name: str):
+@pytest.mark.parametrize("name", [name for name in MODULES if not is_in(name, "vgsearch.runtime")])
+def test_only_vgsearch_runtime_imports_ray_and_optuna(name: str):
     assert not [found for found in imported(name) if top(found) in PLATFORM_RUNTIME]
 
 
@@ -87,7 +87,7 @@ LATE_IMPORTS = {
 """Outside `vgsearch.commands`, whose late imports keep `--help` fast: what else a module imports inside a function."""
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if not lies_in(name, "vgsearch.commands")])
+@pytest.mark.parametrize("name", [name for name in MODULES if not is_in(name, "vgsearch.commands")])
 def test_only_slow_libraries_are_imported_inside_functions(name: str):
     functions = [node for node in ast.walk(TREES[name]) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     inside = [node for function in functions for node in ast.walk(function)]
@@ -96,12 +96,12 @@ def test_only_slow_libraries_are_imported_inside_functions(name: str):
     assert {top(dotted) for dotted in found} == LATE_IMPORTS.get(name, set())
 
 
-def test_a_circle_is_named_from_end_to_end():
+def test_a_circle_is_found_and_its_modules_are_listed():
     assert circle({"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}) == ["b", "c", "b"]
     assert circle({"a": {"b"}, "b": {"c"}, "c": set()}) == []
 
 
-def test_the_folder_of_ray_is_seen_to_import_it():
+def test_the_import_check_sees_ray_and_optuna_in_vgsearch_runtime():
     found = {top(dotted) for name in in_package("vgsearch.runtime") for dotted in imported(name)}
     assert found >= PLATFORM_RUNTIME
 
@@ -115,12 +115,12 @@ def test_reading_spaces_folders_and_ledgers_loads_neither_torch_nor_ray_nor_optu
 
 
 def called(node: ast.Call) -> str:
-    """The dotted name of what is called, as it is written."""
+    """The dotted name of the called function, as written in the code."""
     return ast.unparse(node.func)
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_nothing_is_read_that_could_run_code(name: str):
+def test_no_reader_can_run_code_from_a_file(name: str):
     assert not [found for found in imported(name) if top(found) in UNSAFE_READERS]
     assert not [found for found in imported(name) if found in ("torch.load", "numpy.load", "yaml.load")], (
         "call it by module"

@@ -94,9 +94,9 @@ def test_every_contract_test_runs_on_the_family_of_another_package(installed: Pa
     files = [f"tests/contracts/test_{name}.py" for name in CONTRACTS]
     selected = ["-q", "-p", "no:cacheprovider", "-k", "toy or every_family"]
     ran = python(installed, "-m", "pytest", *selected, "-rA", *files)
-    asked = python(installed, "-m", "pytest", "-q", "--collect-only", *files)
+    collected = python(installed, "-m", "pytest", "-q", "--collect-only", *files)
     passed = set(re.findall(r"^PASSED (\S+)", ran, re.MULTILINE))
-    for family_test in {line.partition("[volume3d")[0] for line in asked.splitlines() if "[volume3d]" in line}:
+    for family_test in {line.partition("[volume3d")[0] for line in collected.splitlines() if "[volume3d]" in line}:
         assert any(name.startswith(f"{family_test}[toy") for name in passed), family_test
     assert not re.search(r"\d+ (failed|error|skipped)", ran)
 
@@ -112,7 +112,7 @@ def families(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, 
     """The families that exist beside an installed package "broken-gan": its entry point's name, its module's code."""
 
     def found(name: str, code: str) -> Families:
-        module = tmp_path.name  # differs from test to test, for modules are imported once
+        module = tmp_path.name  # differs from test to test, because modules are imported once
         (tmp_path / f"{module}.py").write_text(code)
         write_entry_points(tmp_path, "broken-gan", {"videogan.families": {name: f"{module}:Broken"}})
         monkeypatch.syspath_prepend(str(tmp_path))

@@ -18,7 +18,7 @@ from videogan.training.loop import train
 from videogan.training.run_config import RunConfig
 
 TINY_LOOP = {"loop.batch_size": 2, "loop.n_steps": 2, "loop.n_d": 1}
-"""A run of a fraction of a second; two steps, because Adam's first step is the same whatever its beta1."""
+"""A run that takes a fraction of a second; two steps, because Adam's first step is the same whatever its beta1."""
 SPACES = {name: load_space(name) for name in installed_spaces()}
 DOMAINS = [pytest.param(SPACES[name], path, id=f"{name}-{path}") for name in SPACES for path in SPACES[name].domains]
 
@@ -134,7 +134,7 @@ def test_a_repeated_run_is_identical(name: str):
 
 
 def corners(space: Space) -> list[dict[str, Any]]:
-    """A few points made of ends only, in which each end of each domain occurs and is active at least once."""
+    """A few points whose values are all ends; each end of each domain is active in at least one of them."""
     found: list[dict[str, Any]] = []
     for path, domain in space.domains.items():
         for end in domain.ends:

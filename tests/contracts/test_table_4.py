@@ -1,4 +1,4 @@
-"""Each row of the TGAN paper's Table 4 is reached by a name, and is what the papers print of it."""
+"""Each row of the TGAN paper's Table 4 is a named point of a search space, with the values that the papers print."""
 
 import functools
 import json
@@ -17,7 +17,7 @@ from videogan.data.manifest import write_manifest
 from videogan.families import FAMILIES
 from videogan.training.run_config import RunConfig
 
-# TGAN sec. 6.2, and 6.3 of the 3D model, whose "settings of the discriminator are exactly the same as those of our
+# TGAN sec. 6.2; for the 3D model sec. 6.3: its "settings of the discriminator are exactly the same as those of our
 # model".
 TGAN_PAPER = {
     "model.resolution": 64,
@@ -92,13 +92,13 @@ def test_a_row_has_the_papers_values_and_networks(
     assert tuple(sum(weight.numel() for weight in part.parameters()) for part in parts) == n_parameters
 
 
-def test_no_two_rows_are_one_run():
+def test_all_rows_are_different_runs():
     configs = [config_of(space, point).model_dump_json() for space, point, _, _ in TABLE_4.values()]
     assert len(set(configs)) == len(TABLE_4) == 8
 
 
 @pytest.mark.parametrize("name", installed_spaces())
-def test_the_points_of_a_space_with_several_have_names_and_each_builds(name: str):
+def test_spaces_with_several_points_name_them_and_every_point_builds(name: str):
     space = load_space(name)
     assert len(space.point_names) == (len(space.paper_points) if len(space.paper_points) > 1 else 0)
     for index in range(len(space.paper_points)):

@@ -41,8 +41,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     python = folder / "venv" / "bin" / "python"
     (wheel,) = (folder / "dist").glob("*.whl")
     run(*pip, "--python", python, "install", "--no-deps", "--no-index", wheel, cwd=folder)
-    # Only after the install: pip would take the outer copy for this one. A .pth file in a folder that a .pth file adds
-    # is not read, so the outer editable copy stays invisible.
+    # After the install: pip would mistake the outer copy for this one. A .pth file in a folder that a .pth file adds is
+    # not read, so the outer editable copy stays invisible.
     site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip())
     (site / "outside.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return python.parent
@@ -81,7 +81,7 @@ def test_each_cluster_file_is_copied_from_the_wheel_unchanged(installed: Path, t
 
 
 @pytest.mark.slow  # a bound on time; that --help imports nothing slow is tested below
-def test_help_comes_in_less_than_a_second(installed: Path, tmp_path: Path):
+def test_help_is_printed_in_less_than_a_second(installed: Path, tmp_path: Path):
     seconds = []
     for _ in range(3):
         start = time.perf_counter()

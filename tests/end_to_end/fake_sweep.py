@@ -1,6 +1,6 @@
 """A real driver, Ray Tune, ledger and study, millisecond trials: python -m tests.end_to_end.fake_sweep FOLDER N.
 
-Trials write records and a checkpoint as real ones do, and their score follows from the chosen values, so that drills
+Trials write records and a checkpoint as real ones do, and their score depends on the chosen values, so that drills
 of the search and of the driver need no training.
 """
 

@@ -1,4 +1,4 @@
-"""Drills: a kill, a cut file or a full disk at the worst moment loses nothing that was finished.
+"""Drills: a kill, a truncated file or a full disk at the worst moment loses no finished result.
 
 Each prints a row of the drill table (printed with -s): what was done, what was kept, what was lost.
 """
@@ -55,7 +55,7 @@ def n_lines(folder: Path) -> int:
 
 
 def kill_at(folder: Path, lines: int, delay: float) -> bool:
-    """Runs a driver and kills it with -9 when the ledger has so many lines and `delay` seconds more went by."""
+    """Runs a driver and kills it with -9, `delay` seconds after the ledger has `lines` lines."""
     driver = start(folder)
     while n_lines(folder) < lines and driver.poll() is None:
         time.sleep(0.002)
@@ -147,7 +147,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(hog: Path) -> None:
-    """Appends until the disk takes no more."""
+    """Appends until the disk is full."""
     with open(hog, "ab", buffering=0) as stream, contextlib.suppress(OSError):
         while stream.write(b"0" * 4096):
             pass
@@ -180,7 +180,7 @@ def test_a_full_disk_stops_the_sweep_and_with_space_it_resumes(whole, small_disk
     assert outcome(resumed) == outcome(record)
     row(
         "disk full under the sweep (tmpfs of 4 MB)",
-        "all that was finished; with space again, the rest as uninterrupted",
+        "all finished trials; with space again, the others as if uninterrupted",
     )
 
 

@@ -52,7 +52,7 @@ class Host:
             ip("-n", self.name, *command)
 
     def ray_start(self, *arguments: str, token: str | None, bucket: str) -> subprocess.CompletedProcess[str]:
-        """`ray start` on a disk of its own, with the token in its user's home."""
+        """Runs `ray start` with its own disk and the token in its user's home."""
         written = f"mkdir -p {FILES}/home/.ray && echo {token} > {FILES}/home/.ray/auth_token &&" if token else ""
         prepare = f"mount -t tmpfs none {FILES} && mkdir -p {FILES}/home && {written} cd {FILES}"
         ray = f"exec {BIN}/python -m ray.scripts.scripts start --disable-usage-stats --temp-dir {FILES}/ray $0 $@"

@@ -40,7 +40,7 @@ def killed(failing_s3: tuple[str, Holding], tmp_path_factory: pytest.TempPathFac
     wait_until(lambda: not processes_of(first), lambda: processes_of(first))
     holding.key = None
     record = read_ledger(Experiment.at(address).events)
-    assert not (first.folder / "runs").exists(), "nothing lies on the driver's own disk but copies"
+    assert not (first.folder / "runs").exists(), "the driver's own disk holds only copies"
     return address, folder, record
 
 

@@ -74,7 +74,7 @@ def test_a_sweep_scores_its_trials_and_starts_at_the_papers_point(sweep):
             assert s3 == pytest.approx(math.sqrt(ser * res) / rer)
 
 
-def test_every_trial_leaves_its_config_checkpoints_samples_and_curves(sweep):
+def test_every_trial_writes_its_config_checkpoints_samples_and_curves(sweep):
     folder, _ = sweep
     experiment = Experiment(folder / "runs" / "s")
     for trial_id in record(folder, "s").trials:
@@ -136,7 +136,7 @@ def test_a_name_in_use_is_refused_with_the_command_to_resume(sweep, shapes):
 
 def test_ctrl_c_saves_and_resume_continues_from_there(shapes, tmp_path):
     arguments = ["tune", "mvt_tsa", "--data", str(shapes), "--trials", "2", "--name", "s", *TINY, *BY_DISTANCE]
-    # One at a time: whatever the machine's load, a trial runs or waits when Ctrl-C comes.
+    # One trial at a time: under any load, one trial is running or waiting at Ctrl-C.
     arguments += ["--max-concurrent", "1", *steps(60, 20)]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with open(tmp_path / "log", "w") as log:
@@ -166,7 +166,7 @@ def test_ctrl_c_saves_and_resume_continues_from_there(shapes, tmp_path):
         assert trained == list(range(1, 61))
 
 
-def test_a_diverging_trial_ends_by_name_and_alone_leaves_no_best(shapes, tmp_path):
+def test_a_diverging_trial_is_reported_and_a_sweep_without_another_has_no_best(shapes, tmp_path):
     run = vgsearch(
         "train", "mvt_tsa", "--data", shapes, "--name", "s", *TINY, *BY_DISTANCE, *steps(30, 30),
         "--set", "optimiser.lr_g=1.0e+30", folder=tmp_path,
@@ -289,4 +289,6 @@ def test_a_point_trained_with_two_seeds_scores_their_mean(shapes, tmp_path):
     assert trial.score.over_training_seeds["kvd"] == pytest.approx(scores)
     assert sorted(trial.looks) == [2, 4]
     assert files.checkpoints.exists()
-    assert not (files.folder / "seeds/1/checkpoints").exists(), "the disk is forecast for the first training's"
+    assert not (files.folder / "seeds/1/checkpoints").exists(), (
+        "only the checkpoints of the first training are in the disk forecast"
+    )

@@ -1,4 +1,4 @@
-"""Configurations refuse what they do not know, in words that say what to do."""
+"""Configurations refuse unknown keys and invalid values, with messages that say what to do."""
 
 from typing import Literal
 
@@ -91,7 +91,7 @@ def test_each_line_of_a_validators_message_is_reported_with_its_section():
     ]
 
 
-def test_overrides_reach_every_depth_and_leave_the_original_alone():
+def test_overrides_work_at_every_depth_and_do_not_change_the_original():
     original = {"model": {"sigma": {"a": 1, "b": 2}}, "seed": 0}
     changed = with_overrides(original, {"model.sigma.a": 5, "seed": 7, "loop.n_steps": 3})
     assert changed == {"model": {"sigma": {"a": 5, "b": 2}}, "seed": 7, "loop": {"n_steps": 3}}

@@ -66,7 +66,7 @@ def test_svc_equals_the_svd(shape: tuple[int, ...], scale: float, dtype: torch.d
 
 @pytest.mark.parametrize("spectrum", SPECTRA)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_svc_equals_the_svd_on_every_spectrum_and_clipping_again_changes_not_one_bit(spectrum: str, dtype: torch.dtype):
+def test_svc_equals_the_svd_on_every_spectrum_and_a_second_clipping_changes_no_bit(spectrum: str, dtype: torch.dtype):
     weight = with_spectrum(SPECTRA[spectrum](192).double(), 1536).to(dtype)
     expected = clipped_by_svd(weight)
     clip_singular_values_(weight)
@@ -77,7 +77,7 @@ def test_svc_equals_the_svd_on_every_spectrum_and_clipping_again_changes_not_one
 
 
 @pytest.mark.parametrize("n_exceeding", [1, 3, 20, 31])
-def test_svc_leaves_the_values_below_the_bound_as_they_are(n_exceeding: int):
+def test_svc_does_not_change_singular_values_below_the_bound(n_exceeding: int):
     u, _, vh = torch.linalg.svd(random_weight((32, 50), dtype=torch.float64), full_matrices=False)
     s = torch.cat([torch.linspace(5, 1.2, n_exceeding), torch.linspace(0.99, 0.01, 32 - n_exceeding)]).double()
     weight = (u * s) @ vh
@@ -99,7 +99,7 @@ def test_svc_changes_no_bit_if_nothing_exceeds_the_bound():
 
 
 @pytest.mark.parametrize("layout", ["channels_last_3d", "transposed", "strided", "tall", "parameter of a layer"])
-def test_svc_reaches_weights_of_any_memory_layout(layout: str):
+def test_svc_clips_weights_of_any_memory_layout(layout: str):
     values = random_weight((12, 10, 4, 4, 4), 4.0)
     expected = clipped_by_svd(values)
     if layout == "channels_last_3d":
@@ -122,7 +122,7 @@ def test_svc_reaches_weights_of_any_memory_layout(layout: str):
     assert (weight.detach() - expected).abs().max() < 1e-5
 
 
-def test_svc_of_zero_and_of_deficient_rank():
+def test_svc_of_zero_and_rank_deficient_weights_equals_the_svd():
     assert torch.equal(clip_singular_values_(torch.zeros(6, 9)), torch.zeros(6, 9))
     weight = random_weight((24, 2), 1.0) @ random_weight((2, 36), 5.0)
     weight *= 7 / torch.linalg.matrix_norm(weight, 2)
@@ -149,7 +149,7 @@ def test_svc_keeps_its_precision_under_autocast():
         assert torch.equal(clip_singular_values_(weight), expected)
 
 
-def test_equal_weights_at_other_places_in_memory_are_clipped_to_equal_bits():
+def test_equal_weights_at_different_addresses_are_clipped_to_equal_bits():
     weight = random_weight((96, 48, 4, 4), 2.0)
     moved = torch.empty(weight.numel() + 1)[1:].view_as(weight).copy_(weight)
     assert torch.equal(clip_singular_values_(moved), clip_singular_values_(weight))
@@ -165,7 +165,7 @@ def test_a_weight_that_is_not_finite_does_not_change(bad: float, dtype: torch.dt
     torch.testing.assert_close(weight, before, rtol=0, atol=0, equal_nan=True)
 
 
-def test_a_weight_whose_squares_overflow_is_clipped_all_the_same():
+def test_a_weight_whose_squares_overflow_is_still_clipped():
     for scale, dtype in ((1e30, torch.float32), (1e200, torch.float64)):
         weight = random_weight((6, 9), scale, dtype)
         clip_singular_values_(weight)
@@ -197,7 +197,7 @@ class SmallDiscriminator(nn.Module):
 
 
 def small_discriminator(scale: float = 1.0) -> SmallDiscriminator:
-    """Its weights and gammas drawn with standard deviation `scale`."""
+    """A SmallDiscriminator with parameters drawn from N(0, scale^2)."""
     network = SmallDiscriminator()
     rng = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -249,7 +249,7 @@ def test_svc_does_not_bound_the_operator_of_a_convolution(size: int, stride: int
 
 
 @pytest.mark.parametrize(("gamma_eps", "eps"), [(True, 1e-5), (False, 0.0)])
-def test_gamma_is_kept_between_a_hundredth_and_the_whole_of_the_running_deviation(gamma_eps: bool, eps: float):
+def test_gamma_is_clipped_between_a_hundredth_of_the_running_deviation_and_the_whole(gamma_eps: bool, eps: float):
     network = nn.Sequential(nn.BatchNorm3d(4), nn.ReLU())
     network[0].running_var.copy_(torch.tensor([4.0, 4.0, 4.0, 0.0]))
     with torch.no_grad():
@@ -277,7 +277,7 @@ def test_gamma_clipping_refuses_a_batch_norm_without_gamma_or_running_statistics
             clip_gammas_(nn.ModuleDict({"norm": bare}))
 
 
-def test_weight_clipping_reaches_every_parameter_and_no_buffer():
+def test_weight_clipping_clips_every_parameter_and_no_buffer():
     network = small_discriminator()
     before = copy.deepcopy(network.state_dict())
     clip_weights_(network)

@@ -1,4 +1,4 @@
-"""The adversarial games: their values at known scores, and which way they push."""
+"""Adversarial losses: their values at known scores, and the direction of their gradients."""
 
 import math
 
@@ -47,7 +47,7 @@ def test_the_discriminator_raises_real_and_lowers_fake_and_the_generator_raises_
     assert (fake.grad < 0).all()
 
 
-def test_wasserstein_is_the_difference_of_means_whatever_constant_is_added():
+def test_wasserstein_loss_is_the_difference_of_means_and_ignores_an_added_constant():
     real, fake = torch.tensor([1.0, 3.0]), torch.tensor([[0.5], [-2.0], [0.0]])
     assert wasserstein_discriminator_loss(real, fake) == torch.tensor(-0.5 - 2.0)
     assert torch.isclose(wasserstein_discriminator_loss(real + 7, fake + 7), torch.tensor(-2.5))
@@ -60,7 +60,7 @@ def test_minus_the_wasserstein_loss_of_the_best_linear_critic_is_the_distance_of
     assert torch.isclose(wasserstein_discriminator_loss(real @ critic, fake @ critic), torch.tensor(-5.0))
 
 
-def test_the_normal_gan_of_an_undecided_discriminator_loses_ln_2_a_side():
+def test_the_normal_gan_of_an_undecided_discriminator_has_loss_ln_2_per_side():
     assert non_saturating_discriminator_loss(torch.zeros(5), torch.zeros(3, 2)).item() == pytest.approx(2 * math.log(2))
     assert non_saturating_generator_loss(torch.zeros(3, 2)).item() == pytest.approx(math.log(2))
 

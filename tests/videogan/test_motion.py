@@ -1,4 +1,4 @@
-"""The motion constraint equals eq. 5 as a double loop, has no pair to fear, and pushes fakes towards real motion."""
+"""The motion constraint equals eq. 5 as a double loop, is 0 without pairs, and makes fakes move like real clips."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What every video classifier offers to its fit and to the scores."""
+"""The interface of video classifiers, for their fit and the scores."""
 
 from abc import ABC, abstractmethod
 

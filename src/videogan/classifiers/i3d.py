@@ -84,7 +84,7 @@ class I3D(VideoClassifier):
 
 
 class InceptionBlock3D(nn.Module):
-    """Four branches side by side, their `branches` channels scaled to `width`."""
+    """Four parallel branches, concatenated; `branches` are their channels, scaled by `width`."""
 
     def __init__(self, in_channels: int, branches: Branches, width: int):
         super().__init__()

@@ -13,7 +13,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class TSN(VideoClassifier):
     """TSN on a 2-D ResNet-50 (MVT-GAN, App. B.1): each frame is classified alone and the logits are averaged.
 
-    Every frame of a 16-frame clip is a segment of its own, so the segment consensus is the mean over all frames, and
+    Each frame of a 16-frame clip is its own segment, so the segment consensus is the mean over all frames, and
     the order of frames has no effect. `width` is the number of channels after the stem, 64 in the paper; frames from 32
     px up. Dropout, 0.8 as TSN trains RGB, acts on each frame's features. Layers are named as in torchvision's ResNet-50
     (He et al. 2016, with the stride in the 3x3 convolution), and frames are normalised as its ImageNet weights expect,

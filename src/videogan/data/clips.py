@@ -127,7 +127,7 @@ class ClipSource(Protocol):
     label_counts: Tensor
     """(K,) int64: windows of each class in an epoch."""
     manifest_digest: str
-    """Of the manifest whose train split this is."""
+    """The digest of the manifest that these training clips come from."""
 
     def batch(self, index: int) -> tuple[Tensor, Tensor]:
         """This rank's part of global batch `index` (from 0): uint8 (b, T, H, W, C) and int64 labels (b,)."""

@@ -12,8 +12,8 @@ from videogan.data.stills import row_of, stills_sha
 
 LABEL = "digits"  # the data set has one class
 SIZE, DIGIT_SIZE, N_DIGITS = 64, 28, 2
-RANGE = SIZE - DIGIT_SIZE  # of a digit's upper left corner, along each axis
-SPEED = 0.1 * RANGE  # pixels a frame
+RANGE = SIZE - DIGIT_SIZE  # largest coordinate of a digit's upper left corner
+SPEED = 0.1 * RANGE  # pixels per frame
 ARRAY_NAME = "moving_mnist.npy"
 # The lines of a seven-segment 8, as pairs of corners (x, y) of a 1 x 2 box; and the lines of each digit.
 _SEGMENTS = np.array(

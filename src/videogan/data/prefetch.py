@@ -42,8 +42,8 @@ class PrefetchedClips:
     def batch(self, index: int) -> Batch:
         """The source's batch `index`; waits only if it is not read yet."""
         ahead, self._ahead = self._ahead, None
-        asked = ahead[1] if ahead and ahead[0] == index else self._thread.submit(self._fetch, index)
-        batch = asked.result()
+        pending = ahead[1] if ahead and ahead[0] == index else self._thread.submit(self._fetch, index)
+        batch = pending.result()
         self._ahead = (index + 1, self._thread.submit(self._fetch, index + 1))
         return batch
 

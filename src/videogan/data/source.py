@@ -1,4 +1,4 @@
-"""What video files and stills share: limits, information about a source, errors of unusable ones."""
+"""Shared by video files and stills: limits, information about a source, errors of unusable sources."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a video GAN must and may offer: its configuration, its generator and its step. A family is a subclass of `GAN`.
+"""The interface of video GANs: configuration, generator and step. A family is a subclass of `GAN`.
 
 Abstract members are required. All others do nothing, or refuse, until a family overrides them.
 Videos are (B, T, 3, R, R) in [-1, 1]: B clips of T frames of R x R pixels. n is the number of clips in the global
@@ -28,7 +28,7 @@ class FamilyConfig(Config):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    if TYPE_CHECKING:  # as real fields, they would come before a family's own in every file
+    if TYPE_CHECKING:  # not real fields, which would precede the family's own in every file
         family: str  # Literal["name"] = "name"
         resolution: int  # R, the side of a frame in pixels
         n_classes: int  # K, classes of the data set; no default
@@ -86,14 +86,14 @@ class Generator(nn.Module, ABC):
 
 @dataclass(frozen=True)
 class Fakes:
-    """What `generate` returns; a subclass holds whatever else a family's losses need, such as masks."""
+    """The result of `generate`; a subclass adds what else the family's losses need, such as masks."""
 
     videos: Tensor
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the contract tests must know about a family: settings that they try, and what the paper published."""
+    """A family's data for the contract tests: settings to try, and the paper's published numbers."""
 
     tiny: Settings  # the smallest networks: a step in a fraction of a second
     n_parameters: Mapping[str, int]  # of the published networks on 101 classes: "generator", and each discriminator
@@ -136,7 +136,7 @@ class GAN(ABC, Generic[ConfigT, FakesT]):
 
     @abstractmethod
     def generate(self, generator: nn.Module, draws: Draws) -> FakesT:
-        """b fakes of the draws; `generator` is `self.generator`, or a data-parallel wrapper of it."""
+        """Generate b fakes from the draws; `generator` is `self.generator`, or a data-parallel wrapper of it."""
 
     @abstractmethod
     def discriminator_losses(
@@ -144,8 +144,8 @@ class GAN(ABC, Generic[ConfigT, FakesT]):
     ) -> Losses:
         """The discriminators' losses, without gradient into the fakes. `discriminators`: ours, or wrappers of them.
 
-        real: videos (b, T, 3, R, R) with labels (b,). Real and fake clips pass apart, each with its own batch
-        statistics.
+        real: videos (b, T, 3, R, R) with labels (b,). Real and fake clips are passed separately, each with
+        its own batch statistics.
         """
 
     @abstractmethod
@@ -192,4 +192,4 @@ class GAN(ABC, Generic[ConfigT, FakesT]):
         return {}
 
 
-AnyGAN: TypeAlias = GAN[Any, Any]  # which family it is, only a configuration knows
+AnyGAN: TypeAlias = GAN[Any, Any]  # for code that learns the family from a configuration

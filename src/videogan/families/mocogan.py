@@ -1,4 +1,4 @@
-"""MoCoGAN (Tulyakov, Liu, Yang, Kautz, CVPR 2018): one content code a video, one motion code a frame, a category."""
+"""MoCoGAN (Tulyakov, Liu, Yang, Kautz, CVPR 2018): a content code per video, a motion code per frame, a category."""
 
 import functools
 from dataclasses import dataclass
@@ -37,15 +37,13 @@ class MoCoGANConfig(FamilyConfig):
     conditional: bool = Field(True, description="Category code, and category logits of D_V (sec. 3.3; released: on)")
     width: float = Field(1.0, gt=0, description="Scale of all channels but the codes'")
     n_frames: int = Field(16, ge=N_FRAMES_MIN, description="T, clip length (released: 16)")
-    n_frames_image: int = Field(
-        1, ge=1, description="N, frames of each clip that D_I sees; the image batch is N clips'"
-    )
+    n_frames_image: int = Field(1, ge=1, description="N, frames that D_I sees of each clip of the batch")
     dim_content: int = Field(50, ge=1, description="Size of z_C (released: 50)")
     dim_motion: int = Field(10, ge=1, description="Size of z_M, which is also the GRU's (released: 10)")
     d_image: Literal["patch", "dcgan"] = Field(
-        "patch", description="D_I: a logit a patch (released default) or a frame"
+        "patch", description="D_I: a logit per patch (released default) or per frame"
     )
-    d_video: Literal["whole", "patch"] = Field("whole", description="D_V: a logit a clip (released default) or a patch")
+    d_video: Literal["whole", "patch"] = Field("whole", description="D_V: a logit per clip (released default) or patch")
     noise_sigma: float = Field(
         0.1, ge=0, description="Standard deviation of noise on D's layers (released option: 0.1)"
     )
@@ -53,7 +51,7 @@ class MoCoGANConfig(FamilyConfig):
     norm: Literal["batch", "none"] = Field("batch", description="none: no batch norm, for exact data parallelism")
 
     @model_validator(mode="after")
-    def _refuse_the_impossible(self) -> Self:
+    def _refuse_impossible_settings(self) -> Self:
         problems = []
         if self.n_frames_image > self.n_frames:
             problems.append(
@@ -272,13 +270,13 @@ class MoCoGAN(GAN[MoCoGANConfig, Fakes]):
 
     @classmethod
     def build(cls, config: MoCoGANConfig) -> Self:
-        """Initialised as torch does by default."""
+        """Build the networks with torch's default initialisation."""
         generator = MoCoGANGenerator(config)
         return cls(config, generator, {"image": ImageDiscriminator(config), "video": VideoDiscriminator(config)})
 
     @classmethod
     def losses_of_guessing(cls, config: MoCoGANConfig) -> dict[str, float]:
-        """Of the image and video losses; the category loss does not measure realness."""
+        """Values of the image and video losses; the category loss does not measure realness."""
         return dict.fromkeys(("image", "video"), CROSS_ENTROPY_OF_GUESSING)
 
     def draw(self, n: int, rng: torch.Generator, label_counts: Tensor, real_labels: Tensor) -> dict[str, Tensor]:
@@ -299,7 +297,7 @@ class MoCoGAN(GAN[MoCoGANConfig, Fakes]):
         return draws
 
     def generate(self, generator: nn.Module, draws: Draws) -> Fakes:
-        """b fakes of the draws."""
+        """Generate b fakes from the draws."""
         return Fakes(generator(draws["z"], draws.get("y"), self.config.n_frames))
 
     def discriminator_losses(
@@ -340,7 +338,7 @@ class MoCoGAN(GAN[MoCoGANConfig, Fakes]):
         return image, self._logits(video), video[:, 1:]
 
     def _logits(self, outputs: Tensor) -> Tensor:
-        """The logits of realness among D_V's `outputs`, which category logits follow."""
+        """The realness logits of D_V's `outputs`, without the category logits behind them."""
         return outputs[:, :1] if self.config.conditional else outputs
 
     def _draw_frames(self, n: int, rng: torch.Generator) -> Tensor:

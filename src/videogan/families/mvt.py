@@ -105,9 +105,11 @@ class MVTConfig(FamilyConfig):
     )
     flow_weights: str | None = Field(None, description="File of PWC-Net weights: published, or of vgsearch flow fit")
     flow_cos: FlowCos = Field("clip", description="Cosine of whole clips (eq. 5), or the mean over pairs of frames")
-    flow_stride: int = Field(1, ge=1, description="Every so many pairs of frames; above 1 another loss")
+    flow_stride: int = Field(1, ge=1, description="Use every n-th pair of frames; above 1 changes the loss")
     flow_size: int | None = Field(
-        None, ge=16, description="Side that frames are resized to before flow: another loss; none: as they are"
+        None,
+        ge=16,
+        description="Side to which frames are resized before flow, which changes the loss; none: not resized",
     )
 
     @model_validator(mode="before")
@@ -119,7 +121,7 @@ class MVTConfig(FamilyConfig):
         return {**VARIANT_DEFAULTS.get(str(variant), {}), **values}
 
     @model_validator(mode="after")
-    def _refuse_the_impossible(self) -> Self:
+    def _refuse_impossible_settings(self) -> Self:
         if problems := [*_frame_problems(self), *_shift_problems(self), *_constraint_problems(self)]:
             raise ValueError("\n".join(problems))
         return self
@@ -296,7 +298,7 @@ class MVTGAN(GAN[MVTConfig, Fakes]):
 
     @classmethod
     def build(cls, config: MVTConfig) -> Self:
-        """Raises ConfigurationError or UnreadableWeights for flow_weights that are not PWC-Net's."""
+        """Build the networks. Raises ConfigurationError if flow_weights are not PWC-Net's."""
         generator = initialise_(MVTGenerator(config), config.init)
         normalise_spectrally(generator, without=() if config.sn_embed_g else (generator.image.embedding,))
         image = ImageDiscriminator(config.channels, config.n_classes, config.attention_after_d)
@@ -333,7 +335,7 @@ class MVTGAN(GAN[MVTConfig, Fakes]):
         }
 
     def generate(self, generator: nn.Module, draws: Draws) -> Fakes:
-        """b fakes of the draws."""
+        """Generate b fakes from the draws."""
         return Fakes(generator(draws["z"], draws["y"], self.config.n_frames))
 
     def discriminator_losses(

@@ -46,7 +46,7 @@ class VGANConfig(FamilyConfig):
     norm: Literal["batch", "none"] = Field("batch", description="none: no batch norm, for exact data parallelism")
 
     @model_validator(mode="after")
-    def _refuse_what_has_no_effect(self) -> Self:
+    def _refuse_settings_without_effect(self) -> Self:
         if self.loss == "bce" and self.n_clip != type(self).model_fields["n_clip"].default:
             raise ValueError(
                 f"n_clip = {self.n_clip} has no effect under loss = bce. Remove it or set model.loss=wgan_svc."
@@ -60,7 +60,7 @@ class VGANConfig(FamilyConfig):
 
     @property
     def widths(self) -> list[int]:
-        """Channels, fewest first: 64, 128, 256, 512. At 32 px there is one layer less, and 256 are the most."""
+        """Channels, fewest first: 64, 128, 256, 512. At 32 px there is one layer fewer, and 256 is the maximum."""
         return [scaled(64 << i, self.width) for i in range(int(math.log2(self.resolution // 4)))]
 
     @property
@@ -262,7 +262,7 @@ def _initialise_(network: nn.Module) -> None:
 
 
 def _normal_(weight: Tensor, bias: Tensor | None, mean: float, deviation: float) -> None:
-    # On the meta device, where models are only counted, torch's normal_ imports its compiler for 10 s.
+    # On the meta device, where models are only counted, normal_ spends 10 s importing torch's compiler.
     if not weight.is_meta:
         nn.init.normal_(weight, mean, deviation)
         if bias is not None:

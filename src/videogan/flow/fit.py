@@ -106,8 +106,8 @@ def fit_flow(
     """Train a network from checkpoint `start`, or from `first_network`, to step `n_steps`.
 
     Pairs are a function of (seed, step), so a fit that starts from a checkpoint continues bit for bit (on the CPU, with
-    as many threads). Raises ConfigurationError at once if `start` is of another fit, TrainingDiverged at the first loss
-    that is not finite.
+    the same number of threads). Raises ConfigurationError at once if `start` is from another fit, TrainingDiverged at
+    the first loss that is not finite.
     """
     return _steps(_FlowFit(recipe, start, device), start.step + 1 if start else 1)
 

@@ -12,7 +12,7 @@ class LucasKanade(nn.Module):
 
     Solved on a pyramid (Bouguet 2001), at each level again after the second frame was warped by the flow so far.
     Windows are Gaussian; all three colours count. Places whose window has no texture keep the flow of the coarser
-    level. Has no parameters; computes in fp32 (fp64 on fp64) whatever autocast says, and gradients flow into both
+    level. Has no parameters; computes in fp32 (fp64 on fp64) even under autocast, and gradients flow into both
     frames.
     """
 
@@ -24,11 +24,11 @@ class LucasKanade(nn.Module):
         coarsest: int = 8,
         regularisation: float = 3e-4,
     ) -> None:
-        """n_iterations: at each level but the finest, which has three quarters of all pixels and gets `n_at_finest`.
+        """n_iterations: per level; the finest, which has three quarters of all pixels, gets `n_at_finest` instead.
 
-        More there halves the speed and reduces the error by a tenth on motions up to 4 pixels. sigma: of the window, in
-        pixels of each level; coarsest: least pixels per side of a level; regularisation: squared gradient in (levels of
-        1 / pixel)^2 below which a window counts as without texture.
+        More at the finest level halve the speed and reduce the error by a tenth on motions up to 4 pixels. sigma: of
+        the window, in pixels of each level; coarsest: minimum pixels per side of a level; regularisation: squared
+        gradient in (levels of 1 / pixel)^2 below which a window counts as without texture.
         """
         super().__init__()
         self.n_iterations, self.n_at_finest = n_iterations, n_at_finest

@@ -32,14 +32,14 @@ class PWCNet(nn.Module):
     """Flow from a first frame to a second, estimated from level 6 down to level 2 and upsampled from there.
 
     9,374,274 parameters at width 1: feature extractor 1,665,804, decoders 6,577,204, context network 1,131,266. `width`
-    scales all channels but those that the architecture fixes (cost volume, flow). Frames whose sides are no multiple of
-    64 are enlarged to one, as in the reimplementation, which also takes colours in the order blue, green, red.
+    scales all channels but those that the architecture fixes (cost volume, flow). Frames whose sides are not multiples
+    of 64 are enlarged to multiples, as in the reimplementation, which also takes colours in the order blue, green, red.
     """
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
         if not 0 < width <= 4:
-            raise ValueError(f"width must lie in (0, 4], got {width}; the published network has 1.")
+            raise ValueError(f"width must be in (0, 4], got {width}; the published network has 1.")
         self.width = width
         features, growth = ([scaled(channels, width) for channels in published] for published in (FEATURES, GROWTH))
         self.netExtractor = Extractor(features)
@@ -50,7 +50,7 @@ class PWCNet(nn.Module):
         self.netRefiner = Refiner(decoders[-1].n_out, width)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-                # On the meta device torch's normal_ draws nothing, but imports its compiler for seconds.
+                # On the meta device torch's normal_ draws nothing, but takes seconds to import torch's compiler.
                 if not layer.weight.is_meta:
                     nn.init.kaiming_normal_(layer.weight, a=SLOPE)
                 if layer.bias is not None:
@@ -65,7 +65,7 @@ class PWCNet(nn.Module):
         return self.between(self.features(first), self.features(second))
 
     def features(self, frames: Tensor) -> list[Tensor]:
-        """The frames (N, 3, H, W) and their features of levels 1 to 6, which do not depend on the place in a pair."""
+        """The frames (N, 3, H, W) and their features of levels 1 to 6, the same for either frame of a pair."""
         height, width = frames.shape[-2:]
         size = tuple(-(-side // MULTIPLE) * MULTIPLE for side in (height, width))
         blue_green_red = (frames.flip(1) + 1) / 2
@@ -181,7 +181,7 @@ def correlation(first: Tensor, second: Tensor) -> Tensor:
 
 
 def warped_features(features: Tensor, flow: Tensor) -> Tensor:
-    """`features` (N, C, h, w) warped by `flow` (N, 2, h, w), 0 outside; in fp32, for bf16 positions are too coarse."""
+    """`features` (N, C, h, w) warped by `flow` (N, 2, h, w), 0 outside; in fp32: bf16 positions are too coarse."""
     with without_autocast(features):
         precise = torch.promote_types(features.dtype, torch.float32)
         warped, inside = warp(features.to(precise), flow.to(precise))

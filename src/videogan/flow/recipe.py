@@ -15,18 +15,18 @@ HALVINGS = (1 / 3, 1 / 2, 2 / 3, 5 / 6)
 class FlowRecipe(Config):
     """PWC-Net's first training (sec. 4), on our pairs instead of FlyingChairs; lengths are counted in steps."""
 
-    width: float = Field(1.0, gt=0, le=4, description="Of the network; the published one has 1")
+    width: float = Field(1.0, gt=0, le=4, description="Scale of all channels; the published network has 1")
     n_steps: int = Field(1_200_000, ge=1, description="Updates (S_long)")
-    batch_size: int = Field(8, ge=1, description="Pairs a step (sec. 4: 8)")
-    lr: float = Field(1e-4, gt=0, description="First learning rate (S_long); the highest one under a warm-up")
+    batch_size: int = Field(8, ge=1, description="Pairs per step (sec. 4: 8)")
+    lr: float = Field(1e-4, gt=0, description="Initial learning rate (S_long); with a warm-up, the highest")
     schedule: Literal["halved", "cosine"] = Field(
-        "halved", description="halved: four times, as S_long; cosine: down to 0"
+        "halved", description="halved: four times, as in S_long; cosine: falls to 0"
     )
-    warm_up: int = Field(0, ge=0, description="Steps in which the rate rises to lr in equal parts; the paper has none")
+    warm_up: int = Field(0, ge=0, description="Steps of linear increase to lr; the paper has none")
     weight_decay: float = Field(4e-4, ge=0, description="gamma of eq. 1, the weights' squared norm in the loss")
-    clip_norm: float | None = Field(None, gt=0, description="Longest gradient of all weights together; the paper: any")
+    clip_norm: float | None = Field(None, gt=0, description="Maximum norm of the whole gradient; the paper has none")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 is autocast; weights and the loss stay fp32")
-    seed: int = Field(0, ge=0, description="Of the first weights and of the pairs")
+    seed: int = Field(0, ge=0, description="Seed of the initial weights and of the pairs")
     pairs: PairSettings = PairSettings()
 
     @model_validator(mode="after")
@@ -46,11 +46,11 @@ class FlowRecipe(Config):
 
 
 RECIPES = {
-    # To check that everything works: it ends before it finds motion.
+    # Checks that everything works; too short to find motion.
     "smoke": FlowRecipe(width=0.1, n_steps=60, batch_size=8, lr=1e-3, weight_decay=0.0),
-    # Half the channels and one step for 150 of the paper's, for a CPU: so a rate twenty times as high, risen to slowly
-    # and with a bound on the gradient, and no weight decay. At width 0.25 and 1500 steps, held-out errors were 2.88 px
-    # with 1e-3 halved four times and 2.51 px with a cosine from 3e-3; batches of 8 were worse by as much time.
+    # For a CPU: half the channels and 1/150 of the paper's steps, so the learning rate is 20 times as high, after a
+    # warm-up, with clipped gradients and without weight decay. At width 0.25 and 1500 steps, held-out errors were 2.88
+    # px with 1e-3 halved four times and 2.51 px with a cosine from 3e-3; batches of 8 were worse in the same time.
     "laptop": FlowRecipe(
         width=0.5,
         n_steps=8000,

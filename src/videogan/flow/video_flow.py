@@ -19,8 +19,8 @@ class FlowEstimator(Protocol):
 def video_flow(estimator: FlowEstimator, videos: Tensor, stride: int = 1, size: int | None = None) -> Tensor:
     """Flow (B, T - 1, 2, H, W) between adjacent frames of `videos` (B, T, 3, H, W) in [-1, 1]: pixels, u right, v down.
 
-    Equal to the estimator's flow of each pair, with T instead of 2 (T - 1) frames' features. Two options change what is
-    computed, and with it any loss on it: with `stride` k only the pairs that begin at frames 0, k, 2k, ... are kept,
+    Equal to the estimator's flow of each pair, with T instead of 2 (T - 1) frames' features. Two options change the
+    flow, and so any loss computed from it: with `stride` k only the pairs that begin at frames 0, k, 2k, ... are kept,
     (B, ceil((T - 1) / k), 2, H, W); with `size` the frames are first resized to that height and width, whose pixels
     the flow then counts.
     """

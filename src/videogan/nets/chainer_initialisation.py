@@ -14,7 +14,7 @@ def he_normal_(network: Network) -> Network:
     fan_in is the product of all dimensions of a weight but the first, also for transposed convolutions, as in Chainer.
     """
     for layer in _weighted(network):
-        if not layer.weight.is_meta:  # on the meta device torch's normal_ only imports its compiler, for seconds
+        if not layer.weight.is_meta:  # on the meta device normal_ only spends seconds importing torch's compiler
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     return network
 

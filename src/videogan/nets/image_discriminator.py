@@ -13,8 +13,8 @@ from videogan.nets.self_attention import SelfAttention
 class ImageDiscriminator(nn.Module):
     """D_Image: six residual blocks of a, 2a, 4a, 8a, 16a, 16a channels, five halving the side (MVT-GAN sec. 4.2).
 
-    forward: frames (B, N, 3, H, W) in [-1, 1], H and W multiples of 32, y (B,) integer labels -> (B * N,) logits, one a
-    frame.
+    forward: frames (B, N, 3, H, W) in [-1, 1], H and W multiples of 32, y (B,) integer labels -> (B * N,) logits, one
+    per frame.
     """
 
     def __init__(self, channels: int, n_classes: int, attention_after: int) -> None:

@@ -31,7 +31,8 @@ class UpBlock(nn.Module):
 class DownBlock(nn.Module):
     """Discriminator block: ReLU-conv3x3-ReLU-conv3x3-pool, plus the pooled shortcut, 1x1 if channels change (BigGAN).
 
-    preactivation=False omits the first ReLU, for the first block sees pixels. down halves the side by average pooling.
+    preactivation=False omits the first ReLU, because the first block sees pixels. down halves the side by
+    average pooling.
     x: (B, n_in, H, W) -> (B, n_out, H / 2, W / 2), or (B, n_out, H, W) without down.
     """
 

@@ -96,13 +96,13 @@ def blind_spots(
     refuse_other_lengths(protocol, train, test)
     synthetic = like_real(synthesise, test)("test", test.labels, seed)
     sets = {"synthetic": synthetic, "real": test.frames, "train": train.frames}
-    learnt = {name: features(network, frames, protocol.recipe, "penultimate") for name, frames in sets.items()}
+    by_set = {name: features(network, frames, protocol.recipe, "penultimate") for name, frames in sets.items()}
     pixels = {name: pixel_features(frames) for name, frames in sets.items()}
-    by_features, nearest_features = _memorisation(learnt, "cosine")
+    by_features, nearest_features = _memorisation(by_set, "cosine")
     by_pixels, nearest_pixels = _memorisation(pixels, "euclidean")
     health = motion_health(synthetic, test.frames)
     speed = {name: flow_magnitudes(sets[name]) for name in ("synthetic", "real")}
-    diversity = class_diversity(learnt["synthetic"], test.labels, learnt["real"], test.labels, test.n_classes)
+    diversity = class_diversity(by_set["synthetic"], test.labels, by_set["real"], test.labels, test.n_classes)
 
     def both(measure: Callable[[Tensor], float]) -> Pair:
         return Pair(measure(synthetic), measure(test.frames))

@@ -148,12 +148,12 @@ def _outputs_of_samples(
     return torch.cat(outputs), len(different)
 
 
-def kernel_look(learnt: Tensor, train_features: Tensor) -> float:
+def kernel_look(sample_features: Tensor, train_features: Tensor) -> float:
     """The cheap score during training without classes: minus the kernel distance of samples to real clips.
 
-    learnt: (n, d), train_features: (m, d) penultimate features of samples and of real training clips. Higher is better.
+    (n, d) and (m, d): penultimate features of samples and of real training clips. Higher is better.
     """
-    return -kernel_distance(learnt, train_features)
+    return -kernel_distance(sample_features, train_features)
 
 
 def sample_labels(train: LabelledClips, n: int, seed: int) -> Tensor:

@@ -68,12 +68,12 @@ class S3Protocol(Config):
         return digest_of(facts | self.classifier.facts() | data.facts())
 
 
-def look(protocol: ClassifierProtocol, network: VideoClassifier, learnt: Tensor, labels: Tensor) -> float:
+def look(protocol: ClassifierProtocol, network: VideoClassifier, features: Tensor, labels: Tensor) -> float:
     """The cheap score during training: ReS with one shared real-trained `network`; not an S3.
 
-    learnt: (n, d) the network's penultimate features of synthetic clips with `labels` (n,).
+    features: (n, d), the network's penultimate features of synthetic clips with `labels` (n,).
     """
-    return accuracy(classes_of(network, learnt, protocol.recipe), labels)
+    return accuracy(classes_of(network, features, protocol.recipe), labels)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from videogan.protocols.s3 import Purpose
 
 
 class VideoPool:
-    """A SyntheticSet of given clips: a fixed part of each class replaces the test set, the rest the train set.
+    """A SyntheticSet of given clips: a fixed part of each class replaces the test set, the other part the train set.
 
     A class with at least as many clips as the real train and test sets together gives each real clip a different one.
     Smaller classes (`short_classes`) are divided in the sets' proportion, and clips are repeated. Raises ValueError if

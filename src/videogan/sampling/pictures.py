@@ -14,7 +14,7 @@ from torch import Tensor
 
 FPS = 12.5
 FPS_MAX = 50.0  # browsers show a GIF's frames for 20 ms at least
-LEAST_SIDE = 64  # of a clip among labels; smaller ones are enlarged
+LEAST_SIDE = 64  # minimum side of a clip among labels; smaller ones are enlarged
 FONT_SIZE, LINE, MARGIN = 13, 22, 6
 GRID_GAP = 2  # pixels between the clips of a grid
 

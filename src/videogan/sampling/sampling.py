@@ -141,10 +141,10 @@ def between_classes(
 
 
 def refuse_unconditional(generator: Generator) -> None:
-    """Raises ConfigurationError for a generator that knows no classes."""
+    """Raise ConfigurationError for an unconditional generator."""
     if not generator.config.is_conditional:
         raise ConfigurationError(
-            "interpolation between classes needs a generator that knows classes, got an unconditional "
+            "interpolation between classes needs a conditional generator, got an unconditional "
             f"{generator.config.family}; interpolate between codes, or train a conditional model."
         )
 
@@ -162,7 +162,7 @@ def frames_between(generator: Generator, z: Tensor, y: Tensor, n_between: int) -
 
 
 def refuse_without_frames_between(generator: Generator) -> None:
-    """Raises ConfigurationError for a generator that makes no frames between frames, as most do."""
+    """Raise ConfigurationError for a generator that makes no frames between frames, as most do."""
     if not generator.makes_frames_between:
         raise ConfigurationError(f"{generator.config.family} makes no frames between frames; take a family that does.")
 

@@ -1,4 +1,4 @@
-"""What each subspace of the code controls: one subspace is redrawn, the rest of the code is kept (MVT-GAN fig. 12)."""
+"""Measure what a subspace of the code controls: redraw it and keep the rest of the code (MVT-GAN fig. 12)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Change:
     appearance: Interval
     """`appearance_distance`, in levels of 255."""
     flow: Interval
-    """`flow_distance` of the weight-free flow, in pixels a frame."""
+    """`flow_distance` of the weight-free flow, in pixels per frame."""
 
     def to_json(self) -> dict[str, Any]:
         return {"appearance": self.appearance._asdict(), "flow": self.flow._asdict()}

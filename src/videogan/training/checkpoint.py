@@ -36,8 +36,8 @@ class Checkpoint:
 def load_checkpoint(path: Path | str) -> Checkpoint:
     """Read one checkpoint file onto the CPU.
 
-    Raises UnreadableCheckpoint if it is truncated, is no checkpoint, or does not name its training data, as old ones
-    did not: scores of such a generator cannot be trusted.
+    Raises UnreadableCheckpoint if it is truncated, is no checkpoint, or does not name its training data (as in
+    earlier versions): scores of such a generator cannot be trusted.
     """
     says_its_data, checkpoint = read_checkpoint(
         path, lambda stored: ("trained_on" in stored, Checkpoint(**{"trained_on": "", **stored}))

@@ -14,7 +14,7 @@ from videogan.metrics.diversity import COLLAPSED, class_diversity
 from videogan.metrics.motion_health import EXCESS, freezing_rate, looping_rate, typical_motion
 
 State = Literal["exploding norms", "D saturated", "mode collapse", "frozen", "looping"]
-"""What can be wrong, worst first."""
+"""The unhealthy states, worst first."""
 SATURATED = 0.01
 """D is saturated below this share of the loss of guessing, or, with a Wasserstein loss, of G's usual gradient norm."""
 EXPLODED_GRADIENT = 100
@@ -32,7 +32,7 @@ class HealthConfig(Config):
     n_looks: int = Field(3, ge=1, description="consecutive looks with the state that stop the trial")
 
     @model_validator(mode="after")
-    def _every_setting_matters(self) -> "HealthConfig":
+    def _refuse_settings_without_effect(self) -> "HealthConfig":
         if not self.stop_on and self.n_looks != type(self).model_fields["n_looks"].default:
             raise ValueError(
                 f"health.n_looks = {self.n_looks} has no effect without health.stop_on; remove it or name states to "

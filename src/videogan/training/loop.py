@@ -161,7 +161,7 @@ class Training:
         return dict(zip(terms, means.tolist(), strict=True)), measures
 
     def _fakes(self, draws: Draws, for_generator: bool) -> Fakes:
-        """Fakes of the draws; the generator's update needs their graph, and so the data-parallel wrapper."""
+        """Generate fakes from the draws; the generator's update needs their graph, and so the data-parallel wrapper."""
         with self._precision(), torch.set_grad_enabled(for_generator):
             fakes: Fakes = self.networks.generate(self.wrapped_generator if for_generator else self.generator, draws)
             return fakes

@@ -39,10 +39,10 @@ class OptimiserConfig(Config):
     beta2: float = Field(0.9, gt=0, lt=1, description="decay of Adam's mean of their squares")
     alpha: float = Field(0.99, gt=0, lt=1, description="decay of RMSProp's mean of squared gradients")
     eps: float = Field(1e-8, gt=0, description="added to the root of the mean squared gradient")
-    weight_decay: float = Field(0.0, ge=0, description="times each weight, is added to its gradient")
+    weight_decay: float = Field(0.0, ge=0, description="added to each gradient, times the weight")
 
     @model_validator(mode="after")
-    def _every_setting_matters(self) -> "OptimiserConfig":
+    def _refuse_settings_without_effect(self) -> "OptimiserConfig":
         inert, other = (("beta1", "beta2"), "adam") if self.name == "rmsprop" else (("alpha",), "rmsprop")
         problems = [
             f"optimiser.{name} = {getattr(self, name):g} has no effect under optimiser.name = {self.name}. "
@@ -100,7 +100,7 @@ class EvaluationConfig(Config):
 
     @field_validator("objective", mode="before")
     @classmethod
-    def _one_is_enough(cls, written: Any) -> Any:
+    def _objectives_as_tuple(cls, written: Any) -> Any:
         return (written,) if isinstance(written, str) else written
 
     @model_validator(mode="after")

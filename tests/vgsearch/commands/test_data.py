@@ -58,7 +58,7 @@ def test_weizmann_imports_with_persons_as_groups(tmp_path):
     assert all(Path(path).is_absolute() for path in manifest.table["path"].to_pylist())
 
 
-def test_import_reads_what_make_wrote(tmp_path):
+def test_import_reads_the_data_set_that_make_wrote(tmp_path):
     made = json.loads(vgsearch_data("make", "moving-shapes", "--out", tmp_path / "shapes", "--json"))
     (tmp_path / "shapes" / "left" / "broken.mp4").write_text("no video")
     arguments = ("import", tmp_path / "shapes", "--out", tmp_path / "again")

@@ -57,7 +57,7 @@ def trained(tmp_path_factory, data) -> Path:
     values = {
         "model": {"family": "mvt", "variant": "mvt", "resolution": 32, "n_classes": 4, "channels": 2, "gru_hidden": 8},
         "evaluation": {"protocol": "s3_r3d18_smoke_v1", "standing_batches": 1},
-        "optimiser": {"lr_g": 0.001},  # after two steps the discriminators tell real clips from fakes
+        "optimiser": {"lr_g": 0.001},  # after two steps the discriminators distinguish real clips from fakes
         "loop": {"n_steps": 3, "batch_size": 8},
     }
     config, manifest = parse_config(RunConfig, values), read_manifest(data)

@@ -131,7 +131,7 @@ def test_clips_with_frames_between_are_below_the_originals_and_last_as_long(chec
 REFUSED = {
     "no subspaces": ("tgan", ["--show", "subspaces"], "tgan has one code without subspaces"),
     "no frames between": ("mvt", ["--show", "between"], "mvt makes no frames between frames"),
-    "no classes": ("tgan", ["--show", "classes"], "needs a generator that knows classes"),
+    "no classes": ("tgan", ["--show", "classes"], "needs a conditional generator"),
     "classes of none": ("tgan", ["--classes", "1"], "this tgan generates without labels; leave it out"),
     "one class": ("mvt", ["--show", "classes", "--classes", "1"], "at least 2 classes, got 1"),
     "length": ("tgan", ["--n-frames", "32"], "n_frames must be 16, the four doublings of time, got 32"),

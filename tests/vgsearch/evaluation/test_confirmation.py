@@ -128,7 +128,7 @@ def test_wilcoxons_p_equals_scipys_exact_p():
     assert wilcoxon_p(differences) == pytest.approx(stats.wilcoxon(differences, method="exact").pvalue)
 
 
-def test_points_are_compared_on_shared_seeds_where_larger_is_better():
+def test_points_are_compared_on_shared_seeds_and_larger_is_better():
     ours, paper = {1: 0.6, 2: 0.7, 3: 0.8}, {1: 0.5, 2: 0.6, 4: 0.1}
     comparison = compared(ours, paper, S3)
     assert (comparison.n, comparison.mean) == (2, pytest.approx(0.1))

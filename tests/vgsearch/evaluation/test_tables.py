@@ -51,7 +51,7 @@ def printed(*rows: Scored, width: int = 100) -> str:
     return console.export_text()
 
 
-def test_rows_are_in_the_order_of_the_measures_whichever_ended_first():
+def test_rows_are_in_the_order_of_the_measures_not_of_completion():
     report = Report("/data", "f00d", "plain_32", ["a"])
     for place, row in ((2, GAM), (0, of_s3(0.5)), (1, of_kvd(3.0))):
         report.add(place, row)

@@ -18,7 +18,7 @@ TRIAL_ENDS = [
 
 
 def flattened(result: dict[str, Any]) -> dict[str, Any]:
-    """As Ray Tune passes results on."""
+    """Flatten nested results, as Ray Tune does."""
     scores = {f"scores/{name}": value for name, value in result.get("scores", {}).items()}
     return {name: value for name, value in result.items() if name != "scores"} | scores
 

@@ -70,7 +70,7 @@ def test_the_inception_score_as_the_only_quality_metric_gives_a_warning(written:
     assert len(notes) == warned
 
 
-def test_only_a_sweep_that_would_prune_gets_a_note_that_two_objectives_prevent_it():
+def test_a_note_says_that_two_objectives_prevent_pruning_if_the_sweep_would_prune():
     assert "trials are not pruned" in notes_of(objectives("s3", "-cost"), pruning=True)[0]
     assert notes_of(objectives("s3", "-cost"), pruning=False) == notes_of(objectives("s3"), pruning=True) == []
 

@@ -68,5 +68,5 @@ def test_each_trial_scored_or_not_is_one_row_of_plain_numbers(tab):
     [(["s3"], ["s3", "ser", "res", "cost"]), (["-kvd"], ["kvd", "cost"]), (["is", "-cost"], ["is", "cost"]),
      (["s3_chance_corrected"], ["s3_chance_corrected", "s3", "ser", "res", "cost"])],
 )  # fmt: skip
-def test_the_compared_scores_follow_from_the_objectives(objective, names):
+def test_the_compared_scores_depend_only_on_the_objectives(objective, names):
     assert compared_scores(parsed(objective)) == names

@@ -35,7 +35,7 @@ def cut_off(tmp_path: Path) -> TrialFolder:
     return TrialFolder(tmp_path)
 
 
-def go_on(folder: TrialFolder, step: int, n_steps: int) -> None:
+def resume(folder: TrialFolder, step: int, n_steps: int) -> None:
     with TrialRecords(folder, step) as records:
         for later in range(step + 1, n_steps + 1):
             records.write(later, {"loss": float(later)})
@@ -52,7 +52,7 @@ def test_a_killed_attempt_leaves_no_gap_and_no_repeated_step(cut_off: TrialFolde
         with open(events, "ab") as stream:
             stream.write(events.read_bytes()[:20])
         os.truncate(cut_off.metrics, cut_off.metrics.stat().st_size - 3)
-    go_on(cut_off, 20, 30)
+    resume(cut_off, 20, 30)
     lines = [json.loads(line) for line in cut_off.metrics.read_text().splitlines()]
     assert [line["step"] for line in lines if "loss" in line] == list(range(1, 31))
     assert steps_of(cut_off, "loss") == list(range(1, 31))
@@ -64,7 +64,7 @@ def test_a_clock_set_back_between_attempts_hides_no_curve(tmp_path: Path, monkey
     folder = TrialFolder(tmp_path)
     for now, step in ((2e9, 0), (1e9, 5), (1e9, 10)):
         monkeypatch.setattr("time.time", lambda now=now: now)
-        go_on(folder, step, step + 5)
+        resume(folder, step, step + 5)
     assert steps_of(folder, "loss") == list(range(1, 16))
 
 

@@ -1,4 +1,4 @@
-"""Synthetic sweeps for reports, written through the ledger itself, on a clock of their own."""
+"""Synthetic sweeps for reports, written through the ledger itself, with a simulated clock."""
 
 import math
 import random
@@ -58,7 +58,7 @@ def drawn(sweep: Sweep, index: int, rng: random.Random) -> dict[str, Any]:
 
 @pytest.fixture
 def write_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WriteSweep:
-    """Writes an experiment: `ends` are the states of its trials in turn, done ones alone by default."""
+    """Writes an experiment: `ends` are the states of its trials in order, by default all done."""
     monkeypatch.setenv("VGSEARCH_CACHE", str(tmp_path / "no-cache"))
 
     def write(

@@ -20,24 +20,24 @@ def test_two_draws_of_two_trials_find_the_better_three_times_in_four():
     assert curve.mean[1] == pytest.approx(0.25, abs=0.03)
 
 
-def test_equal_trials_leave_nothing_to_luck():
+def test_equal_trials_give_a_constant_curve():
     curve = expected_best([0.4] * 5, floor=None)
     assert curve.mean == pytest.approx([0.4] * 5)
     assert curve.low == pytest.approx(curve.high)
 
 
-def test_a_trial_without_a_score_costs_a_draw_and_wins_nothing():
+def test_a_trial_without_a_score_uses_a_draw():
     scored, half = expected_best([0.0, 1.0], floor=2.0), expected_best([0.0, 1.0, None, None], floor=2.0)
     assert (half.mean[:2] > scored.mean).all()
     assert half.mean[0] == pytest.approx((0 + 1 + 2 + 2) / 4, abs=0.1)
 
 
-def test_without_a_floor_no_mean_is_told_where_draws_found_nothing():
+def test_without_a_floor_the_mean_is_nan_if_draws_find_no_score():
     curve = expected_best([0.0] + [None] * 9, floor=None)
     assert np.isnan(curve.mean).all()
 
 
-def test_nothing_found_is_an_untrained_generator_and_never_worse_than_it():
+def test_a_missing_or_worse_score_counts_as_the_floor():
     curve = expected_best([5.0, None], floor=2.0)
     assert curve.mean == pytest.approx([2.0, 2.0])
 

@@ -1,4 +1,4 @@
-"""What the charts of a report show."""
+"""The charts of a report show the right values."""
 
 import math
 

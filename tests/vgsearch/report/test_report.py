@@ -175,7 +175,7 @@ def test_an_experiment_without_a_ledger_is_refused(write_sweep, tmp_path):
 
 @pytest.mark.slow  # bounds on time
 def test_a_thousand_trials_are_listed_and_drawn_in_time(write_sweep, tmp_path):
-    """In CPU seconds of this process, which depend less on the load of the machine."""
+    """Measures CPU seconds of this process, which depend less on the machine's load than wall time."""
     experiment = write_sweep("s", 1000, ends=[DONE, DONE, PRUNED, DIVERGED, FAILED])
     began = time.process_time()
     shown = CliRunner().invoke(app, ["status", str(experiment.folder)])

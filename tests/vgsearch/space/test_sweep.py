@@ -144,7 +144,7 @@ def test_set_options_must_leave_constraints_that_points_can_satisfy():
     tiny_sweep(space, overrides=above, n_trials=1).refuse_impossible_domains()
 
 
-def test_a_saved_sweep_keeps_its_own_budgets_whatever_the_shared_ones_say(tmp_path: Path):
+def test_a_saved_sweep_keeps_its_own_budgets_when_the_shared_ones_change(tmp_path: Path):
     values = a_sweep().model_dump(mode="json")
     values["space"]["budgets"] = {"smoke": {"purpose": "old", "n_trials": 3, "overrides": {"loop.n_steps": 9}}}
     (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(values))

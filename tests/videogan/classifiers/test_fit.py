@@ -36,7 +36,7 @@ class MeanColour(nn.Module):
 
 
 class Untrainable(MeanColour):
-    """Always says class 0, whatever its weights."""
+    """Always predicts class 0, regardless of its weights."""
 
     def forward(self, video):
         logits = torch.zeros(len(video), self.linear.out_features)
@@ -57,16 +57,16 @@ def recipe(**values) -> Recipe:
     return Recipe(**{"lr": 0.1, "batch_size": 8, "max_epochs": 30, "precision": "fp32"} | values)
 
 
-def test_fit_learns_what_can_be_learnt():
+def test_fit_learns_separable_classes():
     classifier = MeanColour(2)
     fit(classifier, coloured_clips(40), recipe(), seed=0)
     test = coloured_clips(21)
     assert accuracy(predict(classifier, test.frames, recipe()), test.labels) == 1
 
 
-def test_learning_rate_falls_tenfold_after_patience_epochs_and_training_ends_after_the_third_drop_saturates():
+def test_learning_rate_falls_tenfold_after_patience_epochs_and_training_ends_patience_epochs_after_the_third_drop():
     history = fit(Untrainable(2), coloured_clips(20), recipe(patience=4, n_drops=3, max_epochs=60), seed=0)
-    # The first epoch beats nothing-yet; each group of 4 epochs after it does not.
+    # The first epoch is the best so far; no later epoch improves on it, so the rate drops every 4 epochs.
     expected = [0.1] * 5 + [0.01] * 4 + [0.001] * 4 + [0.0001] * 4
     assert [epoch.lr for epoch in history] == pytest.approx(expected)
 
@@ -79,7 +79,7 @@ def test_max_epochs_ends_training_and_every_epoch_is_reported():
 
 
 def test_the_weights_of_the_best_epoch_are_kept_not_the_last():
-    # The clips that schedule bear the opposite labels, so the better the training goes, the worse the accuracy.
+    # The test clips, which decide the schedule, have the opposite labels: better training lowers the accuracy.
     train, test = coloured_clips(40), coloured_clips(20)
     test = LabelledClips(test.frames, 1 - test.labels, 2)
     kept, states = MeanColour(2), []
@@ -143,8 +143,8 @@ def test_validation_takes_15_percent_of_each_class_without_groups():
     assert torch.bincount(held_out.labels).tolist() == [6, 6]
 
 
-def test_validation_leaves_every_class_to_train_on():
-    groups = ("a", "a", "b", "b", "c", "c")  # class 1 lives in group a alone
+def test_validation_leaves_each_class_a_training_clip():
+    groups = ("a", "a", "b", "b", "c", "c")  # class 1 is only in group a
     clips = coloured_clips(6)
     clips = LabelledClips(clips.frames, torch.tensor([1, 1, 0, 0, 0, 0]), 2, groups)
     for seed in range(10):
@@ -225,7 +225,7 @@ def test_probabilities_are_the_softmax_of_the_logits_and_logits_are_the_last_lay
     assert torch.equal(predict(classifier, frames, exact), logits.argmax(1))
 
 
-def test_features_and_probabilities_are_float32_whatever_the_precision_and_depend_on_no_neighbour():
+def test_features_and_probabilities_are_float32_in_any_precision_and_do_not_depend_on_other_clips():
     classifier = tiny_resnet()
     frames = torch.randint(256, (5, 16, 32, 32, 3), dtype=torch.uint8)
     for precision in ("fp32", "bf16"):
@@ -240,7 +240,7 @@ def test_features_and_probabilities_are_float32_whatever_the_precision_and_depen
 
 
 class Poisoned(MeanColour):
-    """Logits that are not a number, on rank 1 alone."""
+    """A classifier whose logits are NaN on rank 1 only."""
 
     def __init__(self, rank: int):
         super().__init__(2)
@@ -251,7 +251,7 @@ class Poisoned(MeanColour):
 
 
 def pixelwise() -> nn.Module:
-    """A classifier without batch norm that sees where things are, so that every clip's crop counts."""
+    """A classifier without batch norm that depends on positions, so every clip's crop matters."""
     torch.manual_seed(1)
     return nn.Sequential(nn.Flatten(), nn.Linear(2 * 3 * 8 * 8, 8), nn.Tanh(), nn.Linear(8, 2))
 
@@ -291,7 +291,7 @@ def _rank(rank: int, n_ranks: int, rendezvous: str, results: str) -> None:
 
 @pytest.fixture(scope="module")
 def two_ranks(tmp_path_factory) -> list[dict]:
-    """What fits on two ranks left on each of them."""
+    """The results of the fits on two ranks, one dict per rank."""
     folder = tmp_path_factory.mktemp("ranks")
     torch.multiprocessing.spawn(_rank, (2, str(folder / "rendezvous"), str(folder)), nprocs=2)
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]

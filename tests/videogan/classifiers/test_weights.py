@@ -43,7 +43,7 @@ def test_a_state_dict_loads_plain_or_nested_with_and_without_a_prefix(tmp_path, 
 
 
 @pytest.mark.parametrize("n_classes", [None, 5])
-def test_another_classification_layer_or_none_leaves_ours_as_initialised_and_says_so(tmp_path, n_classes):
+def test_a_different_or_missing_classification_layer_keeps_ours_as_initialised_with_a_warning(tmp_path, n_classes):
     source, target = r3d18(0, n_classes or 3), r3d18(1)
     before = {name: value.clone() for name, value in target.classify.state_dict().items()}
     state = source.state_dict()
@@ -67,7 +67,7 @@ def test_torchvisions_and_the_public_i3ds_classification_layers_are_known(tmp_pa
         assert same_state(network.state_dict(), fresh.state_dict())
 
 
-def test_files_from_before_batches_were_counted_load(tmp_path):
+def test_files_without_num_batches_tracked_load(tmp_path):
     source, target = r3d18(0), r3d18(1)
     state = {name: value for name, value in source.state_dict().items() if "num_batches" not in name}
     load_weights_(target, saved(tmp_path / "w.pt", state))
@@ -75,7 +75,7 @@ def test_files_from_before_batches_were_counted_load(tmp_path):
 
 
 def refused(network, path) -> str:
-    """The message of the refusal, after which the network is as it was."""
+    """The error message; the network must not have changed."""
     before = {name: value.clone() for name, value in network.state_dict().items()}
     with warnings.catch_warnings(record=True) as warned, pytest.raises(ConfigurationError) as caught:
         load_weights_(network, path)
@@ -124,7 +124,7 @@ def test_truncated_files_are_refused(tmp_path):
         assert "copy it again" in message
 
 
-def test_foreign_files_are_refused_and_run_nothing(tmp_path):
+def test_foreign_files_are_refused_without_running_their_code(tmp_path):
     class Touch:
         def __reduce__(self):
             return (open, (str(tmp_path / "ran"), "w"))

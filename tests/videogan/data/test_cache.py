@@ -42,14 +42,14 @@ def fill(folder: Path, shard: ClipShard) -> None:
 
 
 def build(folder: Path) -> None:
-    """What a build does, in this process: the shards that are missing, then the index."""
+    """Build the cache in this process: the missing shards, then the index."""
     for shard in missing_shards(folder, SHARDS):
         fill(folder, shard)
     write_index(folder, PLAIN, SHARDS)
 
 
 def written(folder: Path) -> dict[str, tuple[int, int]]:
-    """Which file each shard is, and since when."""
+    """Inode and modification time of each shard."""
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.glob("*.arrow")}
 
 
@@ -72,7 +72,7 @@ def test_cached_files_equal_what_decodes(store, moving_shapes):
         assert not frames.flags.writeable
 
 
-def test_each_file_is_in_one_shard_and_the_names_follow_from_the_content():
+def test_each_file_is_in_one_shard_and_the_names_depend_only_on_the_content():
     shas = [sha for shard in SHARDS for sha in shard.shas]
     assert len(shas) == len(set(shas)) == 77
     assert max(len(shard.shas) for shard in SHARDS) == CLIPS_PER_SHARD
@@ -109,7 +109,7 @@ def test_an_interrupted_shard_does_not_appear(tmp_path):
     assert not os.listdir(tmp_path)
 
 
-def test_two_processes_make_one_cache(tmp_path):
+def test_two_processes_build_one_cache(tmp_path):
     folder = tmp_path / "cache"
     builders = [SPAWN.Process(target=build, args=(folder,)) for _ in range(2)]
     for builder in builders:
@@ -124,7 +124,7 @@ def test_two_processes_make_one_cache(tmp_path):
 def test_a_builder_whose_part_file_was_removed_accepts_the_other_builders_shard(tmp_path):
     def clips_while_another_finishes():
         yield "000", clip("000")
-        build(tmp_path)  # and sweeps up the .part of this one
+        build(tmp_path)  # and deletes this one's .part file
         yield from ((sha, clip(sha)) for sha in SHARDS[0].shas[1:])
 
     write_shard(tmp_path, SHARDS[0], clips_while_another_finishes())

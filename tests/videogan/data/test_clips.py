@@ -62,13 +62,13 @@ def unequal(store, tmp_path):
     return open_cache(store.files.folder, write_manifest(tmp_path, kept))
 
 
-def test_balanced_batches_show_each_class_equally_often_and_say_so(store, tmp_path):
+def test_balanced_batches_show_each_class_equally_often_and_count_equal_labels(store, tmp_path):
     few = unequal(store, tmp_path)
     assert np.bincount(few.select("train", 16).labels).tolist() == [2, 2, 2, 12]
     clips = TrainingClips(few, 10, 16, seed=0, sampling="class_balanced")
     frames, labels = zip(*[clips.batch(index) for index in range(2)], strict=True)
     assert torch.bincount(torch.cat(labels)).tolist() == [5, 5, 5, 5]
-    assert clips.label_counts.tolist() == [5, 5, 5, 5], "what label_sampling=empirical draws fakes by"
+    assert clips.label_counts.tolist() == [5, 5, 5, 5], "label_sampling=empirical draws fakes by these counts"
     shown = {clip.numpy().tobytes() for clip in torch.cat(frames)}
     assert len(shown) > 6 + 5, "windows of one clip differ in their start"
     assert TrainingClips(few, 10, 16, seed=0).label_counts.tolist() == [2, 2, 2, 12]

@@ -12,7 +12,7 @@ def grey(levels, size=64):
     return np.tile(np.array(levels, np.uint8)[:, None, None, None], (1, size, size, 3))
 
 
-def test_frames_come_straight_at_the_size_and_in_order(tmp_path, write_video):
+def test_frames_are_decoded_at_the_given_size_and_in_order(tmp_path, write_video):
     levels = list(range(20, 220, 10))
     frames = decode(write_video(tmp_path / "a.mp4", grey(levels)), preprocessing_named("plain_32"))
     assert frames.shape == (20, 32, 32, 3)

@@ -55,7 +55,7 @@ def test_a_quarter_of_the_groups_goes_to_test(n_groups, n_test):
     assert any(split_by_group(labels, groups, seed) != splits for seed in range(1, 9)), "the seed matters"
 
 
-def test_every_class_has_both_splits_and_no_group_is_in_two_where_classes_share_some_groups():
+def test_every_class_has_both_splits_and_no_group_is_in_two_if_classes_share_some_groups():
     members = {"a": "uvwx", "b": "wxyz", "c": "uz", "d": "pq"}
     labels, groups = zip(*[(label, group) for label, names in members.items() for group in names], strict=True)
     splits = split_by_group(labels, groups)

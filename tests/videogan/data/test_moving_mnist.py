@@ -19,7 +19,7 @@ from videogan.data.moving_mnist import (
 from videogan.data.preprocessing import preprocessing_named
 
 
-def test_positions_stay_inside_and_walls_keep_the_speed():
+def test_positions_stay_inside_and_walls_do_not_change_the_speed():
     rng = np.random.default_rng(0)
     for _ in range(50):
         angle = rng.uniform(0, 2 * np.pi)

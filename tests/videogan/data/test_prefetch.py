@@ -15,7 +15,7 @@ from videogan.training.run_config import RunConfig
 
 
 class Slow:
-    """Clips that each take `seconds` to come."""
+    """A clip source whose batches each take `seconds`."""
 
     def __init__(self, clips: TrainingClips, seconds: float) -> None:
         self.clips, self.seconds = clips, seconds
@@ -34,10 +34,10 @@ class Counted:
     def __init__(self, n: int = 100) -> None:
         self.n, self.open = n, threading.Event()
         self.open.set()
-        self.asked, self.threads, self.given = [], set(), queue.Queue()
+        self.requests, self.threads, self.given = [], set(), queue.Queue()
 
     def batch(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        self.asked.append(index)
+        self.requests.append(index)
         self.threads.add(threading.get_ident())
         assert self.open.wait(60)
         self.given.put(index)
@@ -51,7 +51,7 @@ def test_the_batches_are_the_sources_own_from_any_index_on(store):
     with PrefetchedClips(TrainingClips(store, 8, 16, seed=5)) as ahead:
         assert torch.equal(ahead.label_counts, plain.label_counts)
         assert ahead.manifest_digest == plain.manifest_digest == store.manifest.digest
-        # In order, resumed far ahead, the same once more, and back.
+        # In order, then far ahead, the same index again, and back.
         for index in (0, 1, 2, 37, 38, 38, 3):
             for one, other in zip(ahead.batch(index), plain.batch(index), strict=True):
                 assert torch.equal(one, other)
@@ -62,13 +62,13 @@ def test_the_next_batch_is_fetched_while_the_step_computes():
     source = Counted()
     with PrefetchedClips(source) as ahead:
         ahead.batch(0)
-        assert [source.given.get(timeout=60) for _ in range(2)] == [0, 1], "nobody asked for batch 1 yet"
+        assert [source.given.get(timeout=60) for _ in range(2)] == [0, 1], "batch 1 was fetched before its request"
         source.open.clear()
-        assert ahead.batch(1)[1].tolist() == [1, 1], "though the source gives nothing now"
+        assert ahead.batch(1)[1].tolist() == [1, 1], "batch 1 is there although the source is blocked"
         source.open.set()
 
 
-def test_only_one_thread_touches_the_source_and_never_the_callers():
+def test_only_the_prefetching_thread_reads_the_source():
     source = Counted()
     with PrefetchedClips(source) as ahead:
         for index in (0, 1, 5, 6, 2, 3):
@@ -77,7 +77,7 @@ def test_only_one_thread_touches_the_source_and_never_the_callers():
     assert threading.get_ident() not in source.threads
 
 
-def test_an_error_of_the_source_comes_with_the_batch_that_has_it():
+def test_an_error_of_the_source_is_raised_by_the_request_for_its_batch():
     with PrefetchedClips(Counted(n=2)) as ahead:
         assert [int(ahead.batch(index)[1][0]) for index in (0, 1)] == [0, 1]
         for _ in range(2):

@@ -9,7 +9,7 @@ from videogan.data.stills import is_stills, row_of
 
 
 def smooth(n_frames, height=64, width=64, seed=0):
-    """uint8 (T, H, W, 3) of soft colours, which JPEG keeps; each frame has a level of its own."""
+    """uint8 (T, H, W, 3) of soft colours, which JPEG keeps; each frame has its own brightness."""
     y, x = np.mgrid[:height, :width] / max(height, width)
     level = np.arange(n_frames)[:, None, None, None] * 4
     return (40 + level + 40 * np.stack([x, y, (x + y) / 2], -1)).astype(np.uint8)

@@ -37,6 +37,6 @@ def test_shapes_move_the_way_their_class_says(moving_shapes):
         )
 
 
-def test_an_existing_folder_is_left_alone(moving_shapes):
+def test_an_existing_folder_is_refused(moving_shapes):
     with pytest.raises(DataError, match="exists already"):
         make_moving_shapes(moving_shapes.folder)

@@ -23,14 +23,14 @@ def test_starts_are_uniform_over_all_valid_ones_with_the_last_included():
     assert np.abs(counts - 800).max() < 4 * np.sqrt(4000 * 0.2 * 0.8)
 
 
-def test_starts_leave_room_for_every_nth_frame_each_clip_by_its_own_stride():
+def test_starts_leave_room_for_every_nth_frame_at_each_clips_stride():
     schedule = WindowSchedule(np.array([35, 35, 31, 30]), n_frames=16, seed=0, strides=np.array([1, 2, 2, 2]))
     clips, starts = schedule.at(np.arange(4000))
     for clip, n_starts in enumerate((20, 5, 1, 1)):
         assert set(starts[clips == clip]) == set(range(n_starts))
 
 
-def test_a_window_is_every_nth_frame_from_its_start_and_repeats_the_last_where_the_clip_ends():
+def test_a_window_is_every_nth_frame_from_its_start_and_repeats_the_clips_last_frame():
     frames = np.arange(40).reshape(40, 1, 1, 1)
     assert window(frames, 3, 16, 2).ravel().tolist() == list(range(3, 34, 2))
     assert window(frames, 9, 16, 2).ravel().tolist() == list(range(9, 40, 2))
@@ -87,7 +87,7 @@ def test_balanced_classes_get_equally_many_windows_in_every_epoch():
     clips, _ = schedule.at(np.arange(7 * 51))
     for epoch in UNEQUAL[clips].reshape(7, 51):
         assert np.bincount(epoch).tolist() == [17, 17, 0, 17]
-    assert len({tuple(epoch) for epoch in UNEQUAL[clips].reshape(7, 51)}) == 7, "in an order of its own"
+    assert len({tuple(epoch) for epoch in UNEQUAL[clips].reshape(7, 51)}) == 7, "each epoch has its own order"
 
 
 def test_the_clips_of_a_balanced_class_take_turns():
@@ -99,7 +99,7 @@ def test_the_clips_of_a_balanced_class_take_turns():
             of_class = shown[label == UNEQUAL]
             assert of_class.sum() == 17 * n_epochs
             assert np.ptp(of_class) <= 1
-    # Rounds are drawn anew: the nine clips of class 1 do not come in one order for ever.
+    # Each round has a new order: the nine clips of class 1 do not always come in the same one.
     rounds = clips[UNEQUAL[clips] == 1][: 9 * 20]
     assert len({tuple(order) for order in rounds.reshape(20, 9)}) > 1
 
@@ -112,7 +112,7 @@ def test_balanced_starts_are_uniform_and_each_showing_has_its_own():
     assert len(set(only[:17])) > 1, "one clip, 17 times in its first epoch"
 
 
-def test_a_balanced_window_follows_from_seed_and_position_alone():
+def test_a_balanced_window_depends_only_on_seed_and_position():
     schedule = WindowSchedule(np.arange(16, 66), n_frames=16, seed=3, balanced=UNEQUAL)
     clips, starts = schedule.at(np.arange(400))
     for position in (399, 0, 57, 200):
@@ -159,7 +159,7 @@ def test_a_clip_too_short_for_every_nth_frame_is_reported_with_the_frames_needed
     assert repeating.schedule(16, seed=0).strides is repeating.strides
 
 
-def test_the_released_stride_is_two_where_a_clip_has_twice_the_frames_else_one(tmp_path):
+def test_the_released_stride_is_two_if_a_clip_has_twice_the_frames_else_one(tmp_path):
     assert [stride_of(length, 16, "released") for length in (16, 31, 32, 100)] == [1, 1, 2, 2]
     selection = select_clips(
         manifest_of(tmp_path, (15, 16, 31, 32)), "train", preprocessing_named("plain_64"), 16, every_nth="released"

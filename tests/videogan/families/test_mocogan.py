@@ -70,7 +70,7 @@ def test_video_discriminator_has_the_same_parameters_above_64_px():
 
 @pytest.mark.parametrize("d_image", ["patch", "dcgan"])
 @pytest.mark.parametrize("resolution", [32, 64, 96, 128])
-def test_every_size_is_made_and_judged(resolution: int, d_image: str):
+def test_every_size_is_generated_and_scored(resolution: int, d_image: str):
     networks = tiny(resolution=resolution, width=1 / 64, d_image=d_image, n_frames_image=2)
     draws, real, labels = draws_and_real(networks, n=2)
     with torch.no_grad():
@@ -83,7 +83,7 @@ def test_every_size_is_made_and_judged(resolution: int, d_image: str):
     assert networks.realness(real, labels).shape == (2,)
 
 
-def test_a_clip_of_the_released_size_is_judged_at_one_position_and_a_larger_one_by_a_sum():
+def test_the_logit_of_a_larger_clip_is_the_sum_over_positions_and_the_released_size_has_one():
     seen: list[Tensor] = []
     for resolution, positions in ((64, (1, 1, 1)), (96, (1, 3, 3)), (32, (4, 1, 1))):
         video = tiny(resolution=resolution, width=1 / 64).discriminators["video"]
@@ -94,7 +94,7 @@ def test_a_clip_of_the_released_size_is_judged_at_one_position_and_a_larger_one_
         assert torch.equal(outputs, seen[-1].flatten(2).sum(2))
 
 
-def test_patch_discriminator_of_videos_gives_a_logit_a_patch():
+def test_patch_discriminator_of_videos_returns_a_logit_per_patch():
     networks = tiny(resolution=64, conditional=False, d_video="patch", width=1 / 64)
     draws, real, labels = draws_and_real(networks, n=2)
     assert networks.discriminators["video"](real).shape == (2, 4 * 4 * 4)
@@ -183,7 +183,7 @@ def assert_close(losses: dict[str, Tensor], term: str, expected: Tensor) -> None
     assert losses[term].item() == pytest.approx(expected.item(), rel=1e-5), term
 
 
-def test_without_infogan_or_categories_their_terms_are_not_there():
+def test_without_infogan_or_categories_their_terms_are_absent():
     for settings, d_terms in (
         ({"lambda_infogan": 0.0}, {"image", "video", "category"}),
         ({"conditional": False}, {"image", "video"}),
@@ -196,7 +196,7 @@ def test_without_infogan_or_categories_their_terms_are_not_there():
 
 
 @pytest.mark.parametrize("n_frames_image", [1, 4, 16])
-def test_the_image_discriminator_sees_distinct_frames_each_as_often(n_frames_image: int):
+def test_the_image_discriminator_sees_distinct_frames_with_equal_frequency(n_frames_image: int):
     networks = tiny(n_frames_image=n_frames_image)
     draws = networks.draw(4000, rng(), torch.ones(3), torch.zeros(4000, dtype=torch.int64))
     for of in ("real", "fake"):
@@ -224,7 +224,7 @@ def test_real_and_fake_clips_have_different_noise_in_both_discriminators():
     assert "noise_real" not in draws_and_real(tiny())[0]
 
 
-def test_nothing_is_constrained():
+def test_no_constraint_changes_a_weight():
     networks = tiny()
     before = [p.clone() for d in networks.discriminators.values() for p in d.parameters()]
     networks.constrain_(1)
@@ -258,5 +258,5 @@ def test_the_subspaces_of_a_code_are_content_and_motion():
     assert tuple(tiny().generator.subspaces) == ("content", "motion")
 
 
-def test_truncation_counts_deviations():
+def test_truncation_is_in_standard_deviations():
     assert tiny().generator.sample_z(200, rng(), truncation=0.7).abs().max() <= 0.7

@@ -198,7 +198,7 @@ def test_in_eval_mode_a_sample_never_depends_on_another(variant: str):
     networks = tiny(variant=variant)
     draws, _, _ = draws_and_real(networks)
     with torch.no_grad():
-        networks.generate(networks.generator, draws)  # moves the running statistics off their start
+        networks.generate(networks.generator, draws)  # changes the initial running statistics
         networks.generator.eval()
         together = networks.generate(networks.generator, draws).videos
         alone = networks.generate(networks.generator, {name: draw[2:3] for name, draw in draws.items()}).videos
@@ -342,7 +342,7 @@ def test_under_spectral_norm_the_constraint_changes_nothing():
     )
 
 
-def test_every_layer_of_both_sides_is_spectrally_normalised_but_the_class_embedding_of_g():
+def test_every_layer_except_the_generators_class_embedding_is_spectrally_normalised():
     networks = tiny()
     bare = {
         f"{side}.{name}"
@@ -406,7 +406,7 @@ def test_alpha_scales_the_term_and_rises_evenly_over_its_warm_up():
         assert motion_step(step, alpha_warm_up=4)[2].item() == pytest.approx(part * whole.item())
 
 
-def test_a_real_clip_is_estimated_once_whatever_batch_it_comes_in():
+def test_the_flow_of_a_real_clip_is_estimated_once_over_all_batches():
     networks = tiny(variant="mvt_mc")
     draws, real, labels = draws_and_real(networks)
     fakes = networks.generate(networks.generator, draws)
@@ -432,7 +432,7 @@ def test_a_full_cache_drops_the_least_recently_used_flow():
 def test_pwc_net_stays_frozen_and_guides_the_generator(tmp_path: Path):
     torch.manual_seed(0)
     network = PWCNet(0.05)
-    for parameter in network.parameters():  # its flow starts at zero, which guides nobody
+    for parameter in network.parameters():  # its initial flow is zero and gives no gradient
         nn.init.normal_(parameter, std=0.1)
     torch.save({"state_dict": network.state_dict(), "width": 0.05}, tmp_path / "flow.pt")
     networks, _, loss, _ = motion_step(flow="pwc_net", flow_weights=str(tmp_path / "flow.pt"))
@@ -490,7 +490,7 @@ def test_the_subspaces_of_a_code_are_a_b_and_c():
     assert tuple(tiny().generator.subspaces) == ("A", "B", "C")
 
 
-def test_truncation_counts_deviations_of_each_subspace():
+def test_truncation_is_in_standard_deviations_of_each_subspace():
     generator, tau = tiny().generator, 0.7
     z = generator.sample_z(200, rng(), truncation=tau)
     for name, part in generator.subspaces.items():

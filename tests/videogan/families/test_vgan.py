@@ -68,7 +68,7 @@ def test_width_scales_the_channels():
     assert VGANConfig(n_classes=1, resolution=32, n_frames=16).widths == [64, 128, 256]
 
 
-def test_a_video_is_foreground_where_the_mask_is_one_and_background_where_it_is_zero():
+def test_a_video_is_foreground_at_mask_one_and_background_at_mask_zero():
     networks, z = tiny(), torch.randn(2, 8)
     generator = networks.generator.eval()
     with torch.no_grad():
@@ -84,7 +84,7 @@ def test_a_video_is_foreground_where_the_mask_is_one_and_background_where_it_is_
     assert torch.allclose(video, mask * foreground + (1 - mask) * background, atol=1e-6)
 
 
-def test_without_foreground_a_video_stands_still():
+def test_without_foreground_a_video_is_static():
     generator = tiny().generator.eval()
     with torch.no_grad():
         assert not torch.equal(*generator(torch.randn(2, 8))[:, :2].unbind(1))
@@ -93,7 +93,7 @@ def test_without_foreground_a_video_stands_still():
     assert torch.equal(video, video[:, :1].expand_as(video))
 
 
-def test_labels_change_nothing_and_clips_of_a_batch_do_not_see_each_other():
+def test_labels_change_nothing_and_clips_do_not_depend_on_others_of_the_batch():
     networks = tiny()
     generator, z = networks.generator.eval(), networks.generator.sample_z(4, rng())
     with torch.no_grad():
@@ -129,7 +129,7 @@ def test_cross_entropy_over_two_logits_is_that_of_their_difference():
     assert g_loss.item() == pytest.approx(cross_entropy(logits(fakes.videos), is_real).item(), rel=1e-5)
 
 
-def test_the_mask_pays_lambda_times_its_mean():
+def test_the_mask_penalty_is_lambda_times_its_mean():
     networks = tiny(lambda_mask=0.3)
     draws, _, _ = draws_and_real(networks)
     with torch.no_grad():
@@ -148,7 +148,7 @@ def test_the_masks_penalty_pushes_the_mask_down():
     assert networks.generator.background_head.bias.grad is None
 
 
-def test_wgan_scores_are_averaged_as_they_are():
+def test_wgan_losses_are_means_of_scores():
     networks = tiny(loss="wgan_svc")
     draws, real, labels = draws_and_real(networks)
     video, fakes = networks.discriminators["video"], networks.generate(networks.generator, draws)

@@ -93,7 +93,7 @@ def test_a_fit_that_starts_from_a_checkpoint_continues_bit_for_bit(tmp_path, pre
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
-def test_after_the_last_step_there_is_nothing_left_to_do():
+def test_a_finished_fit_makes_no_further_step():
     assert list(fit_flow(TINY, last_checkpoint(TINY))) == []
 
 
@@ -103,7 +103,7 @@ def test_a_checkpoint_is_a_file_of_weights(tmp_path):
     assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in last.state_dict.items())
 
 
-def test_another_recipe_or_width_is_no_continuation():
+def test_a_checkpoint_of_another_recipe_or_width_is_refused():
     start = next(fit_flow(TINY)).checkpoint()
     with pytest.raises(ConfigurationError, match=r"lr must be 0\.001, got 0\.5, width must be 0\.05, got 0\.1; start"):
         next(fit_flow(TINY.model_copy(update={"lr": 0.5, "width": 0.1}), start))
@@ -131,7 +131,7 @@ def test_held_out_errors_rank_the_weight_free_flow_below_half_of_zero_flow():
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-# Seen once (reports/flow-2026-11-27): 1.58 px, zero flow at 4.41, Lucas-Kanade at 1.94 and x3 at 1.88, in 34 minutes
+# Measured (reports/flow-2026-11-27): 1.58 px, zero flow at 4.41, Lucas-Kanade at 1.94 and x3 at 1.88, in 34 minutes
 # of CPU time.
 def test_the_laptop_recipe_finds_more_than_half_of_the_motion_and_more_than_lucas_kanade():
     recipe = RECIPES["laptop"]

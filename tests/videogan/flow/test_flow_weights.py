@@ -1,4 +1,4 @@
-"""Files of flow weights: the published names load, with or without a width; anything else is refused in words."""
+"""Files of flow weights: the published names load, with or without a width; anything else is refused."""
 
 import hashlib
 import pickle
@@ -50,7 +50,7 @@ def test_a_plain_state_dict_is_the_published_networks(tmp_path: Path):
     message = refused(saved(tmp_path / "flow.pt", state()))
     assert "a PWC-Net of width 1, got" in message
     assert "misshapen (netExtractor.netOne.0.weight (2, 3, 3, 3) instead of (16, 3, 3, 3)" in message
-    assert "put the width" in message
+    assert "add the width" in message
 
 
 def test_the_published_size_loads_as_published(tmp_path: Path):
@@ -74,7 +74,7 @@ def test_anything_missing_unexpected_or_not_finite_is_named(tmp_path: Path, chan
     assert message in refused(saved(tmp_path / "flow.pt", {"state_dict": weights, "width": WIDTH}))
 
 
-def test_damaged_and_foreign_files_are_refused_and_run_nothing(tmp_path: Path):
+def test_damaged_and_foreign_files_are_refused_without_running_their_code(tmp_path: Path):
     class Touch:
         def __reduce__(self):
             return (open, (str(tmp_path / "ran"), "w"))

@@ -36,7 +36,7 @@ def test_the_second_frame_seen_through_the_flow_is_the_first():
     assert difference.mean() < 0.15 * unmoved
 
 
-def test_the_same_holds_for_layers_except_at_hidden_pixels():
+def test_the_flow_of_several_layers_is_exact_except_at_hidden_pixels():
     pairs = generated_pairs(range(16), 0, PairSettings(max_motion=4.0))
     warped, inside = warp(pairs.second, pairs.flow)
     fits = ((warped - pairs.first).abs().amax(1, keepdim=True) < 0.15) | ~inside

@@ -87,5 +87,5 @@ def test_autocast_changes_nothing():
         assert torch.equal(LucasKanade()(pairs.first, pairs.second), plain)
 
 
-def test_there_is_nothing_to_train():
+def test_lucas_kanade_has_no_parameters():
     assert not list(LucasKanade().parameters())

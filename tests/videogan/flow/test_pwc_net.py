@@ -82,7 +82,7 @@ def test_warped_features_are_zero_outside_the_image():
 
 @pytest.mark.parametrize("size", [(32, 32), (64, 64), (96, 96), (40, 70)])
 @torch.no_grad()
-def test_flow_has_the_frames_size_whatever_the_networks(size: tuple[int, int]):
+def test_flow_has_the_size_of_the_frames_even_if_the_network_resizes_them(size: tuple[int, int]):
     assert narrow()(frames(size), frames(size, seed=1)).shape == (2, 2, *size)
 
 
@@ -145,11 +145,11 @@ def test_an_untrained_network_estimates_zero_flow():
 
 
 def test_a_width_outside_its_range_is_refused():
-    with pytest.raises(ValueError, match="width must lie in"):
+    with pytest.raises(ValueError, match="width must be in"):
         PWCNet(0)
 
 
-def test_a_width_thins_every_convolution_and_leaves_cost_volumes_and_flows():
+def test_a_width_scales_every_convolution_except_cost_volumes_and_flows():
     with torch.device("meta"):
         network = PWCNet(0.25)
     assert network.netExtractor.netSix[4].weight.shape == (49, 49, 3, 3)

@@ -1,4 +1,4 @@
-"""Recipes of a flow fit: the paper's numbers, and rates that rise and fall as said."""
+"""Recipes of a flow fit: the paper's numbers, and rates that rise and fall as configured."""
 
 import math
 
@@ -25,7 +25,7 @@ def test_the_papers_rate_is_halved_four_times():
     assert rates(SHORT) == [1e-3, 1e-3, 5e-4, 2.5e-4, 1.25e-4, 6.25e-5]
 
 
-def test_a_warm_up_rises_in_equal_parts_and_a_cosine_falls_from_there_but_never_to_0():
+def test_a_warm_up_rises_linearly_and_a_cosine_then_falls_but_never_to_0():
     found = rates(FlowRecipe(n_steps=10, lr=1.0, warm_up=4, schedule="cosine"))
     assert found[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
     assert found[4:] == sorted(found[4:], reverse=True)

@@ -1,4 +1,4 @@
-"""A video's flow is that of its pairs, at half the features; stride and size do what they say."""
+"""A video's flow is that of its pairs, with half the feature extractions; stride selects pairs, size resizes frames."""
 
 import pytest
 import torch
@@ -39,7 +39,7 @@ def test_sharing_the_middle_frames_features_changes_no_flow(name: str):
 
 
 @torch.no_grad()
-def test_a_video_of_t_frames_costs_t_extractions_instead_of_twice_t_minus_1():
+def test_a_video_of_t_frames_needs_t_extractions_instead_of_twice_t_minus_1():
     flow, clips = estimator("pwc_net"), videos()
     counts: list[int] = []
     flow.netExtractor.register_forward_hook(lambda module, args, output: counts.append(len(args[0])))

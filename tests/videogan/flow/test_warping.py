@@ -15,7 +15,7 @@ def test_no_flow_changes_nothing():
     assert inside.all()
 
 
-def test_whole_pixels_right_and_down_are_taken_as_they_are():
+def test_a_flow_of_whole_pixels_copies_pixels_exactly():
     flow = torch.tensor([2.0, -1.0], dtype=torch.float64)[:, None, None].expand(2, 2, 5, 7)
     warped, inside = warp(image(), flow)
     assert torch.allclose(warped[..., 1:, :5], image()[..., :4, 2:], atol=1e-12)

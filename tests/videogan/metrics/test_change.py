@@ -34,7 +34,7 @@ def test_flow_distance_is_the_mean_length_of_the_difference():
     assert flow_distance(flow, other).tolist() == pytest.approx([5, 5], rel=1e-6)
 
 
-def test_one_clip_stands_against_many():
+def test_one_clip_is_compared_with_many():
     frames, flow = clips(4, 8, 6, 6, 3), torch.randn(4, 7, 2, 6, 6)
     assert appearance_distance(frames[:1], frames)[2] == appearance_distance(frames[:1], frames[2:3])[0]
     assert flow_distance(flow[:1], flow)[2] == flow_distance(flow[:1], flow[2:3])[0]

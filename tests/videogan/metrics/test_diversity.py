@@ -1,4 +1,4 @@
-"""Diversity within classes at its limits and by hand."""
+"""Diversity within classes at its limits and against hand-computed values."""
 
 import math
 

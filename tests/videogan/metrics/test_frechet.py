@@ -80,7 +80,7 @@ def test_moments_are_the_mean_and_the_unbiased_covariance_in_any_order_and_numbe
     assert [t.tolist() for t in by_hand] == [[1.0], [[2.0]]]
 
 
-def test_torchmetrics_gives_the_same_distance_of_the_same_features():
+def test_the_distance_equals_torchmetrics():
     x, y = normal(300, 16), 1.5 * normal(200, 16, seed=1) + 0.3
     network = nn.Identity()
     network.num_features = 16

@@ -73,11 +73,11 @@ def test_a_against_b_is_the_reciprocal_of_b_against_a():
         assert one_way.r_test * other_way.r_test == pytest.approx(1)
 
 
-def test_a_model_against_itself_draws():
+def test_a_model_scores_one_against_itself():
     assert gam(A, A)[:2] == (1, 1)
 
 
-def test_no_fake_passing_gives_neither_zero_nor_infinity():
+def test_the_score_is_neither_zero_nor_infinite_if_no_fake_passes():
     never = A._replace(other_fakes=torch.full((8,), -9.0))
     assert gam(never, B).score == pytest.approx((4 / 6) / (1 / 10))
     assert gam(B, never).score == pytest.approx((1 / 10) / (4 / 6))

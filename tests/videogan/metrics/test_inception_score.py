@@ -47,7 +47,7 @@ def test_scores_are_between_one_and_k_in_any_order(scale):
 
 
 @pytest.mark.filterwarnings("ignore:Metric `InceptionScore` will save")
-def test_torchmetrics_gives_the_same_score_of_the_same_logits():
+def test_the_score_equals_torchmetrics():
     logits = 3 * torch.randn(200, 11, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     peer = InceptionScore(feature=nn.Identity(), splits=1)
     peer.update(logits)

@@ -1,4 +1,4 @@
-"""The kernel distance by hand, without bias, and against torchmetrics."""
+"""The kernel distance is unbiased and equals hand-computed values and torchmetrics."""
 
 import math
 
@@ -73,7 +73,7 @@ def test_order_within_a_set_and_of_the_sets_changes_nothing():
 
 
 @pytest.mark.filterwarnings("ignore:Metric `Kernel Inception Distance` will save")
-def test_torchmetrics_gives_the_same_distance_of_the_same_features():
+def test_the_distance_equals_torchmetrics():
     x, y = normal(60, 8), normal(60, 8, seed=1) + 0.2
     peer = KernelInceptionDistance(feature=nn.Identity(), subsets=1, subset_size=60)
     peer.update(x, real=True)

@@ -1,4 +1,4 @@
-"""Nearest neighbours against all pairs, the ratio at its limits, pixels by hand."""
+"""Nearest neighbours against all pairs, the ratio at its limits, hand-computed pixels."""
 
 import math
 
@@ -21,7 +21,7 @@ def all_pairs(queries, references, distance):
 
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
 @pytest.mark.parametrize("block", [3, 256])
-def test_neighbours_are_the_least_of_all_pairs_whatever_the_blocks(distance, block, monkeypatch):
+def test_neighbours_are_the_nearest_of_all_pairs_for_any_block_size(distance, block, monkeypatch):
     monkeypatch.setattr("videogan.metrics.memorisation.BLOCK", block)
     queries, references = normal(10, 6), normal(17, 6, seed=1)
     expected = all_pairs(queries, references, distance).sort(1)
@@ -80,7 +80,7 @@ def test_the_ratio_is_of_medians_of_nearest_distances():
     assert memorisation_ratio(fake, test) == 4 / 2
 
 
-def test_the_ratio_is_undefined_where_half_of_the_test_clips_are_training_clips():
+def test_the_ratio_is_undefined_if_half_of_the_test_clips_are_training_clips():
     assert math.isnan(memorisation_ratio(torch.tensor([1.0]), torch.tensor([0.0, 0.0, 5.0])))
     assert math.isnan(memorisation_ratio(torch.tensor([0.0]), torch.tensor([0.0])))
 

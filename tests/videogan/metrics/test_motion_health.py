@@ -22,7 +22,7 @@ T, SIZE = 16, 24
 
 
 def square_at(lefts):
-    """A clip (1, T, SIZE, SIZE, 3) of a white square of 6 pixels whose left edge is at `lefts`, one a frame."""
+    """A clip (1, T, SIZE, SIZE, 3) of a white square of 6 pixels whose left edge is at `lefts`, one per frame."""
     clip = torch.zeros(len(lefts), SIZE, SIZE, 3, dtype=torch.uint8)
     for frame, left in zip(clip, lefts, strict=True):
         frame[9:15, left : left + 6] = 255
@@ -68,7 +68,7 @@ def test_motion_does_not_depend_on_blocks_or_wrap_around_as_bytes_do(monkeypatch
     ],
     ids=["frozen", "translating", "periodic", "to and fro", "a period between two frames", "noise"],
 )
-def test_constructed_clips_are_called_what_they_are(clip, freezes, loops):
+def test_constructed_clips_are_classified_correctly(clip, freezes, loops):
     assert freezing_rate(clip, TYPICAL) == freezes
     assert looping_rate(clip, TYPICAL) == loops
 
@@ -114,7 +114,7 @@ def test_flow_ratio_is_one_of_real_clips_zero_of_stills_and_the_speed_between():
     assert flow_ratio(real, real) == 1
     assert flow_ratio(real / 4, real) == 0.25
     assert flow_ratio(torch.tensor([0.0, 0.0, 9.0], dtype=torch.float64), real) == 0, (
-        "one clip can't hide that most stand"
+        "one moving clip can't hide that most are still"
     )
     assert math.isnan(flow_ratio(real, torch.zeros(3, dtype=torch.float64)))
 
@@ -145,7 +145,7 @@ def test_shuffled_clips_have_the_same_frames_in_another_order_each_its_own():
     assert not shuffle_frames(clips, seed=1)[:, :, 0, 0, 0].equal(orders)
 
 
-def test_no_clip_keeps_its_order_even_where_there_is_but_one_other():
+def test_two_frames_are_always_swapped_and_one_is_refused():
     clips = torch.arange(2, dtype=torch.uint8).view(1, 2, 1, 1, 1).expand(50, 2, 1, 1, 3)
     assert shuffle_frames(clips, seed=0).equal(clips.flip(1))
     with pytest.raises(ValueError, match="at least 2 frames, got 1"):

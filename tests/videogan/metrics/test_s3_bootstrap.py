@@ -1,4 +1,4 @@
-"""Confusion matrices by hand; bootstrap intervals against their limits, closed forms and coverage."""
+"""Confusion matrices against hand-computed ones; bootstrap intervals against limits, closed forms and coverage."""
 
 import math
 
@@ -86,7 +86,7 @@ def test_ser_and_rer_are_judged_on_the_same_drawn_clips_so_that_their_agreement_
     assert agreeing.high - agreeing.low < 0.7 * (apart.high - apart.low)
 
 
-def test_more_seeds_narrow_res_which_has_other_clips_each_but_not_ser_on_the_same_clips():
+def test_more_seeds_narrow_res_of_separate_clips_but_not_ser_of_shared_clips():
     def width(interval):
         return interval.high - interval.low
 
@@ -109,7 +109,7 @@ def test_intervals_cover_the_true_accuracy_in_about_95_of_100_draws():
     assert 0.9 < covered / len(draws) < 0.99
 
 
-def test_intervals_follow_from_the_seed_and_contain_their_mean():
+def test_intervals_depend_only_on_the_seed_and_contain_their_mean():
     correct = [right(rate, 3, 60, seed=k) for k, rate in enumerate((0.5, 0.6, 0.9))]
     first, again, other = (bootstrap_intervals(*correct, 4, seed=seed) for seed in (0, 0, 1))
     assert first == again != other

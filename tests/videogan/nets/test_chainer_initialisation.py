@@ -1,4 +1,4 @@
-"""TGAN's initial weights have the spread they are said to have."""
+"""TGAN's initial weights have the specified spread."""
 
 import math
 
@@ -21,7 +21,7 @@ def test_he_normal_has_variance_two_over_fan_in_and_no_bias(layer, fan_in):
     assert not layer.bias.any()
 
 
-def test_uniform_fills_its_interval_and_leaves_batch_norms():
+def test_uniform_fills_its_interval_and_does_not_change_batch_norms():
     torch.manual_seed(0)
     network = uniform_(nn.Sequential(nn.ConvTranspose2d(50, 50, 4), nn.BatchNorm2d(50)))
     assert network[0].weight.abs().max().item() == pytest.approx(0.01, rel=1e-3)

@@ -20,7 +20,7 @@ def test_gain_is_one_plus_linear_and_bias_is_linear_in_the_condition():
     assert torch.allclose(norm(x, condition), expected, atol=1e-6)
 
 
-def test_without_normalisation_no_sample_meets_another():
+def test_without_normalisation_no_sample_depends_on_another():
     torch.manual_seed(0)
     norm, x, condition = ConditionalNorm(6, 5, "none"), torch.randn(4, 6, 3, 3), torch.randn(4, 5)
     assert torch.allclose(norm(x, condition)[:1], norm(x[:1], condition[:1]), atol=1e-6)

@@ -1,4 +1,4 @@
-"""The discriminators score frame by frame and clip by clip, conditionally, in fp32, for clips long enough."""
+"""Discriminators score each frame or clip by its label, in fp32, and refuse clips that are too short."""
 
 import pytest
 import torch
@@ -49,7 +49,7 @@ def test_the_shortest_clip_is_scored_and_a_shorter_one_is_not(ladder: str):
         net(torch.zeros(2, t - 1, 3, 32, 32), torch.tensor([0, 1]))
 
 
-def test_batch_norm_stands_on_layers_two_to_four_only():
+def test_only_layers_two_to_four_have_batch_norm():
     kinds = [type(layer) for layer in VideoDiscriminator(1, 2).layers]
     assert kinds == [nn.Conv3d, nn.LeakyReLU, *[nn.Conv3d, nn.BatchNorm3d, nn.LeakyReLU] * 3]
     assert not any(isinstance(layer, nn.BatchNorm3d) for layer in VideoDiscriminator(1, 2, norm="none").layers)

@@ -1,4 +1,4 @@
-"""A label volume need not be built to be convolved."""
+"""The convolution with a label volume is exact without building the volume."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from videogan.nets.label_volume import LabelledConv3d
 
 
 @pytest.mark.parametrize("v", [one_hot(torch.tensor([4, 0, 1]), 5).double(), torch.rand(3, 5, dtype=torch.double)])
-def test_it_is_the_convolution_of_the_video_with_its_label_broadcast_behind_its_channels(v):
+def test_the_result_is_the_convolution_of_the_video_with_its_broadcast_label_as_channels(v):
     torch.manual_seed(0)
     layer, x = LabelledConv3d(3, 5, 7).double(), torch.randn(3, 3, 8, 6, 4, dtype=torch.double)
     volume = v[:, :, None, None, None].expand(-1, -1, *x.shape[2:])

@@ -1,4 +1,4 @@
-"""Noise on a discriminator's layers can be repeated, and does not depend on who else is in the batch."""
+"""Noise on a discriminator's layers can be repeated, and does not depend on the rest of the batch."""
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ def test_noise_of_a_clip_does_not_depend_on_its_batch():
 
 
 def test_rows_of_one_clip_share_its_seed_and_not_its_noise():
-    frames = LayerNoise(1.0, SEEDS[:2])(X)  # two frames a clip
+    frames = LayerNoise(1.0, SEEDS[:2])(X)  # two frames per clip
     assert torch.equal(frames[:2], LayerNoise(1.0, SEEDS[:1])(X[:2]))
     assert not torch.equal(frames[0], frames[1])
 

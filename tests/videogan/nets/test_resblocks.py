@@ -1,4 +1,4 @@
-"""The cheap orders of operations in the residual blocks equal the ones the papers draw."""
+"""The cheaper orders of operations in residual blocks give the results of the papers' orders."""
 
 import torch
 from torch.nn.functional import avg_pool2d, interpolate, relu

@@ -1,4 +1,4 @@
-"""Self-attention starts as the identity, is a softmax over pooled positions, and is one function however computed."""
+"""Self-attention starts as the identity, is a softmax over pooled positions, and equal in both implementations."""
 
 import pytest
 import torch

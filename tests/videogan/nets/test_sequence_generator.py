@@ -43,7 +43,7 @@ def test_per_step_norm_standardises_each_step_over_the_batch_and_not_the_feedbac
     assert torch.allclose(codes, (raw - raw.mean(0)) / (raw.var(0, correction=0) + 1e-5).sqrt(), atol=1e-4)
 
 
-def test_power_iteration_runs_once_a_forward_whatever_the_length():
+def test_power_iteration_runs_once_per_forward_for_any_length():
     one, many = sequence(), sequence()
     z = torch.randn(2, 6, generator=torch.Generator().manual_seed(0))
     one(z, 1), many(z, 9)

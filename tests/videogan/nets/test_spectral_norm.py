@@ -19,7 +19,7 @@ def test_sigma_is_one_after_normalisation():
         assert abs(torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() - 1) < 1e-2
 
 
-def test_every_layer_is_normalised_but_gru_cells_and_the_excepted():
+def test_every_layer_is_normalised_except_gru_cells_and_excluded_layers():
     net = nn.ModuleDict(
         {
             "conv": nn.Conv3d(1, 2, 3),
@@ -49,7 +49,7 @@ def test_the_layer_itself_still_computes_in_bf16_under_autocast():
         assert normalise_spectrally(network())(torch.zeros(1, 3, 4, 4)).dtype == torch.bfloat16
 
 
-def test_a_forward_iterates_once_in_training_and_not_at_all_in_eval():
+def test_a_forward_makes_one_power_iteration_in_training_and_none_in_eval():
     net = normalise_spectrally(network())
     power = net[2].parametrizations.weight[0]
     matrix = net[2].parametrizations.weight.original.detach()

@@ -1,4 +1,4 @@
-"""DCGAN's ladders: how many rungs they have, what each does to a side, and where noise comes in."""
+"""DCGAN's stacks: the size and normalisation of each layer, and where noise is added."""
 
 import pytest
 import torch

@@ -11,7 +11,7 @@ def n_parameters(discriminator: VolumeDiscriminator) -> int:
     return sum(parameter.numel() for parameter in discriminator.parameters())
 
 
-def test_its_maps_have_the_shapes_of_figure_1():
+def test_feature_maps_have_the_shapes_of_figure_1():
     shapes = []
     with torch.device("meta"):
         discriminator = VolumeDiscriminator(WIDTHS, 64)
@@ -31,7 +31,7 @@ def test_parameter_counts_are_exact():
         assert n_parameters(VolumeDiscriminator(WIDTHS, 64, n_colours=1)) == 11_024_193
 
 
-def test_noise_belongs_to_clips_and_only_to_training():
+def test_noise_depends_on_each_clips_seed_and_is_added_only_in_training():
     torch.manual_seed(0)
     discriminator = VolumeDiscriminator((2, 2, 4, 4), 32, scale="none", sigma=0.5)
     for norm in discriminator.norms:

@@ -27,7 +27,7 @@ def coloured_frames() -> Callable[[Tensor, int], Tensor]:
 
 @pytest.fixture(scope="session")
 def coloured_clips(coloured_frames) -> Callable[[int, int], LabelledClips]:
-    """(n, seed) -> clips of the three colours in turn, six to a group."""
+    """(n, seed) -> clips of alternating colour, six per group."""
 
     def clips(n: int, seed: int) -> LabelledClips:
         labels = torch.arange(n) % 3
@@ -59,5 +59,5 @@ def test(coloured_clips) -> LabelledClips:
 
 @pytest.fixture(scope="session")
 def real(tiny, train, test) -> list[RealClassifier]:
-    """What the protocol learns of the clips, for each of two seeds."""
+    """The protocol's real-trained classifiers, for two seeds."""
     return [fit_on_real(tiny, train, test, seed) for seed in SEEDS]

@@ -46,7 +46,7 @@ def test_copied_training_clips_are_detected_in_features_and_in_pixels(found, tra
     assert any(w.startswith("memorisation: by pixels, samples are 0.00 times as far") for w in result.warnings)
 
 
-def test_frozen_clips_are_found_frozen(found, train, test):
+def test_frozen_clips_are_reported_as_frozen(found, train, test):
     result, _ = found(RUNGS["single frames"](train, test))
     assert (result.freezing_rate.synthetic, result.freezing_rate.real) == (1, 0)
     assert result.motion.synthetic == 0 < result.motion.real
@@ -55,7 +55,7 @@ def test_frozen_clips_are_found_frozen(found, train, test):
     assert "100 % of the samples hardly move." in result.warnings
 
 
-def test_clips_that_return_are_found_looping(found, fresh):
+def test_clips_that_return_to_earlier_frames_are_reported_as_looping(found, fresh):
     def looping(purpose, labels, seed):
         clips = fresh(purpose, labels, seed)
         return clips[:, [0, 1, 2, 3, 0, 1, 2, 3]]
@@ -68,7 +68,7 @@ def test_clips_that_return_are_found_looping(found, fresh):
 def test_one_repeated_clip_per_class_has_no_diversity(found, fresh):
     result, _ = found(lambda purpose, labels, seed: fresh(purpose, torch.arange(3), seed)[labels])
     assert result.class_diversity == pytest.approx([0, 0, 0], abs=1e-3)
-    assert result.res.synthetic > 0.9, "which the score does not mind"
+    assert result.res.synthetic > 0.9, "the collapse does not lower the score"
     assert any(w.startswith("collapse within 3 of 3 classes") for w in result.warnings)
 
 
@@ -82,7 +82,7 @@ def test_neighbours_are_the_eight_nearest_samples_with_three_training_clips_each
     clip = tuple(train.frames.shape[1:])
     assert neighbours.synthetic.shape == (8, *clip)
     assert neighbours.by_features.shape == neighbours.by_pixels.shape == (8, 3, *clip)
-    assert torch.equal(neighbours.by_features[:, 0], neighbours.synthetic), "of a copy the nearest clip is its original"
+    assert torch.equal(neighbours.by_features[:, 0], neighbours.synthetic), "a copy is nearest to its original"
     assert torch.equal(neighbours.by_pixels[:, 0], neighbours.synthetic)
     assert not torch.equal(neighbours.by_pixels[:, 1], neighbours.synthetic)
 
@@ -112,7 +112,7 @@ def test_with_one_class_there_is_no_accuracy_and_all_else_is_measured(tiny, trai
     assert result.memorisation_pixels == pytest.approx(1, abs=0.3)
 
 
-def test_it_follows_from_its_seed(found, fresh):
+def test_blind_spots_depend_only_on_the_seed(found, fresh):
     (result, neighbours), (again, same) = found(fresh), found(fresh)
     assert result == again
     assert torch.equal(neighbours.by_features, same.by_features)

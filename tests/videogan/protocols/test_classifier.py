@@ -67,7 +67,7 @@ def test_the_digest_is_stable_and_changes_with_all_that_a_classifier_depends_on(
     assert len({digest, *others}) == 1 + len(others)
 
 
-def test_the_digest_of_clips_of_every_frame_is_what_it_was_before_there_was_a_choice(facts):
+def test_without_a_stride_the_digest_is_that_of_earlier_versions(facts):
     assert facts.facts() == {
         "manifest_digest": "ab" * 32, "preprocessing": "plain_32", "n_classes": 3, "n_train": 48, "n_test": 24
     }  # fmt: skip
@@ -89,7 +89,7 @@ def test_settings_without_effect_are_refused(tiny):
         ClassifierProtocol(**tiny.model_dump() | {"classifier": "tsn", "shortcut": "A"})
 
 
-def test_classifiers_start_from_their_seed_and_leave_the_global_generator_alone(tiny):
+def test_classifiers_start_from_their_seed_and_do_not_change_the_global_generator(tiny):
     state = torch.get_rng_state()
     first, again, other = (tiny.build(2, seed).classify.weight for seed in (0, 0, 1))
     assert torch.equal(first, again)
@@ -107,7 +107,7 @@ def test_every_classifier_can_be_built_resizes_and_has_the_given_classes(name, t
     assert network.classify.out_features == 5
 
 
-def test_frames_are_resized_for_the_classifier_and_left_alone_at_its_size():
+def test_frames_are_resized_to_the_classifiers_size_and_unchanged_at_that_size():
     seen = []
 
     class Seen(torch.nn.Identity):
@@ -133,11 +133,11 @@ def test_a_saved_classifier_predicts_bit_for_bit_the_same(tmp_path, tiny, train,
     assert torch.equal(*said)
     assert torch.equal(said[1].argmax(1), fitted.predictions)
     stem = again.network(protocol).network.stem[0].weight
-    assert stem.is_contiguous(memory_format=torch.channels_last_3d), "another layout would round otherwise"
+    assert stem.is_contiguous(memory_format=torch.channels_last_3d), "another memory layout would round differently"
     assert accuracy(fitted.predictions, test.labels) == fitted.rer
 
 
-def test_a_fit_follows_from_its_seed(tiny, train, test, real):
+def test_a_fit_depends_only_on_its_seed(tiny, train, test, real):
     again = fit_on_real(tiny, train, test, seed=0)
     assert all(torch.equal(value, again.weights[name]) for name, value in real[0].weights.items())
     assert not torch.equal(real[0].weights["network.classify.weight"], real[1].weights["network.classify.weight"])
@@ -181,14 +181,14 @@ def test_with_one_class_only_batch_norm_statistics_change(tiny, train, test):
     with torch.no_grad():
         stem = fresh.network.stem[0](to_video(clips.frames).transpose(1, 2))
     torch.testing.assert_close(fitted.weights["network.stem.1.running_mean"], stem.mean((0, 2, 3, 4)))
-    # Batches of 8 clips: the mean of their variances is below the whole's by that of their means, which is little.
+    # The mean variance of batches of 8 is below the variance of all clips by the small variance of the batch means.
     torch.testing.assert_close(
         fitted.weights["network.stem.1.running_var"], stem.var((0, 2, 3, 4)), rtol=0.05, atol=1e-4
     )
     assert not fitted.network(tiny).training
 
 
-def test_statistics_of_one_class_forget_those_of_a_weights_file(tiny, train, test, tmp_path):
+def test_statistics_of_one_class_replace_those_of_a_weights_file(tiny, train, test, tmp_path):
     network = tiny.fresh(1, 0).network
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm3d):
@@ -211,13 +211,13 @@ def test_untrained_weights_are_unchanged_and_predict_the_files_classes(tiny, tra
     protocol = tiny.model_copy(update={"weights": file_of("w.pt", 7, 11, classify), "trained": False})
     fitted = fit_on_real(protocol, train, test, seed=0)
     assert fitted.n_classes == 11
-    assert math.isnan(fitted.rer), "eleven other classes say nothing of these three"
+    assert math.isnan(fitted.rer), "the file's eleven classes are not these three"
     expected = tiny.fresh(11, 7).state_dict()
     assert all(torch.equal(value, fitted.weights[name]) for name, value in expected.items())
     assert not recwarn, "no layer is replaced, so there is no warning"
 
 
-def test_a_file_of_as_many_classes_as_the_data_has_is_tested_on_them(tiny, train, test, file_of):
+def test_an_untrained_file_with_the_data_sets_number_of_classes_has_a_rer(tiny, train, test, file_of):
     protocol = tiny.model_copy(update={"weights": file_of("w.pt", 7, 3), "trained": False})
     fitted = fit_on_real(protocol, train, test, seed=0)
     assert fitted.rer == accuracy(predict(tiny.fresh(3, 7), test.frames, tiny.recipe), test.labels)

@@ -34,7 +34,7 @@ def network(tiny, real):
 
 @pytest.fixture(scope="module")
 def synthesise(coloured_frames):
-    """Clips drawn as the real ones were."""
+    """Clips from the distribution of the real ones."""
     return lambda purpose, labels, seed: coloured_frames(labels, 1000 + seed)
 
 
@@ -69,7 +69,7 @@ def test_distances_are_small_for_clips_like_real_ones_and_far_larger_for_noise(m
     alike, noise = score(metric, synthesise), score(metric, RUNGS["noise"](train, test))
     assert abs(alike.mean) < 0.15 * noise.mean
     assert abs(alike.real) < 0.15 * noise.mean
-    assert alike.real == noise.real, "the floor is the data's, whoever is judged"
+    assert alike.real == noise.real, "the floor depends on the data, not on the samples"
 
 
 def test_the_kernel_distance_of_clips_like_real_ones_has_either_sign(score, synthesise):
@@ -120,23 +120,23 @@ def test_an_inception_score_above_the_real_clips_gets_a_warning(score, train, te
     assert any("the classifier is more certain about samples than about real clips" in w for w in result.warnings)
 
 
-def test_repeats_are_other_samples_of_other_labels_and_progress_counts_them(
+def test_each_repeat_draws_new_samples_and_labels_and_progress_counts_them(
     protocol_of, network, train, test, synthesise, monkeypatch
 ):
     monkeypatch.setattr(module, "SAMPLES_AT_ONCE", 20)
-    asked, reported = [], []
+    requests, reported = [], []
 
     def noted(purpose, labels, seed):
-        asked.append((purpose, seed, labels))
+        requests.append((purpose, seed, labels))
         return synthesise(purpose, labels, seed)
 
     result = feature_score(
         protocol_of("kvd", n_repeats=3), "d1", network, train, test, noted, lambda *counts: reported.append(counts)
     )
-    assert {purpose for purpose, _, _ in asked} == {"samples"}
-    assert len({seed for _, seed, _ in asked}) == len(asked) == 9, "48 samples by 20, three times: nine seeds"
-    assert [len(labels) for _, _, labels in asked] == 3 * [20, 20, 8]
-    of_repeat = [torch.cat([labels for _, _, labels in asked[i : i + 3]]) for i in (0, 3, 6)]
+    assert {purpose for purpose, _, _ in requests} == {"samples"}
+    assert len({seed for _, seed, _ in requests}) == len(requests) == 9, "48 samples by 20, three times: nine seeds"
+    assert [len(labels) for _, _, labels in requests] == 3 * [20, 20, 8]
+    of_repeat = [torch.cat([labels for _, _, labels in requests[i : i + 3]]) for i in (0, 3, 6)]
     assert all(torch.equal(labels, sample_labels(train, 48, seed)) for seed, labels in enumerate(of_repeat))
     assert not torch.equal(of_repeat[0], of_repeat[1])
     assert reported == [(n, 144) for n in (20, 40, 48, 68, 88, 96, 116, 136, 144)]
@@ -153,8 +153,8 @@ def test_mean_and_spread_are_the_repeats_and_one_repeat_has_no_spread(score, syn
     assert json.loads(json.dumps(one.to_json(), allow_nan=False))["spread"] is None
 
 
-def test_a_score_follows_from_its_protocol(score, synthesise):
-    torch.rand(3)  # whatever else has drawn
+def test_a_score_depends_only_on_its_protocol(score, synthesise):
+    torch.rand(3)  # other draws must not matter
     assert score("fid", synthesise) == score("fid", synthesise)
 
 
@@ -225,7 +225,7 @@ def test_labels_of_samples_leave_the_kernel_distance_unbiased():
     error = distances.std() / 15
     assert abs(distances.mean()) < 3 * error
     in_equal_shares = kernel_distance(perfect[:9], perfect)
-    assert in_equal_shares < -6 * error, "what labels in exact shares would say of a perfect generator"
+    assert in_equal_shares < -6 * error, "the biased distance of a perfect generator if labels had exact shares"
 
 
 def test_a_look_at_the_distance_is_larger_for_better_clips(tiny, network, train, test, synthesise):

@@ -56,12 +56,12 @@ def test_tsn_cannot_distinguish_shuffled_clips_from_real_ones(tiny, train, test)
     said = [features(network, frames, protocol.recipe, "logits") for frames in (test.frames, shuffled)]
     torch.testing.assert_close(*said, rtol=1e-4, atol=1e-5)
     assert torch.equal(said[1].argmax(1), fitted.predictions)
-    assert len(fitted.predictions.unique()) > 1, "it would be blind to everything, not to order"
+    assert len(fitted.predictions.unique()) > 1, "a TSN at chance would ignore everything, not only order"
 
 
 @pytest.mark.parametrize("rung", RUNGS)
 @pytest.mark.parametrize("purpose", ["train", "test", "look", "samples"])
-def test_every_rung_gives_clips_for_every_purpose_that_follow_from_the_seed(rung, purpose, train, test):
+def test_every_rung_gives_clips_for_every_purpose_that_depend_only_on_the_seed(rung, purpose, train, test):
     synthetic = RUNGS[rung](train, test)
     labels = train.labels if purpose == "train" else test.labels if purpose == "test" else torch.tensor([2, 0, 0, 1, 2])
     clips = synthetic(purpose, labels, 4)
@@ -71,7 +71,7 @@ def test_every_rung_gives_clips_for_every_purpose_that_follow_from_the_seed(rung
 
 
 def places(clips: torch.Tensor, among: torch.Tensor) -> list[int]:
-    """For each of `clips` its place `among` others; -1 where it is none of them."""
+    """The index of each of `clips` in `among`; -1 if it is not there."""
     return [next((i for i, other in enumerate(among) if torch.equal(clip, other)), -1) for clip in clips]
 
 
@@ -80,7 +80,7 @@ def test_real_clips_are_those_of_the_split_they_replace(train, test):
     assert torch.equal(real("train", train.labels, 0), train.frames)
     assert torch.equal(real("test", test.labels, 0), test.frames)
     samples = real("samples", test.labels.flip(0), 0)
-    assert sorted(places(samples, test.frames)) == list(range(24)), "each once, of the clips no classifier has seen"
+    assert sorted(places(samples, test.frames)) == list(range(24)), "each test clip once; no classifier has seen them"
 
 
 def test_copies_are_training_clips_of_the_wanted_classes(train, test):

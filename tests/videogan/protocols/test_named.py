@@ -41,7 +41,7 @@ def test_the_paper_size_s3_is_app_b1(name, size, dropout, lr, batch_size):
         60,
     )
     assert (recipe.momentum, recipe.weight_decay, recipe.clip_norm) == (0.9, 5e-4, 50)
-    assert not recipe.paper_protocol, "the paper's schedule on test accuracy is a leak, and never the default"
+    assert not recipe.paper_protocol, "the paper schedules on test accuracy, which is a leak and so never the default"
     assert protocol.seeds == (0, 1, 2)
 
 

@@ -21,14 +21,14 @@ def protocol(tiny) -> S3Protocol:
 
 @pytest.fixture(scope="module")
 def brief(tiny) -> S3Protocol:
-    """For what does not depend on how well the synthetic-trained classifiers learn."""
+    """A short protocol for tests that do not depend on how well synthetic-trained classifiers learn."""
     recipe = tiny.recipe.model_copy(update={"max_epochs": 1})
     return S3Protocol(name="tiny", classifier=tiny.model_copy(update={"recipe": recipe}), seeds=(0, 1))
 
 
 @pytest.fixture(scope="module")
 def synthesise(coloured_frames):
-    """Clips drawn as the real ones were, of each purpose and seed their own."""
+    """Clips from the distribution of the real ones, different for each purpose and seed."""
     return lambda purpose, labels, seed: coloured_frames(labels, 100 + 10 * seed + len(purpose))
 
 
@@ -88,24 +88,22 @@ def test_clips_like_real_ones_score_near_one(result):
     assert (result.seeds, result.protocol, result.digest) == ([0, 1], "tiny", "d1")
 
 
-def test_one_synthetic_train_and_test_set_of_the_real_labels_is_asked_for_each_seed(
-    brief, real, train, test, synthesise
-):
-    reported, asked = [], []
+def test_each_seed_requests_one_synthetic_train_and_test_set_of_the_real_labels(brief, real, train, test, synthesise):
+    reported, requests = [], []
 
     def noted(purpose, labels, seed):
-        asked.append((purpose, seed))
+        requests.append((purpose, seed))
         assert torch.equal(labels, (train if purpose == "train" else test).labels)
         return synthesise(purpose, labels, seed)
 
     s3_evaluation(brief, "d1", real, train, test, noted, lambda done, total: reported.append((done, total)))
-    assert sorted(asked) == [("test", 0), ("test", 1), ("train", 0), ("train", 1)]
-    assert reported == [(1, 2), (1, 2), (2, 2), (2, 2)], "epochs, and that a training has ended, which may be earlier"
+    assert sorted(requests) == [("test", 0), ("test", 1), ("train", 0), ("train", 1)]
+    assert reported == [(1, 2), (1, 2), (2, 2), (2, 2)], "each epoch, and the end of a training, which may stop early"
 
 
-def test_a_score_follows_from_its_seeds(brief, real, train, test, synthesise):
+def test_a_score_depends_only_on_its_seeds(brief, real, train, test, synthesise):
     def found():
-        torch.rand(3)  # whatever else draws
+        torch.rand(3)  # other draws must not matter
         return s3_evaluation(brief, "d1", real, train, test, synthesise).to_json()
 
     assert found() == found()
@@ -222,8 +220,10 @@ def test_a_summary_leaves_out_fields_that_grow_with_the_classes(result):
 def test_a_look_is_the_accuracy_of_a_real_trained_classifier_on_synthetic_clips(tiny, real, test, synthesise):
     network = real[0].network(tiny)
     frames = synthesise("look", test.labels, 9)
-    learnt = features(network, frames, tiny.recipe, "penultimate")
+    sample_features = features(network, frames, tiny.recipe, "penultimate")
     assert (
-        look(tiny, network, learnt, test.labels) == accuracy(predict(network, frames, tiny.recipe), test.labels) > 0.9
+        look(tiny, network, sample_features, test.labels)
+        == accuracy(predict(network, frames, tiny.recipe), test.labels)
+        > 0.9
     )
-    assert look(tiny, network, learnt, (test.labels + 1) % 3) < 0.1
+    assert look(tiny, network, sample_features, (test.labels + 1) % 3) < 0.1

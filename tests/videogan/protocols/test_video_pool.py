@@ -8,7 +8,7 @@ from videogan.protocols.video_pool import VideoPool
 
 
 def numbered(*n_of_class: int) -> LabelledClips:
-    """Clips whose only pixel is their number, so many of each class, classes one after the other."""
+    """Clips of one pixel, which is their number, ordered by class; `n_of_class` gives the clips per class."""
     labels = torch.arange(len(n_of_class)).repeat_interleave(torch.tensor(n_of_class))
     frames = torch.arange(len(labels), dtype=torch.uint8).view(-1, 1, 1, 1, 1).expand(-1, 8, 1, 1, 3)
     return LabelledClips(frames.contiguous(), labels, len(n_of_class))
@@ -19,13 +19,13 @@ def numbers(frames: torch.Tensor) -> list[int]:
 
 
 @pytest.mark.parametrize("n", [(9, 6), (20, 31)])
-def test_a_pool_that_is_large_enough_gives_every_real_clip_a_video_of_its_own(n):
+def test_a_large_enough_pool_gives_every_real_clip_its_own_video(n):
     train, test, pool = numbered(6, 4), numbered(3, 2), numbered(*n)
     videos = VideoPool(pool, train, test)
     assert videos.short_classes == []
     for seed in range(5):
         of_train, of_test = (numbers(videos(p, c.labels, seed)) for p, c in (("train", train), ("test", test)))
-        assert len({*of_train, *of_test}) == 15, "no video stands for two clips"
+        assert len({*of_train, *of_test}) == 15, "no video replaces two clips"
         assert torch.equal(pool.labels[of_train], train.labels)
         assert torch.equal(pool.labels[of_test], test.labels)
 
@@ -37,7 +37,7 @@ def test_no_seed_trains_on_the_test_videos_of_another():
     trained = {n for seed in range(20) for n in numbers(videos("train", train.labels, seed))}
     assert len(tested) == 5
     assert not tested & trained
-    assert len(trained) > 10, "the rest serves in turn"
+    assert len(trained) > 10, "different seeds use different videos"
 
 
 def test_too_few_videos_are_divided_in_proportion_and_repeated():
@@ -59,13 +59,13 @@ def test_two_videos_give_one_to_train_on_and_one_to_test_on():
     assert of_train != of_test
 
 
-def test_samples_and_looks_are_of_all_videos():
+def test_samples_and_looks_use_all_videos():
     videos = VideoPool(numbered(9, 6), numbered(6, 4), numbered(3, 2))
     for purpose in ("samples", "look"):
         assert sorted(numbers(videos(purpose, numbered(9, 6).labels, 3))) == list(range(15))
 
 
-def test_parts_and_choices_follow_from_their_seeds():
+def test_parts_and_choices_depend_only_on_their_seeds():
     train, test, pool = numbered(6, 4), numbered(3, 2), numbered(20, 31)
     one, same, other = (VideoPool(pool, train, test, seed) for seed in (0, 0, 1))
     assert torch.equal(one("train", train.labels, 5), same("train", train.labels, 5))

@@ -1,4 +1,4 @@
-"""Pictures: what is where in them, and that what is written can be read again."""
+"""Pictures have the right layout, and written files can be read back."""
 
 import io
 
@@ -34,7 +34,7 @@ def test_grid_places_videos_row_by_row_with_black_gaps_and_an_incomplete_last_ro
     assert not picture[5:, 7:].any()
 
 
-def test_labels_stand_beside_rows_and_above_columns_and_leave_the_clips_as_they_are():
+def test_labels_are_beside_rows_and_above_columns_and_do_not_change_the_clips():
     videos = torch.randint(100, 256, (2, 3, 4, 64, 64, 3), dtype=torch.uint8)
     names = ["walk", "a long name\nof two lines"], ["s = 0", "s = 0.5", "s = 1"]
     grid = labelled_grid(videos, *names, gap=2)
@@ -48,7 +48,7 @@ def test_labels_stand_beside_rows_and_above_columns_and_leave_the_clips_as_they_
     assert not grid[:, :LINE, :left].any()
 
 
-def test_small_clips_are_enlarged_by_whole_pixels_and_large_ones_are_left():
+def test_small_clips_are_enlarged_by_whole_pixels_and_large_ones_do_not_change():
     video = torch.randint(256, (2, 16, 24, 3), dtype=torch.uint8)
     large = enlarged(video)
     assert large.shape == (2, 64, 96, 3)

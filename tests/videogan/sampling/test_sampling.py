@@ -1,4 +1,4 @@
-"""Samples follow from seeds alone, standing statistics are averages, interpolations begin and end at what they join."""
+"""Samples depend only on seeds, standing statistics are averages, interpolations end at the given codes."""
 
 from typing import Any
 
@@ -76,7 +76,7 @@ def test_sampling_copy_changes_neither_the_generator_nor_its_power_iterations(ge
     assert all(torch.equal(before[name], copy.state_dict()[name]) for name in vectors)
 
 
-def test_clip_i_follows_from_seed_index_and_label_whatever_the_number_and_the_batch(sampler):
+def test_clip_i_depends_only_on_seed_index_and_label(sampler):
     labels = torch.tensor([0, 1, 2, 0, 1, 2, 0])
     clips = synthesise(sampler, labels, seed=3, batch_size=7)
     assert clips.dtype == torch.uint8
@@ -119,7 +119,7 @@ def test_the_middle_clip_between_two_codes_is_that_of_their_mean(sampler):
     assert nearly_equal(clips[:, 1], render(sampler, (z0 + z1) / 2, y, 12, ALONE))
 
 
-def test_midway_between_two_classes_all_that_depends_on_the_class_sees_their_mean(sampler):
+def test_midway_between_two_classes_every_conditional_layer_gets_their_mean(sampler):
     z, y = codes(sampler, 2, seed=1), (torch.tensor([0, 2]), torch.tensor([1, 0]))
     clips = between_classes(sampler, z, y, n_steps=3)
     embedded = sampler.image.embedding.weight

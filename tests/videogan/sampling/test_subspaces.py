@@ -1,4 +1,4 @@
-"""Subspaces drawn anew: a subspace changes what depends on it and nothing where nothing does."""
+"""Redrawing a subspace of the code changes only what depends on that subspace."""
 
 import pytest
 import torch
@@ -52,7 +52,7 @@ def test_pictures_show_the_base_codes_and_each_redrawn_subspace(mvt, found):
         assert torch.equal(clip, render(mvt, code, LABELS[1:2], 4, ALONE)[0])
 
 
-def test_it_is_a_function_of_its_seed_and_reports_progress(mvt, found):
+def test_resampling_is_a_function_of_its_seed_and_reports_progress(mvt, found):
     progress = []
     again = resample_subspaces(mvt, LABELS, 3, 4, n_pictured=2, on_progress=lambda *done: progress.append(done))
     assert again.changes == found.changes

@@ -107,7 +107,7 @@ def test_a_copy_is_made_once_and_a_local_file_needs_none(folder, tmp_path):
     if isinstance(file, Path):
         assert copy == file
     else:
-        assert mirrored(file, copies) == copies / "a.avi", "not asked for again"
+        assert mirrored(file, copies) == copies / "a.avi", "not requested again"
         assert os.listdir(copies) == ["a.avi"]
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not there, the newest two and the best kept, damaged ones passed over by name."""
+"""Checkpoints: written whole or not at all; the newest two and the best kept; damaged ones skipped with a warning."""
 
 import pytest
 import torch

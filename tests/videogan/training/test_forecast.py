@@ -1,4 +1,4 @@
-"""The forecast counts on the meta device what the real networks hold and do."""
+"""The forecast on the meta device equals the parameters, bytes and FLOPs of the real networks."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ class TwoClips:
 
 
 class TwoUnlikeClips(TwoClips):
-    """Of which neither has the other's flow."""
+    """Two different clips, so that the flow of each is estimated."""
 
     def batch(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         frames, labels = super().batch(index)

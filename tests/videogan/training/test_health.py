@@ -1,4 +1,4 @@
-"""Health: each state shows when it should, never for real clips, and stops a training only where it was asked to."""
+"""Health: each state shows when it should, never for real clips, and stops a training only if configured."""
 
 import math
 from pathlib import Path
@@ -49,12 +49,12 @@ def moving_squares(seed: int, speed: float = 1.0, period: int | None = None) -> 
 
 
 def features_of(frames: Tensor) -> Tensor:
-    """(n, d): the frames themselves, seen coarsely."""
+    """(n, d): the pixels of every fourth frame, row and column."""
     return frames[:, ::4, ::4, ::4].float().flatten(1)
 
 
 def shown(frames: Tensor) -> dict[State, str]:
-    """The states of samples beside other real clips of the same kind, in a training without fault."""
+    """The states of samples compared with other real clips of the same kind, in a healthy training."""
     real = moving_squares(seed=0)
     check = SampleCheck(real, features_of(real), LABELS, N_CLASSES)
     return states(Course(HINGE).vitals(check(frames, features_of(frames))))
@@ -95,7 +95,7 @@ def test_one_or_two_collapsed_classes_among_many_do_not_change_the_median():
     assert set(shown(torch.where(two, clips[LABELS], clips))) == {"mode collapse"}
 
 
-def test_a_discriminator_is_saturated_below_a_hundredth_of_the_loss_of_guessing_whichever_it_is():
+def test_any_discriminator_is_saturated_below_a_hundredth_of_its_loss_of_guessing():
     for losses, expected in (
         ({"d_image": 1.3, "d_video": 2.5}, False),
         ({"d_image": 0.021, "d_video": 2.5}, False),
@@ -108,16 +108,16 @@ def test_a_discriminator_is_saturated_below_a_hundredth_of_the_loss_of_guessing_
         assert ("D saturated" in states(trained.vitals({}))) == expected, losses
 
 
-def test_only_losses_since_the_look_before_count():
+def test_only_losses_since_the_last_look_count():
     trained = course()
     trained.step({"d_image": 0.0, "d_video": 0.0})
     assert "D saturated" in states(trained.vitals({}))
     trained.step({"d_image": 1.0, "d_video": 1.0})
     assert states(trained.vitals({})) == {}
-    assert math.isnan(trained.vitals({}).loss_share), "no step since the look before"
+    assert math.isnan(trained.vitals({}).loss_share), "no step since the last look"
 
 
-def test_a_wasserstein_loss_near_zero_is_no_fault_but_a_gradient_of_g_that_vanishes_is():
+def test_a_wasserstein_loss_near_zero_is_healthy_but_a_vanishing_gradient_of_g_is_not():
     trained = course(guessing={})
     trained.step({"d_video": 0.0})
     assert states(trained.vitals({})) == {}

@@ -1,4 +1,4 @@
-"""The adversarial game: what it computes follows from (seed, step), and ends by name where it cannot go on."""
+"""The training loop: its results depend only on (seed, step), and it stops with the term that is not finite."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ BATCH_SIZE, N_CLASSES = 4, 3
 
 
 class PoisonedClips(NoiseClips):
-    """Noise that is not finite from the fifth batch on."""
+    """Noise that is NaN from the fifth batch on."""
 
     def batch(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         frames, labels = super().batch(index)
@@ -23,7 +23,7 @@ class PoisonedClips(NoiseClips):
 
 
 class RepeatedClips(NoiseClips):
-    """Two batches, over and over."""
+    """Two batches of noise, repeated."""
 
     def batch(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         return super().batch(index // 2 % 2)
@@ -44,8 +44,7 @@ def run_config(**loop: object) -> RunConfig:
     values = {
         "model": {**model, **exact, **loop.pop("model", {})},
         "loop": {"n_steps": 4, "batch_size": BATCH_SIZE, **loop},
-        # Adam without momentum moves by the sign of a gradient; a large eps keeps rounding from turning one near zero
-        # around.
+        # Adam without momentum moves by the sign of a gradient; a large eps keeps rounding from flipping one near zero.
         "optimiser": {"lr_g": 1e-3, "eps": 1e-2},
         "evaluation": {"protocol": "s3_r3d18_smoke_v1"},
     }
@@ -79,7 +78,7 @@ def test_resume_from_a_checkpoint_is_bit_exact(tmp_path, ema_decay):
         assert_bit_equal(resumed[-1].training.average.state_dict(), uninterrupted[-1].training.average.state_dict())
 
 
-def test_resume_under_motion_constraint_is_bit_exact_though_no_real_flow_is_remembered(tmp_path):
+def test_resume_under_motion_constraint_is_bit_exact_with_an_empty_flow_cache(tmp_path):
     config = run_config(model={"variant": "mvt_mc"})
     folder = CheckpointFolder(tmp_path)
     uninterrupted = list(train(config, RepeatedClips()))
@@ -150,7 +149,7 @@ def test_bf16_changes_the_losses_a_little_and_the_weights_stay_fp32():
     rounded = next(iter(train(run_config(n_steps=1, precision="bf16"), NoiseClips())))
     assert {p.dtype for p in rounded.training.generator.parameters()} == {torch.float32}
     assert rounded.losses != exact.losses
-    # After one update of the discriminators, before the generator's.
+    # The first losses, after one update of the discriminators and before the generator's.
     assert rounded.losses["d_image"] == pytest.approx(exact.losses["d_image"], rel=0.05)
     assert rounded.losses["d_video"] == pytest.approx(exact.losses["d_video"], rel=0.05)
 
@@ -224,7 +223,7 @@ def test_ranks_stay_equal_under_singular_value_clipping_of_weights_and_gammas(tm
     clipped = {name: w for name, w in first.items() if name.startswith("video.") and name.endswith("weight")}
     norms = [torch.linalg.matrix_norm(w.flatten(1), 2) for w in clipped.values() if w.ndim > 1]
     assert max(norms) <= 1 + 2e-5
-    # Each rank's batch norms saw other clips; that their gammas agree is due to rank 0's statistics.
+    # Batch norms saw different clips on each rank; gammas are equal because all ranks use rank 0's statistics.
     gammas = torch.cat([w for w in clipped.values() if w.ndim == 1])
     assert gammas.max() < 1 - 1e-3
 

@@ -24,7 +24,7 @@ CHANGES = [
     ("adam", "beta2", 0.99),
     ("adam", "eps", 1e-3),
 ]
-"""Of the optimiser of that name each setting, and another value of it."""
+"""Each setting of each optimiser, with a value other than the default."""
 
 
 def run_config(objective: str = "-kvd", n_d: int = 1, **sections: dict[str, Any]) -> RunConfig:
@@ -68,7 +68,7 @@ def test_weight_decay_pulls_every_weight_towards_zero():
     assert norms[1] < norms[0]
 
 
-def test_every_setting_of_the_optimiser_is_looked_at():
+def test_every_setting_of_the_optimiser_is_tested():
     assert {setting for _, setting, _ in CHANGES} == set(OptimiserConfig.model_fields)
 
 
@@ -86,7 +86,7 @@ def test_every_setting_of_the_optimiser_changes_the_weights_after_two_steps(name
     assert not torch.equal(weights(), weights(**{setting: value}))
 
 
-def test_rmsprop_keeps_one_number_a_parameter_and_adam_two():
+def test_rmsprop_keeps_one_number_per_parameter_and_adam_two():
     n = sum(forecast(run_config()).parameters.values())
     assert checkpoint_bytes(run_config()) == 2 * 4 * n
     assert checkpoint_bytes(run_config(optimiser={"name": "adam"})) == 3 * 4 * n
@@ -112,13 +112,13 @@ def test_a_saved_configuration_is_read_back_under_either_optimiser():
 
 
 @pytest.mark.parametrize("objective", ["s3", "ser", "is"])
-def test_without_labels_no_search_is_led_by_scores_of_labels(objective: str):
+def test_an_unconditional_model_refuses_an_objective_that_starts_with_a_score_of_labels(objective: str):
     with pytest.raises(ConfigurationError, match=r"tgan generates without labels. Set evaluation.objective=-kvd"):
         run_config(objective)
     assert run_config(objective, model={"conditional": True})
 
 
-def test_without_labels_a_distance_may_lead_with_the_inception_score_or_the_cost_beside_it():
+def test_an_unconditional_model_accepts_a_distance_alone_or_with_the_inception_score_or_cost():
     for objective in (["-kvd", "is"], ["-cost", "-fid"]):
         assert run_config(objective)
     with pytest.raises(ConfigurationError, match=r"contain no part of S3, got -kvd,s3"):

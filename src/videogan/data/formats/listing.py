@@ -1,4 +1,4 @@
-"""What layouts share: the videos of a folder, groups from file names, numbered lines of text and CSV files."""
+"""Shared by the layouts: the videos of a folder, groups from file names, numbered lines of text and CSV files."""
 
 import csv
 import os

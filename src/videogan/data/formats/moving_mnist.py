@@ -19,7 +19,7 @@ def recognises(folder: Path) -> bool:
 
 
 def find(folder: Path, options: ImportOptions) -> Found:
-    """The sequences of the array, each in a group of its own. Raises DataError."""
+    """The sequences of the array, each its own group. Raises DataError."""
     arrays = _arrays(folder)
     if len(arrays) != 1:
         raise DataError(f"{folder}: {len(arrays)} .npy files, expected one, such as mnist_test_seq.npy.")

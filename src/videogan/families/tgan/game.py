@@ -1,4 +1,4 @@
-"""What TGAN and its 3D model share: settings, a discriminator of whole clips with three regularisers, the step."""
+"""Shared by TGAN and its 3D model: settings, a discriminator of whole clips with three regularisers, the step."""
 
 from dataclasses import dataclass
 from typing import Generic, Literal, Self, TypeVar
@@ -34,7 +34,7 @@ class VolumeGANConfig(FamilyConfig):
     n_classes: int = Field(ge=1, description="Classes of the data set (V); a generator without labels ignores them")
     n_frames: Literal[16] = Field(N_FRAMES, description="T, clip length (Table 1: four doublings)")
     width: float = Field(
-        1.0, gt=0, description="Times the channels of Table 1, at least one channel each; codes keep K"
+        1.0, gt=0, description="Scale of all channels of Table 1, at least one each; K of the codes stays"
     )
     dim_z: int = Field(100, ge=1, description="K_0, and TGAN's K_1: size of each code (Table 1)")
     regulariser: Literal["svc", "weight_clip", "none"] = Field(
@@ -46,13 +46,13 @@ class VolumeGANConfig(FamilyConfig):
     )
     clip_bound: float = Field(0.01, gt=0, description="c: weights are kept in [-c, c] under weight_clip (sec. 6.2)")
     noise_sigma: float = Field(0.2, ge=0, description="Noise on each discriminator layer under none (sec. 6.3)")
-    bn_beta: bool = Field(False, description="Shifts in the batch norms that the released code leaves without them")
+    bn_beta: bool = Field(False, description="Batch norms with beta, which the released code omits")
     init: Literal["paper", "released_uniform"] = Field(
-        "paper", description="HeNormal but for TGAN's G1, which is U(-.01, .01) (sec. 6.2), or that for all (released)"
+        "paper", description="paper: HeNormal, TGAN's G1 U(-.01, .01) (sec. 6.2); released_uniform: that for all"
     )
 
     @model_validator(mode="after")
-    def _refuse_what_has_no_effect(self) -> Self:
+    def _refuse_settings_without_effect(self) -> Self:
         problems = [
             f"{name} = {getattr(self, name)} has no effect under regulariser = {self.regulariser}. "
             f"Remove it or set model.regulariser={regulariser}."
@@ -146,7 +146,7 @@ class VolumeGAN(GAN[VolumeConfigT, Fakes], Generic[VolumeConfigT]):
         return draws
 
     def generate(self, generator: nn.Module, draws: Draws) -> Fakes:
-        """b fakes of the draws."""
+        """Generate b fakes from the draws."""
         return Fakes(generator(draws["z"], draws.get("y")))
 
     def discriminator_losses(

@@ -1,4 +1,4 @@
-"""TGAN (arXiv 1611.06624): a temporal generator makes a trajectory of codes, an image generator a frame of each."""
+"""TGAN (arXiv 1611.06624): a temporal generator makes a trajectory of codes, an image generator a frame from each."""
 
 from itertools import pairwise
 from typing import Literal, Self
@@ -42,10 +42,10 @@ class TGANConfig(VolumeGANConfig):
     image_codes: Literal["z0_z1", "z1"] = Field("z0_z1", description="What G1 sees: z1 alone is Table 3's G1(z1)")
     conditional: bool = Field(False, description="Conditional TGAN: labels for all three networks (sec. 5.2)")
     label_route: Literal["branch", "concat"] = Field(
-        "branch", description="Label into G1: by a linear map of its own (sec. 5.2), or beside z0 in that of z0"
+        "branch", description="Label into G1: by its own linear map (sec. 5.2), or concatenated with z0"
     )
     label_sampling: Literal["empirical", "uniform"] = Field(
-        "empirical", description="Labels of fakes under conditional (sec. 6.5: the data's prior)"
+        "empirical", description="Labels of fakes if conditional (sec. 6.5: the data's prior)"
     )
 
     @model_validator(mode="after")
@@ -72,8 +72,8 @@ class TGANConfig(VolumeGANConfig):
 class TemporalGenerator(nn.Module):
     """G0: deconvolutions in time, kernel, stride, padding (1, 1, 0) and four of (4, 2, 1); BN and ReLU, at last tanh.
 
-    (K_in, 1) -> (512, 1) -> (256, 2) -> (128, 4) -> (128, 8) -> (K_1, 16) (Table 1; the text's padding 2 would not
-    give it). forward: codes (B, K_in) -> z_1 (B, 16, K_1) in [-1, 1].
+    (K_in, 1) -> (512, 1) -> (256, 2) -> (128, 4) -> (128, 8) -> (K_1, 16) (Table 1; the text's padding 2 would give
+    other sizes). forward: codes (B, K_in) -> z_1 (B, 16, K_1) in [-1, 1].
     """
 
     def __init__(self, dim_in: int, widths: tuple[int, ...], dim_out: int, beta: bool = False) -> None:
@@ -96,10 +96,10 @@ class TemporalGenerator(nn.Module):
 class ImageGenerator(nn.Module):
     """G1: a linear map, BN and ReLU of each code to (256, 4, 4), concatenated, then doublings and a last convolution.
 
-    Deconvolutions 256, 128, 64, 32, kernel 4, stride 2, padding 1, with BN and ReLU, then (3, 1, 1) and tanh (Table 1;
-    that the linear maps have BN and ReLU too, and no layer but the last a bias, is the released code's).
-    forward: for each of `dims` one code, (B, dim) of a video or (B, T, dim) of its frames ->
-    (B, T, n_colours, R, R) in [-1, 1].
+    Deconvolutions 256, 128, 64, 32, kernel 4, stride 2, padding 1, with BN and ReLU, then (3, 1, 1) and tanh (Table 1).
+    As in the released code, the linear maps have BN and ReLU too, and only the last layer has a bias.
+    forward: a code for each of `dims`, (B, dim) per video or (B, T, dim) per frame -> (B, T, n_colours, R, R) in
+    [-1, 1].
     """
 
     def __init__(self, dims: tuple[int, ...], widths: tuple[int, ...], n_colours: int = 3) -> None:

@@ -35,7 +35,7 @@ class Volume3DConfig(VolumeGANConfig):
     family: Literal["volume3d"] = "volume3d"
 
     @model_validator(mode="after")
-    def _refuse_a_beta_nowhere(self) -> Self:
+    def _refuse_beta_without_gamma(self) -> Self:
         if self.bn_beta and self.regulariser == "none":
             raise ValueError(
                 "bn_beta = True has no effect under regulariser = none, whose discriminator has no gamma or beta. "

@@ -49,7 +49,7 @@ def test_a_correct_file_has_no_finding_and_no_note(text: str):
 
 
 @pytest.mark.parametrize("file", BROKEN.values(), ids=BROKEN)
-def test_a_broken_file_is_found_by_its_own_rule_alone_at_its_line(file: BrokenFile):
+def test_only_its_own_rule_finds_a_broken_file_and_names_its_line(file: BrokenFile):
     found = found_in(file.text)
     assert {(finding.rule, finding.line, finding.is_note) for finding in found} == {
         (file.rule, file.line, file.is_note)

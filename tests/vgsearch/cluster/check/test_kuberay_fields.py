@@ -1,4 +1,4 @@
-"""The table of KubeRay's fields follows from a resource definition, and has every part that it refers to."""
+"""The table of KubeRay's fields is generated from a resource definition and contains every part it refers to."""
 
 import json
 

@@ -51,8 +51,8 @@ def test_a_trial_that_never_fits_is_refused_with_the_remedy(
         cluster.max_concurrent(n_workers, gpus)
 
 
-def test_ray_gives_no_worker_parts_of_two_gpus():
-    """On simulated GPUs: with 0.6 of a GPU per worker, two GPUs hold two workers, although 2 / 0.6 is more than 3."""
+def test_ray_never_splits_a_worker_over_two_gpus():
+    """Uses simulated GPUs: with 0.6 of a GPU per worker, two GPUs hold two workers, although 2 / 0.6 is more than 3."""
     n_admitted = Resources((Node(8, 2),)).max_concurrent(1, 0.6)
     ray.init(address="local", num_cpus=8, num_gpus=2, include_dashboard=False, log_to_driver=False)
     try:

@@ -200,7 +200,7 @@ def test_bad_files_are_skipped_with_their_reason(ray_cluster, manifest, tmp_path
     assert found[good]["n_frames"] == 20
     assert "not a video" in found[tmp_path / "bad.mp4"]["skipped"]
     assert found[tmp_path / "gone.mp4"]["skipped"] == "no such file"
-    assert "path" not in found[good], "the key is the path; a row of its own would replace the caller's"
+    assert "path" not in found[good], "the key is the path; a path in the row would replace the caller's"
 
 
 def test_only_new_or_changed_files_are_inspected_again(ray_cluster, manifest, monkeypatch, tmp_path):

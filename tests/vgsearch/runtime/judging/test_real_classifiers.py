@@ -26,7 +26,7 @@ TINY = ClassifierProtocol(classifier="r3d18", width=4, dropout=0.0, size=None, r
 
 @pytest.fixture(scope="module")
 def inputs_of(ray_cluster, tmp_path_factory) -> Callable[..., Inputs]:
-    """Inputs on 64 clips of moving shapes, each with a folder of its own for its classifiers."""
+    """Inputs on 64 clips of moving shapes, each with its own classifier folder."""
     manifest = make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1, n_frames=16)
     made = Inputs(
         data=str(manifest.folder),

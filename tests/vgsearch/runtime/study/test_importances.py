@@ -13,7 +13,7 @@ LR, SIGMA, ALPHA = "optimiser.lr_g", "model.sigma_a", "model.alpha"
 
 
 def record(sweep: Sweep, n: int, state: str = "done") -> SweepRecord:
-    """Trials whose score follows from the learning rate alone."""
+    """Trials whose score depends only on the learning rate."""
     rng, found = random.Random(0), SweepRecord({"objective": ["s3"]})
     for index in range(n):
         chosen = {path: rng.choice(domain.choices) if domain.type == "choice" else rng.uniform(domain.low, domain.high)

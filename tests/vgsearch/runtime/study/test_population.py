@@ -54,12 +54,14 @@ def test_the_worst_of_the_trials_at_the_same_step_are_pruned(direction: str):
     trials = [study.ask({"x": FloatDistribution(0, 1)}) for _ in range(5)]
     for trial, look in zip(trials, (0.5, 0.2, 0.9, 0.4), strict=False):
         trial.report(sign * look, 25)
-        assert not trial.should_prune(), "between the steps that count"
+        assert not trial.should_prune(), "trials are compared only every 50 steps"
     pruned = []
     for number, look in enumerate((0.5, 0.2, 0.9, 0.4)):
         trials[number].report(sign * look, 50)
         pruned.append(trials[number].should_prune())
-    assert pruned == [False, False, False, False], "none is pruned before all are there; the last is not the worst"
+    assert pruned == [False, False, False, False], (
+        "none is pruned before all four have reported; the last is not the worst"
+    )
     assert trials[1].should_prune()
     trials[4].report(sign * 0.1, 50)
     assert trials[4].should_prune()
@@ -75,7 +77,7 @@ def test_a_successor_starts_from_one_of_the_best_trials_with_mutated_values():
     found = successor(record, sweep, 4)
     assert found.parent == 1, "neither a pruned one nor one before the first comparison"
     assert found.overrides != record.trials["t1"].overrides
-    assert found == successor(record, sweep, 4), "of sweep seed, index and record alone"
+    assert found == successor(record, sweep, 4), "depends only on sweep seed, index and record"
     assert {successor(record, sweep, index).overrides["optimiser.lr_g"] for index in range(4, 12)} != {
         found.overrides["optimiser.lr_g"]
     }
@@ -157,7 +159,7 @@ def test_a_trial_starts_at_its_parents_checkpoint_and_the_ledger_records_the_par
     replayed = new_study(optuna.storages.InMemoryStorage(), sweep)
     replay(read_events(experiment.ledger), replayed, sweep)
     assert [trial.params for trial in replayed.trials] == [trial.params for trial in study.trials]
-    # What the parent saves meanwhile is no matter: the child has its own copy.
+    # Later checkpoints of the parent do not matter: the child has its own copy.
     (experiment.trial(parent).checkpoints / "step00000075.pt").write_bytes(b"later")
     assert folder.inherit(experiment.trial(parent), below=200) == 50
     assert len(list(folder.checkpoints.iterdir())) == 1

@@ -31,7 +31,7 @@ def a_sweep(pruning: dict[str, Any] = MEDIAN, objective: Any = "s3") -> Sweep:
 
 
 class Killed(BaseException):
-    """Stands for kill -9: only what was written before stays."""
+    """Simulates kill -9: nothing is written after it."""
 
 
 class Book:
@@ -63,7 +63,7 @@ class Book:
 
 
 def drive(experiment: Experiment, sweep: Sweep, **death: int) -> SweepRecord:
-    """Runs one driver from the ledger's state on: instant fake trials in turn, scored by their values."""
+    """Runs one driver from the ledger's state: instant fake trials, one at a time, scored by their values."""
     ledger = Ledger(experiment.ledger)
     waiting = left_to_do(ledger.record, sweep)
     study = study_of(experiment.study, sweep, read_events(experiment.ledger))
@@ -174,7 +174,7 @@ def test_a_study_that_agrees_with_its_ledger_is_not_rewritten(whole):
 def test_an_end_that_is_only_in_the_ledger_counts(tmp_path: Path):
     experiment = Experiment(tmp_path)
     with pytest.raises(Killed):
-        drive(experiment, a_sweep(), dies_after=5)  # start, three looks, and the end that the study never heard
+        drive(experiment, a_sweep(), dies_after=5)  # start, three looks, and the end that never reached the study
     assert [trial.state for trial in read_ledger(experiment.ledger).trials.values()] == ["done"]
     study = study_of(experiment.study, a_sweep(), read_events(experiment.ledger))
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE]

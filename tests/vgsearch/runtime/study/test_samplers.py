@@ -54,7 +54,7 @@ def proposed(sweep: Sweep, n: int, study: optuna.Study | None = None, first: int
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "gp"])
-def test_proposals_follow_from_seed_index_and_history_also_with_a_new_sampler(sampler: str):
+def test_proposals_depend_only_on_seed_index_and_history_also_with_a_new_sampler(sampler: str):
     if sampler == "gp":
         pytest.importorskip("scipy", reason="the gp sampler needs scipy")
     sweep = a_sweep(sampler, FLOATS, PAPER)

@@ -78,7 +78,7 @@ class Driven:
         self._ids = itertools.count()
 
     def ask(self) -> dict[str, Any] | None:
-        """The parameters of the next trial, or None where no more is to start."""
+        """The parameters of the next trial, or None if no more trials start."""
         self._id = f"tune{next(self._ids)}"
         asked = self.searcher.suggest(self._id)
         return None if asked == Searcher.FINISHED else asked
@@ -172,7 +172,7 @@ def test_a_trial_that_failed_is_never_proposed_again(n_done: int):
     assert all(one != other for one, other in itertools.combinations(proposed, 2))
 
 
-def test_proposals_follow_from_seed_index_and_history():
+def test_proposals_depend_only_on_seed_index_and_history():
     seeds = {"first": 0, "again": 0, "other seed": 1}
     proposed = {name: Driven(a_sweep(seed=seed)).run(N_STARTUP + 3) for name, seed in seeds.items()}
     assert proposed["first"] == proposed["again"]
@@ -181,7 +181,7 @@ def test_proposals_follow_from_seed_index_and_history():
     assert all(choices(one) != choices(other) for one, other in pairs)
 
 
-def test_scores_change_proposals_after_the_random_start_and_none_before():
+def test_scores_change_only_proposals_after_the_random_start():
     proposed = {}
     for sign in (1, -1):
         driven = Driven(a_sweep())
@@ -510,7 +510,7 @@ class Unwritable(Record):
 def test_after_an_error_of_the_driver_no_trial_starts_reports_or_ends():
     driven = Driven(a_sweep(), record=Unwritable())
     driven.ask()
-    # Ray Tune takes the first for a failure of the trial, and starts it again.
+    # Ray Tune mistakes the first error for a failure of the trial, and restarts the trial.
     for call in (lambda: driven.done(s3=0.5), lambda: driven.look(10, 0.3), driven.ask, lambda: driven.done(s3=0.5)):
         with pytest.raises(OSError, match="No space left"):
             call()

@@ -97,7 +97,7 @@ def test_the_end_of_a_long_log_is_kept(tmp_path: Path):
 
 @dataclass
 class RunMetadata:
-    """What Ray Tune counts of a trial."""
+    """Ray Tune's failure counts of a trial."""
 
     num_failures: int = 0
 

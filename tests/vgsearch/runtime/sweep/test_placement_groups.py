@@ -25,7 +25,7 @@ UNBEATABLE = 1e6
 
 
 def a_sweep(n_trials: int, **facts: object) -> Sweep:
-    """Two workers a trial, pruned at the first look by the median of one trial that no look reaches."""
+    """Two workers per trial; the median of one unreachable trial prunes each at its first look."""
     pruning = {"pruner": "median", "warm_up": 0, "n_startup_trials": 1, "smoothing": 1}
     small = {"model.channels": 2, "model.gru_hidden": 8, "loop.n_steps": 40, "loop.look_every": 1, "loop.log_every": 1}
     overrides = {**small, "evaluation.objective": "-kvd"}
@@ -61,7 +61,7 @@ def test_pruned_trials_free_every_cpu(tmp_path: Path, ray_cluster: Resources):
 
 @dataclass
 class EndedTrial:
-    """What the reaper reads of a Tune trial."""
+    """The attributes of a Tune trial that the reaper reads."""
 
     config: dict[str, str]
 
@@ -92,7 +92,7 @@ def test_a_placement_group_started_late_by_a_dying_controller_is_removed_and_tho
     ray.get(late.ready())
     reaper.reap()
     assert states(late, other, foreign) == ["REMOVED", "CREATED", "CREATED"]
-    # An attempt that is tried again ends, and the one after it bears another mark.
+    # The groups of a retried attempt are removed, but not those of the next attempt, whose mark differs.
     reaper.on_trial_recover(1, [], EndedTrial({"folder": str(folders["running"])}))
     new = group("running")
     ray.get(new.ready())

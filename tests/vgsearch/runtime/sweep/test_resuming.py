@@ -95,7 +95,7 @@ def test_an_old_ledger_without_the_sweep_trusts_sweep_yaml(tmp_path: Path):
 
 
 @pytest.mark.parametrize(("asked", "n_trials"), [("+16", 24), ("48", 48), ("2", 2)])
-def test_trials_are_given_as_more_or_in_total(started, asked: str, n_trials: int):
+def test_a_number_of_trials_is_additional_with_a_plus_and_else_total(started, asked: str, n_trials: int):
     experiment, ledger = started
     assert resuming.sweep_to_resume(experiment, ledger.record, asked).n_trials == n_trials
 

@@ -13,7 +13,7 @@ from videogan.data.formats.contract import Found, ImportOptions
 
 
 def pictures(seed: int, n_frames: int = 4, height: int = 48, width: int = 64) -> np.ndarray:
-    """uint8 (T, H, W, 3): soft colours of the seed's own, one level brighter each frame; JPEG keeps them within 12."""
+    """uint8 (T, H, W, 3): soft colours by seed, one level brighter each frame; JPEG keeps them within 12."""
     y, x = np.mgrid[:height, :width] / width
     slopes = np.random.default_rng(seed).uniform(0, 60, (2, 3))
     first = 30 + x[..., None] * slopes[0] + y[..., None] * slopes[1]
@@ -62,7 +62,7 @@ def clips() -> Clips:
 
 @pytest.fixture
 def find(request: pytest.FixtureRequest) -> Callable[..., Found]:
-    """What the layout LAYOUT of the test's module finds in a folder, which must be recognised as that layout."""
+    """Read a folder with the LAYOUT of the test's module, which must recognise the folder."""
 
     def found(folder: Path, **options: object) -> Found:
         layout = layout_of(folder)

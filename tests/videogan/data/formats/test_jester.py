@@ -33,7 +33,7 @@ def test_validation_is_for_test_and_clips_without_labels_are_left_out(jester, fi
     assert all(video.group == video.path.name for video in found.videos)
     assert found.classes == LABELS, "the file of labels gives their order"
     assert {video.split for video in find(jester, split_by="group").videos} == {None}
-    assert len(find(jester / "20bn-jester-v1").videos) == 3, "the lists may lie beside the frames"
+    assert len(find(jester / "20bn-jester-v1").videos) == 3, "the lists may be beside the frames"
 
 
 def test_class_numbers_follow_the_file_of_labels(jester, find):
@@ -43,7 +43,7 @@ def test_class_numbers_follow_the_file_of_labels(jester, find):
     official = write_manifest(jester, rows, found.classes)
     assert official.classes == read_manifest(jester).classes == list(LABELS)
     assert official.digest == read_manifest(jester).digest != write_manifest(jester / "b", rows).digest
-    assert write_manifest(jester / "c", rows[:2], found.classes).classes == list(LABELS[:2]), "those that have clips"
+    assert write_manifest(jester / "c", rows[:2], found.classes).classes == list(LABELS[:2]), "only classes with clips"
 
 
 def test_a_frame_is_the_picture_of_its_file(jester, clips, find):

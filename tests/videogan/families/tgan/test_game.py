@@ -44,13 +44,13 @@ def test_the_normal_gan_does_not_saturate_and_its_noise_comes_from_the_draws():
 
 
 def test_the_normal_gans_discriminator_has_neither_gamma_nor_beta_the_wgans_has_gamma():
-    def learnt(**settings: Any) -> set[tuple[bool, bool]]:
+    def gamma_and_beta(**settings: Any) -> set[tuple[bool, bool]]:
         norms = [m for m in tiny(**settings).discriminators["video"].modules() if isinstance(m, _BatchNorm)]
         return {(norm.weight is not None, norm.bias is not None) for norm in norms}
 
-    assert learnt(regulariser="none") == {(False, False)}
-    assert learnt() == {(True, False)}
-    assert learnt(bn_beta=True) == {(True, True)}
+    assert gamma_and_beta(regulariser="none") == {(False, False)}
+    assert gamma_and_beta() == {(True, False)}
+    assert gamma_and_beta(bn_beta=True) == {(True, True)}
 
 
 def test_svc_clips_at_steps_1_6_11_to_spectral_norms_of_one():

@@ -19,7 +19,7 @@ def tiny(**settings: Any) -> TGAN:
 
 
 def generator(**settings: Any) -> TGANGenerator:
-    """In eval mode, its batch norms with statistics, and its frames bright enough to differ."""
+    """A generator in eval mode with batch-norm statistics from samples and frames bright enough to differ."""
     made = tiny(**settings).generator
     for parameter in made.image.parameters():
         parameter.data *= 3
@@ -101,7 +101,7 @@ def test_frames_of_a_clip_differ_only_by_the_trajectory():
     assert not torch.equal(made(z)[:, 0], made(z)[:, 1])
 
 
-def test_a_code_mapped_once_a_clip_has_the_batch_statistics_of_one_mapped_each_frame():
+def test_mapping_a_code_once_per_clip_or_per_frame_gives_equal_batch_statistics():
     made = tiny().generator
     z = made.sample_z(4)
     z1 = made.temporal(z).detach()
@@ -154,7 +154,7 @@ def test_labels_of_fakes_follow_the_training_prior_or_are_uniform_if_set():
 
 @pytest.mark.parametrize("n_between", [1, 2, 3])
 @pytest.mark.parametrize("settings", [{}, {"conditional": True}, {"image_codes": "z1"}])
-def test_frames_between_leave_the_original_frames_bit_for_bit(n_between: int, settings: dict[str, Any]):
+def test_frames_between_do_not_change_the_original_frames(n_between: int, settings: dict[str, Any]):
     made = generator(**settings)
     z, y = made.sample_z(3), torch.tensor([0, 1, 2])
     longer = made.with_frames_between(z, y, n_between)
