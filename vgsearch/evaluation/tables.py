@@ -248,12 +248,17 @@ _MEANINGS = {
     "flow_ratio": ("flow ratio", "length of the flow / real clips'; 1: as fast, 0: still"),
     "freezing_rate": ("freezing", "share of clips that hardly move"),
     "looping_rate": ("looping", "share of clips that repeat earlier frames"),
+    "repeats": ("repeats", "share of frames as near to an earlier one as 1 % of real frames"),
+    "t_psnr": ("t-PSNR", "dB to the nearest earlier frame (MDP); high: frames repeat"),
+    "t_dssim": ("t-DSSIM", "least dissimilarity to an earlier frame; low: frames repeat"),
     "res": ("ReS", "accuracy of the real-trained classifier"),
     "res_of_shuffled_frames": (
         "ReS, shuffled",
         "the same accuracy with frames in random order; lower if motion matters",
     ),
 }
+_NOT_OF_MANY = ("motion", "t_psnr", "t_dssim")
+"""No room for them: flow ratio and repeats say the same relative to real clips; scores.json has all."""
 
 
 def blind_spots_table(found: dict[str, Any]) -> Table:
@@ -268,15 +273,14 @@ def blind_spots_table(found: dict[str, Any]) -> Table:
 
 def blind_spots_of_many(rows: Sequence[Scored]) -> Table:
     """The blind spots of several subjects, a row each, and of real test clips."""
+    names = [name for name in _MEANINGS if name not in _NOT_OF_MANY]
     # One word a line: nine columns leave no room for the longest name.
-    heads = [
-        called.replace(",", "").replace("memori", "memori- ").replace(" ", "\n") for called, _ in _MEANINGS.values()
-    ]
+    heads = [_MEANINGS[name][0].replace(",", "").replace("memori", "memori- ").replace(" ", "\n") for name in names]
     table = plain_table("blind spots", *(f">{head}" for head in heads), ">diversity")
     for row in rows:
-        cells = [_pair(row.found[name])[0] for name in _MEANINGS]
+        cells = [_pair(row.found[name])[0] for name in names]
         table.add_row(row.subject, *cells, number(_least_diversity(row.found)))
-    table.add_row("(real test clips)", *(_pair(rows[0].found[name])[1] for name in _MEANINGS), "1.00", style="dim")
+    table.add_row("(real test clips)", *(_pair(rows[0].found[name])[1] for name in names), "1.00", style="dim")
     return table
 
 

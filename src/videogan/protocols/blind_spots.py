@@ -14,6 +14,7 @@ from videogan.data.clips import to_video
 from videogan.flow.lucas_kanade import LucasKanade
 from videogan.flow.video_flow import video_flow
 from videogan.metrics.diversity import COLLAPSED, class_diversity
+from videogan.metrics.frame_repeats import frame_repeats, t_dssim, t_psnr
 from videogan.metrics.memorisation import Distance, memorisation_ratio, nearest_neighbours, pixel_features
 from videogan.metrics.motion_health import (
     EXCESS,
@@ -31,6 +32,7 @@ from videogan.storage.json_values import json_values
 N_NEAREST = 3
 N_PICTURED = 8
 N_FLOWS = 128  # synthetic and real clips whose flow is computed: for thousands at 96 px it would take half an hour
+N_DSSIM = 32  # the same for t-DSSIM, which takes a third of a second per clip at 96 px
 FLOW_BATCH = 8
 
 
@@ -58,6 +60,12 @@ class BlindSpots:
     """Synthetic flow divided by real flow; 1: as fast as real clips, below: slower. NaN if real clips are still."""
     freezing_rate: Pair
     looping_rate: Pair
+    repeats: Pair
+    """Share of frames as near to an earlier frame of their clip as the nearest 1 % of real frames; also slow motion."""
+    t_psnr: Pair
+    """MDP's t-PSNR, in dB; high if frames repeat, compared with real clips."""
+    t_dssim: Pair
+    """MDP's t-DSSIM over at most `N_DSSIM` evenly spaced clips; low if frames repeat."""
     res: Pair
     """Accuracy of the real-trained classifier; on real clips this is ReR. NaN if its classes are not the data set's."""
     res_of_shuffled_frames: Pair
@@ -119,6 +127,9 @@ def blind_spots(
         flow_ratio=flow_ratio(speed["synthetic"], speed["real"]),
         freezing_rate=Pair(health.freezing, health.freezing_real),
         looping_rate=Pair(health.looping, health.looping_real),
+        repeats=both(lambda frames: frame_repeats(frames, test.frames).repeats),
+        t_psnr=both(t_psnr),
+        t_dssim=both(lambda frames: t_dssim(_evenly_spaced(frames, N_DSSIM))),
         res=both(recognised),
         res_of_shuffled_frames=both(lambda frames: recognised(shuffle_frames(frames, seed))),
         class_diversity=diversity.tolist(),
@@ -136,9 +147,13 @@ def flow_magnitudes(frames: Tensor) -> Tensor:
 
     `frames`: uint8 (n, T, H, W, 3).
     """
-    chosen = torch.linspace(0, len(frames) - 1, min(N_FLOWS, len(frames))).round().long()
-    batches = (to_video(clips) for clips in frames[chosen].split(FLOW_BATCH))
+    batches = (to_video(clips) for clips in _evenly_spaced(frames, N_FLOWS).split(FLOW_BATCH))
     return torch.cat([flow_magnitude(video_flow(LucasKanade(), videos)) for videos in batches])
+
+
+def _evenly_spaced(frames: Tensor, n_most: int) -> Tensor:
+    """At most `n_most` of the clips (n, ...)."""
+    return frames[torch.linspace(0, len(frames) - 1, min(n_most, len(frames))).round().long()]
 
 
 def _memorisation(of: dict[str, Tensor], distance: Distance) -> tuple[float, tuple[Tensor, Tensor]]:
@@ -162,6 +177,9 @@ def _warnings(found: BlindSpots) -> list[str]:
         warnings.append(f"{100 * found.freezing_rate.synthetic:.0f} % of the samples hardly move.")
     if found.looping_rate.synthetic > found.looping_rate.real + EXCESS:
         warnings.append(f"{100 * found.looping_rate.synthetic:.0f} % of the samples loop.")
+    if found.repeats.synthetic > found.repeats.real + EXCESS:
+        slow = "; the samples move slowly, which looks alike" if found.flow_ratio < 0.5 else ""
+        warnings.append(f"{100 * found.repeats.synthetic:.0f} % of the samples' frames repeat an earlier frame{slow}.")
     collapsed = sum(value < COLLAPSED for value in found.class_diversity if not math.isnan(value))
     if collapsed:
         warnings.append(

@@ -25,7 +25,7 @@ def of_kvd(mean: float, subject: str = "step00000007", **more: Any) -> Scored:
 
 
 def of_blind_spots(subject: str = "step00000007", **more: Any) -> Scored:
-    pairs = ("motion", "freezing_rate", "looping_rate", "res", "res_of_shuffled_frames")
+    pairs = ("motion", "freezing_rate", "looping_rate", "repeats", "t_psnr", "t_dssim", "res", "res_of_shuffled_frames")
     found: dict[str, Any] = {name: {"synthetic": 0.2, "real": 0.9} for name in pairs}
     found |= {"memorisation_features": 4.5, "memorisation_pixels": None, "flow_ratio": 0.6}
     found |= {"class_diversity": [0.7, None, 0.3]}
@@ -148,7 +148,8 @@ def test_scores_are_added_to_the_trials_records_at_the_step_of_the_checkpoint(tm
     before, line = map(json.loads, folder.metrics.read_text().splitlines())
     assert before == {"step": 50, "loss": 1.0}
     expected = {"kvd_r3d18_smoke_v1": 3.0, "gam/t1-step9": 1.25, "blind_spots/memorisation_features": 4.5}
-    expected |= {f"blind_spots/{n}": 0.2 for n in ("motion", "freezing_rate", "looping_rate", "res")}
+    expected |= {f"blind_spots/{n}": 0.2 for n in ("motion", "freezing_rate", "looping_rate")}
+    expected |= {f"blind_spots/{n}": 0.2 for n in ("repeats", "t_psnr", "t_dssim", "res")}
     expected |= {"blind_spots/res_of_shuffled_frames": 0.2, "blind_spots/flow_ratio": 0.6}
     assert line == {"step": 25} | {f"evaluation/{name}": value for name, value in expected.items()}
     events = EventAccumulator(str(folder.tensorboard)).Reload()

@@ -31,6 +31,9 @@ def test_clips_like_real_ones_get_no_warning(found, fresh, real):
     assert result.flow_ratio == pytest.approx(result.flow.synthetic / result.flow.real)
     assert result.flow_ratio == pytest.approx(1, abs=0.1)
     assert (result.freezing_rate.synthetic, result.looping_rate.synthetic) == (0, 0)
+    assert result.repeats.synthetic == pytest.approx(result.repeats.real, abs=0.1)
+    assert result.t_psnr.synthetic == pytest.approx(result.t_psnr.real, rel=0.05)
+    assert result.t_dssim.synthetic == pytest.approx(result.t_dssim.real, rel=0.1)
     assert result.res.real == real[0].rer
     assert result.res.synthetic > 0.9
     assert result.class_diversity == pytest.approx([1, 1, 1], abs=0.5)
@@ -63,6 +66,16 @@ def test_clips_that_return_to_earlier_frames_are_reported_as_looping(found, fres
     result, _ = found(looping)
     assert (result.looping_rate.synthetic, result.looping_rate.real) == (1, 0)
     assert "100 % of the samples loop." in result.warnings
+
+
+def test_clips_that_stop_halfway_repeat_frames_though_no_fixed_lag_shows_it(found, fresh):
+    def stopping(purpose, labels, seed):
+        return fresh(purpose, labels, seed)[:, [0, 1, 2, 3, 4, 4, 4, 4]]
+
+    result, _ = found(stopping)
+    assert (result.freezing_rate.synthetic, result.looping_rate.synthetic) == (0, 0)
+    assert result.repeats.synthetic == pytest.approx(3 / 7, abs=0.1)
+    assert any("of the samples' frames repeat an earlier frame" in warning for warning in result.warnings)
 
 
 def test_one_repeated_clip_per_class_has_no_diversity(found, fresh):
