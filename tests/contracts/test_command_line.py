@@ -95,7 +95,9 @@ def test_ctrl_c_ends_any_command_with_130(tmp_path: Path):
     blocking = tmp_path / "cluster.yaml"
     os.mkfifo(blocking)
     process = subprocess.Popen(
-        [sys.executable, "-c", "from vgsearch.cli import main; main()", "cluster", "check", blocking]
+        [sys.executable, "-c", "from vgsearch.cli import main; main()", "cluster", "check", blocking],
+        # A shell starts background jobs with SIGINT ignored, and the tests may run in one.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     with blocking.open("w"):  # opens once the command reads, and then waits for text
         process.send_signal(signal.SIGINT)

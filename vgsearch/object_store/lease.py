@@ -15,6 +15,8 @@ from videogan.storage.places import RemotePath, StorageError
 SECONDS = 60.0
 """A lease that its holder has not renewed for this long is free."""
 SECONDS_BETWEEN_RENEWALS = 15.0
+TRIES, SECONDS_BETWEEN_TRIES = 5, 0.1
+"""Reads of a lease that another process may be replacing."""
 SECONDS_OF_A_RACE = 1.0
 """Two processes that take the same free lease both write it within this time; the later one holds it."""
 
@@ -71,11 +73,16 @@ class Lease:
         self._where.put(json.dumps(content).encode())
 
     def _holder(self) -> dict[str, Any]:
-        try:
-            holder: dict[str, Any] = json.loads(self._where.read_bytes())
-            return holder
-        except FileNotFoundError:
-            return {}
+        """The lease as it is stored; empty if there is none. Raises StorageError if it stays unreadable."""
+        for _ in range(TRIES):
+            try:
+                holder: dict[str, Any] = json.loads(self._where.read_bytes())
+                return holder
+            except FileNotFoundError:
+                return {}
+            except ValueError:  # another process replaced it between the two requests of a read
+                time.sleep(SECONDS_BETWEEN_TRIES)
+        raise StorageError(f"{self._where}: a lease must be JSON; delete this file if no driver is running.")
 
     def _refuse_held(self) -> None:
         holder = self._holder()

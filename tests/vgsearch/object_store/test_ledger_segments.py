@@ -186,6 +186,32 @@ def test_a_lease_that_another_took_is_lost(kept: RemotePath, monkeypatch: pytest
     assert json.loads((kept / ".lock").read_bytes())["token"] == "another", "the other driver's lease stays"
 
 
+class Torn(RemotePath):
+    """An object that is replaced during every second read: the reader gets the end of the new one after the old."""
+
+    reads = 0
+
+    def read_bytes(self) -> bytes:
+        Torn.reads += 1
+        return super().read_bytes() + b'"m"}' * (Torn.reads % 2)
+
+
+def test_a_lease_that_is_replaced_while_it_is_read_is_read_again(kept: RemotePath, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(lease_module, "SECONDS_BETWEEN_RENEWALS", 0.05)
+    where = Torn(kept.root, f"{kept.key}/.lock")
+    with Lease(where, "x") as lease:
+        read = Torn.reads
+        wait_until(lambda: Torn.reads > read + 4, lambda: "the thread that renews the lease has ended")
+        assert not lease.is_lost
+    assert not (kept / ".lock").exists()
+
+
+def test_a_lease_that_stays_unreadable_names_its_file(kept: RemotePath):
+    (kept / ".lock").put(b"{}{}")
+    with pytest.raises(StorageError, match=r"\.lock: a lease must be JSON; delete this file"):
+        Lease(kept / ".lock", "x")
+
+
 def test_a_process_of_another_machine_is_never_considered_dead(kept: RemotePath):
     (kept / ".lock").put(
         json.dumps({"token": "t", "host": socket.gethostname(), "pid": 4_000_000, "machine": "m"}).encode()

@@ -194,7 +194,10 @@ def test_a_checkpoint_is_opened_with_its_trial_and_only_new_results_are_sent(tri
 def test_a_path_that_is_not_a_trials_checkpoint_is_refused_before_any_download(trial: RemotePath, path: str):
     bucket = trial.parent.parent.parent
     (bucket / "mvt-001/best.pt").put(b"")
-    with pytest.raises(ConfigurationError, match="or not in a trial"), opened_checkpoint(Path(str(bucket / path))):
+    with (
+        pytest.raises(ConfigurationError, match="must be the checkpoint of a trial"),
+        opened_checkpoint(Path(str(bucket / path))),
+    ):
         pass
 
 
