@@ -111,7 +111,7 @@ def test_a_missing_sweep_or_checkpoint_is_refused_with_its_address(failing_s3_bu
     address, second, _ = finished
     for arguments, message in (
         (("status", f"{failing_s3_bucket}/runs/nowhere"), "runs/nowhere contains no sweep"),
-        (("sample", f"{address}/trials/t9/checkpoints/step1.pt"), "step1.pt does not exist"),
+        (("sample", f"{address}/trials/t9/checkpoints/step1.pt"), "step1.pt must be the checkpoint of a trial"),
         (
             ("tune", "mvt_tsa", "--out", f"{failing_s3_bucket}/runs", "--name", "s"),
             f"{address} already holds a sweep of 'mvt_tsa'",

@@ -80,7 +80,7 @@ def test_a_folder_without_videos_is_refused_before_ray_starts(tmp_path):
 def test_split_by_file_needs_split_csv(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "a.mp4").touch()
-    with pytest.raises(DataError, match=r"needs split\.csv"):
+    with pytest.raises(DataError, match=r"needs a split\.csv"):
         vgsearch_data("import", tmp_path, "--split-by", "file")
 
 
