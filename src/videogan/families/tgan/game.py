@@ -1,7 +1,7 @@
 """Shared by TGAN and its 3D model: settings, a discriminator of whole clips with three regularisers, the step."""
 
 from dataclasses import dataclass
-from typing import Generic, Literal, Self, TypeVar
+from typing import ClassVar, Generic, Literal, Self, TypeVar
 
 import torch
 from pydantic import Field, model_validator
@@ -10,7 +10,7 @@ from torch.nn.functional import one_hot
 
 from videogan.config import ConfigurationError
 from videogan.constraints import clip_weights_, singular_value_clipping_
-from videogan.families.contract import GAN, Discriminators, Draws, Fakes, FamilyConfig, Losses, Settings
+from videogan.families.contract import GAN, Discriminators, Draws, Fakes, FamilyConfig, Generator, Losses, Settings
 from videogan.losses import (
     CROSS_ENTROPY_OF_GUESSING,
     non_saturating_discriminator_loss,
@@ -90,6 +90,26 @@ def refuse_truncation(truncation: float | None) -> None:
         raise ConfigurationError(
             f"truncation needs normal codes, got {truncation:g} for codes that are uniform on [-1, 1]; leave it out."
         )
+
+
+class VolumeGenerator(Generator):
+    """What TGAN's generator and the 3D model's share: uniform codes, clips of 16 frames, no truncation."""
+
+    config: VolumeGANConfig
+    other_lengths: ClassVar[str]
+    """Ends the refusal of another number of frames: what the family offers instead."""
+
+    def sample_z(
+        self,
+        n: int,
+        generator: torch.Generator | None = None,
+        n_frames: int | None = None,
+        truncation: float | None = None,
+    ) -> Tensor:
+        """n codes z_0, (n, K_0), on the networks' device; see `sample_z`. Refuses truncation and other lengths."""
+        refuse_other_lengths(n_frames, self.other_lengths)
+        refuse_truncation(truncation)
+        return sample_z(self.config, n, generator).to(self.device)
 
 
 def build_discriminator(config: VolumeGANConfig) -> VolumeDiscriminator:

@@ -9,17 +9,16 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from videogan.draws import draw_labels
-from videogan.families.contract import Facts, Generator
+from videogan.families.contract import Facts
 from videogan.families.tgan.game import (
     OTHER_VALUES,
     PUBLISHED_RUN,
     VolumeGAN,
     VolumeGANConfig,
+    VolumeGenerator,
     build_discriminator,
     label_vectors,
     refuse_other_lengths,
-    refuse_truncation,
-    sample_z,
 )
 from videogan.nets.beta import without_beta_
 from videogan.nets.chainer_initialisation import he_normal_, uniform_
@@ -28,7 +27,6 @@ from videogan.nets.width import scaled
 _WIDTHS_G0 = (512, 256, 128, 128)
 _WIDTHS_G1 = (256, 128, 64, 32)
 _FIRST_SIDE = 4
-_OTHER_LENGTHS = "with_frames_between makes frames between them"
 
 
 class TGANConfig(VolumeGANConfig):
@@ -127,8 +125,10 @@ class ImageGenerator(nn.Module):
         return x if code.ndim == 3 else x.repeat_interleave(n_frames, dim=0)
 
 
-class TGANGenerator(Generator):
+class TGANGenerator(VolumeGenerator):
     """G: the temporal generator's trajectory z_1^1 .. z_1^T; the image generator makes each a frame (sec. 3.3)."""
+
+    other_lengths = "with_frames_between makes frames between them"
 
     config: TGANConfig
 
@@ -149,24 +149,12 @@ class TGANGenerator(Generator):
 
     makes_frames_between = True
 
-    def sample_z(
-        self,
-        n: int,
-        generator: torch.Generator | None = None,
-        n_frames: int | None = None,
-        truncation: float | None = None,
-    ) -> Tensor:
-        """n codes z_0, (n, K_0), on the networks' device; see `sample_z`. Refuses truncation and other lengths."""
-        refuse_other_lengths(n_frames, _OTHER_LENGTHS)
-        refuse_truncation(truncation)
-        return sample_z(self.config, n, generator).to(self.device)
-
     def forward(self, z: Tensor, y: Tensor | None = None, n_frames: int | None = None) -> Tensor:
         """Videos (B, 16, 3, R, R) in [-1, 1].
 
         z: (B, K_0) codes z_0; y: (B,) labels, or (B, V) mixtures of classes, which only a conditional TGAN reads.
         """
-        refuse_other_lengths(n_frames, _OTHER_LENGTHS)
+        refuse_other_lengths(n_frames, self.other_lengths)
         return self._drawn(z, self._trajectory(z, y), y)
 
     def with_frames_between(self, z: Tensor, y: Tensor | None, n_between: int) -> Tensor:

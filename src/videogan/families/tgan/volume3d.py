@@ -3,27 +3,24 @@
 from itertools import pairwise
 from typing import Literal, Self
 
-import torch
 from pydantic import model_validator
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from videogan.families.contract import Facts, Generator
+from videogan.families.contract import Facts
 from videogan.families.tgan.game import (
     OTHER_VALUES,
     PUBLISHED_RUN,
     VolumeGAN,
     VolumeGANConfig,
+    VolumeGenerator,
     build_discriminator,
     refuse_other_lengths,
-    refuse_truncation,
-    sample_z,
 )
 from videogan.nets.chainer_initialisation import he_normal_, uniform_
 from videogan.nets.width import scaled
 
 _WIDTHS = (512, 256, 128, 64)
-_OTHER_LENGTHS = "a 3D model makes no others"
 
 
 class Volume3DConfig(VolumeGANConfig):
@@ -44,12 +41,14 @@ class Volume3DConfig(VolumeGANConfig):
         return self
 
 
-class Volume3DGenerator(Generator):
+class Volume3DGenerator(VolumeGenerator):
     """Linear 100 -> (512, 1, 4, 4), Conv3dT 256, 128, 64, 3, kernel 4, stride 2, padding 1; BN and ReLU, last tanh.
 
     We read "512 channels in the initial deconvolutional layer" as its input: then generator and discriminator have
     about the same size.
     """
+
+    other_lengths = "a 3D model makes no others"
 
     config: Volume3DConfig
 
@@ -65,21 +64,9 @@ class Volume3DGenerator(Generator):
         self.norms = nn.ModuleList(nn.BatchNorm3d(n) for n in widths[1:])
         self.output = nn.ConvTranspose3d(widths[-1], 3, 4, 2, 1)
 
-    def sample_z(
-        self,
-        n: int,
-        generator: torch.Generator | None = None,
-        n_frames: int | None = None,
-        truncation: float | None = None,
-    ) -> Tensor:
-        """n codes, (n, K_0), on the networks' device; see `sample_z`. Refuses truncation and other lengths."""
-        refuse_other_lengths(n_frames, _OTHER_LENGTHS)
-        refuse_truncation(truncation)
-        return sample_z(self.config, n, generator).to(self.device)
-
     def forward(self, z: Tensor, y: Tensor | None = None, n_frames: int | None = None) -> Tensor:
         """Videos (B, 16, 3, R, R) in [-1, 1]. z: (B, K_0) codes; labels y have no effect."""
-        refuse_other_lengths(n_frames, _OTHER_LENGTHS)
+        refuse_other_lengths(n_frames, self.other_lengths)
         x = relu(self.linear_norm(self.linear(z))).unflatten(1, self.first_map)
         for deconvolve, norm in zip(self.deconvolutions, self.norms, strict=True):
             x = relu(norm(deconvolve(x)))
