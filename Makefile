@@ -22,9 +22,10 @@ $(TESTABLE): $(INSTALLED)
 sweep: $(INSTALLED)
 	$(BIN)/vgsearch tune mvt_tsa --budget smoke
 
-# Tests that start Ray run last, so that fast failures come first. Each file starts its own Ray; two files run at a time.
+# Tests that start Ray run last, so that fast failures come first. Each file starts its own Ray; two files run at a time,
+# the longest ones (end_to_end) first, so that neither process waits for the other at the end.
 RAY_TESTS := tests/end_to_end tests/vgsearch/runtime tests/vgsearch/commands
-IN_PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+IN_PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test: $(TESTABLE)
 	$(IN_PARALLEL) $(RAY_TESTS:%=--ignore=%)

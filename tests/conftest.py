@@ -96,8 +96,8 @@ def s3_bucket(s3: tuple[str, Holding]) -> str:
 
 @pytest.fixture(scope="module")
 def failing_s3() -> Iterator[tuple[str, Holding]]:
-    """An empty bucket on a server that answers every 20th request with 503, as a busy one does, and its `Holding`."""
-    with s3_server(failing_every=20) as made:
+    """An empty bucket on a server that answers every 100th request with 503, as a busy one does, and its `Holding`."""
+    with s3_server(failing_every=100) as made:
         yield made
 
 
