@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -21,13 +20,15 @@ from videogan.storage.atomic import write_atomically
 from videogan.storage.places import Place, joined, place
 
 MANIFEST_NAME = "manifest.parquet"
+SPLITS = ("train", "select", "test")  # trained on; searches are judged on it; final scores use it
+LEAST_GROUPS = len(SPLITS)  # of a class, so that each split has one
 SCHEMA = pa.schema(
     [
         # relative to the manifest's folder if the file is below it, else absolute or an address such as s3://
         ("path", pa.string()),
         ("label", pa.string()),
         ("group", pa.string()),
-        ("split", pa.string()),  # train or test; null if skipped
+        ("split", pa.string()),  # one of SPLITS; null if skipped
         ("n_frames", pa.int32()),  # undamaged frames that decode; headers can be wrong
         ("fps", pa.float64()),
         ("width", pa.int32()),
@@ -72,10 +73,37 @@ class Manifest:
         return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
     def split(self, name: str) -> pa.Table:
-        """The usable rows of `train` or `test`."""
-        if name not in ("train", "test"):
-            raise ValueError(f"split must be train or test, got {name!r}.")
+        """The usable rows of `train`, `select` or `test`; a manifest of two splits has none in `select`."""
+        if name not in SPLITS:
+            raise ValueError(f"split must be train, select or test, got {name!r}.")
         return self.usable.filter(pc.equal(self.usable["split"], name))
+
+    @cached_property
+    def has_select(self) -> bool:
+        """Whether clips are held back for judging searches."""
+        return len(self.split("select")) > 0
+
+    @property
+    def search_split(self) -> str:
+        """The split that a search is judged on: `select`, or `test` in a manifest of two splits."""
+        return "select" if self.has_select else "test"
+
+    @property
+    def lack_of_select(self) -> str | None:
+        """What a manifest of two splits lacks, and the remedy, in a sentence; None if it has `select`."""
+        if self.has_select:
+            return None
+        pairs = {(row["label"], row["group"]) for row in self.usable.select(["label", "group"]).to_pylist()}
+        counts = Counter(label for label, _ in pairs)
+        few, n_groups = min(counts.items(), key=lambda item: (item[1], item[0]), default=("", 0))
+        remedy = f"Import it again (vgsearch data import {self.folder}), or take --folds."
+        if n_groups < LEAST_GROUPS:
+            has = f"class '{few}' has {n_groups} group{'s' if n_groups != 1 else ''}"
+            remedy = f"A third split needs {LEAST_GROUPS} groups of each class, {has}: add groups, or take --folds."
+        return (
+            f"{self.folder}: no select split, so a search is judged on the test clips and scores on test are biased by "
+            f"selection. {remedy}"
+        )
 
     def location(self, path: str) -> Place:
         """The place of the file with a row's `path`."""
@@ -85,7 +113,7 @@ class Manifest:
 def read_manifest(folder: Place | str) -> Manifest:
     """Read the manifest of a data folder.
 
-    Raises DataError if it is missing, lacks columns, or has a group in both splits; StorageError if the folder's
+    Raises DataError if it is missing, lacks columns, or has a group in two splits; StorageError if the folder's
     storage does not answer.
     """
     folder = place(folder).absolute()
@@ -114,7 +142,7 @@ def write_manifest(
 ) -> Manifest:
     """Write `rows` (mappings with SCHEMA's keys; absent keys become null) as the folder's manifest, atomically.
 
-    `classes`: the data set's own order of its classes, if it has one. Raises DataError if a group is in both splits.
+    `classes`: the data set's own order of its classes, if it has one. Raises DataError if a group is in two splits.
     """
     folder = place(folder).absolute()
     placed = [{**row, "path": _relative(folder, row["path"])} for row in rows]
@@ -127,16 +155,9 @@ def write_manifest(
 
 
 def refuse_leak(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Raise DataError if a group has clips in both splits."""
-    splits: dict[str, set[str]] = {}
-    for row in rows:
-        splits.setdefault(row["group"], set()).add(row["split"])
+    """Raise DataError if a group has clips in two splits."""
     n_clips = Counter(row["group"] for row in rows)
-    leaks = [
-        f"group '{group}' is in train and test: {n_clips[group]} clips."
-        for group, names in sorted(splits.items())
-        if {"train", "test"} <= names
-    ]
+    leaks = [f"group '{group}' is in {names}: {n_clips[group]} clips." for group, names in leaking_groups(rows).items()]
     if leaks:
         shown = "\n".join(leaks[:5]) + (f"\nand {len(leaks) - 5} more groups." if len(leaks) > 5 else "")
         raise DataError(
@@ -144,49 +165,13 @@ def refuse_leak(rows: Sequence[Mapping[str, Any]]) -> None:
         )
 
 
-def split_by_group(labels: Sequence[str], groups: Sequence[str], seed: int = 0) -> list[str]:
-    """The split of each clip: a quarter of each class's groups for test (at least 1, never all), no group in both.
-
-    A group name means the same group in every class. Randomness: only `seed`. Raises DataError if a class has fewer
-    than 2 groups, or if the classes share groups so that no split gives each class clips in both.
-    """
-    of_class: dict[str, set[str]] = {}
-    for label, group in zip(labels, groups, strict=True):
-        of_class.setdefault(label, set()).add(group)
-    for label, members in sorted(of_class.items()):
-        if len(members) < 2:
-            raise DataError(
-                f"class '{label}' has 1 group ('{min(members)}'), but at least 2 are needed to split it. "
-                "Add clips of another group, or pass a --group REGEX that finds more groups in the file names."
-            )
-    rng = np.random.default_rng(seed)
-    order = sorted(set(groups))
-    for _ in range(200):  # the greedy choice can reach a dead end; another order of the groups may succeed
-        test = _choose_test_groups(of_class, [order[index] for index in rng.permutation(len(order))])
-        if test is not None:
-            return ["test" if group in test else "train" for group in groups]
-    raise DataError(
-        "cannot split by group: no choice of test groups gives every class clips in both train and test. "
-        "Pass a --group REGEX that finds more groups in the file names."
-    )
-
-
-def _choose_test_groups(of_class: Mapping[str, set[str]], order: Sequence[str]) -> set[str] | None:
-    """Choose test groups, starting with the class that has the fewest; every class keeps a group for training.
-
-    None if some class gets no test group.
-    """
-    test: set[str] = set()
-    for _, members in sorted(of_class.items(), key=lambda item: (len(item[1]), item[0])):
-        wanted = max(1, int(len(members) / 4 + 0.5))
-        for group in (group for group in order if group in members and group not in test):
-            if len(members & test) >= wanted:
-                break
-            if not any(others <= test | {group} for others in of_class.values()):
-                test.add(group)
-        if not members & test:
-            return None
-    return test
+def leaking_groups(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The groups with clips in more than one split, by name, each with its splits: "train, select and test"."""
+    splits: dict[str, set[str]] = {}
+    for row in rows:
+        splits.setdefault(row["group"], set()).add(row["split"])
+    found = {group: [name for name in SPLITS if name in splits[group]] for group in sorted(splits)}
+    return {group: " and ".join([", ".join(names[:-1]), names[-1]]) for group, names in found.items() if len(names) > 1}
 
 
 def _relative(folder: Place, path: Place | str) -> str:

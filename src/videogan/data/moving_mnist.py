@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from videogan.data.cache import staged
-from videogan.data.manifest import DataError, Manifest, read_manifest, split_by_group, write_manifest
+from videogan.data.manifest import DataError, Manifest, read_manifest, write_manifest
+from videogan.data.splits import split_by_group
 from videogan.data.stills import row_of, stills_sha
 
 LABEL = "digits"  # the data set has one class

@@ -10,7 +10,8 @@ import numpy as np
 
 from videogan.data.cache import staged
 from videogan.data.decode import content_sha
-from videogan.data.manifest import DataError, Manifest, read_manifest, split_by_group, write_manifest
+from videogan.data.manifest import DataError, Manifest, read_manifest, write_manifest
+from videogan.data.splits import split_by_group
 
 DIRECTIONS = {"down": (0, 1), "left": (-1, 0), "right": (1, 0), "up": (0, -1)}  # class -> unit (x, y)
 SHAPES = ("disc", "square", "triangle", "ring")

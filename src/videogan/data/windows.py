@@ -61,8 +61,9 @@ def select_clips(
     unreadable: Mapping[str, str] = MappingProxyType({}),
     every_nth: EveryNth = 1,
 ) -> Selection:
-    """Select the clips of `split` that give windows of `n_frames`. Raises DataError if none is left.
+    """Select the clips of `split` (train, select or test) that give windows of `n_frames`.
 
+    Raises DataError if none is left; a manifest of two splits has none in select (`Manifest.search_split`).
     `unreadable`: the reason for each sha that must be left out.
     """
     kept, messages = [], []

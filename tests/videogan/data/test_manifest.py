@@ -1,6 +1,8 @@
+import hashlib
+
 import pytest
 
-from videogan.data.manifest import DataError, read_manifest, split_by_group, write_manifest
+from videogan.data.manifest import DataError, read_manifest, write_manifest
 
 
 def row(path, group, split, label="run", **columns):
@@ -45,26 +47,38 @@ def test_a_folder_without_manifest_names_the_command_that_makes_one(tmp_path):
         read_manifest(tmp_path)
 
 
-@pytest.mark.parametrize(("n_groups", "n_test"), [(2, 1), (3, 1), (7, 2), (8, 2), (25, 6)])
-def test_a_quarter_of_the_groups_goes_to_test(n_groups, n_test):
-    groups = [f"p{n}" for n in range(n_groups)] * 3
-    labels = [label for label in "abc" for _ in range(n_groups)]
-    splits = split_by_group(labels, groups)
-    assert len({group for group, split in zip(groups, splits, strict=True) if split == "test"}) == n_test
-    assert splits == split_by_group(labels, groups), "deterministic"
-    assert any(split_by_group(labels, groups, seed) != splits for seed in range(1, 9)), "the seed matters"
+def test_a_manifest_of_two_splits_is_read_and_says_what_it_lacks(tmp_path):
+    rows = [row(f"{label}{n}", f"g{n}", "test" if n == 3 else "train", label) for label in "ab" for n in range(4)]
+    write_manifest(tmp_path, rows)
+    read = read_manifest(tmp_path)
+    assert (read.has_select, read.search_split, len(read.split("select"))) == (False, "test", 0)
+    assert read.lack_of_select == (
+        f"{tmp_path}: no select split, so a search is judged on the test clips and scores on test are biased by "
+        f"selection. Import it again (vgsearch data import {tmp_path}), or take --folds."
+    )
+    three = write_manifest(tmp_path, [one | {"split": "select"} if one["group"] == "g2" else one for one in rows])
+    assert (three.has_select, three.search_split, three.lack_of_select) == (True, "select", None)
+    assert three.split("select")["path"].to_pylist() == ["a2", "b2"]
+    with pytest.raises(ValueError, match="split must be train, select or test, got 'val'"):
+        three.split("val")
 
 
-def test_every_class_has_both_splits_and_no_group_is_in_two_if_classes_share_some_groups():
-    members = {"a": "uvwx", "b": "wxyz", "c": "uz", "d": "pq"}
-    labels, groups = zip(*[(label, group) for label, names in members.items() for group in names], strict=True)
-    splits = split_by_group(labels, groups)
-    assert {(label, split) for label, split in zip(labels, splits, strict=True)} == {
-        (x, s) for x in "abcd" for s in ("train", "test")
-    }
-    assert len(set(zip(groups, splits, strict=True))) == len(set(groups))
+def test_a_manifest_whose_groups_are_too_few_is_not_told_to_be_imported_again(tmp_path):
+    rows = [row("a0", "g0", "train", "a"), row("a1", "g1", "test", "a")]
+    lack = write_manifest(tmp_path, rows).lack_of_select or ""
+    assert "needs 3 groups of each class, class 'a' has 2 groups: add groups, or take" in lack
 
 
-def test_a_class_with_one_group_is_refused_with_a_remedy():
-    with pytest.raises(DataError, match=r"class 'b' has 1 group \('p1'\), but at least 2 are needed.*--group"):
-        split_by_group(["a", "a", "b"], ["p1", "p2", "p1"])
+def test_the_digest_of_a_manifest_of_two_splits_is_what_it_was(tmp_path):
+    rows = [row("a.mp4", "a", "train", sha="1"), row("b.mp4", "b", "test", sha="2")]
+    identity = '[["1", "run", "a", "train", 20], ["2", "run", "b", "test", 20]]'
+    assert write_manifest(tmp_path, rows).digest == hashlib.sha256(identity.encode()).hexdigest()
+
+
+@pytest.mark.parametrize(("first", "second"), [("train", "select"), ("train", "test"), ("select", "test")])
+def test_no_group_may_be_in_any_two_splits(tmp_path, first, second):
+    rows = [row("a1", "ira", first), row("a2", "ira", second)]
+    with pytest.raises(DataError, match=f"group 'ira' is in {first} and {second}: 2 clips"):
+        write_manifest(tmp_path, rows)
+    with pytest.raises(DataError, match="group 'ira' is in train, select and test: 3 clips"):
+        write_manifest(tmp_path, [row(split, "ira", split) for split in ("train", "select", "test")])

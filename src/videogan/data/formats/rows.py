@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from videogan.data.formats.contract import Found
-from videogan.data.manifest import split_by_group
+from videogan.data.splits import split_by_group
 
 
 def shown_name(folder: Path, path: Path) -> str:
