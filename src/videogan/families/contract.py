@@ -73,6 +73,15 @@ class Generator(nn.Module, ABC):
         return one_hot(y, self.config.n_classes).float()
 
     @property
+    def code_network(self) -> nn.Module | None:
+        """The network from codes z (B, d) and n_frames to codes of frames (B, n_frames, e), if it has batch norms.
+
+        Before sampling its statistics are estimated on more codes than whole clips would allow: at each of its steps a
+        batch has one value per clip, while a batch norm over pictures has one per pixel. None: there is no such part.
+        """
+        return None
+
+    @property
     def subspaces(self) -> dict[str, slice]:
         """Named parts of a code, z[:, part], which together are all of it; empty if a code has no parts."""
         return {}

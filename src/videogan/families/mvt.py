@@ -212,7 +212,7 @@ class MVTGenerator(Generator):
     def __init__(self, config: MVTConfig) -> None:
         super().__init__()
         self.config = config
-        self.sequence = SequenceGenerator(config.dim_z, config.gru_hidden, config.feed, config.seq_bn)
+        self.sequence = SequenceGenerator(config.dim_z, config.gru_hidden, config.feed, config.seq_bn, config.n_frames)
         self.image = ImageGenerator(
             config.channels,
             config.resolution,
@@ -222,6 +222,11 @@ class MVTGenerator(Generator):
             config.attention_after_g,
             config.norm_g,
         )
+
+    @property
+    def code_network(self) -> nn.Module:
+        """The sequence generator."""
+        return self.sequence
 
     @property
     def subspaces(self) -> dict[str, slice]:

@@ -22,16 +22,19 @@ class SequenceGenerator(nn.Module):
         hidden: int,
         feed: Literal["auto", "repeat"] = "auto",
         seq_bn: Literal["per_step", "none"] = "per_step",
+        n_steps: int = 16,
     ) -> None:
         super().__init__()
         self.feed = feed
         self.input = nn.Linear(dim, dim)
         self.cell = nn.GRUCell(dim, hidden)
         self.projection = nn.Linear(hidden, dim)
-        self.norm = nn.BatchNorm1d(dim, affine=False) if seq_bn == "per_step" else nn.Identity()
+        n_norms = n_steps if seq_bn == "per_step" else 0
+        self.norms = nn.ModuleList(nn.BatchNorm1d(dim, affine=False) for _ in range(n_norms))
+        self.register_load_state_dict_pre_hook(_spread_shared_statistics_)
 
     def forward(self, z: Tensor, n_frames: int) -> Tensor:
-        if self.training and len(z) < 2 and isinstance(self.norm, nn.BatchNorm1d):
+        if self.training and len(z) < 2 and self.norms:
             raise ValueError(
                 f"seq_bn = per_step needs at least 2 videos in a training batch, got {len(z)}; set seq_bn = none."
             )
@@ -39,8 +42,20 @@ class SequenceGenerator(nn.Module):
         hidden = x.new_zeros(len(z), self.cell.hidden_size)
         weight = self.projection.weight  # read once: each read of a spectrally normalised weight is a power iteration
         codes = []
-        for _ in range(n_frames):
+        for step in range(n_frames):
             hidden = self.cell(first if self.feed == "repeat" else x, hidden)
             x = linear(hidden, weight, self.projection.bias)
-            codes.append(self.norm(x))
+            codes.append(self.norms[min(step, len(self.norms) - 1)](x) if self.norms else x)
         return torch.stack(codes, dim=1)
+
+
+def _spread_shared_statistics_(module: SequenceGenerator, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Give every step the statistics that all steps shared in earlier checkpoints; each evaluation estimates them anew.
+
+    Up to version 0.1 `norm` served all steps. `state` is the copy that load_state_dict reads from.
+    """
+    shared = f"{prefix}norm."
+    for key in [key for key in state if module.norms and key.startswith(shared)]:
+        value = state.pop(key)
+        for step in range(len(module.norms)):
+            state[f"{prefix}norms.{step}.{key.removeprefix(shared)}"] = value.clone()

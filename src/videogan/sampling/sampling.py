@@ -4,10 +4,12 @@ What every generator offers, and what only some do, is in `videogan.families.con
 """
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from videogan.config import ConfigurationError
@@ -18,6 +20,8 @@ from videogan.sampling.pictures import grid_frames
 
 STANDING_BATCHES = 16
 SAMPLING_BATCH = 32
+SETTLING_CODES = 4096
+"""Codes that estimate the statistics of `Generator.code_network`; n of them change a code by about sqrt(1.5 / n)."""
 ALONE = 1
 """A batch of one clip: rounding can depend on the batch size, so only this size always gives a code the same bits."""
 
@@ -33,27 +37,48 @@ def sampling_copy(
     """A copy of `generator` in eval mode with standing statistics (BigGAN app. A); running ones lag behind the weights.
 
     The running mean and variance of every batch norm become plain averages over `n_batches` sampling batches, with
-    labels uniform over `n_classes`, seeded by `seed`. Only batch norms are in train mode for this, so spectral norm's
-    power iteration does not run. The generator itself does not change.
+    labels uniform over `n_classes`, seeded by `seed`. Those of `generator.code_network` are first taken over
+    `SETTLING_CODES` codes through that part alone, and stay. Only the batch norms being estimated are in train mode, so
+    spectral norm's power iteration does not run. The generator itself does not change.
     """
     sampler = lay_channels_last_(copy.deepcopy(generator).eval().requires_grad_(False))
-    norms = [module for module in sampler.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
-    if not norms:
-        return sampler
+    first = [] if sampler.code_network is None else _batch_norms(sampler.code_network)
+    if sampler.code_network is not None and first:
+        with _averaging_(first):
+            z = sampler.sample_z(SETTLING_CODES, torch.Generator().manual_seed(seed))
+            sampler.code_network(z, sampler.config.n_frames)
+    rest = [norm for norm in _batch_norms(sampler) if norm not in first]
+    if rest:
+        with _averaging_(rest):
+            _pass_batches(sampler, n_classes, n_batches, batch_size, seed)
+    return sampler
+
+
+def _pass_batches(sampler: Generator, n_classes: int, n_batches: int, batch_size: int, seed: int) -> None:
+    """Generate sampling batches for the sake of the batch norms."""
+    labels = torch.Generator().manual_seed(seed)
+    for batch in range(n_batches):
+        z = codes(sampler, batch_size, seed=seed, first=batch * batch_size)
+        y = torch.randint(n_classes, (batch_size,), generator=labels)
+        sampler(z.to(sampler.device), y.to(sampler.device))
+
+
+def _batch_norms(network: nn.Module) -> list[_BatchNorm]:
+    return [module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+
+
+@contextmanager
+def _averaging_(norms: list[_BatchNorm]) -> Iterator[None]:
+    """Within, `norms` are in train mode and their running statistics are plain averages over the batches; then eval."""
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # torch: cumulative average instead of a moving one
         norm.train()
-    labels = torch.Generator().manual_seed(seed)
-    device = next(sampler.parameters()).device
-    for batch in range(n_batches):
-        z = codes(sampler, batch_size, seed=seed, first=batch * batch_size)
-        y = torch.randint(n_classes, (batch_size,), generator=labels)
-        sampler(z.to(device), y.to(device))
+    yield
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
-    return sampler.eval()
+        norm.eval()
 
 
 def codes(

@@ -1,5 +1,6 @@
 """Samples depend only on seeds, standing statistics are averages, interpolations end at the given codes."""
 
+import copy
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from torch import nn
 from videogan.config import ConfigurationError
 from videogan.data.clips import to_frames
 from videogan.families import FAMILIES
+from videogan.families.contract import Generator
 from videogan.sampling.sampling import (
     ALONE,
     between_classes,
@@ -41,7 +43,7 @@ def nearly_equal(a: torch.Tensor, b: torch.Tensor) -> bool:
     return a.shape == b.shape and (a.int() - b.int()).abs().max().item() <= 1
 
 
-class OneNorm(nn.Module):
+class OneNorm(Generator):
     """A generator that is one batch norm over noise of mean 3 and standard deviation 2."""
 
     def __init__(self):
@@ -56,24 +58,44 @@ class OneNorm(nn.Module):
 
 
 def test_standing_statistics_are_the_plain_average_over_the_sampling_batches():
-    copy = sampling_copy(OneNorm(), 1, n_batches=4, batch_size=25, seed=7)
-    batches = codes(copy, 100, seed=7).split(25)
-    torch.testing.assert_close(copy.norm.running_mean, torch.stack([z.mean(0) for z in batches]).mean(0))
-    torch.testing.assert_close(copy.norm.running_var, torch.stack([z.var(0) for z in batches]).mean(0))
-    assert copy.norm.momentum == 0.1
-    assert not copy.norm.training
+    copied = sampling_copy(OneNorm(), 1, n_batches=4, batch_size=25, seed=7)
+    batches = codes(copied, 100, seed=7).split(25)
+    torch.testing.assert_close(copied.norm.running_mean, torch.stack([z.mean(0) for z in batches]).mean(0))
+    torch.testing.assert_close(copied.norm.running_var, torch.stack([z.var(0) for z in batches]).mean(0))
+    assert copied.norm.momentum == 0.1
+    assert not copied.norm.training
+
+
+@torch.no_grad()
+def test_each_frames_code_deviates_by_less_than_5_percent_from_training_on_a_large_batch(generator):
+    copied = sampling_copy(generator, 3, n_batches=1, batch_size=8)
+    training, z = copy.deepcopy(copied.sequence), codes(copied, 4096, seed=99)
+    training.norms.train()  # each step is normalised by the statistics of its own batch
+    expected = training(z, 16)
+    deviation = (copied.sequence(z, 16) - expected).square().mean((0, 2)).sqrt()
+    assert (deviation / expected.square().mean((0, 2)).sqrt()).max() < 0.05
+
+
+def test_standing_statistics_of_codes_depend_neither_on_stored_ones_nor_on_the_batches_of_clips(generator):
+    stored = copy.deepcopy(generator)
+    for norm in stored.sequence.norms:
+        norm.running_mean.fill_(7)
+    one, other = sampling_copy(generator, 3, 1, 4), sampling_copy(stored, 3, 2, 8)
+    settled = one.sequence.state_dict()
+    assert all(torch.equal(value, settled[name]) for name, value in other.sequence.state_dict().items())
+    assert {norm.num_batches_tracked.item() for norm in other.sequence.norms} == {1}
 
 
 def test_sampling_copy_changes_neither_the_generator_nor_its_power_iterations(generator, sampler):
     before = {name: value.clone() for name, value in generator.state_dict().items()}
     generator.train()
-    copy = sampling_copy(generator, 3, n_batches=1, batch_size=4)
+    copied = sampling_copy(generator, 3, n_batches=1, batch_size=4)
     assert generator.training
     assert all(torch.equal(before[name], value) for name, value in generator.state_dict().items())
-    assert not any(module.training for module in copy.modules())
+    assert not any(module.training for module in copied.modules())
     vectors = [name for name in before if name.endswith(("._u", "._v"))]
     assert vectors, "the generator is spectrally normalised"
-    assert all(torch.equal(before[name], copy.state_dict()[name]) for name in vectors)
+    assert all(torch.equal(before[name], copied.state_dict()[name]) for name in vectors)
 
 
 def test_clip_i_depends_only_on_seed_index_and_label(sampler):
