@@ -17,6 +17,7 @@ from videogan.data.clips import to_frames
 from videogan.families.contract import Generator
 from videogan.nets.layout import lay_channels_last_
 from videogan.sampling.pictures import grid_frames
+from videogan.seeds import seed_of
 
 STANDING_BATCHES = 16
 SAMPLING_BATCH = 32
@@ -42,6 +43,7 @@ def sampling_copy(
     spectral norm's power iteration does not run. The generator itself does not change.
     """
     sampler = lay_channels_last_(copy.deepcopy(generator).eval().requires_grad_(False))
+    seed = seed_of("standing", seed)
     first = [] if sampler.code_network is None else _batch_norms(sampler.code_network)
     if sampler.code_network is not None and first:
         with _averaging_(first):

@@ -1,6 +1,5 @@
 """The adversarial training loop: an iterator of Progress. Its caller reports, prunes and saves."""
 
-import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from videogan.families import FAMILIES
 from videogan.families.contract import AnyGAN, Draws, Fakes, Generator, Losses
 from videogan.losses import total
 from videogan.nets.layout import lay_channels_last_
+from videogan.seeds import seed_of
 from videogan.shard import Shard
 from videogan.training.checkpoint import Checkpoint
 from videogan.training.run_config import RunConfig
@@ -102,7 +102,7 @@ def untrained(config: RunConfig) -> AnyGAN:
 
     Each rank builds from the seed: data parallelism does not synchronise buffers, such as spectral norm's u and v."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_seed(config.seed, "initialisation", 0))
+        torch.manual_seed(seed_of("initialisation", config.seed))
         return FAMILIES[config.model.family].build(config.model)
 
 
@@ -194,7 +194,7 @@ class Training:
 
     def _draws(self, purpose: str, step: int, clips: ClipSource, real_labels: Tensor) -> dict[str, Tensor]:
         """This rank's part of z, fake labels and frame choices; they are drawn for the global batch on every rank."""
-        rng = torch.Generator().manual_seed(_seed(self.config.seed, purpose, step))
+        rng = torch.Generator().manual_seed(seed_of(purpose, self.config.seed, step))
         draws = self.networks.draw(self.config.loop.batch_size, rng, clips.label_counts, real_labels)
         return {name: self.shard.of(tensor).to(self.device) for name, tensor in draws.items()}
 
@@ -266,7 +266,3 @@ def _optimiser(config: RunConfig, lr: float, networks: list[nn.Module]) -> torch
 def _average(generator: nn.Module, decay: float | None) -> AveragedModel | None:
     """An exponential moving average of the weights; buffers, such as spectral norm's unit vectors, are copied."""
     return None if decay is None else AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(decay))
-
-
-def _seed(seed: int, purpose: str, step: int) -> int:
-    return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}/{step}".encode()).digest()[:7], "big")

@@ -18,12 +18,11 @@ from videogan.protocols.classifier import ClassifierProtocol
 from videogan.protocols.features import FeatureMetric, FeatureProtocol, FeatureResult, feature_score, kernel_look
 from videogan.protocols.s3 import Purpose, S3Protocol, S3Result, SyntheticSet, look, s3_evaluation
 from videogan.sampling.sampling import sampling_copy, synthesise
+from videogan.seeds import seed_of
 from videogan.training.health import SampleCheck
 from videogan.training.run_config import RunConfig
 
 OnProgress = Callable[[int, int], None]
-# Each purpose has its own seeds.
-FIRST_SEED: dict[Purpose, int] = {"look": 0, "train": 1_000_000, "test": 2_000_000, "samples": 3_000_000}
 
 
 class Judge:
@@ -132,6 +131,6 @@ def synthetic_set(sampler: Generator, config: RunConfig) -> SyntheticSet:
 
     def drawn(purpose: Purpose, labels: Tensor, seed: int) -> Tensor:
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            return synthesise(sampler, labels, FIRST_SEED[purpose] + seed, config.model.n_frames)
+            return synthesise(sampler, labels, seed_of(purpose, seed), config.model.n_frames)
 
     return drawn
