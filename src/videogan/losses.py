@@ -1,4 +1,8 @@
-"""Adversarial losses: pure functions of the discriminator's outputs, each averaged over all elements."""
+"""Adversarial losses: pure functions of the discriminator's outputs, each averaged over all elements.
+
+They compute in fp32 also under autocast (fp64 stays): a mean in bf16 has two digits, so that a Wasserstein loss of .002
+between scores near 1 would be 0.
+"""
 
 import functools
 import math
@@ -25,7 +29,7 @@ def hinge_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor
     As printed, eq. 2 lacks a minus sign before the first term and would push D(real) down.
     real_logits, fake_logits: any shapes, each averaged over all its elements. Returns a scalar to minimise.
     """
-    return relu(1 - real_logits).mean() + relu(1 + fake_logits).mean()
+    return relu(1 - _at_least_fp32(real_logits)).mean() + relu(1 + _at_least_fp32(fake_logits)).mean()
 
 
 def hinge_generator_loss(fake_logits: Tensor) -> Tensor:
@@ -33,7 +37,7 @@ def hinge_generator_loss(fake_logits: Tensor) -> Tensor:
 
     fake_logits: any shape. Returns a scalar to minimise.
     """
-    return -fake_logits.mean()
+    return -_at_least_fp32(fake_logits).mean()
 
 
 def wasserstein_discriminator_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
@@ -42,7 +46,7 @@ def wasserstein_discriminator_loss(real_scores: Tensor, fake_scores: Tensor) -> 
     Its negative estimates K times the Wasserstein distance if D is K-Lipschitz and trained to convergence.
     real_scores, fake_scores: any shapes, unbounded. Returns a scalar to minimise.
     """
-    return fake_scores.mean() - real_scores.mean()
+    return _at_least_fp32(fake_scores).mean() - _at_least_fp32(real_scores).mean()
 
 
 def wasserstein_generator_loss(fake_scores: Tensor) -> Tensor:
@@ -50,7 +54,7 @@ def wasserstein_generator_loss(fake_scores: Tensor) -> Tensor:
 
     fake_scores: any shape, unbounded. Returns a scalar to minimise.
     """
-    return -fake_scores.mean()
+    return -_at_least_fp32(fake_scores).mean()
 
 
 def non_saturating_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -60,7 +64,7 @@ def non_saturating_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) 
     real_logits, fake_logits: any shapes; D is their sigmoid, and 1 - sigmoid(l) = sigmoid(-l). Returns a scalar to
     minimise.
     """
-    return -logsigmoid(real_logits).mean() - logsigmoid(-fake_logits).mean()
+    return -logsigmoid(_at_least_fp32(real_logits)).mean() - logsigmoid(-_at_least_fp32(fake_logits)).mean()
 
 
 def non_saturating_generator_loss(fake_logits: Tensor) -> Tensor:
@@ -69,4 +73,8 @@ def non_saturating_generator_loss(fake_logits: Tensor) -> Tensor:
     Unlike eq. 1's E[ln(1 - D(G(z)))], its gradient does not vanish where D is sure of the fakes.
     fake_logits: any shape; D is their sigmoid. Returns a scalar to minimise.
     """
-    return -logsigmoid(fake_logits).mean()
+    return -logsigmoid(_at_least_fp32(fake_logits)).mean()
+
+
+def _at_least_fp32(scores: Tensor) -> Tensor:
+    return scores.to(torch.promote_types(scores.dtype, torch.float32))

@@ -77,6 +77,19 @@ def test_the_step_uses_no_randomness_but_its_draws(family: str, settings: Settin
 
 
 @EVERY_CASE
+def test_scores_and_losses_have_fp32s_digits_under_bf16_autocast(family: str, settings: Settings):
+    networks = built(family, settings)
+    draws, real, labels = drawn(networks)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        fakes = networks.generate(networks.generator, draws)
+        losses_d = networks.discriminator_losses(networks.discriminators, real, labels, fakes, draws)
+        losses_g = networks.generator_losses(networks.discriminators, fakes, draws)
+        scores = networks.realness(real, labels)
+    assert {value.dtype for value in (scores, *losses_d.values(), *losses_g.values())} == {torch.float32}
+    assert not torch.equal(scores, scores.bfloat16().float()), "the last layer computes in fp32"
+
+
+@EVERY_CASE
 def test_videos_are_clips_in_range(family: str, settings: Settings):
     networks = built(family, settings)
     draws, real, _ = drawn(networks)

@@ -60,6 +60,27 @@ def test_minus_the_wasserstein_loss_of_the_best_linear_critic_is_the_distance_of
     assert torch.isclose(wasserstein_discriminator_loss(real @ critic, fake @ critic), torch.tensor(-5.0))
 
 
+def test_a_wasserstein_gap_of_two_thousandths_between_bf16_scores_is_not_rounded_away():
+    real, fake = torch.tensor([1.0, 1.0, 1.0, 1.0078125]).bfloat16(), torch.ones(4).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert wasserstein_discriminator_loss(real, fake).item() == -0.0078125 / 4
+        assert wasserstein_generator_loss(real).item() == -1 - 0.0078125 / 4
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("pair", PAIRS)
+def test_losses_are_those_of_the_scores_in_fp32_at_least(pair: str, precision: torch.dtype):
+    rng = torch.Generator().manual_seed(0)
+    real, fake = torch.randn(7, generator=rng).to(precision), torch.randn(4, 3, generator=rng).to(precision)
+    expected = torch.float64 if precision == torch.float64 else torch.float32
+    discriminator_loss, generator_loss = PAIRS[pair]
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = torch.stack([discriminator_loss(real, fake), generator_loss(fake)])
+    real, fake = real.to(expected), fake.to(expected)
+    assert losses.dtype == expected
+    assert torch.equal(losses, torch.stack([discriminator_loss(real, fake), generator_loss(fake)]))
+
+
 def test_the_normal_gan_of_an_undecided_discriminator_has_loss_ln_2_per_side():
     assert non_saturating_discriminator_loss(torch.zeros(5), torch.zeros(3, 2)).item() == pytest.approx(2 * math.log(2))
     assert non_saturating_generator_loss(torch.zeros(3, 2)).item() == pytest.approx(math.log(2))

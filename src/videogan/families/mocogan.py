@@ -17,6 +17,7 @@ from videogan.losses import (
     non_saturating_generator_loss,
 )
 from videogan.nets.layer_noise import LayerNoise, draw_noise_seeds
+from videogan.nets.precision import full_precision
 from videogan.nets.strided_ladders import Convolutions, Layer, deconvolutions
 from videogan.nets.width import scaled
 
@@ -163,7 +164,7 @@ class ImageDiscriminator(nn.Module):
     """D_I on single frames, without bias: DCGAN's, or 64-128-256 and a logit for each patch (sec. 3.2; released code).
 
     Noise is added before each convolution, except DCGAN's last.
-    forward: frames (b, N, 3, R, R) in [-1, 1], noise_seeds (b,) or None for no noise -> (b, N * patches) logits.
+    forward: frames (b, N, 3, R, R) in [-1, 1], noise_seeds (b,) or None for no noise -> (b, N * patches), in fp32.
     """
 
     def __init__(self, config: MoCoGANConfig) -> None:
@@ -182,7 +183,7 @@ class ImageDiscriminator(nn.Module):
     def forward(self, frames: Tensor, noise_seeds: Tensor | None = None) -> Tensor:
         noise = LayerNoise(self.noise_sigma, noise_seeds)
         features = self.layers(frames.flatten(0, 1), noise)
-        outputs = self.top(noise(features) if self.is_patch else features)
+        outputs = full_precision(self.top, noise(features) if self.is_patch else features)
         return outputs.flatten(1).view(len(frames), -1)
 
 
@@ -192,7 +193,7 @@ class VideoDiscriminator(nn.Module):
     whole: 64-128-256-512 (at 32 px without the last), then a 4 x 4 x 4 convolution, summed over the positions that it
     has at other sizes than 16 x 64 x 64; a logit and the category's. patch: 64-128-256 and a logit for each patch.
     Noise is added before each convolution but the last. forward: video (B, T, 3, R, R) in [-1, 1], noise_seeds (B,) or
-    None for no noise -> (B, 1 + K), without categories (B, 1), patch (B, patches).
+    None for no noise -> (B, 1 + K), without categories (B, 1), patch (B, patches), in fp32.
     """
 
     def __init__(self, config: MoCoGANConfig) -> None:
@@ -212,7 +213,7 @@ class VideoDiscriminator(nn.Module):
 
     def forward(self, video: Tensor, noise_seeds: Tensor | None = None) -> Tensor:
         noise = LayerNoise(self.noise_sigma, noise_seeds)
-        outputs = self.top(self.layers(video.transpose(1, 2), noise))
+        outputs = full_precision(self.top, self.layers(video.transpose(1, 2), noise))
         return outputs.flatten(1) if self.is_patch else outputs.flatten(2).sum(2)
 
 

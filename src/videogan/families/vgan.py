@@ -22,6 +22,7 @@ from videogan.losses import (
     wasserstein_generator_loss,
 )
 from videogan.nets.layer_noise import LayerNoise, draw_noise_seeds
+from videogan.nets.precision import full_precision
 from videogan.nets.strided_ladders import Convolutions, Layer, deconvolutions
 from videogan.nets.width import scaled
 
@@ -131,7 +132,7 @@ class VGANDiscriminator(nn.Module):
 
     Under bce it has two logits, as in the released code, and gives their difference, the log odds of being real; under
     wgan_svc one score. Noise is added after batch norm, which then has neither gamma nor beta (TGAN sec. 6.3).
-    forward: video (B, T, 3, R, R) in [-1, 1], noise_seeds (B,) or None for no noise -> (B,).
+    forward: video (B, T, 3, R, R) in [-1, 1], noise_seeds (B,) or None for no noise -> (B,) in fp32.
     """
 
     def __init__(self, config: VGANConfig) -> None:
@@ -145,7 +146,7 @@ class VGANDiscriminator(nn.Module):
 
     def forward(self, video: Tensor, noise_seeds: Tensor | None = None) -> Tensor:
         noise = LayerNoise(self.noise_sigma, noise_seeds)
-        outputs = self.top(self.layers(video.transpose(1, 2), noise)).flatten(1)
+        outputs = full_precision(self.top, self.layers(video.transpose(1, 2), noise)).flatten(1)
         return outputs[:, 0] - outputs[:, 1] if outputs.shape[1] == 2 else outputs[:, 0]
 
 

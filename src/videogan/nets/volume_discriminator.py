@@ -9,6 +9,7 @@ from torch.nn.functional import leaky_relu
 from videogan.nets.beta import without_beta_
 from videogan.nets.label_volume import LabelledConv3d
 from videogan.nets.layer_noise import LayerNoise
+from videogan.nets.precision import full_precision
 
 Scale = Literal["gamma_beta", "gamma", "none"]
 """The parameters of a batch norm."""
@@ -23,7 +24,7 @@ class VolumeDiscriminator(nn.Module):
     being 64, 128, 256, 512. With `n_labels` > 0 the input has a label volume (sec. 5.2). `sigma` > 0 adds Gaussian
     noise before each LeakyReLU in train mode if its seeds are given (sec. 6.3; placed as in the released code).
     forward: video (B, 16, n_colours, R, R) in [-1, 1], v (B, n_labels) or None, noise (B,) integer seeds or None ->
-    (B,) scores.
+    (B,) scores, in fp32 also under autocast.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class VolumeDiscriminator(nn.Module):
         for i, (convolve, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
             x = norm(convolve(x, *label) if i == 0 else convolve(x))
             x = leaky_relu(add_noise(x), 0.2)
-        return self.full_connection(x.flatten(1)).squeeze(1)
+        return full_precision(self.full_connection, x.flatten(1)).squeeze(1)
 
 
 def _norm(n: int, scale: Scale) -> nn.BatchNorm3d:
