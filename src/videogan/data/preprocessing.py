@@ -58,7 +58,7 @@ PREPROCESSINGS = {"plain": _short_side}
 _OF_PAPERS = {
     paper.name: paper
     for paper in (
-        # MVT, section 4: UCF-101 is resized without keeping the aspect ratio, then cropped.
+        # MVT, section 6.1: UCF-101 is resized without keeping the aspect ratio, then cropped.
         Preprocessing("mvt_ucf101_96", 96, _always(127, 127), least=(127, 127)),
         Preprocessing("mvt_ucf101_128", 128, _always(170, 170), least=(170, 170)),
         # "we cropped the videos to 96x96": nothing is resized.

@@ -49,15 +49,15 @@ class MVTConfig(FamilyConfig):
         8, ge=1, description="N, frames D_Image sees (sec. 6.1: UCF-101 8, Weizmann and Jester 4)"
     )
     replace_frames: bool = Field(False, description="Draw the N frames with replacement (released code: yes)")
-    dim_a: int = Field(20, ge=1, description="Size of the noise subspace A (sec. 4.1.1)")
-    dim_b: int = Field(20, ge=1, description="Size of the noise subspace B (sec. 4.1.1)")
-    dim_c: int = Field(80, ge=1, description="Size of the noise subspace C (sec. 4.1.1)")
+    dim_a: int = Field(20, ge=1, description="Size of the noise subspace A (sec. 6.2: 20)")
+    dim_b: int = Field(20, ge=1, description="Size of the noise subspace B (sec. 6.2: 20)")
+    dim_c: int = Field(80, ge=1, description="Size of the noise subspace C (sec. 6.2: 80)")
     sigma_a: float = Field(0.5, gt=0, description="Standard deviation of A (sec. 6.2: VAR, TSA 0.5, else 1)")
     sigma_b: float = Field(1.0, gt=0, description="Standard deviation of B (sec. 6.2: 1)")
     sigma_c: float = Field(2.0, gt=0, description="Standard deviation of C (sec. 6.2: VAR, TSA 2, else 1)")
-    mean_a: float = Field(0.0, description="Mean of A (sec. 4.1.1: 0)")
-    mean_b: float = Field(0.0, description="Mean of B (sec. 4.1.1: 0)")
-    mean_c: float = Field(0.0, description="Mean of C (sec. 4.1.1: 0)")
+    mean_a: float = Field(0.0, description="Mean of A (sec. 6.2: 0)")
+    mean_b: float = Field(0.0, description="Mean of B (sec. 6.2: 0)")
+    mean_c: float = Field(0.0, description="Mean of C (sec. 6.2: 0)")
     gru_hidden: int = Field(2048, ge=1, description="Cells of the GRU (app. A)")
     feed: Literal["auto", "repeat"] = Field(
         "auto", description="GRU input: its own last code, or z_fc again (released: auto)"

@@ -1,4 +1,4 @@
-"""The Symmetric Similarity Score S3 (MVT-GAN, eq. 6) from accuracies, as fractions or percent."""
+"""The Symmetric Similarity Score S3 (MVT-GAN, eq. 9) from accuracies, as fractions or percent."""
 
 import math
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ def accuracy(predictions: Tensor, labels: Tensor) -> float:
 
 
 def s3_score(ser: float, res: float, rer: float) -> float:
-    """S3 = sqrt((SeR / ReR) (ReS / ReR)), MVT-GAN eq. 6; NaN if ReR = 0, where S3 is undefined.
+    """S3 = sqrt((SeR / ReR) (ReS / ReR)), MVT-GAN eq. 9; NaN if ReR = 0, where S3 is undefined.
 
     `ser`: trained on synthetic, tested on real; `res`: trained on real, tested on synthetic; `rer`: real for both.
     """

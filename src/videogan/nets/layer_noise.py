@@ -10,7 +10,7 @@ def draw_noise_seeds(n: int, rng: torch.Generator) -> Tensor:
 
 
 class LayerNoise:
-    """x + sigma * N(0, 1) for each layer of one discriminator pass, in order (TGAN sec. 6; MoCoGAN's released code).
+    """x + sigma * N(0, 1) for each layer of one discriminator pass, in order (TGAN sec. 6.3; MoCoGAN's released code).
 
     The noise of clip i depends on its seed, the layer's number and the device only, not on its batch or rank.
     seeds: (b,) int64; None adds nothing, as in evaluation. Call: x (b n, ...) with n rows a clip -> the same shape.

@@ -24,7 +24,7 @@ else:
 class OptimiserConfig(Config):
     """One optimiser for both players; the discriminators' rate is `lr_ratio` times the generator's.
 
-    The defaults are MVT-GAN's (section 4.1: 5e-5, 2e-4; Adam's betas from its authors' code). TGAN: rmsprop, lr_g 5e-5,
+    The defaults are MVT-GAN's (section 6.2: 5e-5, 2e-4; Adam's betas from its authors' code). TGAN: rmsprop, lr_g 5e-5,
     lr_ratio 1, alpha 0.99 (section 6.2, as WGAN). Video GAN and MoCoGAN: adam, lr_g 2e-4, lr_ratio 1, beta1 0.5, beta2
     0.999, MoCoGAN with weight_decay 1e-5. `lr_scale` multiplies both rates. Adam's best rate falls about as 1 / width
     (Yang et al. 2022, "Tensor Programs V"): with lr_scale = 96 / channels a narrower network's `lr_g` is comparable
