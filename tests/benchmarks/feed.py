@@ -70,7 +70,7 @@ def run_config(channels: int, n_steps: int) -> RunConfig:
         {
             "model": {"family": "mvt", "variant": "mvt_tsa", "n_classes": 4, "resolution": SIZE, "channels": channels},
             "loop": {"n_steps": n_steps, "batch_size": BATCH_SIZE, "precision": "bf16"},
-            "evaluation": {"protocol": "s3_r3d18_smoke_v1"},
+            "evaluation": {"protocol": "s3_r3d18_smoke_v2"},
         },
     )
 

@@ -62,7 +62,7 @@ def training(resolution: int, loop: dict[str, Any], model: dict[str, Any]) -> Tr
     values = {
         "model": {"family": "mvt", "n_classes": N_CLASSES, **network, **model},
         "loop": {"batch_size": BATCH_SIZE, "n_d": 1, **loop},
-        "evaluation": {"protocol": "s3_r3d18_smoke_v1"},
+        "evaluation": {"protocol": "s3_r3d18_smoke_v2"},
     }
     return Training(parse_config(RunConfig, values), lambda network: network, Shard(), torch.device("cpu"))
 

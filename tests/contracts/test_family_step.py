@@ -62,7 +62,7 @@ def a_run(family: str) -> RunConfig:
     values = {
         "model": tiny_config(family).model_dump(),
         "loop": {"n_steps": 2, "batch_size": 4, "n_d": 2},
-        "evaluation": {"protocol": "s3_r3d18_smoke_v1", "objective": "-kvd"},
+        "evaluation": {"protocol": "s3_r3d18_smoke_v2", "objective": "-kvd"},
     }
     return parse_config(RunConfig, values)
 

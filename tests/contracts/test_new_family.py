@@ -30,7 +30,7 @@ from videogan.training.run_config import RunConfig
 config = parse_config(RunConfig, {
     "model": {"family": "toy", "resolution": 32, "n_classes": 3},
     "loop": {"n_steps": 1, "batch_size": 2},
-    "evaluation": {"protocol": "s3_r3d18_smoke_v1", "objective": "-kvd"},
+    "evaluation": {"protocol": "s3_r3d18_smoke_v2", "objective": "-kvd"},
 })
 (progress,) = train(config, NoiseClips.of(config))
 path = CheckpointFolder(Path(sys.argv[1])).save(progress.checkpoint())

@@ -177,7 +177,7 @@ def test_the_papers_budget_keeps_the_papers_network_and_batch(name: str):
     config = tiny_sweep(SPACES[name], "paper").run_config(SPACES[name].paper_points[0], 0)
     expected = FAMILIES[config.model.family].facts.published_run
     assert {path: field(config, path) for path in expected} == expected
-    assert config.evaluation.protocol == "s3_r3d18_v1"
+    assert config.evaluation.protocol == "s3_r3d18_v2"
 
 
 @pytest.mark.parametrize("name", SPACES)

@@ -15,7 +15,7 @@ from videogan.data.formats import plain_folders
 from videogan.data.formats.contract import FoundVideo, ImportOptions
 from videogan.data.manifest import DataError, Manifest, read_manifest
 from videogan.data.preprocessing import preprocessing_named
-from videogan.protocols import PROTOCOLS, SCALES, USUAL_CLASSIFIER
+from videogan.protocols import PROTOCOLS, SCALES, USUAL_CLASSIFIER, VERSION
 from videogan.protocols.classifier import ClassifierProtocol, weights_file
 from videogan.protocols.features import FeatureProtocol
 from videogan.protocols.s3 import S3Protocol
@@ -119,7 +119,7 @@ def _plan_of_clips(request: EvaluationRequest) -> EvaluationPlan:
         manifest=manifest,
         preprocessing=request.preprocessing or ("plain_32" if scale else "plain_96"),
         data=DataConfig(),
-        measures=_measures(request, usual, f"s3_r3d18_{scale}v1", manifest),
+        measures=_measures(request, usual, f"s3_r3d18_{scale}{VERSION}", manifest),
         out=request.out or EVALUATIONS / name,
         videos=_found_videos(request.videos, manifest) if request.videos is not None else (),
     )
@@ -237,7 +237,7 @@ def _measures(request: EvaluationRequest, usual: str, s3: str, manifest: Manifes
 
 
 def _measure(name: str, s3: str, request: EvaluationRequest) -> Measure:
-    scale = next(scale for scale in reversed(SCALES) if f"_{scale}v1" in s3)
+    scale = next(scale for scale in reversed(SCALES) if f"_{scale}{VERSION}" in s3)
     if name == "gam":
         if request.checkpoint is None or request.against is None:
             raise ConfigurationError(
@@ -248,7 +248,7 @@ def _measure(name: str, s3: str, request: EvaluationRequest) -> Measure:
         return PROTOCOLS[s3].classifier
     if name == "s3":
         return PROTOCOLS[s3]
-    for candidate in (name, f"{name}_{scale}v1", f"{name}_{USUAL_CLASSIFIER.get(name)}_{scale}v1"):
+    for candidate in (name, f"{name}_{scale}{VERSION}", f"{name}_{USUAL_CLASSIFIER.get(name)}_{scale}{VERSION}"):
         if candidate in PROTOCOLS:
             return PROTOCOLS[candidate]
     short = [*USUAL_CLASSIFIER, "blind_spots", "gam"]
@@ -256,7 +256,7 @@ def _measure(name: str, s3: str, request: EvaluationRequest) -> Measure:
     close = suggestion(name, [*short, *PROTOCOLS])
     raise ConfigurationError(
         f"--metrics: '{name}' is unknown"
-        f"{close if 'did you mean' in close else suggestion(name, [*short, 's3_tsn_laptop_v1 and the like'])}"
+        f"{close if 'did you mean' in close else suggestion(name, [*short, 's3_tsn_laptop_v2 and the like'])}"
     )
 
 
@@ -311,10 +311,8 @@ def classifiers_of(measures: Sequence[Measure]) -> dict[ClassifierProtocol, tupl
     """The real-trained classifiers that the measures need, and their seeds."""
     needed: dict[ClassifierProtocol, tuple[int, ...]] = {}
     for measure in measures:
-        if isinstance(measure, S3Protocol):
+        if isinstance(measure, S3Protocol | FeatureProtocol):
             wanted, seeds = measure.classifier, measure.seeds
-        elif isinstance(measure, FeatureProtocol):
-            wanted, seeds = measure.classifier, (measure.seed,)
         elif isinstance(measure, ClassifierProtocol):
             wanted, seeds = measure, (0,)
         else:

@@ -37,7 +37,7 @@ class _Measured:
 
     @property
     def named_protocol(self) -> str:
-        """Protocol and the start of its digest, "s3_r3d18_smoke_v1 159990"; empty if the ledger names none."""
+        """Protocol and the start of its digest, "s3_r3d18_smoke_v2 159990"; empty if the ledger names none."""
         return "" if self.protocol is None else f"{self.protocol} {(self.digest or '')[:DIGITS_OF_DIGEST]}"
 
 
@@ -47,18 +47,25 @@ class S3Score(_Measured):
 
     protocol: str | None = None
     digest: str | None = None
+    split: str | None = None
     s3: Interval
     ser: Interval | None = None
     res: Interval | None = None
     rer: Interval | None = None
     s3_chance_corrected: Interval | None = None
+    covers: str | None = None
+    """What the intervals cover."""
     s3_of_guessing: float | None = None
     bootstrap: Mapping[str, Interval] | None = None
+    over_seeds: Mapping[str, Interval] | None = None
     per_seed: Mapping[str, Sequence[float]] | None = None
     seeds: Sequence[int] | None = None
     n_classes: int | None = None
     n_train: int | None = None
     n_test: int | None = None
+    n_groups: int | None = None
+    n_windows: int | None = None
+    n_samples: int | None = None
     warnings: Sequence[str] | None = None
     confusion: Mapping[str, Sequence[Sequence[int]]] | None = None
     """Only in scores.json, like `per_class`: both grow with the number of classes."""
@@ -71,20 +78,26 @@ class FeatureScore(_Measured):
 
     protocol: str | None = None
     digest: str | None = None
+    split: str | None = None
     metric: str | None = None
     mean: float
+    low: float | None = None
+    """The 95 % interval over classifier seeds, or over training seeds of a point with several, as `high`."""
+    high: float | None = None
     spread: float | None = None
     values: Sequence[float] | None = None
+    per_seed: Sequence[float] | None = None
     real: float | None = None
+    real_low: float | None = None
+    real_high: float | None = None
+    outside: float | None = None
     n_samples: int | None = None
     n_repeats: int | None = None
+    n_real: int | None = None
     n_real_train: int | None = None
     n_real_test: int | None = None
     n_features: int | None = None
     warnings: Sequence[str] | None = None
-    low: float | None = None
-    """The 95 % interval over training seeds, as `high`; None for a point that was trained with one seed."""
-    high: float | None = None
 
     @property
     def interval(self) -> Interval:

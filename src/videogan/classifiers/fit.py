@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,38 +13,13 @@ from torch import Tensor, nn
 
 from videogan.classifiers.contract import VideoClassifier
 from videogan.config import Config
+from videogan.data.clip_set import ClipSet, Request, Spooled, Subset
 from videogan.data.clips import to_video
 from videogan.divergence import TrainingDiverged
 from videogan.nets.layout import lay_channels_last_
 from videogan.shard import Shard
 
 Layer = Literal["penultimate", "logits"]
-
-
-@dataclass(frozen=True)
-class LabelledClips:
-    """Clips in memory: `frames` uint8 (n, T, H, W, C), `labels` int64 (n,) below `n_classes`, and each clip's group.
-
-    `groups` is None for clips without groups, such as synthetic ones.
-    """
-
-    frames: Tensor
-    labels: Tensor
-    n_classes: int
-    groups: tuple[str, ...] | None = None
-
-    def __post_init__(self) -> None:
-        lengths = {len(self.frames), len(self.labels), len(self.frames if self.groups is None else self.groups)}
-        if len(lengths) != 1 or 0 in lengths:
-            raise ValueError(f"labelled clips need equally many frames, labels and groups, got {sorted(lengths)}.")
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def subset(self, indices: Tensor) -> "LabelledClips":
-        """The clips at `indices` (m,)."""
-        groups = None if self.groups is None else tuple(self.groups[i] for i in indices.tolist())
-        return LabelledClips(self.frames[indices], self.labels[indices], self.n_classes, groups)
 
 
 class Recipe(Config):
@@ -66,6 +41,9 @@ class Recipe(Config):
     momentum: float = Field(0.9, gt=0, lt=1)
     weight_decay: float = Field(5e-4, ge=0)
     clip_norm: float = Field(50.0, gt=0)
+    n_windows: int = Field(8, ge=1)
+    """Windows of each training clip that a fit sees, one in each epoch, then the same ones again. For real clips they
+    start at random; as many synthetic clips are made for each real one."""
     validation_fraction: float = Field(0.15, gt=0, lt=1)
     crop_padding: int = Field(0, ge=0)
     """Random crops, as in Hara's training: each clip is shifted by up to this many pixels and its border repeated."""
@@ -87,18 +65,19 @@ class Epoch:
 
 def fit(
     classifier: VideoClassifier,
-    train: LabelledClips,
+    train: ClipSet,
     recipe: Recipe,
     seed: int,
-    test: LabelledClips | None = None,
+    test: ClipSet | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     wrap: Callable[[nn.Module], nn.Module] = lambda module: module,
     shard: Shard = Shard(),
 ) -> list[Epoch]:
     """Train `classifier` in place with `recipe`; afterwards it is in eval mode with the weights of its best epoch.
 
-    Of equally good epochs the last wins, because a small validation part soon reaches 100 %. `test` replaces the
-    validation part of `train` and is given only with `paper_protocol`. Raises TrainingDiverged.
+    Each epoch shows another draw of `train`, and is judged on draw 0 of the validation part. Of equally good epochs the
+    last wins, because a small validation part soon reaches 100 %. `test` replaces the validation part of `train` and is
+    given only with `paper_protocol`. Raises TrainingDiverged.
     Randomness: the validation part, the order of the clips, their crops and dropout follow from `seed`; torch's global
     generator is restored.
 
@@ -117,7 +96,8 @@ def fit(
     with torch.random.fork_rng():
         torch.manual_seed(seed + (shard.rank << 32))
         run = _Fit(classifier, wrap, shard, recipe, rng)
-        return run.on_schedule(train, held_out, on_epoch or (lambda epoch: None))
+        # Each epoch judges the same windows: they are read, or generated, once.
+        return run.on_schedule(train, Spooled(held_out), on_epoch or (lambda epoch: None))
 
 
 class _Fit:
@@ -143,9 +123,7 @@ class _Fit:
             nesterov=True,
         )
 
-    def on_schedule(
-        self, train: LabelledClips, held_out: LabelledClips, on_epoch: Callable[[Epoch], None]
-    ) -> list[Epoch]:
+    def on_schedule(self, train: ClipSet, held_out: ClipSet, on_epoch: Callable[[Epoch], None]) -> list[Epoch]:
         recipe, best, n_unbeaten, n_dropped = self.recipe, -math.inf, 0, 0
         best_state: dict[str, Tensor] = {}
         history: list[Epoch] = []
@@ -171,14 +149,16 @@ class _Fit:
         self.classifier.eval()
         return history
 
-    def _train_epoch(self, train: LabelledClips, epoch: int) -> float:
+    def _train_epoch(self, train: ClipSet, epoch: int) -> float:
         """Train one epoch; return the mean loss over the clips of all ranks."""
         self.wrapped.train()
         n_batches = math.ceil(len(train) / self.recipe.batch_size)
         n_passes = math.ceil(self.recipe.min_updates_per_epoch / n_batches)
+        draw = (epoch - 1) % self.recipe.n_windows
+        plan = [self._part(b) for _ in range(n_passes) for b in _shuffled_batches(len(train), n_batches, self.rng)]
         total = 0.0
-        for indices in (b for _ in range(n_passes) for b in _shuffled_batches(len(train), n_batches, self.rng)):
-            loss = self._loss(train, indices)
+        for part, frames in zip(plan, train.windows((part.clips, draw) for part in plan), strict=True):
+            loss = self._loss(frames, train.labels[part.clips], part)
             mean = self.shard.averaged(loss.detach().clone())
             if not torch.isfinite(mean):
                 raise TrainingDiverged(epoch, "classifier loss")
@@ -187,30 +167,48 @@ class _Fit:
             # Gradients are already averaged over ranks, so every rank clips by the same norm.
             nn.utils.clip_grad_norm_(self.classifier.parameters(), self.recipe.clip_norm)
             self.optimiser.step()
-            total += mean.item() * len(indices)
+            total += mean.item() * part.n_of_batch
         return total / (n_passes * len(train))
 
-    def _loss(self, train: LabelledClips, indices: Tensor) -> Tensor:
-        """This rank's loss on the global batch `indices`, weighted so that the mean over ranks is the batch's mean."""
-        shifts = random_shifts(len(indices), self.recipe.crop_padding, self.rng)
+    def _part(self, batch: Tensor) -> "_Part":
+        """This rank's part of a global batch, with its random shifts."""
+        shifts = random_shifts(len(batch), self.recipe.crop_padding, self.rng)
         # Batch norm cannot train on a single clip.
-        rows = self.shard.uneven_part(len(indices), at_least=2)
-        weight = self.shard.n_ranks * len(rows) / len(indices)
+        rows = self.shard.uneven_part(len(batch), at_least=2)
+        weight = self.shard.n_ranks * len(rows) / len(batch)
         if not len(rows):
             # Other ranks wait for this one's gradients: compute them on two clips of the batch, with weight 0.
-            rows = torch.arange(len(indices))[:2]
-        frames = train.frames[indices[rows]].to(self.device)
-        with _precision(self.recipe, self.device):
-            logits = self.wrapped(to_video(shifted(frames, shifts[rows])))
-        return weight * F.cross_entropy(logits.float(), train.labels[indices[rows]].to(self.device))
+            rows = torch.arange(len(batch))[:2]
+        return _Part(batch[rows], shifts[rows], weight, len(batch))
 
-    def _accuracy(self, clips: LabelledClips) -> float:
-        """Accuracy on `clips`; each rank predicts its part."""
+    def _loss(self, frames: Tensor, labels: Tensor, part: "_Part") -> Tensor:
+        """This rank's loss, weighted so that the mean over ranks is the mean of the global batch."""
+        with _precision(self.recipe, self.device):
+            logits = self.wrapped(to_video(shifted(frames.to(self.device), part.shifts)))
+        return part.weight * F.cross_entropy(logits.float(), labels.to(self.device))
+
+    def _accuracy(self, clips: ClipSet) -> float:
+        """Accuracy on draw 0 of `clips`; each rank predicts its part."""
         rows = self.shard.uneven_part(len(clips))
         n_right = torch.zeros((), dtype=torch.float64, device=self.device)
         if len(rows):
-            n_right += (predict(self.classifier, clips.frames[rows], self.recipe) == clips.labels[rows]).sum()
+            n_right += (
+                predict_windows(self.classifier, Subset(clips, rows), self.recipe)[0] == clips.labels[rows]
+            ).sum()
         return self.shard.averaged(n_right).item() * self.shard.n_ranks / len(clips)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A rank's part of a global batch."""
+
+    clips: Tensor
+    """(m,) positions in the training set."""
+    shifts: Tensor
+    """(m, 2)"""
+    weight: float
+    n_of_batch: int
+    """Clips of the global batch."""
 
 
 def random_shifts(n: int, padding: int, rng: torch.Generator) -> Tensor:
@@ -240,21 +238,41 @@ def probabilities(classifier: VideoClassifier, frames: Tensor, recipe: Recipe) -
     return features(classifier, frames, recipe, "logits").softmax(1)
 
 
-@torch.no_grad()
 def features(classifier: VideoClassifier, frames: Tensor, recipe: Recipe, layer: Layer) -> Tensor:
     """The output of a classifier's `layer` for `frames` uint8 (n, T, H, W, C): float32 (n, d) on the CPU.
 
     "penultimate" is the input of the last linear layer (`classifier.features`), "logits" its output. Computed in eval
     mode, batch by batch, in the recipe's precision.
     """
+    return torch.cat(list(_outputs(classifier, frames.split(recipe.batch_size), recipe, layer)))
+
+
+def window_features(
+    classifier: VideoClassifier, clips: ClipSet, recipe: Recipe, layer: Layer, n_windows: int = 1
+) -> Tensor:
+    """`features` of the first `n_windows` draws of a set, float32 (n_windows, n, d); the clips are read in batches."""
+    requests = list(_requests(len(clips), recipe.batch_size, n_windows))
+    outputs = torch.cat(list(_outputs(classifier, clips.windows(requests), recipe, layer)))
+    return outputs.unflatten(0, (n_windows, len(clips)))
+
+
+def predict_windows(classifier: VideoClassifier, clips: ClipSet, recipe: Recipe, n_windows: int = 1) -> Tensor:
+    """Predicted labels (n_windows, n), on the CPU, of the first `n_windows` draws of a set."""
+    return window_features(classifier, clips, recipe, "logits", n_windows).argmax(2)
+
+
+def _requests(n: int, size: int, n_windows: int) -> Iterator[Request]:
+    return ((rows, draw) for draw in range(n_windows) for rows in torch.arange(n).split(size))
+
+
+@torch.no_grad()
+def _outputs(classifier: VideoClassifier, batches: Iterable[Tensor], recipe: Recipe, layer: Layer) -> Iterator[Tensor]:
     classifier.eval()
     device = next(classifier.parameters()).device
     compute = classifier.features if layer == "penultimate" else classifier
-    computed = []
-    for batch in frames.split(recipe.batch_size):
+    for batch in batches:
         with _precision(recipe, device):
-            computed.append(compute(to_video(batch.to(device))).float().cpu())
-    return torch.cat(computed)
+            yield compute(to_video(batch.to(device))).float().cpu()
 
 
 @torch.no_grad()
@@ -266,10 +284,8 @@ def classes_of(classifier: VideoClassifier, penultimate: Tensor, recipe: Recipe)
         return classifier.classify(penultimate.to(device)).argmax(1).cpu()
 
 
-def validation_split(
-    clips: LabelledClips, fraction: float, rng: torch.Generator
-) -> tuple[LabelledClips, LabelledClips]:
-    """Split `clips` into training and validation clips (about `fraction`): whole groups if there are 3 or more.
+def validation_split(clips: ClipSet, fraction: float, rng: torch.Generator) -> tuple[ClipSet, ClipSet]:
+    """ScoredSplit `clips` into training and validation clips (about `fraction`): whole groups if there are 3 or more.
 
     With fewer groups, the same fraction of each class is drawn. No class loses its last training clip; raises
     ValueError if that leaves no validation clip.
@@ -284,10 +300,10 @@ def validation_split(
         )
     mask = torch.zeros(len(clips), dtype=torch.bool)
     mask[held_out] = True
-    return clips.subset((~mask).nonzero().flatten()), clips.subset(mask.nonzero().flatten())
+    return Subset(clips, (~mask).nonzero().flatten()), Subset(clips, mask.nonzero().flatten())
 
 
-def _whole_groups(clips: LabelledClips, groups: tuple[str, ...], fraction: float, rng: torch.Generator) -> list[int]:
+def _whole_groups(clips: ClipSet, groups: tuple[str, ...], fraction: float, rng: torch.Generator) -> list[int]:
     names = sorted(set(groups))
     n_left = torch.bincount(clips.labels, minlength=clips.n_classes)
     held_out: list[int] = []
@@ -300,7 +316,7 @@ def _whole_groups(clips: LabelledClips, groups: tuple[str, ...], fraction: float
     return held_out
 
 
-def _share_of_each_class(clips: LabelledClips, fraction: float, rng: torch.Generator) -> list[int]:
+def _share_of_each_class(clips: ClipSet, fraction: float, rng: torch.Generator) -> list[int]:
     held_out: list[int] = []
     for label in range(clips.n_classes):
         members = (clips.labels == label).nonzero().flatten()

@@ -1,5 +1,6 @@
 """Clips for training and testing: uint8 windows from the cache, and their conversion to [-1, 1] and back."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from videogan.config import Config
 from videogan.data.cache import CachedFiles, decoded_bytes
+from videogan.data.clip_set import RealClips
 from videogan.data.decode import Limits
 from videogan.data.manifest import Manifest, read_manifest
 from videogan.data.preprocessing import preprocessing_named
@@ -108,6 +110,16 @@ class ClipStore:
             for clip, start in zip(clips, starts, strict=True)
         ]
         return torch.from_numpy(np.stack(taken))
+
+    def read(
+        self, selection: Selection, windows: Iterable[tuple[np.ndarray, np.ndarray]], n_frames: int
+    ) -> Iterator[Tensor]:
+        """A WindowReader: the windows of each (clip numbers, first frames), uint8 (m, n_frames, H, W, 3)."""
+        return (self.windows(selection, clips, starts, n_frames) for clips, starts in windows)
+
+    def real_clips(self, split: str, n_frames: int) -> RealClips:
+        """The clips of `split`, read from the cache when they are needed."""
+        return RealClips(self.select(split, n_frames), n_frames, self.preprocessing.size, self.read)
 
 
 def open_cache(

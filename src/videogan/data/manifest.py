@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +21,8 @@ from videogan.storage.places import Place, joined, place
 
 MANIFEST_NAME = "manifest.parquet"
 SPLITS = ("train", "select", "test")  # trained on; searches are judged on it; final scores use it
+ScoredSplit = Literal["select", "test"]
+"""The real clips that a score is measured on: `select` while a search chooses, `test` for results."""
 LEAST_GROUPS = len(SPLITS)  # of a class, so that each split has one
 SCHEMA = pa.schema(
     [
@@ -84,7 +86,7 @@ class Manifest:
         return len(self.split("select")) > 0
 
     @property
-    def search_split(self) -> str:
+    def search_split(self) -> ScoredSplit:
         """The split that a search is judged on: `select`, or `test` in a manifest of two splits."""
         return "select" if self.has_select else "test"
 

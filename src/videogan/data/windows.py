@@ -6,7 +6,7 @@ Pure functions of the manifest and a seed, without torch, shared by the cache an
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -49,7 +49,24 @@ class Selection:
 
     def centre_starts(self, n_frames: int) -> np.ndarray:
         """(n,) first frame of each clip's centre window."""
-        return np.maximum(self.lengths - span(n_frames, self.strides), 0) // 2
+        return spaced_starts(self, n_frames, 0, 1)
+
+    def n_starts(self, n_frames: int) -> np.ndarray:
+        """(n,) number of windows of each clip, at least 1: a clip that is too short repeats its last frame."""
+        return np.maximum(self.lengths - span(n_frames, self.strides), 0) + 1
+
+    def where(self, chosen: np.ndarray) -> "Selection":
+        """The clips for which `chosen` (n,) is true."""
+        rows = np.flatnonzero(chosen)
+        return replace(
+            self,
+            paths=tuple(self.paths[row] for row in rows),
+            shas=tuple(self.shas[row] for row in rows),
+            labels=self.labels[rows],
+            groups=tuple(self.groups[row] for row in rows),
+            lengths=self.lengths[rows],
+            strides=self.strides[rows],
+        )
 
 
 def select_clips(
@@ -109,6 +126,49 @@ def stride_of(length: int, n_frames: int, every_nth: EveryNth) -> int:
 def span(n_frames: int, stride: Any) -> Any:  # int -> int, array (n,) -> array (n,)
     """Length in frames of a window in its clip, for a `stride` or each of (n,)."""
     return (n_frames - 1) * stride + 1
+
+
+def random_starts(selection: Selection, n_frames: int, seed: tuple[int, ...]) -> np.ndarray:
+    """(n,) the first frame of a window of each clip, uniform over all valid ones: a function of `seed`."""
+    return np.random.default_rng(seed).integers(0, selection.n_starts(n_frames))
+
+
+def spaced_starts(selection: Selection, n_frames: int, number: int, n_windows: int) -> np.ndarray:
+    """(n,) the first frame of window `number` of `n_windows` evenly spaced ones; the only one is the centre window.
+
+    Raises ValueError for a number that is not from 0 to n_windows - 1.
+    """
+    if not 0 <= number < n_windows:
+        raise ValueError(f"a window's number must be from 0 to {n_windows - 1}, got {number}.")
+    return (2 * number + 1) * (selection.n_starts(n_frames) - 1) // (2 * n_windows)
+
+
+def halves_by_group(selection: Selection, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Masks (n,) of two halves of the groups, which share no group and each have every class.
+
+    Raises DataError if no such halves are found, as for a class with one group.
+    """
+    names = np.array(selection.groups)
+    order = np.unique(names)
+    rng = np.random.default_rng(seed)
+    present = len(np.unique(selection.labels))
+    best: np.ndarray | None = None
+    for _ in range(200):  # of the random halves that have every class, the one nearest to half of each class
+        first = np.isin(names, rng.permutation(order)[: len(order) // 2])
+        is_whole = all(len(np.unique(selection.labels[part])) == present for part in (first, ~first))
+        if is_whole and (best is None or _imbalance(selection, first) < _imbalance(selection, best)):
+            best = first
+    if best is None:
+        raise DataError(
+            f"the {len(order)} training groups cannot be halved so that both halves have every class; "
+            "import clips of more groups, or leave out the rung 'held-back clips'."
+        )
+    return best, ~best
+
+
+def _imbalance(selection: Selection, chosen: np.ndarray) -> int:
+    counts = [np.bincount(selection.labels[part], minlength=selection.n_classes) for part in (chosen, ~chosen)]
+    return int(np.abs(counts[0] - counts[1]).sum())
 
 
 @dataclass(frozen=True)

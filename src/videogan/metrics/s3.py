@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -86,63 +87,116 @@ def per_class_accuracy(confusion: Tensor) -> Tensor:
     return confusion.diagonal().double() / confusion.sum(1)
 
 
-def bootstrap_intervals(
-    ser_correct: Tensor,
-    res_correct: Tensor,
-    rer_correct: Tensor,
-    n_classes: int,
-    seed: int = 0,
-    n_resamples: int = 1000,
-) -> dict[str, Interval]:
+FEWEST_GROUPS = 5
+"""Fewer groups than this vary too little among themselves: resampling them understates the spread."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the classifiers of each seed got right; S seeds, n real clips, m synthetic clips a seed."""
+
+    ser: Tensor
+    """float64 (S, n): the share of each real clip's windows that the synthetic-trained classifier got right."""
+    rer: Tensor
+    """float64 (S, n): the same of the real-trained classifier."""
+    res: Tensor
+    """bool (S, m): the synthetic clips that the real-trained classifier got right."""
+    groups: Tensor
+    """int64 (n,): the group of each real clip."""
+    classes: Tensor
+    """int64 (m,): the class of each synthetic clip."""
+    class_weights: Tensor
+    """float64 (K,): the share of each class among the real clips; ReS weights its classes alike."""
+
+    def __post_init__(self) -> None:
+        shapes = [tuple(tensor.shape) for tensor in (self.ser, self.rer, self.res)]
+        n_seeds, n = self.ser.shape
+        if self.rer.shape != self.ser.shape or len(self.res) != n_seeds or not n or self.groups.shape != (n,):
+            raise ValueError(
+                "SeR and ReR need the same seeds and real clips, each with its group, and ReS the same seeds, "
+                f"got (seeds, n) {shapes} for SeR, ReR, ReS and {tuple(self.groups.shape)} groups."
+            )
+        if self.classes.shape != self.res.shape[1:]:
+            raise ValueError(f"each of {self.res.shape[1]} synthetic clips needs a class, got {len(self.classes)}.")
+
+    @property
+    def sample_weights(self) -> Tensor:
+        """float64 (m,): each synthetic clip's part of ReS; they sum to 1 if each class of a real clip has one."""
+        n_of_class = torch.bincount(self.classes, minlength=len(self.class_weights))
+        return (self.class_weights / n_of_class.clamp(min=1))[self.classes]
+
+    def per_seed(self) -> dict[str, Tensor]:
+        """`ser`, `res`, `rer`, `s3` and `s3_chance_corrected` of each seed, float64 (S,)."""
+        return _scores(self.ser.mean(1), self.res.double() @ self.sample_weights, self.rer.mean(1), self.n_classes)
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.class_weights)
+
+
+def bootstrap_intervals(judged: Judged, seed: int = 0, n_resamples: int = 1000) -> dict[str, Interval]:
     """Percentile bootstrap over test clips (Efron and Tibshirani 1993, ch. 13): how scores vary with the test clips.
 
-    `*_correct`: bool (seeds, n), which test clips the classifiers of each seed predicted correctly. One draw of real
-    test clips, with replacement, serves SeR and ReR and all seeds. Synthetic clips are drawn separately for each seed,
-    since each seed has its own synthetic set. A resample's score is the mean over seeds of each seed's score, like the
-    reported mean. Returns that mean with the 2.5th and 97.5th percentiles, rounded outwards to a resample's score, of
-    `s3`, `ser`, `res`, `rer` and `s3_chance_corrected`. Differences between the classifiers of the seeds are not
-    included; `seed_interval` measures those.
+    A resample draws groups of real clips with replacement, and in each drawn group its clips with replacement, because
+    the clips of a person or a scene are alike; one draw serves SeR and ReR and all seeds. Synthetic clips are drawn
+    within their classes, separately for each seed, since each seed has its own. A resample's score is the mean over
+    seeds of each seed's score, like the reported mean. Returns that mean with the 2.5th and 97.5th percentiles, rounded
+    outwards to a resample's score, of `s3`, `ser`, `res`, `rer` and `s3_chance_corrected`. Differences between the
+    classifiers of the seeds are not included; `seed_interval` measures those.
 
     If a seed's ReR is 0 in a resample (for the corrected score: not above chance), that resample's score is undefined:
     it counts as below the low and above the high bound, and a bound is NaN if more than 2.5 % of resamples are
-    undefined. The bounds of an accuracy on a single clip are NaN, and so are those of a score that uses it.
+    undefined. The bounds of accuracies on a single real clip are NaN, and so are those of a score that uses them.
     """
-    _require_correct(ser_correct, res_correct, rer_correct)
     draws = torch.Generator().manual_seed(seed)
-    of_real = _resample_counts(ser_correct.shape[1], n_resamples, draws)
-    of_synthetic = [_resample_counts(res_correct.shape[1], n_resamples, draws) for _ in res_correct]
-    resampled = _scores(
-        torch.stack([_resampled_accuracy(correct, of_real) for correct in ser_correct]),
-        torch.stack([_resampled_accuracy(c, counts) for c, counts in zip(res_correct, of_synthetic, strict=True)]),
-        torch.stack([_resampled_accuracy(correct, of_real) for correct in rer_correct]),
-        n_classes,
-    )
-    ser, res, rer = (correct.double().mean(1) for correct in (ser_correct, res_correct, rer_correct))
-    point = _scores(ser, res, rer, n_classes)
+    of_real = _counts_of_groups(judged.groups, n_resamples, draws)
+    shares = of_real / of_real.sum(1, keepdim=True)
+    if len(judged.groups) == 1:
+        shares = torch.full_like(shares, math.nan)
+    weights = judged.sample_weights
+    res = [(_counts_within(judged.classes, n_resamples, draws) * weights) @ right.double() for right in judged.res]
+    resampled = _scores(judged.ser @ shares.T, torch.stack(res), judged.rer @ shares.T, judged.n_classes)
+    point = judged.per_seed()
     return {name: _percentile_interval(point[name].mean().item(), scores.mean(0)) for name, scores in resampled.items()}
 
 
-def _require_correct(ser_correct: Tensor, res_correct: Tensor, rer_correct: Tensor) -> None:
-    shapes = [tuple(correct.shape) for correct in (ser_correct, res_correct, rer_correct)]
-    if any(correct.dtype != torch.bool or correct.ndim != 2 for correct in (ser_correct, res_correct, rer_correct)):
-        raise ValueError(f"*_correct must be bool (seeds, n test clips), got {shapes} of {ser_correct.dtype}.")
-    if shapes[0] != shapes[2] or shapes[0][0] != shapes[1][0] or not all(map(all, shapes)):
-        raise ValueError(
-            "SeR and ReR need the same seeds and real test clips, ReS the same seeds, each at least one seed and clip, "
-            f"got (seeds, n) {shapes[0]} for SeR, {shapes[1]} for ReS, {shapes[2]} for ReR."
-        )
+def whole_interval(over_seeds: Interval, over_clips: Interval, highest: float = math.inf) -> Interval:
+    """The 95 % interval that covers test clips and classifier seeds: the two margins are independent, so they add up
+    as squares; limited to 0 to `highest`. With one seed it covers the test clips only.
+    """
+    mean = over_seeds.mean
+    margin = 0.0 if math.isnan(over_seeds.low) else mean - over_seeds.low
+    low, high = (
+        mean + side * math.hypot(bound - mean, margin) for side, bound in ((-1, over_clips.low), (1, over_clips.high))
+    )
+    # max and min would take a NaN for a bound.
+    return Interval(mean, low if math.isnan(low) else max(0.0, low), high if math.isnan(high) else min(highest, high))
 
 
-def _resample_counts(n: int, n_resamples: int, generator: torch.Generator) -> Tensor:
-    """How often each of `n` clips is drawn in each resample of size n: float32 (resamples, n), exact below 2^24."""
-    drawn = torch.randint(n, (n_resamples, n), generator=generator)
-    return torch.zeros(n_resamples, n).scatter_add_(1, drawn, torch.ones(1).expand_as(drawn))
+def _counts_within(strata: Tensor, n_resamples: int, generator: torch.Generator) -> Tensor:
+    """How often each clip (n,) is drawn if each stratum's clips are drawn with replacement: float64 (resamples, n)."""
+    return _counts(strata, torch.bincount(strata).expand(n_resamples, -1), generator)
 
 
-def _resampled_accuracy(correct: Tensor, counts: Tensor) -> Tensor:
-    """Accuracy of one seed's `correct` (n,) in each resample (resamples,); NaN for a single clip."""
-    n = len(correct)
-    return (counts @ correct.cpu().float()).double() / n if n > 1 else torch.full((len(counts),), math.nan).double()
+def _counts_of_groups(groups: Tensor, n_resamples: int, generator: torch.Generator) -> Tensor:
+    """The same if groups are drawn first, as many as there are: float64 (resamples, n)."""
+    _, groups = groups.unique(return_inverse=True)
+    sizes = torch.bincount(groups)
+    drawn = torch.randint(len(sizes), (n_resamples, len(sizes)), generator=generator)
+    n_drawn = torch.zeros(n_resamples, len(sizes), dtype=torch.int64).scatter_add_(1, drawn, torch.ones_like(drawn))
+    return _counts(groups, n_drawn * sizes, generator)
+
+
+def _counts(strata: Tensor, n_drawn: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw `n_drawn` (resamples, strata) clips of each stratum with replacement; counts, float64 (resamples, n)."""
+    order, sizes = strata.argsort(stable=True), torch.bincount(strata)
+    first = sizes.cumsum(0) - sizes
+    n_resamples, n_strata = n_drawn.shape
+    stratum = torch.arange(n_strata).repeat(n_resamples).repeat_interleave(n_drawn.flatten())
+    resample = torch.arange(n_resamples).repeat_interleave(n_drawn.sum(1))
+    place = (torch.rand(len(stratum), generator=generator, dtype=torch.float64) * sizes[stratum]).long()
+    cell = resample * len(strata) + order[first[stratum] + place]
+    return torch.bincount(cell, minlength=n_resamples * len(strata)).double().view(n_resamples, -1)
 
 
 def _scores(ser: Tensor, res: Tensor, rer: Tensor, n_classes: int) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Named protocols of scores: `<metric>_<classifier>_v1` at the papers' size, `_laptop_v1` and `_smoke_v1` scaled.
+"""Named protocols of scores: `<metric>_<classifier>_v2` at the papers' size, `_laptop_v2` and `_smoke_v2` scaled.
 
 Import `PROTOCOLS` and any module here; they import classifiers, metrics, data and flow, never training or families.
 """
@@ -9,6 +9,8 @@ from videogan.protocols.features import FeatureProtocol
 from videogan.protocols.s3 import S3Protocol
 
 SCALES = ("", "laptop_", "smoke_")
+VERSION = "v2"
+"""v1 judged each real clip by its centre window and samples by as many as there were test clips."""
 
 # App. B.1 for the 3-D ResNet-18, TSN and ECO. C3D and I3D have no published recipe and use the ResNet's, with a batch
 # that fits them. Frames have the size that each network was designed for.
@@ -35,6 +37,7 @@ def _scaled_recipe(max_epochs: int, patience: int) -> Recipe:
         patience=patience,
         clip_norm=5,
         crop_padding=4,
+        n_windows=max_epochs,
     )
 
 
@@ -53,6 +56,10 @@ _COUNTS = {
 }
 
 
+# Of each S3, over its three seeds.
+_SAMPLES_OF_S3 = {"": 1000, "laptop_": 1000, "smoke_": 500}
+
+
 def _classifier(name: str, scale: str) -> ClassifierProtocol:
     settings = {"classifier": name, **_PAPER[name]}
     if scale:
@@ -66,22 +73,27 @@ def _named() -> list[S3Protocol | FeatureProtocol]:
     for name in _PAPER:
         for scale in SCALES:
             classifier = _classifier(name, scale)
-            protocols.append(S3Protocol(name=f"s3_{name}_{scale}v1", classifier=classifier))
+            n_samples = _SAMPLES_OF_S3[scale]
+            s3 = S3Protocol(name=f"s3_{name}_{scale}{VERSION}", classifier=classifier, n_samples=n_samples)
+            protocols.append(s3)
             for metric, (n_samples, n_repeats) in _COUNTS[scale].items():
                 protocols.append(
                     FeatureProtocol(
-                        name=f"{metric}_{name}_{scale}v1",
+                        name=f"{metric}_{name}_{scale}{VERSION}",
                         metric=metric,
                         classifier=classifier,
                         n_samples=n_samples,
                         n_repeats=n_repeats,
+                        seeds=(0,) if metric == "is" else (0, 1, 2),
                     )
                 )
     # The TGAN paper's official script: floor(10000 / 48) batches of 48, 4 times.
     c3d = _classifier("c3d", "")
     return [
         *protocols,
-        FeatureProtocol(name="is_c3d_tgan_v1", metric="is", classifier=c3d, n_samples=9_984, n_repeats=4),
+        FeatureProtocol(
+            name=f"is_c3d_tgan_{VERSION}", metric="is", classifier=c3d, n_samples=9_984, n_repeats=4, seeds=(0,)
+        ),
     ]
 
 

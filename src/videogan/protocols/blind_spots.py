@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from videogan.classifiers.contract import VideoClassifier
-from videogan.classifiers.fit import LabelledClips, features, predict
+from videogan.classifiers.fit import features, predict
+from videogan.data.clip_set import LabelledClips, RealSet, Subset, all_windows
 from videogan.data.clips import to_video
 from videogan.flow.lucas_kanade import LucasKanade
 from videogan.flow.video_flow import video_flow
@@ -31,6 +32,7 @@ from videogan.storage.json_values import json_values
 
 N_NEAREST = 3
 N_PICTURED = 8
+MOST_CLIPS = 1000
 N_FLOWS = 128  # synthetic and real clips whose flow is computed: for thousands at 96 px it would take half an hour
 N_DSSIM = 32  # the same for t-DSSIM, which takes a third of a second per clip at 96 px
 FLOW_BATCH = 8
@@ -95,15 +97,19 @@ class Neighbours:
 def blind_spots(
     protocol: ClassifierProtocol,
     network: VideoClassifier,
-    train: LabelledClips,
-    test: LabelledClips,
+    train: RealSet,
+    scored: RealSet,
     synthesise: SyntheticSet,
     seed: int = 0,
 ) -> tuple[BlindSpots, Neighbours]:
-    """Measure the blind spots on one synthetic clip for each real test clip, with the real-trained `network`."""
-    refuse_other_lengths(protocol, train, test)
-    synthetic = like_real(synthesise, test)("test", test.labels, seed)
-    sets = {"synthetic": synthetic, "real": test.frames, "train": train.frames}
+    """Measure the blind spots on one synthetic clip for each real scored clip, with the real-trained `network`.
+
+    Of more than `MOST_CLIPS` real clips, evenly spaced ones are compared.
+    """
+    refuse_other_lengths(protocol, train, scored)
+    test, train_clips = (_in_memory(clips) for clips in (scored, train))
+    synthetic = all_windows(like_real(synthesise, test)("test", test.labels, seed))
+    sets = {"synthetic": synthetic, "real": test.frames, "train": train_clips.frames}
     by_set = {name: features(network, frames, protocol.recipe, "penultimate") for name, frames in sets.items()}
     pixels = {name: pixel_features(frames) for name, frames in sets.items()}
     by_features, nearest_features = _memorisation(by_set, "cosine")
@@ -139,7 +145,15 @@ def blind_spots(
     result.warnings.extend(_warnings(result))
     distances, indices = nearest_features
     shown = distances[:, 0].argsort()[:N_PICTURED]
-    return result, Neighbours(synthetic[shown], train.frames[indices[shown]], train.frames[nearest_pixels[1][shown]])
+    near = [train_clips.frames[found[shown]] for found in (indices, nearest_pixels[1])]
+    return result, Neighbours(synthetic[shown], *near)
+
+
+def _in_memory(clips: RealSet) -> LabelledClips:
+    """The centre windows of at most `MOST_CLIPS` evenly spaced clips."""
+    rows = _evenly_spaced(torch.arange(len(clips)), MOST_CLIPS)
+    chosen = Subset(clips.spaced(1), rows)
+    return LabelledClips(all_windows(chosen), chosen.labels, chosen.n_classes, chosen.groups)
 
 
 def flow_magnitudes(frames: Tensor) -> Tensor:

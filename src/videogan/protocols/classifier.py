@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,9 +17,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from videogan.classifiers import CLASSIFIERS
 from videogan.classifiers.contract import VideoClassifier
-from videogan.classifiers.fit import Epoch, LabelledClips, Recipe, fit, predict
+from videogan.classifiers.fit import Epoch, Recipe, fit, predict_windows
 from videogan.classifiers.weights import load_weights_, n_classes_of
 from videogan.config import Config, ConfigurationError
+from videogan.data.clip_set import ClipSet, RealSet
 from videogan.data.clips import to_video
 from videogan.data.windows import EveryNth
 from videogan.metrics.s3 import accuracy
@@ -27,6 +28,9 @@ from videogan.nets.layout import lay_channels_last_
 from videogan.shard import Shard
 from videogan.storage.atomic import write_atomically
 from videogan.storage.places import Place
+
+TrainPart = Literal["all", "half"]
+"""The training groups that real classifiers are fitted on; half: the calibration ladder holds the other half back."""
 
 
 @dataclass(frozen=True)
@@ -36,16 +40,14 @@ class DataFacts:
     manifest_digest: str
     preprocessing: str
     n_classes: int
-    n_train: int
-    n_test: int
+    n_clips: tuple[tuple[str, int], ...]
+    """The used clips of each split: ("train", 40), ..."""
     every_nth: EveryNth = 1
+    part: TrainPart = "all"
 
     def facts(self) -> dict[str, Any]:
-        """The content of a digest; `every_nth` = 1 is left out, so digests from before that setting stay valid."""
-        facts = asdict(self)
-        if self.every_nth == 1:
-            del facts["every_nth"]
-        return facts
+        """The content of a digest."""
+        return asdict(self)
 
 
 class WeightsFile(Config):
@@ -67,6 +69,8 @@ class ClassifierProtocol(Config):
     """Side in pixels to which frames are resized before the classifier; None: not resized."""
     n_frames: int = Field(16, ge=8)
     recipe: Recipe
+    test_windows: int = Field(4, ge=1)
+    """Evenly spaced windows of each real test clip."""
     weights: WeightsFile | None = None
     trained: bool = True
     """False: use the weights file unchanged, with the classes of the file."""
@@ -169,15 +173,15 @@ class ResizingClassifier(VideoClassifier):
 
 @dataclass(frozen=True)
 class RealClassifier:
-    """A classifier trained on real clips and its predictions on real test clips; one per protocol and data set."""
+    """A classifier trained on real clips and its predictions on real held-back clips; one per protocol and data set."""
 
     seed: int
     n_classes: int
     """Classes of the network: the data set's, or those of an untrained weights file."""
-    predictions: Tensor
-    """(n_test,) predicted classes of the real test clips."""
-    rer: float
-    """Accuracy on the real test clips; NaN if the network's classes are not the data set's."""
+    predictions: dict[str, Tensor]
+    """For each split but train: (test_windows, n) predicted classes of the windows of its real clips."""
+    rer: dict[str, float]
+    """For each of these splits: accuracy over all windows; NaN if the network's classes are not the data set's."""
     weights: dict[str, Tensor]
 
     def network(self, protocol: ClassifierProtocol) -> ResizingClassifier:
@@ -189,8 +193,8 @@ class RealClassifier:
 
 def fit_on_real(
     protocol: ClassifierProtocol,
-    train: LabelledClips,
-    test: LabelledClips,
+    train: RealSet,
+    held_back: Mapping[str, RealSet],
     seed: int,
     on_epoch: Callable[[Epoch], None] | None = None,
     wrap: Callable[[nn.Module], nn.Module] = lambda module: module,
@@ -198,26 +202,34 @@ def fit_on_real(
 ) -> RealClassifier:
     """Train on real, test on real: the classifier of ReR and ReS, whose features also serve other scores.
 
-    With one class there is nothing to train: the network keeps its initial weights, and only the statistics of its
-    batch norms come from the real clips (random features, Naeem et al. 2020, sec. 5). A user's weights with trained =
-    false are unchanged. Raises ValueError for clips of another length, or too few to train on.
+    It is trained on random windows of the clips of `train` and predicts evenly spaced windows of each set in
+    `held_back` (by split). With one class there is nothing to train: the network keeps its initial weights, and only
+    the statistics of its batch norms come from the real clips (random features, Naeem et al. 2020, sec. 5). A user's
+    weights with trained = false are unchanged. Raises ValueError for clips of another length, or too few to train on.
     """
-    refuse_other_lengths(protocol, train, test)
-    network = protocol.build(train.n_classes, seed)
+    refuse_other_lengths(protocol, train, *held_back.values())
+    network, shown = protocol.build(train.n_classes, seed), train.random(seed)
+    tests = {split: clips.spaced(protocol.test_windows) for split, clips in held_back.items()}
     if not protocol.trained:
         network.eval()
     elif train.n_classes == 1:
-        _settle_statistics_(network, train, protocol.recipe)
+        _settle_statistics_(network, shown, protocol.recipe)
     else:
-        schedule_on = test if protocol.recipe.paper_protocol else None
-        fit(network, train, protocol.recipe, seed, schedule_on, on_epoch, wrap=wrap, shard=shard)
-    predictions, n_classes = predict(network, test.frames, protocol.recipe), network.classify.out_features
-    rer = accuracy(predictions, test.labels) if n_classes == train.n_classes else math.nan
+        schedule_on = tests["test"] if protocol.recipe.paper_protocol else None
+        fit(network, shown, protocol.recipe, seed, schedule_on, on_epoch, wrap=wrap, shard=shard)
+    recipe, n_windows, n_classes = protocol.recipe, protocol.test_windows, network.classify.out_features
+    predictions = {split: predict_windows(network, clips, recipe, n_windows) for split, clips in tests.items()}
+    rer = {
+        split: accuracy(said.flatten(), tests[split].labels.repeat(n_windows))
+        if n_classes == train.n_classes
+        else math.nan
+        for split, said in predictions.items()
+    }
     return RealClassifier(seed, n_classes, predictions, rer, network.cpu().state_dict())
 
 
 @torch.no_grad()
-def _settle_statistics_(network: nn.Module, clips: LabelledClips, recipe: Recipe) -> None:
+def _settle_statistics_(network: nn.Module, clips: ClipSet, recipe: Recipe) -> None:
     """Set the running statistics of every batch norm to plain averages over batches of `clips`; ends in eval mode."""
     if len(clips) < 2:
         raise ValueError(f"batch norm statistics need at least 2 training clips, got {len(clips)}.")
@@ -229,17 +241,18 @@ def _settle_statistics_(network: nn.Module, clips: LabelledClips, recipe: Recipe
         norm.momentum = None  # torch: cumulative average instead of a moving one
         norm.train()
     device = next(network.parameters()).device
-    for frames in clips.frames.tensor_split(max(1, len(clips) // recipe.batch_size)):
+    batches = torch.arange(len(clips)).tensor_split(max(1, len(clips) // recipe.batch_size))
+    for frames in clips.windows((rows, 0) for rows in batches):
         network(to_video(frames.to(device)))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     network.eval()
 
 
-def refuse_other_lengths(protocol: ClassifierProtocol, *sets: LabelledClips) -> None:
+def refuse_other_lengths(protocol: ClassifierProtocol, *sets: ClipSet) -> None:
     """Raise ValueError unless all clips have the number of frames of `protocol`."""
     for clips in sets:
-        n_frames = clips.frames.shape[1]
+        n_frames = clips.shape[0]
         if n_frames != protocol.n_frames:
             raise ValueError(f"the protocol's classifier needs clips of {protocol.n_frames} frames, got {n_frames}.")
 
@@ -247,15 +260,15 @@ def refuse_other_lengths(protocol: ClassifierProtocol, *sets: LabelledClips) -> 
 def cached_real_classifier(
     folder: Place,
     protocol: ClassifierProtocol,
-    train: LabelledClips,
-    test: LabelledClips,
+    train: RealSet,
+    held_back: Mapping[str, RealSet],
     seed: int,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> RealClassifier:
     """Load the classifier of `seed` from its digest's `folder`; fit and save it there first if it is missing."""
     path = real_classifier_path(folder, seed)
     if not path.exists():
-        save_real_classifier(path, fit_on_real(protocol, train, test, seed, on_epoch))
+        save_real_classifier(path, fit_on_real(protocol, train, held_back, seed, on_epoch))
     return load_real_classifier(path)
 
 

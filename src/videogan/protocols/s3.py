@@ -11,19 +11,22 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from videogan.classifiers.contract import VideoClassifier
-from videogan.classifiers.fit import Epoch, LabelledClips, classes_of, fit, predict
+from videogan.classifiers.fit import Epoch, classes_of, fit, predict_windows
 from videogan.config import Config
+from videogan.data.clip_set import CLIPS_AT_ONCE, ClipSet, Grouped, RealSet, Spooled, in_batches
+from videogan.data.manifest import ScoredSplit
 from videogan.metrics.interval import Interval
 from videogan.metrics.s3 import (
+    FEWEST_GROUPS,
     MAX_SEEDS,
+    Judged,
     accuracy,
     bootstrap_intervals,
     confusion_matrix,
     per_class_accuracy,
-    s3_chance_corrected,
     s3_of_guessing,
-    s3_score,
     seed_interval,
+    whole_interval,
 )
 from videogan.protocols.classifier import (
     ClassifierProtocol,
@@ -35,11 +38,11 @@ from videogan.protocols.classifier import (
 from videogan.storage.json_values import json_values
 
 Purpose = Literal["train", "test", "look", "samples"]
-SyntheticSet = Callable[[Purpose, Tensor, int], Tensor]
-"""(purpose, labels (n,), seed) -> synthetic clips, uint8 (n, T, H, W, C).
+SyntheticSet = Callable[[Purpose, Tensor, int], ClipSet]
+"""(purpose, labels (n,), seed) -> synthetic clips with these labels.
 
-"train" and "test" replace the real set of that split, one clip for each of its clips, in its order; "look" and
-"samples" are for looks and for scores on samples.
+"train" replaces the real training set, one clip in each draw for each of its clips, in its order; "test" clips are
+recognised by real-trained classifiers; "look" and "samples" are for looks and for scores on samples.
 """
 
 
@@ -50,6 +53,8 @@ class S3Protocol(Config):
     classifier: ClassifierProtocol
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, max_length=MAX_SEEDS)
     """For each seed: one real-trained and one synthetic-trained classifier, one synthetic train and test set."""
+    n_samples: int = Field(1000, ge=1)
+    """Synthetic clips that ReS is measured on, over all seeds; equally many of each class."""
 
     @model_validator(mode="after")
     def _trains(self) -> "S3Protocol":
@@ -57,15 +62,22 @@ class S3Protocol(Config):
             raise ValueError("S3 needs a classifier that is trained, got trained = false; set trained = true.")
         return self
 
-    def digest(self, data: DataFacts) -> str:
-        """sha256 (hex) of the protocol on one data set; its first 6 digits are displayed."""
+    def digest(self, data: DataFacts, split: ScoredSplit) -> str:
+        """sha256 (hex) of the protocol on a split of one data set; its first 6 digits are displayed."""
         facts = {
             "name": self.name,
             "seeds": list(self.seeds),
-            "labels": "one synthetic clip for each real clip, with its label",
+            "n_samples": self.n_samples,
+            "labels": "train: those of the real clips; test: balanced, weighted like the real clips",
             "truncation": None,
+            "split": split,
         }
         return digest_of(facts | self.classifier.facts() | data.facts())
+
+    def test_labels(self, scored: ClipSet) -> Tensor:
+        """The labels (m,) of one seed's synthetic test clips: equally many of each class of the real clips."""
+        present = scored.labels.unique()
+        return present.repeat_interleave(math.ceil(self.n_samples / (len(self.seeds) * len(present))))
 
 
 def look(protocol: ClassifierProtocol, network: VideoClassifier, features: Tensor, labels: Tensor) -> float:
@@ -77,27 +89,55 @@ def look(protocol: ClassifierProtocol, network: VideoClassifier, features: Tenso
 
 
 @dataclass(frozen=True)
+class RealSide:
+    """The real side of a score: the clips of one data set, and the classifiers trained on them."""
+
+    classifiers: list[RealClassifier]
+    """One for each seed of the protocol."""
+    train: RealSet
+    scored: RealSet
+    """The clips of `split`."""
+    split: ScoredSplit
+    held_back: RealSet
+    """Real clips that take the place of samples to show what real clips score: `select` for scores on `test`, else
+    `train`."""
+
+
+@dataclass(frozen=True)
 class S3Result:
     """S3 and its accuracies over the classifier seeds, with intervals, confusion and warnings."""
 
     protocol: str
     digest: str
+    split: str
+    """The real clips that the score is measured on."""
     s3: Interval
     ser: Interval
     res: Interval
     rer: Interval
     s3_chance_corrected: Interval
+    covers: str
+    """What the intervals cover."""
     s3_of_guessing: float
     bootstrap: dict[str, Interval]
-    """The 95 % interval of each score over resampled test clips, with fixed classifiers."""
+    """The 95 % interval of each score over resampled groups and clips, with fixed classifiers."""
+    over_seeds: dict[str, Interval]
+    """Student's 95 % interval of each score over classifier seeds."""
     per_seed: dict[str, list[float]]
     seeds: list[int]
     n_classes: int
     n_train: int
     n_test: int
+    """Real clips of `split`."""
+    n_groups: int
+    """Groups of these clips."""
+    n_windows: int
+    """Windows of each of these clips."""
+    n_samples: int
+    """Synthetic clips that ReS is measured on, over all seeds."""
     warnings: list[str]
     confusion: dict[str, list[list[int]]]
-    """For ser, res and rer: test clips of class i (row) predicted as class j (column), over all seeds."""
+    """For ser, res and rer: windows of class i (row) predicted as class j (column), over all seeds."""
     per_class: dict[str, list[float]]
     """For ser, res and rer: the accuracy on each class; NaN for a class without test clips."""
 
@@ -113,64 +153,67 @@ class S3Result:
 def s3_evaluation(
     protocol: S3Protocol,
     digest: str,
-    real: list[RealClassifier],
-    train: LabelledClips,
-    test: LabelledClips,
+    real: RealSide,
     synthesise: SyntheticSet,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> S3Result:
     """S3 of the generator behind `synthesise`: one ReS, one SeR and so one S3 for each real-trained classifier.
 
-    The synthetic sets have the sizes and labels of the real `train` and `test`. The synthetic-trained classifiers start
-    from fresh weights, validate on the same positions and see no real clip before the test, so only the clips differ
-    from the training on real ones. `on_progress(done, total)` counts epochs. Raises ValueError if there are fewer than
-    2 classes, a class has no training clip, or synthetic clips have another shape than real ones.
+    A synthetic training set has the size and labels of the real one, and as many draws of each clip as a fit shows
+    windows. The synthetic-trained classifiers start from fresh weights, validate on the same positions and see no real
+    clip before the test, so only the clips differ from the training on real ones. `on_progress(done, total)` counts
+    epochs. Raises ValueError if there are fewer than 2 classes, a class has no training clip, or synthetic clips have
+    another shape than real ones.
     """
-    refuse_other_lengths(protocol.classifier, train, test)
+    train, scored, judge = real.train, real.scored, protocol.classifier
+    refuse_other_lengths(judge, train, scored)
     _refuse_empty_classes(protocol, train)
-    n_epochs = protocol.classifier.recipe.max_epochs
+    n_epochs, test_labels = judge.recipe.max_epochs, protocol.test_labels(scored)
     predictions: dict[str, list[Tensor]] = {"ser": [], "res": [], "rer": []}
-    n_different: dict[str, list[int]] = {"train": [], "test": []}
+    n_different: dict[str, list[int]] = {"training": [], "test": []}
     synthesise = like_real(synthesise, train)
-    for position, classifier in enumerate(real):
+    for position, classifier in enumerate(real.classifiers):
 
         def on_epoch(epoch: Epoch, before: int = position * n_epochs) -> None:
-            on_progress(before + epoch.number, len(real) * n_epochs)
+            on_progress(before + epoch.number, len(real.classifiers) * n_epochs)
 
-        synthetic_test = synthesise("test", test.labels, classifier.seed)
-        network = classifier.network(protocol.classifier)
-        predictions["res"].append(predict(network, synthetic_test, protocol.classifier.recipe))
-        predictions["rer"].append(classifier.predictions)
-        synthetic_train = synthesise("train", train.labels, classifier.seed)
-        synthetic = LabelledClips(synthetic_train, train.labels, train.n_classes, train.groups)
-        predictions["ser"].append(_trained_on(protocol.classifier, synthetic, test, classifier.seed, on_epoch))
-        n_different["train"].append(len(different_clips(synthetic_train)))
-        n_different["test"].append(len(different_clips(synthetic_test)))
-        on_progress((position + 1) * n_epochs, len(real) * n_epochs)  # the training may have stopped early
-    result = _result(protocol, digest, predictions, [classifier.seed for classifier in real], train, test)
-    for split, clips in (("train", train), ("test", test)):
-        result.warnings.extend(
-            warnings_of_copies(f"clips of the synthetic {split} set", n_different[split], len(clips))
-        )
+        synthetic_test = Spooled(synthesise("test", test_labels, classifier.seed))
+        network = classifier.network(judge)
+        predictions["res"].append(predict_windows(network, synthetic_test, judge.recipe))
+        predictions["rer"].append(classifier.predictions[real.split])
+        # With the groups of the real clips, so that both fits validate on the same positions.
+        synthetic_train = Spooled(Grouped(synthesise("train", train.labels, classifier.seed), train.groups))
+        n_different["training"].append(n_different_clips(synthetic_train))
+        n_different["test"].append(n_different_clips(synthetic_test))
+        predictions["ser"].append(_trained_on(judge, synthetic_train, scored, classifier.seed, on_epoch))
+        on_progress((position + 1) * n_epochs, len(real.classifiers) * n_epochs)  # the training may have stopped early
+    result = _result(protocol, digest, {name: torch.stack(said) for name, said in predictions.items()}, real)
+    for part, n in (("training", len(train)), ("test", len(test_labels))):
+        result.warnings.extend(warnings_of_copies(f"clips of the synthetic {part} set", n_different[part], n))
     return result
 
 
-def like_real(synthesise: SyntheticSet, real: LabelledClips) -> SyntheticSet:
+def like_real(synthesise: SyntheticSet, real: ClipSet) -> SyntheticSet:
     """`synthesise` with a check that its clips have the shape of the `real` ones; else scores would measure resolution.
 
     A call raises ValueError if they do not.
     """
 
-    def checked(purpose: Purpose, labels: Tensor, seed: int) -> Tensor:
-        clips, expected = synthesise(purpose, labels, seed), (len(labels), *real.frames.shape[1:])
-        if clips.dtype != torch.uint8 or clips.shape != expected:
+    def checked(purpose: Purpose, labels: Tensor, seed: int) -> ClipSet:
+        clips = synthesise(purpose, labels, seed)
+        if clips.shape != real.shape or len(clips) != len(labels):
             raise ValueError(
-                f"synthetic clips must be uint8 {expected} (n, T, H, W, C), as the real ones are, "
-                f"got {clips.dtype} {tuple(clips.shape)}."
+                f"synthetic clips must be {len(labels)} of shape {real.shape} (T, H, W, C), as the real ones are, "
+                f"got {len(clips)} of {clips.shape}."
             )
         return clips
 
     return checked
+
+
+def n_different_clips(clips: ClipSet) -> int:
+    """How many different windows draw 0 of a set has."""
+    return len(set().union(*map(different_clips, clips.windows(in_batches(len(clips), CLIPS_AT_ONCE)))))
 
 
 def different_clips(frames: Tensor) -> set[bytes]:
@@ -186,68 +229,89 @@ def warnings_of_copies(what: str, n_different: list[int], n: int) -> list[str]:
 
 def _trained_on(
     protocol: ClassifierProtocol,
-    synthetic: LabelledClips,
-    test: LabelledClips,
+    synthetic: ClipSet,
+    scored: RealSet,
     seed: int,
     on_epoch: Callable[[Epoch], None],
 ) -> Tensor:
-    """Predictions (n_test,) on the real test clips by a fresh classifier trained on `synthetic`."""
-    network = protocol.build(synthetic.n_classes, seed)
-    schedule_on = test if protocol.recipe.paper_protocol else None
+    """Predictions (n_windows, n) on the real clips by a fresh classifier trained on `synthetic`."""
+    network, shown = protocol.build(synthetic.n_classes, seed), scored.spaced(protocol.test_windows)
+    schedule_on = shown if protocol.recipe.paper_protocol else None
     fit(network, synthetic, protocol.recipe, seed, schedule_on, on_epoch)
-    return predict(network, test.frames, protocol.recipe)
+    return predict_windows(network, shown, protocol.recipe, protocol.test_windows)
 
 
-def _result(
-    protocol: S3Protocol,
-    digest: str,
-    predictions: dict[str, list[Tensor]],
-    seeds: list[int],
-    train: LabelledClips,
-    test: LabelledClips,
-) -> S3Result:
-    n_classes, chance = train.n_classes, 1 / train.n_classes
-    correct = {name: torch.stack(said) == test.labels for name, said in predictions.items()}
-    per_seed = {name: right.double().mean(1).tolist() for name, right in correct.items()}
-    accuracies = list(zip(per_seed["ser"], per_seed["res"], per_seed["rer"], strict=True))
-    per_seed["s3"] = [s3_score(*values) for values in accuracies]
-    per_seed["s3_chance_corrected"] = [s3_chance_corrected(*values, n_classes) for values in accuracies]
-    intervals = {name: seed_interval(values) for name, values in per_seed.items()}
-    bootstrap = bootstrap_intervals(correct["ser"], correct["res"], correct["rer"], n_classes)
+def _result(protocol: S3Protocol, digest: str, predictions: dict[str, Tensor], real: RealSide) -> S3Result:
+    """predictions: (seeds, n_windows, n) of each kind."""
+    scored, n_classes = real.scored, real.train.n_classes
+    labels = {"ser": scored.labels, "rer": scored.labels, "res": protocol.test_labels(scored)}
+    right = {name: said == labels[name] for name, said in predictions.items()}
+    groups = _group_numbers(scored)
+    judged = Judged(
+        ser=right["ser"].double().mean(1),
+        rer=right["rer"].double().mean(1),
+        res=right["res"][:, 0],
+        groups=groups,
+        classes=labels["res"],
+        class_weights=torch.bincount(scored.labels, minlength=n_classes).double() / len(scored),
+    )
+    per_seed = {name: values.tolist() for name, values in judged.per_seed().items()}
+    over_seeds = {name: seed_interval(values) for name, values in per_seed.items()}
+    over_clips = bootstrap_intervals(judged)
+    whole = {
+        name: whole_interval(over_seeds[name], over_clips[name], 1.0 if name in ("ser", "res", "rer") else math.inf)
+        for name in over_seeds
+    }
     confusion = {
-        name: confusion_matrix(torch.cat(said), test.labels.repeat(len(said)), n_classes)
+        name: confusion_matrix(said.flatten(), labels[name].expand_as(said).flatten(), n_classes)
         for name, said in predictions.items()
     }
+    n_seeds, n_groups = len(real.classifiers), len(groups.unique())
     return S3Result(
         protocol=protocol.name,
         digest=digest,
-        **intervals,
-        s3_of_guessing=s3_of_guessing(intervals["rer"].mean, n_classes),
-        bootstrap=bootstrap,
+        split=real.split,
+        **whole,
+        covers=f"{n_groups} groups of {len(scored)} clips" + (f", {n_seeds} classifier seeds" if n_seeds > 1 else ""),
+        s3_of_guessing=s3_of_guessing(whole["rer"].mean, n_classes),
+        bootstrap=over_clips,
+        over_seeds=over_seeds,
         per_seed=per_seed,
-        seeds=seeds,
+        seeds=[classifier.seed for classifier in real.classifiers],
         n_classes=n_classes,
-        n_train=len(train),
-        n_test=len(test),
-        warnings=_warnings(intervals["ser"], bootstrap["ser"], intervals["rer"], chance),
+        n_train=len(real.train),
+        n_test=len(scored),
+        n_groups=n_groups,
+        n_windows=protocol.classifier.test_windows,
+        n_samples=right["res"].numel(),
+        warnings=_warnings(whole, 1 / n_classes, n_seeds, n_groups),
         confusion={name: matrix.tolist() for name, matrix in confusion.items()},
         per_class={name: per_class_accuracy(matrix).tolist() for name, matrix in confusion.items()},
     )
 
 
-def _warnings(ser: Interval, ser_over_clips: Interval, rer: Interval, chance: float) -> list[str]:
-    warnings = []
+def _group_numbers(clips: ClipSet) -> Tensor:
+    """The number of each clip's group, int64 (n,); a clip without a group is its own."""
+    if clips.groups is None:
+        return torch.arange(len(clips))
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(clips.groups))}
+    return torch.tensor([numbers[group] for group in clips.groups])
+
+
+def _warnings(whole: dict[str, Interval], chance: float, n_seeds: int, n_groups: int) -> list[str]:
+    warnings, rer, ser = [], whole["rer"], whole["ser"]
     if rer.mean < 0.9:
         warnings.append(f"ReR is {rer.mean:.3f}, below 0.9: dividing by it inflates S3.")
-    if math.isnan(ser.low):
-        warnings.append("one classifier seed: the scores have no interval over seeds.")
-        ser = ser_over_clips
+    if n_seeds == 1:
+        warnings.append("one classifier seed: the intervals do not cover the spread over seeds.")
+    if n_groups < FEWEST_GROUPS:
+        warnings.append(f"the intervals rest on {n_groups} groups of clips, fewer than {FEWEST_GROUPS}: too narrow.")
     if ser.low <= chance:
         warnings.append(f"SeR's interval [{ser.low:.3f}, {ser.high:.3f}] includes chance ({chance:.3f}).")
     return warnings
 
 
-def _refuse_empty_classes(protocol: S3Protocol, train: LabelledClips) -> None:
+def _refuse_empty_classes(protocol: S3Protocol, train: ClipSet) -> None:
     if train.n_classes < 2:
         raise ValueError(f"{protocol.name} needs at least 2 classes, got {train.n_classes}; use kvd.")
     empty = (torch.bincount(train.labels, minlength=train.n_classes) == 0).nonzero().flatten().tolist()

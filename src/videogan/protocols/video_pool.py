@@ -3,20 +3,20 @@
 import torch
 from torch import Tensor
 
-from videogan.classifiers.fit import LabelledClips
+from videogan.data.clip_set import ClipSet, RealSet, Subset
 from videogan.protocols.ladder import clips_of_labels
 from videogan.protocols.s3 import Purpose
 
 
 class VideoPool:
-    """A SyntheticSet of given clips: a fixed part of each class replaces the test set, the other part the train set.
+    """A SyntheticSet of random windows of given clips: a fixed part of each class is the test set, the rest trains.
 
     A class with at least as many clips as the real train and test sets together gives each real clip a different one.
     Smaller classes (`short_classes`) are divided in the sets' proportion, and clips are repeated. Raises ValueError if
     a class has fewer than 2 clips or the number of classes differs. Randomness: `seed` decides the parts.
     """
 
-    def __init__(self, clips: LabelledClips, train: LabelledClips, test: LabelledClips, seed: int = 0) -> None:
+    def __init__(self, clips: RealSet, train: ClipSet, test: ClipSet, seed: int = 0) -> None:
         if not clips.n_classes == train.n_classes == test.n_classes:
             raise ValueError(
                 f"the videos must have the data set's {train.n_classes} classes, got {clips.n_classes} classes."
@@ -37,12 +37,11 @@ class VideoPool:
             share = round(len(members) * n_test / max(1, n_train + n_test))
             n_for_test = max(1, min(share, len(members) - 1)) if label in self.short_classes else n_test
             of_test[members[torch.randperm(len(members), generator=rng)[:n_for_test]]] = True
-        self._whole = clips
-        self._parts = {
-            "test": clips.subset(of_test.nonzero().flatten()),
-            "train": clips.subset((~of_test).nonzero().flatten()),
-        }
+        self._clips = clips
+        self._parts = {"test": of_test.nonzero().flatten(), "train": (~of_test).nonzero().flatten()}
 
-    def __call__(self, purpose: Purpose, labels: Tensor, seed: int) -> Tensor:
-        """uint8 (n, T, H, W, C): clips with the given `labels` (n,)."""
-        return clips_of_labels(self._parts.get(purpose, self._whole), labels, seed)
+    def __call__(self, purpose: Purpose, labels: Tensor, seed: int) -> ClipSet:
+        """Random windows of clips with the given `labels` (n,)."""
+        shown = self._clips.random(seed)
+        part = Subset(shown, self._parts[purpose]) if purpose in self._parts else shown
+        return clips_of_labels(part, labels, seed)

@@ -89,7 +89,7 @@ class EvaluationConfig(Config):
     Scores on features, if the objective names one, use the classifier of the same protocol.
     """
 
-    protocol: str = "s3_r3d18_v1"
+    protocol: str = "s3_r3d18_v2"
     objective: tuple[str, ...] = Field(
         ("s3",), description="one score by name, or two for a Pareto front; a leading minus means smaller is better"
     )
@@ -117,7 +117,7 @@ class EvaluationConfig(Config):
         return found
 
     def feature_protocol(self, metric: FeatureMetric) -> FeatureProtocol:
-        """The protocol of `metric` on the S3 protocol's classifier: kvd_r3d18_smoke_v1 beside s3_r3d18_smoke_v1."""
+        """The protocol of `metric` on the S3 protocol's classifier: kvd_r3d18_smoke_v2 beside s3_r3d18_smoke_v2."""
         found = PROTOCOLS[self.protocol.replace("s3", metric, 1)]
         assert isinstance(found, FeatureProtocol), found.name
         return found

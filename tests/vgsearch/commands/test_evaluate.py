@@ -31,7 +31,7 @@ from videogan.training.checkpoint import CheckpointFolder
 from videogan.training.loop import train
 from videogan.training.run_config import RunConfig
 
-KVD = "kvd_r3d18_smoke_v1"
+KVD = "kvd_r3d18_smoke_v2"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -56,7 +56,7 @@ def trained(tmp_path_factory, data) -> Path:
     folder = experiment / "trials" / "t0000-abcdef"
     values = {
         "model": {"family": "mvt", "variant": "mvt", "resolution": 32, "n_classes": 4, "channels": 2, "gru_hidden": 8},
-        "evaluation": {"protocol": "s3_r3d18_smoke_v1", "standing_batches": 1},
+        "evaluation": {"protocol": "s3_r3d18_smoke_v2", "standing_batches": 1},
         "optimiser": {"lr_g": 0.001},  # after two steps the discriminators distinguish real clips from fakes
         "loop": {"n_steps": 3, "batch_size": 8},
     }

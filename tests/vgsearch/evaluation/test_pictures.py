@@ -16,12 +16,12 @@ LADDER = ("real", "shuffled frames", "noise")
 
 def of_s3(mean: float | None, rung: str) -> Scored:
     interval = {"mean": mean, "low": mean, "high": mean}
-    return Scored(rung, "s3_r3d18_smoke_v1", {"s3": interval, "s3_of_guessing": 0.27, "digest": "abcdef0123"})
+    return Scored(rung, "s3_r3d18_smoke_v2", {"s3": interval, "s3_of_guessing": 0.27, "digest": "abcdef0123"})
 
 
 def of_kvd(mean: float, rung: str) -> Scored:
     found = {"metric": "kvd", "mean": mean, "spread": 0.07, "real": 0.84, "digest": "987654aa"}
-    return Scored(rung, "kvd_r3d18_smoke_v1", found)
+    return Scored(rung, "kvd_r3d18_smoke_v2", found)
 
 
 def neighbours(side: int, n: int = 2, k: int = 3) -> Neighbours:

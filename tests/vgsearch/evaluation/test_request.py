@@ -39,7 +39,7 @@ def data_set(folder: Path, classes: tuple[str, ...] = CLASSES) -> Manifest:
 def unlabelled_checkpoint(folder: Path, trained_on: str) -> Path:
     values = {
         "model": {"family": "tgan", "resolution": 32, "n_classes": 2, "width": 0.0625},
-        "evaluation": {"protocol": "s3_r3d18_smoke_v1", "objective": "-kvd"},
+        "evaluation": {"protocol": "s3_r3d18_smoke_v2", "objective": "-kvd"},
     }
     training = Training(parse_config(RunConfig, values), lambda module: module, Shard(), "cpu")
     return CheckpointFolder(folder / "checkpoints").save(training.checkpoint(7, trained_on=trained_on))
@@ -57,7 +57,7 @@ def checkpoint(folder: Path, trained_on: str, every_nth: int = 1, **model: objec
             **model,
         },
         "data": {"every_nth": every_nth},
-        "evaluation": {"protocol": "s3_r3d18_smoke_v1"},
+        "evaluation": {"protocol": "s3_r3d18_smoke_v2"},
     }
     training = Training(parse_config(RunConfig, values), lambda module: module, Shard(), "cpu")
     return CheckpointFolder(folder / "checkpoints").save(training.checkpoint(7, trained_on=trained_on))
@@ -113,14 +113,14 @@ def test_a_request_names_exactly_one_subject(ckpt, data):
 def test_a_checkpoint_sets_the_data_set_the_protocol_and_the_output_folder(ckpt, data, trial):
     plan = planned(EvaluationRequest(checkpoint=ckpt))
     assert plan.manifest.folder == data
-    assert names(plan) == ["s3_r3d18_smoke_v1", "kvd_r3d18_smoke_v1", "blind_spots"]
+    assert names(plan) == ["s3_r3d18_smoke_v2", "kvd_r3d18_smoke_v2", "blind_spots"]
     assert (plan.preprocessing, plan.step) == ("plain_32", 7)
     assert (plan.trial.folder, plan.out) == (trial, trial / "evaluations" / "step00000007")
 
 
 def test_a_generator_without_labels_has_no_s3(data, tmp_path):
     path = unlabelled_checkpoint(tmp_path, data_set(data).digest)
-    assert names(planned(EvaluationRequest(checkpoint=path, data=data))) == ["kvd_r3d18_smoke_v1", "blind_spots"]
+    assert names(planned(EvaluationRequest(checkpoint=path, data=data))) == ["kvd_r3d18_smoke_v2", "blind_spots"]
     refused("the tgan of .* generates without labels; use kvd", checkpoint=path, data=data, metrics="s3,kvd")
 
 
@@ -161,11 +161,11 @@ def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path):
 
 
 def test_a_metric_has_a_short_name_one_with_its_classifier_and_a_full_one(data):
-    plan = planned(EvaluationRequest(ladder=data, metrics="fid, s3_tsn,kvd_r3d18_smoke_v1,fid", budget="laptop"))
-    assert names(plan) == ["fid_tsn_laptop_v1", "s3_tsn_laptop_v1", "kvd_r3d18_smoke_v1"]
+    plan = planned(EvaluationRequest(ladder=data, metrics="fid, s3_tsn,kvd_r3d18_smoke_v2,fid", budget="laptop"))
+    assert names(plan) == ["fid_tsn_laptop_v2", "s3_tsn_laptop_v2", "kvd_r3d18_smoke_v2"]
     assert names(planned(EvaluationRequest(ladder=data, metrics="is,fvd", budget="paper"))) == [
-        "is_c3d_v1",
-        "fvd_i3d_v1",
+        "is_c3d_v2",
+        "fvd_i3d_v2",
     ]
     with pytest.raises(ConfigurationError) as caught:
         planned(EvaluationRequest(ladder=data, metrics="s3,blub"))
@@ -206,7 +206,7 @@ def test_gam_needs_two_checkpoints_of_the_same_clips(ckpt, data, tmp_path):
 
 def test_one_class_has_no_s3_and_no_inception_score(tmp_path):
     data_set(tmp_path / "data", ("digits",))
-    assert names(planned(EvaluationRequest(ladder=tmp_path / "data"))) == ["kvd_r3d18_laptop_v1", "blind_spots"]
+    assert names(planned(EvaluationRequest(ladder=tmp_path / "data"))) == ["kvd_r3d18_laptop_v2", "blind_spots"]
     for metric in ("s3", "is"):
         refused("needs at least 2 classes, .* has one; use kvd", ladder=tmp_path / "data", metrics=f"kvd,{metric}")
     flat = videos(tmp_path, {"flat": 2}) / "flat"
@@ -216,7 +216,7 @@ def test_one_class_has_no_s3_and_no_inception_score(tmp_path):
 
 def test_a_ladder_uses_one_classifier_that_sees_the_order_of_frames_and_one_that_does_not(data):
     plan = planned(EvaluationRequest(ladder=data))
-    assert names(plan)[:2] == ["s3_r3d18_laptop_v1", "s3_tsn_laptop_v1"]
+    assert names(plan)[:2] == ["s3_r3d18_laptop_v2", "s3_tsn_laptop_v2"]
     assert plan.out == Path(f"runs/evaluations/{data.name}-ladder")
     refused("leave out --data", ladder=data, data=data)
 
@@ -239,7 +239,7 @@ def test_videos_have_the_classes_of_the_data_set_and_at_least_two_of_each(data, 
 def weights(tmp_path_factory) -> Path:
     """Weights of a 3-D ResNet-18 of the smoke protocols' width, for another number of classes."""
     path = tmp_path_factory.mktemp("weights") / "r3d18.pt"
-    network = PROTOCOLS["s3_r3d18_smoke_v1"].classifier.build(n_classes=5, seed=1).network
+    network = PROTOCOLS["s3_r3d18_smoke_v2"].classifier.build(n_classes=5, seed=1).network
     torch.save(network.state_dict(), path)
     return path
 
@@ -268,6 +268,6 @@ def test_weights_that_fit_no_network_or_one_of_several_are_refused_before_anythi
 
 
 def test_classifiers_are_shared_by_the_measures_that_need_the_same_one():
-    s3, kvd = PROTOCOLS["s3_r3d18_smoke_v1"], PROTOCOLS["kvd_r3d18_smoke_v1"]
+    s3, kvd = PROTOCOLS["s3_r3d18_smoke_v2"], PROTOCOLS["kvd_r3d18_smoke_v2"]
     assert classifiers_of([kvd, s3, s3.classifier, Opponent("b.pt")]) == {s3.classifier: (0, 1, 2)}
     np.testing.assert_equal(classifiers_of([Opponent("b.pt")]), {})

@@ -12,7 +12,7 @@ from vgsearch.evaluation.tables import Report, Scored, append_to_trial, model_na
 from vgsearch.experiment.paths import TrialFolder
 
 
-def of_s3(mean: float | None, subject: str = "step00000007", measure: str = "s3_r3d18_smoke_v1", **more: Any) -> Scored:
+def of_s3(mean: float | None, subject: str = "step00000007", measure: str = "s3_r3d18_smoke_v2", **more: Any) -> Scored:
     part = {"mean": mean, "low": None if mean is None else mean - 0.1, "high": None if mean is None else mean + 0.1}
     found = {"digest": "abcdef0123", "s3_of_guessing": 0.27, "bootstrap": {"s3": part}, "warnings": []}
     found |= dict.fromkeys(("s3", "ser", "res", "rer", "s3_chance_corrected"), part)
@@ -21,7 +21,7 @@ def of_s3(mean: float | None, subject: str = "step00000007", measure: str = "s3_
 
 def of_kvd(mean: float, subject: str = "step00000007", **more: Any) -> Scored:
     found = {"metric": "kvd", "digest": "987654aa", "mean": mean, "spread": 0.07, "n_repeats": 2, "n_samples": 128}
-    return Scored(subject, "kvd_r3d18_smoke_v1", found | {"real": 0.84, "warnings": []} | more)
+    return Scored(subject, "kvd_r3d18_smoke_v2", found | {"real": 0.84, "warnings": []} | more)
 
 
 def of_blind_spots(subject: str = "step00000007", **more: Any) -> Scored:
@@ -55,7 +55,7 @@ def test_rows_are_in_the_order_of_the_measures_not_of_completion():
     report = Report("/data", "f00d", "plain_32", ["a"])
     for place, row in ((2, GAM), (0, of_s3(0.5)), (1, of_kvd(3.0))):
         report.add(place, row)
-    assert [row.measure for row in report.rows] == ["s3_r3d18_smoke_v1", "kvd_r3d18_smoke_v1", "gam"]
+    assert [row.measure for row in report.rows] == ["s3_r3d18_smoke_v2", "kvd_r3d18_smoke_v2", "gam"]
 
 
 def test_json_holds_every_score_with_its_data_and_no_nan(tmp_path):
@@ -69,7 +69,7 @@ def test_json_holds_every_score_with_its_data_and_no_nan(tmp_path):
     read = json.loads(report.written[0].read_text(), parse_constant=refuse)
     assert (read["data"], read["manifest"], read["preprocessing"]) == ("/data", "f00d", "plain_32")
     assert read["classes"] == ["bend", "jack"]
-    assert [row["measure"] for row in read["scores"]] == ["s3_r3d18_smoke_v1", "kvd_r3d18_smoke_v1", "blind_spots"]
+    assert [row["measure"] for row in read["scores"]] == ["s3_r3d18_smoke_v2", "kvd_r3d18_smoke_v2", "blind_spots"]
     assert read["scores"][0]["found"]["s3"]["mean"] is None
 
 
@@ -81,10 +81,10 @@ def test_an_undefined_score_is_a_dash():
 
 def test_a_table_has_score_digest_spread_real_clips_and_the_better_direction():
     lines = printed(of_s3(0.62), of_kvd(28.7), GAM).splitlines()
-    assert lines[2].split() == ["s3_r3d18_smoke_v1", "abcdef", "0.62", "seeds", "[0.52,", "0.72]", "1.00", "higher"]
+    assert lines[2].split() == ["s3_r3d18_smoke_v2", "abcdef", "0.62", "seeds", "[0.52,", "0.72]", "1.00", "higher"]
     assert lines[3].split() == ["clips", "[0.52,", "0.72]"]
     assert lines[4].split() == [
-        "kvd_r3d18_smoke_v1",
+        "kvd_r3d18_smoke_v2",
         "987654",
         "28.70",
         "+-",
@@ -97,12 +97,12 @@ def test_a_table_has_score_digest_spread_real_clips_and_the_better_direction():
     ]
     assert lines[5].split() == ["gam", "-", "1.25", "against", "t1-step9", "-", "above", "1"]
     parts = next(line for line in lines if "62.0 [52.0, 72.0]" in line)
-    assert parts.split()[0] == "s3_r3d18_smoke_v1"
+    assert parts.split()[0] == "s3_r3d18_smoke_v2"
     assert "0.27" in parts
 
 
 def test_no_table_is_wider_than_100_columns_or_cut():
-    longest = "s3_eco_lite_laptop_v1"
+    longest = "s3_eco_lite_laptop_v2"
     text = printed(of_s3(0.62, measure=longest), of_kvd(1234.5), GAM, of_blind_spots())
     text += printed(*(of_s3(0.6, rung, f"{longest}+{i}") for rung in LADDER for i in range(5)))
     text += printed(*(of_blind_spots(rung) for rung in LADDER))
@@ -138,7 +138,7 @@ def test_a_warning_is_printed_once_with_its_subjects_unless_it_is_about_all():
     rows = [of_kvd(1.0, rung, warnings=["biased."]) for rung in LADDER]
     rows[2].found["warnings"].append("frozen.")
     notes = [line for line in printed(*rows).splitlines() if line.startswith("note")]
-    assert notes == ["note: kvd_r3d18_smoke_v1: biased.", "note: kvd_r3d18_smoke_v1 of noise: frozen."]
+    assert notes == ["note: kvd_r3d18_smoke_v2: biased.", "note: kvd_r3d18_smoke_v2 of noise: frozen."]
 
 
 def test_scores_are_added_to_the_trials_records_at_the_step_of_the_checkpoint(tmp_path):
@@ -147,13 +147,13 @@ def test_scores_are_added_to_the_trials_records_at_the_step_of_the_checkpoint(tm
     append_to_trial(folder, 25, [of_s3(None), of_kvd(3.0), GAM, of_blind_spots()])
     before, line = map(json.loads, folder.metrics.read_text().splitlines())
     assert before == {"step": 50, "loss": 1.0}
-    expected = {"kvd_r3d18_smoke_v1": 3.0, "gam/t1-step9": 1.25, "blind_spots/memorisation_features": 4.5}
+    expected = {"kvd_r3d18_smoke_v2": 3.0, "gam/t1-step9": 1.25, "blind_spots/memorisation_features": 4.5}
     expected |= {f"blind_spots/{n}": 0.2 for n in ("motion", "freezing_rate", "looping_rate")}
     expected |= {f"blind_spots/{n}": 0.2 for n in ("repeats", "t_psnr", "t_dssim", "res")}
     expected |= {"blind_spots/res_of_shuffled_frames": 0.2, "blind_spots/flow_ratio": 0.6}
     assert line == {"step": 25} | {f"evaluation/{name}": value for name, value in expected.items()}
     events = EventAccumulator(str(folder.tensorboard)).Reload()
-    point = events.Scalars("evaluation/kvd_r3d18_smoke_v1")[0]
+    point = events.Scalars("evaluation/kvd_r3d18_smoke_v2")[0]
     assert (point.step, point.value) == (25, 3.0)
 
 

@@ -21,7 +21,7 @@ def part(mean: float | None, low: float | None = None, high: float | None = None
 
 
 OF_S3: dict[str, Any] = {
-    "protocol": "s3_r3d18_smoke_v1", "digest": "159990567983af51", "s3": part(0.52, 0.4, 0.64),
+    "protocol": "s3_r3d18_smoke_v2", "digest": "159990567983af51", "s3": part(0.52, 0.4, 0.64),
     "ser": part(0.39583333333333331, 0.35, 0.44), "res": part(0.66, 0.5, 0.81), "rer": part(1, 1, 1),
     "s3_chance_corrected": part(None), "s3_of_guessing": 0.25531914893617025,
     "bootstrap": {"s3": part(0.52, None, 0.56), "s3_chance_corrected": part(None)},
@@ -29,7 +29,7 @@ OF_S3: dict[str, Any] = {
     "n_train": 384, "n_test": 128, "warnings": ["ReR is 0.850, below 0.9: dividing by it flatters S3."],
 }  # fmt: skip
 OF_KVD: dict[str, Any] = {
-    "protocol": "kvd_r3d18_smoke_v1", "digest": "987654aa", "metric": "kvd", "mean": -0.0031, "spread": None,
+    "protocol": "kvd_r3d18_smoke_v2", "digest": "987654aa", "metric": "kvd", "mean": -0.0031, "spread": None,
     "values": [-0.0031], "real": 2.5e-05, "n_samples": 128, "n_repeats": 1, "n_real_train": 384, "n_real_test": 128,
     "n_features": 64, "warnings": [],
 }  # fmt: skip
@@ -124,7 +124,7 @@ def test_an_interval_is_found_by_the_name_of_its_score():
 def test_a_score_lists_the_protocols_and_warnings_of_all_its_parts():
     score = Score.from_json(WRITTEN["both"])
     assert [part.named_protocol for part in score.parts] == [
-        "s3_r3d18_smoke_v1 159990", "kvd_r3d18_smoke_v1 987654", "kvd_r3d18_smoke_v1 987654",
+        "s3_r3d18_smoke_v2 159990", "kvd_r3d18_smoke_v2 987654", "kvd_r3d18_smoke_v2 987654",
     ]  # fmt: skip
     assert score.warnings == OF_S3["warnings"]
     assert Score().warnings == []

@@ -34,7 +34,7 @@ def summary(s3: float, rng: random.Random, margin: float = 0.05) -> dict[str, An
     ser, res = s3 * rer * tilt, s3 * rer / tilt
     return {
         "s3": seeds(s3), "ser": seeds(ser), "res": seeds(res), "rer": seeds(rer), "s3_of_guessing": 0.26,
-        "bootstrap": {"s3": seeds(s3)}, "protocol": "s3_r3d18_smoke_v1", "digest": "08ec25" + "0" * 58,
+        "bootstrap": {"s3": seeds(s3)}, "protocol": "s3_r3d18_smoke_v2", "digest": "08ec25" + "0" * 58,
         "warnings": ["SeR's interval [0.154, 0.513] includes chance (0.250)."] if s3 < 0.3 else [],
     }  # fmt: skip
 
@@ -127,7 +127,7 @@ def one_trial(
         fields = {"score": summary(quality, rng), "scores": {"s3": quality}}
         if objective == "-kvd":
             kvd = 1 - quality
-            protocol = {"protocol": "kvd_r3d18_smoke_v1", "digest": "c" * 64}
+            protocol = {"protocol": "kvd_r3d18_smoke_v2", "digest": "c" * 64}
             measured = {"mean": kvd, "spread": 0.01, "real": 0.001, **protocol}
             fields = {"score": {"kvd": measured}, "scores": {"kvd": kvd}}
         else:

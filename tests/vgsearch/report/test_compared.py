@@ -27,7 +27,7 @@ def axes(page) -> dict[str, list[set[str]]]:
 
 def test_searches_of_one_protocol_share_an_axis(write_sweep):
     folders = [write_sweep("one", 6).folder, write_sweep("two", 4, seed=1).folder]
-    drawn = axes(comparison_of(folders))["S3 by s3_r3d18_smoke_v1 08ec25"]
+    drawn = axes(comparison_of(folders))["S3 by s3_r3d18_smoke_v2 08ec25"]
     assert drawn[0] == {"mvt_tsa: one", "mvt_tsa: two"}
 
 

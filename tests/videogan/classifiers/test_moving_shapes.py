@@ -21,7 +21,7 @@ def test_a_3d_resnet18_reaches_90_percent_on_held_out_groups(tmp_path):
 
     train, test = clips("train"), clips("test")
     assert not set(train.groups) & set(test.groups)
-    protocol = PROTOCOLS["s3_r3d18_smoke_v1"].classifier
+    protocol = PROTOCOLS["s3_r3d18_smoke_v2"].classifier
     recipe = protocol.recipe.model_copy(update={"precision": "fp32", "max_epochs": 14})
     protocol = protocol.model_copy(update={"recipe": recipe})
     assert fit_on_real(protocol, train, test, seed=0).rer >= 0.9

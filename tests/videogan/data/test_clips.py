@@ -99,7 +99,7 @@ def test_matched_fakes_have_the_labels_of_the_real_batches(store):
     values = {
         "model": {**model, "label_sampling": "match_real"},
         "loop": {"n_steps": 2, "batch_size": 12, "n_d": 2},
-        "evaluation": {"protocol": "s3_r3d18_smoke_v1"},
+        "evaluation": {"protocol": "s3_r3d18_smoke_v2"},
     }
     training = Training(parse_config(RunConfig, values), lambda module: module, Shard(), torch.device("cpu"))
     fakes = []

@@ -109,7 +109,7 @@ def test_no_thread_is_left_however_it_ends():
 def test_a_step_reports_its_waiting_time_and_prefetching_does_not_change_the_batches(store):
     model = {"family": "mvt", "n_classes": len(store.classes), "resolution": 32, "channels": 4, "gru_hidden": 16}
     loop = {"n_steps": 4, "batch_size": 4, "n_d": 2}
-    values = {"model": model, "loop": loop, "evaluation": {"protocol": "s3_r3d18_smoke_v1"}}
+    values = {"model": model, "loop": loop, "evaluation": {"protocol": "s3_r3d18_smoke_v2"}}
     config = parse_config(RunConfig, values)
     slow = Slow(TrainingClips(store, 4, 16, config.seed), seconds=0.02)
     waiting = list(train(config, slow))

@@ -2,19 +2,19 @@
 
 import pytest
 
-from videogan.protocols import PROTOCOLS, SCALES, USUAL_CLASSIFIER, FeatureProtocol, S3Protocol
+from videogan.protocols import PROTOCOLS, SCALES, USUAL_CLASSIFIER, VERSION, FeatureProtocol, S3Protocol
 
 PAPER = {name: protocol for name, protocol in PROTOCOLS.items() if "_laptop_" not in name and "_smoke_" not in name}
 
 
 def test_every_metric_has_a_protocol_of_its_name_for_every_classifier_at_every_scale():
     expected = {
-        f"{metric}_{classifier}_{scale}v1"
+        f"{metric}_{classifier}_{scale}{VERSION}"
         for metric in ("s3", "is", "fid", "fvd", "kvd")
         for classifier in ("r3d18", "tsn", "eco_lite", "c3d", "i3d")
         for scale in ("", "laptop_", "smoke_")
     }
-    assert set(PROTOCOLS) == expected | {"is_c3d_tgan_v1"}
+    assert set(PROTOCOLS) == expected | {"is_c3d_tgan_v2"}
     for name, protocol in PROTOCOLS.items():
         metric = "s3" if isinstance(protocol, S3Protocol) else protocol.metric
         assert protocol.name == name
@@ -22,7 +22,7 @@ def test_every_metric_has_a_protocol_of_its_name_for_every_classifier_at_every_s
 
 
 def test_each_metric_named_alone_selects_a_protocol_at_every_scale():
-    assert all(f"{m}_{c}_{scale}v1" in PROTOCOLS for m, c in USUAL_CLASSIFIER.items() for scale in SCALES)
+    assert all(f"{m}_{c}_{scale}{VERSION}" in PROTOCOLS for m, c in USUAL_CLASSIFIER.items() for scale in SCALES)
 
 
 @pytest.mark.parametrize(
@@ -48,10 +48,10 @@ def test_the_paper_size_s3_is_app_b1(name, size, dropout, lr, batch_size):
 @pytest.mark.parametrize(
     ("name", "n_samples", "n_repeats"),
     [
-        ("is_c3d_v1", 10_000, 10),
-        ("is_c3d_tgan_v1", 48 * (10_000 // 48), 4),
-        ("fid_tsn_v1", 4_000, 5),
-        ("fvd_i3d_v1", 2_048, 1),
+        ("is_c3d_v2", 10_000, 10),
+        ("is_c3d_tgan_v2", 48 * (10_000 // 48), 4),
+        ("fid_tsn_v2", 4_000, 5),
+        ("fvd_i3d_v2", 2_048, 1),
     ],
 )
 def test_samples_and_repeats_are_the_papers(name, n_samples, n_repeats):
@@ -59,7 +59,7 @@ def test_samples_and_repeats_are_the_papers(name, n_samples, n_repeats):
 
 
 def test_the_two_papers_inception_scores_share_one_classifier():
-    assert PROTOCOLS["is_c3d_v1"].classifier == PROTOCOLS["is_c3d_tgan_v1"].classifier
+    assert PROTOCOLS["is_c3d_v2"].classifier == PROTOCOLS["is_c3d_tgan_v2"].classifier
 
 
 def test_the_frechet_video_distance_compares_logits_and_the_others_penultimate_features():

@@ -15,7 +15,7 @@ def run_config(model: dict[str, object] | None = None, **loop: object) -> RunCon
     small = {"family": "mvt", "n_classes": 3, "resolution": 32, "channels": 4, "gru_hidden": 16, "n_frames_image": 4}
     model = {**small, **(model or {})}
     return parse_config(
-        RunConfig, {"model": model, "loop": {"batch_size": 2, **loop}, "evaluation": {"protocol": "s3_r3d18_smoke_v1"}}
+        RunConfig, {"model": model, "loop": {"batch_size": 2, **loop}, "evaluation": {"protocol": "s3_r3d18_smoke_v2"}}
     )
 
 
@@ -73,19 +73,19 @@ def test_twice_the_batch_has_twice_the_flops_and_the_same_weights():
 
 def test_a_clip_length_the_protocol_does_not_score_is_refused():
     with pytest.raises(
-        ConfigurationError, match=r"model.n_frames must be the 16 of evaluation.protocol s3_r3d18_smoke_v1, got 18"
+        ConfigurationError, match=r"model.n_frames must be the 16 of evaluation.protocol s3_r3d18_smoke_v2, got 18"
     ):
         parse_config(
             RunConfig,
             {
                 "model": {"family": "mvt", "n_classes": 3, "n_frames": 18},
-                "evaluation": {"protocol": "s3_r3d18_smoke_v1"},
+                "evaluation": {"protocol": "s3_r3d18_smoke_v2"},
             },
         )
 
 
 def test_an_unknown_protocol_suggests_the_one_meant():
-    with pytest.raises(ConfigurationError, match="did you mean 's3_r3d18_smoke_v1'"):
+    with pytest.raises(ConfigurationError, match="did you mean 's3_r3d18_smoke_v2'"):
         parse_config(
             RunConfig, {"model": {"family": "mvt", "n_classes": 3}, "evaluation": {"protocol": "s3_r3d18_smok_v1"}}
         )

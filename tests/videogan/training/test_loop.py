@@ -46,7 +46,7 @@ def run_config(**loop: object) -> RunConfig:
         "loop": {"n_steps": 4, "batch_size": BATCH_SIZE, **loop},
         # Adam without momentum moves by the sign of a gradient; a large eps keeps rounding from flipping one near zero.
         "optimiser": {"lr_g": 1e-3, "eps": 1e-2},
-        "evaluation": {"protocol": "s3_r3d18_smoke_v1"},
+        "evaluation": {"protocol": "s3_r3d18_smoke_v2"},
     }
     return parse_config(RunConfig, values)
 

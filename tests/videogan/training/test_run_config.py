@@ -33,7 +33,7 @@ def run_config(objective: str = "-kvd", n_d: int = 1, **sections: dict[str, Any]
         "model": {**model, **sections.get("model", {})},
         "optimiser": {"name": "rmsprop", "lr_ratio": 1, **sections.get("optimiser", {})},
         "loop": {"batch_size": 2, "n_steps": 1, "n_d": n_d},
-        "evaluation": {"protocol": "s3_r3d18_smoke_v1", "objective": objective},
+        "evaluation": {"protocol": "s3_r3d18_smoke_v2", "objective": objective},
     }
     return parse_config(RunConfig, values)
 

@@ -2,19 +2,20 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vgsearch.runtime.feed import stream
-from videogan.classifiers.fit import LabelledClips
-from videogan.data.clips import ClipStore, DataConfig, TrainingClips, centre_windows, open_cache
-from videogan.data.manifest import DataError, read_manifest
+from videogan.data.clip_set import RealClips
+from videogan.data.clips import ClipStore, DataConfig, TrainingClips, open_cache
+from videogan.data.manifest import DataError, ScoredSplit, read_manifest
 from videogan.data.prefetch import PrefetchedClips
 from videogan.data.preprocessing import preprocessing_named
-from videogan.data.windows import EveryNth, Selection, select_clips
+from videogan.data.windows import EveryNth, Selection, halves_by_group, select_clips
 from videogan.protocols.classifier import (
     ClassifierProtocol,
     DataFacts,
     RealClassifier,
+    TrainPart,
     load_real_classifier,
     real_classifier_path,
 )
@@ -37,10 +38,14 @@ class Inputs:
     """Folder of all real-trained classifiers, by the digest of their protocol on their data."""
     manifest_digest: str = ""
     n_classes: int = 0
-    n_train: int = 0
-    n_test: int = 0
+    n_clips: tuple[tuple[str, int], ...] = ()
+    """The used clips of each split: ("train", 40), ..."""
     every_nth: EveryNth = 1
     """Frame stride of all real clips of the sweep, also of those that classifiers see."""
+    scored: ScoredSplit = "test"
+    """The real clips that scores are measured on: the `search_split` for a search, test for results."""
+    part: TrainPart = "all"
+    """The training clips that real classifiers are fitted on; half: the calibration ladder holds the others back."""
 
     @property
     def reserved_cpus(self) -> int:
@@ -55,8 +60,15 @@ class Inputs:
     @property
     def facts(self) -> "DataFacts":
         """The facts of the data that a score depends on."""
-        sizes = self.n_classes, self.n_train, self.n_test
-        return DataFacts(self.manifest_digest, self.preprocessing, *sizes, self.every_nth)
+        return DataFacts(
+            self.manifest_digest, self.preprocessing, self.n_classes, self.n_clips, self.every_nth, self.part
+        )
+
+    @property
+    def held_back_splits(self) -> tuple[ScoredSplit, ...]:
+        """The splits that no classifier is fitted on."""
+        names: tuple[ScoredSplit, ...] = ("select", "test")
+        return tuple(name for name in names if dict(self.n_clips).get(name))
 
     def training_clips(self, config: "RunConfig", first_batch: int) -> AbstractContextManager["ClipSource"]:
         """The training split for a run in one process, ready from global batch `first_batch` on."""
@@ -80,14 +92,21 @@ class Inputs:
         size, n_frames = config.loop.batch_size, config.model.n_frames
         return stream.stream_plan(manifest, self.preprocessing, config.data, size, n_frames, config.seed)
 
-    def real_clips(self, data: "DataConfig", n_frames: int, split: str) -> "LabelledClips":
-        """The centre windows of a split, in memory, for the classifiers."""
-        selection = self.selection(data, n_frames, split)
-        if self.cache:
-            frames, labels = centre_windows(self._store(data), split, n_frames)
-        else:
-            frames, labels = stream.streamed_centre_windows(selection, self.preprocessing, data.limits, n_frames)
-        return LabelledClips(frames, labels, selection.n_classes, selection.groups)
+    def real_clips(self, data: "DataConfig", n_frames: int, split: str) -> RealClips:
+        """The real clips of a split, read from the cache or a stream when they are needed."""
+        size = preprocessing_named(self.preprocessing).size
+        read = self._store(data).read if self.cache else stream.WindowStream(self.preprocessing, data.limits).read
+        return RealClips(self.selection(data, n_frames, split), n_frames, size, read)
+
+    def train_parts(self, data: "DataConfig", n_frames: int) -> tuple[RealClips, RealClips | None]:
+        """The training clips that classifiers are fitted on, and those that `part` holds back."""
+        whole = self.real_clips(data, n_frames, "train")
+        if self.part == "all":
+            return whole, None
+        fitted, held_back = (
+            replace(whole, selection=whole.selection.where(m)) for m in halves_by_group(whole.selection)
+        )
+        return fitted, held_back
 
     def classifier_path(self, protocol: "ClassifierProtocol", seed: int) -> Place:
         """The file of the real-trained classifier of `seed`, shared by all scores and sweeps that need the same one."""

@@ -1,6 +1,6 @@
 """Streams of training windows: Ray Data decodes, during the training, videos too large for a cache."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,7 @@ import numpy as np
 from ray.data import DataIterator, Dataset, ExecutionOptions
 from ray.train import DataConfig as TrainDataConfig
 
-from vgsearch.runtime.feed.decode import decoding, n_tasks, silent_ray_data
+from vgsearch.runtime.feed.decode import decoding, silent_ray_data
 from videogan.config import ConfigurationError
 from videogan.data.decode import Limits, decode
 from videogan.data.manifest import Manifest
@@ -139,23 +139,42 @@ class StreamedClips:
         )
 
 
-def streamed_centre_windows(
-    selection: Selection, preprocessing: str, limits: Limits, n_frames: int
-) -> tuple["torch.Tensor", "torch.Tensor"]:
-    """The windows of `centre_windows`, without a cache: uint8 (n, T, H, W, C) and int64 labels (n,), in order."""
-    import torch
+@dataclass(frozen=True)
+class WindowStream:
+    """Reads windows of real clips by decoding them on Ray Data, as the cache would give them."""
 
-    starts = selection.centre_starts(n_frames)
-    rows = [{"index": clip} | _row(selection, clip, start) for clip, start in enumerate(starts)]
-    decoded = partial(_centre_window, preprocessing=preprocessing, limits=limits, n_frames=n_frames)
-    dataset = silent_ray_data().from_items(rows, override_num_blocks=n_tasks(selection.paths))
-    clips = {row["index"]: row["frames"] for row in decoding(dataset.map, decoded, STREAM_CPUS).iter_rows()}
-    frames = np.stack([clips[index] for index in range(len(selection))])
-    return torch.from_numpy(frames), torch.from_numpy(selection.labels)
+    preprocessing: str
+    limits: Limits
+
+    def read(
+        self, selection: Selection, windows: Iterable[tuple[np.ndarray, np.ndarray]], n_frames: int
+    ) -> Iterator["torch.Tensor"]:
+        """A WindowReader: the windows of each (clip numbers (m,), first frames (m,)), uint8 (m, n_frames, H, W, 3)."""
+        import torch
+
+        requests = list(windows)
+        rows = [
+            _row(selection, clip, start)
+            for clips, starts in requests
+            for clip, start in zip(clips, starts, strict=True)
+        ]
+        decoded = partial(_window_of, preprocessing=self.preprocessing, limits=self.limits, n_frames=n_frames)
+        dataset = silent_ray_data().from_items(rows, override_num_blocks=max(1, min(len(rows), MOST_STREAM_BLOCKS)))
+        dataset = decoding(dataset.map, decoded, STREAM_CPUS)
+        dataset.context.execution_options.preserve_order = True
+        dataset.context.execution_no_progress_timeout_s = -1  # a fit may take long over each batch
+        clips_read: Any = (
+            dataset.iter_rows()
+        )  # Any: Ray declares an Iterator; it is a generator, closed to end decoding
+        try:
+            for clips, _ in requests:
+                yield torch.from_numpy(np.stack([next(clips_read)["frames"] for _ in clips]))
+        finally:
+            clips_read.close()
 
 
-def _centre_window(row: dict[str, Any], preprocessing: str, limits: Limits, n_frames: int) -> dict[str, Any]:
-    return {"index": row["index"], "frames": _decoded_window(row, preprocessing, limits, n_frames)}
+def _window_of(row: dict[str, Any], preprocessing: str, limits: Limits, n_frames: int) -> dict[str, Any]:
+    return {"frames": _decoded_window(row, preprocessing, limits, n_frames)}
 
 
 def _row(selection: Selection, clip: int, start: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from vgsearch.runtime.judging.tasks import Failure, Measurement, measured
 from vgsearch.terminal.words import shown
 from videogan.config import ConfigurationError
 from videogan.protocols.blind_spots import Neighbours
+from videogan.protocols.classifier import TrainPart
 from videogan.protocols.ladder import RUNGS
 
 
@@ -66,7 +67,9 @@ def _measure(
     cluster.max_concurrent(request.n_workers, gpus, reserved_cpus=0 if feed == "cache" else 1)
     needed = classifiers_of(plan.measures)
     workers = request.n_workers, gpus
-    inputs = prepare(plan.manifest, plan.preprocessing, plan.data, N_FRAMES, needed, *workers, console)
+    # The ladder needs real clips that neither a fit nor a test sees: half of the training groups.
+    part: TrainPart = "all" if request.ladder is None else "half"
+    inputs = prepare(plan.manifest, plan.preprocessing, plan.data, N_FRAMES, needed, *workers, console, part)
     for protocol, seeds in needed.items():
         console.print(f"judge  {described(inputs, protocol, seeds)}", soft_wrap=True)
     subjects = subjects_of(request, plan, inputs, N_FRAMES, console)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from vgsearch.runtime.judging.judge import Judge, sampling_copy_of, synthetic_set
+from videogan.data.clip_set import LabelledClips, all_windows
 from videogan.data.clips import to_video
 from videogan.metrics.gam import DiscriminatorScores, gam
 from videogan.training.checkpoint import networks_from
@@ -35,18 +36,19 @@ class GAMResult:
 
 def gam_of(path: str, against: str, judge: Judge, device: str) -> GAMResult:
     """GAM of a model against another (TGAN sec. 6.5); half of the real test clips set thresholds, half test them."""
-    test = judge.clips("test")
-    halves = [test.subset(torch.arange(first, len(test), 2)) for first in (0, 1)]
+    scored = judge.scored.spaced(1)
+    test = LabelledClips(all_windows(scored), scored.labels, scored.n_classes)
+    halves = [torch.arange(first, len(test), 2) for first in (0, 1)]
     models = [_Model(checkpoint, device) for checkpoint in (path, against)]
-    fakes = [model.synthetic("test", test.labels, 0) for model in models]
+    fakes = [all_windows(model.synthetic("test", test.labels, 0)) for model in models]
     scores = []
     for own, model in enumerate(models):
         scores.append(
             DiscriminatorScores(
-                validation=model.realness(halves[0].frames, halves[0].labels),
+                validation=model.realness(test.frames[halves[0]], test.labels[halves[0]]),
                 own_fakes=model.realness(fakes[own], test.labels),
                 other_fakes=model.realness(fakes[1 - own], test.labels),
-                test=model.realness(halves[1].frames, halves[1].labels),
+                test=model.realness(test.frames[halves[1]], test.labels[halves[1]]),
             )
         )
     found, warnings = gam(*scores), []

@@ -1,6 +1,7 @@
 """The judge of synthetic clips: the real clips of a data set and the classifiers trained on them."""
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import cast
 
 import torch
@@ -10,14 +11,16 @@ from vgsearch.experiment.objective import looks_at_distance, parsed
 from vgsearch.experiment.score import FeatureScore, S3Score, Score
 from vgsearch.runtime.feed.inputs import Inputs
 from videogan.classifiers.contract import VideoClassifier
-from videogan.classifiers.fit import LabelledClips, features
+from videogan.classifiers.fit import features, window_features
+from videogan.data.clip_set import RealClips, Subset, all_windows
 from videogan.data.clips import DataConfig
 from videogan.families.contract import Generator
 from videogan.protocols.blind_spots import BlindSpots, Neighbours, blind_spots
 from videogan.protocols.classifier import ClassifierProtocol
 from videogan.protocols.features import FeatureMetric, FeatureProtocol, FeatureResult, feature_score, kernel_look
-from videogan.protocols.s3 import Purpose, S3Protocol, S3Result, SyntheticSet, look, s3_evaluation
-from videogan.sampling.sampling import sampling_copy, synthesise
+from videogan.protocols.s3 import RealSide, S3Protocol, S3Result, SyntheticSet, look, s3_evaluation
+from videogan.sampling.generated_clips import GeneratedClips
+from videogan.sampling.sampling import sampling_copy
 from videogan.seeds import seed_of
 from videogan.training.health import SampleCheck
 from videogan.training.run_config import RunConfig
@@ -26,17 +29,30 @@ OnProgress = Callable[[int, int], None]
 
 
 class Judge:
-    """The real clips of one data set and the classifiers trained on them; clips are read when they are first needed."""
+    """The real clips of one data set and the classifiers trained on them; windows are read when they are needed."""
 
     def __init__(self, inputs: Inputs, data: DataConfig, n_frames: int) -> None:
         self._inputs, self._data, self._n_frames = inputs, data, n_frames
-        self._clips: dict[str, LabelledClips] = {}
+        self._train, self._other_half = inputs.train_parts(data, n_frames)
 
-    def clips(self, split: str) -> LabelledClips:
-        """The centre windows of a split."""
-        if split not in self._clips:
-            self._clips[split] = self._inputs.real_clips(self._data, self._n_frames, split)
-        return self._clips[split]
+    @property
+    def train(self) -> RealClips:
+        """The training clips."""
+        return self._train
+
+    @cached_property
+    def scored(self) -> RealClips:
+        """The clips that scores are measured on."""
+        return self._inputs.real_clips(self._data, self._n_frames, self._inputs.scored)
+
+    @property
+    def held_back(self) -> RealClips:
+        """Real clips that are not scored: unseen by the classifiers if possible, else the training clips."""
+        if self._other_half is not None:
+            return self._other_half
+        if self._inputs.scored == "test" and "select" in self._inputs.held_back_splits:
+            return self._inputs.real_clips(self._data, self._n_frames, "select")
+        return self._train
 
     def score(
         self,
@@ -45,16 +61,16 @@ class Judge:
         on_progress: OnProgress = lambda done, total: None,
     ) -> S3Result | FeatureResult:
         """The score of `synthetic` by a protocol whose real-trained classifiers are in the cache."""
-        digest, train, test = protocol.digest(self._inputs.facts), self.clips("train"), self.clips("test")
+        digest = protocol.digest(self._inputs.facts, self._inputs.scored)
+        classifiers = self._inputs.real_classifiers(protocol.classifier, protocol.seeds)
+        real = RealSide(classifiers, self.train, self.scored, self._inputs.scored, self.held_back)
         if isinstance(protocol, S3Protocol):
-            real = self._inputs.real_classifiers(protocol.classifier, protocol.seeds)
-            return s3_evaluation(protocol, digest, real, train, test, synthetic, on_progress)
-        network = self.network(protocol.classifier, protocol.seed)
-        return feature_score(protocol, digest, network, train, test, synthetic, on_progress)
+            return s3_evaluation(protocol, digest, real, synthetic, on_progress)
+        return feature_score(protocol, digest, real, synthetic, on_progress)
 
     def blind_spots(self, protocol: ClassifierProtocol, synthetic: SyntheticSet) -> tuple[BlindSpots, Neighbours]:
         """The blind spots of the scores on `synthetic`, by the first real-trained classifier."""
-        return blind_spots(protocol, self.network(protocol, 0), self.clips("train"), self.clips("test"), synthetic)
+        return blind_spots(protocol, self.network(protocol, 0), self.train, self.scored, synthetic)
 
     def network(self, protocol: ClassifierProtocol, seed: int) -> VideoClassifier:
         """A real-trained network, in eval mode."""
@@ -94,20 +110,22 @@ class Looks:
     def __init__(self, judge: Judge, config: RunConfig) -> None:
         self._protocol = config.evaluation.s3_protocol.classifier
         self._network = judge.network(self._protocol, 0)
-        test = judge.clips("test")
-        n = min(len(test), config.evaluation.n_look_clips)
-        shown = test.subset(torch.linspace(0, len(test) - 1, n).long())
+        scored = judge.scored
+        n = min(len(scored), config.evaluation.n_look_clips)
+        shown = Subset(scored.spaced(1), torch.linspace(0, len(scored) - 1, n).long())
+        frames = all_windows(shown)
         self._labels, self._seed = shown.labels, config.seed
         # A generator without labels makes no clips of a class: its samples are compared as one class.
         labels = shown.labels if config.n_conditions > 1 else torch.zeros_like(shown.labels)
-        self._check = SampleCheck(shown.frames, self._features(shown.frames), labels, config.n_conditions)
+        self._check = SampleCheck(frames, self._features(frames), labels, config.n_conditions)
         self._real: Tensor | None = None
         if looks_at_distance(parsed(config.evaluation.objective)):
-            self._real = self._features(judge.clips("train").frames)
+            recipe = self._protocol.recipe
+            self._real = window_features(self._network, scored.spaced(1), recipe, "penultimate")[0]
 
     def __call__(self, synthetic: SyntheticSet) -> tuple[float, dict[str, float]]:
         """The cheap score of new samples, and their vitals."""
-        frames = synthetic("look", self._labels, self._seed)
+        frames = all_windows(synthetic("look", self._labels, self._seed))
         learnt = self._features(frames)
         return self._score(learnt), self._check(frames, learnt)
 
@@ -127,10 +145,5 @@ def sampling_copy_of(generator: Generator, config: RunConfig) -> Generator:
 
 def synthetic_set(sampler: Generator, config: RunConfig) -> SyntheticSet:
     """Clips of `sampler` at the precision the generator was trained at; bf16 takes three fifths of the time of fp32."""
-    device, bf16 = next(sampler.parameters()).device, config.loop.precision == "bf16"
-
-    def drawn(purpose: Purpose, labels: Tensor, seed: int) -> Tensor:
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            return synthesise(sampler, labels, seed_of(purpose, seed), config.model.n_frames)
-
-    return drawn
+    bf16 = config.loop.precision == "bf16"
+    return lambda purpose, labels, seed: GeneratedClips(sampler, labels, seed_of(purpose, seed), bf16)

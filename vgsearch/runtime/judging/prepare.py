@@ -19,8 +19,8 @@ from vgsearch.terminal.words import progress_bar
 from videogan.config import parse_config
 from videogan.data.cache import cache_folder
 from videogan.data.clips import DataConfig
-from videogan.data.manifest import Manifest
-from videogan.protocols.classifier import ClassifierProtocol
+from videogan.data.manifest import SPLITS, Manifest, ScoredSplit
+from videogan.protocols.classifier import ClassifierProtocol, TrainPart
 from videogan.training.loop import untrained
 from videogan.training.run_config import RunConfig
 
@@ -28,19 +28,22 @@ Needed = Mapping[ClassifierProtocol, tuple[int, ...]]
 """The classifiers that scores need, and their seeds."""
 
 
-def prepare_inputs(sweep: Sweep, manifest: Manifest, console: Console) -> Inputs:
-    """What the trials of a sweep share, prepared or found in the cache; prints the protocol and ReR."""
+def prepare_inputs(sweep: Sweep, manifest: Manifest, scored: ScoredSplit, console: Console) -> Inputs:
+    """What the trials of a sweep share, prepared or found in the cache; prints the protocol and ReR.
+
+    scored: the split that the trials are scored on.
+    """
     config = sweep.run_config(sweep.paper_points[0], 0)
     protocol, objectives = config.evaluation.s3_protocol, sweep.objectives()
-    # Scores on features are taken by the first of S3's own classifiers.
-    seeds = protocol.seeds if any(objective.is_part_of_s3 for objective in objectives) else protocol.seeds[:1]
-    needed, n_frames = {protocol.classifier: seeds}, config.model.n_frames
+    seeds, n_frames = protocol.seeds, config.model.n_frames
+    needed = {protocol.classifier: seeds}
     workers = sweep.n_workers, sweep.gpus_per_worker
     inputs = prepare(manifest, config.preprocessing, config.data, n_frames, needed, *workers, console)
-    names, digest = ", ".join(map(str, objectives)), protocol.digest(inputs.facts)[:DIGITS_OF_DIGEST]
+    inputs = replace(inputs, scored=scored)
+    names, digest = ", ".join(map(str, objectives)), protocol.digest(inputs.facts, scored)[:DIGITS_OF_DIGEST]
     judge = described(inputs, protocol.classifier, seeds)
     console.print(
-        f"objective {names}   protocol {protocol.name} {digest}   judge {judge}   "
+        f"objective {names} on {scored}   protocol {protocol.name} {digest}   judge {judge}   "
         f"clips {'cache' if inputs.cache else 'stream'}",
         soft_wrap=True,
     )
@@ -53,7 +56,7 @@ def described(inputs: Inputs, protocol: ClassifierProtocol, seeds: Sequence[int]
     named = f"{protocol.classifier} of width {protocol.width}"
     if trained[0].n_classes < 2 or not protocol.trained:
         return f"{named}, not trained" if protocol.trained else f"{named}, weights as they are in the file"
-    accuracy = sum(classifier.rer for classifier in trained) / len(trained)
+    accuracy = sum(classifier.rer[inputs.scored] for classifier in trained) / len(trained)
     n_seeds = f"{len(trained)} seeds" if len(trained) > 1 else "1 seed"
     return f"{named}, {n_seeds}: ReR {100 * accuracy:.1f} %"
 
@@ -67,6 +70,7 @@ def prepare(
     n_workers: int,
     gpus_per_worker: float,
     console: Console,
+    part: TrainPart = "all",
 ) -> Inputs:
     """Decode a data set and train the classifiers that are `needed`, or find them in the cache."""
     with progress_bar(console) as bars:
@@ -81,9 +85,11 @@ def prepare(
             manifest_digest=manifest.digest,
             n_classes=len(manifest.classes),
             every_nth=config.every_nth,
+            part=part,
         )
-        n_train, n_test = (len(inputs.selection(config, n_frames, split)) for split in ("train", "test"))
-        inputs = replace(inputs, n_train=n_train, n_test=n_test)
+        used = [split for split in SPLITS if len(manifest.split(split))]
+        n_clips = tuple((split, len(inputs.selection(config, n_frames, split))) for split in used)
+        inputs = replace(inputs, n_clips=n_clips)
         fit_real_classifiers(inputs, config, n_frames, needed, bars)
     return inputs
 

@@ -12,8 +12,8 @@ from rich.progress import Progress
 
 from vgsearch.runtime.cluster.trainer import MAX_CONTROLLER_FAILURES, MAX_WORKER_FAILURES, Trainer
 from vgsearch.runtime.feed.inputs import Inputs
-from videogan.classifiers.fit import LabelledClips
 from videogan.config import ConfigurationError
+from videogan.data.clip_set import RealClips
 from videogan.data.clips import DataConfig
 from videogan.protocols.classifier import ClassifierProtocol, cached_real_classifier, fit_on_real, save_real_classifier
 from videogan.shard import Shard
@@ -98,11 +98,13 @@ def _worker_loop(parameters: dict[str, Any]) -> None:
     inputs, config, n_frames, protocol, seed = parameters["given"]
     context = ray.train.get_context()
     shard = Shard(context.get_world_rank(), context.get_world_size())
-    train, test = _real_clips(inputs, config, n_frames)
-    classifier = fit_on_real(protocol, train, test, seed, wrap=prepare_model, shard=shard)
+    train, held_back = _real_clips(inputs, config, n_frames)
+    classifier = fit_on_real(protocol, train, held_back, seed, wrap=prepare_model, shard=shard)
     if shard.rank == 0:
         save_real_classifier(inputs.classifier_path(protocol, seed), classifier)
 
 
-def _real_clips(inputs: Inputs, config: DataConfig, n_frames: int) -> tuple[LabelledClips, LabelledClips]:
-    return inputs.real_clips(config, n_frames, "train"), inputs.real_clips(config, n_frames, "test")
+def _real_clips(inputs: Inputs, config: DataConfig, n_frames: int) -> tuple[RealClips, dict[str, RealClips]]:
+    """The clips to fit on, and the splits that no classifier is fitted on."""
+    held_back = {str(split): inputs.real_clips(config, n_frames, split) for split in inputs.held_back_splits}
+    return inputs.train_parts(config, n_frames)[0], held_back

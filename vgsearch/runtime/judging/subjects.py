@@ -19,7 +19,7 @@ from videogan.data.cache import cache_folder
 from videogan.data.clips import DataConfig
 from videogan.data.manifest import SCHEMA, write_manifest
 from videogan.data.preprocessing import preprocessing_named
-from videogan.protocols.ladder import RUNGS
+from videogan.protocols.ladder import RUNGS, RealParts
 from videogan.protocols.s3 import SyntheticSet
 from videogan.protocols.video_pool import VideoPool
 from videogan.training.checkpoint import generator_from
@@ -60,7 +60,7 @@ class VideosSubject:
 
     def opened(self, judge: Judge, device: str) -> VideoPool:
         pool = self.inputs.real_clips(self.data, self.n_frames, "train")
-        return VideoPool(pool, judge.clips("train"), judge.clips("test"))
+        return VideoPool(pool, judge.train, judge.scored)
 
 
 def videos_subject(
@@ -137,7 +137,7 @@ class RungSubject:
     name: str
 
     def opened(self, judge: Judge, device: str) -> SyntheticSet:
-        return RUNGS[self.name](judge.clips("train"), judge.clips("test"))
+        return RUNGS[self.name](RealParts(judge.train, judge.scored, judge.held_back))
 
 
 def subjects_of(

@@ -41,7 +41,7 @@ from vgsearch.terminal.sweep_table import SweepView
 from vgsearch.terminal.words import shown
 from videogan.config import ConfigurationError, suggestion
 from videogan.data.cache import cache_folder
-from videogan.data.manifest import Manifest, read_manifest
+from videogan.data.manifest import Manifest, ScoredSplit, read_manifest
 from videogan.storage.places import Place, StorageError, place
 
 EXIT_NO_USABLE_TRIAL, EXIT_INTERRUPTED = 3, 130
@@ -182,7 +182,7 @@ def _run(
     console.print(_heading(experiment, sweep, manifest, cluster), soft_wrap=True)
     for note in notes_of(sweep.objectives(), sweep.limits.pruning.pruner != "none"):
         print(note, file=sys.stderr)
-    inputs = prepare_inputs(sweep, manifest, console)
+    inputs = prepare_inputs(sweep, manifest, manifest.search_split, console)
     view = SweepView(console, ledger.record, sweep.n_trials, json_lines)
     _record_start(experiment, sweep, inputs, ledger, view)
     driver = Driver(experiment, sweep, inputs, ledger, view)
@@ -204,7 +204,8 @@ def _run(
 
 def _record_start(experiment: Experiment, sweep: Sweep, inputs: Inputs, ledger: Ledger, view: SweepView) -> None:
     """Write the sweep, and the known trials of other experiments, to the ledger; then sweep.yaml."""
-    digest = same_protocol(experiment, sweep, inputs, ledger.record)
+    refuse_other_protocol(experiment, sweep, inputs, ledger.record, inputs.scored)
+    digest = protocol_digest(sweep, inputs, inputs.scored)
     known, notes = known_trials(sweep, digest) if ledger.record.known is None else ([], [])
     view.print_event(
         ledger.append("sweep_started", space=sweep.space.name, budget=sweep.budget, data=sweep.data, seed=sweep.seed,
@@ -258,15 +259,21 @@ def unchanged_data(experiment: Experiment, sweep: Sweep) -> Manifest:
     return manifest
 
 
-def same_protocol(experiment: Experiment, sweep: Sweep, inputs: Inputs, record: SweepRecord) -> str:
-    """The digest of the protocol; raises ConfigurationError if earlier trials were scored under another."""
-    digest = sweep.run_config(sweep.paper_points[0], 0).evaluation.s3_protocol.digest(inputs.facts)
+def protocol_digest(sweep: Sweep, inputs: Inputs, split: ScoredSplit) -> str:
+    """The digest of a sweep's S3 protocol on a split of its data."""
+    return sweep.run_config(sweep.paper_points[0], 0).evaluation.s3_protocol.digest(inputs.facts, split)
+
+
+def refuse_other_protocol(
+    experiment: Experiment, sweep: Sweep, inputs: Inputs, record: SweepRecord, split: ScoredSplit
+) -> None:
+    """Raise ConfigurationError if the trials of a search, judged on `split`, were scored under another protocol."""
+    digest = protocol_digest(sweep, inputs, split)
     if record.header.get("protocol", digest) != digest:
         raise ConfigurationError(
             f"{experiment.name} was scored under protocol {record.header['protocol'][:6]}, this version scores under "
             f"{digest[:6]}; they are not comparable. Start a new sweep, or resume with the version that started it."
         )
-    return digest
 
 
 @contextmanager

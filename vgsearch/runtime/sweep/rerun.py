@@ -15,7 +15,7 @@ from vgsearch.runtime.study.proposal import Proposal
 from vgsearch.runtime.study.searcher import StudySearcher
 from vgsearch.runtime.study.study import new_study
 from vgsearch.runtime.sweep.driver import Driver
-from vgsearch.runtime.sweep.launch import same_protocol, stop_on_interrupt
+from vgsearch.runtime.sweep.launch import protocol_digest, refuse_other_protocol, stop_on_interrupt
 from vgsearch.runtime.sweep.tune import run_searcher
 from vgsearch.terminal.sweep_table import SweepView
 
@@ -46,10 +46,14 @@ def _confirmation(ledger: Ledger) -> SweepRecord:
 
 
 def run_again(plan: ConfirmationPlan, ledger: Ledger, cluster: Resources, console: Console, json_lines: bool) -> None:
-    """Run the rest of a confirmation under the protocol of its search, until it is done or asked to stop."""
+    """Run the rest of a confirmation until it is done or asked to stop.
+
+    Under the protocol of its search, but scored on the test clips, which no search has seen.
+    """
     sweep, seeds = plan.sweep, list(plan.seeds)
-    inputs = prepare_inputs(sweep, plan.manifest, console)
-    digest = same_protocol(plan.experiment, sweep, inputs, ledger.record)
+    inputs = prepare_inputs(sweep, plan.manifest, "test", console)
+    refuse_other_protocol(plan.experiment, sweep, inputs, ledger.record, plan.manifest.search_split)
+    digest = protocol_digest(sweep, inputs, "test")
     objective = [str(objective) for objective in sweep.objectives()]
     ledger.append(f"{CONFIRM}sweep_started", objective=objective, protocol=digest, top=plan.top, seeds=seeds)
     n_runs = len(points_to_confirm(ledger.record, plan.top)) * len(seeds)

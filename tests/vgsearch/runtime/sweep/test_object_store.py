@@ -115,7 +115,7 @@ def test_inspections_are_journalled_on_s3_too(local, cache_on_s3, ray_cluster):
 
 def test_inputs_name_classifiers_and_clips_on_s3(s3_bucket):
     inputs = Inputs(f"{s3_bucket}/shapes", "plain_32", f"{s3_bucket}/clips", classifiers=f"{s3_bucket}/classifiers")
-    path = inputs.classifier_path(PROTOCOLS["s3_r3d18_v1"].classifier, 3)
+    path = inputs.classifier_path(PROTOCOLS["s3_r3d18_v2"].classifier, 3)
     assert str(path).startswith(f"{s3_bucket}/classifiers/")
     assert not path.exists()
     save_real_classifier(path, RealClassifier(3, 2, torch.tensor([0, 1]), 0.5, {"weight": torch.arange(3.0)}))
