@@ -21,6 +21,7 @@ def evaluate(
     data: Annotated[
         Path | None, typer.Option(metavar="DATA", help="Data set of the real clips. Default: that of CKPT's training.")
     ] = None,
+    folds: options.Folds = None,
     metrics: Annotated[
         str | None,
         typer.Option(
@@ -70,27 +71,30 @@ def evaluate(
 
     from vgsearch.evaluation.request import EvaluationRequest
     from vgsearch.experiment.paths import opened_checkpoint
-    from vgsearch.runtime.judging.evaluate import evaluate
+    from vgsearch.runtime.judging.evaluate import evaluate, evaluate_on_folds
+    from videogan.config import ConfigurationError
 
     with ExitStack() as opened:
         judged, opponent = (
             None if path is None else opened.enter_context(opened_checkpoint(path)) for path in (checkpoint, against)
         )
-        evaluate(
-            EvaluationRequest(
-                checkpoint=judged,
-                videos=videos,
-                ladder=ladder,
-                data=data,
-                metrics=metrics,
-                against=opponent,
-                budget=budget,
-                preprocessing=preprocessing,
-                classifier_weights=classifier_weights,
-                n_workers=workers,
-                gpus_per_worker=gpus_per_worker,
-                out=out,
-            ),
-            address=address,
-            as_json=json,
+        request = EvaluationRequest(
+            checkpoint=judged,
+            videos=videos,
+            ladder=ladder,
+            data=data,
+            metrics=metrics,
+            against=opponent,
+            budget=budget,
+            preprocessing=preprocessing,
+            classifier_weights=classifier_weights,
+            n_workers=workers,
+            gpus_per_worker=gpus_per_worker,
+            out=out,
         )
+        if folds is None:
+            evaluate(request, address=address, as_json=json)
+        elif json:
+            raise ConfigurationError("--folds prints no JSON; leave out --json and read folds.json.")
+        else:
+            evaluate_on_folds(request, folds, address=address)

@@ -31,6 +31,16 @@ Out = Annotated[
 Name = Annotated[
     str | None, typer.Option("--name", metavar="NAME", help="Name of the experiment. Default: SPACE-001 and so on.")
 ]
+Folds = Annotated[
+    int | None,
+    typer.Option(
+        "--folds",
+        metavar="K",
+        min=2,
+        max=10,
+        help="For data with few groups: divide them into K folds; every group is tested once, by K trainings a point.",
+    ),
+]
 Seed = Annotated[
     int, typer.Option("--seed", metavar="N", min=0, help="Random seed of the search; trial K trains with seed N + K.")
 ]
@@ -84,3 +94,15 @@ def start_sweep(address: str | None, dry_run: bool, json: bool, **options: Any) 
 
     given = {name: value for name, value in options.items() if value is not None}
     launch(SweepRequest(**given), address=address, dry_run=dry_run, json_lines=json)
+
+
+def train_on_folds(n_folds: int, address: str | None, dry_run: bool, json: bool, **options: Any) -> None:
+    """Train one point on each of `n_folds` folds; `options` as of `start_sweep`."""
+    from vgsearch.space.space import load_space
+
+    load_space(options["space"])
+    from vgsearch.runtime.sweep.folds import train_on_folds
+    from vgsearch.runtime.sweep.launch import SweepRequest
+
+    given = {name: value for name, value in options.items() if value is not None}
+    train_on_folds(SweepRequest(**given), n_folds, address=address, dry_run=dry_run, json_lines=json)

@@ -18,6 +18,7 @@ def train(
     space: options.Space,
     point: Point = None,
     data: options.Data = None,
+    folds: options.Folds = None,
     budget: options.BudgetName = "laptop",
     overrides: options.Overrides = None,
     out: options.Out = options.DEFAULT_OUT,
@@ -33,4 +34,8 @@ def train(
 
     --set changes the point.
     """
-    options.start_sweep(**locals(), n_trials=1)
+    given = locals()
+    if folds is None:
+        options.start_sweep(**given, n_trials=1)
+    else:
+        options.train_on_folds(**given | {"folds": None}, n_trials=1, n_folds=folds)

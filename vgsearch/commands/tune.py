@@ -49,9 +49,23 @@ WarmStart = Annotated[
 ]
 
 
+SearchFolds = Annotated[
+    int | None,
+    typer.Option(
+        "--folds",
+        metavar="K",
+        min=2,
+        max=10,
+        help="For data with few groups: search on fold 1 of K, whose training groups also give the select split; "
+        "then confirm --folds K tests every group.",
+    ),
+]
+
+
 def tune(
     space: options.Space,
     data: options.Data = None,
+    folds: SearchFolds = None,
     budget: options.BudgetName = "laptop",
     overrides: options.Overrides = None,
     out: options.Out = options.DEFAULT_OUT,

@@ -50,8 +50,8 @@ class EvaluationRequest:
 
     checkpoint: Path | None = None
     videos: Path | None = None
-    ladder: Path | None = None
-    data: Path | None = None
+    ladder: Place | None = None
+    data: Place | None = None
     metrics: str | None = None
     against: Path | None = None
     budget: str | None = None

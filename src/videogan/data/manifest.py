@@ -91,9 +91,14 @@ class Manifest:
         return "select" if self.has_select else "test"
 
     @property
+    def fold(self) -> str:
+        """Such as "1 of 3" if this is a fold of a data set, else empty."""
+        return (self.table.schema.metadata or {}).get(b"fold", b"").decode()
+
+    @property
     def lack_of_select(self) -> str | None:
-        """What a manifest of two splits lacks, and the remedy, in a sentence; None if it has `select`."""
-        if self.has_select:
+        """What a manifest of two splits lacks, and the remedy, in a sentence; None if it has `select` or is a fold."""
+        if self.has_select or self.fold:
             return None
         pairs = {(row["label"], row["group"]) for row in self.usable.select(["label", "group"]).to_pylist()}
         counts = Counter(label for label, _ in pairs)
@@ -140,18 +145,21 @@ def _recreate(folder: Place) -> str:
 
 
 def write_manifest(
-    folder: Place | str, rows: Iterable[Mapping[str, Any]], classes: Sequence[str] | None = None
+    folder: Place | str, rows: Iterable[Mapping[str, Any]], classes: Sequence[str] | None = None, fold: str = ""
 ) -> Manifest:
     """Write `rows` (mappings with SCHEMA's keys; absent keys become null) as the folder's manifest, atomically.
 
-    `classes`: the data set's own order of its classes, if it has one. Raises DataError if a group is in two splits.
+    `classes`: the data set's own order of its classes, if it has one; `fold`: "1 of 3" for a fold of a data set. Raises
+    DataError if a group is in two splits.
     """
     folder = place(folder).absolute()
     placed = [{**row, "path": _relative(folder, row["path"])} for row in rows]
     refuse_leak([row for row in placed if row.get("skipped") is None])
     table = pa.Table.from_pylist(sorted(placed, key=lambda row: row["path"]), schema=SCHEMA)
-    if classes is not None:
-        table = table.replace_schema_metadata({"classes": json.dumps(classes)})
+    metadata = {} if classes is None else {"classes": json.dumps(classes)}
+    metadata |= {"fold": fold} if fold else {}
+    if metadata:
+        table = table.replace_schema_metadata(metadata)
     write_atomically(folder / MANIFEST_NAME, lambda stream: pq.write_table(table, stream))
     return Manifest(folder, table)
 

@@ -66,6 +66,40 @@ def carve_select(labels: Sequence[str], groups: Sequence[str], splits: Sequence[
     return list(splits)
 
 
+def folds_by_group(labels: Sequence[str], groups: Sequence[str], n_folds: int, seed: int = 0) -> list[int]:
+    """The fold of each clip, 0 to n_folds - 1: every group is in one fold, every class in all of them.
+
+    Each group goes to the fold that has the fewest groups of its classes, so that folds are about equal. Randomness:
+    only `seed`. Raises DataError if a class has fewer groups than folds, or if no such folds are found.
+    """
+    of_class = _groups_of_classes(labels, groups)
+    for label, members in sorted(of_class.items()):
+        if len(members) < n_folds:
+            has = f"{len(members)} group{'s' if len(members) != 1 else ''}"
+            raise DataError(
+                f"{n_folds} folds need {n_folds} groups of each class, but class '{label}' has {has}. Take fewer folds, "
+                "add clips of other groups, or pass a --group REGEX that finds more groups in the file names."
+            )
+    classes_of: dict[str, list[str]] = {}
+    for label, members in of_class.items():
+        for group in members:
+            classes_of.setdefault(group, []).append(label)
+    for order in _orders(groups, seed):
+        n_of = [Counter[str]() for _ in range(n_folds)]
+        fold_of: dict[str, int] = {}
+        # Groups of many classes first: the others fill the gaps.
+        for group in sorted(order, key=lambda group: -len(classes_of[group])):
+            counts = [(sum(n[label] for label in classes_of[group]), sum(n.values()), f) for f, n in enumerate(n_of)]
+            fold_of[group] = min(counts)[2]
+            n_of[fold_of[group]].update(classes_of[group])
+        if all(n[label] for n in n_of for label in of_class):
+            return [fold_of[group] for group in groups]
+    raise DataError(
+        f"the groups cannot be divided into {n_folds} folds that each have every class; take fewer folds, or pass a "
+        "--group REGEX that finds more groups in the file names."
+    )
+
+
 def _groups_of_classes(labels: Sequence[str], groups: Sequence[str]) -> dict[str, set[str]]:
     of_class: dict[str, set[str]] = {}
     for label, group in zip(labels, groups, strict=True):

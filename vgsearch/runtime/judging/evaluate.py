@@ -1,9 +1,20 @@
 """vgsearch evaluate: from a request to scores in a table, in files, and in the trial's metrics.jsonl."""
 
+import math
+from dataclasses import replace
+
 from rich.console import Console
 
+from vgsearch.evaluation.folds import fold_manifests, print_folds, refuse_impossible, save_folds
 from vgsearch.evaluation.pictures import write_ladder, write_neighbours
-from vgsearch.evaluation.request import N_FRAMES, EvaluationPlan, EvaluationRequest, classifiers_of, planned
+from vgsearch.evaluation.request import (
+    EVALUATIONS,
+    N_FRAMES,
+    EvaluationPlan,
+    EvaluationRequest,
+    classifiers_of,
+    planned,
+)
 from vgsearch.evaluation.tables import Report, Scored, append_to_trial, print_scores, value_text
 from vgsearch.runtime.cluster.cluster import Resources, connect
 from vgsearch.runtime.judging.prepare import described, prepare
@@ -11,15 +22,17 @@ from vgsearch.runtime.judging.subjects import subjects_of
 from vgsearch.runtime.judging.tasks import Failure, Measurement, measured
 from vgsearch.terminal.words import shown
 from videogan.config import ConfigurationError
+from videogan.data.manifest import read_manifest
 from videogan.protocols.blind_spots import Neighbours
 from videogan.protocols.classifier import TrainPart
 from videogan.protocols.ladder import RUNGS
 
 
-def evaluate(request: EvaluationRequest, address: str | None, as_json: bool) -> None:
-    """Run an evaluation; raises ConfigurationError, before anything starts, for an impossible request.
+def evaluate(request: EvaluationRequest, address: str | None, as_json: bool) -> list[Scored]:
+    """Run an evaluation, print and return its scores.
 
-    Finished measurements are saved even if the rest fails or is interrupted.
+    Raises ConfigurationError, before anything starts, for an impossible request. Finished measurements are saved even
+    if the rest fails or is interrupted.
     """
     console = Console(stderr=as_json, highlight=False, markup=False)
     plan = planned(request)
@@ -51,6 +64,34 @@ def evaluate(request: EvaluationRequest, address: str | None, as_json: bool) -> 
         console.print(shown(path), soft_wrap=True)
     if failures:
         raise ConfigurationError("\n".join(failure.reason for failure in failures)) from failures[0].error
+    return report.rows
+
+
+def evaluate_on_folds(request: EvaluationRequest, n_folds: int, address: str | None) -> None:
+    """Run an evaluation on each fold of its data set, and print the means over the folds.
+
+    Raises ConfigurationError for an impossible request: a checkpoint was trained on the groups that folds test.
+    """
+    refuse_impossible(n_folds)
+    if request.checkpoint is not None:
+        raise ConfigurationError("--folds: a checkpoint was trained on one split; use vgsearch train --folds.")
+    folder = request.ladder or request.data
+    if folder is None:
+        raise ConfigurationError("--videos needs --data: the real clips to judge by.")
+    console, manifest = Console(highlight=False, markup=False), read_manifest(folder)
+    parts = fold_manifests(manifest, n_folds)
+    out = request.out or EVALUATIONS / f"{(request.videos or manifest.folder).absolute().name}-{n_folds}-folds"
+    console.print(f"{n_folds} folds of {shown(manifest.folder)}, one after the other: classifiers are fitted on each")
+    found: dict[str, list[float]] = {}
+    for number, part in enumerate(parts, start=1):
+        own = replace(request, out=out / f"fold-{number}")
+        own = replace(own, ladder=part.folder) if request.ladder is not None else replace(own, data=part.folder)
+        for row in evaluate(own, address, as_json=False):
+            if math.isfinite(row.value):
+                found.setdefault(f"{row.measure}  {row.subject}", []).append(row.value)
+    print_folds(found, n_folds, console)
+    save_folds(out / "folds.json", found, n_folds)
+    console.print(shown(out / "folds.json"), soft_wrap=True)
 
 
 def _measure(

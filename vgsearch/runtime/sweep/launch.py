@@ -17,6 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from vgsearch.data_check.moving_shapes import moving_shapes
+from vgsearch.evaluation.folds import refuse_impossible, search_manifest
 from vgsearch.experiment.ledger import Ledger, SweepRecord, read_ledger
 from vgsearch.experiment.objective import notes_of
 from vgsearch.experiment.paths import DRIVEN, Experiment, next_name
@@ -56,7 +57,9 @@ class SweepRequest:
     out: Path
     point: str | None = None
     """Name of the paper point to train; None: all paper points of the space."""
-    data: Path | None = None
+    data: Place | None = None
+    folds: int | None = None
+    """Search on fold 1 of so many."""
     overrides: Sequence[str] = ()
     name: str | None = None
     n_trials: int | None = None
@@ -82,6 +85,9 @@ def launch(request: SweepRequest, address: str | None, dry_run: bool, json_lines
     experiment = Experiment.at(out / (request.name or next_name(out, space.name)), DRIVEN)
     _refuse_taken(experiment)
     manifest = moving_shapes(console) if request.data is None else read_manifest(request.data)
+    if request.folds is not None:
+        refuse_impossible(request.folds)
+        manifest = search_manifest(manifest, request.folds)
     sweep = _requested_sweep(request, space, overrides, manifest, experiment)
     sweep.refuse_impossible_domains()
     refuse_unfit_sampler(sweep)

@@ -1,0 +1,63 @@
+"""vgsearch train --folds: one training for each fold of the groups, and the mean of their test scores."""
+
+import dataclasses
+import sys
+
+from rich.console import Console
+
+from vgsearch.data_check.moving_shapes import moving_shapes
+from vgsearch.evaluation.folds import fold_manifests, print_folds, refuse_impossible, save_folds
+from vgsearch.experiment.ledger import read_ledger
+from vgsearch.experiment.paths import Experiment, next_name
+from vgsearch.runtime.sweep.launch import EXIT_NO_USABLE_TRIAL, SweepRequest, launch, resume
+from vgsearch.terminal.words import shown
+from videogan.config import ConfigurationError
+from videogan.data.manifest import read_manifest
+from videogan.storage.places import RemotePath, place
+
+
+def train_on_folds(request: SweepRequest, n_folds: int, address: str | None, dry_run: bool, json_lines: bool) -> None:
+    """Train a point on each fold and test it on the fold's groups; folds that have ended are not repeated.
+
+    Raises ConfigurationError for an impossible request, and exits with 3 if no fold has a score.
+    """
+    refuse_impossible(n_folds)
+    console = Console(stderr=json_lines, highlight=False, markup=False)
+    out = place(request.out)
+    if isinstance(out, RemotePath):
+        raise ConfigurationError(f"--folds: --out must be a local folder, got {out}.")
+    manifest = moving_shapes(console) if request.data is None else read_manifest(request.data)
+    parts = fold_manifests(manifest, n_folds)
+    name = request.name or next_name(out, f"{request.space}-folds")
+    console.print(
+        f"{n_folds} folds of {shown(manifest.folder)}: {n_folds} trainings, one after the other; "
+        f"continue an interrupted one by the same command with --name {name}",
+        soft_wrap=True,
+    )
+    found: dict[str, list[float]] = {}
+    for number, part in enumerate(parts, start=1):
+        experiment = Experiment(out / f"{name}-fold-{number}")
+        own = dataclasses.replace(request, data=part.folder, name=experiment.name, folds=None)
+        _train(own, experiment, address, dry_run, json_lines)
+        if dry_run:
+            return  # all folds cost the same
+        for trial in read_ledger(experiment.events).done:
+            for score, value in trial.scores.items():
+                found.setdefault(score, []).append(value)
+    if not found:
+        sys.exit(EXIT_NO_USABLE_TRIAL)
+    print_folds(found, n_folds, console)
+    result = out / f"{name}.json"
+    save_folds(result, found, n_folds)
+    console.print(shown(result), soft_wrap=True)
+
+
+def _train(request: SweepRequest, experiment: Experiment, address: str | None, dry_run: bool, json_lines: bool) -> None:
+    try:
+        if experiment.sweep.exists():
+            resume(experiment.folder, trials=None, retry="none", address=address, json_lines=json_lines)
+        else:
+            launch(request, address=address, dry_run=dry_run, json_lines=json_lines)
+    except SystemExit as end:
+        if end.code != EXIT_NO_USABLE_TRIAL:  # an interruption ends the folds; a failed one does not
+            raise
