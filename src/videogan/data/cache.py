@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import uuid
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from videogan.storage.atomic import write_atomically
 from videogan.storage.places import Place, file_names, mirrored, place
 
 INDEX_NAME = "index.json"
+MAX_OPEN_SHARDS = 256  # each holds an open file, and systems often allow 1,024
 CLIPS_PER_SHARD = 16  # the most that an interruption costs each worker
 _SCHEMA = pa.schema(
     [
@@ -187,7 +189,8 @@ class CachedFiles:
 
     def __init__(self, folder: Place | str) -> None:
         self.folder = place(folder)
-        self._readers: dict[str, pa.ipc.RecordBatchFileReader] = {}
+        self._readers: OrderedDict[str, pa.ipc.RecordBatchFileReader] = OrderedDict()
+        """The shards in use, the latest last."""
         if not is_complete(self.folder):
             raise DataError(
                 f"{self.folder}: this clip cache is unfinished (no {INDEX_NAME}). Run the command again to finish it."
@@ -206,11 +209,18 @@ class CachedFiles:
     def frames(self, sha: str) -> np.ndarray:
         """The whole file as uint8 (T, H, W, 3): a read-only view of the mapped shard, without a copy."""
         name, row = self._places[sha]
-        if name not in self._readers:
-            shard = mirrored(self.folder / name, mirror_folder(self.folder))
-            self._readers[name] = pa.ipc.open_file(pa.memory_map(str(shard)))
-        batch = self._readers[name].get_batch(row)
+        batch = self._reader(name).get_batch(row)
         shape = [batch[column][0].as_py() for column in ("n_frames", "height", "width")]
         frames = np.frombuffer(batch["frames"][0].as_buffer(), np.uint8).reshape(*shape, 3)
         frames.flags.writeable = False  # numpy does not know that the mapping is read-only; a write would crash
         return frames
+
+    def _reader(self, name: str) -> pa.ipc.RecordBatchFileReader:
+        if name in self._readers:
+            self._readers.move_to_end(name)
+            return self._readers[name]
+        shard = mirrored(self.folder / name, mirror_folder(self.folder))
+        reader = self._readers[name] = pa.ipc.open_file(pa.memory_map(str(shard)))
+        if len(self._readers) > MAX_OPEN_SHARDS:
+            self._readers.popitem(last=False)
+        return reader
