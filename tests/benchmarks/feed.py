@@ -55,7 +55,10 @@ class Arm:
 
 def cached_moving_shapes(folder: Path) -> ClipStore:
     """512 clips of 32 frames, 64 px."""
-    manifest, plain = make_moving_shapes(folder / "shapes"), preprocessing_named(f"plain_{SIZE}")
+    manifest, plain = (
+        make_moving_shapes(folder / "shapes", n_clips_each=8, n_groups=16),
+        preprocessing_named(f"plain_{SIZE}"),
+    )
     paths = {row["sha"]: manifest.location(row["path"]) for row in manifest.usable.to_pylist()}
     shards = planned_shards(list(paths))
     for shard in shards:

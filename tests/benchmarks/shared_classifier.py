@@ -88,7 +88,7 @@ def main() -> None:
     shared, own = Arm("one for all trials"), Arm("one for each trial")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        manifest = make_moving_shapes(folder / "shapes", n_clips_each=1, n_frames=N_FRAMES)
+        manifest = make_moving_shapes(folder / "shapes", n_clips_each=1, n_groups=16, n_frames=N_FRAMES)
         train, test = clips(manifest, "train"), clips(manifest, "test")
         score(Arm("warm-up"), folder / "warm-up", protocol, 0, train, test)
         for trial in range(chosen.trials):

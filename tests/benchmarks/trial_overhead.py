@@ -76,7 +76,7 @@ def main() -> None:
     print("| executor | first trial, s | median of the others, s | all but steps and scoring, s | target, s |")
     print("|---" * 5 + "|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        data = make_moving_shapes(Path(folder) / "shapes", n_clips_each=1).folder
+        data = make_moving_shapes(Path(folder) / "shapes", n_clips_each=1, n_groups=16).folder
         for n_workers in chosen.workers:
             first, *others = overheads(swept(Path(folder), data, n_workers, chosen.trials))
             by_log, by_steps = (statistics.median(column) for column in zip(*others, strict=True))

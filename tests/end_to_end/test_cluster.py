@@ -88,7 +88,7 @@ def nodes(s3_bucket: str, tmp_path: Path) -> Iterator[Nodes]:
 
 @pytest.fixture
 def data(s3_bucket: str, tmp_path: Path) -> str:
-    made = make_moving_shapes(tmp_path / "shapes", n_clips_each=1)
+    made = make_moving_shapes(tmp_path / "shapes", n_clips_each=1, n_groups=16)
     for path in [*made.usable["path"].to_pylist(), "manifest.parquet"]:
         place(f"{s3_bucket}/{tmp_path.name}/{path}").put((made.folder / path).read_bytes())
     return f"{s3_bucket}/{tmp_path.name}"

@@ -36,7 +36,7 @@ def vgsearch(*arguments: object, folder: Path) -> subprocess.CompletedProcess:
 def tune(tmp_path_factory) -> tuple[list[object], Path]:
     """The command of a tiny sweep named s, which has run in a folder."""
     folder = tmp_path_factory.mktemp("sweep")
-    shapes = make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1).folder
+    shapes = make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1, n_groups=16).folder
     settings = [part for path, value in TINY.items() for part in ("--set", f"{path}={value}")]
     command = ["tune", "mvt_tsa", "--data", shapes, "--budget", "smoke", "--trials", 2, *settings]
     vgsearch(*command, "--name", "s", folder=folder)

@@ -125,7 +125,7 @@ def test_only_hosts_with_the_token_join_and_a_submitted_sweep_needs_no_laptop(
         for worker in (first, second):
             joined = worker.ray_start(*join, "--node-ip-address", worker.address, token=token, bucket=bucket)
             assert joined.returncode == 0, joined.stdout
-        made = make_moving_shapes(tmp_path / "shapes", n_clips_each=1)
+        made = make_moving_shapes(tmp_path / "shapes", n_clips_each=1, n_groups=16)
         for path in [*made.usable["path"].to_pylist(), "manifest.parquet"]:
             (place(bucket) / "shapes" / path).put((made.folder / path).read_bytes())
 

@@ -25,7 +25,7 @@ def killed(failing_s3: tuple[str, Holding], tmp_path_factory: pytest.TempPathFac
     """
     failing_s3_bucket, holding = failing_s3
     folder = tmp_path_factory.mktemp("machines")
-    made = make_moving_shapes(folder / "shapes", n_clips_each=1)
+    made = make_moving_shapes(folder / "shapes", n_clips_each=1, n_groups=16)
     data = place(f"{failing_s3_bucket}/shapes")
     for path in [*made.usable["path"].to_pylist(), "manifest.parquet"]:
         (data / path).put((made.folder / path).read_bytes())

@@ -26,7 +26,7 @@ BY_DISTANCE = ["--set", "evaluation.objective=-kvd"]
 
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory) -> Path:
-    return make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1).folder
+    return make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1, n_groups=16).folder
 
 
 def vgsearch(*arguments: str, folder: Path) -> subprocess.CompletedProcess:

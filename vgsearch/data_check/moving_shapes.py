@@ -4,19 +4,20 @@ from rich.console import Console
 
 from videogan.data.cache import cache_folder, local_cache_folder
 from videogan.data.manifest import MANIFEST_NAME, Manifest, read_manifest
-from videogan.data.synthetic import make_moving_shapes
+from videogan.data.synthetic import N_GROUPS, make_moving_shapes
 from videogan.storage.places import Place, RemotePath
 
 NAME = "moving-shapes"
+FOLDER = f"{NAME}-{N_GROUPS}"  # beside the set of 16 groups and two splits that earlier versions left in the cache
 
 
 def moving_shapes(console: Console) -> Manifest:
     """The data set in the cache, also on an object store; generated if it is missing."""
-    folder = cache_folder("data") / NAME
+    folder = cache_folder("data") / FOLDER
     if (folder / MANIFEST_NAME).is_file():
         return read_manifest(folder)
     console.print(f"no --data: generating {NAME} in {folder}", soft_wrap=True)
-    here = local_cache_folder("data") / NAME
+    here = local_cache_folder("data") / FOLDER
     made = read_manifest(here) if (here / MANIFEST_NAME).is_file() else make_moving_shapes(here)
     if isinstance(folder, RemotePath):
         _copy(made, folder)

@@ -14,30 +14,33 @@ from videogan.data.manifest import DataError, Manifest, read_manifest, write_man
 from videogan.data.splits import split_by_group
 
 DIRECTIONS = {"down": (0, 1), "left": (-1, 0), "right": (1, 0), "up": (0, -1)}  # class -> unit (x, y)
-SHAPES = ("disc", "square", "triangle", "ring")
-BACKGROUNDS = ("flat", "gradient", "stripes", "checks")
+SHAPES = ("disc", "square", "triangle", "ring", "diamond", "cross")
+BACKGROUNDS = ("flat", "gradient", "stripes", "checks", "waves", "plaid", "spot", "edge")
+N_GROUPS = len(SHAPES) * len(BACKGROUNDS)  # 24 for train, 12 for select, 12 for test
 FPS = 25
 
 
 def make_moving_shapes(
     folder: Path | str,
     seed: int = 0,
-    n_clips_each: int = 8,
+    n_clips_each: int = 4,
     n_frames: int = 32,
     size: int = 64,
+    n_groups: int = N_GROUPS,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Manifest:
-    """Write `folder/<direction>/<shape>-<background>_<n>.mp4` and the manifest: 16 groups x 4 classes x `n_clips_each`.
+    """Write `folder/<direction>/<shape>-<background>_<n>.mp4` and the manifest: 48 groups x 4 classes x `n_clips_each`.
 
-    A group is a shape on a kind of background, with clips of every class, so test clips show unseen pairs. The shape
+    A group is a shape on a kind of background, with clips of every class, so test clips show unseen pairs; `n_groups`
+    takes fewer of them, simple ones first: 16 are the first 4 shapes on the first 4 kinds of background. The shape
     moves on a torus from a uniform position, so in every class its position is uniform at any time. Frames are coded
     one by one (intra only, constant quantiser), so the coding reveals nothing about the motion.
-    Same seed, same bytes. Raises DataError if `folder` exists.
+    Same seed, same bytes. Raises DataError if `folder` exists, ValueError if there are not `n_groups` groups.
     """
     folder = Path(folder).absolute()
     if folder.exists():
         raise DataError(f"{folder} exists already. Choose another --out, or use this data set: --data {folder}")
-    groups = [f"{shape}-{background}" for shape in SHAPES for background in BACKGROUNDS]
+    groups = _groups(n_groups)
     clips = [(label, group, n) for label in DIRECTIONS for group in groups for n in range(n_clips_each)]
     splits = split_by_group([clip[0] for clip in clips], [clip[1] for clip in clips], seed)
     with staged(folder) as staging:
@@ -54,6 +57,14 @@ def make_moving_shapes(
             on_progress(index + 1, len(clips))
         write_manifest(staging, rows)
     return read_manifest(folder)
+
+
+def _groups(n: int) -> list[str]:
+    """The names of `n` groups: a square of the table of shapes and backgrounds before any of its further cells."""
+    if not 2 <= n <= N_GROUPS:
+        raise ValueError(f"n_groups must be 2 to {N_GROUPS}, got {n}.")
+    cells = [(i, j) for i in range(len(SHAPES)) for j in range(len(BACKGROUNDS))]
+    return [f"{SHAPES[i]}-{BACKGROUNDS[j]}" for i, j in sorted(sorted(cells, key=lambda cell: (max(cell), cell))[:n])]
 
 
 def _moving_shape(rng: np.random.Generator, label: str, group: str, n_frames: int, size: int) -> np.ndarray:
@@ -80,6 +91,11 @@ def _distance(shape: str, x: np.ndarray, y: np.ndarray, radius: float) -> np.nda
         return np.abs(np.hypot(x, y) - 0.75 * radius) - 0.25 * radius
     if shape == "square":
         return np.maximum(np.abs(x), np.abs(y)) - 0.85 * radius
+    if shape == "diamond":
+        return (np.abs(x) + np.abs(y) - 1.25 * radius) / np.sqrt(2)
+    if shape == "cross":
+        along, across = np.maximum(np.abs(x), np.abs(y)), np.minimum(np.abs(x), np.abs(y))
+        return np.maximum(along - 0.95 * radius, across - 0.35 * radius)
     return np.maximum(np.abs(x) * np.sqrt(3) / 2 - y / 2, y) - radius / 2  # an equilateral triangle, tip upwards
 
 
@@ -98,6 +114,10 @@ def _background(rng: np.random.Generator, kind: str, size: int, hue: float) -> n
         "gradient": (along - along.min()) / np.ptp(along),
         "stripes": 0.5 + 0.5 * np.sin(waves * along + phase),
         "checks": 0.5 + 0.5 * np.sign(np.sin(waves * along + phase) * np.sin(waves * across + phase)),
+        "waves": 0.5 + 0.5 * np.sin(waves * (along + 0.1 * np.sin(2 * np.pi * across)) + phase),
+        "plaid": 0.5 + 0.25 * (np.sin(waves * along + phase) + np.sin(waves * across + phase)),
+        "spot": np.exp(-8 * ((x - 0.5 - 0.3 * np.cos(phase)) ** 2 + (y - 0.5 - 0.3 * np.sin(phase)) ** 2)),
+        "edge": 0.5 + 0.5 * np.tanh(20 * (along - np.median(along))),
     }[kind]
     return dark + blend[..., None] * (light - dark)
 

@@ -46,7 +46,7 @@ def _running_ray() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    return make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1).folder
+    return make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1, n_groups=16).folder
 
 
 @pytest.fixture(scope="module")

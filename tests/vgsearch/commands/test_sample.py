@@ -164,7 +164,7 @@ def test_classes_are_chosen_by_name_or_number_and_a_wrong_name_gets_a_suggestion
 
 
 def test_classes_have_the_names_of_the_data_set_of_their_sweep_unless_it_has_changed(tmp_path):
-    make_moving_shapes(data := tmp_path / "data", n_clips_each=1)
+    make_moving_shapes(data := tmp_path / "data", n_clips_each=1, n_groups=16)
     checkpoint = tmp_path / "runs" / "sweep" / "trials" / "t0000-abcdef" / "checkpoints" / "step00000001.pt"
     sweep = checkpoint.parents[3] / "sweep.yaml"
     sweep.parent.mkdir(parents=True)

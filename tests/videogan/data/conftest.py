@@ -18,7 +18,9 @@ SHARED = Path(__file__).parents[4] / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def moving_shapes(tmp_path_factory) -> Manifest:
-    return make_moving_shapes(tmp_path_factory.mktemp("data") / "moving-shapes", n_clips_each=1, n_frames=20)
+    return make_moving_shapes(
+        tmp_path_factory.mktemp("data") / "moving-shapes", n_clips_each=1, n_groups=16, n_frames=20
+    )
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ def refuse_unusable_data(sweep: Sweep, manifest: Manifest) -> None:
     """Raise ConfigurationError if a split has no clip that the run can use."""
     config = _paper_config(sweep)
     named = preprocessing_named(config.preprocessing)
-    for split in ("train", "test"):
+    for split in dict.fromkeys(("train", manifest.search_split, "test")):
         select_clips(
             manifest, split, named, config.model.n_frames, config.data.short_clips, every_nth=config.data.every_nth
         )

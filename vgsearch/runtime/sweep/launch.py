@@ -42,7 +42,7 @@ from vgsearch.terminal.sweep_table import SweepView
 from vgsearch.terminal.words import shown
 from videogan.config import ConfigurationError, suggestion
 from videogan.data.cache import cache_folder
-from videogan.data.manifest import Manifest, ScoredSplit, read_manifest
+from videogan.data.manifest import SPLITS, Manifest, ScoredSplit, read_manifest
 from videogan.storage.places import Place, StorageError, place
 
 EXIT_NO_USABLE_TRIAL, EXIT_INTERRUPTED = 3, 130
@@ -321,10 +321,11 @@ def stop_on_interrupt(experiment: Experiment, console: Console) -> Iterator[None
 
 def _heading(experiment: Experiment, sweep: Sweep, manifest: Manifest, cluster: Resources) -> str:
     usable = manifest.usable
-    groups, test = (len(set(table["group"].to_pylist())) for table in (usable, manifest.split("test")))
+    n_groups = [len(set(manifest.split(split)["group"].to_pylist())) for split in SPLITS]
     return (
         f"vgsearch {sweep.space.name} ({sweep.budget})   exp {shown(experiment.place)}   data {manifest.folder.name} "
-        f"{len(usable)} clips {len(manifest.classes)} classes {groups} groups (split {groups - test}/{test} by group)\n"
+        f"{len(usable)} clips {len(manifest.classes)} classes {sum(n_groups)} groups "
+        f"(split {'/'.join(str(n) for n in n_groups if n)} by group)\n"
         f"{_nodes(cluster)}   "
         f"resume: vgsearch resume {shown(experiment.place)}"
     )

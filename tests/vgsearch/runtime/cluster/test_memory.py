@@ -34,7 +34,7 @@ def a_sweep(budget: str = "smoke", domains: dict[str, Any] | None = None, **sett
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
-    return make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1, size=16)
+    return make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1, n_groups=16, size=16)
 
 
 def printed_by(sweep: Sweep, manifest: Manifest, memory: float) -> str:

@@ -60,7 +60,7 @@ with connect():
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory):
-    return make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1, n_frames=20)
+    return make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1, n_groups=16, n_frames=20)
 
 
 def start(task: str, folder: Path, cache: Path, deadly: int = 0, last: int = 0) -> subprocess.Popen:

@@ -32,7 +32,7 @@ BATCH, WINDOW = 8, 16
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory):
-    return make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1, n_frames=20)
+    return make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1, n_groups=16, n_frames=20)
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ TINY = ClassifierProtocol(classifier="r3d18", width=4, dropout=0.0, size=None, r
 @pytest.fixture(scope="module")
 def inputs_of(ray_cluster, tmp_path_factory) -> Callable[..., Inputs]:
     """Inputs on 64 clips of moving shapes, each with its own classifier folder."""
-    manifest = make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1, n_frames=16)
+    manifest = make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1, n_groups=16, n_frames=16)
     made = Inputs(
         data=str(manifest.folder),
         preprocessing="plain_32",
@@ -63,7 +63,7 @@ def test_a_fit_leaves_its_classifier_above_chance_and_is_not_repeated(inputs_of,
 
 def test_another_frame_stride_has_its_own_classifiers_on_its_own_frames(tmp_path, monkeypatch):
     monkeypatch.setenv("VGSEARCH_CACHE", str(tmp_path / "cache"))
-    manifest = make_moving_shapes(tmp_path / "shapes", n_clips_each=1, n_frames=31)
+    manifest = make_moving_shapes(tmp_path / "shapes", n_clips_each=1, n_groups=16, n_frames=31)
     quiet, needed = Console(quiet=True), {TINY.model_copy(update={"recipe": ONE_EPOCH}): (0,)}
     made = [prepare(manifest, "plain_32", DataConfig(every_nth=n), 16, needed, 1, 0, quiet) for n in (1, 2)]
     paths = [inputs.classifier_path(protocol, 0) for inputs in made for protocol in needed]

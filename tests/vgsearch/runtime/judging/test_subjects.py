@@ -29,7 +29,7 @@ BRIGHTNESS = dict(zip(CLASSES, (20, 80, 140, 200), strict=True))
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    return make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1).folder
+    return make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1, n_groups=16).folder
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ PLAIN = preprocessing_named("plain_32")
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory):
-    return make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1, n_frames=20)
+    return make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1, n_groups=16, n_frames=20)
 
 
 @pytest.fixture(scope="module")

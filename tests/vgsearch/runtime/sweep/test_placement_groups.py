@@ -35,7 +35,7 @@ def a_sweep(n_trials: int, **facts: object) -> Sweep:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_pruned_trials_free_every_cpu(tmp_path: Path, ray_cluster: Resources):
-    manifest = make_moving_shapes(tmp_path / "shapes", n_clips_each=1)
+    manifest = make_moving_shapes(tmp_path / "shapes", n_clips_each=1, n_groups=16)
     n_trials = int(ray_cluster.n_cpus) + 1
     sweep = a_sweep(n_trials, data=str(manifest.folder), manifest_digest=manifest.digest, n_classes=4)
     experiment, console = Experiment(tmp_path / "s"), Console(file=io.StringIO())
