@@ -99,7 +99,8 @@ def import_folder(
     split_by: Annotated[
         SplitBy | None,
         typer.Option(
-            help="file: the published split.csv. group: a quarter of the groups for test. Default: file if it exists."
+            help="file: the published split.csv. group: a quarter of the groups for test, a quarter for select. "
+            "Default: file if it exists."
         ),
     ] = None,
     fold: Annotated[
@@ -114,13 +115,13 @@ def import_folder(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Decode every video once and write a manifest with labels, groups and a leak-free train/test split."""
+    """Decode every video once and write a manifest with labels, groups and leak-free train, select and test splits."""
     from vgsearch.runtime.cluster.cluster import connect
     from vgsearch.runtime.feed.decode import inspect_videos
     from vgsearch.terminal.words import counted
     from videogan.data.formats import layout_of
     from videogan.data.formats.contract import ImportOptions, refuse_options
-    from videogan.data.formats.rows import manifest_rows, shown_name
+    from videogan.data.formats.rows import manifest_rows, shown_name, split_rule
     from videogan.data.manifest import DataError, write_manifest
     from videogan.storage.places import RemotePath, place
 
@@ -143,8 +144,10 @@ def import_folder(
         raise DataError(f"{folder}: {len(skipped)} of {len(rows)} videos cannot be used.\n{listed}")
     manifest = write_manifest(out or folder, rows, found.classes)
     warnings = {shown_name(folder, path): seen["warning"] for path, seen in inspected.items() if seen["warning"]}
-    rules = {"layout": chosen.NAME, "group_rule": found.group_rule, "split_rule": found.split_rule}
-    _print_summary(manifest, rules | {"warnings": warnings}, as_json)
+    rules = {"layout": chosen.NAME, "group_rule": found.group_rule, "split_rule": split_rule(found, rows)}
+    mirrored = [row for row in rows if "copy_of" in row]
+    copies = {"n_mirrored": len(mirrored), "n_mirrored_kept": sum(row["skipped"] is None for row in mirrored)}
+    _print_summary(manifest, rules | copies | {"warnings": warnings}, as_json)
 
 
 app.command("check")(check)
@@ -183,14 +186,7 @@ def _print_summary(manifest: "Manifest", found: dict[str, Any], as_json: bool) -
     typer.echo("classes  " + "  ".join(f"{label} {n}" for label, n in summary["classes"].items()))
     shown = [f"{group} {n}" for group, n in list(summary["groups"].items())[:12]]
     typer.echo("groups   " + "  ".join(shown) + (f"  and {n_groups - 12} more" if n_groups > 12 else ""))
-    if "split_rule" in found:
-        typer.echo(f"split    {found['split_rule']}")
-    for split, part in summary["splits"].items():
-        typer.echo(
-            f"{split:<8} {part['n_clips']} clips, {len(part['groups'])} groups: {', '.join(part['groups'][:12])}"
-        )
-    for reason, names in summary["skipped"].items():
-        typer.echo(f"skipped  {len(names)}: {reason} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})")
+    _print_splits(summary, found)
     for name, warning in found.get("warnings", {}).items():
         typer.echo(f"warning  {name}: {warning}")
     if summary["n_short"]:
@@ -200,17 +196,36 @@ def _print_summary(manifest: "Manifest", found: dict[str, Any], as_json: bool) -
     typer.echo(f"manifest {summary['manifest']}\nnext     vgsearch tune mvt_tsa --data {manifest.folder}")
 
 
+def _print_splits(summary: dict[str, Any], found: dict[str, Any]) -> None:
+    """Print the splits, what they lack, and the clips that are in none."""
+    if "split_rule" in found:
+        typer.echo(f"split    {found['split_rule']}")
+    for split, part in summary["splits"].items():
+        if part["n_clips"]:
+            shown = ", ".join(part["groups"][:12])
+            typer.echo(f"{split:<8} {part['n_clips']} clips, {len(part['groups'])} groups: {shown}")
+    if summary["no_select"]:
+        typer.echo(f"note     {summary['no_select']}")
+    if found.get("n_mirrored"):
+        kept, n = found["n_mirrored_kept"], found["n_mirrored"]
+        typer.echo(
+            f"mirrored {n} clips are mirrored copies: {kept} stay beside their originals, {n - kept} are left out"
+        )
+    for reason, names in summary["skipped"].items():
+        typer.echo(f"skipped  {len(names)}: {reason} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})")
+
+
 def _summary(manifest: "Manifest") -> dict[str, Any]:
     from vgsearch.data_check.check import WINDOW
-    from videogan.data.manifest import MANIFEST_NAME
+    from videogan.data.formats.rows import skip_report
+    from videogan.data.manifest import MANIFEST_NAME, SPLITS
 
     usable = manifest.usable.to_pylist()
-    skipped: dict[str, list[str]] = {}
-    for row in manifest.table.to_pylist():
-        if row["skipped"]:
-            skipped.setdefault(row["skipped"], []).append(Path(row["path"]).name)
+    skipped = skip_report(
+        (Path(row["path"]).name, row["skipped"]) for row in manifest.table.to_pylist() if row["skipped"]
+    )
     n_of_class = Counter(row["label"] for row in usable)
-    parts = {split: [row for row in usable if row["split"] == split] for split in ("train", "test")}
+    parts = {split: [row for row in usable if row["split"] == split] for split in SPLITS}
     return {
         "manifest": str(manifest.folder / MANIFEST_NAME),
         "digest": manifest.digest,
@@ -221,6 +236,7 @@ def _summary(manifest: "Manifest") -> dict[str, Any]:
             split: {"n_clips": len(rows), "groups": sorted({row["group"] for row in rows})}
             for split, rows in parts.items()
         },
+        "no_select": manifest.lack_of_select,
         "skipped": skipped,
         "n_short": sum(row["n_frames"] < WINDOW for row in usable),
     }

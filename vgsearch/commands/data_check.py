@@ -26,7 +26,7 @@ def check(
 ) -> None:
     """Decode every video once, print what the data set holds, and write a page about it.
 
-    Exit code 1 if train and test share clips or groups, or if no clip is usable.
+    Exit code 1 if two of train, select and test share clips or groups, or if no clip is usable.
     """
     from vgsearch.data_check.page import write_check
     from videogan.data.clips import DataConfig

@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from videogan.data.formats.contract import Found
-from videogan.data.formats.rows import manifest_rows, shown_name
-from videogan.data.manifest import MANIFEST_NAME, SCHEMA, DataError, Manifest
+from videogan.data.formats.rows import manifest_rows, mirrored_rows, shown_name, skip_report, split_rule
+from videogan.data.manifest import MANIFEST_NAME, SCHEMA, SPLITS, DataError, Manifest, lack_of_select, leaking_groups
 
 WINDOW = 16  # the papers' clip length T; import and check count the shorter videos
 NOT_DRAWN = "not drawn"  # the split of clips that the import could not split
@@ -21,7 +21,7 @@ IMBALANCED = 3.0  # ratio of the largest to the smallest class that causes a rem
 
 @dataclass(frozen=True)
 class CheckedVideo:
-    """A file with its labels and its decoded properties; the last six keep their defaults if it did not decode."""
+    """A file with its labels and its decoded properties; the last seven keep their defaults if it did not decode."""
 
     path: Path
     name: str
@@ -36,6 +36,7 @@ class CheckedVideo:
     height: int = 0
     codec: str | None = None
     sha: str | None = None
+    copy_of: str | None = None  # the name of the file whose mirrored copy it is
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,7 @@ class DataCheck:
     @cached_property
     def skipped(self) -> dict[str, list[str]]:
         """Reason -> names, the most frequent first."""
-        names: dict[str, list[str]] = {}
-        for video in self.videos:
-            if video.skipped is not None:
-                names.setdefault(video.skipped, []).append(video.name)
-        return dict(sorted(names.items(), key=lambda item: -len(item[1])))
+        return skip_report((video.name, video.skipped) for video in self.videos if video.skipped is not None)
 
     @cached_property
     def duplicates(self) -> list[list[str]]:
@@ -77,17 +74,27 @@ class DataCheck:
 
     @cached_property
     def leaks(self) -> list[str]:
-        """Groups, and contents under two names, that are in both train and test."""
-        splits: dict[str, set[str | None]] = {}
-        for video in self.usable:
-            splits.setdefault(video.group, set()).add(video.split)
-        groups = [f"group '{group}' is in train and test" for group in splits if {"train", "test"} <= splits[group]]
-        contents = [
-            f"{' and '.join(video.name for video in same)} have the same content and are in train and test"
-            for same in self._same_content(self.usable)
-            if {"train", "test"} <= {video.split for video in same}
+        """Groups, contents under two names, and mirrored copies that are in more than one split."""
+        leaking = leaking_groups({"group": video.group, "split": video.split} for video in self.usable)
+        groups = [f"group '{group}' is in {splits}" for group, splits in leaking.items()]
+        contents = []
+        for same in self._same_content(self.usable):
+            names = [split for split in SPLITS if split in {video.split for video in same}]
+            if len(names) > 1:
+                files = " and ".join(video.name for video in same)
+                contents.append(f"{files} have the same content and are in {' and '.join(names)}")
+        copies = [
+            f"{copy.name} ({copy.split}) is a mirrored copy of {original.name} ({original.split})"
+            for copy, original in self.mirrored
+            if copy.split != original.split
         ]
-        return sorted(groups) + contents
+        return groups + contents + copies
+
+    @cached_property
+    def mirrored(self) -> list[tuple[CheckedVideo, CheckedVideo]]:
+        """The usable mirrored copies, each with its original."""
+        named = {video.name: video for video in self.usable}
+        return [(video, named[video.copy_of]) for video in self.usable if video.copy_of in named]
 
     @cached_property
     def blockers(self) -> list[str]:
@@ -110,9 +117,27 @@ class DataCheck:
         n_short = sum(video.n_frames < WINDOW for video in self.usable)
         if n_short:
             remarks.append(f"{n_short} clips have fewer than {WINDOW} frames; data.short_clips says how to use them")
+        remarks += self._split_remarks()
         if self.duplicates:
             remarks.append(f"{len(self.duplicates)} contents have more than one file name")
         return remarks
+
+    def _split_remarks(self) -> list[str]:
+        remarks = [
+            f"class '{label}' has no clip in {split}"
+            for label, videos in self.classes.items()
+            for split in SPLITS
+            if videos and any(v.split == split for v in self.usable) and all(v.split != split for v in videos)
+        ]
+        twice = [copy for copy, original in self.mirrored if copy.label == original.label and copy.split != "train"]
+        if twice:
+            remarks.append(
+                f"{len(twice)} clips of select and test are mirrored copies of others and count twice: intervals are "
+                "too narrow; an import leaves them out"
+            )
+        rows = [{"label": video.label, "group": video.group, "split": video.split} for video in self.usable]
+        lack = None if self.refusal or not rows else lack_of_select(self.folder, rows)
+        return remarks + ([lack] if lack else [])
 
     def spread(self, of: Iterable[CheckedVideo]) -> dict[str, float] | None:
         """Shortest, median and longest length in frames; None without videos."""
@@ -175,7 +200,7 @@ def check_found(folder: Path, found: Found, inspected: Mapping[Path, Mapping[str
         rows, refusal = manifest_rows(folder, replace(found, videos=unsplit), inspected), str(error)
     warnings = {path: seen["warning"] for path, seen in inspected.items()}
     videos = [_checked(folder, row, warnings.get(row["path"])) for row in rows]
-    return DataCheck(folder, tuple(videos), found.group_rule, found.split_rule, refusal=refusal)
+    return DataCheck(folder, tuple(videos), found.group_rule, split_rule(found, rows), refusal=refusal)
 
 
 def manifest_as_it_is(folder: Path) -> Manifest:
@@ -201,11 +226,16 @@ def check_manifest(manifest: Manifest, inspected: Mapping[Path, Mapping[str, Any
         elif seen["sha"] != row["sha"]:  # None if it no longer decodes
             changed.append(video.name)
         videos.append(video)
+    usable = [video for video in videos if video.skipped is None]
+    copies = mirrored_rows([inspected[video.path] | {"path": video.path} for video in usable])
+    copy_of = {usable[copy].name: usable[original].name for copy, original in copies.items()}
+    videos = [replace(video, copy_of=copy_of.get(video.name)) for video in videos]
     return DataCheck(folder, tuple(videos), "the manifest's", "the manifest's", tuple(changed))
 
 
 def _checked(folder: Path, row: Mapping[str, Any], warning: str | None) -> CheckedVideo:
-    known = {name: row[name] for name in ("n_frames", "fps", "width", "height", "codec", "sha") if name in row}
+    columns = ("n_frames", "fps", "width", "height", "codec", "sha", "copy_of")
+    known = {name: row[name] for name in columns if name in row}
     name = shown_name(folder, row["path"])
     return CheckedVideo(row["path"], name, row["label"], row["group"], row["split"], row["skipped"], warning, **known)
 

@@ -13,6 +13,7 @@ from vgsearch.report.blocks import Block, Page, Picture, Section, Table, Text
 from vgsearch.report.writing import write_html
 from videogan.data.decode import decode
 from videogan.data.formats.listing import CHECK_PAGE
+from videogan.data.manifest import SPLITS
 from videogan.data.preprocessing import preprocessing_named
 from videogan.data.source import Limits, UnreadableVideo
 from videogan.storage.atomic import write_atomically
@@ -91,10 +92,10 @@ def _class_table(check: DataCheck) -> list[Block]:
     for label, videos in check.classes.items():
         spread = check.spread(videos)
         lengths = "-" if spread is None else f"{spread['min']:g} / {spread['median']:g} / {spread['max']:g}"
-        splits = [sum(video.split == split for video in videos) for split in ("train", "test")]
+        splits = [sum(video.split == split for video in videos) for split in SPLITS]
         share = f"{len(videos) / max(1, len(check.usable)):.1%}"
         rows.append((label, len(videos), share, len({video.group for video in videos}), *splits, lengths))
-    return _table(("class", "clips", "share", "groups", "train", "test", "frames: shortest / median / longest"), rows)
+    return _table(("class", "clips", "share", "groups", *SPLITS, "frames: shortest / median / longest"), rows)
 
 
 def _histogram(lengths: Sequence[int], n_bins: int = 24) -> list[Block]:

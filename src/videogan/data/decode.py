@@ -8,6 +8,7 @@ from typing import NamedTuple
 import av
 import numpy as np
 
+from videogan.data.mirrored import Thumbnails
 from videogan.data.preprocessing import Preprocessing
 from videogan.data.source import MAX_FPS, Inspection, Limits, MissingVideo, UnreadableVideo, VideoInfo
 from videogan.data.stills import StillsReader, is_stills, stills_sha
@@ -29,15 +30,16 @@ def probe(path: Path | str, limits: Limits = Limits()) -> VideoInfo:
 
 
 def inspect(path: Path | str, limits: Limits = Limits()) -> Inspection:
-    """Decode the whole file without converting it, because headers can be wrong. Raises UnreadableVideo."""
+    """Decode the whole file, because headers can be wrong; only thumbnails are converted. Raises UnreadableVideo."""
     with _opened(path, limits) as reader:
-        first, n_decoded = None, 0
+        first, n_decoded, thumbnails = None, 0, Thumbnails()
         for frame in reader.frames():
             first = first or frame
+            thumbnails.add(frame)
             n_decoded += 1
         info, ticks = reader.info(first), reader.ticks
         n_frames = n_decoded if ticks is None else int((ticks < n_decoded).sum())
-        return Inspection(info, n_frames, content_sha(path), reader.warning(n_decoded))
+        return Inspection(info, n_frames, content_sha(path), reader.warning(n_decoded), thumbnails.packed())
 
 
 def decode(

@@ -24,13 +24,14 @@ from videogan.data.stills import holder
 from videogan.storage.atomic import write_atomically
 from videogan.storage.places import Place, file_names
 
+COLUMNS_VERSION = 2  # of a result: increase it when an inspection tells more or other things about a file
 Write = Callable[[str, str | None, dict[str, Any]], None]
 
 
 def journal_folder(paths: Sequence[Path], limits: Limits) -> Place:
     """The journal folder for these limits and the folder that all `paths` have in common."""
     above = os.path.commonpath([os.path.abspath(path.parent) for path in paths])
-    identity = hashlib.sha256(json.dumps([above, asdict(limits), DECODER_VERSION]).encode())
+    identity = hashlib.sha256(json.dumps([above, asdict(limits), DECODER_VERSION, COLUMNS_VERSION]).encode())
     return cache_folder("inspections") / identity.hexdigest()[:16]
 
 

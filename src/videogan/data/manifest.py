@@ -23,7 +23,7 @@ MANIFEST_NAME = "manifest.parquet"
 SPLITS = ("train", "select", "test")  # trained on; searches are judged on it; final scores use it
 ScoredSplit = Literal["select", "test"]
 """The real clips that a score is measured on: `select` while a search chooses, `test` for results."""
-LEAST_GROUPS = len(SPLITS)  # of a class, so that each split has one
+LEAST_TRAINING_GROUPS = 2  # of a class, so that one can be moved to select
 SCHEMA = pa.schema(
     [
         # relative to the manifest's folder if the file is below it, else absolute or an address such as s3://
@@ -98,19 +98,9 @@ class Manifest:
     @property
     def lack_of_select(self) -> str | None:
         """What a manifest of two splits lacks, and the remedy, in a sentence; None if it has `select` or is a fold."""
-        if self.has_select or self.fold:
+        if self.fold:
             return None
-        pairs = {(row["label"], row["group"]) for row in self.usable.select(["label", "group"]).to_pylist()}
-        counts = Counter(label for label, _ in pairs)
-        few, n_groups = min(counts.items(), key=lambda item: (item[1], item[0]), default=("", 0))
-        remedy = f"Import it again (vgsearch data import {self.folder}), or take --folds."
-        if n_groups < LEAST_GROUPS:
-            has = f"class '{few}' has {n_groups} group{'s' if n_groups != 1 else ''}"
-            remedy = f"A third split needs {LEAST_GROUPS} groups of each class, {has}: add groups, or take --folds."
-        return (
-            f"{self.folder}: no select split, so a search is judged on the test clips and scores on test are biased by "
-            f"selection. {remedy}"
-        )
+        return lack_of_select(self.folder, self.usable.select(["label", "group", "split"]).to_pylist())
 
     def location(self, path: str) -> Place:
         """The place of the file with a row's `path`."""
@@ -162,6 +152,24 @@ def write_manifest(
         table = table.replace_schema_metadata(metadata)
     write_atomically(folder / MANIFEST_NAME, lambda stream: pq.write_table(table, stream))
     return Manifest(folder, table)
+
+
+def lack_of_select(folder: Place, rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """What the usable `rows` (label, group, split) lack if none is in select, with the remedy; None if one is."""
+    if any(row["split"] == "select" for row in rows):
+        return None
+    remedy = f"Import it again (vgsearch data import {folder}), or take --folds."
+    n_training = dict.fromkeys((row["label"] for row in rows), 0)
+    n_training |= Counter(
+        label for label, _ in {(row["label"], row["group"]) for row in rows if row["split"] == "train"}
+    )
+    fewest, n = min(n_training.items(), key=lambda item: (item[1], item[0]), default=("", LEAST_TRAINING_GROUPS))
+    if n < LEAST_TRAINING_GROUPS:
+        remedy = f"It takes training groups, but class '{fewest}' has {n}: add clips of other groups, or take --folds."
+    return (
+        f"{folder}: no select split, so a search is judged on the test clips and scores on test are biased by "
+        f"selection. {remedy}"
+    )
 
 
 def refuse_leak(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -51,9 +51,13 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class Inspection:
-    """The result of decoding a whole file: `n_frames` undamaged frames, and a warning about the rest."""
+    """The result of decoding a whole file: `n_frames` undamaged frames, and a warning about the rest.
+
+    `thumbnails`: tiny pictures of some frames, by which `videogan.data.mirrored` finds mirrored copies.
+    """
 
     info: VideoInfo
     n_frames: int
     sha: str
     warning: str | None
+    thumbnails: bytes

@@ -4,7 +4,7 @@ Training sees train, a search is judged on select, and final scores use test, wh
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -53,12 +53,16 @@ def carve_select(labels: Sequence[str], groups: Sequence[str], splits: Sequence[
     select gets a quarter of each class's training groups, a half counting up, but at least 1 and at most as many as
     test has. `splits` itself if a class has fewer than 2 training groups, or no choice gives each class clips in both.
     """
-    training = [(label, group) for label, group, split in zip(labels, groups, splits, strict=True) if split == "train"]
-    tested = [(label, group) for label, group, split in zip(labels, groups, splits, strict=True) if split == "test"]
-    of_class = _groups_of_classes(*zip(*training, strict=True)) if training else {}
-    n_test = Counter(label for label, _ in set(tested))
+    clips = set(zip(labels, groups, splits, strict=True))
+    tested = {(label, group) for label, group, split in clips if split == "test"}
+    leaking = {group for _, group in tested}  # a group in train and test stays there, to be refused under these names
+    of_class: dict[str, set[str]] = {}
+    for label, group, split in clips:
+        if split == "train" and group not in leaking:
+            of_class.setdefault(label, set()).add(group)
+    n_test = Counter(label for label, _ in tested)
     wanted = {label: max(1, min(int(len(m) / 4 + 0.5), n_test[label])) for label, m in of_class.items()}
-    for order in _orders([group for _, group in training], seed):
+    for order in _orders(set().union(*of_class.values()), seed):
         select = _chosen(of_class, order, wanted, leave=1)
         if select:
             moved = (split == "train" and group in select for group, split in zip(groups, splits, strict=True))
@@ -111,7 +115,7 @@ def _without(of_class: Mapping[str, set[str]], taken: set[str]) -> dict[str, set
     return {label: members - taken for label, members in of_class.items()}
 
 
-def _orders(groups: Sequence[str], seed: int) -> Iterator[list[str]]:
+def _orders(groups: Iterable[str], seed: int) -> Iterator[list[str]]:
     """Random orders of the groups; none of no groups."""
     rng, names = np.random.default_rng(seed), sorted(set(groups))
     for _ in range(ATTEMPTS if names else 0):

@@ -13,7 +13,7 @@ from vgsearch.runtime.feed.decode import build_cache
 from videogan.config import ConfigurationError
 from videogan.data.clips import DataConfig, open_cache
 from videogan.data.formats import FORMATS
-from videogan.data.manifest import DataError, read_manifest
+from videogan.data.manifest import SPLITS, DataError, read_manifest
 from videogan.data.synthetic import make_moving_shapes
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
@@ -36,7 +36,7 @@ def vgsearch_data(*arguments) -> str:
 
 
 def test_an_import_sets_limits_on_a_video_and_no_other_setting(tmp_path):
-    make_moving_shapes(tmp_path / "shapes", n_clips_each=1)
+    make_moving_shapes(tmp_path / "shapes", n_clips_each=1, n_groups=16)
     limited = ["import", str(tmp_path / "shapes"), "--out", str(tmp_path / "out"), "--set"]
     with pytest.raises(DataError, match=r"data.max_pixels allows 4000"):
         CliRunner().invoke(app, [*limited, "data.max_pixels=4000"], catch_exceptions=False)
@@ -49,26 +49,41 @@ def test_weizmann_imports_with_persons_as_groups(tmp_path):
     if not (SHARED / "weizmann4").is_dir():
         pytest.skip(f"no real clips at {SHARED}")
     printed = vgsearch_data("import", SHARED / "weizmann4", "--out", tmp_path)
-    assert "layout   plain\n56 clips  4 classes  7 groups (the part before the first underscore)" in printed
+    assert "layout   plain\n40 clips  4 classes  7 groups (the part before the first underscore)" in printed
     manifest = read_manifest(tmp_path)
     assert manifest.classes == ["bend", "jack", "wave1", "wave2"]
-    groups = {split: set(manifest.split(split)["group"].to_pylist()) for split in ("train", "test")}
-    assert {len(groups["train"]), len(groups["test"])} == {5, 2}
-    assert all(group.startswith("person") for group in groups["train"] | groups["test"])
+    groups = {split: set(manifest.split(split)["group"].to_pylist()) for split in SPLITS}
+    assert {split: len(names) for split, names in groups.items()} == {"train": 3, "select": 2, "test": 2}
+    assert all(group.startswith("person") for group in set().union(*groups.values()))
+    assert {split: len(manifest.split(split)) for split in SPLITS} == {"train": 24, "select": 8, "test": 8}
+    assert "mirrored 28 clips are mirrored copies: 12 stay beside their originals, 16 are left out" in printed
+    assert "skipped  16: mirrored copies in select or test would count twice (person" in printed
     assert all(Path(path).is_absolute() for path in manifest.table["path"].to_pylist())
 
 
-def test_import_reads_the_data_set_that_make_wrote(tmp_path):
+def test_make_writes_moving_shapes_with_enough_groups_for_three_splits(tmp_path):
     made = json.loads(vgsearch_data("make", "moving-shapes", "--out", tmp_path / "shapes", "--json"))
+    parts = {split: (part["n_clips"], len(part["groups"])) for split, part in made["splits"].items()}
+    assert parts == {"train": (384, 24), "select": (192, 12), "test": (192, 12)}
+    assert (made["n_clips"], made["no_select"], made["skipped"]) == (768, None, {})
+
+
+def test_import_reads_the_data_set_that_was_made(tmp_path):
+    made = make_moving_shapes(tmp_path / "shapes", n_clips_each=1, n_groups=16)
     (tmp_path / "shapes" / "left" / "broken.mp4").write_text("no video")
     arguments = ("import", tmp_path / "shapes", "--out", tmp_path / "again")
     imported = json.loads(vgsearch_data(*arguments, "--json"))
-    assert imported["classes"] == made["classes"]
-    assert imported["groups"] == made["groups"]
+    assert imported["classes"] == dict.fromkeys(made.classes, 16)
+    assert imported["groups"] == dict.fromkeys(sorted(set(made.usable["group"].to_pylist())), 4)
+    assert {split: part["n_clips"] for split, part in imported["splits"].items()} == {
+        "train": 32, "select": 16, "test": 16,
+    }  # fmt: skip
+    assert imported["split_rule"] == "a quarter of the groups for test, a quarter for select"
+    assert imported["n_mirrored"] == 0
     assert imported["skipped"] == {
         "not a video that FFmpeg reads (Invalid data found when processing input)": ["broken.mp4"]
     }
-    with pytest.raises(DataError, match="1 of 513 videos cannot be used"):
+    with pytest.raises(DataError, match="1 of 65 videos cannot be used"):
         vgsearch_data(*arguments, "--strict")
 
 
@@ -141,7 +156,7 @@ def test_strips_are_imported_and_a_broken_one_is_skipped(tmp_path):
 
 
 def test_the_manifest_of_a_csv_list_is_written_beside_it(tmp_path):
-    make_moving_shapes(tmp_path / "shapes", n_clips_each=1, n_frames=4)
+    make_moving_shapes(tmp_path / "shapes", n_clips_each=1, n_groups=16, n_frames=4)
     clips = [f"shapes/{label}/{group}_000.mp4" for label in ("left", "up") for group in ("disc-flat", "ring-checks")]
     lines = [
         f"{clip},{clip.split('/')[1]},{clip.split('/')[2][:4]},{'test' if 'ring' in clip else 'train'}"

@@ -66,7 +66,7 @@ def test_a_manifest_of_two_splits_is_read_and_says_what_it_lacks(tmp_path):
 def test_a_manifest_whose_groups_are_too_few_is_not_told_to_be_imported_again(tmp_path):
     rows = [row("a0", "g0", "train", "a"), row("a1", "g1", "test", "a")]
     lack = write_manifest(tmp_path, rows).lack_of_select or ""
-    assert "needs 3 groups of each class, class 'a' has 2 groups: add groups, or take" in lack
+    assert "It takes training groups, but class 'a' has 1: add clips of other groups, or take --folds." in lack
 
 
 def test_the_digest_of_a_manifest_of_two_splits_is_what_it_was(tmp_path):

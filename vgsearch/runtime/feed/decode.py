@@ -39,12 +39,13 @@ FILES_PER_TASK = 8
 MOST_RETRIES = 3
 MOST_ALONE = 64  # files inspected at once, each in its own task
 # The row of an unreadable file. All rows have the same types ("" for none): the Arrow blocks of a data set must agree.
-UNKNOWN = {"n_frames": 0, "fps": 0.0, "width": 0, "height": 0, "codec": "", "sha": "", "warning": ""}
-_TEXTS = ("skipped", "warning", "sha", "codec")  # text columns of an inspection
+UNKNOWN = {"n_frames": 0, "fps": 0.0, "width": 0, "height": 0, "codec": "", "sha": "", "warning": "", "thumbnails": ""}
+_TEXTS = ("skipped", "warning", "sha", "codec", "thumbnails")  # text columns of an inspection
 
 
 def inspect_videos(paths: Sequence[Path], limits: Limits, on_progress: OnProgress) -> dict[Path, dict[str, Any]]:
-    """Decode every file from end to end, in parallel; returns its columns of the manifest, and `warning` (or None).
+    """Decode every file from end to end, in parallel; returns its columns of the manifest, and `warning` (or None) and
+    `thumbnails` (in hex, or None).
 
     A journal keeps the result of each file, so that a file inspected before and unchanged since is not decoded again.
     Raises DataError for a video on remote storage.
@@ -110,7 +111,14 @@ def _inspection(path: str, limits: Limits) -> dict[str, Any]:
     except UnreadableVideo as error:
         return {**UNKNOWN, "skipped": error.reason}
     info = {name: getattr(seen.info, name) for name in ("fps", "width", "height", "codec")}
-    return {**info, "n_frames": seen.n_frames, "sha": seen.sha, "warning": seen.warning or "", "skipped": ""}
+    return {
+        **info,
+        "n_frames": seen.n_frames,
+        "sha": seen.sha,
+        "warning": seen.warning or "",
+        "skipped": "",
+        "thumbnails": seen.thumbnails.hex(),
+    }
 
 
 def build_cache(

@@ -14,7 +14,7 @@ class FoundVideo:
     path: Path  # a video file, or anything that videogan.data.stills reads
     label: str
     group: str
-    split: str | None = None  # train or test; None: to be drawn by group, or skipped
+    split: str | None = None  # train, select or test; None: to be drawn by group, or skipped
     skipped: str | None = None  # why it is not used; such a clip is not decoded
 
 
@@ -50,7 +50,16 @@ class Layout(Protocol):
         """The clips of `folder`, ordered by path. Raises DataError that names the missing file or the wrong line."""
 
 
-DRAWN = "a quarter of the groups"  # the split rule of clips without a published split
+DRAWN = "a quarter of the groups for test, a quarter for select"  # the split rule of clips without a published split
+# What a file may call the splits.
+_SPLIT_NAMES = {"train": "train", "select": "select", "val": "select", "validation": "select", "test": "test"}
+
+
+def split_named(name: str, where: str) -> str:
+    """The split that a file calls `name`; `where` names its line in the error. Raises DataError."""
+    if name not in _SPLIT_NAMES:
+        raise DataError(f"{where}: split must be train, select (or val, validation) or test, got '{name}'.")
+    return _SPLIT_NAMES[name]
 
 
 def refuse_options(layout: Layout, options: ImportOptions) -> None:

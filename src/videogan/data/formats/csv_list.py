@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from videogan.data.formats.contract import DRAWN, Found, FoundVideo, ImportOptions
+from videogan.data.formats.contract import DRAWN, Found, FoundVideo, ImportOptions, split_named
 from videogan.data.formats.listing import group_by_name, read_csv
 from videogan.data.manifest import DataError
 from videogan.data.stills import holder
@@ -72,8 +72,8 @@ def _rows(file: Path) -> dict[str, dict[str, str]]:
         if empty:
             raise DataError(f"{where}: the column '{empty[0]}' is empty.")
         name = row["file"]
-        if row.get("split", "train") not in ("train", "test"):
-            raise DataError(f"{where}: split must be train or test, got '{row['split']}'.")
+        if "split" in row:
+            row["split"] = split_named(row["split"], where)
         if rows.setdefault(name, row) != row:
             differing = next(column for column in header if rows[name][column] != row[column])
             raise DataError(

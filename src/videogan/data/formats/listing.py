@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from videogan.data.manifest import DataError
+from videogan.data.mirrored import SUFFIX
 
 SUFFIXES = ("avi", "mp4", "mkv", "mov", "webm", "gif")
 CHECK_PAGE = "check.html"  # marks a folder that `data check` wrote
-MIRRORED = "_flip"  # a mirrored copy, <stem>_flip.<ext>, has its original's group
 _UCF_GROUP = re.compile(r"(?:^|[_\-. ])(g\d+)(?=$|[_\-. ])")
 _UCF_RULE, _FIRST_PART_RULE = "g<number> between separators", "the part before the first underscore"
 
@@ -65,7 +65,7 @@ def group_by_name(names: Sequence[str], pattern: str | None = None) -> Grouping:
     By `pattern` (its first bracket if it has one); by default UCF's g<number> as a whole word, else the part before the
     first underscore. Raises DataError if the pattern is not a regular expression or does not match a name.
     """
-    stems = [Path(name).stem.removesuffix(MIRRORED) for name in names]
+    stems = [SUFFIX.sub("", Path(name).stem) for name in names]  # a mirrored copy has its original's group
     if pattern is not None:
         return Grouping(tuple(matched_group(pattern, stem) for stem in stems), f"--group '{pattern}'")
     ucf = [_UCF_GROUP.search(stem) for stem in stems]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from videogan.data.formats.contract import DRAWN, Found, FoundVideo, ImportOptions
+from videogan.data.formats.contract import DRAWN, Found, FoundVideo, ImportOptions, split_named
 from videogan.data.formats.listing import SUFFIXES, files_in, group_by_name, looks_like_video, read_csv, subfolders
 from videogan.data.manifest import DataError
 
@@ -70,11 +70,9 @@ def read_split(folder: Path) -> dict[str, str] | None:
         if len(row) != 2:
             columns = {1: "one column"}.get(len(row), f"{len(row)} columns")
             raise DataError(f"{where}: {columns}, expected file,split.")
-        name, split = row
-        if split not in ("train", "test"):
-            raise DataError(f"{where}: split must be train or test, got '{split}'.")
+        name, split = row[0], split_named(row[1], where)
         if splits.setdefault(name, split) != split:
-            raise DataError(f"{where}: {name} is in train and test; remove one line.")
+            raise DataError(f"{where}: {name} is in {splits[name]} and {split}; remove one line.")
         if not (folder / name).is_file():
             raise DataError(f"{where}: there is no file {name} in {folder}.")
     return splits

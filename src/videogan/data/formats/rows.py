@@ -1,11 +1,14 @@
 """The manifest's rows, from the clips that a layout found and the results of decoding them."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePath
 from typing import Any
 
-from videogan.data.formats.contract import Found
-from videogan.data.splits import split_by_group
+from videogan.data.formats.contract import DRAWN, Found, FoundVideo
+from videogan.data.mirrored import originals_of
+from videogan.data.splits import carve_select, split_by_group
+
+_MIRRORED, _TWICE = "mirrored copy of ", ": would count twice"  # the reason to leave out a copy, around its original
 
 
 def shown_name(folder: Path, path: Path) -> str:
@@ -18,30 +21,95 @@ def manifest_rows(
 ) -> list[dict[str, Any]]:
     """The manifest's rows: each video with its label, group, inspection and split (by group unless given).
 
-    `inspected` holds the columns of every video that the layout did not skip. A second file with the same content is
-    skipped: under another group or label it could be in both splits.
+    `inspected` holds the columns of every video that the layout did not skip, and its `thumbnails` in hex. A second
+    file with the same content is skipped: under another group or label it could be in two splits. A mirrored copy has
+    its original's group, and is used for training only: it is skipped if its original is in select or test. `copy_of`
+    is the name of its original. If no split is given for select, some training groups are moved there.
     """
+    rows = [_row(video, inspected) for video in found.videos]
     first_with: dict[str, str] = {}
-    rows = []
-    for video in found.videos:
-        row: dict[str, Any] = {
-            "path": video.path.absolute(),
-            "label": video.label,
-            "group": video.group,
-            "split": video.split,
-        }
-        if video.skipped is None:
-            row |= {name: value for name, value in inspected[video.path].items() if name != "warning"}
-        else:
-            row["skipped"] = video.skipped
-        name = shown_name(folder, video.path)
+    for row in rows:
+        name = shown_name(folder, row["path"])
         if row["skipped"] is None and first_with.setdefault(row["sha"], name) != name:
             row["skipped"] = f"same content as {first_with[row['sha']]}"
         if row["skipped"] is not None:
             row["split"] = None
-        rows.append(row)
-    drawn = [row for row in rows if row["skipped"] is None and row["split"] is None]
-    splits = split_by_group([row["label"] for row in drawn], [row["group"] for row in drawn], seed)
-    for row, split in zip(drawn, splits, strict=True):
-        row["split"] = split
+    usable = [row for row in rows if row["skipped"] is None]
+    originals = [(usable[copy], usable[original]) for copy, original in mirrored_rows(usable).items()]
+    for copy, original in originals:
+        copy["copy_of"] = shown_name(folder, original["path"])
+        if copy["split"] == original["split"]:
+            copy["group"] = original["group"]
+    _set_splits(usable, originals, seed)
+    for copy, original in originals:
+        if _counts_twice(copy, original):
+            copy["skipped"] = f"{_MIRRORED}{copy['copy_of']}{_TWICE}"
+    for row in rows:
+        row["split"] = None if row["skipped"] else row["split"]
     return rows
+
+
+def mirrored_rows(rows: Sequence[Mapping[str, Any]]) -> dict[int, int]:
+    """Index of each mirrored copy among `rows` with path, n_frames and `thumbnails` -> index of its original."""
+    paths: list[PurePath] = [row["path"] for row in rows]
+    packed = [bytes.fromhex(row.get("thumbnails") or "") for row in rows]
+    return originals_of(paths, packed, [row["n_frames"] for row in rows])
+
+
+def split_rule(found: Found, rows: Iterable[Mapping[str, Any]]) -> str:
+    """How the splits of `rows` came about: the layout's rule, and what `manifest_rows` did about select."""
+    has_select = any(row["split"] == "select" for row in rows)
+    if found.split_rule == DRAWN:
+        return DRAWN if has_select else "a quarter of the groups for test"
+    carved = has_select and not any(video.split == "select" for video in found.videos)
+    return found.split_rule + ("; select: a quarter of the training groups" if carved else "")
+
+
+def skip_report(skipped: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Names by the reason to skip them, the most frequent first, from (name, reason) pairs.
+
+    Mirrored copies share a reason: each is named as "copy of original".
+    """
+    names: dict[str, list[str]] = {}
+    for name, reason in skipped:
+        if reason.startswith(_MIRRORED):
+            name = f"{name} of {reason.removeprefix(_MIRRORED).removesuffix(_TWICE)}"
+            reason = "mirrored copies in select or test would count twice"
+        names.setdefault(reason, []).append(name)
+    return dict(sorted(names.items(), key=lambda item: -len(item[1])))
+
+
+def _row(video: FoundVideo, inspected: Mapping[Path, Mapping[str, Any]]) -> dict[str, Any]:
+    row = {"path": video.path.absolute(), "label": video.label, "group": video.group, "split": video.split}
+    if video.skipped is not None:
+        return row | {"skipped": video.skipped}
+    return row | {name: value for name, value in inspected[video.path].items() if name != "warning"}
+
+
+def _set_splits(usable: Sequence[dict[str, Any]], originals: Sequence[tuple[dict, dict]], seed: int) -> None:
+    """Draw the splits that are not given, move training groups to select if it has no clips, let copies follow."""
+    follows = {id(copy) for copy, original in originals if copy["label"] == original["label"]}
+    rows = [row for row in usable if id(row) not in follows]
+    drawn = [row for row in rows if row["split"] is None]
+    for row, split in zip(drawn, split_by_group(*_columns(drawn, "label", "group"), seed), strict=True):
+        row["split"] = split
+    if not drawn and not any(row["split"] == "select" for row in usable):
+        for row, split in zip(rows, carve_select(*_columns(rows, "label", "group", "split"), seed), strict=True):
+            row["split"] = split
+    for copy, original in originals:
+        if id(copy) in follows and copy["split"] is None:
+            copy["split"] = original["split"]
+
+
+def _counts_twice(copy: Mapping[str, Any], original: Mapping[str, Any]) -> bool:
+    """Whether a copy must be left out: in select or test it would count twice, and across splits it would leak.
+
+    A copy under another label stays beside its original: it is the only clip of its kind in its class.
+    """
+    if copy["split"] != original["split"]:
+        return True
+    return copy["label"] == original["label"] and copy["split"] in ("select", "test")
+
+
+def _columns(rows: Sequence[Mapping[str, Any]], *names: str) -> list[list[Any]]:
+    return [[row[name] for row in rows] for name in names]

@@ -63,7 +63,10 @@ def test_a_list_of_any_name_can_be_given_directly(listed, find):
         ("file,label\ngone.avi,run\n", r"line 2: there is no file gone\.avi"),
         ("file,label\na.avi\n", r"line 2: 1 columns, expected 2 \(file,label\)"),
         ("file,label\na.avi,\n", "line 2: the column 'label' is empty"),
-        ("file,label,split\na.avi,run,val\n", "line 2: split must be train or test, got 'val'"),
+        (
+            "file,label,split\na.avi,run,dev\n",
+            r"line 2: split must be train, select \(or val, validation\) or test, got 'dev'",
+        ),
         ('file,label\na.avi,run\n"b.avi,run\n', r"videos\.csv line 3: unexpected end of data"),
         ("file,group\na.avi,run\n", r"line 1: expected the columns file,label\[,group\]\[,split\], got file,group"),
         ("file,label,person\n", "line 1: expected the columns"),

@@ -75,7 +75,7 @@ def test_a_folder_without_videos_is_an_error_with_the_suffixes_searched(tmp_path
     [
         ("file,split\nrun/a.mp4,train\nrun/b.mp4\n", r"split\.csv line 3: one column, expected file,split\."),
         ("run/a.mp4,train\nrun/a.mp4,test\n", "line 2: run/a.mp4 is in train and test"),
-        ("run/a.mp4,valid\n", "line 1: split must be train or test, got 'valid'"),
+        ("run/a.mp4,valid\n", r"line 1: split must be train, select \(or val, validation\) or test, got 'valid'"),
         ("run/gone.mp4,train\n", "line 1: there is no file run/gone.mp4"),
         ('run/a.mp4,train\n"run/b.mp4,test\n', "split.csv line 2: unexpected end of data"),
     ],
