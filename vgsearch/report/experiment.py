@@ -16,11 +16,12 @@ from vgsearch.experiment.objective import COST
 from vgsearch.experiment.paths import short_id
 from vgsearch.experiment.score import Score
 from vgsearch.report import figures
+from vgsearch.report.beside_published import comparison
 from vgsearch.report.blocks import Block, Chart, Facts, Lines, Page, Section, Table, Text
 from vgsearch.report.clock import SweepClock
 from vgsearch.report.experiment_data import WEAK_BELOW, ExperimentData, Importances
 from vgsearch.report.sample_grid import GridColumn, sample_grid
-from vgsearch.report.tables import as_block, comparison, failures, health, interval_or_value, trials_table
+from vgsearch.report.tables import as_block, failures, health, interval_or_value, trials_table
 from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.sweep_table import objective_value
 from vgsearch.terminal.trial import changed_from_paper
@@ -38,7 +39,7 @@ def experiment_page(subject: ExperimentData, found: Importances) -> Page:
     sections.append(Section("Progress", _progress(subject, clock)))
     sections.append(Section("Importance", _importance(subject, found)))
     sections.append(Section("Trade-offs", _trade_offs(subject)))
-    sections.append(Section("Papers", comparison(subject.record, subject.scored), _PAPERS))
+    sections.append(Section("Papers", comparison(subject.record, subject.scored, subject.sweep), _PAPERS))
     sections.append(Section("Expected best", _expected_best(subject), _LUCK))
     sections.append(Section("Trials", [trials_table(record), *failures(record), *health(record)]))
     sections.append(Section("Timeline", [Chart("timeline", figures.timeline(record, clock), _TIMELINE, wide=True)]

@@ -3,7 +3,6 @@
 import dataclasses
 import math
 from collections import defaultdict
-from collections.abc import Sequence
 
 from rich.table import Table as RichTable
 from rich.text import Text as RichText
@@ -11,11 +10,9 @@ from rich.text import Text as RichText
 from vgsearch.experiment.ledger import UNFINISHED, SweepRecord, TrialRecord
 from vgsearch.experiment.objective import Objective
 from vgsearch.experiment.paths import short_id
-from vgsearch.experiment.score import Score
 from vgsearch.report.blocks import Block, Table, Text
-from vgsearch.report.published import PUBLISHED_IS, PUBLISHED_S3
 from vgsearch.terminal.sweep_table import objective_value, sweep_table
-from vgsearch.terminal.words import interval, number
+from vgsearch.terminal.words import interval
 
 _ANY_WIDTH = 1_000_000
 _SOME = 6
@@ -61,47 +58,6 @@ def health(record: SweepRecord) -> list[Block]:
         for state, evidence in (trial.health or {"states": {}})["states"].items()
     ]
     return [Table(("trial", "end", "health", "evidence"), rows, title="Health at the newest look")] if rows else []
-
-
-def comparison(record: SweepRecord, scored: Sequence[TrialRecord]) -> list[Block]:
-    """The best trials, the paper's points and the floor in one table, the papers' scores in others."""
-    measured = [trial for trial in scored if "s3" in trial.scores]
-    blocks: list[Block] = []
-    if measured:
-        shown = dict.fromkeys([t.trial_id for t in measured[:3]] + [t.trial_id for t in measured if t.is_paper_point])
-        rows = [_ours(short_id(trial.trial_id) + (" (the paper's point)" if trial.is_paper_point else ""), trial.score)
-                for trial in measured if trial.trial_id in shown]  # fmt: skip
-        if record.floor is not None and record.floor.score.s3 is not None:
-            rows.append(_ours("untrained generator", record.floor.score))
-        blocks.append(Table(("ours", *_COLUMNS), rows, frozenset(_COLUMNS), frozenset({0}), "This search"))
-        rows = [(p.model, p.data, p.classifier, f"{p.ser:.2f}", f"{p.res:.2f}", f"{p.rer:.2f}", f"{p.s3:.2f}", p.where)
-                for p in PUBLISHED_S3]  # fmt: skip
-        heads = ("published", "data", "classifier", *_COLUMNS, "where")
-        title = "MVT-GAN (Munoz et al., arXiv 2004.01823 v1)"
-        blocks.append(Table(heads, rows, frozenset(_COLUMNS), title=title))
-    if any("is" in trial.scores for trial in scored):
-        rows = [
-            (short_id(trial.trial_id), objective_value(Objective("is"), trial.scores))
-            for trial in scored[:3]
-            if "is" in trial.scores
-        ]
-        blocks.append(Table(("ours", "IS"), rows, frozenset({"IS"}), title="This search, inception score"))
-        title = "TGAN (Saito et al., ICCV 2017, Table 4), UCF-101, C3D"
-        blocks.append(Table(("published", "IS"), PUBLISHED_IS, frozenset({"IS"}), title=title))
-    return blocks
-
-
-_COLUMNS = ("SeR %", "ReS %", "ReR %", "S3")
-
-
-def _ours(name: str, score: Score) -> tuple[str, ...]:
-    parts = [score.interval(part) for part in ("ser", "res", "rer")]
-    s3 = score.interval("s3")
-    return (
-        name,
-        *(number(None if part is None else 100 * part.mean, ".2f") for part in parts),
-        "-" if s3 is None else interval(s3),
-    )
 
 
 def interval_or_value(objective: Objective, trial: TrialRecord) -> str:
