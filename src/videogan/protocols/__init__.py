@@ -13,12 +13,14 @@ VERSION = "v2"
 """v1 judged each real clip by its centre window and samples by as many as there were test clips."""
 
 # App. B.1 for the 3-D ResNet-18, TSN and ECO. C3D and I3D have no published recipe and use the ResNet's, with a batch
-# that fits them. Frames have the size that each network was designed for.
+# that fits them. Frames have the size that each network was designed for. C3D sees frames as TGAN's inception score
+# does (its code, which MVT-GAN uses too): 128 px, then the centre 112. Its cubic resize and mean volume are not here:
+# they belong to the Sports-1M weights.
 _PAPER = {
     "r3d18": {"dropout": 0.6, "size": 112, "recipe": Recipe(lr=0.001, batch_size=32), "shortcut": "B"},
     "tsn": {"dropout": 0.8, "size": 224, "recipe": Recipe(lr=0.01, batch_size=14)},
     "eco_lite": {"dropout": 0.6, "size": 224, "recipe": Recipe(lr=0.001, batch_size=14)},
-    "c3d": {"dropout": 0.5, "size": 112, "recipe": Recipe(lr=0.001, batch_size=32)},
+    "c3d": {"dropout": 0.5, "size": 128, "crop": 112, "recipe": Recipe(lr=0.001, batch_size=32)},
     "i3d": {"dropout": 0.5, "size": 224, "recipe": Recipe(lr=0.001, batch_size=14)},
 }
 
@@ -64,7 +66,7 @@ def _classifier(name: str, scale: str) -> ClassifierProtocol:
     settings = {"classifier": name, **_PAPER[name]}
     if scale:
         # C3D's fully connected layers fit only one size.
-        settings |= {"dropout": 0.0, "size": 112 if name == "c3d" else None, **_SCALED[scale]}
+        settings |= {"dropout": 0.0, "size": settings["size"] if name == "c3d" else None, **_SCALED[scale]}
     return ClassifierProtocol(**settings)
 
 
@@ -89,10 +91,15 @@ def _named() -> list[S3Protocol | FeatureProtocol]:
                 )
     # The TGAN paper's official script: floor(10000 / 48) batches of 48, 4 times.
     c3d = _classifier("c3d", "")
+    # TGANv2's own script: frames straight to 112 px, one split.
+    straight = c3d.model_copy(update={"size": 112, "crop": None})
     return [
         *protocols,
         FeatureProtocol(
             name=f"is_c3d_tgan_{VERSION}", metric="is", classifier=c3d, n_samples=9_984, n_repeats=4, seeds=(0,)
+        ),
+        FeatureProtocol(
+            name=f"is_c3d_tganv2_{VERSION}", metric="is", classifier=straight, n_samples=2_048, n_repeats=10, seeds=(0,)
         ),
     ]
 

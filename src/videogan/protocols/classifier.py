@@ -67,6 +67,8 @@ class ClassifierProtocol(Config):
     dropout: float = Field(ge=0, lt=1)
     size: int | None = Field(ge=32)
     """Side in pixels to which frames are resized before the classifier; None: not resized."""
+    crop: int | None = Field(None, ge=32)
+    """Side in pixels of the centre that is cut out of the resized frames; None: the whole frame."""
     n_frames: int = Field(16, ge=8)
     recipe: Recipe
     test_windows: int = Field(4, ge=1)
@@ -79,6 +81,8 @@ class ClassifierProtocol(Config):
     def _consistent(self) -> "ClassifierProtocol":
         if self.shortcut is not None and self.classifier != "r3d18":
             raise ValueError(f"shortcut {self.shortcut} is only for r3d18, got {self.classifier}; remove it.")
+        if self.crop is not None and (self.size is None or self.crop > self.size):
+            raise ValueError(f"crop must be at most size, got {self.crop} of {self.size}; give a larger size.")
         if not self.trained and self.weights is None:
             raise ValueError(
                 "a classifier that is not trained needs a weights file; give weights, or set trained = true."
@@ -125,7 +129,7 @@ class ClassifierProtocol(Config):
         device = "cuda" if torch.cuda.is_available() else "cpu"
         # The same memory layout as in `fit`: a loaded network must compute exactly the same numbers as the fitted one.
         lay_channels_last_(network)
-        return ResizingClassifier(network, self.size).to(device)
+        return ResizingClassifier(network, self.size, self.crop).to(device)
 
 
 def weights_file(path: Path) -> WeightsFile:
@@ -145,11 +149,14 @@ def digest_of(facts: dict[str, Any]) -> str:
 
 
 class ResizingClassifier(VideoClassifier):
-    """A classifier that first resizes frames to `size` x `size`, bilinear and antialiased; None: no resizing."""
+    """A classifier that first resizes frames to `size` x `size`, bilinear and antialiased, and crops their centre.
 
-    def __init__(self, network: VideoClassifier, size: int | None) -> None:
+    None as `size`: no resizing; None as `crop`: the whole frame.
+    """
+
+    def __init__(self, network: VideoClassifier, size: int | None, crop: int | None = None) -> None:
         super().__init__()
-        self.network, self.size = network, size
+        self.network, self.size, self.crop = network, size, crop
 
     @property
     def classify(self) -> nn.Linear:  # type: ignore[override]  # a view: a second registration would rename weights
@@ -158,17 +165,20 @@ class ResizingClassifier(VideoClassifier):
 
     def features(self, video: Tensor) -> Tensor:
         """Penultimate features (B, n_features) of `video` (B, T, 3, H, W) in [-1, 1]."""
-        return self.network.features(self._resized(video))
+        return self.network.features(self._prepared(video))
 
     def forward(self, video: Tensor) -> Tensor:
         """Class logits (B, K) of `video` (B, T, 3, H, W) in [-1, 1]."""
-        return self.network(self._resized(video))
+        return self.network(self._prepared(video))
 
-    def _resized(self, video: Tensor) -> Tensor:
-        if self.size is None or video.shape[-2:] == (self.size, self.size):
+    def _prepared(self, video: Tensor) -> Tensor:
+        if self.size is not None and video.shape[-2:] != (self.size, self.size):
+            frames = F.interpolate(video.flatten(0, 1), (self.size, self.size), mode="bilinear", antialias=True)
+            video = frames.unflatten(0, video.shape[:2])
+        if self.size is None or self.crop is None:
             return video
-        frames = F.interpolate(video.flatten(0, 1), (self.size, self.size), mode="bilinear", antialias=True)
-        return frames.unflatten(0, video.shape[:2])
+        first = (self.size - self.crop) // 2
+        return video[..., first : first + self.crop, first : first + self.crop]
 
 
 @dataclass(frozen=True)

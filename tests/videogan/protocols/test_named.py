@@ -14,7 +14,7 @@ def test_every_metric_has_a_protocol_of_its_name_for_every_classifier_at_every_s
         for classifier in ("r3d18", "tsn", "eco_lite", "c3d", "i3d")
         for scale in ("", "laptop_", "smoke_")
     }
-    assert set(PROTOCOLS) == expected | {"is_c3d_tgan_v2"}
+    assert set(PROTOCOLS) == expected | {"is_c3d_tgan_v2", "is_c3d_tganv2_v2"}
     for name, protocol in PROTOCOLS.items():
         metric = "s3" if isinstance(protocol, S3Protocol) else protocol.metric
         assert protocol.name == name
@@ -30,7 +30,7 @@ def test_each_metric_named_alone_selects_a_protocol_at_every_scale():
     [("r3d18", 112, 0.6, 0.001, 32), ("tsn", 224, 0.8, 0.01, 14), ("eco_lite", 224, 0.6, 0.001, 14)],
 )
 def test_the_paper_size_s3_is_app_b1(name, size, dropout, lr, batch_size):
-    protocol = PROTOCOLS[f"s3_{name}_v1"]
+    protocol = PROTOCOLS[f"s3_{name}_v2"]
     classifier, recipe = protocol.classifier, protocol.classifier.recipe
     assert (classifier.width, classifier.size, classifier.n_frames, classifier.dropout) == (64, size, 16, dropout)
     assert (recipe.lr, recipe.batch_size, recipe.patience, recipe.n_drops, recipe.max_epochs) == (
@@ -50,6 +50,7 @@ def test_the_paper_size_s3_is_app_b1(name, size, dropout, lr, batch_size):
     [
         ("is_c3d_v2", 10_000, 10),
         ("is_c3d_tgan_v2", 48 * (10_000 // 48), 4),
+        ("is_c3d_tganv2_v2", 2_048, 10),
         ("fid_tsn_v2", 4_000, 5),
         ("fvd_i3d_v2", 2_048, 1),
     ],
@@ -60,6 +61,15 @@ def test_samples_and_repeats_are_the_papers(name, n_samples, n_repeats):
 
 def test_the_two_papers_inception_scores_share_one_classifier():
     assert PROTOCOLS["is_c3d_v2"].classifier == PROTOCOLS["is_c3d_tgan_v2"].classifier
+
+
+def test_c3d_sees_the_centre_112_of_128_px_and_under_tganv2_the_whole_frame_at_112():
+    paths = {(p.classifier.size, p.classifier.crop) for p in PROTOCOLS.values() if p.classifier.classifier == "c3d"}
+    straight = PROTOCOLS["is_c3d_tganv2_v2"].classifier
+    assert (straight.size, straight.crop) == (112, None)
+    assert paths == {(128, 112), (112, None)}
+    assert {p.name for p in PROTOCOLS.values() if p.classifier == straight} == {"is_c3d_tganv2_v2"}
+    assert straight == PROTOCOLS["is_c3d_tgan_v2"].classifier.model_copy(update={"size": 112, "crop": None})
 
 
 def test_the_frechet_video_distance_compares_logits_and_the_others_penultimate_features():
@@ -74,4 +84,6 @@ def test_only_protocols_named_laptop_or_smoke_are_scaled_down():
 
 def test_no_two_protocols_share_a_digest_and_all_metrics_of_one_classifier_share_its_training(facts):
     assert len({protocol.digest(facts) for protocol in PROTOCOLS.values()}) == len(PROTOCOLS)
-    assert len({protocol.classifier.digest(facts) for protocol in PROTOCOLS.values()}) == 5 * len(SCALES)
+    assert len({protocol.classifier.digest(facts) for protocol in PROTOCOLS.values()}) == 5 * len(SCALES) + 1, (
+        "TGANv2's resize path is another classifier"
+    )
