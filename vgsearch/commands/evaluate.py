@@ -45,12 +45,7 @@ def evaluate(
             help="Preprocessing of --videos and --ladder. Default: plain_32, or plain_96 at paper scale.",
         ),
     ] = None,
-    classifier_weights: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Initial weights of the classifiers; fid, fvd and kvd do not train them further."
-        ),
-    ] = None,
+    classifier_weights: options.ClassifierWeights = None,
     workers: Annotated[
         int,
         typer.Option("--workers-per-trial", metavar="N", min=1, help="Data-parallel workers that train a classifier."),

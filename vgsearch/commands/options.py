@@ -56,6 +56,14 @@ Gpus = Annotated[
         "--gpus-per-worker", metavar="N", min=0, help="GPUs per worker. Default: 1 if the cluster has GPUs, else 0."
     ),
 ]
+ClassifierWeights = Annotated[
+    Path | None,
+    typer.Option(
+        "--classifier-weights",
+        metavar="FILE",
+        help="Initial weights of the classifiers; fid, fvd and kvd do not train them further.",
+    ),
+]
 DiskBudget = Annotated[
     str | None,
     typer.Option(

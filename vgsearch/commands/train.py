@@ -21,6 +21,7 @@ def train(
     folds: options.Folds = None,
     budget: options.BudgetName = "laptop",
     overrides: options.Overrides = None,
+    classifier_weights: options.ClassifierWeights = None,
     out: options.Out = options.DEFAULT_OUT,
     name: options.Name = None,
     seed: options.Seed = 0,

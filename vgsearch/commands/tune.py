@@ -68,6 +68,7 @@ def tune(
     folds: SearchFolds = None,
     budget: options.BudgetName = "laptop",
     overrides: options.Overrides = None,
+    classifier_weights: options.ClassifierWeights = None,
     out: options.Out = options.DEFAULT_OUT,
     name: options.Name = None,
     n_trials: Trials = None,

@@ -1,6 +1,5 @@
 """A request of `vgsearch evaluate` as a plan: subjects, protocols, data. Refuses what cannot be measured."""
 
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from vgsearch.evaluation.initial_weights import notes_on_weights
 from vgsearch.experiment.paths import Experiment, TrialFolder
 from videogan.config import ConfigurationError, parse_config, suggestion
 from videogan.data.clips import DataConfig
@@ -16,12 +16,13 @@ from videogan.data.formats.contract import FoundVideo, ImportOptions
 from videogan.data.manifest import DataError, Manifest, read_manifest
 from videogan.data.preprocessing import preprocessing_named
 from videogan.protocols import PROTOCOLS, SCALES, USUAL_CLASSIFIER, VERSION
-from videogan.protocols.classifier import ClassifierProtocol, weights_file
+from videogan.protocols.classifier import ClassifierProtocol, WeightsFile, weights_file
 from videogan.protocols.features import FeatureProtocol
+from videogan.protocols.initial_weights import predicts_classes, with_weights
 from videogan.protocols.s3 import S3Protocol
 from videogan.storage.places import Place, place
 from videogan.training.checkpoint import Checkpoint, load_checkpoint
-from videogan.training.run_config import RunConfig
+from videogan.training.run_config import EvaluationConfig, RunConfig
 
 SCALE_OF_BUDGET = {"paper": "", "laptop": "laptop_", "smoke": "smoke_"}
 N_FRAMES = 16  # per clip, in every protocol
@@ -95,7 +96,9 @@ def planned(request: EvaluationRequest) -> EvaluationPlan:
         raise ConfigurationError(f"--preprocessing: {error}") from None
     if plan.out.exists() and not plan.out.is_dir():
         raise ConfigurationError(f"--out {plan.out} is a file; give a folder.")
-    return replace(plan, notes=_notes_on_weights(plan)) if request.classifier_weights else plan
+    with_files = [classifier for classifier in classifiers_of(plan.measures) if classifier.weights is not None]
+    # A file that does not fit is refused before anything starts.
+    return replace(plan, notes=notes_on_weights(with_files, len(plan.manifest.classes)))
 
 
 def _plan_of_clips(request: EvaluationRequest) -> EvaluationPlan:
@@ -141,6 +144,8 @@ def _plan_of_checkpoint(request: EvaluationRequest, path: Path) -> EvaluationPla
         _refuse_unequal(path, checkpoint, request.against)
     usual = _usual_metrics(config.n_conditions) if request.against is None else "gam"
     measures = _measures(request, usual, config.evaluation.protocol, manifest)
+    if request.classifier_weights is None:
+        measures = _with_own_weights(measures, config.evaluation)
     of_labels = [measure.name for measure in measures if isinstance(measure, S3Protocol)]
     if config.n_conditions < 2 and of_labels:
         raise ConfigurationError(
@@ -230,10 +235,14 @@ def _measures(request: EvaluationRequest, usual: str, s3: str, manifest: Manifes
     if request.against is not None and not any(isinstance(measure, Opponent) for measure in measures):
         raise ConfigurationError(f"--against is for gam, which --metrics {request.metrics} does not name; add gam.")
     if len(manifest.classes) < 2:
-        refused = [m.name for m in measures if isinstance(m, S3Protocol | FeatureProtocol) and _predicts_classes(m)]
+        refused = [m.name for m in measures if isinstance(m, S3Protocol | FeatureProtocol) and predicts_classes(m)]
         if refused:
             raise ConfigurationError(f"{refused[0]} needs at least 2 classes, {manifest.folder} has one; use kvd.")
-    return _with_weights(measures, request.classifier_weights) if request.classifier_weights else measures
+    if request.classifier_weights is None:
+        return measures
+    weights = weights_file(request.classifier_weights)
+    _refuse_several_networks(measures)
+    return tuple(_with_weights(measure, weights) for measure in measures)
 
 
 def _measure(name: str, s3: str, request: EvaluationRequest) -> Measure:
@@ -260,24 +269,8 @@ def _measure(name: str, s3: str, request: EvaluationRequest) -> Measure:
     )
 
 
-def _with_weights(measures: Sequence[Measure], path: Path) -> tuple[Measure, ...]:
-    """The measures on a classifier with the user's initial weights, trained further if it must predict classes.
-
-    This is another protocol, so its name has the digits of the weights.
-    """
-    weights = weights_file(path)
-    changed: list[Measure] = []
-    for measure in measures:
-        if isinstance(measure, Opponent):
-            changed.append(measure)
-        elif isinstance(measure, ClassifierProtocol):
-            changed.append(measure.model_copy(update={"weights": weights}))
-        else:
-            update = {"weights": weights, "trained": _predicts_classes(measure)}
-            classifier = measure.classifier.model_copy(update=update)
-            name = f"{measure.name}+{weights.sha256[:6]}"
-            changed.append(measure.model_copy(update={"classifier": classifier, "name": name}))
-    kinds = dict.fromkeys(f"{c.classifier} of width {c.width}" for c in classifiers_of(changed))
+def _refuse_several_networks(measures: Sequence[Measure]) -> None:
+    kinds = dict.fromkeys(_kind(classifier) for classifier in classifiers_of(measures))
     if not kinds:
         raise ConfigurationError("--classifier-weights: gam uses no classifier; leave it out.")
     if len(kinds) > 1:
@@ -285,20 +278,30 @@ def _with_weights(measures: Sequence[Measure], path: Path) -> tuple[Measure, ...
             f"--classifier-weights fits one network, the metrics take {' and '.join(kinds)}; "
             "name protocols of one classifier in --metrics."
         )
-    return tuple(changed)
 
 
-def _predicts_classes(measure: S3Protocol | FeatureProtocol) -> bool:
-    """Whether its classifier must be trained to predict the classes of the data set."""
-    return isinstance(measure, S3Protocol) or measure.metric == "is"
+def _kind(classifier: ClassifierProtocol) -> str:
+    return f"{classifier.classifier} of width {classifier.width}"
 
 
-def _notes_on_weights(plan: EvaluationPlan) -> tuple[str, ...]:
-    """Load the user's weights once, so that a file that does not fit is refused before anything starts."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        next(iter(classifiers_of(plan.measures))).build(len(plan.manifest.classes), seed=0)
-    return tuple(str(warning.message) for warning in caught if warning.category is UserWarning)
+def _with_weights(measure: Measure, weights: WeightsFile) -> Measure:
+    """The measure on a classifier with initial weights; the classifier of blind spots is S3's, which is trained."""
+    if isinstance(measure, Opponent):
+        return measure
+    if isinstance(measure, ClassifierProtocol):
+        return measure.model_copy(update={"weights": weights})
+    return with_weights(measure, weights)
+
+
+def _with_own_weights(measures: Sequence[Measure], evaluation: EvaluationConfig) -> tuple[Measure, ...]:
+    """The measures with the initial weights that a checkpoint's run was scored with, where they are of its network."""
+    if (weights := evaluation.classifier_weights) is None:
+        return tuple(measures)
+    own = _kind(evaluation.s3_protocol.classifier)
+    return tuple(
+        _with_weights(measure, weights) if own in map(_kind, classifiers_of([measure])) else measure
+        for measure in measures
+    )
 
 
 def _scale(budget: str) -> str:

@@ -11,7 +11,9 @@ from videogan.families import FAMILIES
 from videogan.families.contract import FamilyConfig
 from videogan.metrics import SCORES_OF_S3
 from videogan.protocols import PROTOCOLS, FeatureProtocol, S3Protocol
+from videogan.protocols.classifier import WeightsFile
 from videogan.protocols.features import FeatureMetric
+from videogan.protocols.initial_weights import with_weights
 from videogan.training.health import HealthConfig
 
 if TYPE_CHECKING:  # a type checker cannot know the families of installed packages
@@ -86,10 +88,12 @@ class LoopConfig(Config):
 class EvaluationConfig(Config):
     """How a trial is scored: the named protocol of its S3, and the scores that the search optimises.
 
-    Scores on features, if the objective names one, use the classifier of the same protocol.
+    Scores on features, if the objective names one, use the classifier of the same protocol. With `classifier_weights`
+    all of them become other protocols: their names end in the first digits of the file's sha256.
     """
 
     protocol: str = "s3_r3d18_v2"
+    classifier_weights: WeightsFile | None = Field(None, description="the classifiers' initial weights")
     objective: tuple[str, ...] = Field(
         ("s3",), description="one score by name, or two for a Pareto front; a leading minus means smaller is better"
     )
@@ -114,13 +118,13 @@ class EvaluationConfig(Config):
     def s3_protocol(self) -> S3Protocol:
         found = PROTOCOLS[self.protocol]
         assert isinstance(found, S3Protocol), "_protocol_exists refuses others"
-        return found
+        return found if self.classifier_weights is None else with_weights(found, self.classifier_weights)
 
     def feature_protocol(self, metric: FeatureMetric) -> FeatureProtocol:
         """The protocol of `metric` on the S3 protocol's classifier: kvd_r3d18_smoke_v2 beside s3_r3d18_smoke_v2."""
         found = PROTOCOLS[self.protocol.replace("s3", metric, 1)]
         assert isinstance(found, FeatureProtocol), found.name
-        return found
+        return found if self.classifier_weights is None else with_weights(found, self.classifier_weights)
 
 
 class RunConfig(Config):

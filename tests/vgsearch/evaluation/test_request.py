@@ -11,6 +11,7 @@ from vgsearch.evaluation.request import EvaluationPlan, EvaluationRequest, Oppon
 from videogan.config import ConfigurationError, parse_config
 from videogan.data.manifest import DataError, Manifest, write_manifest
 from videogan.protocols import PROTOCOLS
+from videogan.protocols.classifier import weights_file
 from videogan.shard import Shard
 from videogan.training.checkpoint import CheckpointFolder, UnreadableCheckpoint
 from videogan.training.loop import Training
@@ -45,7 +46,9 @@ def unlabelled_checkpoint(folder: Path, trained_on: str) -> Path:
     return CheckpointFolder(folder / "checkpoints").save(training.checkpoint(7, trained_on=trained_on))
 
 
-def checkpoint(folder: Path, trained_on: str, every_nth: int = 1, **model: object) -> Path:
+def checkpoint(
+    folder: Path, trained_on: str, every_nth: int = 1, evaluation: dict[str, object] | None = None, **model: object
+) -> Path:
     values = {
         "model": {
             "family": "mvt",
@@ -57,7 +60,7 @@ def checkpoint(folder: Path, trained_on: str, every_nth: int = 1, **model: objec
             **model,
         },
         "data": {"every_nth": every_nth},
-        "evaluation": {"protocol": "s3_r3d18_smoke_v2"},
+        "evaluation": {"protocol": "s3_r3d18_smoke_v2", **(evaluation or {})},
     }
     training = Training(parse_config(RunConfig, values), lambda module: module, Shard(), "cpu")
     return CheckpointFolder(folder / "checkpoints").save(training.checkpoint(7, trained_on=trained_on))
@@ -265,6 +268,15 @@ def test_weights_that_fit_no_network_or_one_of_several_are_refused_before_anythi
     refused("cannot read this file of classifier weights", **{**given, "classifier_weights": tmp_path / "none.pt"})
     refused("must be a dict of tensors by name", **{**given, "classifier_weights": ckpt}, metrics="s3")
     refused("gam uses no classifier", checkpoint=ckpt, against=ckpt, classifier_weights=weights)
+
+
+def test_a_checkpoint_scored_with_weights_is_evaluated_with_them_where_they_fit(data, weights, tmp_path):
+    own = weights_file(weights).model_dump()
+    path = checkpoint(tmp_path, data_set(data).digest, evaluation={"classifier_weights": own})
+    plan = planned(EvaluationRequest(checkpoint=path, data=data, metrics="s3,kvd,s3_tsn"))
+    digits = own["sha256"][:6]
+    plain = names(planned(EvaluationRequest(ladder=data, metrics="s3,kvd,s3_tsn", budget="smoke")))
+    assert names(plan) == [f"{plain[0]}+{digits}", f"{plain[1]}+{digits}", plain[2]]
 
 
 def test_classifiers_are_shared_by_the_measures_that_need_the_same_one():

@@ -11,6 +11,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from videogan.config import ConfigurationError
+from videogan.protocols.classifier import WeightsFile, weights_file
 from videogan.storage.places import Place
 
 PACKAGES = ("vgsearch", "torch", "ray")
@@ -18,10 +19,11 @@ READ_ONLY = "--data"
 """The option whose folder may be read-only; in the other folders a marker file is created and looked for."""
 
 
-def refuse_unfit_nodes(folders: Mapping[str, Place]) -> None:
-    """Raise ConfigurationError naming each node that lacks the code, has another version, or does not see a folder.
+def refuse_unfit_nodes(folders: Mapping[str, Place], weights: WeightsFile | None = None) -> None:
+    """Raise ConfigurationError naming each node that lacks the code, a folder or the weights, or has another version.
 
-    `folders` are by option. Addresses on an object store and clusters of one node are not checked.
+    `folders` are by option; the file of `weights` must have its sha256 on each node. Addresses on an object store and
+    clusters of one node are not checked.
     """
     nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
     if len(nodes) < 2:
@@ -34,7 +36,9 @@ def refuse_unfit_nodes(folders: Mapping[str, Place]) -> None:
         # The data may be on a read-only disk.
         paths = {option: str(marks.get(option, folder)) for option, folder in local.items()}
         answers = {
-            address: ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(paths)
+            address: ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(
+                paths, weights
+            )
             for node, address in nodes.items()
         }
         problems = [problem for address, answer in answers.items() for problem in _problems(address, answer, local)]
@@ -52,9 +56,24 @@ def _marked(folder: Path) -> Path:
     return mark
 
 
-def _answer(paths: dict[str, str]) -> tuple[dict[str, str], list[str]]:
-    """A node's own answer: its versions, and the options whose folders it does not see."""
-    return versions(), [option for option, path in paths.items() if not os.path.exists(path)]
+def _answer(paths: dict[str, str], weights: WeightsFile | None) -> tuple[dict[str, str], list[str], str]:
+    """A node's own answer: its versions, the options whose folders it does not see, the problem with its weights."""
+    return versions(), [option for option, path in paths.items() if not os.path.exists(path)], _other_weights(weights)
+
+
+def _other_weights(weights: WeightsFile | None) -> str:
+    if weights is None:
+        return ""
+    try:
+        found = weights_file(Path(weights.path))
+    except ConfigurationError as error:
+        return str(error)
+    if found.sha256 == weights.sha256:
+        return ""
+    return (
+        f"{weights.path}: the classifier weights must have sha256 {weights.sha256[:6]}..., got {found.sha256[:6]}...; "
+        "copy the same file to all nodes."
+    )
 
 
 def versions() -> dict[str, str]:
@@ -65,7 +84,7 @@ def versions() -> dict[str, str]:
 
 def _problems(address: str, answer: "ray.ObjectRef", folders: Mapping[str, Path]) -> list[str]:
     try:
-        theirs, unseen = ray.get(answer)
+        theirs, unseen, other_weights = ray.get(answer)
     except ray.exceptions.RayError as error:
         last = str(error).strip().splitlines()[-1]
         return [f"node {address} does not run vgsearch ({last}); install the same wheel there."]
@@ -79,4 +98,6 @@ def _problems(address: str, answer: "ray.ObjectRef", folders: Mapping[str, Path]
             f"node {address} does not see {folders[option]} ({option}), which all nodes must share: use a folder on "
             "shared storage, or an address such as s3://bucket/runs."
         )
+    if other_weights:
+        problems.append(f"node {address}: {other_weights}")
     return problems

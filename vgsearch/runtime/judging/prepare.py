@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import ray
 import torch
@@ -21,6 +21,7 @@ from videogan.data.cache import cache_folder
 from videogan.data.clips import DataConfig
 from videogan.data.manifest import SPLITS, Manifest, ScoredSplit
 from videogan.protocols.classifier import ClassifierProtocol, TrainPart
+from videogan.protocols.features import FeatureMetric
 from videogan.training.loop import untrained
 from videogan.training.run_config import RunConfig
 
@@ -37,6 +38,10 @@ def prepare_inputs(sweep: Sweep, manifest: Manifest, scored: ScoredSplit, consol
     protocol, objectives = config.evaluation.s3_protocol, sweep.objectives()
     seeds, n_frames = protocol.seeds, config.model.n_frames
     needed = {protocol.classifier: seeds}
+    for metric in (objective.name for objective in objectives if objective.is_of_features):
+        of_features = config.evaluation.feature_protocol(cast(FeatureMetric, metric))
+        # S3's own classifiers, unless they start from a user's weights, which distances leave as they are.
+        needed.setdefault(of_features.classifier, of_features.seeds)
     workers = sweep.n_workers, sweep.gpus_per_worker
     inputs = prepare(manifest, config.preprocessing, config.data, n_frames, needed, *workers, console)
     inputs = replace(inputs, scored=scored)

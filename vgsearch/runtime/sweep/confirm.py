@@ -14,6 +14,7 @@ from vgsearch.evaluation.confirmation import (
     remaining_runs,
     save,
 )
+from vgsearch.evaluation.initial_weights import notes_on_weights_of, weights_of
 from vgsearch.experiment.ledger import Ledger, SweepRecord
 from vgsearch.experiment.paths import DRIVEN, Experiment, short_id
 from vgsearch.runtime.cluster import preflight
@@ -43,9 +44,10 @@ def confirm(folder: Path, top: int, n_seeds: int, address: str | None, json_line
         left = remaining_runs(ledger.record, top, plan.seeds)
         console.print(_heading(plan, ledger.record, len(left)), soft_wrap=True)
         if left:
+            notes_on_weights_of(sweep)
             with connect(address) as cluster:
                 preflight.refuse_what_no_node_fits(sweep, manifest, cluster)
-                refuse_unfit_nodes(shared_folders(experiment, sweep))
+                refuse_unfit_nodes(shared_folders(experiment, sweep), weights_of(sweep))
                 experiment.withdraw_stop_request()
                 run_again(plan, ledger, cluster, console, json_lines)
         stopped = experiment.is_stopping

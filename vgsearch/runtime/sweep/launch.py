@@ -18,6 +18,7 @@ from rich.console import Console
 
 from vgsearch.data_check.moving_shapes import moving_shapes
 from vgsearch.evaluation.folds import refuse_impossible, search_manifest
+from vgsearch.evaluation.initial_weights import as_override, notes_on_weights_of, weights_of
 from vgsearch.experiment.ledger import Ledger, SweepRecord, read_ledger
 from vgsearch.experiment.objective import notes_of
 from vgsearch.experiment.paths import DRIVEN, Experiment, next_name
@@ -74,6 +75,8 @@ class SweepRequest:
     storage: str | None = None
     """Where Optuna stores the study; None: in the experiment's folder."""
     warm_start: Sequence[Path] = ()
+    classifier_weights: Path | None = None
+    """Initial weights of the classifiers; the sweep keeps the file's sha256."""
 
 
 def launch(request: SweepRequest, address: str | None, dry_run: bool, json_lines: bool) -> None:
@@ -81,6 +84,8 @@ def launch(request: SweepRequest, address: str | None, dry_run: bool, json_lines
     console = Console(stderr=json_lines, highlight=False, markup=False)
     space = _requested_space(request)
     overrides = dict(parse_override(text) for text in request.overrides)
+    if request.classifier_weights is not None:
+        overrides |= as_override(request.classifier_weights)
     out = place(request.out)
     experiment = Experiment.at(out / (request.name or next_name(out, space.name)), DRIVEN)
     _refuse_taken(experiment)
@@ -91,6 +96,8 @@ def launch(request: SweepRequest, address: str | None, dry_run: bool, json_lines
     sweep = _requested_sweep(request, space, overrides, manifest, experiment)
     sweep.refuse_impossible_domains()
     refuse_unfit_sampler(sweep)
+    for note in notes_on_weights_of(sweep):
+        print(note, file=sys.stderr)
     if dry_run:
         preflight.print_forecast(sweep, manifest, console, json_lines)
         return
@@ -102,7 +109,7 @@ def launch(request: SweepRequest, address: str | None, dry_run: bool, json_lines
         if request.gpus_per_worker is None:
             sweep = sweep.model_copy(update={"gpus_per_worker": 1.0 if cluster.n_gpus else 0.0})
         preflight.refuse_what_no_node_fits(sweep, manifest, cluster)
-        refuse_unfit_nodes(shared_folders(experiment, sweep))
+        refuse_unfit_nodes(shared_folders(experiment, sweep), weights_of(sweep))
         preflight.refuse_small_disk_budget(sweep, manifest, cluster)
         refuse_what_memory_cannot_hold(sweep, manifest, cluster, console)
         experiment.withdraw_stop_request()  # a deleted sweep of this name may have left a stop request
@@ -167,9 +174,10 @@ def resume(folder: Path, trials: str | None, retry: str, address: str | None, js
                 soft_wrap=True,
             )
             return
+        notes_on_weights_of(sweep)
         with connect(address) as cluster:
             preflight.refuse_what_no_node_fits(sweep, manifest, cluster)
-            refuse_unfit_nodes(shared_folders(experiment, sweep))
+            refuse_unfit_nodes(shared_folders(experiment, sweep), weights_of(sweep))
             experiment.withdraw_stop_request()
             _run(experiment, sweep, manifest, waiting, cluster, console, json_lines)
 

@@ -11,6 +11,7 @@ from ray.cluster_utils import Cluster
 from vgsearch.runtime.cluster.cluster import resources
 from vgsearch.runtime.cluster.nodes import refuse_unfit_nodes
 from videogan.config import ConfigurationError
+from videogan.protocols.classifier import weights_file
 from videogan.storage.places import place
 
 
@@ -56,6 +57,21 @@ def test_another_version_on_a_node_is_refused(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(nodes, "versions", lambda: here | {"torch": "1.0"})
     with pytest.raises(ConfigurationError, match=rf"has torch {here['torch']}, here 1\.0; install the same versions"):
         refuse_unfit_nodes({})
+
+
+@pytest.mark.usefixtures("two_nodes")
+def test_each_node_must_have_the_classifier_weights_of_the_sweep(tmp_path: Path):
+    (tmp_path / "w.pt").write_bytes(b"weights")
+    weights = weights_file(tmp_path / "w.pt")
+    refuse_unfit_nodes({}, weights)
+    (tmp_path / "w.pt").write_bytes(b"others")
+    with pytest.raises(
+        ConfigurationError, match=rf"node [\d.]+: .*w\.pt: .* must have sha256 {weights.sha256[:6]}\.\.\., got"
+    ):
+        refuse_unfit_nodes({}, weights)
+    (tmp_path / "w.pt").unlink()
+    with pytest.raises(ConfigurationError, match=r"node [\d.]+: .*w\.pt: cannot read this file"):
+        refuse_unfit_nodes({}, weights)
 
 
 @pytest.mark.usefixtures("two_nodes")
