@@ -98,7 +98,9 @@ def planned(request: EvaluationRequest) -> EvaluationPlan:
         raise ConfigurationError(f"--out {plan.out} is a file; give a folder.")
     with_files = [classifier for classifier in classifiers_of(plan.measures) if classifier.weights is not None]
     # A file that does not fit is refused before anything starts.
-    return replace(plan, notes=notes_on_weights(with_files, len(plan.manifest.classes)))
+    notes = notes_on_weights(with_files, len(plan.manifest.classes))
+    leaks = [f"{m.name}: {m.leak}" for m in plan.measures if isinstance(m, S3Protocol) and m.leak]
+    return replace(plan, notes=(*notes, *leaks))
 
 
 def _plan_of_clips(request: EvaluationRequest) -> EvaluationPlan:

@@ -62,6 +62,16 @@ class S3Protocol(Config):
             raise ValueError("S3 needs a classifier that is trained, got trained = false; set trained = true.")
         return self
 
+    @property
+    def leak(self) -> str:
+        """How the scored clips reach the training of the classifiers; empty if they do not."""
+        if not self.classifier.recipe.paper_protocol:
+            return ""
+        return (
+            "leak: the classifiers' learning rate and best epoch follow their accuracy on the scored clips, as in "
+            "MVT-GAN's App. B.1; SeR and ReR come out too high, so choose nothing by this score."
+        )
+
     def digest(self, data: DataFacts, split: ScoredSplit) -> str:
         """sha256 (hex) of the protocol on a split of one data set; its first 6 digits are displayed."""
         facts = {
@@ -284,7 +294,7 @@ def _result(protocol: S3Protocol, digest: str, predictions: dict[str, Tensor], r
         n_groups=n_groups,
         n_windows=protocol.classifier.test_windows,
         n_samples=right["res"].numel(),
-        warnings=_warnings(whole, 1 / n_classes, n_seeds, n_groups),
+        warnings=[text for text in (protocol.leak,) if text] + _warnings(whole, 1 / n_classes, n_seeds, n_groups),
         confusion={name: matrix.tolist() for name, matrix in confusion.items()},
         per_class={name: per_class_accuracy(matrix).tolist() for name, matrix in confusion.items()},
     )

@@ -109,7 +109,14 @@ class EvaluationConfig(Config):
 
     @model_validator(mode="after")
     def _protocol_exists(self) -> "EvaluationConfig":
-        known = [name for name, protocol in PROTOCOLS.items() if isinstance(protocol, S3Protocol)]
+        named = {name: protocol for name, protocol in PROTOCOLS.items() if isinstance(protocol, S3Protocol)}
+        if self.protocol in named and named[self.protocol].leak:
+            raise ValueError(
+                f"evaluation.protocol '{self.protocol}' lets the scored clips steer the classifiers, so it must not "
+                f"choose anything; use {self.protocol.replace('_paper_', '_')}, and "
+                f"evaluate CKPT --metrics {self.protocol}."
+            )
+        known = [name for name, protocol in named.items() if not protocol.leak]
         if self.protocol not in known:
             raise ValueError(f"evaluation.protocol '{self.protocol}' is unknown{suggestion(self.protocol, known)}")
         return self

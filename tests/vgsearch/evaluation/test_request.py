@@ -279,6 +279,15 @@ def test_a_checkpoint_scored_with_weights_is_evaluated_with_them_where_they_fit(
     assert names(plan) == [f"{plain[0]}+{digits}", f"{plain[1]}+{digits}", plain[2]]
 
 
+def test_the_papers_schedule_can_be_evaluated_and_is_called_a_leak_before_it_starts(data, ckpt):
+    paper = [name for name in PROTOCOLS if "_paper_" in name]
+    plan = planned(EvaluationRequest(checkpoint=ckpt, metrics=f"kvd,{','.join(paper)}"))
+    assert names(plan)[1:] == paper
+    assert [note.partition(":")[0] for note in plan.notes] == paper
+    assert all(": leak: " in note for note in plan.notes)
+    assert planned(EvaluationRequest(ladder=data, metrics="s3_tsn_paper", budget="paper")).notes
+
+
 def test_classifiers_are_shared_by_the_measures_that_need_the_same_one():
     s3, kvd = PROTOCOLS["s3_r3d18_smoke_v2"], PROTOCOLS["kvd_r3d18_smoke_v2"]
     assert classifiers_of([kvd, s3, s3.classifier, Opponent("b.pt")]) == {s3.classifier: (0, 1, 2)}

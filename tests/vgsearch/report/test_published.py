@@ -154,6 +154,7 @@ def test_a_difference_disappears_when_the_setting_is_the_papers():
     assert differences(tsn, paper, 96) == ["another schedule", "random initial weights"]
     assert "frames of 64 px" in differences(tsn, paper, 64)
     assert "own initial weights" in differences(tsn, f"{paper}+abc123", 96)
+    assert differences(tsn, paper.replace("s3_tsn_", "s3_tsn_paper_"), 96) == ["random initial weights"]
     assert differences(tsn, "s3_tsn_v0", 96) == ["protocol s3_tsn_v0 of another version"]
 
 

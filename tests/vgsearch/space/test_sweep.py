@@ -12,6 +12,7 @@ from vgsearch.experiment.paths import Experiment
 from vgsearch.space.space import load_space
 from vgsearch.space.sweep import Sweep, load_sweep
 from videogan.config import ConfigurationError
+from videogan.protocols import PROTOCOLS
 
 PAPER = load_space("mvt_tsa").paper_points[0]
 
@@ -151,3 +152,10 @@ def test_a_saved_sweep_keeps_its_own_budgets_when_the_shared_ones_change(tmp_pat
     loaded = load_sweep(tmp_path / "sweep.yaml")
     assert list(loaded.space.budgets) == ["smoke"]
     assert (loaded.limits.n_trials, loaded.limits.overrides) == (3, {"loop.n_steps": 9})
+
+
+def test_a_sweep_by_the_papers_leaky_schedule_is_refused_in_one_line():
+    paper = next(name for name in PROTOCOLS if name.startswith("s3_r3d18_paper_"))
+    with pytest.raises(ConfigurationError, match="lets the scored clips steer the classifiers") as caught:
+        a_sweep(overrides={"evaluation.protocol": paper}).refuse_impossible_domains()
+    assert "\n" not in str(caught.value)

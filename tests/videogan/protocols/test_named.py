@@ -5,6 +5,7 @@ import pytest
 from videogan.protocols import PROTOCOLS, SCALES, USUAL_CLASSIFIER, VERSION, FeatureProtocol, S3Protocol
 
 PAPER = {name: protocol for name, protocol in PROTOCOLS.items() if "_laptop_" not in name and "_smoke_" not in name}
+ON_TEST = {f"s3_{classifier}_paper_v2" for classifier in ("r3d18", "tsn", "eco_lite")}
 
 
 def test_every_metric_has_a_protocol_of_its_name_for_every_classifier_at_every_scale():
@@ -14,7 +15,7 @@ def test_every_metric_has_a_protocol_of_its_name_for_every_classifier_at_every_s
         for classifier in ("r3d18", "tsn", "eco_lite", "c3d", "i3d")
         for scale in ("", "laptop_", "smoke_")
     }
-    assert set(PROTOCOLS) == expected | {"is_c3d_tgan_v2", "is_c3d_tganv2_v2"}
+    assert set(PROTOCOLS) == expected | {"is_c3d_tgan_v2", "is_c3d_tganv2_v2"} | ON_TEST
     for name, protocol in PROTOCOLS.items():
         metric = "s3" if isinstance(protocol, S3Protocol) else protocol.metric
         assert protocol.name == name
@@ -84,6 +85,20 @@ def test_only_protocols_named_laptop_or_smoke_are_scaled_down():
 
 def test_no_two_protocols_share_a_digest_and_all_metrics_of_one_classifier_share_its_training(facts):
     assert len({protocol.digest(facts) for protocol in PROTOCOLS.values()}) == len(PROTOCOLS)
-    assert len({protocol.classifier.digest(facts) for protocol in PROTOCOLS.values()}) == 5 * len(SCALES) + 1, (
-        "TGANv2's resize path is another classifier"
-    )
+    assert len({protocol.classifier.digest(facts) for protocol in PROTOCOLS.values()}) == 5 * len(SCALES) + 1 + len(
+        ON_TEST
+    ), "TGANv2's resize path and the paper's schedule make other classifiers"
+
+
+@pytest.mark.parametrize("name", sorted(ON_TEST))
+def test_the_papers_schedule_alone_parts_its_protocol_from_ours_and_is_called_a_leak(name):
+    own, paper = PROTOCOLS[name.replace("_paper_", "_")], PROTOCOLS[name]
+    recipe = own.classifier.recipe.model_copy(update={"paper_protocol": True})
+    assert paper.classifier == own.classifier.model_copy(update={"recipe": recipe})
+    assert paper.leak.startswith("leak: ")
+    assert "on the scored clips" in paper.leak
+
+
+def test_no_other_protocol_lets_the_scored_clips_steer_its_classifiers():
+    assert {name for name, protocol in PROTOCOLS.items() if protocol.classifier.recipe.paper_protocol} == ON_TEST
+    assert {name for name, protocol in PROTOCOLS.items() if getattr(protocol, "leak", "")} == ON_TEST

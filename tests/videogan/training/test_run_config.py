@@ -7,10 +7,11 @@ import torch
 
 from tests.builders import NoiseClips
 from videogan.config import ConfigurationError, parse_config
+from videogan.protocols import PROTOCOLS
 from videogan.shard import Shard
 from videogan.training.forecast import checkpoint_bytes, forecast
 from videogan.training.loop import Training, train
-from videogan.training.run_config import OptimiserConfig, RunConfig
+from videogan.training.run_config import EvaluationConfig, OptimiserConfig, RunConfig
 
 CHANGES = [
     ("rmsprop", "name", "adam"),
@@ -128,3 +129,12 @@ def test_an_unconditional_model_accepts_a_distance_alone_or_with_the_inception_s
 def test_a_model_without_a_family_is_an_error_that_names_it():
     with pytest.raises(ConfigurationError, match="run: 'family' is missing under model"):
         parse_config(RunConfig, {"model": {"variant": "mvt"}}, "run")
+
+
+@pytest.mark.parametrize("name", [name for name in PROTOCOLS if "_paper_" in name])
+def test_a_protocol_that_leaks_the_scored_clips_chooses_nothing(name):
+    with pytest.raises(ConfigurationError) as caught:
+        parse_config(EvaluationConfig, {"protocol": name})
+    assert "lets the scored clips steer the classifiers" in str(caught.value)
+    assert f"use {name.replace('_paper_', '_')}, and evaluate CKPT --metrics {name}" in str(caught.value)
+    assert "\n" not in str(caught.value)
