@@ -7,7 +7,8 @@ from typing import Any, cast
 
 from vgsearch.space.sweep import Sweep
 from videogan.protocols.classifier import ClassifierProtocol, WeightsFile, weights_file
-from videogan.protocols.features import FeatureMetric
+from videogan.protocols.features import FeatureMetric, FeatureProtocol
+from videogan.protocols.s3 import S3Protocol
 
 
 def as_override(path: Path) -> dict[str, Any]:
@@ -26,9 +27,9 @@ def notes_on_weights_of(sweep: Sweep) -> tuple[str, ...]:
     if evaluation.classifier_weights is None:
         return ()
     names = [objective.name for objective in sweep.objectives() if objective.is_of_features]
-    of_features = [evaluation.feature_protocol(cast(FeatureMetric, name)) for name in names]
-    classifiers = dict.fromkeys(protocol.classifier for protocol in (evaluation.s3_protocol, *of_features))
-    return notes_on_weights(classifiers, sweep.n_classes)
+    protocols: list[S3Protocol | FeatureProtocol] = [evaluation.s3_protocol]
+    protocols += [evaluation.feature_protocol(cast(FeatureMetric, name)) for name in names]
+    return notes_on_weights(dict.fromkeys(protocol.classifier for protocol in protocols), sweep.n_classes)
 
 
 def notes_on_weights(classifiers: Iterable[ClassifierProtocol], n_classes: int) -> tuple[str, ...]:

@@ -1,12 +1,12 @@
 """Protocols on a classifier with a user's initial weights: other protocols, with other names and digests."""
 
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from videogan.protocols.classifier import WeightsFile
 from videogan.protocols.features import FeatureProtocol
 from videogan.protocols.s3 import S3Protocol
 
-Named = TypeVar("Named", S3Protocol, FeatureProtocol)
+Named = TypeVar("Named", bound=S3Protocol | FeatureProtocol)
 N_DIGITS = 6
 """Digits of the file's sha256 in a protocol's name: s3_r3d18_v2+abc123."""
 
@@ -20,7 +20,8 @@ def with_weights(protocol: Named, weights: WeightsFile) -> Named:
     classifier = protocol.classifier.model_copy(update={"weights": weights, "trained": trained})
     name = f"{protocol.name}+{weights.sha256[:N_DIGITS]}"
     seeds = protocol.seeds if trained else protocol.seeds[:1]
-    return protocol.model_copy(update={"classifier": classifier, "name": name, "seeds": seeds})
+    copy = protocol.model_copy(update={"classifier": classifier, "name": name, "seeds": seeds})
+    return cast(Named, copy)  # mypy forgets that a copy has the type of its original
 
 
 def predicts_classes(protocol: S3Protocol | FeatureProtocol) -> bool:

@@ -97,7 +97,7 @@ def launch(request: SweepRequest, address: str | None, dry_run: bool, json_lines
     sweep.refuse_impossible_domains()
     refuse_unfit_sampler(sweep)
     for note in notes_on_weights_of(sweep):
-        print(note, file=sys.stderr)
+        print(f"note: {note}", file=sys.stderr)
     if dry_run:
         preflight.print_forecast(sweep, manifest, console, json_lines)
         return
