@@ -56,7 +56,6 @@ def test_the_digest_is_stable_and_changes_with_all_that_a_classifier_depends_on(
         others.append(tiny.digest(dataclasses.replace(facts, **{field.name: value * 2})))
     weights = WeightsFile(path="a.pt", sha256="cd" * 32)
     changes = ({"width": 8}, {"size": 64}, {"dropout": 0.1}, {"shortcut": "A"}, {"n_frames": 16}, {"weights": weights})
-    changes += ({"size": 64, "crop": 32},)
     changes += ({"classifier": "tsn"}, {"weights": weights, "trained": False})
     others += [tiny.model_copy(update=change).digest(facts) for change in changes]
     for name, value in tiny.recipe.model_dump().items():
@@ -121,23 +120,6 @@ def test_frames_are_resized_to_the_classifiers_size_and_unchanged_at_that_size()
     assert ResizingClassifier(Seen(), None)(video) is video
     ResizingClassifier(Seen(), 48).features(video)
     assert seen[0].shape == (2, 8, 3, 48, 48)
-
-
-def test_the_centre_is_cropped_after_the_resize():
-    class Seen(torch.nn.Module):
-        def forward(self, video):
-            return video
-
-    video = torch.rand(1, 2, 3, 32, 32)
-    resized = ResizingClassifier(Seen(), 128)(video)
-    torch.testing.assert_close(ResizingClassifier(Seen(), 128, 112)(video), resized[..., 8:120, 8:120], rtol=0, atol=0)
-    assert ResizingClassifier(Seen(), 128, 112)(resized).equal(resized[..., 8:120, 8:120]), "no second resize"
-
-
-@pytest.mark.parametrize(("size", "crop"), [(None, 112), (100, 112)])
-def test_a_crop_larger_than_the_resized_frame_is_refused(tiny, size, crop):
-    with pytest.raises(ValueError, match="crop must be at most size, got 112"):
-        ClassifierProtocol(**{**tiny.model_dump(), "size": size, "crop": crop})
 
 
 def test_a_saved_classifier_predicts_bit_for_bit_the_same(tmp_path, tiny, train, test):

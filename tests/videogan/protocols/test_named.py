@@ -84,7 +84,7 @@ def test_only_protocols_named_laptop_or_smoke_are_scaled_down():
 
 
 def test_no_two_protocols_share_a_digest_and_all_metrics_of_one_classifier_share_its_training(facts):
-    assert len({protocol.digest(facts) for protocol in PROTOCOLS.values()}) == len(PROTOCOLS)
+    assert len({protocol.digest(facts, "test") for protocol in PROTOCOLS.values()}) == len(PROTOCOLS)
     assert len({protocol.classifier.digest(facts) for protocol in PROTOCOLS.values()}) == 5 * len(SCALES) + 1 + len(
         ON_TEST
     ), "TGANv2's resize path and the paper's schedule make other classifiers"

@@ -227,15 +227,3 @@ def test_a_look_is_the_accuracy_of_a_real_trained_classifier_on_synthetic_clips(
         > 0.9
     )
     assert look(tiny, network, sample_features, (test.labels + 1) % 3) < 0.1
-
-
-def test_under_the_papers_schedule_both_trainings_watch_the_scored_clips_and_the_result_says_so(
-    brief, train, test, synthesise
-):
-    recipe = brief.classifier.recipe.model_copy(update={"paper_protocol": True, "max_epochs": 2})
-    leaky = brief.model_copy(update={"classifier": brief.classifier.model_copy(update={"recipe": recipe})})
-    epochs = []
-    fitted = fit_on_real(leaky.classifier, train, test, 0, epochs.append)
-    assert fitted.rer == max(epoch.accuracy for epoch in epochs)
-    assert s3_evaluation(leaky, "d1", [fitted], train, test, synthesise).warnings[0] == leaky.leak
-    assert not brief.leak
