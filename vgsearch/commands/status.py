@@ -26,6 +26,7 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
 
     from vgsearch.experiment.ledger import LedgerReader
     from vgsearch.experiment.paths import Experiment
+    from vgsearch.experiment.scoring import notes_on_scores
     from vgsearch.terminal.sweep_table import floor_line, sweep_table, table_lines
     from vgsearch.terminal.words import duration, shown
     from videogan.config import ConfigurationError
@@ -57,6 +58,8 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
     console.print(Text("\n").join(table_lines(sweep_table(record, console.width))), no_wrap=True, overflow="ellipsis")
     if record.floor is not None:
         console.print(floor_line(record))
+    for note in notes_on_scores(record):
+        console.print(f"note: {note}", style="yellow", soft_wrap=True, markup=False)
 
 
 def _watch(reader: "LedgerReader", console: "Console", json_lines: bool) -> None:
@@ -86,8 +89,11 @@ def _watch(reader: "LedgerReader", console: "Console", json_lines: bool) -> None
 def _print_json(record: "SweepRecord") -> None:
     import json
 
+    from vgsearch.experiment.scoring import notes_on_scores
+
     state = {
         "sweep": record.header,
+        "notes": notes_on_scores(record),
         "ended": record.ended,
         "floor": record.floor and record.floor.to_json(),
         "best": record.best and record.best.trial_id,

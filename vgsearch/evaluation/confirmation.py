@@ -209,7 +209,7 @@ def _row(point: Confirmed, objective: Objective) -> list[str]:
 def notes_on(points: Sequence[Confirmed]) -> list[str]:
     """Notes on how to read the table's numbers."""
     notes = [
-        "then: in the search, where the best of many trials also had the luckiest seed; again: on fresh seeds; "
+        "then: in the search, where the best of many trials also had the luckiest seed; again: on fresh seeds and test clips; "
         "minus paper: seed by seed, + is better"
     ]
     n_pairs = max((point.against_paper.n for point in points if point.against_paper), default=0)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vgsearch.charts.figure import Bars, Figure, Points, Series
 from vgsearch.charts.png import png
-from vgsearch.evaluation.tables import Scored
+from vgsearch.evaluation.tables import NO_INTERVAL, Scored, covered_by_interval
 from vgsearch.terminal.words import interval
 from videogan.metrics.interval import Interval
 from videogan.protocols.blind_spots import Neighbours
@@ -73,27 +73,25 @@ def _ladder(rows: Sequence[Scored]) -> Figure:
     # One line for each row, with a gap between one and the next.
     x = [end for measured in ranges for end in (measured.low, measured.high, None)]
     y = [place for row in range(len(rows)) for place in (row, row, None)]
-    spread = "interval over classifier seeds" if "s3" in found else "one standard deviation over repeats"
     series: list[Series] = [Bars(range(len(rows)), values, BLUE)]
-    series += [Points(x, y, BLACK, spread, width=1.2)] if any(each.low < each.high for each in ranges) else []
+    series += [Points(x, y, BLACK, "95 % interval", width=1.2)] if any(each.low < each.high for each in ranges) else []
     for value, colour, name in _references(found):
         series.append(Points([value] * 2, [-0.5, len(rows) - 0.5], colour, name, width=1.2, dash="dash"))
     title = f"{rows[0].measure}   digest {rows[0].digest}   {better}"
-    unit = "S3" if "s3" in found else found["metric"].upper()
-    return Figure(title, unit, series, rows=names, height=110 + 24 * len(rows))
+    unit, covered = "S3" if "s3" in found else found["metric"].upper(), covered_by_interval(rows[0])
+    x_title = f"{unit}, 95 % intervals over {covered}" if covered else unit
+    return Figure(title, x_title, series, rows=names, height=110 + 24 * len(rows))
 
 
 def _range(row: Scored) -> Interval:
-    """The interval over seeds, or one spread on either side; the value itself if there is neither."""
-    value = row.value
-    if row.s3 is not None:
-        return Interval(value, value, value) if math.isnan(row.s3.s3.low) else row.s3.s3
-    spread = (row.of_features.spread if row.of_features else None) or 0.0
-    return Interval(value, value - spread, value + spread)
+    """The score's interval; the value itself for a bound that it lacks."""
+    measured = NO_INTERVAL if row.of_features is None else row.of_features.interval
+    mean, low, high = measured if row.s3 is None else row.s3.s3
+    return Interval(mean, mean if math.isnan(low) else low, mean if math.isnan(high) else high)
 
 
 def _references(found: dict[str, Any]) -> list[tuple[float, str, str]]:
     """(value, colour, name) of the scores to compare with: of guessing, of real clips."""
     if "s3" in found:
-        return [(found["s3_of_guessing"], RED, "guessing"), (1.0, GREY, "real clips")]
-    return [(found["real"], GREY, "real test clips")]
+        return [(found["s3_of_guessing"], RED, "guessing"), (1.0, GREY, "ideal")]
+    return [(found["real"], GREY, "real clips")]

@@ -15,7 +15,9 @@ from videogan.data.formats import plain_folders
 from videogan.data.formats.contract import FoundVideo, ImportOptions
 from videogan.data.manifest import DataError, Manifest, read_manifest
 from videogan.data.preprocessing import preprocessing_named
-from videogan.protocols import PROTOCOLS, SCALES, USUAL_CLASSIFIER, VERSION
+from videogan.data.windows import halves_by_group, select_clips
+from videogan.metrics import VERSION
+from videogan.protocols import PROTOCOLS, SCALES, USUAL_CLASSIFIER
 from videogan.protocols.classifier import ClassifierProtocol, WeightsFile, weights_file
 from videogan.protocols.features import FeatureProtocol
 from videogan.protocols.initial_weights import predicts_classes, with_weights
@@ -94,6 +96,8 @@ def planned(request: EvaluationRequest) -> EvaluationPlan:
         preprocessing_named(plan.preprocessing)
     except ValueError as error:
         raise ConfigurationError(f"--preprocessing: {error}") from None
+    if request.ladder is not None:
+        _refuse_undivided_groups(plan)
     if plan.out.exists() and not plan.out.is_dir():
         raise ConfigurationError(f"--out {plan.out} is a file; give a folder.")
     with_files = [classifier for classifier in classifiers_of(plan.measures) if classifier.weights is not None]
@@ -101,6 +105,18 @@ def planned(request: EvaluationRequest) -> EvaluationPlan:
     notes = notes_on_weights(with_files, len(plan.manifest.classes))
     leaks = [f"{m.name}: {m.leak}" for m in plan.measures if isinstance(m, S3Protocol) and m.leak]
     return replace(plan, notes=(*notes, *leaks))
+
+
+def _refuse_undivided_groups(plan: EvaluationPlan) -> None:
+    """Raise DataError for a ladder on data whose training groups have no two halves with every class."""
+    named, data, folder = preprocessing_named(plan.preprocessing), plan.data, plan.manifest.folder
+    train = select_clips(plan.manifest, "train", named, N_FRAMES, data.short_clips, every_nth=data.every_nth)
+    try:
+        halves_by_group(train)
+    except DataError as error:
+        raise DataError(
+            f"--ladder {folder}: real classifiers are fitted on half of the training groups, but {error}"
+        ) from None
 
 
 def _plan_of_clips(request: EvaluationRequest) -> EvaluationPlan:

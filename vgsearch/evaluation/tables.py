@@ -15,13 +15,12 @@ from vgsearch.experiment.objective import DISTANCES
 from vgsearch.experiment.paths import TrialFolder, appended_records
 from vgsearch.experiment.score import DIGITS_OF_DIGEST, FeatureScore, S3Score
 from vgsearch.experiment.tensorboard import TrialBoard
-from vgsearch.terminal.words import bounds, interval, number, plain_table
+from vgsearch.terminal.words import interval, number, plain_table
 from videogan.data.windows import EveryNth
 from videogan.metrics.interval import Interval
 from videogan.storage.atomic import write_atomically
 
 SCORES_NAME = "scores.json"
-WIDEST_CELL = 20  # characters of a score with its interval
 BLIND_SPOTS, GAM = "blind_spots", "gam"
 NO_INTERVAL = Interval(math.nan, math.nan, math.nan)
 
@@ -145,10 +144,11 @@ def print_scores(rows: Sequence[Scored], console: Console) -> None:
         console.print()
         console.print(table)
     notes = warnings_of(rows, subjects)
-    if notes:
-        console.print()
+    console.print()
     for note in notes:
         console.print(f"note: {note}", style="yellow", soft_wrap=True)
+    if covered := coverage(rows):
+        console.print(covered)
     console.print()
 
 
@@ -176,9 +176,27 @@ def warnings_of(rows: Sequence[Scored], subjects: Sequence[str]) -> list[str]:
     ]
 
 
+def coverage(rows: Sequence[Scored]) -> str:
+    """What the intervals of all scores cover, in one sentence; empty without a score."""
+    measures: dict[str, list[str]] = {}
+    for row in rows:
+        if covered := covered_by_interval(row):
+            of_measure = measures.setdefault(covered, [])
+            of_measure += [] if row.measure in of_measure else [row.measure]
+    parts = [f"{covered} ({', '.join(names)})" for covered, names in measures.items()]
+    return f"95 % intervals cover {'; '.join(parts)}" if parts else ""
+
+
+def covered_by_interval(row: Scored) -> str:
+    """What the interval covers: 4 groups of 32 test clips, 3 classifier seeds; empty for gam and blind spots."""
+    if (found := row.s3 or row.of_features) is None or not found.covers:
+        return ""
+    return found.covers.replace(" clips", f" {found.split} clips", 1) if found.split else found.covers
+
+
 def scores_table(rows: Sequence[Scored]) -> Table:
-    """Each score with its spread, the score of real clips, and the digest; only equal digests are comparable."""
-    table = plain_table("protocol", "digest", ">score", "spread", ">real clips", "better")
+    """Each score and that of real clips with their intervals, and the digest; only equal digests are comparable."""
+    table = plain_table("protocol", "digest", "score [95 %]", "real clips [95 %]", "better")
     for row in rows:
         table.add_row(*_score_cells(row))
     return table
@@ -187,23 +205,12 @@ def scores_table(rows: Sequence[Scored]) -> Table:
 def _score_cells(row: Scored) -> tuple[str, ...]:
     if row.measure == GAM:
         against = f"against {model_name(row.found['against'])}\nr_test {number(row.found['r_test'])}"
-        return GAM, "-", number(row.value), against, "-", "above 1"
-    if row.s3 is not None:
-        over_clips = (row.s3.bootstrap or {}).get("s3", NO_INTERVAL)
-        spread = f"seeds {bounds(row.s3.s3)}\nclips {bounds(over_clips)}"
-        return row.measure, row.digest, number(row.value), spread, "1.00", "higher"
-    found = row.of_features
-    if found is None:
-        raise ValueError(f"{row.measure} of {row.subject} is not a single score; it has {', '.join(row.found)}.")
-    counts = f"({found.n_repeats} x {found.n_samples})"
-    # One repeat has no spread.
-    spread = f"+- {number(found.spread)} {counts}" if (found.n_repeats or 0) > 1 else counts
-    better = "lower" if row.low_is_better else "higher"
-    return row.measure, row.digest, number(row.value), spread, number(found.real), better
+        return GAM, "-", f"{number(row.value)}\n{against}", "-", "above 1"
+    return row.measure, row.digest, _cell(row), _of_real(row), "lower" if row.low_is_better else "higher"
 
 
 def parts_table(rows: Sequence[Scored]) -> Table:
-    """S3's accuracies in percent with their intervals over seeds, and the S3 of guessing."""
+    """S3's accuracies in percent with their intervals, and the S3 of guessing."""
     table = plain_table("S3 is made of", "SeR %", "ReS %", "ReR %", ">guessing", ">corrected")
     for row in rows:
         if (s3 := row.s3) is not None:
@@ -216,29 +223,49 @@ def parts_table(rows: Sequence[Scored]) -> Table:
 def side_by_side(rows: Sequence[Scored], subjects: Sequence[str], width: int) -> list[Table]:
     """A row for each subject, a column for each protocol; split into tables that fit `width`."""
     measures = list(dict.fromkeys(row.measure for row in rows))
-    cells = {(row.measure, row.subject): row for row in rows}
-    first = max(map(len, subjects)) + 2
-    of_cell = max([WIDEST_CELL, *map(len, measures)]) + 2
-    n_columns = max(1, (width - first) // of_cell)
-    tables = []
-    for start in range(0, len(measures), n_columns):
-        of_any = [next(row for row in rows if row.measure == m) for m in measures[start : start + n_columns]]
-        table = plain_table("", *(f"{row.measure}\ndigest {row.digest}" for row in of_any))
-        for subject in subjects:
-            table.add_row(subject, *(_cell(cells.get((row.measure, subject))) for row in of_any))
-        if any(row.s3 is not None for row in of_any):
-            guessing = ("" if row.s3 is None else number(row.s3.s3_of_guessing) for row in of_any)
-            table.add_row("(guessing)", *guessing, style="dim")
+    names = [*subjects, REAL_CLIPS, GUESSING]
+    first, tables = max(map(len, names)) + GAP, []
+    columns = {measure: _column([row for row in rows if row.measure == measure], subjects) for measure in measures}
+    widths = {measure: max(len(line) for cell in cells for line in cell.splitlines()) + GAP
+              for measure, cells in columns.items()}  # fmt: skip
+    while measures:
+        n = 1
+        while n < len(measures) and first + sum(widths[name] for name in measures[: n + 1]) <= width:
+            n += 1
+        shown = [columns[measure] for measure in measures[:n]]
+        table = plain_table("", *(cells[0] for cells in shown))
+        for name, *cells in zip(names, *(cells[1:] for cells in shown), strict=True):
+            if name in subjects or any(cell != "-" for cell in cells):
+                table.add_row(name, *cells, style=None if name in subjects else "dim")
         tables.append(table)
+        measures = measures[n:]
     return tables
 
 
-def _cell(row: Scored | None) -> str:
-    if row is None:
-        return "-"
-    if row.s3 is not None:
-        return interval(row.s3.s3)
-    return f"{number(row.value)} +- {number(row.of_features.spread if row.of_features else None)}"
+REAL_CLIPS, GUESSING = "(real clips)", "(guessing)"
+GAP = 2  # characters between two columns
+
+
+def _column(rows: Sequence[Scored], subjects: Sequence[str]) -> list[str]:
+    """A protocol's name and digest, its score of each subject, of real clips and of guessing."""
+    of_subject = {row.subject: row for row in rows}
+    s3, is_distance = rows[0].s3, rows[0].of_features is not None
+    cells = [_cell(of_subject[name]) if name in of_subject else "-" for name in subjects]
+    guessing = "-" if s3 is None else number(s3.s3_of_guessing)
+    return [f"{rows[0].measure}\ndigest {rows[0].digest}", *cells, _of_real(rows[0]) if is_distance else "-", guessing]
+
+
+def _cell(row: Scored) -> str:
+    """The score with its interval; raises ValueError for blind spots, which have many measures."""
+    found = row.s3.s3 if row.s3 is not None else row.of_features.interval if row.of_features is not None else None
+    if found is None:
+        raise ValueError(f"{row.measure} of {row.subject} is not a single score; it has {', '.join(row.found)}.")
+    return interval(found)
+
+
+def _of_real(row: Scored) -> str:
+    """The score of real clips in place of samples."""
+    return "1.00" if row.of_features is None else interval(row.of_features.of_real)
 
 
 _MEANINGS = {

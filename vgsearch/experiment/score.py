@@ -101,8 +101,17 @@ class FeatureScore(_Measured):
 
     @property
     def interval(self) -> Interval:
-        low, high = (math.nan if bound is None else bound for bound in (self.low, self.high))
-        return Interval(self.mean, low, high)
+        return _interval(self.mean, self.low, self.high)
+
+    @property
+    def of_real(self) -> Interval:
+        """The same score of real clips in place of samples."""
+        return _interval(self.real, self.real_low, self.real_high)
+
+    @property
+    def covers(self) -> str:
+        """What the interval of one generator's score covers."""
+        return f"{len(self.per_seed)} classifier seeds" if self.per_seed else ""
 
 
 PARTS_OF_S3 = (*SCORES_OF_S3, "rer")
@@ -161,7 +170,9 @@ class Score:
         s3 = self.s3
         if s3 is not None:
             replaced: dict[str, Any] = {name: part for name, part in intervals.items() if name in PARTS_OF_S3}
-            s3 = dataclasses.replace(s3, **replaced)  # Any: fields by name
+            n_seeds = max(map(len, values.values()), default=0)
+            # Any: fields by name
+            s3 = dataclasses.replace(s3, covers=f"{n_seeds} training seeds", **replaced)
         features = {name: dataclasses.replace(part, **intervals[name]._asdict()) if name in intervals else part
                     for name, part in self.features.items()}  # fmt: skip
         return Score(s3, features, values)
@@ -184,6 +195,10 @@ class Floor:
 
     def to_json(self) -> dict[str, Any]:
         return {"reason": self.reason} if self.reason else self.score.to_json()
+
+
+def _interval(*parts: float | None) -> Interval:
+    return Interval(*(math.nan if part is None else part for part in parts))
 
 
 def _typed(value: Any) -> Any:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from vgsearch.experiment.objective import COST
+from vgsearch.experiment.scoring import notes_on_scores, split_of
 from vgsearch.report import figures
 from vgsearch.report.blocks import Block, Chart, Lines, Page, Section, Table, Text
 from vgsearch.report.clock import SweepClock
@@ -25,7 +26,7 @@ def comparison_page(name: str, subjects: Sequence[ExperimentData]) -> Page:
     groups: dict[tuple[str, str], list[ExperimentData]] = defaultdict(list)
     for subject in subjects:
         groups[figures.label(subject.objective), subject.protocol].append(subject)
-    sections = [Section("Experiments", [_table(subjects), *_warning(groups)])]
+    sections = [Section("Experiments", [_table(subjects), *_warning(groups), *_notes(subjects)])]
     for (label, protocol), members in groups.items():
         if protocol:
             prefix = f"compared-{protocol.replace(' ', '-')}" if len(groups) > 1 else "compared"
@@ -44,7 +45,12 @@ def _best_score(subject: ExperimentData) -> tuple[str, str]:
     if not subject.scored:
         return "-", "no trial scored"
     number, _, bounds = interval_or_value(subject.objective, subject.scored[0]).partition(" ")
-    return number, f"best {figures.label(subject.objective)} {bounds}".strip()
+    return number, f"best {_label(subject)} {bounds}".strip()
+
+
+def _label(subject: ExperimentData) -> str:
+    split = split_of(subject.record)
+    return f"{figures.label(subject.objective)} on {split}" if split else figures.label(subject.objective)
 
 
 def _warning(groups: dict[tuple[str, str], list[ExperimentData]]) -> list[Text]:
@@ -54,6 +60,11 @@ def _warning(groups: dict[tuple[str, str], list[ExperimentData]]) -> list[Text]:
     groups_text = "; ".join(f"{label} by {protocol}: {', '.join(subject.name for subject in members)}"
                             for (label, protocol), members in groups.items() if protocol)  # fmt: skip
     return [Text(f"Only scores under the same protocol are comparable. {groups_text}.", warning=True)]
+
+
+def _notes(subjects: Sequence[ExperimentData]) -> list[Text]:
+    notes = [(subject.name, note) for subject in subjects for note in notes_on_scores(subject.record)]
+    return [Text(f"{name}: {note.removesuffix('.')}.", warning=True) for name, note in notes]
 
 
 def _table(subjects: Sequence[ExperimentData]) -> Table:
@@ -67,9 +78,7 @@ def _table(subjects: Sequence[ExperimentData]) -> Table:
             f"{subject.sweep.data.rpartition('/')[2]} {subject.sweep.manifest_digest[:6]}",
             str(len(subject.record.trials)),
             str(len(subject.scored)),
-            f"{figures.label(subject.objective)} {interval_or_value(subject.objective, subject.scored[0])}"
-            if subject.scored
-            else "-",
+            f"{_label(subject)} {interval_or_value(subject.objective, subject.scored[0])}" if subject.scored else "-",
             objective_value(subject.objective, {subject.objective.name: subject.floor})
             if subject.floor == subject.floor
             else "-",

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 
 import yaml
 
-from vgsearch.evaluation.confirmation import confirmed, confirmed_table, notes_on
+from vgsearch.evaluation.confirmation import Confirmed, confirmed, confirmed_table, notes_on
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord
 from vgsearch.experiment.objective import COST
 from vgsearch.experiment.paths import short_id
 from vgsearch.experiment.score import Score
+from vgsearch.experiment.scoring import notes_on_scores, split_of
 from vgsearch.report import figures
 from vgsearch.report.beside_published import comparison
 from vgsearch.report.blocks import Block, Chart, Facts, Lines, Page, Section, Table, Text
@@ -61,8 +62,8 @@ _LUCK = (
     "these were independent (Lucic et al. 2018). A trial that ended without a score uses up a draw."
 )
 _ONE_SEED = (
-    "One trial, one seed: the interval is over classifier seeds, not over trainings. The best of several trials is "
-    "also the luckiest; vgsearch confirm trains it again with fresh seeds."
+    "The interval covers {covers}. The best of several trials is also the luckiest; vgsearch confirm trains it again "
+    "with fresh seeds and scores it on test."
 )
 _TIMELINE = "Pauses between an interruption and a resume are left out."
 
@@ -90,10 +91,28 @@ def _headline(subject: ExperimentData, clock: SweepClock) -> list[tuple[str, str
         return [used, ran]
     best, objective = scored[0], subject.objective
     mean, _, bounds = interval_or_value(objective, best).partition(" ")
-    numbers = [(f"best {figures.label(objective)}", mean, f"{bounds} {short_id(best.trial_id)}".strip())]
+    split = split_of(record)
+    on = f" on {split}" if split else ""
+    numbers = [
+        (f"best {figures.label(objective)}{on}", mean, f"{bounds} {short_id(best.trial_id)}".strip()),
+        *_on_test(subject, split),
+    ]
     if not math.isnan(floor := subject.floor):
         numbers.append(("untrained generator", objective_value(objective, {objective.name: floor}), "the floor"))
     return [*numbers, used, ran]
+
+
+def _on_test(subject: ExperimentData, split: str | None) -> list[tuple[str, str, str]]:
+    """The headline's score on test: that of the best point on the fresh seeds of `vgsearch confirm`."""
+    points, seeds = _confirmed_points(subject)
+    name = f"{figures.label(subject.objective)} on test"
+    if not points:
+        return [(name, "-", "vgsearch confirm measures it")] if split == "select" else []
+    best = points[0]
+    mean, _, bounds = interval(best.interval).partition(" ")
+    return [
+        (name, mean, f"{bounds} {short_id(best.trial_id)}, {len(best.by_seed)} of {len(seeds)} fresh seeds".strip())
+    ]
 
 
 def _what_ran(subject: ExperimentData, clock: SweepClock) -> Section:
@@ -107,6 +126,7 @@ def _what_ran(subject: ExperimentData, clock: SweepClock) -> Section:
         ("budget", f"{sweep.budget}: {sweep.limits.purpose}"),
         ("data", f"{sweep.data}, {sweep.n_classes} classes, manifest {sweep.manifest_digest[:6]}"),
         ("objective", ", ".join(map(str, record.objectives))),
+        ("scored on", split_of(record) or "not recorded"),
         ("protocol", subject.protocol or f"S3 {header.get('protocol', '-')[:6]}"),
         ("seeds", f"sweep {sweep.seed}; trial n has {sweep.seed} + n"),
         ("started", moment(record.starts[0]["time"]) if record.starts else "-"),
@@ -132,11 +152,12 @@ def _best(subject: ExperimentData) -> Section:
     if rows:
         heads = ("differs from the paper's point", "chosen", "paper")
         blocks.append(Table(heads, rows, frozenset({"chosen", "paper"}), half=True))
+    blocks += [Text(f"{note.removesuffix('.')}.", warning=True) for note in notes_on_scores(record)]
     blocks += [Text(warning, warning=True) for warning in best.score.warnings]
     on_seeds = _confirmation(subject)
     blocks += on_seeds
     if len(subject.scored) > 1 and not on_seeds:
-        blocks.append(Text(_ONE_SEED))
+        blocks.append(Text(_ONE_SEED.format(covers=_covered(best, record.objectives[0].name))))
     return Section("Best", blocks)
 
 
@@ -149,6 +170,12 @@ def _facts_of(best: TrialRecord, record: SweepRecord) -> list[tuple[str, str]]:
     return [*pairs, ("why it ended", f"done at step {best.step}")]
 
 
+def _covered(best: TrialRecord, objective: str) -> str:
+    """What the interval of the best trial's first objective covers."""
+    part = best.score.features.get(objective) or best.score.s3
+    return f"{part.covers}, not trainings" if part is not None and part.covers else "one training"
+
+
 def _facts_of_s3(score: Score) -> list[tuple[str, str]]:
     s3 = score.s3
     if s3 is None:
@@ -156,22 +183,29 @@ def _facts_of_s3(score: Score) -> list[tuple[str, str]]:
     parts = (("SeR %", s3.ser), ("ReS %", s3.res), ("ReR %", s3.rer))
     pairs = [(name, interval(part, percent=True)) for name, part in parts if part is not None]
     if "s3" in (s3.bootstrap or {}):
-        pairs.append(("S3 over test clips", interval((s3.bootstrap or {})["s3"])))
+        pairs.append((f"S3 over {s3.split or 'test'} clips", interval((s3.bootstrap or {})["s3"])))
     if s3.s3_of_guessing is not None and not math.isnan(s3.s3_of_guessing):
         pairs.append(("S3 of guessing", number(s3.s3_of_guessing)))
     return pairs
 
 
-def _confirmation(subject: ExperimentData) -> list[Block]:
-    """The best points trained again on fresh seeds; empty before `vgsearch confirm`."""
-    path, record = subject.experiment.confirm, subject.record
+def _confirmed_points(subject: ExperimentData) -> tuple[list[Confirmed], list[int]]:
+    """The points of confirm.json, the best of the search first, and the seeds; empty before `vgsearch confirm`."""
+    path = subject.experiment.confirm
     if not path.is_file():
-        return []
+        return [], []
     written = json.loads(path.read_text())
     # The paper's point is last if it is not among the best.
     top = len(written["points"]) - written["points"][-1]["is_paper_point"]
-    points = confirmed(record, top, written["seeds"])
-    title = f"Trained again on {len(written['seeds'])} fresh seeds"
+    return confirmed(subject.record, top, written["seeds"]), written["seeds"]
+
+
+def _confirmation(subject: ExperimentData) -> list[Block]:
+    """The best points trained again on fresh seeds; empty before `vgsearch confirm`."""
+    points, seeds = _confirmed_points(subject)
+    if not points:
+        return []
+    title = f"Trained again on {len(seeds)} fresh seeds"
     table = dataclasses.replace(as_block(confirmed_table(points, subject.objective)), title=title)
     return [table, *(Text(note) for note in notes_on(points))]
 

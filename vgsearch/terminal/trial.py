@@ -13,6 +13,7 @@ from vgsearch.experiment.ledger import SweepRecord, TrialRecord
 from vgsearch.experiment.objective import looks_at_distance
 from vgsearch.experiment.paths import TrialFolder
 from vgsearch.experiment.score import Score
+from vgsearch.experiment.scoring import notes_on_scores
 from vgsearch.terminal.sweep_table import COLOURS, trial_result
 from vgsearch.terminal.words import duration, number, short_name, shown, size, value
 from videogan.config import ConfigurationError
@@ -61,7 +62,9 @@ def _lines(record: SweepRecord, trial: TrialRecord, folder: TrialFolder) -> list
         front = [other.trial_id for other in record.front]
         if trial.trial_id in front:
             lines.append(("", "on the front" if len(record.objectives) > 1 else "the best of the sweep"))
-        lines += [("", line) for line in protocol_lines(trial.score)]
+        lines += [
+            ("", line) for line in (*protocol_lines(trial.score), *map("note: {}".format, notes_on_scores(record)))
+        ]
     if trial.parent is not None:
         lines.append(("from", f"{trial.parent['trial']} at step {trial.parent['step']}, with its weights"))
     lines += [("config", line) if not at else ("", line) for at, line in enumerate(_config_lines(record, trial))]

@@ -37,13 +37,7 @@ def interval(measured: Interval, sign: str = "", percent: bool = False) -> str:
     return f"{mean} [{low}, {high}]"
 
 
-def bounds(measured: Interval) -> str:
-    """[0.58, 0.66]"""
-    _, low, high = _parts(measured)
-    return f"[{low}, {high}]"
-
-
-def _parts(measured: Interval, sign: str = "", percent: bool = False) -> list[str]:
+def _parts(measured: Interval, sign: str, percent: bool) -> list[str]:
     spec = sign + (".1f" if percent else _spec(*measured))
     return [number(100 * part if percent else part, spec) for part in measured]
 

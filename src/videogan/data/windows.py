@@ -160,8 +160,8 @@ def halves_by_group(selection: Selection, seed: int = 0) -> tuple[np.ndarray, np
             best = first
     if best is None:
         raise DataError(
-            f"the {len(order)} training groups cannot be halved so that both halves have every class; "
-            "import clips of more groups, or leave out the rung 'held-back clips'."
+            f"the {len(order)} training groups cannot be halved so that both halves have every class; import clips of "
+            "more groups."
         )
     return best, ~best
 

@@ -4,13 +4,12 @@ Import `PROTOCOLS` and any module here; they import classifiers, metrics, data a
 """
 
 from videogan.classifiers.fit import Recipe
+from videogan.metrics import VERSION
 from videogan.protocols.classifier import ClassifierProtocol
 from videogan.protocols.features import FeatureProtocol
 from videogan.protocols.s3 import S3Protocol
 
 SCALES = ("", "laptop_", "smoke_")
-VERSION = "v2"
-"""v1 judged each real clip by its centre window and samples by as many as there were test clips."""
 
 # App. B.1 for the 3-D ResNet-18, TSN and ECO. C3D and I3D have no published recipe and use the ResNet's, with a batch
 # that fits them. Frames have the size that each network was designed for. C3D sees frames as TGAN's inception score

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image, ImageColor
 
@@ -11,7 +12,7 @@ from vgsearch.evaluation.tables import Scored
 from videogan.protocols.blind_spots import Neighbours
 from videogan.sampling.pictures import LINE
 
-LADDER = ("real", "shuffled frames", "noise")
+LADDER = ("held-back clips, other windows", "shuffled frames", "noise")
 
 
 def of_s3(mean: float | None, rung: str) -> Scored:
@@ -20,7 +21,7 @@ def of_s3(mean: float | None, rung: str) -> Scored:
 
 
 def of_kvd(mean: float, rung: str) -> Scored:
-    found = {"metric": "kvd", "mean": mean, "spread": 0.07, "real": 0.84, "digest": "987654aa"}
+    found = {"metric": "kvd", "mean": mean, "low": mean - 1, "high": mean + 1, "real": 0.84, "digest": "987654aa"}
     return Scored(rung, "kvd_r3d18_smoke_v2", found)
 
 
@@ -83,6 +84,21 @@ def test_the_ladder_has_a_bar_for_each_rung_as_long_as_its_score(tmp_path):
     assert np.allclose(np.array(lengths) / lengths[0], (1.0, 0.5, 0.25), atol=0.02)
 
 
+def test_a_line_over_each_bar_spans_the_interval_of_a_distance(tmp_path):
+    """Its ends, in pixels of the axis that the bars' lengths give."""
+    rows = [of_kvd(score, rung) for rung, score in zip(LADDER, (4.0, 10.0, 20.0), strict=True)]
+    (path,) = write_ladder(tmp_path, rows)
+    lengths = bars(path)
+    picture = np.array(Image.open(path).convert("RGB")).astype(int)
+    blue = (picture == ImageColor.getrgb(BLUE)).all(-1)
+    rows_of_bars = np.flatnonzero(blue.sum(1) > 0)
+    right = np.flatnonzero(blue[rows_of_bars[-1]]).max() + 1  # the end of the longest bar, at 20
+    unit = lengths[-1] / 20
+    last = picture[rows_of_bars[0] : rows_of_bars[-1]]
+    dark = np.flatnonzero((last.max(-1) < 40).any(0))
+    assert dark.max() == pytest.approx(right + unit, abs=0.2 * unit)
+
+
 def test_each_protocol_has_a_panel_distances_may_be_negative_and_an_undefined_score_has_no_bar(tmp_path):
     distances = [of_kvd(score, rung) for rung, score in zip(LADDER, (-2.0, 3.0, 28.0), strict=True)]
     (path,) = write_ladder(tmp_path, distances)
@@ -92,4 +108,4 @@ def test_each_protocol_has_a_panel_distances_may_be_negative_and_an_undefined_sc
     (path,) = write_ladder(tmp_path, [*distances, *scores])
     assert alone < Image.open(path).size[1] <= 2 * alone
     assert len(bars(path)) == 3 + 2
-    assert write_ladder(tmp_path, [of_s3(None, "real")]) == []
+    assert write_ladder(tmp_path, [of_s3(None, "noise")]) == []

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import re
 from typing import Any
 
 from rich.console import Console
@@ -10,18 +11,22 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from vgsearch.evaluation.tables import Report, Scored, append_to_trial, model_name, print_scores
 from vgsearch.experiment.paths import TrialFolder
+from videogan.protocols.ladder import RUNGS
 
 
 def of_s3(mean: float | None, subject: str = "step00000007", measure: str = "s3_r3d18_smoke_v2", **more: Any) -> Scored:
     part = {"mean": mean, "low": None if mean is None else mean - 0.1, "high": None if mean is None else mean + 0.1}
-    found = {"digest": "abcdef0123", "s3_of_guessing": 0.27, "bootstrap": {"s3": part}, "warnings": []}
+    found = {"digest": "abcdef0123", "split": "test", "covers": "4 groups of 32 clips, 3 classifier seeds"}
+    found |= {"s3_of_guessing": 0.27, "bootstrap": {"s3": part}, "warnings": []}
     found |= dict.fromkeys(("s3", "ser", "res", "rer", "s3_chance_corrected"), part)
     return Scored(subject, measure, found | more)
 
 
 def of_kvd(mean: float, subject: str = "step00000007", **more: Any) -> Scored:
-    found = {"metric": "kvd", "digest": "987654aa", "mean": mean, "spread": 0.07, "n_repeats": 2, "n_samples": 128}
-    return Scored(subject, "kvd_r3d18_smoke_v2", found | {"real": 0.84, "warnings": []} | more)
+    found = {"metric": "kvd", "digest": "987654aa", "split": "test", "mean": mean, "low": mean - 2, "high": mean + 3}
+    found |= {"spread": 0.07, "per_seed": [mean - 1, mean, mean + 1], "n_repeats": 2, "n_samples": 128}
+    found |= {"real": 0.84, "real_low": -0.5, "real_high": 2.1, "warnings": []}
+    return Scored(subject, "kvd_r3d18_smoke_v2", found | more)
 
 
 def of_blind_spots(subject: str = "step00000007", **more: Any) -> Scored:
@@ -35,7 +40,7 @@ def of_blind_spots(subject: str = "step00000007", **more: Any) -> Scored:
 GAM = Scored(
     "step00000007", "gam", {"score": 1.25, "r_test": 1.1, "against": "/x/t1/checkpoints/step9.pt", "warnings": []}
 )
-LADDER = ("real", "shuffled frames", "noise")
+LADDER = ("held-back clips, other windows", "shuffled frames", "noise")
 
 
 def report_of(*rows: Scored) -> Report:
@@ -79,26 +84,41 @@ def test_an_undefined_score_is_a_dash():
     assert "nan" not in printed(of_s3(None)).lower()
 
 
-def test_a_table_has_score_digest_spread_real_clips_and_the_better_direction():
+def columns(line: str) -> list[str]:
+    """The cells of a line, which are at least two characters apart."""
+    return re.split(r" {2,}", line.strip())
+
+
+def test_a_table_has_score_digest_real_clips_with_intervals_and_the_better_direction():
     lines = printed(of_s3(0.62), of_kvd(28.7), GAM).splitlines()
-    assert lines[2].split() == ["s3_r3d18_smoke_v2", "abcdef", "0.62", "seeds", "[0.52,", "0.72]", "1.00", "higher"]
-    assert lines[3].split() == ["clips", "[0.52,", "0.72]"]
-    assert lines[4].split() == [
-        "kvd_r3d18_smoke_v2",
-        "987654",
-        "28.70",
-        "+-",
-        "0.07",
-        "(2",
-        "x",
-        "128)",
-        "0.84",
-        "lower",
-    ]
-    assert lines[5].split() == ["gam", "-", "1.25", "against", "t1-step9", "-", "above", "1"]
+    assert columns(lines[1]) == ["protocol", "digest", "score [95 %]", "real clips [95 %]", "better"]
+    assert columns(lines[2]) == ["s3_r3d18_smoke_v2", "abcdef", "0.62 [0.52, 0.72]", "1.00", "higher"]
+    kvd = ["kvd_r3d18_smoke_v2", "987654", "28.70 [26.70, 31.70]", "0.84 [-0.50, 2.10]", "lower"]
+    assert columns(lines[3]) == kvd
+    assert columns(lines[4]) == ["gam", "-", "1.25", "-", "above 1"]
+    assert [line.strip() for line in lines[5:7]] == ["against t1-step9", "r_test 1.10"]
     parts = next(line for line in lines if "62.0 [52.0, 72.0]" in line)
     assert parts.split()[0] == "s3_r3d18_smoke_v2"
     assert "0.27" in parts
+
+
+def test_one_note_says_what_the_intervals_cover():
+    rows = [of_s3(0.6, rung, measure) for measure in ("s3_a_v2", "s3_b_v2") for rung in LADDER]
+    lines = printed(*rows, *(of_kvd(3.0, rung) for rung in LADDER), width=200).splitlines()
+    notes = [line for line in lines if "intervals cover" in line]
+    assert notes == [
+        "95 % intervals cover 4 groups of 32 test clips, 3 classifier seeds (s3_a_v2, s3_b_v2); "
+        "3 classifier seeds (kvd_r3d18_smoke_v2)"
+    ]
+    assert "intervals cover" not in printed(GAM)
+
+
+def test_the_ladder_of_seven_rungs_by_two_protocols_and_a_distance_is_one_table_of_100_columns():
+    measures = ("s3_r3d18_laptop_v2", "s3_tsn_laptop_v2")
+    rows = [of_s3(0.6, rung, measure) for measure in measures for rung in RUNGS]
+    text = printed(*rows, *(of_kvd(310.25, rung) for rung in RUNGS))
+    assert max(map(len, text.splitlines())) <= 100
+    assert [line.split("  ")[0] for line in text.splitlines()[3:10]] == list(RUNGS)
 
 
 def test_no_table_is_wider_than_100_columns_or_cut():
@@ -112,14 +132,16 @@ def test_no_table_is_wider_than_100_columns_or_cut():
 
 def test_several_subjects_are_rows_and_their_protocols_columns():
     scores = dict(zip(LADDER, (1, 0.5, 0.3), strict=True))
-    rows = [of_s3(scores[rung], rung, measure) for measure in ("s3_a_v1", "s3_b_v1") for rung in LADDER]
-    lines = printed(*rows).splitlines()
-    assert lines[1].split() == ["s3_a_v1", "s3_b_v1"]
-    assert lines[3].split() == ["real", "1.00", "[0.90,", "1.10]", "1.00", "[0.90,", "1.10]"]
+    rows = [of_s3(scores[rung], rung, measure) for measure in ("s3_a_v2", "s3_b_v2") for rung in LADDER]
+    lines = printed(*rows, *(of_kvd(3.0, rung) for rung in LADDER)).splitlines()
+    assert lines[1].split() == ["s3_a_v2", "s3_b_v2", "kvd_r3d18_smoke_v2"]
+    s3 = "1.00 [0.90, 1.10]"
+    assert columns(lines[3]) == [LADDER[0], s3, s3, "3.00 [1.00, 6.00]"]
     assert lines[5].startswith("noise")
-    assert lines[6].split() == ["(guessing)", "0.27", "0.27"]
+    assert columns(lines[6]) == ["(real clips)", "-", "-", "0.84 [-0.50, 2.10]"]
+    assert columns(lines[7]) == ["(guessing)", "0.27", "0.27", "-"]
     # Each table has as many columns as fit.
-    assert sum(line.startswith("noise") for line in printed(*rows, width=40).splitlines()) == 2
+    assert sum(line.startswith("noise") for line in printed(*rows, width=60).splitlines()) == 2
 
 
 def test_blind_spots_are_shown_beside_those_of_real_clips():

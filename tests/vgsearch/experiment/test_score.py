@@ -21,25 +21,47 @@ def part(mean: float | None, low: float | None = None, high: float | None = None
 
 
 OF_S3: dict[str, Any] = {
-    "protocol": "s3_r3d18_smoke_v2", "digest": "159990567983af51", "s3": part(0.52, 0.4, 0.64),
+    "protocol": "s3_r3d18_smoke_v2", "digest": "159990567983af51", "split": "select", "s3": part(0.52, 0.4, 0.64),
     "ser": part(0.39583333333333331, 0.35, 0.44), "res": part(0.66, 0.5, 0.81), "rer": part(1, 1, 1),
-    "s3_chance_corrected": part(None), "s3_of_guessing": 0.25531914893617025,
+    "s3_chance_corrected": part(None), "covers": "3 groups of 16 clips, 2 classifier seeds",
+    "s3_of_guessing": 0.25531914893617025,
     "bootstrap": {"s3": part(0.52, None, 0.56), "s3_chance_corrected": part(None)},
+    "over_seeds": {"s3": part(0.52, -0.28, 1.32), "s3_chance_corrected": part(None)},
     "per_seed": {"ser": [0.375, 0.5], "s3_chance_corrected": [None, 0.4]}, "seeds": [0, 1], "n_classes": 4,
-    "n_train": 384, "n_test": 128, "warnings": ["ReR is 0.850, below 0.9: dividing by it flatters S3."],
+    "n_train": 384, "n_test": 128, "n_groups": 3, "n_windows": 4, "n_samples": 500,
+    "warnings": ["ReR is 0.850, below 0.9: dividing by it inflates S3."],
 }  # fmt: skip
 OF_KVD: dict[str, Any] = {
-    "protocol": "kvd_r3d18_smoke_v2", "digest": "987654aa", "metric": "kvd", "mean": -0.0031, "spread": None,
-    "values": [-0.0031], "real": 2.5e-05, "n_samples": 128, "n_repeats": 1, "n_real_train": 384, "n_real_test": 128,
+    "protocol": "kvd_r3d18_smoke_v2", "digest": "987654aa", "split": "select", "metric": "kvd", "mean": -0.0031,
+    "low": -0.01, "high": 0.02, "spread": None, "values": [-0.0031], "per_seed": [-0.002, -0.0042], "real": 2.5e-05,
+    "real_low": None, "real_high": 3.5e-05, "outside": 0.25, "n_samples": 128, "n_repeats": 1, "n_real": 128,
     "n_features": 64, "warnings": [],
 }  # fmt: skip
 WRITTEN = {
     "S3": OF_S3,
     "a score on features": {"kvd": OF_KVD},
     "both": OF_S3 | {"kvd": OF_KVD, "fid": OF_KVD | {"metric": "fid"}},
-    "over training seeds": OF_S3
-    | {"kvd": OF_KVD | {"low": -0.01, "high": 0.02}, "over_training_seeds": {"kvd": [0.1, 0.2], "cost": [60, 61.5]}},
-    "an old ledger": {"s3": part(0.5, 0.4, 0.6), "ser": part(0.6, 0.5, 0.7), "seeds": [0, 1], "warnings": []},
+    "over training seeds": OF_S3 | {"kvd": OF_KVD, "over_training_seeds": {"kvd": [0.1, 0.2], "cost": [60, 61.5]}},
+    "an old ledger": {
+        "protocol": "s3_r3d18_smoke_v1",
+        "digest": "08ec25",
+        "s3": part(0.5, 0.4, 0.6),
+        "ser": part(0.6, 0.5, 0.7),
+        "seeds": [0, 1],
+        "warnings": [],
+        "kvd": {
+            "metric": "kvd",
+            "mean": 9.5,
+            "spread": 0.5,
+            "values": [9, 10],
+            "real": 0.8,
+            "n_samples": 128,
+            "n_repeats": 2,
+            "n_real_train": 384,
+            "n_real_test": 128,
+            "warnings": [],
+        },
+    },
     "nothing": {},
 }
 
@@ -76,10 +98,16 @@ def test_the_json_of_a_whole_result_is_written_back_unchanged():
 def test_the_ledger_holds_the_results_own_summary():
     one, nan = Interval(0.5, 0.4, 0.6), Interval(math.nan, math.nan, math.nan)
     s3 = S3Result(
-        "p", "d" * 64, one, one, one, one, nan, 0.25, {"s3": nan}, {"s3": [0.5, math.nan]}, [0, 1], 4, 9, 9, ["w"],
-        {"ser": [[1]]}, {"ser": [math.nan]},
+        protocol="p", digest="d" * 64, split="select", s3=one, ser=one, res=one, rer=one, s3_chance_corrected=nan,
+        covers="9 groups of 9 clips", s3_of_guessing=0.25, bootstrap={"s3": nan}, over_seeds={"s3": one},
+        per_seed={"s3": [0.5, math.nan]}, seeds=[0, 1], n_classes=4, n_train=9, n_test=9, n_groups=9, n_windows=4,
+        n_samples=500, warnings=["w"], confusion={"ser": [[1]]}, per_class={"ser": [math.nan]},
     )  # fmt: skip
-    kvd = FeatureResult("k", "e" * 64, "kvd", 0.1, math.nan, [0.1], 0.0, 8, 1, 9, 9, 64, [])
+    kvd = FeatureResult(
+        protocol="k", digest="e" * 64, split="select", metric="kvd", mean=0.1, low=-0.1, high=0.3, spread=math.nan,
+        values=[0.1], per_seed=[0.0, 0.2], real=0.0, real_low=-0.1, real_high=0.1, outside=0.0, n_samples=8,
+        n_repeats=1, n_real=9, n_features=64, warnings=[],
+    )  # fmt: skip
     written = json.dumps(score_of({"s3": s3, "kvd": kvd}).to_json(), allow_nan=False)
     assert written == json.dumps(s3.summary() | {"kvd": kvd.to_json()}, allow_nan=False)
 
@@ -117,6 +145,9 @@ def test_an_interval_is_found_by_the_name_of_its_score():
     score = Score.from_json(WRITTEN["over training seeds"])
     assert score.interval("s3") == Interval(0.52, 0.4, 0.64)
     assert score.interval("kvd") == Interval(-0.0031, -0.01, 0.02)
+    of_real = score.features["kvd"].of_real
+    assert (of_real.mean, of_real.high) == (2.5e-05, 3.5e-05)
+    assert math.isnan(of_real.low)
     assert score.interval("fid") is score.interval("seeds") is score.interval("cost") is None
     assert Score().interval("s3") is None
 
@@ -128,6 +159,14 @@ def test_a_score_lists_the_protocols_and_warnings_of_all_its_parts():
     ]  # fmt: skip
     assert score.warnings == OF_S3["warnings"]
     assert Score().warnings == []
+
+
+def test_an_interval_over_training_seeds_says_that_it_covers_them():
+    over = {"s3": Interval(0.5, 0.4, 0.6), "kvd": Interval(0.1, 0.0, 0.2)}
+    score = Score.from_json(WRITTEN["both"]).over_seeds(over, {"s3": [0.4, 0.6], "kvd": [0.0, 0.2]})
+    assert score.s3 is not None
+    assert (score.s3.covers, score.interval("s3")) == ("2 training seeds", over["s3"])
+    assert score.interval("kvd") == over["kvd"]
 
 
 def test_a_floor_has_a_score_or_a_reason():

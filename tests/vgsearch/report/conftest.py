@@ -33,6 +33,7 @@ def summary(s3: float, rng: random.Random, margin: float = 0.05) -> dict[str, An
     rer, tilt = 0.95, rng.uniform(0.7, 1.4)
     ser, res = s3 * rer * tilt, s3 * rer / tilt
     return {
+        "split": "select", "covers": "3 groups of 16 clips, 3 classifier seeds",
         "s3": seeds(s3), "ser": seeds(ser), "res": seeds(res), "rer": seeds(rer), "s3_of_guessing": 0.26,
         "bootstrap": {"s3": seeds(s3)}, "protocol": "s3_r3d18_smoke_v2", "digest": "08ec25" + "0" * 58,
         "warnings": ["SeR's interval [0.154, 0.513] includes chance (0.250)."] if s3 < 0.3 else [],
@@ -70,6 +71,8 @@ def write_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WriteSweep:
         space: str = "mvt_tsa",
         samples: bool = False,
         seed: int = 0,
+        split: str = "select",
+        lack: str | None = None,
     ) -> Experiment:
         rng, experiment, clock = random.Random(seed), Experiment(tmp_path / name), iter_clock(monkeypatch)
         overrides = {"evaluation.objective": [objective]}
@@ -77,7 +80,8 @@ def write_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WriteSweep:
         sweep.save(experiment.sweep)
         ledger = Ledger(experiment.ledger)
         ledger.append("sweep_started", space=space, budget="smoke", data=sweep.data, seed=0, n_trials=n_trials,
-                      objective=[objective], protocol="08ec25" + "0" * 58, resumed=False,
+                      objective=[objective], protocol="08ec25" + "0" * 58, split=split, lack_of_select=lack,
+                      resumed=False,
                       argv=["/usr/bin/vgsearch", "tune", space, "--name", name], versions={"torch": "2.13.0"})  # fmt: skip
         if n_trials:
             floor = {"kvd": {"mean": 0.9}} if objective == "-kvd" else summary(0.27, rng)
@@ -128,7 +132,8 @@ def one_trial(
         if objective == "-kvd":
             kvd = 1 - quality
             protocol = {"protocol": "kvd_r3d18_smoke_v2", "digest": "c" * 64}
-            measured = {"mean": kvd, "spread": 0.01, "real": 0.001, **protocol}
+            measured = {"mean": kvd, "low": kvd - 0.01, "high": kvd + 0.01, "per_seed": [kvd] * 3, "real": 0.001}
+            measured |= {"split": "select", **protocol}
             fields = {"score": {"kvd": measured}, "scores": {"kvd": kvd}}
         else:
             fields["scores"] |= {part: fields["score"][part]["mean"] for part in ("ser", "res")}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vgsearch.terminal.words import bounds, duration, interval, number, short_name, shown, size, value
+from vgsearch.terminal.words import duration, interval, number, short_name, shown, size, value
 from videogan.metrics.interval import Interval
 
 NAN = math.nan
@@ -42,11 +42,9 @@ def test_the_parts_of_an_interval_have_one_precision_and_an_undefined_part_is_a_
     assert interval(measured) == written
 
 
-def test_an_interval_is_written_in_percent_and_with_signs_and_by_its_bounds_alone():
+def test_an_interval_is_written_in_percent_and_with_signs():
     assert interval(Interval(0.581, 0.54, 0.622), percent=True) == "58.1 [54.0, 62.2]"
     assert interval(Interval(0.12, -0.1, 0.34), "+") == "+0.12 [-0.10, +0.34]"
-    assert bounds(Interval(0.62, 0.58, 0.66)) == "[0.58, 0.66]"
-    assert bounds(Interval(NAN, NAN, NAN)) == "[-, -]"
 
 
 @pytest.mark.parametrize(

@@ -135,9 +135,10 @@ def _heading(request: EvaluationRequest, plan: EvaluationPlan) -> str:
     judged = request.checkpoint or request.videos or f"calibration ladder, {len(RUNGS)} rungs"
     parts = {split: len(plan.manifest.split(split)) for split in ("train", "test")}
     n_classes = len(plan.manifest.classes)
+    halved = "   real classifiers are fitted on half of the training groups" if request.ladder is not None else ""
     rate = "" if plan.data.every_nth == 1 else f"   every_nth {plan.data.every_nth}"
     return (
         f"vgsearch evaluate   {judged}   data {shown(plan.manifest.folder)} "
         f"{parts['train']} train and {parts['test']} test clips, "
-        f"{n_classes} {'classes' if n_classes > 1 else 'class'}   {plan.preprocessing}{rate}"
+        f"{n_classes} {'classes' if n_classes > 1 else 'class'}   {plan.preprocessing}{rate}{halved}"
     )

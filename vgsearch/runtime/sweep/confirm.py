@@ -22,6 +22,7 @@ from vgsearch.runtime.cluster.cluster import connect
 from vgsearch.runtime.cluster.nodes import refuse_unfit_nodes
 from vgsearch.runtime.sweep.launch import EXIT_INTERRUPTED, shared_folders, unchanged_data
 from vgsearch.runtime.sweep.rerun import run_again
+from vgsearch.runtime.sweep.resuming import refuse_earlier_version
 from vgsearch.space.sweep import load_sweep
 from vgsearch.terminal.words import shown
 
@@ -37,9 +38,10 @@ def confirm(folder: Path, top: int, n_seeds: int, address: str | None, json_line
     free = {"time_budget_hours": None, "disk_budget_bytes": None}
     experiment.refuse_missing()
     with experiment.lock():
+        ledger = Ledger.of(experiment)
+        refuse_earlier_version(experiment, ledger.record)
         sweep = load_sweep(experiment.sweep).model_copy(update=free)
         manifest = unchanged_data(experiment, sweep)
-        ledger = Ledger.of(experiment)
         plan = ConfirmationPlan(experiment, sweep, manifest, top, fresh_seeds(sweep, ledger.record, n_seeds))
         left = remaining_runs(ledger.record, top, plan.seeds)
         console.print(_heading(plan, ledger.record, len(left)), soft_wrap=True)

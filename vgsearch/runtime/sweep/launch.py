@@ -161,6 +161,7 @@ def resume(folder: Path, trials: str | None, retry: str, address: str | None, js
     experiment.refuse_missing()
     with experiment.lock(), _resume_command_printed(experiment, console):
         record = read_ledger(experiment.events)
+        resuming.refuse_earlier_version(experiment, record)
         sweep = resuming.sweep_to_resume(experiment, record, trials)
         for note in resuming.notes_of_space(sweep):
             print(note, file=sys.stderr)
@@ -194,11 +195,13 @@ def _run(
     """Prepare the shared inputs, run the trials, print the result, and exit with its code."""
     ledger = Ledger.of(experiment)
     console.print(_heading(experiment, sweep, manifest, cluster), soft_wrap=True)
-    for note in notes_of(sweep.objectives(), sweep.limits.pruning.pruner != "none"):
+    lack = manifest.lack_of_select
+    notes = notes_of(sweep.objectives(), sweep.limits.pruning.pruner != "none")
+    for note in [*notes, f"note: {lack}"] if lack else notes:
         print(note, file=sys.stderr)
     inputs = prepare_inputs(sweep, manifest, manifest.search_split, console)
     view = SweepView(console, ledger.record, sweep.n_trials, json_lines)
-    _record_start(experiment, sweep, inputs, ledger, view)
+    _record_start(experiment, sweep, inputs, ledger, view, lack)
     driver = Driver(experiment, sweep, inputs, ledger, view)
     driver.floor = FloorTask(sweep, inputs) if ledger.record.floor is None else None
     with stop_on_interrupt(experiment, console), view.live():
@@ -216,7 +219,9 @@ def _run(
     _exit(driver, interrupted, console)
 
 
-def _record_start(experiment: Experiment, sweep: Sweep, inputs: Inputs, ledger: Ledger, view: SweepView) -> None:
+def _record_start(
+    experiment: Experiment, sweep: Sweep, inputs: Inputs, ledger: Ledger, view: SweepView, lack_of_select: str | None
+) -> None:
     """Write the sweep, and the known trials of other experiments, to the ledger; then sweep.yaml."""
     refuse_other_protocol(experiment, sweep, inputs, ledger.record, inputs.scored)
     digest = protocol_digest(sweep, inputs, inputs.scored)
@@ -224,7 +229,8 @@ def _record_start(experiment: Experiment, sweep: Sweep, inputs: Inputs, ledger: 
     view.print_event(
         ledger.append("sweep_started", space=sweep.space.name, budget=sweep.budget, data=sweep.data, seed=sweep.seed,
                       n_trials=sweep.n_trials, objective=[str(objective) for objective in sweep.objectives()],
-                      protocol=digest, resumed=bool(ledger.record.trials), argv=sys.argv, versions=_versions(),
+                      protocol=digest, split=inputs.scored, lack_of_select=lack_of_select,
+                      resumed=bool(ledger.record.trials), argv=sys.argv, versions=_versions(),
                       sweep=sweep.model_dump(mode="json"))
     )  # fmt: skip
     # After the ledger, with which the next resume compares it.
@@ -328,12 +334,12 @@ def stop_on_interrupt(experiment: Experiment, console: Console) -> Iterator[None
 
 
 def _heading(experiment: Experiment, sweep: Sweep, manifest: Manifest, cluster: Resources) -> str:
-    usable = manifest.usable
-    n_groups = [len(set(manifest.split(split)["group"].to_pylist())) for split in SPLITS]
+    usable, splits = manifest.usable, [split for split in SPLITS if len(manifest.split(split))]
+    groups = [len(set(manifest.split(split)["group"].to_pylist())) for split in splits]
     return (
         f"vgsearch {sweep.space.name} ({sweep.budget})   exp {shown(experiment.place)}   data {manifest.folder.name} "
-        f"{len(usable)} clips {len(manifest.classes)} classes {sum(n_groups)} groups "
-        f"(split {'/'.join(str(n) for n in n_groups if n)} by group)\n"
+        f"{len(usable)} clips {len(manifest.classes)} classes {sum(groups)} groups "
+        f"({', '.join(f'{n} {split}' for n, split in zip(groups, splits, strict=True))})\n"
         f"{_nodes(cluster)}   "
         f"resume: vgsearch resume {shown(experiment.place)}"
     )

@@ -55,7 +55,8 @@ def run_again(plan: ConfirmationPlan, ledger: Ledger, cluster: Resources, consol
     refuse_other_protocol(plan.experiment, sweep, inputs, ledger.record, plan.manifest.search_split)
     digest = protocol_digest(sweep, inputs, "test")
     objective = [str(objective) for objective in sweep.objectives()]
-    ledger.append(f"{CONFIRM}sweep_started", objective=objective, protocol=digest, top=plan.top, seeds=seeds)
+    ledger.append(f"{CONFIRM}sweep_started", objective=objective, protocol=digest, split="test", top=plan.top,
+                  seeds=seeds)  # fmt: skip
     n_runs = len(points_to_confirm(ledger.record, plan.top)) * len(seeds)
     view = SweepView(console, _confirmation(ledger), n_runs, json_lines)
     driver = RerunDriver(plan.experiment, sweep, inputs, ledger, view)

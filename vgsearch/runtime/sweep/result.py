@@ -5,6 +5,7 @@ from rich.console import Console
 from vgsearch.experiment.end import ENDS
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord
 from vgsearch.experiment.paths import Experiment
+from vgsearch.experiment.scoring import notes_on_scores
 from vgsearch.terminal.sweep_table import floor_line, trial_result
 from vgsearch.terminal.trial import protocol_lines
 from vgsearch.terminal.words import number, short_name, shown, value
@@ -29,6 +30,8 @@ def print_result(record: SweepRecord, experiment: Experiment, console: Console) 
         console.print(f"        ReR {number(100 * s3.rer.mean, '.1f')} %  S3 of guessing {number(s3.s3_of_guessing)}")
     for line in protocol_lines(best.score):
         console.print(f"        {line}", style="yellow" if line.startswith("note:") else None, soft_wrap=True)
+    for note in notes_on_scores(record):
+        console.print(f"        note: {note}", style="yellow", soft_wrap=True)
     chosen = "  ".join(f"{short_name(path)} {value(v)}" for path, v in best.overrides.items())
     console.print(f"        {chosen}", soft_wrap=True)
     _print_next_commands(best, experiment, console)
@@ -41,7 +44,9 @@ def _print_next_commands(best: TrialRecord, experiment: Experiment, console: Con
     for line in (
         f"checkpoint  {shown(checkpoint)}",
         f"samples     {shown(folder.place / folder.samples.name)}",
-        f"next        vgsearch sample {shown(checkpoint)}",
+        f"next        vgsearch confirm {shown(experiment.place)}",
+        f"            vgsearch evaluate {shown(checkpoint)}",
+        f"            vgsearch sample {shown(checkpoint)}",
         f"            tensorboard --logdir {shown(experiment.place)}   (pip install {packages})",
     ):
         console.print(line, soft_wrap=True)

@@ -4,6 +4,7 @@ import re
 
 from vgsearch.experiment.ledger import UNFINISHED, SweepRecord, TrialRecord
 from vgsearch.experiment.paths import Experiment
+from vgsearch.experiment.scoring import made_by_earlier_version
 from vgsearch.runtime.study.proposal import Proposal
 from vgsearch.space.space import load_space
 from vgsearch.space.sweep import LEAST_CLIPS_A_WORKER, Sweep, differences, load_sweep
@@ -19,6 +20,14 @@ FREE = (
     "disk_budget_bytes",
 )  # fmt: skip
 """Settings that may change when a sweep is resumed; the digest of the manifest shows whether the data are the same."""
+
+
+def refuse_earlier_version(experiment: Experiment, record: SweepRecord) -> None:
+    """Raise ConfigurationError for an experiment that an earlier version of the score has scored."""
+    if earlier := made_by_earlier_version(record):
+        raise ConfigurationError(
+            f"{experiment.name} was {earlier}. Start a new sweep, or go on with the version that started it."
+        )
 
 
 def sweep_to_resume(experiment: Experiment, record: SweepRecord, trials: str | None) -> Sweep:
