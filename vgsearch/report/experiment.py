@@ -15,7 +15,7 @@ from vgsearch.experiment.ledger import SweepRecord, TrialRecord
 from vgsearch.experiment.objective import COST
 from vgsearch.experiment.paths import short_id
 from vgsearch.experiment.score import Score
-from vgsearch.experiment.scoring import notes_on_scores, split_of
+from vgsearch.experiment.scoring import made_by_earlier_version, notes_on_scores, split_of
 from vgsearch.report import figures
 from vgsearch.report.beside_published import comparison
 from vgsearch.report.blocks import Block, Chart, Facts, Lines, Page, Section, Table, Text
@@ -156,7 +156,7 @@ def _best(subject: ExperimentData) -> Section:
     blocks += [Text(warning, warning=True) for warning in best.score.warnings]
     on_seeds = _confirmation(subject)
     blocks += on_seeds
-    if len(subject.scored) > 1 and not on_seeds:
+    if len(subject.scored) > 1 and not on_seeds and made_by_earlier_version(record) is None:
         blocks.append(Text(_ONE_SEED.format(covers=_covered(best, record.objectives[0].name))))
     return Section("Best", blocks)
 

@@ -26,8 +26,8 @@ def data_set(folder: Path, classes: tuple[str, ...] = CLASSES) -> Manifest:
         | {
             "split": "test" if i == 3 else "train",
             "n_frames": 20,
-            "width": 40,
-            "height": 40,
+            "width": 120,
+            "height": 120,
             "fps": 25.0,
             "codec": "h264",
         }
@@ -222,6 +222,25 @@ def test_a_ladder_uses_one_classifier_that_sees_the_order_of_frames_and_one_that
     assert names(plan)[:2] == ["s3_r3d18_laptop_v2", "s3_tsn_laptop_v2"]
     assert plan.out == Path(f"runs/evaluations/{data.name}-ladder")
     refused("leave out --data", ladder=data, data=data)
+
+
+def test_a_ladder_needs_training_groups_in_two_halves_with_every_class(tmp_path):
+    fit, split = {"n_frames": 20, "width": 40, "height": 40, "fps": 25.0, "codec": "h264"}, ("train", "train", "test")
+    rows = [{"path": f"{label}/{i}.mp4", "sha": f"{label}{i}", "label": label, "split": split[i], **fit}
+            for label in CLASSES for i in range(3)]  # fmt: skip
+    write_manifest(tmp_path / "halves", [{**row, "group": row["sha"][-1]} for row in rows])
+    assert planned(EvaluationRequest(ladder=tmp_path / "halves")).measures
+    # One training group that both classes need.
+    write_manifest(tmp_path / "one", [{**row, "group": row["split"]} for row in rows])
+    refused(
+        "--ladder .*one: real classifiers are fitted on half of the training groups, but the 1 training groups cannot "
+        "be halved so that both halves have every class; import clips of more groups",
+        DataError,
+        ladder=tmp_path / "one",
+    )
+    assert planned(
+        EvaluationRequest(videos=videos(tmp_path / "made", dict.fromkeys(CLASSES, 2)), data=tmp_path / "one")
+    )
 
 
 def test_videos_have_the_classes_of_the_data_set_and_at_least_two_of_each(data, tmp_path):

@@ -127,6 +127,11 @@ def test_the_command_to_retrain_a_trial_gives_the_same_config(write_sweep):
         assert sweep.run_config(sweep.paper_points[0], 0) == config
 
 
+def headline(experiment: Experiment) -> dict[str, tuple[str, str]]:
+    """Value and note of each number at the top of the report, by its name."""
+    return {name: (value, note) for name, value, note in page_of(experiment.folder).headline}
+
+
 def test_results_on_fresh_seeds_are_shown_beside_the_best(write_sweep, tmp_path):
     experiment, seeds = write_sweep("s", 6), [500_000, 500_001, 500_002]
     ledger = Ledger(experiment.ledger)
@@ -139,9 +144,14 @@ def test_results_on_fresh_seeds_are_shown_beside_the_best(write_sweep, tmp_path)
             s3 = 0.5 - 0.1 * at + 0.01 * (seed % 10)
             ledger.append("confirm_trial_ended", trial=run, state="done", scores={"s3": s3})
     before, _ = written(experiment, tmp_path)
+    assert "The interval covers 3 groups of 16 clips, 3 classifier seeds, not trainings." in before
     assert "vgsearch confirm trains it again" in before
+    assert headline(experiment)["S3 on test"] == ("-", "vgsearch confirm measures it")
     save(experiment.confirm, confirmed(ledger.record, 1, seeds), ledger.record, seeds)
     html, markdown = written(experiment, tmp_path)
+    best = points[0].trial_id[:5]
+    assert headline(experiment)["S3 on test"] == ("0.51", f"[0.49, 0.53] {best}, 3 of 3 fresh seeds")
+    assert best in headline(experiment)["best S3 on select"][1]
     assert "Trained again on 3 fresh seeds" in html
     assert "0.51 \\[0.49, 0.53\\]" in markdown
     assert "vgsearch confirm trains it again" not in html
