@@ -14,6 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tests.waiting import wait_until
 from vgsearch.experiment.ledger import SweepRecord, read_ledger
 from vgsearch.experiment.paths import Experiment
+from videogan.data.manifest import read_manifest
 from videogan.data.moving_mnist import make_moving_mnist
 from videogan.data.synthetic import make_moving_shapes
 from videogan.training.checkpoint import CheckpointFolder
@@ -62,6 +63,8 @@ def test_a_sweep_scores_its_trials_and_starts_at_the_papers_point(sweep):
     assert found.floor.score.s3.s3.mean > 0
     assert found.best.trial_id in run.stdout
     assert found.ended == "finished"
+    assert found.header["split"] == "select"
+    assert "scores are on select" in run.stdout
     for trial in found.trials.values():
         assert sorted(trial.looks) == [2, 4]
         assert set(trial.health["vitals"]) >= {"loss_share", "weight_growth", "class_diversity", "freezing", "looping"}
@@ -74,7 +77,7 @@ def test_a_sweep_scores_its_trials_and_starts_at_the_papers_point(sweep):
             assert s3 == pytest.approx(math.sqrt(ser * res) / rer)
 
 
-def test_every_trial_writes_its_config_checkpoints_samples_and_curves(sweep):
+def test_every_trial_writes_its_config_checkpoints_samples_and_curves(sweep, shapes):
     folder, _ = sweep
     experiment = Experiment(folder / "runs" / "s")
     for trial_id in record(folder, "s").trials:
@@ -84,8 +87,12 @@ def test_every_trial_writes_its_config_checkpoints_samples_and_curves(sweep):
         assert (trial.samples / "grid.mp4").stat().st_size > 0
         assert trial.config.exists()
         assert json.loads(trial.status.read_text())["state"] == "done"
-        confusion = json.loads(trial.scores.read_text())["s3"]["confusion"]
-        assert all(sum(map(sum, matrix)) == 3 * 16 for matrix in confusion.values()), "3 seeds, 16 test clips"
+        s3 = json.loads(trial.scores.read_text())["s3"]
+        n_select = len(read_manifest(shapes).split("select"))
+        assert (s3["split"], s3["n_test"], s3["n_windows"]) == ("select", n_select, 4)
+        n_said = {name: sum(map(sum, matrix)) for name, matrix in s3["confusion"].items()}
+        assert n_said == {"ser": 3 * 4 * n_select, "rer": 3 * 4 * n_select, "res": s3["n_samples"]}, "3 seeds"
+        assert s3["n_samples"] >= 500
         logged = [json.loads(line)["step"] for line in trial.metrics.read_text().splitlines()]
         assert set(logged) == {1, 2, 3, 4}
         board = EventAccumulator(str(trial.tensorboard)).Reload()

@@ -19,9 +19,9 @@ from vgsearch.runtime.feed.stream import (
     stream_datasets,
     stream_name,
     stream_plan,
-    streamed_centre_windows,
 )
 from videogan.config import ConfigurationError
+from videogan.data.clip_set import all_windows, in_batches
 from videogan.data.clips import DataConfig, TrainingClips, centre_windows, open_cache
 from videogan.data.decode import Limits
 from videogan.data.moving_mnist import make_moving_mnist
@@ -59,10 +59,17 @@ def test_a_stream_has_the_same_batches_as_the_cache(store, manifest):
             streamed.batch(4)
 
 
-def test_streamed_centre_windows_equal_the_cached_ones(store):
-    streamed = streamed_centre_windows(store.select("test", WINDOW), "plain_32", Limits(), WINDOW)
-    for one, other in zip(streamed, centre_windows(store, "test", WINDOW), strict=True):
-        assert torch.equal(one, other)
+def test_windows_of_real_clips_are_the_same_from_the_stream_and_the_cache(store, manifest):
+    cached, streamed = (
+        Inputs(str(manifest.folder), "plain_32", cache).real_clips(DataConfig(), WINDOW, "test")
+        for cache in (str(store.files.folder), None)
+    )
+    rows = torch.tensor([5, 0, 5, 3])
+    requests = [(rows, draw) for draw in (3, 0)] + list(in_batches(len(cached), 7, draw=1))
+    for choose in (lambda clips: clips.random(9), lambda clips: clips.spaced(4)):
+        pairs = list(zip(*(choose(clips).windows(requests) for clips in (cached, streamed)), strict=True))
+        assert [len(one) for one, _ in pairs] == [len(chosen) for chosen, _ in requests]
+        assert all(torch.equal(one, other) and one.dtype == other.dtype for one, other in pairs)
 
 
 @pytest.mark.parametrize(
@@ -92,9 +99,9 @@ def same_frames(manifest, preprocessing, config, cache, n_frames):
             for one, other in zip(streamed.batch(index), cached.batch(index), strict=True):
                 assert torch.equal(one, other)
     inputs = Inputs(str(manifest.folder), preprocessing, cache=None)
-    centred = inputs.real_clips(config, n_frames, "test")
-    assert torch.equal(centred.frames, centre_windows(store, "test", n_frames)[0])
-    return centred.frames
+    centred = all_windows(inputs.real_clips(config, n_frames, "test"))
+    assert torch.equal(centred, centre_windows(store, "test", n_frames)[0])
+    return centred
 
 
 def test_each_train_worker_streams_its_part_of_the_global_batch(store, manifest, tmp_path):

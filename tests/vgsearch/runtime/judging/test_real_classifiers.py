@@ -15,7 +15,9 @@ from vgsearch.runtime.judging.prepare import prepare
 from vgsearch.runtime.judging.real_classifiers import fit_real_classifiers
 from videogan.classifiers.fit import Recipe
 from videogan.config import ConfigurationError
+from videogan.data.clip_set import all_windows
 from videogan.data.clips import DataConfig
+from videogan.data.manifest import SPLITS
 from videogan.data.synthetic import make_moving_shapes
 from videogan.protocols.classifier import ClassifierProtocol, load_real_classifier
 
@@ -34,6 +36,7 @@ def inputs_of(ray_cluster, tmp_path_factory) -> Callable[..., Inputs]:
         cache=str(build_cache(manifest, "plain_32", DataConfig())),
         manifest_digest=manifest.digest,
         n_classes=len(manifest.classes),
+        n_clips=tuple((split, len(manifest.split(split))) for split in SPLITS),
     )
     return lambda **given: replace(made, classifiers=str(tmp_path_factory.mktemp("classifiers")), **given)
 
@@ -54,7 +57,12 @@ def written(inputs: Inputs) -> dict[Path, int]:
 def test_a_fit_leaves_its_classifier_above_chance_and_is_not_repeated(inputs_of, n_workers):
     inputs = inputs_of(n_workers=n_workers)
     assert fitted(inputs, {TINY: (0,)}) == 1
-    assert load_real_classifier(inputs.classifier_path(TINY, 0)).rer > 0.4, "chance is 0.25"
+    found = load_real_classifier(inputs.classifier_path(TINY, 0))
+    assert found.rer["test"] > 0.4, "chance is 0.25"
+    n_clips = dict(inputs.n_clips)
+    assert {split: tuple(said.shape) for split, said in found.predictions.items()} == {
+        split: (TINY.test_windows, n_clips[split]) for split in ("select", "test")
+    }
     before = written(inputs)
     assert list(before) == [inputs.classifier_path(TINY, 0)]
     assert fitted(inputs, {TINY: (0,)}) == 1
@@ -69,7 +77,8 @@ def test_another_frame_stride_has_its_own_classifiers_on_its_own_frames(tmp_path
     paths = [inputs.classifier_path(protocol, 0) for inputs in made for protocol in needed]
     assert all(path.exists() for path in paths)
     assert paths[0].parent != paths[1].parent
-    clips = [inputs.real_clips(DataConfig(every_nth=n), 16, "test").frames for n, inputs in enumerate(made, 1)]
+    shown = [inputs.real_clips(DataConfig(every_nth=n), 16, "test").spaced(1) for n, inputs in enumerate(made, 1)]
+    clips = [all_windows(centre) for centre in shown]
     assert not torch.equal(*clips)
     assert torch.equal(clips[0][:, 1::2], clips[1][:, 4:12]), "frames 8, 10 .. 22 of 31, which both show"
 

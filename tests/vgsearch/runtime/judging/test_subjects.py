@@ -13,6 +13,7 @@ from vgsearch.runtime.judging.judge import Judge
 from vgsearch.runtime.judging.prepare import prepare
 from vgsearch.runtime.judging.subjects import CheckpointSubject, RungSubject, VideosSubject, videos_subject
 from videogan.config import parse_config
+from videogan.data.clip_set import RealClips, all_windows
 from videogan.data.manifest import DataError
 from videogan.data.synthetic import make_moving_shapes
 from videogan.sampling.pictures import write_mp4
@@ -35,7 +36,7 @@ def data(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def inputs(data) -> Inputs:
     plan = planned(EvaluationRequest(ladder=data))
-    return prepare(plan.manifest, "plain_32", plan.data, N_FRAMES, {}, 1, 0, Console(file=io.StringIO()))
+    return prepare(plan.manifest, "plain_32", plan.data, N_FRAMES, {}, 1, 0, Console(file=io.StringIO()), part="half")
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +68,12 @@ def test_each_video_replaces_real_clips_of_its_class_in_one_split_only(tmp_path,
     subject, _, notes = opened(folder_of(tmp_path / "made", 3), data, inputs)
     assert subject.name == "made"
     assert "fewer videos than real clips" in notes
-    assert "down 3 of 16, left 3 of 16" in notes
+    n_real = sum(dict(inputs.n_clips)[split] for split in ("train", "test")) // len(CLASSES)
+    assert f"down 3 of {n_real}, left 3 of {n_real}" in notes
     synthetic = subject.opened(judge, "cpu")
     seen: dict[str, set[tuple[int, int]]] = {}
-    for purpose, real in (("train", judge.clips("train")), ("test", judge.clips("test"))):
-        clips = synthetic(purpose, real.labels, 0)
+    for purpose, real in (("train", judge.train), ("test", judge.scored)):
+        clips = all_windows(synthetic(purpose, real.labels, 0))
         assert clips.shape == (len(real), N_FRAMES, 32, 32, 3)
         above = clips.flatten(1).double().mean(1) - torch.tensor(list(BRIGHTNESS.values()))[real.labels]
         which = (above / STEP).round().int()
@@ -101,10 +103,10 @@ def test_a_class_with_fewer_than_two_usable_videos_is_refused_by_name(tmp_path, 
 def test_a_changed_folder_is_read_again(tmp_path, data, inputs, judge):
     folder = folder_of(tmp_path / "made", 2)
     labels = torch.zeros(2, dtype=torch.long)
-    before = opened(folder, data, inputs)[0].opened(judge, "cpu")("samples", labels, 0)
+    before = all_windows(opened(folder, data, inputs)[0].opened(judge, "cpu")("samples", labels, 0))
     for i in range(2):
         video(folder / "down" / f"{i}.mp4", 250)
-    after = opened(folder, data, inputs)[0].opened(judge, "cpu")("samples", labels, 0)
+    after = all_windows(opened(folder, data, inputs)[0].opened(judge, "cpu")("samples", labels, 0))
     assert before.double().mean() < 30 < 240 < after.double().mean()
 
 
@@ -119,13 +121,31 @@ def test_a_checkpoint_generates_the_same_clips_for_a_seed_and_others_per_split(t
     assert subject.name == "step00000007"
     labels = torch.arange(4)
     first, again = (subject.opened(judge, "cpu") for _ in range(2))
-    assert torch.equal(first("train", labels, 0), again("train", labels, 0))
+    made = all_windows(first("train", labels, 0))
+    assert torch.equal(made, all_windows(again("train", labels, 0)))
     others = (first("test", labels, 0), first("samples", labels, 0), first("train", labels, 1))
-    assert not any(torch.equal(first("train", labels, 0), other) for other in others)
+    assert not any(torch.equal(made, all_windows(other)) for other in others)
 
 
-def test_the_real_rung_is_the_real_clips(judge):
-    real = RungSubject("real").opened(judge, "cpu")
-    for split in ("train", "test"):
-        clips = judge.clips(split)
-        assert torch.equal(real(split, clips.labels, 0), clips.frames)
+def windows_of(clips: RealClips) -> list[tuple[int, bytes]]:
+    """Every window of every clip, with its label."""
+    n_starts = clips.selection.n_starts(N_FRAMES).max()
+    found = []
+    for start in range(n_starts):
+        (frames,) = clips.at([(torch.arange(len(clips)), torch.full((len(clips),), start))])
+        found += [(label, clip.numpy().tobytes()) for label, clip in zip(clips.labels.tolist(), frames, strict=True)]
+    return found
+
+
+def test_held_back_clips_are_windows_of_groups_that_neither_fit_nor_test_sees(judge):
+    real = RungSubject("held-back clips, other windows").opened(judge, "cpu")
+    parts = {name: windows_of(clips) for name, clips in
+             (("held back", judge.held_back), ("fitted", judge.train), ("tested", judge.scored))}  # fmt: skip
+    groups = [set(clips.groups) for clips in (judge.train, judge.scored, judge.held_back)]
+    assert sum(map(len, groups)) == len(set.union(*groups))
+    for purpose, like in (("train", judge.train), ("test", judge.scored)):
+        shown = real(purpose, like.labels, 0)
+        clips = [(label, clip.numpy().tobytes()) for label, clip in
+                 zip(like.labels.tolist(), all_windows(shown), strict=True)]  # fmt: skip
+        assert set(clips) <= set(parts["held back"])
+        assert not {clip for _, clip in clips} & {clip for name in ("fitted", "tested") for _, clip in parts[name]}

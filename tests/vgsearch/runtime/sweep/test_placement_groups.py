@@ -44,7 +44,7 @@ def test_pruned_trials_free_every_cpu(tmp_path: Path, ray_cluster: Resources):
     unbeatable = {"experiment": "earlier", "trial_id": "t0000", "overrides": sweep.paper_points[0], "scores": {"kvd": -UNBEATABLE},
                   "looks": [[step, UNBEATABLE] for step in range(1, 41)]}  # fmt: skip
     ledger.append("warm_started", trials=[unbeatable])
-    inputs = prepare_inputs(sweep, manifest, console)
+    inputs = prepare_inputs(sweep, manifest, manifest.search_split, console)
     driver = Driver(experiment, sweep, inputs, ledger, SweepView(console, ledger.record, n_trials))
     run_trials(driver, [], ray_cluster)
     trials = ledger.record.trials.values()
