@@ -13,7 +13,7 @@ import typer
 from vgsearch import cli
 
 COMMANDS = """
-tune SPACE --data= --folds= --budget=laptop --set=* --classifier-weights= --out=runs
+tune SPACE --data= --folds= --one-per-class --budget=laptop --set=* --classifier-weights= --out=runs
     --name= --trials= --seed=0 --workers-per-trial=1
     --gpus-per-worker= --max-concurrent= --seeds-per-trial=1 --time-budget= --disk-budget= --keep=2 --storage=
     --warm-start=* --address= --dry-run --json
@@ -24,7 +24,7 @@ confirm EXP --top=3 --seeds=5 --address= --json
 show EXP/TRIAL --json
 report EXP --out=reports
 compare EXP1 EXP2 ... --out=reports
-train SPACE --point= --data= --folds= --budget=laptop --set=* --classifier-weights= --out=runs
+train SPACE --point= --data= --folds= --one-per-class --budget=laptop --set=* --classifier-weights= --out=runs
     --name= --seed=0 --workers-per-trial=1
     --gpus-per-worker= --address= --dry-run --json
 evaluate CKPT? --videos= --ladder= --data= --folds= --metrics= --against= --budget= --preprocessing= --classifier-weights=

@@ -31,6 +31,14 @@ Out = Annotated[
 Name = Annotated[
     str | None, typer.Option("--name", metavar="NAME", help="Name of the experiment. Default: SPACE-001 and so on.")
 ]
+OnePerClass = Annotated[
+    bool,
+    typer.Option(
+        "--one-per-class",
+        help="For models without labels: train one generator for each class, and score them together by S3. "
+        "Costs as many trainings per trial as there are classes.",
+    ),
+]
 Folds = Annotated[
     int | None,
     typer.Option(

@@ -19,6 +19,7 @@ def train(
     point: Point = None,
     data: options.Data = None,
     folds: options.Folds = None,
+    one_per_class: options.OnePerClass = False,
     budget: options.BudgetName = "laptop",
     overrides: options.Overrides = None,
     classifier_weights: options.ClassifierWeights = None,

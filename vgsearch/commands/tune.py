@@ -66,6 +66,7 @@ def tune(
     space: options.Space,
     data: options.Data = None,
     folds: SearchFolds = None,
+    one_per_class: options.OnePerClass = False,
     budget: options.BudgetName = "laptop",
     overrides: options.Overrides = None,
     classifier_weights: options.ClassifierWeights = None,

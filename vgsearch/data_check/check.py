@@ -227,7 +227,7 @@ def check_manifest(manifest: Manifest, inspected: Mapping[Path, Mapping[str, Any
             changed.append(video.name)
         videos.append(video)
     usable = [video for video in videos if video.skipped is None]
-    copies = mirrored_rows([inspected[video.path] | {"path": video.path} for video in usable])
+    copies = mirrored_rows([{**inspected[video.path], "path": video.path} for video in usable])
     copy_of = {usable[copy].name: usable[original].name for copy, original in copies.items()}
     videos = [replace(video, copy_of=copy_of.get(video.name)) for video in videos]
     return DataCheck(folder, tuple(videos), "the manifest's", "the manifest's", tuple(changed))

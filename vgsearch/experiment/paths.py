@@ -105,6 +105,10 @@ class TrialFolder(StoredFolder):
         """The folder of the point's training `number` with another seed; its files are those of a trial."""
         return self.place / "seeds" / str(number)
 
+    def of_class(self, number: int) -> Place:
+        """The folder of the generator of a class, where each class has its own; its files are those of a trial."""
+        return self.place / "classes" / str(number)
+
     @property
     def log(self) -> Path:
         return self.folder / "log.txt"

@@ -1,7 +1,7 @@
 """Sets of labelled clips, read window by window: the real clips of a split, or synthetic clips in their place."""
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
@@ -257,6 +257,34 @@ class Grouped:
 
     def windows(self, requests: Iterable[Request]) -> Iterator[Tensor]:
         return self.whole.windows(requests)
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A set whose clips of class k are those of `sets[k]` at the same positions."""
+
+    sets: Sequence[ClipSet]
+    labels: Tensor
+    groups: None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.sets)
+
+    @property
+    def shape(self) -> Shape:
+        return self.sets[0].shape
+
+    def windows(self, requests: Iterable[Request]) -> Iterator[Tensor]:
+        for rows, draw in requests:
+            frames = torch.empty(len(rows), *self.shape, dtype=torch.uint8)
+            for label in self.labels[rows].unique().tolist():
+                of_class = self.labels[rows] == label
+                (frames[of_class],) = self.sets[label].windows([(rows[of_class], draw)])
+            yield frames
 
 
 class Spooled:

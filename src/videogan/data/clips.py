@@ -31,6 +31,9 @@ class DataConfig(Config):
     sampling: Sampling = Field(
         "shuffled", description="class_balanced: equally many windows of each class, regardless of its number of clips"
     )
+    only_class: int | None = Field(
+        None, ge=0, description="train on the clips of this class number only; one_per_class sets it for each class"
+    )
     feed: Literal["auto", "cache", "stream"] = Field(
         "auto", description="auto: stream if the cache would exceed cache_limit_gb"
     )
@@ -158,11 +161,12 @@ class TrainingClips:
         rank: int = 0,
         n_ranks: int = 1,
         sampling: Sampling = "shuffled",
+        only_class: int | None = None,
     ) -> None:
         self.store, self.batch_size, self.n_frames = store, batch_size, n_frames
         self.rank, self.n_ranks = rank, n_ranks
         self.manifest_digest = store.manifest.digest
-        self.selection = store.select("train", n_frames)
+        self.selection = store.select("train", n_frames).of_class(only_class)
         self.schedule = self.selection.schedule(n_frames, seed, sampling)
         self.label_counts = torch.from_numpy(self.selection.label_counts_in(self.schedule))
 

@@ -55,6 +55,14 @@ class Selection:
         """(n,) number of windows of each clip, at least 1: a clip that is too short repeats its last frame."""
         return np.maximum(self.lengths - span(n_frames, self.strides), 0) + 1
 
+    def of_class(self, label: int | None) -> "Selection":
+        """The clips of class number `label`; all of them for None. Raises DataError if the class has no clip."""
+        if label is None:
+            return self
+        if not (self.labels == label).any():
+            raise DataError(f"data.only_class must be a class with training clips, got {label}, which has none.")
+        return self.where(self.labels == label)
+
     def where(self, chosen: np.ndarray) -> "Selection":
         """The clips for which `chosen` (n,) is true."""
         rows = np.flatnonzero(chosen)

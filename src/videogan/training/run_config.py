@@ -97,6 +97,9 @@ class EvaluationConfig(Config):
     objective: tuple[str, ...] = Field(
         ("s3",), description="one score by name, or two for a Pareto front; a leading minus means smaller is better"
     )
+    one_per_class: bool = Field(
+        False, description="for models without labels: train one generator for each class and score them together"
+    )
     n_look_clips: int = Field(512, ge=1, description="maximum number of synthetic clips in a look")
     standing_batches: int = Field(
         16, ge=1, description="sampling batches that re-estimate batch-norm statistics before each evaluation"
@@ -125,6 +128,9 @@ class EvaluationConfig(Config):
     def s3_protocol(self) -> S3Protocol:
         found = PROTOCOLS[self.protocol]
         assert isinstance(found, S3Protocol), "_protocol_exists refuses others"
+        if self.one_per_class:
+            # A generator that is told its class by having seen no other is another contest.
+            found = found.model_copy(update={"name": f"{found.name}+one_per_class"})
         return found if self.classifier_weights is None else with_weights(found, self.classifier_weights)
 
     def feature_protocol(self, metric: FeatureMetric) -> FeatureProtocol:
@@ -164,7 +170,12 @@ class RunConfig(Config):
 
     def _refuse_scores_of_labels_without_labels(self) -> None:
         """Looks are ReS, which needs labels, unless the objective starts with a distance."""
-        if self.model.is_conditional:
+        if self.evaluation.one_per_class and self.model.is_conditional:
+            raise ValueError(
+                f"evaluation.one_per_class is for models without labels, but this {self.model.family} generates with "
+                "labels; remove it, or set the model's own option to generate without labels."
+            )
+        if self.model.is_conditional or self.evaluation.one_per_class:
             return
         objective = self.evaluation.objective
         first = next((name for name in objective if name != "-cost"), "-kvd")
@@ -172,7 +183,7 @@ class RunConfig(Config):
             raise ValueError(
                 "evaluation.objective must start with a distance and contain no part of S3, got "
                 f"{','.join(objective)}: this {self.model.family} generates without labels. "
-                "Set evaluation.objective=-kvd, or use a conditional model."
+                "Set evaluation.objective=-kvd, use a conditional model, or train one generator a class: --one-per-class."
             )
 
     @property

@@ -47,6 +47,10 @@ def refuse_what_no_node_fits(sweep: Sweep, manifest: Manifest, cluster: Resource
         raise ConfigurationError(
             "--seeds-per-trial: workers that stream clips can train only one seed. Use --set data.feed=cache."
         )
+    if config.evaluation.one_per_class and n_workers > 1 and _streams(sweep, manifest):
+        raise ConfigurationError(
+            "--one-per-class: workers that stream clips can train only one generator. Use --set data.feed=cache."
+        )
     if _streams(sweep, manifest):
         stream.refuse_starved_stream(cluster.n_cpus, n_workers)
     n_fit, population = n_parallel_trials(sweep, manifest, cluster), sweep.limits.pbt.size
@@ -147,4 +151,6 @@ def _disk_bytes(sweep: Sweep, manifest: Manifest) -> tuple[float, float, Path]:
 
 
 def _n_checkpoints_per_trial(sweep: Sweep) -> int:
-    return sweep.keep + BEST_KEPT
+    # A generator for each class keeps its newest and its best.
+    own = sweep.keep + BEST_KEPT
+    return sweep.n_classes * (1 + BEST_KEPT) if _paper_config(sweep).evaluation.one_per_class else own

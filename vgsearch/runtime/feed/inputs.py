@@ -82,9 +82,9 @@ class Inputs:
     def cached_clips(self, config: "RunConfig", rank: int = 0, n_ranks: int = 1) -> "PrefetchedClips":
         """One rank's part of the training split from the cache, fetched one batch ahead; close it."""
         store, size, n_frames = self._store(config.data), config.loop.batch_size, config.model.n_frames
-        sampling = config.data.sampling
+        data = config.data
         return PrefetchedClips(
-            TrainingClips(store, size, n_frames, config.seed, rank=rank, n_ranks=n_ranks, sampling=sampling)
+            TrainingClips(store, size, n_frames, config.seed, rank, n_ranks, data.sampling, data.only_class)
         )
 
     def stream_plan(self, config: "RunConfig") -> stream.StreamPlan:

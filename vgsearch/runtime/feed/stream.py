@@ -50,6 +50,7 @@ def stream_plan(
     """The plan for the training split of `manifest`."""
     named = preprocessing_named(preprocessing)
     selection = select_clips(manifest, "train", named, n_frames, config.short_clips, every_nth=config.every_nth)
+    selection = selection.of_class(config.only_class)
     schedule = selection.schedule(n_frames, seed, config.sampling)
     return StreamPlan(manifest.digest, selection, schedule, batch_size, preprocessing, config.limits)
 

@@ -12,7 +12,7 @@ from vgsearch.experiment.score import FeatureScore, S3Score, Score
 from vgsearch.runtime.feed.inputs import Inputs
 from videogan.classifiers.contract import VideoClassifier
 from videogan.classifiers.fit import features, window_features
-from videogan.data.clip_set import RealClips, Subset, all_windows
+from videogan.data.clip_set import ClipSet, RealClips, Subset, all_windows
 from videogan.data.clips import DataConfig
 from videogan.families.contract import Generator
 from videogan.protocols.blind_spots import BlindSpots, Neighbours, blind_spots
@@ -110,9 +110,11 @@ class Looks:
     def __init__(self, judge: Judge, config: RunConfig) -> None:
         self._protocol = config.evaluation.s3_protocol.classifier
         self._network = judge.network(self._protocol, 0)
-        scored = judge.scored
+        scored: ClipSet = judge.scored.spaced(1)
+        if config.data.only_class is not None:
+            scored = Subset(scored, (scored.labels == config.data.only_class).nonzero().flatten())
         n = min(len(scored), config.evaluation.n_look_clips)
-        shown = Subset(scored.spaced(1), torch.linspace(0, len(scored) - 1, n).long())
+        shown = Subset(scored, torch.linspace(0, len(scored) - 1, n).long())
         frames = all_windows(shown)
         self._labels, self._seed = shown.labels, config.seed
         # A generator without labels makes no clips of a class: its samples are compared as one class.
@@ -121,7 +123,7 @@ class Looks:
         self._real: Tensor | None = None
         if looks_at_distance(parsed(config.evaluation.objective)):
             recipe = self._protocol.recipe
-            self._real = window_features(self._network, scored.spaced(1), recipe, "penultimate")[0]
+            self._real = window_features(self._network, scored, recipe, "penultimate")[0]
 
     def __call__(self, synthetic: SyntheticSet) -> tuple[float, dict[str, float]]:
         """The cheap score of new samples, and their vitals."""

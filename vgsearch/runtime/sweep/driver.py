@@ -86,6 +86,7 @@ class Driver:
             stop_request=str(self.experiment.stop_request),
             inputs=self.inputs,
             keep=self.sweep.keep,
+            n_classes=self.sweep.n_classes,
             n_seeds=self.sweep.seeds_per_trial,
         )
 

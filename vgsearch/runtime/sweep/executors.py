@@ -4,14 +4,14 @@ from typing import Any
 
 from ray import tune
 
+from vgsearch.runtime.sweep.classes import trial_type
 from vgsearch.runtime.sweep.seeds import over_seeds
 from vgsearch.runtime.sweep.spec import TrialSpec
-from vgsearch.runtime.sweep.trial import Trial
 
 
 def inline_trial(parameters: dict[str, Any]) -> None:
     """The Tune trial that trains in its own process. Any: plain values of a `TrialSpec`."""
     spec = TrialSpec.from_parameters(parameters)
-    Trial(spec, tune.report, device=spec.inputs.device, after_first_seed=over_seeds).run(
+    trial_type(spec)(spec, tune.report, device=spec.inputs.device, after_first_seed=over_seeds).run(
         lambda config, start: spec.inputs.training_clips(config, start)
     )

@@ -75,6 +75,8 @@ class SweepRequest:
     storage: str | None = None
     """Where Optuna stores the study; None: in the experiment's folder."""
     warm_start: Sequence[Path] = ()
+    one_per_class: bool = False
+    """Train a generator for each class, for models without labels."""
     classifier_weights: Path | None = None
     """Initial weights of the classifiers; the sweep keeps the file's sha256."""
 
@@ -84,6 +86,8 @@ def launch(request: SweepRequest, address: str | None, dry_run: bool, json_lines
     console = Console(stderr=json_lines, highlight=False, markup=False)
     space = _requested_space(request)
     overrides = dict(parse_override(text) for text in request.overrides)
+    if request.one_per_class:
+        overrides = {"evaluation.objective": ["s3"], **overrides, "evaluation.one_per_class": True}
     if request.classifier_weights is not None:
         overrides |= as_override(request.classifier_weights)
     out = place(request.out)
@@ -195,6 +199,10 @@ def _run(
     """Prepare the shared inputs, run the trials, print the result, and exit with its code."""
     ledger = Ledger.of(experiment)
     console.print(_heading(experiment, sweep, manifest, cluster), soft_wrap=True)
+    first = sweep.run_config(sweep.paper_points[0], 0)
+    if first.evaluation.one_per_class:
+        costs = f"{sweep.n_classes} trainings of {first.loop.n_steps} steps"
+        console.print(f"one generator for each class: every trial is {costs}, and none is pruned", soft_wrap=True)
     lack = manifest.lack_of_select
     notes = notes_of(sweep.objectives(), sweep.limits.pruning.pruner != "none")
     for note in [*notes, f"note: {lack}"] if lack else notes:

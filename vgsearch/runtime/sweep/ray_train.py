@@ -12,10 +12,10 @@ from vgsearch.experiment.paths import TrialFolder
 from vgsearch.runtime.cluster.trainer import MAX_CONTROLLER_FAILURES, MAX_WORKER_FAILURES, Trainer
 from vgsearch.runtime.feed import stream
 from vgsearch.runtime.feed.inputs import n_batches
+from vgsearch.runtime.sweep.classes import trial_type
 from vgsearch.runtime.sweep.placement_groups import new_mark
 from vgsearch.runtime.sweep.seeds import over_seeds
 from vgsearch.runtime.sweep.spec import TrialSpec, is_read_by_the_next_attempt, own_copy, own_copy_in_use
-from vgsearch.runtime.sweep.trial import Trial
 from videogan.config import parse_config
 from videogan.shard import Shard
 from videogan.training.checkpoint import CheckpointFolder
@@ -68,7 +68,7 @@ def worker_loop(parameters: dict[str, Any]) -> None:
         own = ray.train.get_dataset_shard(stream.stream_name(shard.rank))
         return stream.StreamedClips(spec.inputs.stream_plan(config), own, shard.rank, shard.n_ranks)
 
-    trial = Trial(
+    trial = trial_type(spec)(
         spec, ray.train.report, wrap=prepare_model, shard=shard, device=get_device(), after_first_seed=over_seeds
     )
     trial.run(open_clips)

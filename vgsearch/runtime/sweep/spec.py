@@ -24,6 +24,8 @@ class TrialSpec:
     inputs: Inputs
     keep: int = 2
     """Number of newest checkpoints to keep, in addition to the best."""
+    n_classes: int = 1
+    """Classes of the data set."""
     n_seeds: int = 1
     """Trainings of the point, one after the other; its score is their mean."""
 
@@ -53,4 +55,4 @@ def own_copy_in_use(folder: TrialFolder) -> Iterator[None]:
 
 def is_read_by_the_next_attempt(name: str) -> bool:
     """Whether an attempt reads this file of those before it."""
-    return not name.startswith(("attempts/", "evaluations/", "seeds/"))
+    return not name.startswith(("attempts/", "evaluations/", "seeds/", "classes/"))

@@ -25,6 +25,7 @@ from videogan.config import parse_config
 from videogan.divergence import TrainingDiverged
 from videogan.families import FAMILIES
 from videogan.families.contract import Generator
+from videogan.protocols.s3 import SyntheticSet
 from videogan.sampling.pictures import write_gif, write_mp4
 from videogan.sampling.sampling import sample_grid
 from videogan.shard import Shard
@@ -82,6 +83,11 @@ class Trial:
         self._seconds, self._states_seen = 0.0, list[Mapping[Any, str]]()
         """Seconds of training in all attempts; the health problems that each look found."""
         self._course = Course(FAMILIES[self.config.model.family].losses_of_guessing(self.config.model))
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training in all attempts."""
+        return self._seconds
 
     def run(self, open_clips: OpenClips) -> None:
         """Train and score, then report the end."""
@@ -175,7 +181,8 @@ class Trial:
         looks = Looks(judge, config) if judge else None
         with open_clips(config, self._step * config.loop.n_d) as clips:
             self._train(train(config, clips, start=start, wrap=self.wrap, shard=self.shard, device=self.device), looks)
-        end = self._score(judge) if judge else End("done")
+        # One of several generators is not scored by itself.
+        end = self._score(judge) if judge and config.data.only_class is None else End("done")
         return self._after_first_seed(self, end, open_clips)
 
     def _train(self, progresses: Iterator[Progress], looks: Looks | None) -> None:
@@ -260,13 +267,12 @@ class Trial:
 
     def _score(self, judge: Judge) -> End:
         """Score the last step's generator, on rank 0, and write its samples."""
-        path = self.checkpoints.path(self.config.loop.n_steps)
-        sampler = sampling_copy_of(generator_from(path)[0].to(self.device), self.config)
-        self._write_samples(self._grid(sampler))
+        synthetic, grid = self._samples()
+        self._write_samples(grid)
         LOGGER.info("scoring")
         self._signed = time.monotonic()
         try:
-            results = objective_scores(self.config, judge, synthetic_set(sampler, self.config), self._while_scoring)
+            results = objective_scores(self.config, judge, synthetic, self._while_scoring)
         except TrainingDiverged as error:
             return End("unscored", f"a classifier of the score failed: {error}")
         whole = {name: result.to_json() for name, result in results.items()}
@@ -282,6 +288,16 @@ class Trial:
             why = "the real-trained classifiers get no real clip right"
             return End("unscored", f"{' and '.join(undefined)} undefined: {why}")
         return End("done", scores=scores, score=score)
+
+    def _samples(self) -> tuple[SyntheticSet, Tensor]:
+        """The clips of the last step's generator, and a grid of them."""
+        sampler = self.last_sampler()
+        return synthetic_set(sampler, self.config), self._grid(sampler)
+
+    def last_sampler(self) -> Generator:
+        """The last step's generator, ready to sample from."""
+        path = self.checkpoints.path(self.config.loop.n_steps)
+        return sampling_copy_of(generator_from(path)[0].to(self.device), self.config)
 
     def _while_scoring(self, done: int, total: int) -> None:
         if self._stop_request.exists:

@@ -91,10 +91,12 @@ def _set_splits(usable: Sequence[dict[str, Any]], originals: Sequence[tuple[dict
     follows = {id(copy) for copy, original in originals if copy["label"] == original["label"]}
     rows = [row for row in usable if id(row) not in follows]
     drawn = [row for row in rows if row["split"] is None]
-    for row, split in zip(drawn, split_by_group(*_columns(drawn, "label", "group"), seed), strict=True):
+    labels, groups = _columns(drawn, "label", "group")
+    for row, split in zip(drawn, split_by_group(labels, groups, seed), strict=True):
         row["split"] = split
     if not drawn and not any(row["split"] == "select" for row in usable):
-        for row, split in zip(rows, carve_select(*_columns(rows, "label", "group", "split"), seed), strict=True):
+        labels, groups, splits = _columns(rows, "label", "group", "split")
+        for row, split in zip(rows, carve_select(labels, groups, splits, seed), strict=True):
             row["split"] = split
     for copy, original in originals:
         if id(copy) in follows and copy["split"] is None:

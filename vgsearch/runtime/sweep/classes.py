@@ -1,0 +1,65 @@
+"""A trial of a model without labels that trains one generator for each class, so that S3 can be measured."""
+
+import dataclasses
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vgsearch.experiment.end import End
+from vgsearch.runtime.judging.judge import Judge, synthetic_set
+from vgsearch.runtime.sweep.spec import TrialSpec
+from vgsearch.runtime.sweep.trial import OpenClips, Trial
+from videogan.data.clip_set import Joined
+from videogan.protocols.s3 import SyntheticSet
+from videogan.training.checkpoint import Checkpoint
+
+
+class OnePerClassTrial(Trial):
+    """Trains a generator on the clips of each class, one after the other, then scores all of them together.
+
+    Each generator has a folder of its own with its checkpoints and looks; the trial itself has no looks, so it is not
+    pruned. A resumed trial continues with the class that was interrupted.
+    """
+
+    def _train_and_score(self, start: Checkpoint | None, open_clips: OpenClips) -> End:
+        for number in range(self.spec.n_classes):
+            training = self._training(number)
+            end = training.finish(open_clips)
+            if self.seen_by_any(not end.is_done):
+                reason = end.reason or "on another rank"
+                return dataclasses.replace(end, reason=f"class {number}: {reason}")
+            self._seconds += training.seconds
+        self._step = self.config.loop.n_steps
+        judge = Judge(self.spec.inputs, self.config.data, self.config.model.n_frames) if self.shard.rank == 0 else None
+        end = self._score(judge) if judge else End("done")
+        return self._after_first_seed(self, end, open_clips)
+
+    def _training(self, number: int) -> Trial:
+        spec = self.spec
+        data = spec.config["data"] | {"only_class": number}
+        own = dataclasses.replace(
+            spec, folder=str(self.folder.of_class(number)), config=spec.config | {"data": data}, n_seeds=1, keep=1
+        )
+
+        def report(result: dict[str, Any]) -> None:
+            # A sign of life; looks of one class say nothing about the others.
+            self.report({"step": result["step"], "losses": result["losses"]})
+
+        return Trial(own, report, self.wrap, self.shard, self.device)
+
+    def _samples(self) -> tuple[SyntheticSet, Tensor]:
+        """Each label's clips by the generator of its class, and a grid with a row for each class."""
+        trainings = [self._training(number) for number in range(self.spec.n_classes)]
+        samplers = [training.last_sampler() for training in trainings]
+        sets = [synthetic_set(sampler, self.config) for sampler in samplers]
+        rows = [training._grid(sampler) for training, sampler in zip(trainings, samplers, strict=True)]
+        synthetic: SyntheticSet = lambda purpose, labels, seed: Joined(  # noqa: E731 (a def could not be typed so)
+            [of_class(purpose, labels, seed) for of_class in sets], labels
+        )
+        return synthetic, torch.cat(rows, 1)
+
+
+def trial_type(spec: TrialSpec) -> type[Trial]:
+    """What trains a trial: one generator, or one for each class."""
+    return OnePerClassTrial if spec.config["evaluation"].get("one_per_class") else Trial
