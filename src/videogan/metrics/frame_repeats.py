@@ -26,7 +26,7 @@ STABILISERS = ((0.01 * LEVELS) ** 2, (0.03 * LEVELS) ** 2)
 
 
 class Repeats(NamedTuple):
-    """Shares of frames 2 to T that repeat the frame before (`freezing`) or an older one (`looping`)."""
+    """Shares of frames 2 to T that repeat the frame before (`freezing`), or an older one and not the frame before."""
 
     freezing: float
     looping: float
@@ -36,45 +36,54 @@ class Repeats(NamedTuple):
         return self.freezing + self.looping
 
 
-def frame_repeats(frames: Tensor, real_frames: Tensor) -> Repeats:
-    """Shares of repeated frames in `frames`, judged by `real_frames`; both uint8 (., T, H, W, C) of one T, H, W, C.
+def frame_errors(frames: Tensor) -> Tensor:
+    """Mean squared errors between the frames of each clip, in levels squared: float64 (n, T, T).
 
-    A frame repeats if its mean squared error to the nearest earlier frame is at most the 1 % quantile of real frames';
-    the latest of equally near frames counts. Slow motion looks like freezing here: compare the flow ratio.
-    Raises ValueError for clips of two sizes.
+    `frames`: uint8 (n, T, H, W, C). [:, i, j] is the error of frame i to frame j < i; infinite for j >= i. Exact.
     """
-    if frames.shape[1:] != real_frames.shape[1:]:
-        raise ValueError(
-            f"frames and real_frames need one size, got {tuple(frames.shape[1:])} and {tuple(real_frames.shape[1:])}; "
-            "resize the real ones."
-        )
-    threshold = nearest_earlier(real_frames)[0].flatten().quantile(REAL_QUANTILE)
-    errors, nearest = nearest_earlier(frames)
-    repeats, is_previous = errors <= threshold, nearest == torch.arange(nearest.shape[1])
-    shares = [share.double().mean().item() for share in (repeats & is_previous, repeats & ~is_previous)]
-    return Repeats(*shares)
+    return torch.stack([_squared_errors(clip) for clip in _checked(frames)])
 
 
-def nearest_earlier(frames: Tensor) -> tuple[Tensor, Tensor]:
-    """Of frames 2 to T of each clip: the least mean squared error to an earlier frame, and that frame's index.
+def repeat_threshold(real_errors: Tensor) -> float:
+    """The largest error of a repeat: the 1 % quantile of real frames' errors to their nearest earlier frame.
 
-    `frames`: uint8 (n, T, H, W, C). Returns float64 (n, T - 1) in levels squared and int64 (n, T - 1).
+    `real_errors`: `frame_errors` of real clips. It is 0 if 1 % of the real frames are copies of earlier ones.
     """
-    distances = torch.stack([_squared_errors(clip) for clip in _checked(frames)])
-    # Reversed, so that the latest of equally near frames is found: a still repeats the frame before.
-    n_frames = frames.shape[1]
-    errors, places = distances.flip(2).min(2)
-    return errors[:, 1:], n_frames - 1 - places[:, 1:]
+    return nearest_earlier(real_errors).flatten().quantile(REAL_QUANTILE).item()
 
 
-def t_psnr(frames: Tensor) -> float:
+def frame_repeats(errors: Tensor, threshold: float) -> Repeats:
+    """Shares of repeated frames by `frame_errors` (n, T, T): those with an error of at most `threshold`.
+
+    A frame that is near to the frame before freezes, even if noise makes an older frame a little nearer. Slow motion
+    freezes too: `still_share` at a longer lag tells it apart.
+    """
+    repeats = nearest_earlier(errors) <= threshold
+    freezes = errors.diagonal(-1, 1, 2) <= threshold
+    freezing, looping = (share.double().mean().item() for share in (freezes, repeats & ~freezes))
+    return Repeats(freezing, looping)
+
+
+def still_share(errors: Tensor, threshold: float, lag: int) -> float:
+    """Share of pairs of frames `lag` apart, 1 to T - 1, with an error of at most `threshold`; `freezing` at lag 1.
+
+    Real motion at 1/k of its speed changes as much in k frames as real clips do in one; a still never does.
+    """
+    return (errors.diagonal(-lag, 1, 2) <= threshold).double().mean().item()
+
+
+def nearest_earlier(errors: Tensor) -> Tensor:
+    """The errors of frames 2 to T to their nearest earlier frame, (n, T - 1), by `frame_errors` (n, T, T)."""
+    return errors.amin(2)[:, 1:]
+
+
+def t_psnr(errors: Tensor) -> float:
     """Mean over clips and frames i of max over j < i of PSNR(x_i, x_j), in dB; high if frames repeat.
 
-    `frames`: uint8 (n, T, H, W, C). Errors below those of rounding count as such, so it is at most 58.9 dB. It has no
-    threshold: compare it with that of real clips.
+    `errors`: `frame_errors` (n, T, T). Errors below those of rounding count as such, so it is at most 58.9 dB. It has
+    no threshold: compare it with that of real clips.
     """
-    errors = nearest_earlier(frames)[0].clamp(min=ROUNDING_ERROR)
-    return (10 * torch.log10(LEVELS**2 / errors)).mean().item()
+    return (10 * torch.log10(LEVELS**2 / nearest_earlier(errors).clamp(min=ROUNDING_ERROR))).mean().item()
 
 
 def t_dssim(frames: Tensor) -> float:

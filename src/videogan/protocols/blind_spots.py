@@ -11,15 +11,13 @@ from torch import Tensor
 from videogan.classifiers.contract import VideoClassifier
 from videogan.classifiers.fit import features, predict
 from videogan.data.clip_set import LabelledClips, RealSet, Subset, all_windows
-from videogan.data.clips import to_video
-from videogan.flow.lucas_kanade import LucasKanade
-from videogan.flow.video_flow import video_flow
+from videogan.flow.speed import flow_speeds
 from videogan.metrics.diversity import COLLAPSED, class_diversity
-from videogan.metrics.frame_repeats import frame_repeats, t_dssim, t_psnr
+from videogan.metrics.evenly_spaced import evenly_spaced
+from videogan.metrics.frame_repeats import frame_errors, frame_repeats, repeat_threshold, t_dssim, t_psnr
 from videogan.metrics.memorisation import Distance, memorisation_ratio, nearest_neighbours, pixel_features
 from videogan.metrics.motion_health import (
     EXCESS,
-    flow_magnitude,
     flow_ratio,
     motion_health,
     shuffle_frames,
@@ -35,7 +33,6 @@ N_PICTURED = 8
 MOST_CLIPS = 1000
 N_FLOWS = 128  # synthetic and real clips whose flow is computed: for thousands at 96 px it would take half an hour
 N_DSSIM = 32  # the same for t-DSSIM, which takes a third of a second per clip at 96 px
-FLOW_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -115,7 +112,9 @@ def blind_spots(
     by_features, nearest_features = _memorisation(by_set, "cosine")
     by_pixels, nearest_pixels = _memorisation(pixels, "euclidean")
     health = motion_health(synthetic, test.frames)
-    speed = {name: flow_magnitudes(sets[name]) for name in ("synthetic", "real")}
+    speed = {name: flow_speeds(evenly_spaced(sets[name], N_FLOWS)) for name in ("synthetic", "real")}
+    errors = {name: frame_errors(sets[name]) for name in ("synthetic", "real")}
+    threshold = repeat_threshold(errors["real"])
     diversity = class_diversity(by_set["synthetic"], test.labels, by_set["real"], test.labels, test.n_classes)
 
     def both(measure: Callable[[Tensor], float]) -> Pair:
@@ -133,9 +132,9 @@ def blind_spots(
         flow_ratio=flow_ratio(speed["synthetic"], speed["real"]),
         freezing_rate=Pair(health.freezing, health.freezing_real),
         looping_rate=Pair(health.looping, health.looping_real),
-        repeats=both(lambda frames: frame_repeats(frames, test.frames).repeats),
-        t_psnr=both(t_psnr),
-        t_dssim=both(lambda frames: t_dssim(_evenly_spaced(frames, N_DSSIM))),
+        repeats=Pair(*(frame_repeats(of_set, threshold).repeats for of_set in errors.values())),
+        t_psnr=Pair(*(t_psnr(of_set) for of_set in errors.values())),
+        t_dssim=both(lambda frames: t_dssim(evenly_spaced(frames, N_DSSIM))),
         res=both(recognised),
         res_of_shuffled_frames=both(lambda frames: recognised(shuffle_frames(frames, seed))),
         class_diversity=diversity.tolist(),
@@ -151,23 +150,9 @@ def blind_spots(
 
 def _in_memory(clips: RealSet) -> LabelledClips:
     """The centre windows of at most `MOST_CLIPS` evenly spaced clips."""
-    rows = _evenly_spaced(torch.arange(len(clips)), MOST_CLIPS)
+    rows = evenly_spaced(torch.arange(len(clips)), MOST_CLIPS)
     chosen = Subset(clips.spaced(1), rows)
     return LabelledClips(all_windows(chosen), chosen.labels, chosen.n_classes, chosen.groups)
-
-
-def flow_magnitudes(frames: Tensor) -> Tensor:
-    """Mean flow length of at most `N_FLOWS` evenly spaced clips, in pixels per frame: float64 (m,).
-
-    `frames`: uint8 (n, T, H, W, 3).
-    """
-    batches = (to_video(clips) for clips in _evenly_spaced(frames, N_FLOWS).split(FLOW_BATCH))
-    return torch.cat([flow_magnitude(video_flow(LucasKanade(), videos)) for videos in batches])
-
-
-def _evenly_spaced(frames: Tensor, n_most: int) -> Tensor:
-    """At most `n_most` of the clips (n, ...)."""
-    return frames[torch.linspace(0, len(frames) - 1, min(n_most, len(frames))).round().long()]
 
 
 def _memorisation(of: dict[str, Tensor], distance: Distance) -> tuple[float, tuple[Tensor, Tensor]]:

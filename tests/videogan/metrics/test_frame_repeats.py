@@ -1,113 +1,118 @@
 """Repeated frames in clips that freeze, stop halfway, loop, run backwards, are still under noise, or move slowly."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
-from torch import Tensor
 
+from tests.repeating_clips import FROZEN, IN_ORDER, MADE, REAL, SIZE, T, discs
 from videogan.metrics.frame_repeats import (
     Repeats,
+    frame_errors,
     frame_repeats,
     nearest_earlier,
+    repeat_threshold,
     ssim,
+    still_share,
     t_dssim,
     t_psnr,
 )
 from videogan.metrics.motion_health import motion_health
 
-N, T, SIZE = 48, 16, 32
 MOST_PSNR = 10 * math.log10(255**2 * 12)
+THRESHOLD = repeat_threshold(frame_errors(REAL))
+ERRORS = {name: frame_errors(clips) for name, clips in MADE.items()}
+LATE_FREEZE, THERE_AND_BACK = MADE["moves 8 frames, then stands"], MADE["8 frames forwards, 8 backwards"]
 
 
-def discs(times: Tensor, seed: int, n: int = N) -> Tensor:
-    """A disc that crosses a still texture on a path of its own, at the `times` (T,): uint8 (n, T, SIZE, SIZE, 3)."""
-    rng = torch.Generator().manual_seed(seed)
-    texture = torch.randint(60, 120, (n, 1, SIZE, SIZE, 3), generator=rng).float()
-    # It never leaves the frame, where a real clip would stand still.
-    start = 2 + 6 * torch.rand(n, 2, generator=rng)
-    angle, speed = torch.rand(n, generator=rng) * 0.5 * math.pi, 1 + 0.4 * torch.rand(n, generator=rng)
-    step = torch.stack([angle.cos(), angle.sin()], 1) * speed[:, None]
-    places = start[:, None] + times[None, :, None] * step[:, None]  # (n, T, 2)
-    rows, columns = torch.meshgrid(torch.arange(SIZE), torch.arange(SIZE), indexing="ij")
-    away = (rows - places[..., 0, None, None]).square() + (columns - places[..., 1, None, None]).square()
-    mask = (4.5 - away.sqrt()).clamp(0, 1)[..., None]
-    return (texture * (1 - mask) + 235 * mask).round().to(torch.uint8)
+def row(freezing, looping, psnr, frozen_clips=0, looping_clips=0):
+    """What is measured of clips: shares of frames, t-PSNR, and shares of clips by fixed lags."""
+    return SimpleNamespace(
+        freezing=freezing, looping=looping, psnr=psnr, frozen_clips=frozen_clips, looping_clips=looping_clips
+    )
 
 
-IN_ORDER = torch.arange(T).float()
-REAL = discs(IN_ORDER, 0)
-LATE_FREEZE = discs(IN_ORDER.clamp(max=7), 1)
-THERE_AND_BACK = discs(torch.cat([IN_ORDER[:8], IN_ORDER[:8].flip(0)]), 1)
-FROZEN = discs(torch.zeros(T), 1)
-NOISY_STILL = (
-    (FROZEN.float() + 4 * torch.randn(FROZEN.shape, generator=torch.Generator().manual_seed(2)))
-    .round()
-    .clamp(0, 255)
-    .to(torch.uint8)
-)
+TABLE = {
+    "other real clips": row(0.02, 0, 24.2),
+    "frozen": row(1, 0, MOST_PSNR, frozen_clips=1),
+    "loop of 4": row(0.02, 12 / 15, 52.0, looping_clips=1),
+    "loop of 8": row(0.02, 8 / 15, 42.7, looping_clips=1),
+    "moves 8 frames, then stands": row(8 / 15, 0, 42.7),
+    # Its ninth frame is its eighth again.
+    "8 frames forwards, 8 backwards": row(1 / 15 + 0.02, 7 / 15, 42.7),
+    "frozen, noise of 4 levels": row(1, 0, 33.2),
+    "frozen, noise of 1 level": row(1, 0, 44.9),
+    "a quarter of the speed": row(1, 0, 34.9),
+}
+
+
+@pytest.mark.parametrize("made", MADE)
+def test_the_share_of_repeated_frames_is_what_the_clips_were_made_with(made):
+    expected, found = TABLE[made], frame_repeats(ERRORS[made], THRESHOLD)
+    assert found.freezing == pytest.approx(expected.freezing, abs=0.03)
+    assert found.looping == pytest.approx(expected.looping, abs=0.03)
+    assert t_psnr(ERRORS[made]) == pytest.approx(expected.psnr, abs=0.1)
+
+
+@pytest.mark.parametrize("made", MADE)
+def test_a_fixed_lag_sees_only_clips_that_never_move_or_return_throughout(made):
+    health = motion_health(MADE[made], REAL)
+    assert (health.freezing, health.freezing_real) == (TABLE[made].frozen_clips, 0)
+    assert (health.looping, health.looping_real) == (TABLE[made].looping_clips, 0)
 
 
 @pytest.mark.parametrize(
-    ("clips", "freezing", "looping"),
+    ("made", "lag", "share"),
     [
-        pytest.param(discs(IN_ORDER, 1), 0, 0, id="real"),
-        pytest.param(FROZEN, 1, 0, id="frozen"),
-        pytest.param(discs(IN_ORDER % 4, 1), 0, 12 / 15, id="loop-of-4"),
-        pytest.param(discs(IN_ORDER % 8, 1), 0, 8 / 15, id="loop-of-8"),
-        pytest.param(LATE_FREEZE, 8 / 15, 0, id="moves-8-frames-then-stands"),
-        # Its ninth frame is its eighth again; the others were seen earlier.
-        pytest.param(THERE_AND_BACK, 1 / 15, 7 / 15, id="8-forwards-8-backwards"),
-        pytest.param(discs(IN_ORDER / 4, 1), 1, 0, id="a-quarter-of-the-speed"),
+        ("a quarter of the speed", 1, 1),
+        ("a quarter of the speed", 5, 0),
+        ("moves 8 frames, then stands", 5, 4 / 11),
+        ("frozen", 5, 1),
+        ("frozen, noise of 4 levels", 5, 1),
     ],
 )
-def test_the_share_of_repeated_frames_is_what_the_clips_were_made_with(clips, freezing, looping):
-    found = frame_repeats(clips, REAL)
-    assert found.freezing == pytest.approx(freezing, abs=0.03)
-    assert found.looping == pytest.approx(looping, abs=0.03)
+def test_slow_motion_stops_repeating_at_a_longer_lag_and_a_still_never_does(made, lag, share):
+    assert still_share(ERRORS[made], THRESHOLD, lag) == pytest.approx(share, abs=0.03)
 
 
-def test_a_still_under_noise_repeats_everywhere_whichever_frame_is_nearest():
-    assert frame_repeats(NOISY_STILL, REAL).repeats == pytest.approx(1, abs=0.02)
-
-
-@pytest.mark.parametrize("clips", [LATE_FREEZE, THERE_AND_BACK, NOISY_STILL])
-def test_a_fixed_lag_sees_none_of_what_the_nearest_earlier_frame_shows(clips):
-    health = motion_health(clips, REAL)
-    assert max(health.freezing, health.looping) < 0.1
-    assert frame_repeats(clips, REAL).repeats > 0.5
+def test_noise_does_not_make_a_still_return_to_older_frames():
+    nearest = ERRORS["frozen, noise of 4 levels"].argmin(2)[:, 1:]
+    assert (nearest < torch.arange(T - 1)).double().mean() > 0.5, "most frames are nearest to an older one"
+    assert frame_repeats(ERRORS["frozen, noise of 4 levels"], THRESHOLD).looping == 0
 
 
 def test_real_clips_repeat_as_rarely_as_the_threshold_says():
-    assert frame_repeats(REAL, REAL).repeats <= 0.0125  # 1 %, between two of 720 frames
+    assert frame_repeats(frame_errors(REAL), THRESHOLD).repeats <= 0.0125  # 1 %, between two of 720 frames
 
 
-def test_the_nearest_earlier_frame_is_that_of_a_plain_search():
-    errors, nearest = nearest_earlier(THERE_AND_BACK[:3])
-    for clip, of_clip, at in zip(THERE_AND_BACK[:3].double(), errors, nearest, strict=True):
+def test_errors_are_those_of_a_plain_search():
+    clips = THERE_AND_BACK[:3]
+    errors = frame_errors(clips)
+    for clip, of_clip, least in zip(clips.double(), errors, nearest_earlier(errors), strict=True):
         for i in range(1, T):
             distances = (clip[i] - clip[:i]).square().flatten(1).mean(1)
-            assert of_clip[i - 1] == pytest.approx(distances.min().item(), abs=1e-9)
-            assert distances[at[i - 1]] == pytest.approx(distances.min().item(), abs=1e-9)
+            torch.testing.assert_close(of_clip[i, :i], distances, rtol=0, atol=1e-9)
+            assert of_clip[i, i:].isinf().all()
+            assert least[i - 1] == of_clip[i, :i].min()
 
 
 def test_a_repeated_frame_has_the_psnr_of_rounding_and_no_structural_difference():
-    assert t_psnr(FROZEN) == pytest.approx(MOST_PSNR)
+    assert t_psnr(ERRORS["frozen"]) == pytest.approx(MOST_PSNR)
     assert t_dssim(FROZEN[:2]) == pytest.approx(0, abs=1e-12)
 
 
 def test_psnr_and_dssim_order_clips_by_how_much_they_repeat():
-    clips = [discs(IN_ORDER, 1), LATE_FREEZE, discs(IN_ORDER % 4, 1), FROZEN]
-    psnr, dssim = [t_psnr(some) for some in clips], [t_dssim(some[:4]) for some in clips]
+    order = ["other real clips", "moves 8 frames, then stands", "loop of 4", "frozen"]
+    psnr, dssim = [t_psnr(ERRORS[made]) for made in order], [t_dssim(MADE[made][:4]) for made in order]
     assert psnr == sorted(psnr)
     assert dssim == sorted(dssim, reverse=True)
 
 
 def test_one_repeat_in_n_frames_moves_the_mean_by_its_share():
-    real = discs(IN_ORDER, 1)
-    moving = nearest_earlier(real)[0].clamp(min=1 / 12)[:, :7]
+    moving = nearest_earlier(frame_errors(discs(IN_ORDER, 1)))[:, :7]
     expected = (7 * (10 * torch.log10(255**2 / moving)).mean().item() + 8 * MOST_PSNR) / 15
-    assert t_psnr(LATE_FREEZE) == pytest.approx(expected, rel=1e-9)
+    assert t_psnr(frame_errors(LATE_FREEZE)) == pytest.approx(expected, rel=1e-9)
 
 
 def test_ssim_is_the_mean_over_windows_of_its_definition():
@@ -134,12 +139,7 @@ def test_ssim_is_one_for_equal_images_symmetric_and_lower_for_noise():
 @pytest.mark.parametrize("clips", [REAL[:0], REAL[:, :1], REAL.float(), REAL[0]])
 def test_clips_that_show_no_repeat_are_refused(clips):
     with pytest.raises(ValueError, match="repeats need uint8 clips"):
-        nearest_earlier(clips)
-
-
-def test_clips_of_two_sizes_are_refused():
-    with pytest.raises(ValueError, match="need one size"):
-        frame_repeats(REAL[:, :8], REAL)
+        frame_errors(clips)
 
 
 def test_repeats_are_the_sum_of_both_kinds():

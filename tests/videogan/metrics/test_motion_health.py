@@ -48,12 +48,9 @@ def test_motion_is_the_mean_absolute_difference_of_adjacent_frames():
     assert motion(torch.cat([FROZEN, TRANSLATING])).tolist() == [0, motion(TRANSLATING).item()]
 
 
-def test_motion_does_not_depend_on_blocks_or_wrap_around_as_bytes_do(monkeypatch):
+def test_motion_is_the_mean_change_and_does_not_wrap_around_as_bytes_do():
     clips = noise(5)
-    whole = motion(clips)
-    torch.testing.assert_close(whole, clips.double().diff(dim=1).abs().flatten(1).mean(1))
-    monkeypatch.setattr("videogan.metrics.motion_health.BLOCK", 2)
-    assert motion(clips).equal(whole)
+    torch.testing.assert_close(motion(clips), clips.double().diff(dim=1).abs().flatten(1).mean(1))
 
 
 @pytest.mark.parametrize(

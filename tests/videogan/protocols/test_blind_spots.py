@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from videogan.classifiers.fit import LabelledClips
+from videogan.metrics.frame_repeats import frame_errors, frame_repeats, repeat_threshold, t_psnr
 from videogan.protocols.blind_spots import blind_spots
 from videogan.protocols.classifier import fit_on_real
 from videogan.protocols.ladder import RUNGS
@@ -76,6 +77,23 @@ def test_clips_that_stop_halfway_repeat_frames_though_no_fixed_lag_shows_it(foun
     assert (result.freezing_rate.synthetic, result.looping_rate.synthetic) == (0, 0)
     assert result.repeats.synthetic == pytest.approx(3 / 7, abs=0.1)
     assert any("of the samples' frames repeat an earlier frame" in warning for warning in result.warnings)
+
+
+def test_the_frames_of_each_set_are_compared_once(found, fresh, train, test, monkeypatch):
+    sets = []
+    monkeypatch.setattr(
+        "videogan.protocols.blind_spots.frame_errors", lambda frames: (sets.append(frames), frame_errors(frames))[1]
+    )
+    result, _ = found(fresh)
+    synthetic, real = sets
+    assert torch.equal(real, test.frames)
+    threshold = repeat_threshold(frame_errors(real))
+    assert result.repeats.real == frame_repeats(frame_errors(real), threshold).repeats
+    assert result.repeats.synthetic == frame_repeats(frame_errors(synthetic), threshold).repeats
+    assert (result.t_psnr.synthetic, result.t_psnr.real) == (
+        t_psnr(frame_errors(synthetic)),
+        t_psnr(frame_errors(real)),
+    )
 
 
 def test_one_repeated_clip_per_class_has_no_diversity(found, fresh):
