@@ -11,9 +11,10 @@ from torch import Tensor
 
 from videogan.config import Config
 from videogan.metrics.diversity import COLLAPSED, class_diversity
-from videogan.metrics.motion_health import EXCESS, freezing_rate, looping_rate, typical_motion
+from videogan.metrics.motion_health import EXCESS
+from videogan.training.motion_check import MotionCheck
 
-State = Literal["exploding norms", "D saturated", "mode collapse", "frozen", "looping"]
+State = Literal["exploding norms", "D saturated", "mode collapse", "frozen", "looping", "slow motion"]
 """The unhealthy states, worst first."""
 SATURATED = 0.01
 """D is saturated below this share of the loss of guessing, or, with a Wasserstein loss, of G's usual gradient norm."""
@@ -59,7 +60,17 @@ class Vitals:
     freezing_real: float = math.nan
     looping: float = math.nan
     looping_real: float = math.nan
-    """Shares of samples and of real clips that hardly move, or that return to earlier frames."""
+    """Shares of samples and of real clips that hardly move, or that differ little after one fixed lag."""
+    still_frames: float = math.nan
+    still_frames_real: float = math.nan
+    """Shares of frames as near to the frame before as the nearest 1 % of real frames are to an earlier one."""
+    returning_frames: float = math.nan
+    returning_frames_real: float = math.nan
+    """Shares of the other frames that are as near to an older one."""
+    still_at_real_pace: float = math.nan
+    """The share of still frames if they are as far apart as the samples take for a real clip's motion in one frame."""
+    flow_ratio: float = math.nan
+    """Median length of the samples' flow over that of real clips: 1 as fast, 0 still."""
 
     def measured(self) -> dict[str, float]:
         """The measurements that are known, by name."""
@@ -86,13 +97,37 @@ def states(vitals: Vitals) -> dict[State, str]:
         found["mode collapse"] = (
             f"samples of the median class differ {v.class_diversity:.2f} times as much as real clips do"
         )
+    return found | _states_of_motion(v)
+
+
+def _states_of_motion(v: Vitals) -> dict[State, str]:
+    """Frozen or slow motion, and looping, by shares of clips or of frames, each against that of real clips."""
+    found = dict[State, str]()
+    frames_stand = v.still_frames > v.still_frames_real + EXCESS
+    is_slow = frames_stand and v.still_at_real_pace <= v.still_frames_real + EXCESS
     if v.freezing > v.freezing_real + EXCESS:
         found["frozen"] = (
-            f"{100 * v.freezing:.0f} % of the samples hardly move, {100 * v.freezing_real:.0f} % of real clips"
+            f"{_percent(v.freezing)} of the samples hardly move, {_percent(v.freezing_real)} of real clips"
+        )
+    elif frames_stand and not is_slow:
+        found["frozen"] = (
+            f"{_percent(v.still_frames)} of the samples' frames repeat the frame before, "
+            f"{_percent(v.still_frames_real)} of real ones"
         )
     if v.looping > v.looping_real + EXCESS:
-        found["looping"] = f"{100 * v.looping:.0f} % of the samples loop, {100 * v.looping_real:.0f} % of real clips"
+        found["looping"] = f"{_percent(v.looping)} of the samples loop, {_percent(v.looping_real)} of real clips"
+    elif v.returning_frames > v.returning_frames_real + EXCESS:
+        found["looping"] = (
+            f"{_percent(v.returning_frames)} of the samples' frames repeat an older frame, "
+            f"{_percent(v.returning_frames_real)} of real ones"
+        )
+    if is_slow and "frozen" not in found:
+        found["slow motion"] = f"samples move {v.flow_ratio:.2f} times as fast as real clips (optical flow)"
     return found
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def reason_to_stop(looks: Sequence[Mapping[State, str]], config: HealthConfig) -> str | None:
@@ -159,19 +194,12 @@ class SampleCheck:
     def __init__(self, real_frames: Tensor, real_features: Tensor, labels: Tensor, n_classes: int) -> None:
         """real_frames: uint8 (n, T, H, W, C); real_features: (n, d); labels: (n,), of real clips and samples."""
         self._features, self._labels, self._n_classes = real_features, labels, n_classes
-        self._typical = typical_motion(real_frames)
-        self._freezing, self._looping = (rate(real_frames, self._typical) for rate in (freezing_rate, looping_rate))
+        self._motion = MotionCheck(real_frames)
 
     def __call__(self, frames: Tensor, features: Tensor) -> dict[str, float]:
         """The vitals of samples, uint8 (n, T, H, W, C), and their features (n, d), in the order of the labels."""
         diversity = class_diversity(features, self._labels, self._features, self._labels, self._n_classes)
-        return {
-            "class_diversity": diversity.nanmedian().item(),
-            "freezing": freezing_rate(frames, self._typical),
-            "freezing_real": self._freezing,
-            "looping": looping_rate(frames, self._typical),
-            "looping_real": self._looping,
-        }
+        return {"class_diversity": diversity.nanmedian().item(), **self._motion(frames)}
 
 
 def _greatest(values: Iterable[float]) -> float:

@@ -1,6 +1,7 @@
 """Health: each state shows when it should, never for real clips, and stops a training only if configured."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -150,8 +151,20 @@ def test_too_short_a_run_has_no_usual_norm():
 
 def test_states_are_ordered_worst_first_and_unknown_vitals_give_none():
     everything = Vitals(0.0, math.nan, 1e3, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0)
-    assert tuple(states(everything)) == get_args(State)
+    assert tuple(states(everything)) == tuple(state for state in get_args(State) if state != "slow motion")
+    slow = {"still_frames": 1.0, "still_frames_real": 0.0, "still_at_real_pace": 0.0, "flow_ratio": 0.25}
+    slow_too = replace(everything, freezing=0.0, **slow)
+    assert tuple(states(slow_too)) == tuple(state for state in get_args(State) if state != "frozen")
     assert states(Vitals()) == {}
+
+
+def test_the_vitals_of_an_older_record_are_read_and_what_it_lacks_is_unknown_and_never_zero():
+    older = {"freezing": 0.9, "freezing_real": 0.1, "looping": 0.0, "looping_real": 0.0}
+    vitals = Vitals.of(older)
+    assert vitals.measured() == older
+    assert math.isnan(vitals.still_frames)
+    assert set(states(vitals)) == {"frozen"}
+    assert states(Vitals.of({**older, "freezing": 0.1})) == {}
 
 
 def test_vitals_are_restored_from_their_measured_values():
