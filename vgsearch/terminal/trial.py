@@ -15,6 +15,7 @@ from vgsearch.experiment.paths import TrialFolder
 from vgsearch.experiment.score import Score
 from vgsearch.experiment.scoring import notes_on_scores
 from vgsearch.terminal.sweep_table import COLOURS, trial_result
+from vgsearch.terminal.vitals import vitals_lines
 from vgsearch.terminal.words import duration, number, short_name, shown, size, value
 from videogan.config import ConfigurationError
 
@@ -141,8 +142,9 @@ def _health(trial: TrialRecord) -> list[tuple[str, str]]:
     if trial.health is None:
         return []
     wrong = [f"{state}: {evidence}" for state, evidence in trial.health["states"].items()] or ["ok"]
-    measured = "  ".join(f"{name} {number(vital, '.3g')}" for name, vital in trial.health["vitals"].items())
-    return [("" if at else "health", line) for at, line in enumerate([*wrong, *([measured] if measured else [])])]
+    lines = [("" if at else "health", line) for at, line in enumerate(wrong)]
+    measured = trial.health["vitals"]
+    return lines + [("" if at else "look", line) for at, line in enumerate(vitals_lines(measured) if measured else [])]
 
 
 def _largest(looks: Sequence[float]) -> float:
