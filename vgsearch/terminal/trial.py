@@ -142,9 +142,9 @@ def _health(trial: TrialRecord) -> list[tuple[str, str]]:
     if trial.health is None:
         return []
     wrong = [f"{state}: {evidence}" for state, evidence in trial.health["states"].items()] or ["ok"]
-    lines = [("" if at else "health", line) for at, line in enumerate(wrong)]
-    measured = trial.health["vitals"]
-    return lines + [("" if at else "look", line) for at, line in enumerate(vitals_lines(measured) if measured else [])]
+    measured = vitals_lines(trial.health["vitals"]) if trial.health["vitals"] else []
+    parts = {"health": wrong, "measured": measured}
+    return [("" if at else part, line) for part, lines in parts.items() for at, line in enumerate(lines)]
 
 
 def _largest(looks: Sequence[float]) -> float:

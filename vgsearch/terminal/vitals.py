@@ -12,10 +12,11 @@ _NAMES = {
     "weight_growth": ("weights, against the run's first", "times"),
     "class_diversity": ("diversity of the median class, against real clips", "times"),
     "freezing": ("clips that hardly move", _PERCENT),
+    "freezing_at_pace": ("clips that hardly move, at the pace of real ones", _PERCENT),
     "looping": ("clips that loop", _PERCENT),
     "still_frames": ("frames that repeat the frame before", _PERCENT),
+    "still_frames_at_pace": ("frames that repeat it, at the pace of real clips", _PERCENT),
     "returning_frames": ("frames that repeat an older frame", _PERCENT),
-    "still_at_real_pace": ("the same at the pace of real clips", _PERCENT),
     "flow_ratio": ("speed by optical flow, against real clips", "times"),
 }
 """Of each measurement of `videogan.training.health.Vitals`; those that end in _REAL stand beside it."""

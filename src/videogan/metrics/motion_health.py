@@ -16,6 +16,8 @@ RETURNS = 0.5
 a period of p + 1/2 frames, measured at lag p, is missed by half a step."""
 EXCESS = 0.2
 """The share of frozen or looping fakes may exceed that of real clips by this much before it is reported."""
+SLOW = 0.5
+"""Clips are slow below this flow ratio, and hardly move below `FROZEN`."""
 MIN_FRAMES = 4
 
 
@@ -57,9 +59,9 @@ def typical_motion(real_frames: Tensor) -> float:
     return motion(real_frames).quantile(0.5).item()
 
 
-def freezing_rate(frames: Tensor, typical: float) -> float:
-    """Share of clips whose motion is less than `FROZEN` times `typical`; NaN if `typical` is 0."""
-    return _is_frozen(frames, typical).double().mean().item() if typical else math.nan
+def freezing_rate(frames: Tensor, typical: float, lag: int = 1) -> float:
+    """Share of clips that change less than `FROZEN` times `typical` in `lag` frames; NaN if `typical` is 0."""
+    return _is_frozen(frames, typical, lag).double().mean().item() if typical else math.nan
 
 
 def looping_rate(frames: Tensor, typical: float) -> float:
@@ -118,8 +120,8 @@ def _other_order(n_frames: int, generator: torch.Generator) -> Tensor:
             return order
 
 
-def _is_frozen(frames: Tensor, typical: float) -> Tensor:
-    return motion(frames) < FROZEN * typical
+def _is_frozen(frames: Tensor, typical: float, lag: int = 1) -> Tensor:
+    return _change_after(frames, lag) < FROZEN * typical
 
 
 def _change_after(frames: Tensor, lag: int) -> Tensor:

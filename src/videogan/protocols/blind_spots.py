@@ -18,6 +18,7 @@ from videogan.metrics.frame_repeats import frame_errors, frame_repeats, repeat_t
 from videogan.metrics.memorisation import Distance, memorisation_ratio, nearest_neighbours, pixel_features
 from videogan.metrics.motion_health import (
     EXCESS,
+    SLOW,
     flow_ratio,
     motion_health,
     shuffle_frames,
@@ -170,14 +171,14 @@ def _warnings(found: BlindSpots) -> list[str]:
             warnings.append(
                 f"memorisation: by {name}, samples are {ratio:.2f} times as far from training clips as test clips are."
             )
-    if found.flow_ratio < 0.5 or found.flow_ratio > 2:
+    if found.flow_ratio < SLOW or found.flow_ratio > 2:
         warnings.append(f"motion: the samples move {found.flow_ratio:.2f} times as fast as real clips (optical flow).")
     if found.freezing_rate.synthetic > found.freezing_rate.real + EXCESS:
         warnings.append(f"{100 * found.freezing_rate.synthetic:.0f} % of the samples hardly move.")
     if found.looping_rate.synthetic > found.looping_rate.real + EXCESS:
         warnings.append(f"{100 * found.looping_rate.synthetic:.0f} % of the samples loop.")
     if found.repeats.synthetic > found.repeats.real + EXCESS:
-        slow = "; the samples move slowly, which looks alike" if found.flow_ratio < 0.5 else ""
+        slow = "; the samples move slowly, which looks alike" if found.flow_ratio < SLOW else ""
         warnings.append(f"{100 * found.repeats.synthetic:.0f} % of the samples' frames repeat an earlier frame{slow}.")
     collapsed = sum(value < COLLAPSED for value in found.class_diversity if not math.isnan(value))
     if collapsed:

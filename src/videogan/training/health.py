@@ -11,7 +11,7 @@ from torch import Tensor
 
 from videogan.config import Config
 from videogan.metrics.diversity import COLLAPSED, class_diversity
-from videogan.metrics.motion_health import EXCESS
+from videogan.metrics.motion_health import EXCESS, FROZEN, SLOW
 from videogan.training.motion_check import MotionCheck
 
 State = Literal["exploding norms", "D saturated", "mode collapse", "frozen", "looping", "slow motion"]
@@ -67,8 +67,9 @@ class Vitals:
     returning_frames: float = math.nan
     returning_frames_real: float = math.nan
     """Shares of the other frames that are as near to an older one."""
-    still_at_real_pace: float = math.nan
-    """The share of still frames if they are as far apart as the samples take for a real clip's motion in one frame."""
+    freezing_at_pace: float = math.nan
+    still_frames_at_pace: float = math.nan
+    """The two shares of samples if frames are as far apart as they take for a real clip's motion in one frame."""
     flow_ratio: float = math.nan
     """Median length of the samples' flow over that of real clips: 1 as fast, 0 still."""
 
@@ -101,33 +102,39 @@ def states(vitals: Vitals) -> dict[State, str]:
 
 
 def _states_of_motion(v: Vitals) -> dict[State, str]:
-    """Frozen or slow motion, and looping, by shares of clips or of frames, each against that of real clips."""
+    """Frozen or slow motion, and looping, by shares of clips or else of frames, each against that of real clips."""
     found = dict[State, str]()
-    frames_stand = v.still_frames > v.still_frames_real + EXCESS
-    is_slow = frames_stand and v.still_at_real_pace <= v.still_frames_real + EXCESS
-    if v.freezing > v.freezing_real + EXCESS:
-        found["frozen"] = (
-            f"{_percent(v.freezing)} of the samples hardly move, {_percent(v.freezing_real)} of real clips"
-        )
-    elif frames_stand and not is_slow:
-        found["frozen"] = (
-            f"{_percent(v.still_frames)} of the samples' frames repeat the frame before, "
-            f"{_percent(v.still_frames_real)} of real ones"
-        )
-    if v.looping > v.looping_real + EXCESS:
-        found["looping"] = f"{_percent(v.looping)} of the samples loop, {_percent(v.looping_real)} of real clips"
-    elif v.returning_frames > v.returning_frames_real + EXCESS:
-        found["looping"] = (
-            f"{_percent(v.returning_frames)} of the samples' frames repeat an older frame, "
-            f"{_percent(v.returning_frames_real)} of real ones"
-        )
-    if is_slow and "frozen" not in found:
-        found["slow motion"] = f"samples move {v.flow_ratio:.2f} times as fast as real clips (optical flow)"
+    speed = f"samples move {v.flow_ratio:.2f} times as fast as real clips (optical flow)"
+    stands = (
+        _of_clips(v.freezing, v.freezing_real, "hardly move")
+        or _of_frames(v.still_frames, v.still_frames_real, "the frame before")
+        or (speed if v.flow_ratio < FROZEN else "")
+    )
+    returns = _of_clips(v.looping, v.looping_real, "loop") or _of_frames(
+        v.returning_frames, v.returning_frames_real, "an older frame"
+    )
+    moves_at_pace = (
+        v.freezing_at_pace <= v.freezing_real + EXCESS and v.still_frames_at_pace <= v.still_frames_real + EXCESS
+    )
+    if stands and not moves_at_pace:
+        found["frozen"] = stands
+    if returns:
+        found["looping"] = returns
+    if "frozen" not in found and (stands or v.flow_ratio < SLOW):
+        found["slow motion"] = speed
     return found
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+def _of_clips(share: float, of_real: float, do: str) -> str:
+    """The evidence that more samples than real clips do it; empty if they do not."""
+    evidence = f"{100 * share:.0f} % of the samples {do}, {100 * of_real:.0f} % of real clips"
+    return evidence if share > of_real + EXCESS else ""
+
+
+def _of_frames(share: float, of_real: float, shown_before: str) -> str:
+    """The evidence that more of the samples' frames than of real ones repeat; empty if they do not."""
+    evidence = f"{100 * share:.0f} % of the samples' frames repeat {shown_before}, {100 * of_real:.0f} % of real ones"
+    return evidence if share > of_real + EXCESS else ""
 
 
 def reason_to_stop(looks: Sequence[Mapping[State, str]], config: HealthConfig) -> str | None:

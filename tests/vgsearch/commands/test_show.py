@@ -96,7 +96,7 @@ def test_health_is_printed_with_its_evidence_and_measurements(ledger: Ledger, ex
     lines = [line.strip() for line in printed(ledger, experiment, "t0001-abcdef").splitlines()]
     at = lines.index("health       D saturated: D's loss 0.4 % of that of guessing")
     assert lines[at + 1] == "frozen: 90 % hardly move"
-    assert re.fullmatch(r"look +D's loss, of that of guessing +0.4 %", lines[at + 2])
+    assert re.fullmatch(r"measured +D's loss, of that of guessing +0.4 %", lines[at + 2])
     assert "health       ok" in printed(ledger, experiment, "t0002-abcdef")
     assert "\nhealth " not in printed(ledger, experiment, "t0000-abcdef")
 

@@ -152,7 +152,13 @@ def test_too_short_a_run_has_no_usual_norm():
 def test_states_are_ordered_worst_first_and_unknown_vitals_give_none():
     everything = Vitals(0.0, math.nan, 1e3, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0)
     assert tuple(states(everything)) == tuple(state for state in get_args(State) if state != "slow motion")
-    slow = {"still_frames": 1.0, "still_frames_real": 0.0, "still_at_real_pace": 0.0, "flow_ratio": 0.25}
+    slow = {
+        "still_frames": 1.0,
+        "still_frames_real": 0.0,
+        "still_frames_at_pace": 0.0,
+        "freezing_at_pace": 0.0,
+        "flow_ratio": 0.25,
+    }
     slow_too = replace(everything, freezing=0.0, **slow)
     assert tuple(states(slow_too)) == tuple(state for state in get_args(State) if state != "frozen")
     assert states(Vitals()) == {}

@@ -10,7 +10,7 @@ from tests.repeating_clips import FROZEN, IN_ORDER, MADE, REAL, N, T, discs, und
 from videogan.flow.speed import flow_speeds
 from videogan.metrics.frame_repeats import frame_errors
 from videogan.training import motion_check
-from videogan.training.health import Course, SampleCheck, State, states
+from videogan.training.health import Course, SampleCheck, State, Vitals, states
 from videogan.training.motion_check import MotionCheck
 
 LABELS = torch.arange(N) % 3
@@ -91,16 +91,40 @@ def test_pale_clips_that_move_like_real_ones_are_not_frozen_and_pale_stills_are(
     assert "frozen" in seen(torch.full_like(FROZEN, 128))[1], "one grey has no contrast"
 
 
+def test_slow_motion_is_no_freeze_where_real_clips_differ_so_much_that_some_hardly_move():
+    """Films: some people wave, others run, so a quarter of a slow clip's motion is little beside the median's."""
+    share = torch.linspace(0.05, 1.2, N) ** 2
+
+    def films(speed: float, seed: int) -> Tensor:
+        return torch.cat([discs(speed * of_clip * IN_ORDER, seed, n=N)[i : i + 1] for i, of_clip in enumerate(share)])
+
+    real = films(1, 0)
+    check = SampleCheck(real, features_of(real), LABELS, n_classes=3)
+    samples = films(0.25, 1)
+    vitals = check(samples, features_of(samples))
+    assert vitals["freezing"] > 0.25, "which counts as frozen without the flow"
+    assert set(states(Vitals(**vitals))) == {"slow motion"}
+
+
+def test_samples_that_move_at_less_than_half_the_speed_are_slow_though_no_frame_repeats():
+    moving = {"freezing": 0.0, "freezing_real": 0.0, "still_frames": 0.0, "still_frames_real": 0.0}
+    assert set(states(Vitals(**moving, flow_ratio=0.49))) == {"slow motion"}
+    assert states(Vitals(**moving, flow_ratio=0.51)) == {}
+    evidence = {"frozen": "samples move 0.09 times as fast as real clips (optical flow)"}
+    assert states(Vitals(**moving, flow_ratio=0.09)) == evidence
+
+
 def test_slow_motion_is_unknown_where_a_clip_is_too_short_to_show_it():
     vitals, found = seen(discs(IN_ORDER / T, 1))
-    assert "still_at_real_pace" not in vitals
+    assert not {"still_frames_at_pace", "freezing_at_pace"} & set(vitals)
     assert set(found) == {"frozen"}
 
 
 def test_real_clips_that_stand_still_leave_the_speed_unknown():
     vitals = MotionCheck(FROZEN)(REAL)
     assert math.isnan(vitals["flow_ratio"])
-    assert math.isnan(vitals["still_at_real_pace"])
+    assert math.isnan(vitals["still_frames_at_pace"])
+    assert math.isnan(vitals["freezing_at_pace"])
     assert vitals["still_frames_real"] == 1
 
 
