@@ -1,1 +1,1 @@
-"""Optical flow: `LucasKanade` without weights, `PWCNet` with them; how a video's flow is taken from either."""
+"""Optical flow: `LucasKanade` without weights, `PWCNet` with them; a video's flow from either; how fast clips move."""
