@@ -1,6 +1,7 @@
 """Confirmation and warm start of a sweep, by the real commands on a real data set."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,8 @@ def test_confirm_trains_points_on_fresh_seeds_and_does_not_change_the_search(tun
     better = [paper["by_seed"][seed] - other["by_seed"][seed] for seed in other["by_seed"]]
     assert other["against_paper"]["mean"] == pytest.approx(sum(better) / 2)
     assert "minus paper" in run.stdout
+    assert confirmed["signal"]["n_runs"] == 4
+    assert re.search(r"^signal: \d+ % \[\d+, \d+\] of the variance in kernel distance is between", run.stdout, re.M)
     # What has ended is not trained again.
     size = experiment.ledger.stat().st_size
     again = vgsearch("confirm", "runs/s", "--top", 2, "--seeds", 2, folder=folder)

@@ -294,6 +294,7 @@ def test_a_point_trained_with_two_seeds_scores_their_mean(shapes, tmp_path):
     assert len(set(scores)) == 2
     assert trial.scores["kvd"] == pytest.approx(sum(scores) / 2)
     assert trial.score.over_training_seeds["kvd"] == pytest.approx(scores)
+    assert "signal  unknown for kernel distance: it needs at least 2 points with a score, got 1" in run.stdout
     assert sorted(trial.looks) == [2, 4]
     assert files.checkpoints.exists()
     assert not (files.folder / "seeds/1/checkpoints").exists(), (

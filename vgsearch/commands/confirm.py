@@ -19,6 +19,7 @@ def confirm(
     """Retrain the best points and the paper's point with new seeds, and compare them.
 
     Intervals are Student's 95 % over training seeds; each point is compared with the paper's seed by seed.
+    A last line says how much of the score's variance is between points, and how much is retraining them.
     After an interruption, the same command continues.
     The result is written to EXP/confirm.json.
     """

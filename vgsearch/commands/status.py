@@ -27,6 +27,7 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
     from vgsearch.experiment.ledger import LedgerReader
     from vgsearch.experiment.paths import Experiment
     from vgsearch.experiment.scoring import notes_on_scores
+    from vgsearch.terminal.signal_line import search_signal_lines
     from vgsearch.terminal.sweep_table import floor_line, sweep_table, table_lines
     from vgsearch.terminal.words import duration, shown
     from videogan.config import ConfigurationError
@@ -60,6 +61,8 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
         console.print(floor_line(record))
     for note in notes_on_scores(record):
         console.print(f"note: {note}", style="yellow", soft_wrap=True, markup=False)
+    for line in search_signal_lines(record):
+        console.print(line, soft_wrap=True)
 
 
 def _watch(reader: "LedgerReader", console: "Console", json_lines: bool) -> None:
@@ -88,8 +91,11 @@ def _watch(reader: "LedgerReader", console: "Console", json_lines: bool) -> None
 
 def _print_json(record: "SweepRecord") -> None:
     import json
+    from dataclasses import asdict
 
     from vgsearch.experiment.scoring import notes_on_scores
+    from vgsearch.experiment.signal import signal_of_search
+    from videogan.storage.json_values import json_values
 
     state = {
         "sweep": record.header,
@@ -98,6 +104,7 @@ def _print_json(record: "SweepRecord") -> None:
         "floor": record.floor and record.floor.to_json(),
         "best": record.best and record.best.trial_id,
         "front": [trial.trial_id for trial in record.front],
+        "signal": {name: json_values(asdict(noise)) for name, noise in signal_of_search(record).items()},
         "trials": [trial.to_json() for trial in record.trials.values()],
     }
     print(json.dumps(state))

@@ -17,7 +17,11 @@ MaxConcurrent = Annotated[
 Seeds = Annotated[
     int,
     typer.Option(
-        "--seeds-per-trial", metavar="N", min=1, max=10, help="Trainings of each point; their mean is its score."
+        "--seeds-per-trial",
+        metavar="N",
+        min=1,
+        max=10,
+        help="Trainings of each point; their mean is its score. From 2, the result says how much of it is retraining.",
     ),
 ]
 TimeBudget = Annotated[

@@ -15,12 +15,15 @@ from rich.table import Table
 from vgsearch.experiment.ledger import UNFINISHED, SweepRecord, TrialRecord
 from vgsearch.experiment.objective import Objective
 from vgsearch.experiment.paths import Experiment, run_id, short_id
+from vgsearch.experiment.signal import signal_of, trainings
 from vgsearch.space.sweep import Sweep
+from vgsearch.terminal.signal_line import signal_line
 from vgsearch.terminal.sweep_table import objective_value
 from vgsearch.terminal.words import interval
 from videogan.config import ConfigurationError
 from videogan.data.manifest import Manifest
 from videogan.metrics.interval import Interval
+from videogan.metrics.retraining_noise import RetrainingNoise
 from videogan.metrics.s3 import MAX_SEEDS, seed_interval
 from videogan.storage.atomic import write_atomically
 from videogan.storage.json_values import json_values
@@ -65,6 +68,8 @@ class Confirmed:
     overrides: dict[str, Any]
     in_search: float | None
     by_seed: dict[int, float]
+    by_training: list[float]
+    """The objective in each training: several for each seed of a sweep that trains its points with several."""
     ends: dict[int, str]
     interval: Interval
     against_paper: Comparison | None
@@ -133,6 +138,7 @@ def _confirmed(
         overrides=point.overrides,
         in_search=point.scores.get(objective.name),
         by_seed=scores,
+        by_training=[value for run in runs.values() if run.state == "done" for value in trainings(run, objective)],
         ends={seed: run.state for seed, run in runs.items() if run.state != "done"},
         interval=seed_interval(list(scores.values())) if scores else Interval(math.nan, math.nan, math.nan),
         against_paper=None if paper_scores is None else compared(scores, paper_scores, objective),
@@ -166,17 +172,25 @@ def save(path: Path, points: Sequence[Confirmed], record: SweepRecord, seeds: Se
         "seeds": list(seeds),
         "interval": "Student's 95 % over training seeds",
         "comparison": "minus the paper's point, seed by seed, larger being better: Student's 95 %, exact Wilcoxon p",
+        "signal": asdict(signal_between(points, record)),
         "points": [asdict(point) for point in points],
     }
     text = json.dumps(json_values(written), indent=1, allow_nan=False) + "\n"
     write_atomically(path, lambda stream: stream.write(text.encode()))
 
 
+def signal_between(points: Sequence[Confirmed], record: SweepRecord) -> RetrainingNoise:
+    """How much of the variance of the first objective is between the points, and how much is retraining them."""
+    return signal_of([point.by_training for point in points], record.objectives[0])
+
+
 def print_confirmation(points: Sequence[Confirmed], record: SweepRecord, console: Console) -> None:
-    """Print the points as a table, and notes on what its numbers mean."""
+    """Print the points as a table, how much of their scores is signal, and notes on what the numbers mean."""
     if not console.is_terminal:
         console.width = 200  # a file has no width to fit
     console.print(confirmed_table(points, record.objectives[0]))
+    signal = signal_line(record.objectives[0].name, signal_between(points, record), "these points")
+    console.print(f"signal: {signal}", soft_wrap=True)
     for note in notes_on(points):
         console.print(f"note: {note}", style="yellow", soft_wrap=True)
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime
-import json
 import math
 import shlex
 from collections import Counter
@@ -10,7 +9,7 @@ from collections.abc import Sequence
 
 import yaml
 
-from vgsearch.evaluation.confirmation import Confirmed, confirmed, confirmed_table, notes_on
+from vgsearch.evaluation.confirmation import confirmed_table, notes_on
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord
 from vgsearch.experiment.objective import COST
 from vgsearch.experiment.paths import short_id
@@ -22,6 +21,7 @@ from vgsearch.report.blocks import Block, Chart, Facts, Lines, Page, Section, Ta
 from vgsearch.report.clock import SweepClock
 from vgsearch.report.experiment_data import WEAK_BELOW, ExperimentData, Importances
 from vgsearch.report.sample_grid import GridColumn, sample_grid
+from vgsearch.report.signal import signal_blocks
 from vgsearch.report.tables import as_block, failures, health, interval_or_value, trials_table
 from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.sweep_table import objective_value
@@ -34,7 +34,7 @@ N_TOP = 4  # trials in the grid of samples
 def experiment_page(subject: ExperimentData, found: Importances) -> Page:
     """The whole report."""
     record, clock = subject.record, SweepClock(subject.record)
-    sections = [_what_ran(subject, clock), _best(subject)]
+    sections = [_what_ran(subject, clock), _best(subject), Section("Signal", signal_blocks(subject))]
     columns = [GridColumn(short_id(trial.trial_id), subject.experiment, trial) for trial in subject.scored[:N_TOP]]
     sections.append(Section("Samples", sample_grid(subject.sweep, columns), _SAMPLES))
     sections.append(Section("Progress", _progress(subject, clock)))
@@ -104,15 +104,14 @@ def _headline(subject: ExperimentData, clock: SweepClock) -> list[tuple[str, str
 
 def _on_test(subject: ExperimentData, split: str | None) -> list[tuple[str, str, str]]:
     """The headline's score on test: that of the best point on the fresh seeds of `vgsearch confirm`."""
-    points, seeds = _confirmed_points(subject)
+    points = subject.confirmed()
     name = f"{figures.label(subject.objective)} on test"
     if not points:
         return [(name, "-", "vgsearch confirm measures it")] if split == "select" else []
     best = points[0]
+    n_runs = len(best.by_seed) + len(best.ends)
     mean, _, bounds = interval(best.interval).partition(" ")
-    return [
-        (name, mean, f"{bounds} {short_id(best.trial_id)}, {len(best.by_seed)} of {len(seeds)} fresh seeds".strip())
-    ]
+    return [(name, mean, f"{bounds} {short_id(best.trial_id)}, {len(best.by_seed)} of {n_runs} fresh seeds".strip())]
 
 
 def _what_ran(subject: ExperimentData, clock: SweepClock) -> Section:
@@ -156,7 +155,8 @@ def _best(subject: ExperimentData) -> Section:
     blocks += [Text(warning, warning=True) for warning in best.score.warnings]
     on_seeds = _confirmation(subject)
     blocks += on_seeds
-    if len(subject.scored) > 1 and not on_seeds and made_by_earlier_version(record) is None:
+    is_one_seed = not on_seeds and not best.score.over_training_seeds
+    if len(subject.scored) > 1 and is_one_seed and made_by_earlier_version(record) is None:
         blocks.append(Text(_ONE_SEED.format(covers=_covered(best, record.objectives[0].name))))
     return Section("Best", blocks)
 
@@ -189,23 +189,12 @@ def _facts_of_s3(score: Score) -> list[tuple[str, str]]:
     return pairs
 
 
-def _confirmed_points(subject: ExperimentData) -> tuple[list[Confirmed], list[int]]:
-    """The points of confirm.json, the best of the search first, and the seeds; empty before `vgsearch confirm`."""
-    path = subject.experiment.confirm
-    if not path.is_file():
-        return [], []
-    written = json.loads(path.read_text())
-    # The paper's point is last if it is not among the best.
-    top = len(written["points"]) - written["points"][-1]["is_paper_point"]
-    return confirmed(subject.record, top, written["seeds"]), written["seeds"]
-
-
 def _confirmation(subject: ExperimentData) -> list[Block]:
-    """The best points trained again on fresh seeds; empty before `vgsearch confirm`."""
-    points, seeds = _confirmed_points(subject)
+    """The table of the best points on fresh seeds; empty before `vgsearch confirm`."""
+    points = subject.confirmed()
     if not points:
         return []
-    title = f"Trained again on {len(seeds)} fresh seeds"
+    title = f"Trained again on {max(len(point.by_seed) + len(point.ends) for point in points)} fresh seeds"
     table = dataclasses.replace(as_block(confirmed_table(points, subject.objective)), title=title)
     return [table, *(Text(note) for note in notes_on(points))]
 

@@ -1,9 +1,11 @@
 """What a report shows: an experiment, and which of its searched values mattered."""
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from vgsearch.evaluation.confirmation import Confirmed, confirmed
 from vgsearch.experiment.ledger import UNFINISHED, SweepRecord, TrialRecord
 from vgsearch.experiment.objective import Objective
 from vgsearch.experiment.paths import Experiment
@@ -65,6 +67,16 @@ class ExperimentData:
         """The score of an untrained generator; NaN if it was not measured."""
         measured = None if self.record.floor is None else self.record.floor.score.interval(self.objective.name)
         return math.nan if measured is None else measured.mean
+
+    def confirmed(self) -> list[Confirmed]:
+        """The best points trained again on fresh seeds; empty before `vgsearch confirm`."""
+        path = self.experiment.confirm
+        if not path.is_file():
+            return []
+        written = json.loads(path.read_text())
+        # The paper's point is last if it is not among the best.
+        top = len(written["points"]) - written["points"][-1]["is_paper_point"]
+        return confirmed(self.record, top, written["seeds"])
 
     def expected(self) -> ExpectedBest | None:
         """The expected best score after n trials; None before a trial is scored."""

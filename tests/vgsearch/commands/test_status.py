@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from vgsearch.cli import app
 from vgsearch.experiment.ledger import Ledger, LedgerReader
+from videogan.metrics.retraining_noise import retraining_noise
 
 N_MANY = 1000
 
@@ -70,3 +71,34 @@ def test_a_sweep_before_its_first_event_says_so(tmp_path: Path):
     shown = CliRunner().invoke(app, ["status", str(tmp_path)])
     assert shown.exit_code == 0, shown.output
     assert "no events yet" in shown.output
+
+
+def end(ledger: Ledger, trial: str, s3: list[float]) -> None:
+    score = {"s3": {"mean": sum(s3) / len(s3)}} | ({"over_training_seeds": {"s3": s3}} if len(s3) > 1 else {})
+    ledger.append("trial_ended", trial=trial, state="done", step=300, scores={"s3": score["s3"]["mean"]}, score=score)
+
+
+def test_a_search_of_several_seeds_a_point_ends_with_its_signal(ledger: Ledger):
+    end(ledger, start(ledger, 0), [0.52, 0.55, 0.49])
+    folder = str(ledger.path.parent)
+    shown = CliRunner().invoke(app, ["status", folder])
+    assert "signal  unknown for S3: it needs at least 2 points with a score, got 1" in shown.output
+    end(ledger, start(ledger, 1), [0.61, 0.60, 0.66])
+    shown = CliRunner().invoke(app, ["status", folder])
+    noise = retraining_noise([[0.52, 0.55, 0.49], [0.61, 0.60, 0.66]])
+    *_, last = shown.output.splitlines()
+    assert last.startswith(f"signal  {100 * noise.icc.mean:.0f} % [")
+    assert f"the rest is retraining; {noise.seeds.n} [" in last
+    state = json.loads(CliRunner().invoke(app, ["status", folder, "--json"]).output)
+    assert state["signal"]["s3"]["icc"]["mean"] == pytest.approx(noise.icc.mean)
+    assert state["signal"]["s3"]["seeds"]["n"] == noise.seeds.n
+
+
+def test_a_search_of_one_seed_a_point_has_no_line_of_its_signal_and_a_reason_in_json(ledger: Ledger):
+    for index, s3 in enumerate((0.5, 0.6)):
+        end(ledger, start(ledger, index), [s3])
+    folder = str(ledger.path.parent)
+    assert "signal" not in CliRunner().invoke(app, ["status", folder]).output
+    signal = json.loads(CliRunner().invoke(app, ["status", folder, "--json"]).output)["signal"]["s3"]
+    assert (signal["icc"]["mean"], signal["seeds"]) == (None, None)
+    assert signal["reason"].endswith("several seeds, each was with one")

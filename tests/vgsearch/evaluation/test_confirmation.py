@@ -1,5 +1,6 @@
 """The scores of a search's best points on fresh seeds, with intervals and tests."""
 
+import io
 import json
 import math
 from pathlib import Path
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from tests.builders import tiny_sweep
 from vgsearch.evaluation.confirmation import (
+    Confirmed,
     compared,
     confirmed,
     fresh_seeds,
@@ -16,6 +18,7 @@ from vgsearch.evaluation.confirmation import (
     print_confirmation,
     remaining_runs,
     save,
+    signal_between,
     wilcoxon_p,
 )
 from vgsearch.experiment.ledger import Ledger, read_ledger
@@ -42,13 +45,17 @@ def a_search(folder: Path, scores: list[float | None], objective: str = "s3") ->
     return ledger
 
 
-def ran_again(ledger: Ledger, index: int, scores: dict[int, float | None], name: str = "s3") -> None:
+def ran_again(
+    ledger: Ledger, index: int, scores: dict[int, float | None], name: str = "s3", trainings: list[float] | None = None
+) -> None:
     for seed, score in scores.items():
         run = run_id(f"t{index:04d}-abcdef", seed)
         fields = {"index": seed, "overrides": PAPER, "is_paper_point": index == 0, "n_steps": 9}
         ledger.append("confirm_trial_started", trial=run, **fields)
         ledger.append("confirm_look", trial=run, step=5, look=0.1, losses={})
         end = {"state": "diverged"} if score is None else {"state": "done", "scores": {name: score}}
+        if trainings:
+            end["score"] = {"over_training_seeds": {name: trainings}}
         ledger.append("confirm_trial_ended", trial=run, **end)
 
 
@@ -178,3 +185,62 @@ def test_confirm_json_has_the_numbers_of_the_table_and_no_nan(run_again: Ledger,
     assert "2 scored, 1 diverged" in table
     assert "2 pairs can't give less than 0.500" in table
     print(table)
+
+
+def test_the_signal_is_that_of_the_points_by_hand(run_again: Ledger, tmp_path: Path):
+    points = confirmed(run_again.record, 1, SEEDS)
+    signal = signal_between(points, run_again.record)
+    # [.62, .66, .64] and [.52, .50]: SSW = .0008 + .0002 on 3; SSB = 3 * 2 / 5 * .13^2 on 1; n_0 = 5 - 13 / 5.
+    assert (signal.n_points, signal.n_runs) == (2, 5)
+    assert signal.within == pytest.approx(0.001 / 3)
+    assert signal.between == pytest.approx((1.2 * 0.13**2 - 0.001 / 3) / 2.4)
+    save(tmp_path / "confirm.json", points, run_again.record, SEEDS)
+    written = json.loads((tmp_path / "confirm.json").read_text())["signal"]
+    assert written["icc"]["mean"] == pytest.approx(signal.icc.mean)
+    assert written["seeds"] == {"apart": 0.05, "n": signal.seeds.n, "low": signal.seeds.low, "high": signal.seeds.high}
+    assert signal_lines(run_again, points) == [
+        f"signal: 96 % [51, 100] of the variance in S3 is between these points, the rest is retraining; "
+        f"{signal.seeds.n} [{signal.seeds.low}, {signal.seeds.high}] seeds a point tell two points 0.05 apart "
+        "(two-sided 5 %, power .8)"
+    ]
+
+
+def signal_lines(ledger: Ledger, points: list[Confirmed]) -> list[str]:
+    console = Console(file=io.StringIO())
+    print_confirmation(points, ledger.record, console)
+    return [line for line in console.file.getvalue().splitlines() if line.startswith("signal")]
+
+
+def test_a_confirmation_without_two_scored_points_says_that_its_signal_is_unknown(tmp_path: Path):
+    ledger = a_search(tmp_path, [0.5, 0.6])
+    ran_again(ledger, 1, {500_000: 0.62, 500_001: 0.66})
+    ran_again(ledger, 0, {500_000: None, 500_001: None})
+    points = confirmed(ledger.record, 1, SEEDS[:2])
+    assert signal_lines(ledger, points) == ["signal: unknown for S3: it needs at least 2 points with a score, got 1"]
+    save(tmp_path / "confirm.json", points, ledger.record, SEEDS[:2])
+    written = json.loads((tmp_path / "confirm.json").read_text())["signal"]
+    assert written["icc"] == {"mean": None, "low": None, "high": None}
+    assert (written["within"], written["seeds"], written["reason"]) == (
+        None,
+        None,
+        "it needs at least 2 points with a score, got 1",
+    )
+
+
+def test_runs_of_several_trainings_count_each_training(tmp_path: Path):
+    ledger = a_search(tmp_path, [0.5, 0.6])
+    ran_again(ledger, 1, {500_000: 0.64}, trainings=[0.62, 0.66])
+    ran_again(ledger, 0, {500_000: 0.51}, trainings=[0.52, 0.50])
+    signal = signal_between(confirmed(ledger.record, 1, SEEDS[:1]), ledger.record)
+    assert (signal.n_points, signal.n_runs, signal.within) == (2, 4, pytest.approx(0.0005))
+
+
+def test_the_signal_of_a_distance_has_no_seeds_for_a_twentieth(tmp_path: Path):
+    ledger = a_search(tmp_path, [5.0, 4.0], "-kvd")
+    ran_again(ledger, 1, {500_000: 3.0, 500_001: 5.0}, "kvd")
+    ran_again(ledger, 0, {500_000: 9.0, 500_001: 8.0}, "kvd")
+    points = confirmed(ledger.record, 1, SEEDS[:2])
+    signal = signal_between(points, ledger.record)
+    assert signal.seeds.apart == pytest.approx(math.sqrt((20.25 - 1.25) / 2))
+    (line,) = signal_lines(ledger, points)
+    assert "seeds a point tell two points 3.08, the standard deviation between points, apart" in line

@@ -14,12 +14,14 @@ from typer.testing import CliRunner
 
 from vgsearch.cli import app
 from vgsearch.evaluation.confirmation import confirmed, points_to_confirm, save
-from vgsearch.experiment.ledger import Ledger, read_ledger
+from vgsearch.experiment.ledger import Ledger, read_events, read_ledger
 from vgsearch.experiment.paths import Experiment, run_id
 from vgsearch.report.clock import SweepClock
 from vgsearch.report.experiment import training_command
 from vgsearch.runtime.sweep.reporting import page_of, subject_of
 from vgsearch.space.space import parse_override
+from vgsearch.space.sweep import load_sweep
+from vgsearch.terminal.words import number
 
 DONE, PRUNED = ("done", ""), ("pruned", "")
 DIVERGED, FAILED = ("diverged", "g_image is not finite"), ("failed", "KeyError")
@@ -155,7 +157,55 @@ def test_results_on_fresh_seeds_are_shown_beside_the_best(write_sweep, tmp_path)
     assert "Trained again on 3 fresh seeds" in html
     assert "0.51 \\[0.49, 0.53\\]" in markdown
     assert "vgsearch confirm trains it again" not in html
+    assert "6 trainings of 2 points that confirm trained again" in html
+    assert "This search scored 6 points with one seed: if all were equally good" in html
+    assert "is unknown" not in html
     assert "trials used</span><b>6 of 6" in html, "runs of confirm are not trials of the search"
+
+
+def train_with_several_seeds(experiment: Experiment, spreads: list[float]) -> None:
+    """Make each trial's score one of trainings that differ from it by `spreads`, which have mean 0."""
+    events = list(read_events(experiment.ledger))
+    for event in events:
+        if event["event"] == "trial_ended":
+            for name, value in event["scores"].items():
+                event["score"].setdefault("over_training_seeds", {})[name] = [value + spread for spread in spreads]
+    experiment.ledger.write_text("".join(json.dumps(event) + "\n" for event in events))
+    load_sweep(experiment.sweep).model_copy(update={"seeds_per_trial": len(spreads)}).save(experiment.sweep)
+
+
+@pytest.mark.parametrize("objective", ["s3", "-kvd"])
+def test_the_signal_of_several_seeds_is_shown_with_what_it_means_for_the_search(write_sweep, tmp_path, objective):
+    experiment = write_sweep("s", 6, objective=objective)
+    train_with_several_seeds(experiment, [-0.02, 0.03, -0.01])
+    html, markdown = written(experiment, tmp_path)
+    trials = read_ledger(experiment.ledger).done
+    values = [trial.scores[objective.strip("-")] for trial in trials]
+    # Each point's trainings have variance .0007. The largest of 6 normal values is expected 1.26721 above their mean.
+    luck, mean = 1.26721 * math.sqrt(0.0007 / 3), sum(values) / 6
+    lead, above = (max(values) - mean, "above") if objective == "s3" else (mean - min(values), "below")
+    assert (
+        f"This search scored 6 points with 3 seeds each: if all were equally good, retraining alone would put the best "
+        f"{number(luck)} {above} their mean; the best of this search is {number(lead)} {above} the mean."
+    ) in html
+    assert "<dt>measured on</dt><dd>18 trainings of 6 points of this search</dd>" in html
+    assert "<dd>the rest: a standard deviation of 0.026 a training</dd>" in html
+    assert "tell two points 0.05 apart" in markdown or objective == "-kvd"
+    assert "One trial, one seed" not in html
+    assert "is unknown" not in html
+
+
+def test_a_lead_that_luck_explains_is_said_to_be_one(write_sweep, tmp_path):
+    experiment = write_sweep("s", 6)
+    train_with_several_seeds(experiment, [-0.8, 0.8])
+    assert "above the mean, which luck explains." in written(experiment, tmp_path)[0]
+
+
+def test_a_search_of_one_seed_says_which_command_measures_its_signal(write_sweep, tmp_path):
+    html, _ = written(write_sweep("s", 6), tmp_path)
+    assert "is unknown, for each point was trained once: vgsearch confirm" in html
+    unscored, _ = written(write_sweep("u", 2, ends=[FAILED]), tmp_path)
+    assert "vgsearch confirm" not in unscored
 
 
 def test_a_pause_does_not_count_as_time_of_the_sweep(tmp_path, monkeypatch):

@@ -6,13 +6,14 @@ from vgsearch.experiment.end import ENDS
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord
 from vgsearch.experiment.paths import Experiment
 from vgsearch.experiment.scoring import notes_on_scores
+from vgsearch.terminal.signal_line import search_signal_lines
 from vgsearch.terminal.sweep_table import floor_line, trial_result
 from vgsearch.terminal.trial import protocol_lines
 from vgsearch.terminal.words import number, short_name, shown, value
 
 
 def print_result(record: SweepRecord, experiment: Experiment, console: Console) -> None:
-    """Print how trials ended, the floor, the best trial or the front, the best one's files, and the next commands."""
+    """Print how trials ended, the floor, the best trial or the front, the signal, files and next commands."""
     ends = ", ".join(f"{n} {state}" for state in ENDS if (n := record.count(state)))
     console.print(f"\n{len(record.trials)} trial{'s' * (len(record.trials) != 1)}: {ends}")
     if record.floor is not None:
@@ -34,6 +35,8 @@ def print_result(record: SweepRecord, experiment: Experiment, console: Console) 
         console.print(f"        note: {note}", style="yellow", soft_wrap=True)
     chosen = "  ".join(f"{short_name(path)} {value(v)}" for path, v in best.overrides.items())
     console.print(f"        {chosen}", soft_wrap=True)
+    for line in search_signal_lines(record):
+        console.print(line, soft_wrap=True)
     _print_next_commands(best, experiment, console)
 
 
