@@ -180,7 +180,11 @@ def save(path: Path, points: Sequence[Confirmed], record: SweepRecord, seeds: Se
 
 
 def signal_between(points: Sequence[Confirmed], record: SweepRecord) -> RetrainingNoise:
-    """How much of the variance of the first objective is between the points, and how much is retraining them."""
+    """How much of the variance in the first objective is between the points, and how much is retraining them.
+
+    The points are the best of a search and the paper's, not a sample of its space. What a seed does to all points alike
+    counts as retraining.
+    """
     return signal_of([point.by_training for point in points], record.objectives[0])
 
 

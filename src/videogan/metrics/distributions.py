@@ -71,7 +71,7 @@ def power_of_t_test(n: int, effect: float) -> float:
 
     `n` (at least 2) values of each; `effect`: the difference of the means in standard deviations of one value. Exact:
     t^2 has a noncentral F distribution of 1 and 2n - 2 degrees of freedom and noncentrality n effect^2 / 2, a Poisson
-    mixture of beta distributions (Johnson, Kotz and Balakrishnan 1995, 30.2).
+    mixture of beta distributions (Johnson, Kotz and Balakrishnan 1995, chapter 30).
     """
     if n < 2:
         raise ValueError(f"a two-sample t test needs at least 2 values of each, got {n}.")
