@@ -31,6 +31,11 @@ N_CLASSES = 7
 """Of the weights; the tiny sweep's data have 4."""
 
 
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    return make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1)
+
+
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
     """Weights for the network of the smoke protocols."""
@@ -65,9 +70,10 @@ def test_the_sweeps_file_keeps_the_sha256_and_every_protocol_of_the_sweep_has_it
         assert mine.classifier.digest(FACTS) != other.classifier.digest(FACTS)
 
 
-def test_a_sweep_and_evaluate_give_one_name_to_one_protocol(weights, tmp_path):
-    data = make_moving_shapes(tmp_path / "shapes", n_clips_each=1).folder
-    plan = planned(EvaluationRequest(ladder=data, metrics="s3,kvd", budget="smoke", classifier_weights=weights))
+def test_a_sweep_and_evaluate_give_one_name_to_one_protocol(weights, shapes):
+    plan = planned(
+        EvaluationRequest(ladder=shapes.folder, metrics="s3,kvd", budget="smoke", classifier_weights=weights)
+    )
     evaluation = evaluation_of(a_sweep(weights))
     assert list(plan.measures) == [evaluation.s3_protocol, evaluation.feature_protocol("kvd")]
 
@@ -125,9 +131,18 @@ def typed(*arguments: object, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("command", ["tune", "train"])
-def test_both_commands_take_the_file_and_refuse_a_missing_one(command, weights, tmp_path, monkeypatch):
-    data = make_moving_shapes(tmp_path / "shapes", n_clips_each=1).folder
-    given = (command, "mvt_tsa", "--data", data, "--budget", "smoke", "--dry-run", "--json", "--classifier-weights")
+def test_both_commands_take_the_file_and_refuse_a_missing_one(command, weights, shapes, tmp_path, monkeypatch):
+    given = (
+        command,
+        "mvt_tsa",
+        "--data",
+        shapes.folder,
+        "--budget",
+        "smoke",
+        "--dry-run",
+        "--json",
+        "--classifier-weights",
+    )
     found = typed(*given, weights, folder=tmp_path, monkeypatch=monkeypatch)
     assert found.exit_code == 0, found.output
     assert json.loads(found.stdout.splitlines()[-1])
@@ -143,10 +158,9 @@ def other_protocol() -> str:
 
 
 @pytest.fixture
-def experiment(weights, tmp_path) -> Experiment:
+def experiment(weights, shapes, tmp_path) -> Experiment:
     """A sweep with the weights: one trial done, one to run."""
-    manifest: Manifest = make_moving_shapes(tmp_path / "shapes", n_clips_each=1)
-    about = {"data": str(manifest.folder), "manifest_digest": manifest.digest, "n_classes": len(manifest.classes)}
+    about = {"data": str(shapes.folder), "manifest_digest": shapes.digest, "n_classes": len(shapes.classes)}
     sweep, experiment = a_sweep(weights, n_trials=2, space_source="mvt_tsa", **about), Experiment(tmp_path / "s")
     ledger = Ledger(experiment.ledger)
     ledger.append("sweep_started", space="mvt_tsa", sweep=sweep.model_dump(mode="json"), objective=["s3"],
