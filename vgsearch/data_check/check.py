@@ -234,9 +234,10 @@ def check_manifest(manifest: Manifest, inspected: Mapping[Path, Mapping[str, Any
 
 
 def _checked(folder: Path, row: Mapping[str, Any], warning: str | None) -> CheckedVideo:
-    columns = ("n_frames", "fps", "width", "height", "codec", "sha", "copy_of")
-    known = {name: row[name] for name in columns if name in row}
+    known = {name: row[name] for name in ("n_frames", "fps", "width", "height", "codec", "sha") if name in row}
     name = shown_name(folder, row["path"])
+    if row.get("copy_of") is not None:
+        known["copy_of"] = shown_name(folder, row["copy_of"])
     return CheckedVideo(row["path"], name, row["label"], row["group"], row["split"], row["skipped"], warning, **known)
 
 

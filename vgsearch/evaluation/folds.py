@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -11,6 +12,7 @@ from vgsearch.terminal.words import interval
 from videogan.config import ConfigurationError
 from videogan.data.cache import cache_folder
 from videogan.data.manifest import Manifest, write_manifest
+from videogan.data.mirrored import reason_of_copy
 from videogan.data.splits import carve_select, folds_by_group
 from videogan.metrics.s3 import MAX_SEEDS, seed_interval
 from videogan.storage.atomic import write_atomically
@@ -37,19 +39,28 @@ def search_manifest(manifest: Manifest, n_folds: int) -> Manifest:
 
 
 def _written(manifest: Manifest, n_folds: int, fold: int, with_select: bool) -> Manifest:
-    rows = manifest.usable.to_pylist()
+    # A left-out copy may be trained on where its original is; one whose original is tested would count twice.
+    rows = [row for row in manifest.table.to_pylist() if row["skipped"] is None or row["path"] in manifest.mirrored]
     labels, groups = ([row[name] for row in rows] for name in ("label", "group"))
     folds = folds_by_group(labels, groups, n_folds)
     splits = ["test" if own == fold else "train" for own in folds]
     if with_select:
         splits = carve_select(labels, groups, splits)
-    placed = [
-        {**row, "path": str(manifest.location(row["path"])), "split": split}
-        for row, split in zip(rows, splits, strict=True)
-    ]
+    placed = [_placed(manifest, row, split) for row, split in zip(rows, splits, strict=True)]
     name = f"{manifest.folder.name}-{manifest.digest[:8]}-fold-{fold + 1}-of-{n_folds}"
     folder = cache_folder("folds") / (f"{name}-search" if with_select else name)
     return write_manifest(folder, placed, manifest.classes, fold=f"{fold + 1} of {n_folds}")
+
+
+def _placed(manifest: Manifest, row: Mapping[str, Any], split: str) -> dict[str, Any]:
+    """A row of a fold; a mirrored copy is used for training only."""
+    path = row["path"]
+    found = {**row, "path": str(manifest.location(path)), "split": split, "skipped": None}
+    if path not in manifest.mirrored:
+        return found
+    original = manifest.mirrored[path]
+    left_out = {} if split == "train" else {"split": None, "skipped": reason_of_copy(original)}
+    return found | {"copy_of": str(manifest.location(original))} | left_out
 
 
 def print_folds(scores: Mapping[str, Sequence[float]], n_folds: int, console: Console) -> None:

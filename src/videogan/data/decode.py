@@ -8,10 +8,10 @@ from typing import NamedTuple
 import av
 import numpy as np
 
-from videogan.data.mirrored import Thumbnails
 from videogan.data.preprocessing import Preprocessing
 from videogan.data.source import MAX_FPS, Inspection, Limits, MissingVideo, UnreadableVideo, VideoInfo
 from videogan.data.stills import StillsReader, is_stills, stills_sha
+from videogan.data.thumbnails import Thumbnails
 
 DECODER_VERSION = f"2-av{av.__version__}"  # part of every cache key: increase the number when decoding changes pixels
 # Only video containers: FFmpeg would render a text file as a terminal, and follow playlists to other files.

@@ -102,6 +102,11 @@ class Manifest:
             return None
         return lack_of_select(self.folder, self.usable.select(["label", "group", "split"]).to_pylist())
 
+    @cached_property
+    def mirrored(self) -> dict[str, str]:
+        """Path of each mirrored copy, used or left out -> path of its original, as the import found them."""
+        return json.loads((self.table.schema.metadata or {}).get(b"mirrored", "{}"))
+
     def location(self, path: str) -> Place:
         """The place of the file with a row's `path`."""
         return joined(self.folder, path)
@@ -139,6 +144,7 @@ def write_manifest(
 ) -> Manifest:
     """Write `rows` (mappings with SCHEMA's keys; absent keys become null) as the folder's manifest, atomically.
 
+    A row's `copy_of`, if it has one, is the path of the original whose mirrored copy it is.
     `classes`: the data set's own order of its classes, if it has one; `fold`: "1 of 3" for a fold of a data set. Raises
     DataError if a group is in two splits.
     """
@@ -148,6 +154,8 @@ def write_manifest(
     table = pa.Table.from_pylist(sorted(placed, key=lambda row: row["path"]), schema=SCHEMA)
     metadata = {} if classes is None else {"classes": json.dumps(classes)}
     metadata |= {"fold": fold} if fold else {}
+    mirrored = {row["path"]: _relative(folder, row["copy_of"]) for row in placed if row.get("copy_of") is not None}
+    metadata |= {"mirrored": json.dumps(mirrored)} if mirrored else {}
     if metadata:
         table = table.replace_schema_metadata(metadata)
     write_atomically(folder / MANIFEST_NAME, lambda stream: pq.write_table(table, stream))

@@ -8,47 +8,20 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePath
 
-import av
 import numpy as np
 
-SIDE, N_PICTURES = 8, 4
+from videogan.data.thumbnails import N_PICTURES, SIDE
+
+REASON, TWICE = "mirrored copy of ", ": would count twice"  # to leave out a copy, around its original's name
 MOST_DIFFERENCE = 3.0  # grey levels of 255 between a mirrored clip and its copy, on average over a picture
 MOST_RATIO = 0.15  # of that difference to the one without mirroring; named copies reach .06, other clips start at .29
 LEAST_ASYMMETRY = 2.0  # grey levels without mirroring: below, a clip looks like its own mirror image and tells nothing
 SUFFIX = re.compile(r"[_\-. ](?:h?flip(?:ped)?|mirror(?:ed)?)$", re.IGNORECASE)  # x_flip, x-mirrored, x.hflip
 
 
-class Thumbnails:
-    """Collects the thumbnails of a clip while its frames are decoded, without keeping the frames.
-
-    They are its first frame, those whose indices are the two largest powers of two in the clip, and its last: of a clip
-    of T frames one is in the second quarter and one in the second half. A copy of T frames has the same four.
-    """
-
-    def __init__(self) -> None:
-        self._reformatter = av.video.reformatter.VideoReformatter()
-        self._kept: dict[int, np.ndarray] = {}
-        self._last: av.VideoFrame | None = None
-        self._n_frames = 0
-
-    def add(self, frame: av.VideoFrame) -> None:
-        """Take the next frame."""
-        if self._n_frames & (self._n_frames - 1) == 0:  # 0, 1, 2, 4, 8, ...
-            self._kept[self._n_frames] = self._small(frame)
-        self._last = frame
-        self._n_frames += 1
-
-    def packed(self) -> bytes:
-        """The uint8 pictures (N_PICTURES, SIDE, SIDE) as bytes; none without frames."""
-        if self._last is None:
-            return b""
-        largest = max(self._kept)
-        chosen = [self._kept[0], self._kept[largest // 2], self._kept[largest], self._small(self._last)]
-        return np.stack(chosen).tobytes()
-
-    def _small(self, frame: av.VideoFrame) -> np.ndarray:
-        small = self._reformatter.reformat(frame, SIDE, SIDE, format="gray", interpolation="AREA", threads=1)
-        return np.rot90(small.to_ndarray(), round(frame.rotation / 90) % 4)
+def reason_of_copy(original: str) -> str:
+    """Why a mirrored copy of the clip named `original` is left out."""
+    return f"{REASON}{original}{TWICE}"
 
 
 def originals_of(paths: Sequence[PurePath], thumbnails: Sequence[bytes], lengths: Sequence[int]) -> dict[int, int]:

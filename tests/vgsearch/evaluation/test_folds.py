@@ -59,6 +59,24 @@ def test_a_search_sees_the_train_and_select_groups_of_fold_1_only(nine_persons):
     assert search_manifest(searched, 3).digest == searched.digest, "the folds of a fold are the same folds"
 
 
+def test_mirrored_copies_are_trained_on_and_never_tested(nine_persons, tmp_path):
+    rows = [row | {"path": nine_persons.location(row["path"])} for row in nine_persons.usable.to_pylist()]
+    for row in rows[::2]:
+        copy = {"path": row["path"].with_name(f"{row['path'].stem}_flip.mp4"), "sha": f"{row['sha']} flip"}
+        left_out = {"split": None, "skipped": "mirrored copy of it"} if row["split"] == "test" else {}
+        rows = [*rows, row | copy | {"copy_of": row["path"]} | left_out]
+    manifest = write_manifest(tmp_path / "data", rows)
+    folds = fold_manifests(manifest, 3)
+    tested = [path for fold in folds for path in fold.split("test")["path"].to_pylist()]
+    assert len(tested) == len(set(tested)) == 18
+    assert not any("_flip" in path for path in tested)
+    for fold in folds:
+        trained = {Path(path).stem for path in fold.split("train")["path"].to_pylist()}
+        copies = {name for name in trained if "_flip" in name}
+        assert copies == {f"{name}_flip" for name in trained - copies} & {Path(row["path"]).stem for row in rows}
+    assert search_manifest(search_manifest(manifest, 3), 3).digest == search_manifest(manifest, 3).digest
+
+
 def test_more_folds_than_groups_of_a_class_are_refused_by_its_name(nine_persons):
     with pytest.raises(DataError, match=r"10 folds need 10 groups of each class, but class 'jump' has 9 groups"):
         fold_manifests(nine_persons, 10)

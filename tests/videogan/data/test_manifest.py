@@ -23,6 +23,18 @@ def test_a_manifest_reads_back_as_it_was_written(tmp_path):
     assert not list(tmp_path.glob(".manifest*")), "the staging file is gone"
 
 
+def test_a_manifest_remembers_mirrored_copies_and_their_originals(tmp_path):
+    rows = [row(tmp_path / "a.mp4", "a", "train"), row("/elsewhere/b.mp4", "b", "test")]
+    copies = [
+        row(tmp_path / "a_flip.mp4", "a", "train", copy_of=tmp_path / "a.mp4"),
+        row(tmp_path / "c.mp4", "b", None, skipped="mirrored copy of b", copy_of="/elsewhere/b.mp4"),
+    ]
+    write_manifest(tmp_path, [*rows, *copies])
+    read = read_manifest(tmp_path)
+    assert read.mirrored == {"a_flip.mp4": "a.mp4", "c.mp4": "/elsewhere/b.mp4"}
+    assert write_manifest(tmp_path, rows).mirrored == {}
+
+
 def test_the_digest_depends_on_content_and_split_but_not_on_the_folder(tmp_path):
     rows = [row("a.mp4", "a", "train", sha="1"), row("b.mp4", "b", "test", sha="2")]
     here, there = (write_manifest(tmp_path / name, rows) for name in ("here", "there"))

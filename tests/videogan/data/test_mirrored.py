@@ -77,7 +77,7 @@ def test_a_copy_is_found_by_content_in_another_encoding_and_whatever_its_name(wr
         d=clip(scene(2), "g3"), e=clip(scene(3), "g4"), f=clip(scene(1), "g5", quality=30),
     )  # fmt: skip
     rows = manifest_rows(folder, found, inspected)
-    assert {row["path"].stem: row["copy_of"] for row in rows if "copy_of" in row} == {"c": "run/a.mp4"}
+    assert {row["path"].stem: row["copy_of"] for row in rows if "copy_of" in row} == {"c": folder / "run/a.mp4"}
     assert rows[2]["group"] == "g0", "a copy belongs to its original's group"
 
 

@@ -5,10 +5,8 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from videogan.data.formats.contract import DRAWN, Found, FoundVideo
-from videogan.data.mirrored import originals_of
+from videogan.data.mirrored import REASON, TWICE, originals_of, reason_of_copy
 from videogan.data.splits import carve_select, split_by_group
-
-_MIRRORED, _TWICE = "mirrored copy of ", ": would count twice"  # the reason to leave out a copy, around its original
 
 
 def shown_name(folder: Path, path: Path) -> str:
@@ -24,7 +22,8 @@ def manifest_rows(
     `inspected` holds the columns of every video that the layout did not skip, and its `thumbnails` in hex. A second
     file with the same content is skipped: under another group or label it could be in two splits. A mirrored copy has
     its original's group, and is used for training only: it is skipped if its original is in select or test. `copy_of`
-    is the name of its original. If no split is given for select, some training groups are moved there.
+    is the path of its original; a mirror image of another class has none and stays. If no split is given for select,
+    some training groups are moved there.
     """
     rows = [_row(video, inspected) for video in found.videos]
     first_with: dict[str, str] = {}
@@ -37,13 +36,14 @@ def manifest_rows(
     usable = [row for row in rows if row["skipped"] is None]
     originals = [(usable[copy], usable[original]) for copy, original in mirrored_rows(usable).items()]
     for copy, original in originals:
-        copy["copy_of"] = shown_name(folder, original["path"])
+        if copy["label"] == original["label"]:
+            copy["copy_of"] = original["path"]
         if copy["split"] == original["split"]:
             copy["group"] = original["group"]
     _set_splits(usable, originals, seed)
     for copy, original in originals:
         if _counts_twice(copy, original):
-            copy["skipped"] = f"{_MIRRORED}{copy['copy_of']}{_TWICE}"
+            copy |= {"group": original["group"], "skipped": reason_of_copy(shown_name(folder, original["path"]))}
     for row in rows:
         row["split"] = None if row["skipped"] else row["split"]
     return rows
@@ -72,8 +72,8 @@ def skip_report(skipped: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     """
     names: dict[str, list[str]] = {}
     for name, reason in skipped:
-        if reason.startswith(_MIRRORED):
-            name = f"{name} of {reason.removeprefix(_MIRRORED).removesuffix(_TWICE)}"
+        if reason.startswith(REASON):
+            name = f"{name} of {reason.removeprefix(REASON).removesuffix(TWICE)}"
             reason = "mirrored copies in select or test would count twice"
         names.setdefault(reason, []).append(name)
     return dict(sorted(names.items(), key=lambda item: -len(item[1])))
@@ -88,8 +88,7 @@ def _row(video: FoundVideo, inspected: Mapping[Path, Mapping[str, Any]]) -> dict
 
 def _set_splits(usable: Sequence[dict[str, Any]], originals: Sequence[tuple[dict, dict]], seed: int) -> None:
     """Draw the splits that are not given, move training groups to select if it has no clips, let copies follow."""
-    follows = {id(copy) for copy, original in originals if copy["label"] == original["label"]}
-    rows = [row for row in usable if id(row) not in follows]
+    rows = [row for row in usable if "copy_of" not in row]
     drawn = [row for row in rows if row["split"] is None]
     labels, groups = _columns(drawn, "label", "group")
     for row, split in zip(drawn, split_by_group(labels, groups, seed), strict=True):
@@ -99,18 +98,18 @@ def _set_splits(usable: Sequence[dict[str, Any]], originals: Sequence[tuple[dict
         for row, split in zip(rows, carve_select(labels, groups, splits, seed), strict=True):
             row["split"] = split
     for copy, original in originals:
-        if id(copy) in follows and copy["split"] is None:
+        if "copy_of" in copy and copy["split"] is None:
             copy["split"] = original["split"]
 
 
 def _counts_twice(copy: Mapping[str, Any], original: Mapping[str, Any]) -> bool:
     """Whether a copy must be left out: in select or test it would count twice, and across splits it would leak.
 
-    A copy under another label stays beside its original: it is the only clip of its kind in its class.
+    A mirror image of another class stays beside its original: in its class it counts once.
     """
     if copy["split"] != original["split"]:
         return True
-    return copy["label"] == original["label"] and copy["split"] in ("select", "test")
+    return "copy_of" in copy and copy["split"] in ("select", "test")
 
 
 def _columns(rows: Sequence[Mapping[str, Any]], *names: str) -> list[list[Any]]:
