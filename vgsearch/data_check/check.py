@@ -129,7 +129,11 @@ class DataCheck:
             for split in SPLITS
             if videos and any(v.split == split for v in self.usable) and all(v.split != split for v in videos)
         ]
-        twice = [copy for copy, original in self.mirrored if copy.label == original.label and copy.split != "train"]
+        twice = [
+            copy
+            for copy, original in self.mirrored
+            if (copy.label, copy.split) == (original.label, original.split) and copy.split != "train"
+        ]
         if twice:
             remarks.append(
                 f"{len(twice)} clips of select and test are mirrored copies of others and count twice: intervals are "

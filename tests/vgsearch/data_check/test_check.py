@@ -5,6 +5,8 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -52,7 +54,8 @@ def inspected(paths):
             found[path] = unknown | {"skipped": error.reason}
             continue
         info = {name: getattr(seen.info, name) for name in ("fps", "width", "height", "codec")}
-        found[path] = info | {"n_frames": seen.n_frames, "sha": seen.sha, "warning": seen.warning, "skipped": None}
+        own = {name: getattr(seen, name) for name in ("n_frames", "sha", "warning")}
+        found[path] = info | own | {"thumbnails": seen.thumbnails.hex(), "skipped": None}
     return found
 
 
@@ -109,7 +112,6 @@ def test_the_page_loads_nothing_and_contains_the_sheet(folder, tmp_path):
     assert check.blockers == []
     splits = Counter(video.split for video in check.usable)
     assert splits == {"train": 6, "select": 2, "test": 4}, "drawn as the import draws them"
-    assert "<th>select</th>" in html or "select" in html
 
 
 def test_a_manifest_is_compared_with_the_files_as_they_are_now(folder):
@@ -162,3 +164,53 @@ def test_real_clips_pass_the_check_and_are_in_the_sheet(tmp_path):
     assert check.spread(check.usable) == {"min": 51, "median": 66, "max": 146}
     with Image.open(tmp_path / "contact-sheet.png") as picture:
         assert picture.size == (190 + 8 * 66, 12 * 66)
+
+
+def mirrored(source, target):
+    """The mirror image of a clip, encoded anew."""
+    with av.open(str(source)) as reader, av.open(str(target), "w") as writer:
+        stream = writer.add_stream("libx264", rate=25, options={"crf": "20"})
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for frame in reader.decode(video=0):
+            flipped = np.ascontiguousarray(frame.to_ndarray(format="rgb24")[:, ::-1])
+            writer.mux(stream.encode(av.VideoFrame.from_ndarray(flipped, format="rgb24")))
+        writer.mux(stream.encode())
+
+
+def test_mirrored_copies_of_an_import_are_named_and_those_of_an_older_manifest_noticed(folder):
+    clips = sorted((folder / "left").iterdir())
+    for clip in clips:
+        mirrored(clip, clip.with_name(f"{clip.stem}_flip.mp4"))
+    found, seen = found_in(folder)
+    check = check_found(folder, found, seen)
+    n_train = len(
+        [
+            video
+            for video in check.usable
+            if video.label == "left" and "_flip" not in video.name and video.split == "train"
+        ]
+    )
+    ((reason, names),) = check.skipped.items()
+    assert (reason, len(names)) == ("mirrored copies in select or test would count twice", 6 - n_train)
+    assert len(check.mirrored) == n_train
+    assert check.blockers == check.remarks == []
+
+    rows = [row | {"skipped": None} for row in manifest_rows(folder, found, seen)]
+    split_of = {row["group"]: row["split"] for row in rows if row["split"]}
+    older = write_manifest(folder, [row | {"split": split_of[row["group"]]} for row in rows])
+    again = check_manifest(older, seen)
+    assert f"{6 - n_train} clips of select and test are mirrored copies of others and count twice" in again.remarks[0]
+    assert again.blockers == []
+
+
+def test_a_mirrored_copy_in_another_split_blocks_and_a_manifest_of_two_splits_is_noted(folder):
+    clips = sorted((folder / "left").iterdir())
+    mirrored(clips[0], folder / "left" / "person9_other.mp4")
+    found, seen = found_in(folder)
+    rows = [row | {"split": "train", "skipped": None} for row in manifest_rows(folder, found, seen)]
+    rows = [row | ({"group": "person9", "split": "test"} if "person9" in row["path"].name else {}) for row in rows]
+    check = check_manifest(write_manifest(folder, rows), seen)
+    assert check.blockers == [f"left/person9_other.mp4 (test) is a mirrored copy of left/{clips[0].name} (train)"]
+    other = next(label for label in check.classes if label != "left")
+    assert check.remarks[0] == f"class '{other}' has no clip in test"
+    assert "no select split, so a search is judged on the test clips" in check.remarks[1]
