@@ -20,7 +20,7 @@ tune SPACE --data= --folds= --one-per-class --budget=laptop --set=* --classifier
 submit SPACE|EXP --address=! --detach
 resume EXP --trials= --retry=none --address= --json
 status EXP --watch --json
-confirm EXP --top=3 --seeds=5 --address= --json
+confirm EXP --top=3 --seeds=5 --folds= --address= --json
 show EXP/TRIAL --json
 report EXP --out=reports
 compare EXP1 EXP2 ... --out=reports

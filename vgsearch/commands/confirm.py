@@ -13,10 +13,11 @@ def confirm(
     seeds: Annotated[
         int, typer.Option("--seeds", metavar="N", help="Number of new training seeds per point, from 2 to 10.")
     ] = 5,
+    folds: options.Folds = None,
     address: options.Address = None,
     json: options.Json = False,
 ) -> None:
-    """Retrain the best points and the paper's point with new seeds, and compare them.
+    """Retrain the best points and the paper's point with new seeds, and compare them on the test clips.
 
     Intervals are Student's 95 % over training seeds; each point is compared with the paper's seed by seed.
     A last line says how much of the score's variance is between points, and how much is retraining them.
@@ -25,4 +26,4 @@ def confirm(
     """
     from vgsearch.runtime.sweep.confirm import confirm as confirm_points
 
-    confirm_points(experiment, top, seeds, address=address, json_lines=json)
+    confirm_points(experiment, top, seeds, folds or 0, address=address, json_lines=json)

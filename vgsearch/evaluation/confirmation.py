@@ -41,6 +41,8 @@ class ConfirmationPlan:
     manifest: Manifest
     top: int
     seeds: Sequence[int]
+    fold: int = 0
+    """The fold that `manifest` is, from 1; 0 without folds."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Confirmed:
     overrides: dict[str, Any]
     in_search: float | None
     by_seed: dict[int, float]
+    """The objective of each seed; with folds its mean over them, once all have it."""
     by_training: list[float]
     """The objective in each training: several for each seed of a sweep that trains its points with several."""
     ends: dict[int, str]
@@ -119,19 +122,28 @@ def compared(scores: dict[int, float], paper: dict[int, float], objective: Objec
     return Comparison(len(differences), *seed_interval(differences), wilcoxon_p(differences))
 
 
-def confirmed(record: SweepRecord, top: int, seeds: Sequence[int]) -> list[Confirmed]:
-    """The results of the points to confirm, the best of the search first."""
-    points, objective = points_to_confirm(record, top), record.objectives[0]
+def confirmed(record: SweepRecord, top: int, seeds: Sequence[int], n_folds: int = 0) -> list[Confirmed]:
+    """The results of the points to confirm, the best of the search first; `n_folds`: 0 without folds."""
+    points, objective, folds = points_to_confirm(record, top), record.objectives[0], folds_of(n_folds)
     paper = next(point for point in points if point.is_paper_point)
-    paper_scores = _scores(_runs(record, paper, seeds), objective)
-    return [_confirmed(record, point, seeds, None if point is paper else paper_scores) for point in points]
+    paper_scores = _scores(_runs(record, paper, seeds, folds), objective, len(folds))
+    return [_confirmed(record, point, seeds, folds, None if point is paper else paper_scores) for point in points]
+
+
+def folds_of(n_folds: int) -> Sequence[int]:
+    """The numbers of the folds in the ids of runs: 1 to n_folds, or 0 without folds."""
+    return range(1, n_folds + 1) if n_folds else [0]
 
 
 def _confirmed(
-    record: SweepRecord, point: TrialRecord, seeds: Sequence[int], paper_scores: dict[int, float] | None
+    record: SweepRecord,
+    point: TrialRecord,
+    seeds: Sequence[int],
+    folds: Sequence[int],
+    paper_scores: dict[int, float] | None,
 ) -> Confirmed:
-    objective, runs = record.objectives[0], _runs(record, point, seeds)
-    scores = _scores(runs, objective)
+    objective, runs = record.objectives[0], _runs(record, point, seeds, folds)
+    scores = _scores(runs, objective, len(folds))
     return Confirmed(
         trial_id=point.trial_id,
         is_paper_point=point.is_paper_point,
@@ -139,37 +151,47 @@ def _confirmed(
         in_search=point.scores.get(objective.name),
         by_seed=scores,
         by_training=[value for run in runs.values() if run.state == "done" for value in trainings(run, objective)],
-        ends={seed: run.state for seed, run in runs.items() if run.state != "done"},
+        ends={seed: run.state for (seed, _), run in runs.items() if run.state != "done"},
         interval=seed_interval(list(scores.values())) if scores else Interval(math.nan, math.nan, math.nan),
         against_paper=None if paper_scores is None else compared(scores, paper_scores, objective),
     )
 
 
-def _runs(record: SweepRecord, point: TrialRecord, seeds: Sequence[int]) -> dict[int, TrialRecord]:
-    """The runs of a point that have started, by seed."""
+Runs = dict[tuple[int, int], TrialRecord]
+"""The runs of one point by (seed, fold)."""
+
+
+def _runs(record: SweepRecord, point: TrialRecord, seeds: Sequence[int], folds: Sequence[int]) -> Runs:
+    """The runs of a point that have started."""
     started = record.confirmation.trials if record.confirmation else {}
-    return {seed: started[name] for seed in seeds if (name := run_id(point.trial_id, seed)) in started}
+    names = {(seed, fold): run_id(point.trial_id, seed, fold) for seed in seeds for fold in folds}
+    return {run: started[name] for run, name in names.items() if name in started}
 
 
-def _scores(runs: dict[int, TrialRecord], objective: Objective) -> dict[int, float]:
-    return {seed: objective.value_of(run.scores) for seed, run in runs.items() if run.state == "done"}
+def _scores(runs: Runs, objective: Objective, n_folds: int) -> dict[int, float]:
+    by_seed: dict[int, list[float]] = {}
+    for (seed, _), run in runs.items():
+        if run.state == "done":
+            by_seed.setdefault(seed, []).append(objective.value_of(run.scores))
+    return {seed: sum(values) / n_folds for seed, values in by_seed.items() if len(values) == n_folds}
 
 
-def remaining_runs(record: SweepRecord, top: int, seeds: Sequence[int]) -> list[tuple[TrialRecord, int]]:
-    """The runs (point, seed) that have not ended, seed by seed, so that an early stop still compares all points."""
+def remaining_runs(record: SweepRecord, top: int, seeds: Sequence[int], fold: int = 0) -> list[tuple[TrialRecord, int]]:
+    """The runs (point, seed) of a fold that have not ended, seed by seed, so that an early stop compares all points."""
     pairs = [(point, seed) for seed in seeds for point in points_to_confirm(record, top)]
     return [
         (point, seed) for point, seed in pairs
-        if (run := _runs(record, point, [seed]).get(seed)) is None or run.state in UNFINISHED
+        if (run := _runs(record, point, [seed], [fold]).get((seed, fold))) is None or run.state in UNFINISHED
     ]  # fmt: skip
 
 
-def save(path: Path, points: Sequence[Confirmed], record: SweepRecord, seeds: Sequence[int]) -> None:
+def save(path: Path, points: Sequence[Confirmed], record: SweepRecord, seeds: Sequence[int], n_folds: int = 0) -> None:
     """Write confirm.json; a value that does not exist is null."""
     written = {
         "objective": str(record.objectives[0]),
         "protocol": record.header.get("protocol"),
         "seeds": list(seeds),
+        "folds": n_folds,
         "interval": "Student's 95 % over training seeds",
         "comparison": "minus the paper's point, seed by seed, larger being better: Student's 95 %, exact Wilcoxon p",
         "signal": asdict(signal_between(points, record)),

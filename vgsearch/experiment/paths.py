@@ -356,9 +356,9 @@ def trial_id(index: int, digest: str) -> str:
     return f"t{index:04d}-{digest[:6]}"
 
 
-def run_id(trial: str, seed: int) -> str:
-    """The id of a trial's point trained again with another seed: t0007-3fa9c1-s500000."""
-    return f"{trial}-s{seed}"
+def run_id(trial: str, seed: int, fold: int = 0) -> str:
+    """The id of a trial's point trained again with another seed: t0007-3fa9c1-s500000, on fold 2: ...-s500000-f2."""
+    return f"{trial}-s{seed}-f{fold}" if fold else f"{trial}-s{seed}"
 
 
 def short_id(trial: str) -> str:

@@ -76,7 +76,7 @@ class ExperimentData:
         written = json.loads(path.read_text())
         # The paper's point is last if it is not among the best.
         top = len(written["points"]) - written["points"][-1]["is_paper_point"]
-        return confirmed(self.record, top, written["seeds"])
+        return confirmed(self.record, top, written["seeds"], written.get("folds", 0))
 
     def expected(self) -> ExpectedBest | None:
         """The expected best score after n trials; None before a trial is scored."""

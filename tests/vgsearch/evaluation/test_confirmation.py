@@ -46,10 +46,15 @@ def a_search(folder: Path, scores: list[float | None], objective: str = "s3") ->
 
 
 def ran_again(
-    ledger: Ledger, index: int, scores: dict[int, float | None], name: str = "s3", trainings: list[float] | None = None
+    ledger: Ledger,
+    index: int,
+    scores: dict[int, float | None],
+    name: str = "s3",
+    trainings: list[float] | None = None,
+    fold: int = 0,
 ) -> None:
     for seed, score in scores.items():
-        run = run_id(f"t{index:04d}-abcdef", seed)
+        run = run_id(f"t{index:04d}-abcdef", seed, fold)
         fields = {"index": seed, "overrides": PAPER, "is_paper_point": index == 0, "n_steps": 9}
         ledger.append("confirm_trial_started", trial=run, **fields)
         ledger.append("confirm_look", trial=run, step=5, look=0.1, losses={})
@@ -244,3 +249,18 @@ def test_the_signal_of_a_distance_has_no_seeds_for_a_twentieth(tmp_path: Path):
     assert signal.seeds.apart == pytest.approx(math.sqrt((20.25 - 1.25) / 2))
     (line,) = signal_lines(ledger, points)
     assert "seeds a point tell two points 3.08, the standard deviation between points, apart" in line
+
+
+def test_a_seeds_score_on_folds_is_their_mean_once_all_folds_have_one(tmp_path: Path):
+    ledger = a_search(tmp_path, [0.5, 0.6])
+    for fold, shift in ((1, 0.0), (2, 0.1)):
+        ran_again(ledger, 1, {500_000: 0.6 + shift, 500_001: 0.8 + shift}, fold=fold)
+        ran_again(ledger, 0, {500_000: 0.5 + shift}, fold=fold)
+    ran_again(ledger, 0, {500_001: 0.5}, fold=1)
+    best, paper = confirmed(ledger.record, 1, [500_000, 500_001], n_folds=2)
+    assert best.by_seed == pytest.approx({500_000: 0.65, 500_001: 0.85})
+    assert paper.by_seed == pytest.approx({500_000: 0.55}), "of the second seed only one fold has a score"
+    left = {fold: remaining_runs(ledger.record, 1, [500_000, 500_001], fold) for fold in (0, 1, 2)}
+    assert [len(runs) for runs in left.values()] == [4, 0, 1]
+    assert [(point.trial_id, seed) for point, seed in left[2]] == [("t0000-abcdef", 500_001)]
+    assert confirmed(ledger.record, 1, [500_000])[0].by_seed == {}, "runs on folds are not runs on the test split"

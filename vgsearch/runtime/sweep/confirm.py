@@ -1,6 +1,7 @@
 """vgsearch confirm: the best points of a search and the paper's point, trained again on fresh seeds."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -14,6 +15,7 @@ from vgsearch.evaluation.confirmation import (
     remaining_runs,
     save,
 )
+from vgsearch.evaluation.folds import fold_manifests
 from vgsearch.evaluation.initial_weights import notes_on_weights_of, weights_of
 from vgsearch.experiment.ledger import Ledger, SweepRecord
 from vgsearch.experiment.paths import DRIVEN, Experiment, short_id
@@ -27,7 +29,7 @@ from vgsearch.space.sweep import load_sweep
 from vgsearch.terminal.words import shown
 
 
-def confirm(folder: Path, top: int, n_seeds: int, address: str | None, json_lines: bool) -> None:
+def confirm(folder: Path, top: int, n_seeds: int, n_folds: int, address: str | None, json_lines: bool) -> None:
     """Run the runs that have not ended, write confirm.json and print it; interrupted runs continue.
 
     Raises ConfigurationError for an experiment without a score, or whose data or protocol have changed.
@@ -43,35 +45,48 @@ def confirm(folder: Path, top: int, n_seeds: int, address: str | None, json_line
         sweep = load_sweep(experiment.sweep).model_copy(update=free)
         manifest = unchanged_data(experiment, sweep)
         plan = ConfirmationPlan(experiment, sweep, manifest, top, fresh_seeds(sweep, ledger.record, n_seeds))
-        left = remaining_runs(ledger.record, top, plan.seeds)
-        console.print(_heading(plan, ledger.record, len(left)), soft_wrap=True)
-        if left:
+        plans = _plans(plan, n_folds)
+        n_left = sum(len(remaining_runs(ledger.record, top, own.seeds, own.fold)) for own in plans)
+        console.print(_heading(plan, ledger.record, n_folds, n_left), soft_wrap=True)
+        if n_left:
             notes_on_weights_of(sweep)
             with connect(address) as cluster:
                 preflight.refuse_what_no_node_fits(sweep, manifest, cluster)
                 refuse_unfit_nodes(shared_folders(experiment, sweep), weights_of(sweep))
                 experiment.withdraw_stop_request()
-                run_again(plan, ledger, cluster, console, json_lines)
+                for own in plans:
+                    if not experiment.is_stopping and remaining_runs(ledger.record, top, own.seeds, own.fold):
+                        run_again(own, ledger, cluster, console, json_lines)
         stopped = experiment.is_stopping
         experiment.withdraw_stop_request()
         record = ledger.record
-        points = confirmed(record, top, plan.seeds)
-        save(experiment.confirm, points, record, plan.seeds)
+        points = confirmed(record, top, plan.seeds, n_folds)
+        save(experiment.confirm, points, record, plan.seeds, n_folds)
         experiment.working_copy.push(lambda name: name == experiment.confirm.name)
     if not json_lines:
         print_confirmation(points, record, console)
         console.print(shown(experiment.place / experiment.confirm.name), soft_wrap=True)
     if stopped:
         again = f"vgsearch confirm {shown(experiment.place)} --top {top} --seeds {n_seeds}"
+        again += f" --folds {n_folds}" if n_folds else ""
         console.print(f"stopped; resume with: {again}", soft_wrap=True)
         sys.exit(EXIT_INTERRUPTED)
 
 
-def _heading(plan: ConfirmationPlan, record: SweepRecord, n_left: int) -> str:
+def _plans(plan: ConfirmationPlan, n_folds: int) -> list[ConfirmationPlan]:
+    """One plan, or one for each fold of the search's data."""
+    if not n_folds:
+        return [plan]
+    folds = enumerate(fold_manifests(plan.manifest, n_folds), start=1)
+    return [replace(plan, manifest=manifest, fold=number) for number, manifest in folds]
+
+
+def _heading(plan: ConfirmationPlan, record: SweepRecord, n_folds: int, n_left: int) -> str:
     points = points_to_confirm(record, plan.top)
-    n_runs = len(points) * len(plan.seeds)
+    n_runs = len(points) * len(plan.seeds) * max(1, n_folds)
     named = " ".join(short_id(point.trial_id) for point in points)
+    on_folds = f"{n_folds} folds   " if n_folds else ""
     return (
         f"vgsearch confirm {shown(plan.experiment.place)}   {named} (with the paper's point)   "
-        f"seeds {plan.seeds[0]} to {plan.seeds[-1]}   {n_runs} runs, {n_runs - n_left} ended"
+        f"seeds {plan.seeds[0]} to {plan.seeds[-1]}   {on_folds}{n_runs} runs, {n_runs - n_left} ended"
     )

@@ -21,7 +21,9 @@ from vgsearch.terminal.sweep_table import SweepView
 
 
 class RerunDriver(Driver):
-    """Writes the events of runs, which are named by point and seed and kept apart from the search's trials."""
+    """Writes the events of runs, which are named by point, seed and fold and kept apart from the search's trials."""
+
+    fold = 0
 
     @property
     def record(self) -> SweepRecord:
@@ -29,7 +31,7 @@ class RerunDriver(Driver):
 
     def name_of(self, proposal: Proposal) -> str:
         point = next(trial for trial in self.ledger.record.trials.values() if trial.index == proposal.index)
-        return run_id(point.trial_id, proposal.changed["seed"])
+        return run_id(point.trial_id, proposal.changed["seed"], self.fold)
 
     def folder_of(self, trial: str) -> TrialFolder:
         return self.experiment.confirm_run(trial)
@@ -52,7 +54,8 @@ def run_again(plan: ConfirmationPlan, ledger: Ledger, cluster: Resources, consol
     """
     sweep, seeds = plan.sweep, list(plan.seeds)
     inputs = prepare_inputs(sweep, plan.manifest, "test", console)
-    refuse_other_protocol(plan.experiment, sweep, inputs, ledger.record, plan.manifest.search_split)
+    if not plan.fold:  # on a fold the real clips are others
+        refuse_other_protocol(plan.experiment, sweep, inputs, ledger.record, plan.manifest.search_split)
     digest = protocol_digest(sweep, inputs, "test")
     objective = [str(objective) for objective in sweep.objectives()]
     ledger.append(f"{CONFIRM}sweep_started", objective=objective, protocol=digest, split="test", top=plan.top,
@@ -60,9 +63,10 @@ def run_again(plan: ConfirmationPlan, ledger: Ledger, cluster: Resources, consol
     n_runs = len(points_to_confirm(ledger.record, plan.top)) * len(seeds)
     view = SweepView(console, _confirmation(ledger), n_runs, json_lines)
     driver = RerunDriver(plan.experiment, sweep, inputs, ledger, view)
+    driver.fold = plan.fold
     proposals = [
         Proposal(point.index, point.overrides, point.is_paper_point, changed={"seed": seed})
-        for point, seed in remaining_runs(ledger.record, plan.top, seeds)
+        for point, seed in remaining_runs(ledger.record, plan.top, seeds, plan.fold)
     ]
     # A study in memory, which proposes nothing and prunes nothing.
     fixed = sweep.model_copy(update={"n_trials": 0})
