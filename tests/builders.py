@@ -1,12 +1,16 @@
-"""Shared by many tests: a tiny sweep, the values of a small search space, and a source of noise clips."""
+"""Shared by many tests: a tiny sweep, a small search space's values, a source of noise clips, real clips in memory."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from vgsearch.space.space import Space, load_space
 from vgsearch.space.sweep import Sweep
+from videogan.data.clip_set import RealClips
+from videogan.data.windows import Selection, window
 from videogan.shard import Shard
 from videogan.training.run_config import RunConfig
 
@@ -74,3 +78,40 @@ class NoiseClips:
         frames = torch.randint(256, self._shape, generator=rng, dtype=torch.uint8)
         labels = torch.randint(len(self.label_counts), self._shape[:1], generator=rng)
         return self._shard.of(frames), self._shard.of(labels)
+
+
+def real_clips(
+    videos: Sequence[Tensor], labels: Sequence[int], groups: Sequence[str], n_frames: int, stride: int = 1
+) -> RealClips:
+    """Real clips whose windows are read from `videos` in memory, uint8 (T, H, W, 3) each, of any lengths."""
+    frames = [video.numpy() for video in videos]
+
+    def read(selection: Selection, windows: Iterable[tuple[np.ndarray, np.ndarray]], n_frames: int) -> Iterator[Tensor]:
+        for clips, starts in windows:
+            videos_read = (frames[int(selection.shas[clip])] for clip in clips)
+            rows = zip(videos_read, starts, selection.strides[clips], strict=True)
+            yield torch.from_numpy(np.stack([window(video, start, n_frames, step) for video, start, step in rows]))
+
+    numbers = tuple(str(number) for number in range(len(videos)))
+    selection = Selection(
+        paths=numbers,
+        shas=numbers,
+        labels=np.array(labels, dtype=np.int64),
+        groups=tuple(groups),
+        lengths=np.array([len(video) for video in videos], dtype=np.int64),
+        strides=np.full(len(videos), stride, dtype=np.int64),
+        n_classes=max(labels) + 1,
+        skipped=(),
+    )
+    return RealClips(selection, n_frames, videos[0].shape[1], read)
+
+
+def numbered_clips(
+    lengths: Sequence[int], labels: Sequence[int], groups: Sequence[str], n_frames: int, stride: int = 1
+) -> RealClips:
+    """Real clips of one pixel, whose first two channels are the numbers of the clip and of the frame."""
+    videos = [
+        torch.stack([torch.full((n,), clip), torch.arange(n), torch.zeros(n)], 1).to(torch.uint8).view(n, 1, 1, 3)
+        for clip, n in enumerate(lengths)
+    ]
+    return real_clips(videos, labels, groups, n_frames, stride)

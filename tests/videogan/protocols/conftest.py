@@ -6,8 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from videogan.classifiers.fit import LabelledClips, Recipe
+from videogan.classifiers.fit import Recipe
+from videogan.data.clip_set import LabelledClips
 from videogan.protocols.classifier import ClassifierProtocol, DataFacts, RealClassifier, fit_on_real
+from videogan.protocols.ladder import RealParts
+from videogan.protocols.s3 import Purpose, RealSide, SyntheticSet
 
 SEEDS = (0, 1)
 
@@ -27,11 +30,11 @@ def coloured_frames() -> Callable[[Tensor, int], Tensor]:
 
 @pytest.fixture(scope="session")
 def coloured_clips(coloured_frames) -> Callable[[int, int], LabelledClips]:
-    """(n, seed) -> clips of alternating colour, six per group."""
+    """(n, seed) -> clips of alternating colour, three per group."""
 
     def clips(n: int, seed: int) -> LabelledClips:
         labels = torch.arange(n) % 3
-        return LabelledClips(coloured_frames(labels, seed), labels, 3, tuple(f"group {i // 6}" for i in range(n)))
+        return LabelledClips(coloured_frames(labels, seed), labels, 3, tuple(f"{seed}-{i // 3}" for i in range(n)))
 
     return clips
 
@@ -44,7 +47,7 @@ def tiny() -> ClassifierProtocol:
 
 @pytest.fixture(scope="session")
 def facts() -> DataFacts:
-    return DataFacts(manifest_digest="ab" * 32, preprocessing="plain_32", n_classes=3, n_train=48, n_test=24)
+    return DataFacts("ab" * 32, "plain_32", n_classes=3, n_clips=(("train", 48), ("test", 24)))
 
 
 @pytest.fixture(scope="session")
@@ -60,4 +63,26 @@ def test(coloured_clips) -> LabelledClips:
 @pytest.fixture(scope="session")
 def real(tiny, train, test) -> list[RealClassifier]:
     """The protocol's real-trained classifiers, for two seeds."""
-    return [fit_on_real(tiny, train, test, seed) for seed in SEEDS]
+    return [fit_on_real(tiny, train, {"test": test}, seed) for seed in SEEDS]
+
+
+@pytest.fixture(scope="session")
+def held_back(coloured_clips) -> LabelledClips:
+    """Real clips that neither a fit nor a test sees."""
+    return coloured_clips(24, 3)
+
+
+@pytest.fixture(scope="session")
+def side(real, train, test, held_back) -> RealSide:
+    return RealSide(real, train, test, "test", held_back)
+
+
+@pytest.fixture(scope="session")
+def parts(train, test, held_back) -> RealParts:
+    return RealParts(train, test, held_back)
+
+
+@pytest.fixture(scope="session")
+def made_of() -> Callable[[Callable[[Purpose, Tensor, int], Tensor]], SyntheticSet]:
+    """(purpose, labels, seed) -> frames, as a SyntheticSet whose clips have one window."""
+    return lambda frames_of: lambda *asked: LabelledClips(frames_of(*asked), asked[1], 3)

@@ -1,12 +1,16 @@
 """The calibration ladder: the clips of each rung, and that it shows which classifiers use motion."""
 
+import dataclasses
+
 import pytest
 import torch
 
-from videogan.classifiers.fit import LabelledClips, Recipe, features, predict
+from tests.builders import numbered_clips
+from videogan.classifiers.fit import Recipe, features, predict
+from videogan.data.clip_set import ClipSet, LabelledClips, all_windows
 from videogan.metrics.s3 import accuracy
 from videogan.protocols.classifier import ClassifierProtocol, fit_on_real
-from videogan.protocols.ladder import RUNGS, clips_of_labels
+from videogan.protocols.ladder import RUNGS, RealParts, clips_of_labels
 
 
 def moving_bars(n: int, seed: int) -> LabelledClips:
@@ -21,14 +25,13 @@ def moving_bars(n: int, seed: int) -> LabelledClips:
 
 @pytest.fixture(scope="module")
 def bars():
-    return moving_bars(64, 1), moving_bars(32, 2)
+    return RealParts(moving_bars(64, 1), moving_bars(32, 2), moving_bars(32, 3))
 
 
-def res_of(protocol: ClassifierProtocol, sets, rungs: list[str]) -> list[float]:
-    train, test = sets
-    network = fit_on_real(protocol, train, test, seed=0).network(protocol)
-    made = [RUNGS[rung](train, test)("test", test.labels, 3) for rung in rungs]
-    return [accuracy(predict(network, frames, protocol.recipe), test.labels) for frames in made]
+def res_of(protocol: ClassifierProtocol, real: RealParts, rungs: list[str]) -> list[float]:
+    network, labels = fit_on_real(protocol, real.train, {}, seed=0).network(protocol), real.scored.labels
+    made = [all_windows(RUNGS[rung](real)("test", labels, 3)) for rung in rungs]
+    return [accuracy(predict(network, frames, protocol.recipe), labels) for frames in made]
 
 
 def test_a_3d_resnet_loses_motion_with_the_order_of_frames(bars):
@@ -36,100 +39,151 @@ def test_a_3d_resnet_loses_motion_with_the_order_of_frames(bars):
         lr=0.05, batch_size=8, max_epochs=4, patience=4, min_updates_per_epoch=12, clip_norm=5, precision="fp32"
     )
     protocol = ClassifierProtocol(classifier="r3d18", width=4, dropout=0.0, size=None, n_frames=8, recipe=recipe)
-    real, shuffled, single, mislabelled, noise = res_of(
-        protocol, bars, ["real", "shuffled frames", "single frames", "shuffled labels", "noise"]
-    )
-    assert real > 0.9
+    names = ["held-back clips, other windows", "shuffled frames", "single frames", "shuffled labels", "noise"]
+    held_back, shuffled, single, mislabelled, noise = res_of(protocol, bars, names)
+    assert held_back > 0.9
     assert shuffled < 0.75
     assert single < 0.75
     assert mislabelled < 0.75
     assert noise == pytest.approx(0.5, abs=0.2)
 
 
-def test_tsn_cannot_distinguish_shuffled_clips_from_real_ones(tiny, train, test):
+def test_tsn_cannot_distinguish_shuffled_clips_from_real_ones(tiny, parts):
     recipe = tiny.recipe.model_copy(update={"lr": 0.05, "clip_norm": 5})
     protocol = tiny.model_copy(update={"classifier": "tsn", "recipe": recipe})
-    fitted = fit_on_real(protocol, train, test, seed=1)
-    network = fitted.network(protocol)
-    shuffled = RUNGS["shuffled frames"](train, test)("test", test.labels, 3)
-    assert not torch.equal(shuffled, test.frames)
-    said = [features(network, frames, protocol.recipe, "logits") for frames in (test.frames, shuffled)]
+    network = fit_on_real(protocol, parts.train, {}, seed=1).network(protocol)
+    labels = parts.scored.labels
+    held_back, shuffled = (
+        all_windows(RUNGS[rung](parts)("test", labels, 3))
+        for rung in ("held-back clips, other windows", "shuffled frames")
+    )
+    assert not torch.equal(shuffled, held_back)
+    said = [features(network, frames, protocol.recipe, "logits") for frames in (held_back, shuffled)]
     torch.testing.assert_close(*said, rtol=1e-4, atol=1e-5)
-    assert torch.equal(said[1].argmax(1), fitted.predictions)
-    assert len(fitted.predictions.unique()) > 1, "a TSN at chance would ignore everything, not only order"
+    assert torch.equal(said[1].argmax(1), said[0].argmax(1))
+    assert len(said[0].argmax(1).unique()) > 1, "a TSN at chance would ignore everything, not only order"
+
+
+N_FRAMES = 8
+LENGTHS = [8, 9, 13, 40, 40, 40]
+
+
+@pytest.fixture(scope="module")
+def numbered() -> RealParts:
+    """Real clips with several windows each, whose pixels tell the part, the clip and the frame."""
+    n = len(LENGTHS)
+    made = [numbered_clips(LENGTHS, [i % 3 for i in range(n)], [f"{part}{i}" for i in range(n)], N_FRAMES)
+            for part in range(3)]  # fmt: skip
+    return RealParts(*(dataclasses.replace(clips, read=marked(clips, part)) for part, clips in enumerate(made)))
+
+
+def marked(clips, part: int):
+    """The reader of `clips`, with the part's number in the third channel."""
+
+    def read(selection, windows, n_frames):
+        for frames in clips.read(selection, windows, n_frames):
+            frames[..., 2] = part
+            yield frames
+
+    return read
+
+
+LABELS = torch.tensor([2, 0, 0, 1, 2, 1, 0])
+PURPOSES = ["train", "test", "look", "samples"]
 
 
 @pytest.mark.parametrize("rung", RUNGS)
-@pytest.mark.parametrize("purpose", ["train", "test", "look", "samples"])
-def test_every_rung_gives_clips_for_every_purpose_that_depend_only_on_the_seed(rung, purpose, train, test):
-    synthetic = RUNGS[rung](train, test)
-    labels = train.labels if purpose == "train" else test.labels if purpose == "test" else torch.tensor([2, 0, 0, 1, 2])
-    clips = synthetic(purpose, labels, 4)
-    assert clips.dtype == torch.uint8
-    assert clips.shape == (len(labels), *train.frames.shape[1:])
-    assert torch.equal(clips, RUNGS[rung](train, test)(purpose, labels, 4))
+@pytest.mark.parametrize("purpose", PURPOSES)
+def test_every_rung_gives_clips_for_every_purpose_that_depend_only_on_seed_draw_and_row(rung, purpose, numbered):
+    clips = RUNGS[rung](numbered)(purpose, LABELS, 4)
+    assert torch.equal(clips.labels, LABELS)
+    assert clips.groups is None or len(clips.groups) == 7
+    draws = [all_windows(clips, draw) for draw in range(3)]
+    assert draws[0].dtype == torch.uint8
+    assert draws[0].shape == (7, *clips.shape) == (7, N_FRAMES, 1, 1, 3)
+    assert len({frames.numpy().tobytes() for frames in draws}) == 3, "each draw has other windows"
+    again = RUNGS[rung](numbered)(purpose, LABELS, 4)
+    asked = [(torch.tensor([6, 2]), 2), (torch.tensor([3]), 0), (torch.tensor([1, 5, 0]), 1), (torch.tensor([2]), 2)]
+    for (rows, draw), frames in zip(asked, again.windows(asked), strict=True):
+        assert torch.equal(frames, draws[draw][rows]), "whatever the batches and their order"
+    other = all_windows(RUNGS[rung](numbered)(purpose, LABELS, 5))
+    assert not torch.equal(other, draws[0])
 
 
-def places(clips: torch.Tensor, among: torch.Tensor) -> list[int]:
-    """The index of each of `clips` in `among`; -1 if it is not there."""
-    return [next((i for i, other in enumerate(among) if torch.equal(clip, other)), -1) for clip in clips]
+def pixels(clips: ClipSet, draw: int = 0) -> torch.Tensor:
+    """(n, T, 3): the clip, the frame and the part of each frame."""
+    return all_windows(clips, draw)[:, :, 0, 0].long()
 
 
-def test_real_clips_are_those_of_the_split_they_replace(train, test):
-    real = RUNGS["real"](train, test)
-    assert torch.equal(real("train", train.labels, 0), train.frames)
-    assert torch.equal(real("test", test.labels, 0), test.frames)
-    samples = real("samples", test.labels.flip(0), 0)
-    assert sorted(places(samples, test.frames)) == list(range(24)), "each test clip once; no classifier has seen them"
+@pytest.mark.parametrize(
+    ("rung", "of_train", "of_others"),
+    [("training clips, other windows", 0, 0), ("held-back clips, other windows", 2, 2), ("test clips", 0, 1)],
+)
+def test_real_rungs_are_whole_windows_of_clips_of_the_wanted_classes_and_part(rung, of_train, of_others, numbered):
+    for purpose in PURPOSES:
+        shown = pixels(RUNGS[rung](numbered)(purpose, LABELS, 0))
+        assert shown[..., 2].unique().tolist() == [of_train if purpose == "train" else of_others]
+        assert torch.equal(shown[:, 0, 0] % 3, LABELS)
+        assert (shown[:, :, 0] == shown[:, :1, 0]).all(), "one clip"
+        assert (shown[:, 1:, 1] - shown[:, :-1, 1] == 1).all(), "eight adjacent frames"
 
 
-def test_copies_are_training_clips_of_the_wanted_classes(train, test):
-    copies = RUNGS["copied train clips"](train, test)
-    assert torch.equal(copies("train", train.labels, 0), train.frames)
-    chosen = places(copies("test", test.labels, 0), train.frames)
-    assert min(chosen) >= 0
-    assert len(set(chosen)) == 24
-    assert torch.equal(train.labels[chosen], test.labels)
+def test_the_training_rung_shows_each_training_clip_in_windows_that_no_fit_on_real_clips_draws(numbered):
+    labels = numbered.train.labels
+    for seed in range(3):
+        fitted = [all_windows(numbered.train.random(seed), draw)[:, 0, 0, 0, 1] for draw in range(8)]
+        shown = [pixels(RUNGS["training clips, other windows"](numbered)("train", labels, seed), d) for d in range(8)]
+        assert all(sorted(frames[:, 0, 0].tolist()) == list(range(6)) for frames in shown), "each clip once a draw"
+        starts = torch.stack([frames[frames[:, 0, 0].argsort(), 0, 1] for frames in shown])
+        assert not torch.equal(starts, torch.stack(fitted).long())
 
 
-def test_shuffled_frames_are_the_real_clips_frames_in_another_order(train, test):
-    shuffled = RUNGS["shuffled frames"](train, test)("test", test.labels, 0)
-    for clip, real in zip(shuffled, test.frames, strict=True):
-        order = places(clip, real)
-        assert sorted(order) == list(range(8)) != order
+def test_shuffled_frames_are_a_held_back_windows_frames_in_another_order(numbered):
+    whole = RUNGS["held-back clips, other windows"](numbered)("test", LABELS, 0)
+    shuffled = RUNGS["shuffled frames"](numbered)("test", LABELS, 0)
+    for draw in range(2):
+        real, mixed = pixels(whole, draw), pixels(shuffled, draw)
+        assert torch.equal(mixed.sort(1).values, real)
+        assert not torch.equal(mixed, real)
 
 
-def test_single_frames_are_one_frame_of_each_real_clip(train, test):
-    for clip, real in zip(RUNGS["single frames"](train, test)("test", test.labels, 0), test.frames, strict=True):
-        assert len(set(places(clip, real))) == 1
-        assert places(clip, real)[0] >= 0
+def test_single_frames_are_one_frame_of_a_held_back_window(numbered):
+    real = pixels(RUNGS["held-back clips, other windows"](numbered)("test", LABELS, 0))
+    single = pixels(RUNGS["single frames"](numbered)("test", LABELS, 0))
+    assert (single == single[:, :1]).all()
+    assert all(clip[0].tolist() in window.tolist() for clip, window in zip(single, real, strict=True))
 
 
-def test_mislabelled_clips_are_all_real_clips_in_an_order_independent_of_labels(train, test):
-    clips = RUNGS["shuffled labels"](train, test)("train", train.labels, 0)
-    order = places(clips, train.frames)
-    assert sorted(order) == list(range(48))
-    assert (train.labels[order] == train.labels).double().mean() == pytest.approx(1 / 3, abs=0.2)
+def test_mislabelled_clips_have_the_wanted_labels_but_classes_in_an_order_independent_of_them(numbered):
+    labels = torch.arange(300) % 3
+    clips = RUNGS["shuffled labels"](numbered)("train", labels, 0)
+    true = pixels(clips)[:, 0, 0] % 3
+    assert torch.equal(clips.labels, labels)
+    assert torch.bincount(true).tolist() == [100, 100, 100], "as many clips of each class as asked for"
+    assert (true == labels).double().mean() == pytest.approx(1 / 3, abs=0.1)
 
 
-def test_noise_has_the_moments_of_uniform_bytes(train, test):
-    noise = RUNGS["noise"](train, test)("test", test.labels, 0).double()
+def test_noise_has_the_moments_of_uniform_bytes(parts):
+    noise = all_windows(RUNGS["noise"](parts)("test", parts.scored.labels, 0)).double()
     assert noise.mean() == pytest.approx(127.5, abs=0.5)
     assert noise.std() == pytest.approx((256**2 / 12) ** 0.5, abs=0.5)
 
 
 def test_a_clip_repeats_only_after_all_others_of_its_class(train):
     labels = torch.tensor([1] * 20 + [0] * 5)
-    chosen = places(clips_of_labels(train, labels, seed=0), train.frames)
+    subset = clips_of_labels(train, labels, seed=0)
+    chosen = subset.rows
+    assert torch.equal(subset.labels, labels)
     assert torch.equal(train.labels[chosen], labels)
-    counts = torch.bincount(torch.tensor(chosen), minlength=48)
+    counts = torch.bincount(chosen, minlength=48)
     assert counts[train.labels == 1].tolist().count(2) == 4
     assert counts[train.labels == 1].min() == 1
     assert counts[train.labels == 0].max() == 1
-    assert chosen != places(clips_of_labels(train, labels, seed=1), train.frames)
+    assert not torch.equal(chosen, clips_of_labels(train, labels, seed=1).rows)
 
 
 def test_a_class_without_clips_is_an_error_with_its_number(train):
-    less = train.subset((train.labels != 2).nonzero().flatten())
+    rows = train.labels != 2
+    less = LabelledClips(train.frames[rows], train.labels[rows], 3)
     with pytest.raises(ValueError, match="got none of class 2"):
         clips_of_labels(less, torch.tensor([0, 2]), seed=0)

@@ -78,6 +78,24 @@ def test_the_frechet_video_distance_compares_logits_and_the_others_penultimate_f
     assert layers == {("fid", "penultimate"), ("fvd", "logits"), ("kvd", "penultimate")}
 
 
+def test_distances_are_means_over_three_classifiers_and_the_papers_inception_scores_use_one():
+    for protocol in PROTOCOLS.values():
+        assert protocol.seeds == (
+            (0,) if isinstance(protocol, FeatureProtocol) and protocol.metric == "is" else (0, 1, 2)
+        )
+
+
+def test_res_is_on_a_thousand_samples_and_five_hundred_at_the_smoke_scale():
+    counts = {name: protocol.n_samples for name, protocol in PROTOCOLS.items() if isinstance(protocol, S3Protocol)}
+    assert {n for name, n in counts.items() if "_smoke_" in name} == {500}
+    assert {n for name, n in counts.items() if "_smoke_" not in name} == {1000}
+
+
+def test_a_scaled_fit_sees_a_new_window_of_each_clip_in_every_epoch():
+    recipes = [protocol.classifier.recipe for name, protocol in PROTOCOLS.items() if name not in PAPER]
+    assert all(recipe.n_windows == recipe.max_epochs for recipe in recipes)
+
+
 def test_only_protocols_named_laptop_or_smoke_are_scaled_down():
     assert {protocol.classifier.width for protocol in PAPER.values()} == {64}
     assert all(protocol.classifier.width < 64 for name, protocol in PROTOCOLS.items() if name not in PAPER)

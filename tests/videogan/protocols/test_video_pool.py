@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from videogan.classifiers.fit import LabelledClips
+from tests.builders import numbered_clips
+from videogan.data.clip_set import ClipSet, LabelledClips, all_windows
 from videogan.protocols.video_pool import VideoPool
 
 
@@ -14,8 +15,8 @@ def numbered(*n_of_class: int) -> LabelledClips:
     return LabelledClips(frames.contiguous(), labels, len(n_of_class))
 
 
-def numbers(frames: torch.Tensor) -> list[int]:
-    return frames[:, 0, 0, 0, 0].tolist()
+def numbers(clips: ClipSet) -> list[int]:
+    return all_windows(clips)[:, 0, 0, 0, 0].tolist()
 
 
 @pytest.mark.parametrize("n", [(9, 6), (20, 31)])
@@ -68,8 +69,8 @@ def test_samples_and_looks_use_all_videos():
 def test_parts_and_choices_depend_only_on_their_seeds():
     train, test, pool = numbered(6, 4), numbered(3, 2), numbered(20, 31)
     one, same, other = (VideoPool(pool, train, test, seed) for seed in (0, 0, 1))
-    assert torch.equal(one("train", train.labels, 5), same("train", train.labels, 5))
-    assert not torch.equal(one("train", train.labels, 5), one("train", train.labels, 6))
+    assert numbers(one("train", train.labels, 5)) == numbers(same("train", train.labels, 5))
+    assert numbers(one("train", train.labels, 5)) != numbers(one("train", train.labels, 6))
     assert set(numbers(one("test", test.labels, 5))) != set(numbers(other("test", test.labels, 5)))
 
 
@@ -91,3 +92,20 @@ def test_a_class_without_test_clips_is_used_for_training_only():
 def test_other_classes_than_the_data_sets_are_refused():
     with pytest.raises(ValueError, match="have the data set's 2 classes, got 3 classes"):
         VideoPool(numbered(4, 4, 4), numbered(2, 2), numbered(2, 2))
+
+
+def test_videos_show_other_windows_in_other_draws_and_seeds():
+    pool = numbered_clips([40] * 15, [0] * 9 + [1] * 6, [str(i) for i in range(15)], n_frames=8)
+    videos = VideoPool(pool, numbered(6, 4), numbered(3, 2))
+    sets = [videos("train", numbered(6, 4).labels, seed) for seed in (0, 0, 1)]
+    starts = [[tuple(all_windows(clips, draw)[:, 0, 0, 0, 1].tolist()) for draw in range(4)] for clips in sets]
+    assert starts[0] == starts[1]
+    assert len({*starts[0], *starts[2]}) == 8, "four draws of two seeds"
+
+
+def test_a_repeated_video_shows_another_window_each_time():
+    pool = numbered_clips([40] * 4, [0, 0, 1, 1], list("abcd"), n_frames=8)
+    clips = VideoPool(pool, numbered(20, 1), numbered(4, 1))("train", torch.zeros(20, dtype=torch.int64), 0)
+    windows = all_windows(clips)[:, 0, 0, 0]
+    assert len(set(windows[:, 0].tolist())) == 1, "one video of class 0 trains, 20 times"
+    assert len(set(windows[:, 1].tolist())) > 10
