@@ -5,18 +5,21 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from tests.builders import numbered_clips
 from videogan.classifiers.fit import (
-    LabelledClips,
     Recipe,
     features,
     fit,
     predict,
+    predict_windows,
     probabilities,
     random_shifts,
     shifted,
     validation_split,
+    window_features,
 )
 from videogan.classifiers.resnet3d import ResNet3D18
+from videogan.data.clip_set import LabelledClips, Subset, all_windows
 from videogan.divergence import TrainingDiverged
 from videogan.metrics.s3 import accuracy
 from videogan.shard import Shard
@@ -69,6 +72,73 @@ def test_learning_rate_falls_tenfold_after_patience_epochs_and_training_ends_pat
     # The first epoch is the best so far; no later epoch improves on it, so the rate drops every 4 epochs.
     expected = [0.1] * 5 + [0.01] * 4 + [0.001] * 4 + [0.0001] * 4
     assert [epoch.lr for epoch in history] == pytest.approx(expected)
+
+
+class Noting(MeanColour):
+    """Keeps the numbers of the clip and of the first frame that it is shown, in training and else."""
+
+    def __init__(self, n_classes: int):
+        super().__init__(n_classes)
+        self.trained_on, self.judged = [], []
+
+    def forward(self, video):
+        pixels = ((video[:, 0, :, 0, 0] + 1) * 127.5).round().long()
+        (self.trained_on if self.training else self.judged).extend((p[0].item(), p[1].item()) for p in pixels)
+        return super().forward(video)
+
+
+def many_windows(n: int = 20):
+    """Clips of 30 frames, 27 windows of 4 each."""
+    return numbered_clips([30] * n, [i % 2 for i in range(n)], [str(i) for i in range(n)], n_frames=4)
+
+
+def epochs_of(shown: list, n: int) -> list[set]:
+    return [set(shown[start : start + n]) for start in range(0, len(shown), n)]
+
+
+def test_each_epoch_shows_another_window_of_each_clip_and_the_same_ones_return_after_n_windows():
+    classifier = Noting(2)
+    fit(classifier, many_windows().random(3), recipe(max_epochs=5, n_windows=2), seed=0)
+    epochs = epochs_of(classifier.trained_on, 17)
+    assert len(epochs) == 5
+    assert epochs[0] == epochs[2] == epochs[4]
+    assert epochs[1] == epochs[3]
+    assert {clip for clip, _ in epochs[0]} == {clip for clip, _ in epochs[1]}
+    assert len(epochs[0] & epochs[1]) < 5
+    drawn = [set(zip(range(20), all_windows(many_windows().random(3), draw)[:, 0, 0, 0, 1].tolist(), strict=True))
+             for draw in (0, 1)]  # fmt: skip
+    assert epochs[0] <= drawn[0]
+    assert epochs[1] <= drawn[1], "epoch e shows draw e"
+
+
+def test_every_epoch_is_judged_on_the_same_windows():
+    classifier = Noting(2)
+    fit(classifier, many_windows().random(3), recipe(max_epochs=4), seed=0)
+    judged = epochs_of(classifier.judged, 3)
+    assert len(judged) == 4
+    assert len(set(map(frozenset, judged))) == 1
+    assert not {clip for clip, _ in judged[0]} & {clip for clip, _ in classifier.trained_on}
+
+
+def test_clips_of_one_window_train_the_same_whatever_the_number_of_windows():
+    def weights(n_windows: int) -> torch.Tensor:
+        classifier = MeanColour(2)
+        fit(classifier, coloured_clips(40), recipe(max_epochs=3, n_windows=n_windows), seed=0)
+        return classifier.linear.weight
+
+    assert torch.equal(weights(1), weights(8))
+
+
+def test_windows_of_a_set_are_predicted_as_if_each_were_in_memory():
+    clips = many_windows().spaced(3)
+    classifier, exact = Noting(2), recipe(batch_size=6)
+    nn.init.normal_(classifier.linear.weight, generator=torch.Generator().manual_seed(0))
+    in_memory = [all_windows(clips, draw) for draw in range(3)]
+    found = window_features(classifier, clips, exact, "logits", n_windows=3)
+    assert found.shape == (3, 20, 2)
+    assert torch.equal(found, torch.stack([features(classifier, frames, exact, "logits") for frames in in_memory]))
+    assert torch.equal(predict_windows(classifier, clips, exact, 3), found.argmax(2))
+    assert torch.equal(predict_windows(classifier, clips, exact), found.argmax(2)[:1]), "one: draw 0"
 
 
 def test_max_epochs_ends_training_and_every_epoch_is_reported():
@@ -152,7 +222,7 @@ def test_validation_leaves_each_class_a_training_clip():
         assert set(train.labels.tolist()) == {0, 1}
         assert len(held_out)
     with pytest.raises(ValueError, match="at least 2 training clips"):
-        validation_split(clips.subset(torch.tensor([0, 2])), 0.15, torch.Generator())
+        validation_split(Subset(clips, torch.tensor([0, 2])), 0.15, torch.Generator())
 
 
 def test_random_crops_move_whole_clips_and_repeat_the_border():
@@ -202,12 +272,6 @@ def test_of_equally_good_epochs_the_last_weights_are_kept():
 
     # No gradient reaches them, so only weight decay distinguishes the epochs.
     assert (weights(max_epochs=3) < weights(max_epochs=1)).all()
-
-
-def test_labelled_clips_refuse_unequal_lengths():
-    clips = coloured_clips(4)
-    with pytest.raises(ValueError, match=r"got \[3, 4\]"):
-        LabelledClips(clips.frames, clips.labels[:3], 2)
 
 
 def tiny_resnet() -> nn.Module:

@@ -2,7 +2,7 @@
 
 import torch
 
-from videogan.classifiers.fit import LabelledClips
+from videogan.data.clip_set import LabelledClips
 from videogan.data.decode import decode
 from videogan.data.preprocessing import preprocessing_named
 from videogan.data.synthetic import make_moving_shapes
@@ -27,4 +27,4 @@ def test_a_3d_resnet18_reaches_90_percent_on_held_out_groups(tmp_path):
     protocol = PROTOCOLS["s3_r3d18_smoke_v2"].classifier
     recipe = protocol.recipe.model_copy(update={"precision": "fp32", "max_epochs": 14})
     protocol = protocol.model_copy(update={"recipe": recipe})
-    assert fit_on_real(protocol, train, test, seed=0).rer >= 0.9
+    assert fit_on_real(protocol, train, {"test": test}, seed=0).rer["test"] >= 0.9

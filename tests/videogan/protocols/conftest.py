@@ -42,7 +42,8 @@ def coloured_clips(coloured_frames) -> Callable[[int, int], LabelledClips]:
 @pytest.fixture(scope="session")
 def tiny() -> ClassifierProtocol:
     recipe = Recipe(lr=0.1, batch_size=8, max_epochs=4, patience=4, clip_norm=1, precision="fp32")
-    return ClassifierProtocol(classifier="r3d18", width=4, dropout=0.0, size=None, n_frames=8, recipe=recipe)
+    settings = {"classifier": "r3d18", "width": 4, "dropout": 0.0, "size": None, "n_frames": 8, "test_windows": 2}
+    return ClassifierProtocol(**settings, recipe=recipe)
 
 
 @pytest.fixture(scope="session")

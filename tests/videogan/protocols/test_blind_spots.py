@@ -117,8 +117,8 @@ def test_neighbours_are_the_eight_nearest_samples_with_three_training_clips_each
 
 
 def test_fewer_training_clips_than_neighbours_give_fewer_neighbours(tiny, real, train, test, fresh):
-    few = train.subset(torch.arange(2))
-    _, neighbours = blind_spots(tiny, real[0].network(tiny), few, test.subset(torch.arange(5)), fresh)
+    few, asked = (LabelledClips(c.frames[:n], c.labels[:n], 3) for c, n in ((train, 2), (test, 5)))
+    _, neighbours = blind_spots(tiny, real[0].network(tiny), few, asked, fresh)
     assert neighbours.by_features.shape[:2] == neighbours.by_pixels.shape[:2] == (5, 2)
 
 
