@@ -143,11 +143,12 @@ def print_scores(rows: Sequence[Scored], console: Console) -> None:
     for table in _tables(rows, subjects, console.width):
         console.print()
         console.print(table)
-    notes = warnings_of(rows, subjects)
-    console.print()
+    notes, covered = warnings_of(rows, subjects), coverage(rows)
+    if notes or covered:
+        console.print()
     for note in notes:
         console.print(f"note: {note}", style="yellow", soft_wrap=True)
-    if covered := coverage(rows):
+    if covered:
         console.print(covered)
     console.print()
 

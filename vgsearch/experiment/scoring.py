@@ -3,13 +3,12 @@
 Imports no torch, so that ledgers are read without it.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vgsearch.experiment.ledger import SweepRecord
 from vgsearch.experiment.score import Score
-from videogan.metrics import VERSION
+from videogan.metrics import VERSION, earlier_version
 
 PROTOCOL = "evaluation.protocol"
 
@@ -23,12 +22,6 @@ def protocol_of(record: SweepRecord) -> str | None:
     """The name of the first protocol in the ledger: of a score, else of the sweep's settings; None if it has none."""
     named = (part.protocol for score in _scores(record) for part in score.parts if part.protocol)
     return next(named, None) or _in_settings(record.header)
-
-
-def earlier_version(protocol: str | None) -> str | None:
-    """The version of a protocol, such as v1, if it is not this one; else None, as for a protocol without a name."""
-    found = re.search(r"_(v\d+)(?:\+|$)", protocol or "")
-    return None if found is None or found[1] == VERSION else found[1]
 
 
 def made_by_earlier_version(record: SweepRecord) -> str | None:

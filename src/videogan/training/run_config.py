@@ -9,7 +9,7 @@ from videogan.data.clips import DataConfig
 from videogan.data.preprocessing import preprocessing_named
 from videogan.families import FAMILIES
 from videogan.families.contract import FamilyConfig
-from videogan.metrics import SCORES_OF_S3
+from videogan.metrics import SCORES_OF_S3, VERSION, earlier_version
 from videogan.protocols import PROTOCOLS, FeatureProtocol, S3Protocol
 from videogan.protocols.classifier import WeightsFile
 from videogan.protocols.features import FeatureMetric
@@ -120,6 +120,12 @@ class EvaluationConfig(Config):
                 f"evaluate CKPT --metrics {self.protocol}."
             )
         known = [name for name, protocol in named.items() if not protocol.leak]
+        if (version := earlier_version(self.protocol)) is not None:
+            now = self.protocol.replace(f"_{version}", f"_{VERSION}")
+            raise ValueError(
+                f"evaluation.protocol {self.protocol} is of an earlier version of the score, not comparable with "
+                f"{VERSION}{suggestion(now, known)}"
+            )
         if self.protocol not in known:
             raise ValueError(f"evaluation.protocol '{self.protocol}' is unknown{suggestion(self.protocol, known)}")
         return self

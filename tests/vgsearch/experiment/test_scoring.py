@@ -10,8 +10,9 @@ from tests.builders import tiny_sweep
 from vgsearch.cli import app
 from vgsearch.experiment.ledger import Ledger
 from vgsearch.experiment.paths import Experiment
-from vgsearch.experiment.scoring import earlier_version, notes_on_scores, protocol_of, split_of
+from vgsearch.experiment.scoring import notes_on_scores, protocol_of, split_of
 from videogan.config import ConfigurationError
+from videogan.metrics import earlier_version
 from videogan.protocols import PROTOCOLS
 
 OLD = "s3_r3d18_smoke_v1"
@@ -140,6 +141,15 @@ def test_an_old_experiment_without_a_score_is_refused_by_its_settings(tmp_path: 
     Ledger(experiment.ledger).append("sweep_started", objective=["s3"], n_trials=1, sweep=settings)
     with pytest.raises(ConfigurationError, match="an earlier version of the score"):
         CliRunner().invoke(app, [command, str(experiment.folder)], catch_exceptions=False)
+
+
+def test_a_setting_of_an_earlier_version_is_refused_in_one_line_with_todays_name():
+    with pytest.raises(ConfigurationError) as refused:
+        tiny_sweep(overrides={"evaluation.protocol": OLD}).run_config({}, 0)
+    assert str(refused.value) == (
+        f"mvt_tsa.yaml (smoke): evaluation: evaluation.protocol {OLD} is of an earlier version of the score, not "
+        "comparable with v2; did you mean 's3_r3d18_smoke_v2'?"
+    )
 
 
 def test_data_without_select_are_named_wherever_the_scores_are_shown(tmp_path: Path):

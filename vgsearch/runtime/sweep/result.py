@@ -32,7 +32,8 @@ def print_result(record: SweepRecord, experiment: Experiment, console: Console) 
     for line in protocol_lines(best.score):
         console.print(f"        {line}", style="yellow" if line.startswith("note:") else None, soft_wrap=True)
     for note in notes_on_scores(record):
-        console.print(f"        note: {note}", style="yellow", soft_wrap=True)
+        if note != record.header.get("lack_of_select"):  # said before the first trial
+            console.print(f"        note: {note}", style="yellow", soft_wrap=True)
     chosen = "  ".join(f"{short_name(path)} {value(v)}" for path, v in best.overrides.items())
     console.print(f"        {chosen}", soft_wrap=True)
     for line in search_signal_lines(record):
