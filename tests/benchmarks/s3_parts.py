@@ -1,4 +1,4 @@
-"""Measure the parts of a full S3: real-trained classifiers, sampling, training on samples, predictions.
+"""Measure the parts of a full S3: real-trained classifiers, training on samples, predictions, with their sampling.
 
 `python -m tests.benchmarks.s3_parts DATA --budget laptop` uses an imported data set and an untrained generator of
 mvt_tsa's paper point at that budget: the cost does not depend on the generator's weights. Everything runs in this
@@ -14,15 +14,17 @@ from typing import Any
 import torch
 
 from tests.builders import tiny_sweep
+from vgsearch.runtime.cluster.cluster import connect
+from vgsearch.runtime.feed.decode import build_cache
 from vgsearch.runtime.judging.judge import sampling_copy_of, synthetic_set
-from videogan.classifiers.fit import LabelledClips
-from videogan.data.decode import decode
-from videogan.data.manifest import Manifest, read_manifest
-from videogan.data.preprocessing import preprocessing_named
-from videogan.data.windows import select_clips, window
+from videogan.data.clip_set import RealClips
+from videogan.data.clips import DataConfig, open_cache
+from videogan.data.manifest import SPLITS, Manifest, read_manifest
 from videogan.protocols import s3 as protocol_module
 from videogan.protocols.classifier import DataFacts, fit_on_real
+from videogan.protocols.s3 import RealSide
 from videogan.training.loop import untrained
+from videogan.training.run_config import RunConfig
 
 
 class Clock:
@@ -42,15 +44,13 @@ class Clock:
         return wrapped
 
 
-def centre_clips(manifest: Manifest, preprocessing: str, split: str, n_frames: int) -> LabelledClips:
-    named = preprocessing_named(preprocessing)
-    selection = select_clips(manifest, split, named, n_frames, "skip")
-    starts = selection.centre_starts(n_frames)
-    clips = [
-        torch.from_numpy(window(decode(manifest.location(path), named), start, n_frames).copy())
-        for path, start in zip(selection.paths, starts, strict=True)
-    ]
-    return LabelledClips(torch.stack(clips), torch.from_numpy(selection.labels), selection.n_classes, selection.groups)
+def real_clips(manifest: Manifest, config: RunConfig) -> dict[str, RealClips]:
+    """The clips of each split, from the cache that this makes if it is missing."""
+    with connect():
+        store = open_cache(build_cache(manifest, config.preprocessing, DataConfig()), manifest)
+    n_frames, size = config.model.n_frames, config.model.resolution
+    used = [split for split in SPLITS if len(manifest.split(split))]
+    return {split: RealClips(store.select(split, n_frames), n_frames, size, store.read) for split in used}
 
 
 def main() -> None:
@@ -64,17 +64,20 @@ def main() -> None:
     sweep = tiny_sweep(budget=chosen.budget, n_trials=1, **facts)
     config = sweep.run_config(sweep.paper_points[0], 0)
     protocol, clock = config.evaluation.s3_protocol, Clock()
-    decoded = clock.timed("decode both splits", centre_clips)
-    train, test = (decoded(manifest, config.preprocessing, split, config.model.n_frames) for split in ("train", "test"))
+    clips, split = real_clips(manifest, config), manifest.search_split
+    train, scored = clips["train"], clips[split]
     fitted = clock.timed("real-trained classifiers (once a sweep)", fit_on_real)
-    real = [fitted(protocol.classifier, train, test, seed) for seed in protocol.seeds]
+    classifiers = [fitted(protocol.classifier, train, {split: scored}, seed) for seed in protocol.seeds]
+    real = RealSide(classifiers, train, scored, split, train)
     sampler = clock.timed("standing statistics", sampling_copy_of)(untrained(config).generator, config)
-    drawn = clock.timed("sampling", synthetic_set(sampler, config))
-    for part, name in (("training on samples", "fit"), ("predictions", "predict")):
+    synthetic = synthetic_set(sampler, config)
+    for part, name in (("sampling, training on samples", "fit"), ("sampling, predictions", "predict_windows")):
         setattr(protocol_module, name, clock.timed(part, getattr(protocol_module, name)))
-    facts = DataFacts(manifest.digest, config.preprocessing, train.n_classes, len(train), len(test))
-    result = protocol_module.s3_evaluation(protocol, protocol.digest(facts), real, train, test, drawn)
-    print(f"{protocol.name} {result.digest[:6]}: {len(train)} train and {len(test)} test clips, {len(real)} seeds")
+    n_clips = tuple((name, len(part)) for name, part in clips.items())
+    facts = DataFacts(manifest.digest, config.preprocessing, train.n_classes, n_clips)
+    result = protocol_module.s3_evaluation(protocol, protocol.digest(facts, split), real, synthetic)
+    n_seeds = len(classifiers)
+    print(f"{protocol.name} {result.digest[:6]}: {len(train)} train and {len(scored)} {split} clips, {n_seeds} seeds")
     whole = sum(clock.seconds.values())
     for part, seconds in clock.seconds.items():
         print(f"| {part} | {seconds:.1f} s | {100 * seconds / whole:.0f} % |")

@@ -20,7 +20,8 @@ os.environ["OMP_NUM_THREADS"] = "1"  # read by torch when it is imported
 import torch
 from torch import Tensor
 
-from videogan.classifiers.fit import LabelledClips, Recipe, fit
+from videogan.classifiers.fit import Recipe, fit
+from videogan.data.clip_set import LabelledClips
 from videogan.data.decode import decode
 from videogan.data.manifest import Manifest
 from videogan.data.preprocessing import preprocessing_named
@@ -28,7 +29,7 @@ from videogan.data.synthetic import make_moving_shapes
 from videogan.protocols import classifier as real_side
 from videogan.protocols import s3 as synthetic_side
 from videogan.protocols.classifier import ClassifierProtocol, cached_real_classifier
-from videogan.protocols.s3 import S3Protocol, s3_evaluation
+from videogan.protocols.s3 import RealSide, S3Protocol, s3_evaluation
 
 N_FRAMES, SIZE = 16, 32
 
@@ -63,15 +64,17 @@ def clips(manifest: Manifest, split: str) -> LabelledClips:
 def score(arm: Arm, cache: Path, protocol: S3Protocol, trial: int, train: LabelledClips, test: LabelledClips) -> None:
     """One trial's S3, its real-trained classifiers taken from `cache` or left there."""
 
-    def noise(purpose: str, labels: Tensor, seed: int) -> Tensor:
+    def noise(purpose: str, labels: Tensor, seed: int) -> LabelledClips:
         rng = torch.Generator().manual_seed(trial + seed)
-        return torch.randint(256, (len(labels), *train.frames.shape[1:]), generator=rng, dtype=torch.uint8)
+        frames = torch.randint(256, (len(labels), *train.shape), generator=rng, dtype=torch.uint8)
+        return LabelledClips(frames, labels, train.n_classes)
 
     counted = Mock(wraps=fit), Mock(wraps=fit)
     with patch.object(real_side, "fit", counted[0]), patch.object(synthetic_side, "fit", counted[1]):
         began = time.process_time()
-        real = [cached_real_classifier(cache, protocol.classifier, train, test, seed) for seed in protocol.seeds]
-        s3_evaluation(protocol, "", real, train, test, noise)
+        held_back = {"test": test}
+        real = [cached_real_classifier(cache, protocol.classifier, train, held_back, seed) for seed in protocol.seeds]
+        s3_evaluation(protocol, "", RealSide(real, train, test, "test", train), noise)
         arm.seconds += time.process_time() - began
     arm.n_real += counted[0].call_count
     arm.n_synthetic += counted[1].call_count

@@ -147,7 +147,7 @@ def test_a_setting_of_an_earlier_version_is_refused_in_one_line_with_todays_name
     with pytest.raises(ConfigurationError) as refused:
         tiny_sweep(overrides={"evaluation.protocol": OLD}).run_config({}, 0)
     assert str(refused.value) == (
-        f"mvt_tsa.yaml (smoke): evaluation: evaluation.protocol {OLD} is of an earlier version of the score, not "
+        f"mvt_tsa.yaml (smoke): evaluation.protocol {OLD} is of an earlier version of the score, not "
         "comparable with v2; did you mean 's3_r3d18_smoke_v2'?"
     )
 
