@@ -76,8 +76,8 @@ def real_examples(sweep: Sweep) -> tuple[list[str], Tensor]:
 
     Raises NotShown if the data or the cache are missing or changed since the sweep.
     """
+    config = sweep.config_by_default_protocol()
     try:
-        config = sweep.run_config(sweep.paper_points[0], 0)
         manifest = read_manifest(sweep.data)
     except ConfigurationError as error:
         raise NotShown(str(error).rstrip(".")) from error

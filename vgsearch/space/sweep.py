@@ -19,7 +19,7 @@ from vgsearch.space.space import Budget, Space
 from videogan.config import Config, ConfigurationError, parse_config, with_overrides
 from videogan.metrics.s3 import MAX_SEEDS
 from videogan.storage.atomic import write_atomically
-from videogan.training.run_config import RunConfig
+from videogan.training.run_config import EvaluationConfig, RunConfig
 
 JOURNAL = ".journal"
 """Suffix of a file in which Optuna keeps a study as a journal."""
@@ -100,6 +100,16 @@ class Sweep(Config):
         """
         values = {"seed": self.seed + index, **self.run_values(chosen)}
         values = with_overrides(values, changed or {})
+        return parse_config(RunConfig, values, f"{self.space.name}.yaml ({self.budget})")
+
+    def config_by_default_protocol(self) -> RunConfig:
+        """The first paper point's configuration with the default protocol in place of the sweep's.
+
+        For readers of its model and data: the sweep may name a protocol of an earlier version, which cannot train.
+        """
+        point = {path: value for path, value in self.space.paper_points[0].items() if path in self.domains}
+        protocol = EvaluationConfig().protocol
+        values = with_overrides({"seed": self.seed, **self.run_values(point)}, {"evaluation.protocol": protocol})
         return parse_config(RunConfig, values, f"{self.space.name}.yaml ({self.budget})")
 
     def objectives(self) -> tuple[Objective, ...]:
