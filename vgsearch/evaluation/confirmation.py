@@ -187,9 +187,11 @@ def remaining_runs(record: SweepRecord, top: int, seeds: Sequence[int], fold: in
 
 def save(path: Path, points: Sequence[Confirmed], record: SweepRecord, seeds: Sequence[int], n_folds: int = 0) -> None:
     """Write confirm.json; a value that does not exist is null."""
+    header = {} if record.confirmation is None else record.confirmation.header
     written = {
         "objective": str(record.objectives[0]),
-        "protocol": record.header.get("protocol"),
+        "protocol": header.get("protocol"),
+        "split": header.get("split"),
         "seeds": list(seeds),
         "folds": n_folds,
         "interval": "Student's 95 % over training seeds",
@@ -249,8 +251,8 @@ def _row(point: Confirmed, objective: Objective) -> list[str]:
 def notes_on(points: Sequence[Confirmed]) -> list[str]:
     """Notes on how to read the table's numbers."""
     notes = [
-        "then: in the search, where the best of many trials also had the luckiest seed; again: on fresh seeds and test clips; "
-        "minus paper: seed by seed, + is better"
+        "then: in the search, on the clips it chose by, where the best of many trials also had the luckiest seed; "
+        "again: on fresh seeds and test clips; minus paper: seed by seed, + is better"
     ]
     n_pairs = max((point.against_paper.n for point in points if point.against_paper), default=0)
     if n_pairs:

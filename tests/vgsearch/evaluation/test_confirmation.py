@@ -158,6 +158,7 @@ def test_pairing_removes_what_seeds_have_in_common():
 @pytest.fixture
 def run_again(tmp_path: Path) -> Ledger:
     ledger = a_search(tmp_path, [0.5, 0.6, 0.7])
+    ledger.append("confirm_sweep_started", objective=["s3"], protocol="7d1b30", split="test")
     ran_again(ledger, 2, {500_000: 0.62, 500_001: 0.66, 500_002: 0.64})
     ran_again(ledger, 0, {500_000: 0.52, 500_001: None, 500_002: 0.50})
     return ledger
@@ -180,6 +181,7 @@ def test_confirm_json_has_the_numbers_of_the_table_and_no_nan(run_again: Ledger,
     save(tmp_path / "confirm.json", points, run_again.record, SEEDS)
     written = json.loads((tmp_path / "confirm.json").read_text())
     assert [point["trial_id"][:5] for point in written["points"]] == ["t0002", "t0001", "t0000"]
+    assert (written["protocol"], written["split"]) == ("7d1b30", "test"), "of the runs, not of the search"
     assert written["points"][0]["by_seed"] == {"500000": 0.62, "500001": 0.66, "500002": 0.64}
     assert written["points"][1]["interval"] == {"mean": None, "low": None, "high": None}, "not started"
     console = Console(width=140, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
