@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from vgsearch.evaluation.confirmation import FIRST_FRESH_SEED
 from vgsearch.runtime.judging.judge import sampling_copy_of, synthetic_set
 from vgsearch.runtime.sweep.resuming import SEED_OF_RETRIES
-from videogan.families.contract import Generator
+from videogan.families.contract import FamilyConfig, Generator
 from videogan.protocols.s3 import Purpose
 from videogan.training.run_config import RunConfig
 
@@ -24,8 +24,9 @@ SEEDS = (
 class ShowsCodes(Generator):
     """A generator whose clips are its codes, which it also writes down."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: FamilyConfig) -> None:
         super().__init__()
+        self.config = config
         self.norm = nn.BatchNorm1d(48)  # standing statistics need one
         self.written: list[Tensor] = []
 
@@ -39,11 +40,11 @@ class ShowsCodes(Generator):
 
 
 def codes_of(config: RunConfig) -> list[Tensor]:
-    """One code, or a standing batch of them, for each purpose of a run."""
-    sampler = sampling_copy_of(ShowsCodes(), config)
+    """The standing batch of a run, and for each other purpose the codes of two clips in two draws."""
+    sampler, rows = sampling_copy_of(ShowsCodes(config.model), config), torch.arange(2)
     assert len(sampler.written) == 32, "one standing batch"
     for purpose in get_args(Purpose):
-        synthetic_set(sampler, config)(purpose, torch.tensor([0, 1]), config.seed)
+        list(synthetic_set(sampler, config)(purpose, rows, config.seed).windows([(rows, 0), (rows, 1)]))
     return sampler.written
 
 
@@ -53,4 +54,4 @@ def test_no_two_purposes_of_trials_retries_and_confirmed_runs_share_a_code():
         model = {"family": "mvt", "n_classes": 2}
         written += codes_of(RunConfig(model=model, evaluation={"standing_batches": 1}, seed=seed))
     assert len(set(SEEDS)) == len(SEEDS)
-    assert len({tuple(code.tolist()) for code in written}) == len(written) == len(SEEDS) * (32 + 2 * 4)
+    assert len({tuple(code.tolist()) for code in written}) == len(written) == len(SEEDS) * (32 + 2 * 2 * 4)
