@@ -112,6 +112,7 @@ MVT_TABLE_1 = (
     PublishedScore(_MVT_1, JESTER, "MVT-TSA", True, 96, "is", 11.90, 0.12, _TSN_JESTER),
 )  # fmt: skip
 """Inception scores; MVT-GAN quotes all rows but its own."""
+_NO_TARGET = "of features that are not normalised; no target"
 _UNLIKELY = "not plausible as a sampling spread: features unnormalised or nearly constant; no target"
 MVT_TABLE_4 = (
     PublishedScore(_MVT_4, UCF101, "MVT", True, 96, "fid", 3108.77, 0.04, _TSN_MVT, note=_UNLIKELY),
@@ -140,7 +141,7 @@ TGAN_TABLE_4 = (
 )
 """Inception scores of TGAN."""
 
-_PVGAN = Protocol("C3D", _C3D, other="TGAN's code, from memory")
+_PVGAN = Protocol("C3D", _C3D, other="TGAN's code, as far as known")
 _MDP = Protocol("C3D", _C3D, other="TGAN's code")
 _V2 = Protocol("C3D", _C3D, 2_048, 10, other="one split; frames straight to 112 x 112, mean volume cropped")
 _V2_FC7 = _V2._replace(other="fc7 features, real statistics of 95,370 clips")
@@ -156,7 +157,7 @@ OTHERS = (
         _V2_PAPER, UCF101, "TGANv2, final", False, 192, "is", 28.87, 0.67, _V2, note="the spread is from VideoGPT's table"
     ),
     PublishedScore(_V2_PAPER, UCF101, "TGANv2, one GPU", False, 192, "is", 21.45, None, _V2),
-    PublishedScore(_V2_PAPER, UCF101, "TGANv2", False, 192, "fid", 3457.42, 26.81, _V2_FC7, note=_UNLIKELY),
+    PublishedScore(_V2_PAPER, UCF101, "TGANv2", False, 192, "fid", 3457.42, 26.81, _V2_FC7, note=_NO_TARGET),
     PublishedScore(
         _V2_PAPER, UCF101, "TGANv2", False, 192, "fvd", 1210.0, None, Protocol("I3D", other="not known"),
         note="about; quoted by a site that collects scores",
