@@ -150,7 +150,7 @@ def _confirmed(
         overrides=point.overrides,
         in_search=point.scores.get(objective.name),
         by_seed=scores,
-        by_training=[value for run in runs.values() if run.state == "done" for value in trainings(run, objective)],
+        by_training=_by_training(runs, objective, len(folds)),
         ends={seed: run.state for (seed, _), run in runs.items() if run.state != "done"},
         interval=seed_interval(list(scores.values())) if scores else Interval(math.nan, math.nan, math.nan),
         against_paper=None if paper_scores is None else compared(scores, paper_scores, objective),
@@ -174,6 +174,16 @@ def _scores(runs: Runs, objective: Objective, n_folds: int) -> dict[int, float]:
         if run.state == "done":
             by_seed.setdefault(seed, []).append(objective.value_of(run.scores))
     return {seed: sum(values) / n_folds for seed, values in by_seed.items() if len(values) == n_folds}
+
+
+def _by_training(runs: Runs, objective: Objective, n_folds: int) -> list[float]:
+    """The objective in each training; of several folds their mean: what folds differ by is no retraining."""
+    by_seed: dict[int, list[list[float]]] = {}
+    for (seed, _), run in runs.items():
+        if run.state == "done":
+            by_seed.setdefault(seed, []).append(trainings(run, objective))
+    whole = [of_folds for of_folds in by_seed.values() if len(of_folds) == n_folds]
+    return [sum(values) / n_folds for of_folds in whole for values in zip(*of_folds, strict=True)]
 
 
 def remaining_runs(record: SweepRecord, top: int, seeds: Sequence[int], fold: int = 0) -> list[tuple[TrialRecord, int]]:

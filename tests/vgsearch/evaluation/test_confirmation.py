@@ -262,6 +262,8 @@ def test_a_seeds_score_on_folds_is_their_mean_once_all_folds_have_one(tmp_path: 
     best, paper = confirmed(ledger.record, 1, [500_000, 500_001], n_folds=2)
     assert best.by_seed == pytest.approx({500_000: 0.65, 500_001: 0.85})
     assert paper.by_seed == pytest.approx({500_000: 0.55}), "of the second seed only one fold has a score"
+    assert best.by_training == pytest.approx([0.65, 0.85]), "what folds differ by is no retraining"
+    assert paper.by_training == pytest.approx([0.55])
     left = {fold: remaining_runs(ledger.record, 1, [500_000, 500_001], fold) for fold in (0, 1, 2)}
     assert [len(runs) for runs in left.values()] == [4, 0, 1]
     assert [(point.trial_id, seed) for point, seed in left[2]] == [("t0000-abcdef", 500_001)]
