@@ -285,7 +285,7 @@ def classes_of(classifier: VideoClassifier, penultimate: Tensor, recipe: Recipe)
 
 
 def validation_split(clips: ClipSet, fraction: float, rng: torch.Generator) -> tuple[ClipSet, ClipSet]:
-    """ScoredSplit `clips` into training and validation clips (about `fraction`): whole groups if there are 3 or more.
+    """Split `clips` into training and validation clips (about `fraction`): whole groups if there are 3 or more.
 
     With fewer groups, the same fraction of each class is drawn. No class loses its last training clip; raises
     ValueError if that leaves no validation clip.

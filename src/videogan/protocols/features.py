@@ -53,8 +53,8 @@ class FeatureProtocol(Config):
 
     @property
     def layer(self) -> Literal["penultimate", "logits"]:
-        """The layer whose outputs the distances compare."""
-        return "logits" if self.metric == "fvd" else "penultimate"
+        """The layer whose outputs the distances compare; is: that of the class probabilities."""
+        return "logits" if self.metric in ("is", "fvd") else "penultimate"
 
     def digest(self, data: DataFacts, split: ScoredSplit) -> str:
         """sha256 (hex) of the protocol on a split of one data set; its first 6 digits are displayed."""

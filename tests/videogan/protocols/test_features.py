@@ -88,8 +88,8 @@ def test_the_digest_changes_with_all_that_a_score_depends_on(protocol_of, facts)
 @pytest.mark.parametrize("metric", ["kvd", "fid", "fvd"])
 def test_distances_are_small_for_clips_like_real_ones_and_far_larger_for_noise(metric, score, synthesise, parts):
     alike, noise = score(metric, synthesise), score(metric, RUNGS["noise"](parts))
-    assert abs(alike.mean) < 0.15 * noise.mean
-    assert abs(alike.real) < 0.15 * noise.mean
+    assert abs(alike.mean) < 0.25 * noise.mean
+    assert abs(alike.real) < 0.25 * noise.mean
     assert alike.real == noise.real, "the floor depends on the data, not on the samples"
 
 
@@ -117,8 +117,7 @@ def test_distances_are_the_means_over_classifiers_of_all_samples_to_all_scored_c
                 features(network, frames, tiny.recipe, layer) for frames in (drawn[0], test.frames, held_back.frames)
             )
             distances["samples"].append(distance_of(metric, fake, scored))
-            distances["real"].append(distance_of(metric, other, scored))
-            assert distances["samples"][-1] == pytest.approx(distance_of(metric, scored, fake), rel=1e-6), "symmetric"
+            distances["real"].append(distance_of(metric, other if metric == "kvd" else other.repeat(2, 1), scored))
         found = values[metric]
         assert found.per_seed == pytest.approx(distances["samples"], rel=1e-4, abs=1e-6)
         assert (found.mean, found.low, found.high) == pytest.approx(seed_interval(found.per_seed))
@@ -131,7 +130,7 @@ def distance_of(metric: str, one: torch.Tensor, other: torch.Tensor) -> float:
     """By the definition, with each real clip twice in Frechet distances: it has two equal windows."""
     if metric == "kvd":
         return kernel_distance(one, other)
-    return frechet_distance(*moments(one), *moments(other))
+    return frechet_distance(*moments(one), *moments(other.repeat(2, 1)))
 
 
 def test_the_scored_clips_have_frechet_distance_near_zero_and_a_negative_kernel_distance(score, test):
@@ -144,9 +143,9 @@ def test_the_scored_clips_have_frechet_distance_near_zero_and_a_negative_kernel_
 
 
 def test_a_copy_of_training_clips_does_not_win_where_they_differ_from_the_scored_ones(score, first, train):
-    brighter = {name: LabelledClips(clips.frames + 30, clips.labels, 3)
-                for name, clips in (("scored", first.scored), ("held_back", first.held_back))}  # fmt: skip
-    real = dataclasses.replace(first, **brighter)
+    dark = {name: LabelledClips((0.3 * clips.frames).to(torch.uint8), clips.labels, 3)
+            for name, clips in (("scored", first.scored), ("held_back", first.held_back))}  # fmt: skip
+    real = dataclasses.replace(first, **dark)
     for metric in ("kvd", "fid"):
         copies, ideal = (
             score(metric, lambda _, labels, seed, clips=clips: clips_of_labels(clips, labels, seed), real, n_samples=24)
@@ -156,16 +155,20 @@ def test_a_copy_of_training_clips_does_not_win_where_they_differ_from_the_scored
         assert copies.real == ideal.real < copies.mean, "what held-back clips score stands beside both"
 
 
-def test_samples_beyond_all_training_clips_are_counted_and_get_a_warning(score, made_of, frames_like_real):
-    def half_glaring(purpose, labels, seed):
-        frames = frames_like_real(purpose, labels, seed)
-        return torch.where(torch.arange(len(labels))[:, None, None, None, None] % 2 == 0, frames, 255 * (frames > 99))
+def test_samples_with_longer_features_than_any_training_clip_are_counted_and_get_a_warning(
+    score, network, tiny, train, test, made_of, frames_like_real
+):
+    def pure(purpose, labels, seed):
+        return (255 * (frames_like_real(purpose, labels, seed) > 99)).to(torch.uint8)
 
-    alike, glaring = score("kvd", made_of(frames_like_real)), score("kvd", made_of(half_glaring))
-    assert alike.outside < 0.1
-    assert not any("longer features" in warning for warning in alike.warnings)
-    assert glaring.outside == pytest.approx(0.5, abs=0.1)
+    alike, glaring = score("kvd", made_of(frames_like_real)), score("kvd", made_of(pure), n_repeats=1)
+    samples = pure("samples", sample_labels(test, 48, 0), 0)
+    ours, real = (
+        features(network, frames, tiny.recipe, "penultimate").norm(dim=1) for frames in (samples, train.frames)
+    )
+    assert glaring.outside == (ours > real.max()).double().mean().item() > 0.1 > alike.outside
     assert any(w.startswith(f"{100 * glaring.outside:.0f} % of the samples have longer") for w in glaring.warnings)
+    assert not any("longer features" in warning for warning in alike.warnings)
 
 
 def test_a_repeat_of_the_kernel_distance_compares_one_window_of_each_real_clip(score, side, real, tiny, synthesise):

@@ -73,9 +73,9 @@ def test_c3d_sees_the_centre_112_of_128_px_and_under_tganv2_the_whole_frame_at_1
     assert straight == PROTOCOLS["is_c3d_tgan_v2"].classifier.model_copy(update={"size": 112, "crop": None})
 
 
-def test_the_frechet_video_distance_compares_logits_and_the_others_penultimate_features():
-    layers = {(p.metric, p.layer) for p in PROTOCOLS.values() if isinstance(p, FeatureProtocol) and p.metric != "is"}
-    assert layers == {("fid", "penultimate"), ("fvd", "logits"), ("kvd", "penultimate")}
+def test_the_frechet_video_distance_compares_logits_is_takes_them_and_the_others_compare_penultimate_features():
+    layers = {(p.metric, p.layer) for p in PROTOCOLS.values() if isinstance(p, FeatureProtocol)}
+    assert layers == {("is", "logits"), ("fid", "penultimate"), ("fvd", "logits"), ("kvd", "penultimate")}
 
 
 def test_distances_are_means_over_three_classifiers_and_the_papers_inception_scores_use_one():
