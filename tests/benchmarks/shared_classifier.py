@@ -51,7 +51,7 @@ class Arm:
 def tiny(n_seeds: int, n_epochs: int) -> S3Protocol:
     recipe = Recipe(batch_size=16, max_epochs=n_epochs, patience=n_epochs)
     classifier = ClassifierProtocol(classifier="r3d18", width=4, dropout=0.0, size=None, recipe=recipe)
-    return S3Protocol(name="tiny", classifier=classifier, seeds=tuple(range(n_seeds)))
+    return S3Protocol(name="tiny", classifier=classifier, seeds=tuple(range(n_seeds)), n_samples=16 * n_seeds)
 
 
 def clips(manifest: Manifest, split: str) -> LabelledClips:

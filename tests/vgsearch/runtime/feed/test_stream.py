@@ -14,18 +14,21 @@ from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.feed.stream import (
     StreamedClips,
     StreamPlan,
+    WindowStream,
     refuse_starved_stream,
     stream_data_config,
     stream_datasets,
     stream_name,
     stream_plan,
 )
+from videogan.classifiers.fit import Recipe
 from videogan.config import ConfigurationError
-from videogan.data.clip_set import all_windows, in_batches
+from videogan.data.clip_set import RealClips, all_windows, in_batches
 from videogan.data.clips import DataConfig, TrainingClips, centre_windows, open_cache
 from videogan.data.decode import Limits
 from videogan.data.moving_mnist import make_moving_mnist
 from videogan.data.synthetic import make_moving_shapes
+from videogan.protocols.classifier import ClassifierProtocol, fit_on_real
 
 BATCH, WINDOW = 8, 16
 
@@ -72,6 +75,31 @@ def test_windows_of_real_clips_are_the_same_from_the_stream_and_the_cache(store,
         assert all(torch.equal(one, other) and one.dtype == other.dtype for one, other in pairs)
 
 
+def streamed(store, split: str, n_frames: int = WINDOW) -> RealClips:
+    return RealClips(store.select(split, n_frames), n_frames, 32, WindowStream("plain_32", Limits()).read)
+
+
+def test_a_reader_that_stops_early_leaves_a_stream_that_can_be_read_again(store):
+    clips = streamed(store, "test").random(1)
+    asked = [(torch.tensor([n]), 0) for n in range(8)]
+    first = next(clips.windows(asked))
+    assert torch.equal(first, next(store.real_clips("test", WINDOW).random(1).windows(asked)))
+    assert torch.equal(all_windows(clips), all_windows(store.real_clips("test", WINDOW).random(1)))
+
+
+def test_a_classifier_fitted_on_the_stream_is_bit_for_bit_that_of_the_cache(store):
+    recipe = Recipe(lr=0.05, batch_size=16, max_epochs=2, patience=2, n_windows=2, precision="fp32")
+    settings = {"classifier": "r3d18", "width": 2, "dropout": 0.0, "size": None, "test_windows": 2}
+    protocol = ClassifierProtocol(**settings, recipe=recipe)
+    ours, theirs = (
+        fit_on_real(protocol, of("train"), {"test": of("test")}, seed=0)
+        for of in (lambda split: streamed(store, split), lambda split: store.real_clips(split, WINDOW))
+    )
+    assert all(torch.equal(value, theirs.weights[name]) for name, value in ours.weights.items())
+    assert torch.equal(ours.predictions["test"], theirs.predictions["test"])
+    assert ours.rer == theirs.rer
+
+
 @pytest.mark.parametrize(
     ("every_nth", "n_frames", "short_clips"), [(2, 8, "skip"), (3, 8, "repeat_last"), ("released", 10, "skip")]
 )
@@ -99,8 +127,10 @@ def same_frames(manifest, preprocessing, config, cache, n_frames):
             for one, other in zip(streamed.batch(index), cached.batch(index), strict=True):
                 assert torch.equal(one, other)
     inputs = Inputs(str(manifest.folder), preprocessing, cache=None)
-    centred = all_windows(inputs.real_clips(config, n_frames, "test"))
+    clips = inputs.real_clips(config, n_frames, "test")
+    centred = all_windows(clips)
     assert torch.equal(centred, centre_windows(store, "test", n_frames)[0])
+    assert torch.equal(all_windows(clips.random(2), 1), all_windows(store.real_clips("test", n_frames).random(2), 1))
     return centred
 
 
