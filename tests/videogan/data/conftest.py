@@ -45,16 +45,14 @@ def shared_data() -> Path:
 def write_video() -> Callable[..., Path]:
     """Writes a real video file of some frames."""
 
-    def write_video(path, frames, codec="libx264", ticks=None, options=None, rotation=None, title=None):
-        """Frames (T, H, W, 3) at the given ticks of 1/25 s; `rotation` in degrees, as container metadata."""
+    def write_video(path, frames, codec="libx264", ticks=None, options=None, title=None):
+        """Frames (T, H, W, 3) at the given ticks of 1/25 s."""
         with av.open(str(path), "w") as container:
             if title is not None:
                 container.metadata["title"] = title
             stream = container.add_stream(codec, rate=25, options=options or {})
             stream.height, stream.width = frames.shape[1:3]
             stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv444p" if frames.shape[1] % 2 else "yuv420p"
-            if rotation is not None:
-                stream.set_display_rotation(rotation)
             for tick, image in zip(ticks or range(len(frames)), frames, strict=True):
                 frame = av.VideoFrame.from_ndarray(image, format="rgb24")
                 frame.pts = tick
