@@ -12,6 +12,7 @@ from videogan.data.clip_set import (
     Changed,
     ClipSet,
     Grouped,
+    Joined,
     LabelledClips,
     RealClips,
     Spooled,
@@ -268,6 +269,15 @@ def test_grouped_windows_are_those_of_the_set_in_other_groups(real):
     shown_as_in(grouped, draws(real.random(7), 4))
     assert grouped.groups == tuple("uvwxyz")
     assert torch.equal(grouped.labels, real.labels)
+
+
+def test_joined_clips_of_a_class_are_those_of_its_set_at_the_same_positions(real):
+    sets = [real.random(seed) for seed in (1, 2)]
+    labels = torch.tensor([0, 1, 1, 0, 1, 0])
+    joined, of_set = Joined(sets, labels), [draws(clips, 4) for clips in sets]
+    whole = [torch.stack([of_set[label][draw][row] for row, label in enumerate(labels.tolist())]) for draw in range(4)]
+    shown_as_in(joined, whole)
+    assert (len(joined), joined.n_classes, joined.shape, joined.groups) == (6, 2, real.shape, None)
 
 
 def test_the_chosen_clips_of_a_selection_keep_their_fields_and_windows(real):
