@@ -56,7 +56,7 @@ def prepare_inputs(sweep: Sweep, manifest: Manifest, scored: ScoredSplit, consol
 
 
 def described(inputs: Inputs, protocol: ClassifierProtocol, seeds: Sequence[int]) -> str:
-    """A classifier in words, with the share of real test clips it gets right if it was trained on them."""
+    """A classifier in words, with its ReR on the scored split if it was trained."""
     trained = inputs.real_classifiers(protocol, seeds)
     named = f"{protocol.classifier} of width {protocol.width}"
     if trained[0].n_classes < 2 or not protocol.trained:
