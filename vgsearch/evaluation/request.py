@@ -9,7 +9,7 @@ import yaml
 
 from vgsearch.evaluation.initial_weights import notes_on_weights
 from vgsearch.experiment.paths import Experiment, TrialFolder
-from videogan.config import ConfigurationError, parse_config, suggestion
+from videogan.config import ConfigurationError, suggestion
 from videogan.data.clips import DataConfig
 from videogan.data.formats import plain_folders
 from videogan.data.formats.contract import FoundVideo, ImportOptions
@@ -24,7 +24,7 @@ from videogan.protocols.initial_weights import predicts_classes, with_weights
 from videogan.protocols.s3 import S3Protocol
 from videogan.storage.places import Place, place
 from videogan.training.checkpoint import Checkpoint, load_checkpoint
-from videogan.training.run_config import EvaluationConfig, RunConfig
+from videogan.training.run_config import EvaluationConfig
 
 SCALE_OF_BUDGET = {"paper": "", "laptop": "laptop_", "smoke": "smoke_"}
 N_FRAMES = 16  # per clip, in every protocol
@@ -151,7 +151,7 @@ def _plan_of_checkpoint(request: EvaluationRequest, path: Path) -> EvaluationPla
         if given is not None:
             raise ConfigurationError(f"{flag}: a checkpoint has its own; leave it out.")
     checkpoint = load_checkpoint(path)
-    config = parse_config(RunConfig, checkpoint.config, source=str(path))
+    config = checkpoint.run_config(path)
     manifest = read_manifest(request.data or data_of(path))
     if manifest.digest != checkpoint.trained_on:
         raise ConfigurationError(
@@ -203,7 +203,7 @@ def data_of(checkpoint: Path) -> Place:
 def _refuse_unequal(path: Path, own: Checkpoint, against: Path) -> None:
     """Raise ConfigurationError unless both models generate the same kind of clips from the same train split."""
     other = load_checkpoint(against)
-    configs = [parse_config(RunConfig, model.config, source=str(against)) for model in (own, other)]
+    configs = [model.run_config(against) for model in (own, other)]
     facts = {
         "train split": (own.trained_on[:6], other.trained_on[:6]),
         "preprocessing": tuple(config.preprocessing for config in configs),

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from videogan.config import parse_config
+from videogan.config import parse_config, with_overrides
 from videogan.families import FAMILIES
 from videogan.families.contract import AnyGAN, Generator
+from videogan.metrics import VERSION, earlier_version
 from videogan.storage.atomic import write_atomically
 from videogan.storage.step_files import StepFiles, UnreadableCheckpoint, read_checkpoint
 from videogan.training.run_config import RunConfig
@@ -31,6 +32,16 @@ class Checkpoint:
     optimiser_g: dict[str, Any]
     optimiser_d: dict[str, Any]
     average: dict[str, Any] | None
+
+    def run_config(self, source: Path | str) -> RunConfig:
+        """The run's configuration; errors name `source`.
+
+        A protocol of an earlier version is read as today's of its name: scores of the checkpoint are measured anew.
+        """
+        written, protocol = self.config, self.config.get("evaluation", {}).get("protocol", "")
+        if (version := earlier_version(protocol)) is not None:
+            written = with_overrides(written, {"evaluation.protocol": protocol.replace(f"_{version}", f"_{VERSION}")})
+        return parse_config(RunConfig, written, source=str(source))
 
 
 def load_checkpoint(path: Path | str) -> Checkpoint:
@@ -63,7 +74,7 @@ def networks_from(path: Path | str) -> tuple[AnyGAN, RunConfig]:
 
 def networks_of(checkpoint: Checkpoint, path: Path | str) -> tuple[AnyGAN, RunConfig]:
     """The same for a checkpoint already read from `path`."""
-    config = parse_config(RunConfig, checkpoint.config, source=str(path))
+    config = checkpoint.run_config(path)
     networks = FAMILIES[config.model.family].build(config.model)
     if checkpoint.average is None:
         networks.generator.load_state_dict(checkpoint.generator)

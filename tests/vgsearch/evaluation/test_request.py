@@ -13,7 +13,7 @@ from videogan.data.manifest import DataError, Manifest, write_manifest
 from videogan.protocols import PROTOCOLS
 from videogan.protocols.classifier import weights_file
 from videogan.shard import Shard
-from videogan.training.checkpoint import CheckpointFolder, UnreadableCheckpoint
+from videogan.training.checkpoint import CheckpointFolder, UnreadableCheckpoint, generator_from
 from videogan.training.loop import Training
 from videogan.training.run_config import RunConfig
 
@@ -119,6 +119,15 @@ def test_a_checkpoint_sets_the_data_set_the_protocol_and_the_output_folder(ckpt,
     assert names(plan) == ["s3_r3d18_smoke_v2", "kvd_r3d18_smoke_v2", "blind_spots"]
     assert (plan.preprocessing, plan.step) == ("plain_32", 7)
     assert (plan.trial.folder, plan.out) == (trial, trial / "evaluations" / "step00000007")
+
+
+def test_a_checkpoint_of_an_earlier_version_is_scored_by_todays_protocol(ckpt, data, tmp_path):
+    stored = torch.load(ckpt, weights_only=True)
+    stored["config"]["evaluation"]["protocol"] = "s3_r3d18_smoke_v1"
+    torch.save(stored, tmp_path / "old.pt")
+    plan = planned(EvaluationRequest(checkpoint=tmp_path / "old.pt", data=data))
+    assert names(plan) == ["s3_r3d18_smoke_v2", "kvd_r3d18_smoke_v2", "blind_spots"]
+    assert generator_from(tmp_path / "old.pt")[1].evaluation.protocol == "s3_r3d18_smoke_v2"
 
 
 def test_a_generator_without_labels_has_no_s3(data, tmp_path):
