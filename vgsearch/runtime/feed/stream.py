@@ -164,9 +164,8 @@ class WindowStream:
         dataset = decoding(dataset.map, decoded, STREAM_CPUS)
         dataset.context.execution_options.preserve_order = True
         dataset.context.execution_no_progress_timeout_s = -1  # a fit may take long over each batch
-        clips_read: Any = (
-            dataset.iter_rows()
-        )  # Any: Ray declares an Iterator; it is a generator, closed to end decoding
+        # Any: Ray declares an Iterator; the object is a generator, whose `close` ends the decoding.
+        clips_read: Any = iter(dataset.iter_rows())
         try:
             for clips, _ in requests:
                 yield torch.from_numpy(np.stack([next(clips_read)["frames"] for _ in clips]))
