@@ -21,8 +21,9 @@ def recognises(folder: Path) -> bool:
 def find(folder: Path, options: ImportOptions) -> Found:
     """The clips of the list. Their paths are absolute or relative to the list's folder, and may be any kind of clip.
 
-    Without a group column, groups come from the file names as in plain folders. Raises DataError with the wrong line:
-    a missing column, an empty cell, a missing file, a file with two labels, an open quote.
+    The column split holds train, select (or val, validation) or test. Without a group column, groups come from the
+    file names as in plain folders. Raises DataError with the wrong line: a missing column, an empty cell, a missing
+    file, a file with two labels, an open quote.
     """
     file = _list(folder)
     if not file.is_file():

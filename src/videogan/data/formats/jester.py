@@ -21,7 +21,8 @@ def recognises(folder: Path) -> bool:
 def find(folder: Path, options: ImportOptions) -> Found:
     """The clips in the train and validation lists; validation is used as test, clips without labels are left out.
 
-    The performers are not published, so each clip is its own group. Raises DataError with the wrong line.
+    The performers are not published, so each clip is its own group; the import takes select from train. Raises
+    DataError with the wrong line.
     """
     lists = in_or_beside(folder, LABELS_NAME)
     if lists is None:

@@ -58,6 +58,7 @@ def found_in_classes(
 def read_split(folder: Path) -> dict[str, str] | None:
     """Read `folder/split.csv`: the split of each file, relative to `folder`. None if there is no split.csv.
 
+    The splits are train, select (or val, validation) and test; without select, the import takes it from train.
     Raises DataError with the wrong line.
     """
     file = folder / SPLIT_NAME

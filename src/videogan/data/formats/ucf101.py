@@ -20,7 +20,7 @@ def recognises(folder: Path) -> bool:
 
 
 def find(folder: Path, options: ImportOptions) -> Found:
-    """The videos under `folder`, with the official split `options.fold` of 1, 2, 3.
+    """The videos under `folder`, with the official split `options.fold` of 1, 2, 3: its train and test lists.
 
     Videos are matched to the lists by file name, ignoring folder and case: the class HandstandPushups has files called
     v_HandStandPushups_*. Listed videos without a file and files in no list are skipped. Raises DataError.
