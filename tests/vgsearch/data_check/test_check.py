@@ -158,10 +158,14 @@ def test_real_clips_pass_the_check_and_are_in_the_sheet(tmp_path):
     check = check_found(SHARED / "weizmann4", *found_in(SHARED / "weizmann4"))
     write_check(check, tmp_path, Limits())
     assert check.blockers == check.remarks == []
-    assert {label: len(videos) for label, videos in check.classes.items()} == {
-        "bend": 14, "jack": 14, "wave1": 14, "wave2": 14,
-    }  # fmt: skip
-    assert check.spread(check.usable) == {"min": 51, "median": 66, "max": 146}
+    # Seven persons, each clip with its mirror image: the images of the two select and two test persons are left out.
+    splits = {label: Counter(video.split for video in videos) for label, videos in check.classes.items()}
+    assert set(splits) == {"bend", "jack", "wave1", "wave2"}
+    assert all(counts == {"train": 6, "select": 2, "test": 2} for counts in splits.values())
+    assert {reason: len(names) for reason, names in check.skipped.items()} == {
+        "mirrored copies in select or test would count twice": 16
+    }
+    assert check.spread(check.usable) == {"min": 51, "median": 62, "max": 146}
     with Image.open(tmp_path / "contact-sheet.png") as picture:
         assert picture.size == (190 + 8 * 66, 12 * 66)
 
