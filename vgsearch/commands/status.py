@@ -105,6 +105,7 @@ def _print_json(record: "SweepRecord") -> None:
         "best": record.best and record.best.trial_id,
         "front": [trial.trial_id for trial in record.front],
         "signal": {name: json_values(asdict(noise)) for name, noise in signal_of_search(record).items()},
+        "passed_over": [trial.trial_id for trial in record.passed_over],
         "trials": [trial.to_json() for trial in record.trials.values()],
     }
     print(json.dumps(state))

@@ -81,12 +81,16 @@ class Confirmed:
 def points_to_confirm(record: SweepRecord, top: int) -> list[TrialRecord]:
     """The `top` best done trials by the first objective, best first, and the paper's first point.
 
+    Trials that copy training clips are not among the best unless the search allows them.
+
     Raises ConfigurationError if no trial was scored.
     """
     objective, papers = record.objectives[0], [trial for trial in record.trials.values() if trial.is_paper_point]
-    done = [trial for trial in record.done if objective.name in trial.scores]
+    scored = [trial for trial in record.done if objective.name in trial.scores]
+    done = [trial for trial in scored if record.may_be_best(trial)]
     if not done or not papers:
-        raise ConfigurationError("no trial was scored, so there is nothing to confirm; vgsearch status shows why.")
+        why = "every scored trial copies training clips" if scored and papers else "no trial was scored"
+        raise ConfigurationError(f"{why}, so there is nothing to confirm; vgsearch status shows why.")
     best = sorted(done, key=lambda trial: (objective.loss(trial.scores), trial.index))[:top]
     paper = min(papers, key=lambda trial: trial.index)
     return best if paper in best else [*best, paper]

@@ -112,6 +112,14 @@ class TrialRecord:
         return values | {"score": self.score.to_json() or None}
 
     @property
+    def copies(self) -> str:
+        """What share of its samples copies training windows, if that is more than the limit; otherwise empty."""
+        measured = self.score.copies
+        if measured is None or not measured.flagged:
+            return ""
+        return f"{100 * measured.share:.0f} % of its samples copy training clips"
+
+    @property
     def look(self) -> float:
         """The newest look; NaN before the first."""
         return self.looks[max(self.looks)] if self.looks else math.nan
@@ -149,16 +157,31 @@ class SweepRecord:
         """The objectives of the search, in order."""
         return list(parsed(self.header.get("objective", ["s3"])))
 
+    def may_be_best(self, trial: TrialRecord) -> bool:
+        """Whether a done trial can be on the front: its samples are no copies, or the search allows that."""
+        return bool(self.header.get("best_may_copy")) or not trial.copies
+
     @property
     def front(self) -> list[TrialRecord]:
-        """The done trials that no other done trial dominates; with one objective, the best and those that equal it."""
+        """The done trials that no other done trial dominates; with one objective, the best and those that equal it.
+
+        Without those that copy training clips, unless `evaluation.best_may_copy` is set; see `passed_over`.
+        """
+        return self._front([trial for trial in self.done if self.may_be_best(trial)])
+
+    @property
+    def passed_over(self) -> list[TrialRecord]:
+        """The trials that would be on the front if they did not copy training clips."""
+        return [trial for trial in self._front(self.done) if not self.may_be_best(trial)]
+
+    def _front(self, trials: list[TrialRecord]) -> list[TrialRecord]:
         objectives = self.objectives
-        scored = [trial for trial in self.done if all(objective.name in trial.scores for objective in objectives)]
+        scored = [trial for trial in trials if all(objective.name in trial.scores for objective in objectives)]
         return [scored[index] for index in pareto_front([trial.scores for trial in scored], objectives)]
 
     @property
     def best(self) -> TrialRecord | None:
-        """The done trial that is best by the first objective; None before a trial is scored."""
+        """The trial of the front that is best by the first objective; None before a trial is scored."""
         return min(self.front, key=lambda trial: self.objectives[0].loss(trial.scores), default=None)
 
     @property

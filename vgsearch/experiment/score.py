@@ -114,8 +114,36 @@ class FeatureScore(_Measured):
         return f"{len(self.per_seed)} classifier seeds" if self.per_seed else ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class CopyShare:
+    """The share of samples that copy a training window, as `videogan.protocols.copies.Copies` writes it."""
+
+    share: float
+    limit: float
+    distance: float = math.nan
+    real_distance: float = math.nan
+    threshold: float = math.nan
+    n_samples: int = 0
+    n_real: int = 0
+    split: str = ""
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> "CopyShare":
+        """Any: JSON; null becomes NaN, fields of other versions are left out."""
+        names = [each.name for each in dataclasses.fields(cls)]
+        return cls(**{name: _typed(written[name]) for name in names if name in written})
+
+    def to_json(self) -> dict[str, Any]:
+        return {each.name: json_values(getattr(self, each.name)) for each in dataclasses.fields(self)}
+
+    @property
+    def flagged(self) -> bool:
+        """Whether the generator is said to copy."""
+        return self.share > self.limit
+
+
 PARTS_OF_S3 = (*SCORES_OF_S3, "rer")
-_OTHER_FIELDS = {each.name for each in dataclasses.fields(S3Score)} | {"over_training_seeds"}
+_OTHER_FIELDS = {each.name for each in dataclasses.fields(S3Score)} | {"over_training_seeds", "copies"}
 
 
 @dataclass(frozen=True)
@@ -127,6 +155,8 @@ class Score:
     """Scores on features by the names of their metrics."""
     over_training_seeds: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """Each score by training seed, in order, of a point that was trained with several; its means are the scores."""
+    copies: CopyShare | None = None
+    """None if it was not measured, as in ledgers of earlier versions."""
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> "Score":
@@ -134,12 +164,14 @@ class Score:
         features = {name: FeatureScore.from_json(part) for name, part in written.items()
                     if name not in _OTHER_FIELDS and isinstance(part, Mapping) and "mean" in part}  # fmt: skip
         s3 = S3Score.from_json(written) if "s3" in written else None
-        return cls(s3, features, written.get("over_training_seeds", {}))
+        copies = CopyShare.from_json(written["copies"]) if written.get("copies") else None
+        return cls(s3, features, written.get("over_training_seeds", {}), copies)
 
     def to_json(self) -> dict[str, Any]:
         """S3's fields, then each score on features under its name."""
         written = {} if self.s3 is None else self.s3.to_json()
         written |= {name: part.to_json() for name, part in self.features.items()}
+        written |= {} if self.copies is None else {"copies": self.copies.to_json()}
         return written | ({"over_training_seeds": dict(self.over_training_seeds)} if self.over_training_seeds else {})
 
     @property
@@ -175,7 +207,7 @@ class Score:
             s3 = dataclasses.replace(s3, covers=f"{n_seeds} training seeds", **replaced)
         features = {name: dataclasses.replace(part, **intervals[name]._asdict()) if name in intervals else part
                     for name, part in self.features.items()}  # fmt: skip
-        return Score(s3, features, values)
+        return dataclasses.replace(self, s3=s3, features=features, over_training_seeds=values)
 
 
 _PARTS_IN_ORDER = [each.name for each in dataclasses.fields(S3Score) if each.name in PARTS_OF_S3]

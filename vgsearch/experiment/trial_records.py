@@ -44,9 +44,12 @@ class TrialRecords:
         """The lines of this attempt and those before it."""
         return whole_lines(self._folder.metrics)
 
-    def write_scores(self, step: int, scores: dict[str, float]) -> None:
-        """Write the final scores, once: an attempt that died right after them is scored again, to the same values."""
-        named = {f"{SCORE}{name}": value for name, value in scores.items()}
+    def write_scores(self, step: int, scores: dict[str, float], measures: dict[str, float] | None = None) -> None:
+        """Write the final scores, and `measures` by their full names, once.
+
+        An attempt that died right after them is scored again, to the same values.
+        """
+        named = {f"{SCORE}{name}": value for name, value in scores.items()} | (measures or {})
         if any(named.keys() & line.keys() for line in self.lines()):
             return
         self.board.scalars(named, step)

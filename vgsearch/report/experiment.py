@@ -87,9 +87,9 @@ def _headline(subject: ExperimentData, clock: SweepClock) -> list[tuple[str, str
     n, left_out = len(record.trials), len(record.trials) - len(scored)
     used = ("trials used", f"{len(scored)} of {n}", f"{left_out} left out" if left_out else "none left out")
     ran = ("ran for", duration(3600 * clock.total_hours), "pauses left out")
-    if not scored:
+    best, objective = subject.best, subject.objective
+    if best is None:
         return [used, ran]
-    best, objective = scored[0], subject.objective
     mean, _, bounds = interval_or_value(objective, best).partition(" ")
     split = split_of(record)
     on = f" on {split}" if split else ""
@@ -142,9 +142,15 @@ def _what_ran(subject: ExperimentData, clock: SweepClock) -> Section:
 
 
 def _best(subject: ExperimentData) -> Section:
-    if not subject.scored:
-        return Section("Best", [Text("No trial was scored.", warning=True)])
-    record, best = subject.record, subject.scored[0]
+    record, best = subject.record, subject.best
+    passed_over: list[Block] = [
+        Text(f"{short_id(trial.trial_id)} ({interval_or_value(subject.objective, trial)}) is passed over: "
+             f"{trial.copies}.", warning=True)
+        for trial in record.passed_over
+    ]  # fmt: skip
+    if best is None:
+        why = "Every scored trial copies training clips." if subject.scored else "No trial was scored."
+        return Section("Best", [Text(why, warning=True), *passed_over])
     changed = changed_from_paper(best, record)
     rows = [(path, value(chosen), value(papers)) for path, chosen, papers in changed]
     blocks: list[Block] = [Facts(_facts_of(best, record), half=bool(rows))]
@@ -152,6 +158,7 @@ def _best(subject: ExperimentData) -> Section:
         heads = ("differs from the paper's point", "chosen", "paper")
         blocks.append(Table(heads, rows, frozenset({"chosen", "paper"}), half=True))
     blocks += [Text(f"{note.removesuffix('.')}.", warning=True) for note in notes_on_scores(record)]
+    blocks += passed_over
     blocks += [Text(warning, warning=True) for warning in best.score.warnings]
     on_seeds = _confirmation(subject)
     blocks += on_seeds
@@ -165,6 +172,9 @@ def _facts_of(best: TrialRecord, record: SweepRecord) -> list[tuple[str, str]]:
     pairs = [("trial", best.trial_id + (" (the paper's point)" if best.is_paper_point else ""))]
     pairs += [(figures.label(objective), interval_or_value(objective, best)) for objective in record.objectives]
     pairs += _facts_of_s3(best.score)
+    copied = best.score.copies
+    if copied is not None:
+        pairs.append(("copies", f"{100 * copied.share:.0f} % of {copied.n_samples} samples"))
     if COST in best.scores:
         pairs.append(("cost", f"{duration(best.scores[COST])} of training steps"))
     return [*pairs, ("why it ended", f"done at step {best.step}")]

@@ -49,9 +49,15 @@ class ExperimentData:
 
     @property
     def scored(self) -> list[TrialRecord]:
-        """The done trials with a value of the first objective, the best first."""
+        """The done trials with a value of the first objective, the best first, those that may not be best last."""
         scored = [trial for trial in self.record.done if self.objective.name in trial.scores]
-        return sorted(scored, key=lambda trial: self.objective.loss(trial.scores))
+        may_be_best = self.record.may_be_best
+        return sorted(scored, key=lambda trial: (not may_be_best(trial), self.objective.loss(trial.scores)))
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The best trial by the first objective that does not copy training clips, unless the search allows that."""
+        return next((trial for trial in self.scored if self.record.may_be_best(trial)), None)
 
     @property
     def protocol(self) -> str:

@@ -116,6 +116,10 @@ class Sweep(Config):
         """The objectives, the same for all trials; raises ConfigurationError for impossible ones."""
         return read_objectives(self.run_config(self.paper_points[0], 0).evaluation.objective, self.n_classes)
 
+    def best_may_copy(self) -> bool:
+        """Whether a trial that copies training clips can be the best."""
+        return self.run_config(self.paper_points[0], 0).evaluation.best_may_copy
+
     def trial_id(self, config: RunConfig, index: int) -> str:
         canonical = json.dumps(config.model_dump(mode="json"), sort_keys=True)
         return trial_id(index, hashlib.sha256(canonical.encode()).hexdigest())

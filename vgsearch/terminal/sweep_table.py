@@ -203,7 +203,9 @@ def note(trial: TrialRecord) -> str:
     """A trial's note: why it ended, which settings its newest start changed, whether it is the paper's point."""
     changed = " ".join(f"{short_name(path)}={value(v)}" for path, v in trial.changed.items())
     again = f"retried with {changed}" if changed else ""
-    return "; ".join(filter(None, (trial.reason or ("paper point" if trial.is_paper_point else ""), again)))
+    return "; ".join(
+        filter(None, (trial.copies, trial.reason or ("paper point" if trial.is_paper_point else ""), again))
+    )
 
 
 def _evidence(trial: TrialRecord) -> str:

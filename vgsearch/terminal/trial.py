@@ -66,6 +66,7 @@ def _lines(record: SweepRecord, trial: TrialRecord, folder: TrialFolder) -> list
         lines += [
             ("", line) for line in (*protocol_lines(trial.score), *map("note: {}".format, notes_on_scores(record)))
         ]
+        lines += [("" if at else "copies", line) for at, line in enumerate(_copies_lines(trial, record))]
     if trial.parent is not None:
         lines.append(("from", f"{trial.parent['trial']} at step {trial.parent['step']}, with its weights"))
     lines += [("config", line) if not at else ("", line) for at, line in enumerate(_config_lines(record, trial))]
@@ -83,6 +84,19 @@ def protocol_lines(score: Score) -> list[str]:
         lines += [f"protocol {part.named_protocol}"] if part.named_protocol else []
         lines += [f"note: {warning}" for warning in part.warnings or ()]
     return lines
+
+
+def _copies_lines(trial: TrialRecord, record: SweepRecord) -> list[str]:
+    """The share of samples that copy a training window, and their distances; unknown in ledgers of earlier versions."""
+    found = trial.score.copies
+    if found is None:
+        return ["not measured"]
+    flag = "" if record.may_be_best(trial) else "; it copies, so it is not called best"
+    return [
+        f"{100 * found.share:.0f} % of {found.n_samples} samples (flagged above {100 * found.limit:.0f} %){flag}",
+        f"distance to the nearest training window {number(found.distance)}, of real clips ({found.split}) "
+        f"{number(found.real_distance)}; a copy: below {number(found.threshold)}",
+    ]
 
 
 def changed_from_paper(trial: TrialRecord, record: SweepRecord) -> list[tuple[str, Any, Any]]:

@@ -58,6 +58,20 @@ class RealSet(ClipSet, Protocol):
         """These clips with `n_windows` evenly spaced windows: draws 0 to n_windows - 1; one: the centre window."""
         ...
 
+    @property
+    def lengths(self) -> np.ndarray:
+        """(n,) int64: frames of each whole clip."""
+        ...
+
+    @property
+    def strides(self) -> np.ndarray:
+        """(n,) int64: distances in frames within a window of each clip."""
+        ...
+
+    def at(self, windows: Iterable[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
+        """Windows of (positions (m,), first frames (m,)), in order: uint8 (m, T, H, W, C)."""
+        ...
+
 
 @dataclass(frozen=True)
 class LabelledClips:
@@ -90,6 +104,19 @@ class LabelledClips:
 
     def windows(self, requests: Iterable[Request]) -> Iterator[Tensor]:
         for rows, _ in requests:
+            yield self.frames[rows]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.full(len(self), self.shape[0])
+
+    @property
+    def strides(self) -> np.ndarray:
+        return np.ones(len(self), np.int64)
+
+    def at(self, windows: Iterable[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
+        """The window of each clip, which starts at its only first frame, 0."""
+        for rows, _ in windows:
             yield self.frames[rows]
 
 
@@ -136,6 +163,14 @@ class RealClips:
     @property
     def shape(self) -> Shape:
         return self.n_frames, self.size, self.size, 3
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return self.selection.lengths
+
+    @property
+    def strides(self) -> np.ndarray:
+        return self.selection.strides
 
     def random(self, seed: int) -> "RealClips":
         return replace(self, starts=lambda draw: random_starts(self.selection, self.n_frames, (seed, draw)))

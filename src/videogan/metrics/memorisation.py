@@ -12,7 +12,6 @@ from videogan.metrics.features import require_features
 Distance = Literal["cosine", "euclidean"]
 
 BLOCK = 256  # clips in float64 at a time: 50 MB of pixels
-PIXEL_FRAMES, PIXEL_SIZE = 8, 32
 
 
 def nearest_neighbours(
@@ -80,19 +79,3 @@ def _median_nearest(distances: Tensor, name: str) -> float:
     if not (nearest >= 0).all():  # written this way, NaN is refused too
         raise ValueError(f"{name}_to_train must be distances of 0 or more, got {nearest.min().item()}.")
     return nearest.quantile(0.5).item()
-
-
-def pixel_features(frames: Tensor) -> Tensor:
-    """Pixels of clips for a euclidean distance: 8 evenly spaced frames, 32 x 32 by area, uint8 (n, 8*32*32*3).
-
-    `frames`: uint8 (n, T, H, W, 3). Kept as bytes, since 10,000 clips take 1 GB as float32. Frames repeat where T < 8.
-    """
-    if frames.ndim != 5 or frames.shape[4] != 3 or frames.dtype != torch.uint8:
-        raise ValueError(f"frames must be uint8 (n, T, H, W, 3), got {frames.dtype} {tuple(frames.shape)}.")
-    shown = torch.linspace(0, frames.shape[1] - 1, PIXEL_FRAMES).round().long()
-    features = frames.new_empty(len(frames), PIXEL_FRAMES * PIXEL_SIZE**2 * 3)
-    for clip, row in zip(frames, features, strict=True):
-        pixels = clip[shown].permute(0, 3, 1, 2).float()
-        small = F.interpolate(pixels, (PIXEL_SIZE, PIXEL_SIZE), mode="area")
-        row.copy_(small.round().permute(0, 2, 3, 1).flatten())
-    return features

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from videogan.classifiers.contract import VideoClassifier
 from videogan.classifiers.fit import features, predict
-from videogan.data.clip_set import LabelledClips, RealSet, Subset, all_windows
+from videogan.data.clip_set import ClipSet, LabelledClips, RealSet, Subset, all_windows
 from videogan.flow.speed import flow_speeds
 from videogan.metrics.diversity import COLLAPSED, class_diversity
 from videogan.metrics.evenly_spaced import evenly_spaced
 from videogan.metrics.frame_repeats import frame_errors, frame_repeats, repeat_threshold, t_dssim, t_psnr
-from videogan.metrics.memorisation import Distance, memorisation_ratio, nearest_neighbours, pixel_features
+from videogan.metrics.memorisation import memorisation_ratio
 from videogan.metrics.motion_health import (
     EXCESS,
     SLOW,
@@ -26,10 +26,12 @@ from videogan.metrics.motion_health import (
 )
 from videogan.metrics.s3 import accuracy
 from videogan.protocols.classifier import ClassifierProtocol, refuse_other_lengths
+from videogan.protocols.copies import FLAGGED_ABOVE, Copies
 from videogan.protocols.s3 import SyntheticSet, like_real
+from videogan.protocols.training_features import TrainingFeatures, nearest_by_features
+from videogan.protocols.window_search import Nearest
 from videogan.storage.json_values import json_values
 
-N_NEAREST = 3
 N_PICTURED = 8
 MOST_CLIPS = 1000
 N_FLOWS = 128  # synthetic and real clips whose flow is computed: for thousands at 96 px it would take half an hour
@@ -49,9 +51,11 @@ class BlindSpots:
     """Faults that a high score may hide, each measured beside the real test clips."""
 
     memorisation_features: float
-    """Median cosine distance to the nearest training clip over that of real test clips; far below 1: memorised."""
+    """Median cosine distance to the nearest training window over that of real test clips; far below 1: memorised."""
     memorisation_pixels: float
-    """The same with euclidean distances of 8 frames at 32 x 32."""
+    """The same in pixels, over all windows, mirrored and at any brightness: see `videogan.protocols.copies`."""
+    copies: float
+    """Share of samples nearer to a training window, in pixels, than 99 % of the held-back windows are."""
     motion: Pair
     """Median over clips of the mean absolute change between adjacent frames, in levels of 255."""
     flow: Pair
@@ -81,11 +85,20 @@ class BlindSpots:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What is known of all windows of the training clips, which a generator may have memorised."""
+
+    features: TrainingFeatures
+    copies: Callable[[ClipSet], tuple[Copies, Nearest]]
+    """Samples -> the share of copies, and the nearest training windows; `videogan.protocols.copies.copies`."""
+
+
+@dataclass(frozen=True)
 class Neighbours:
     """Synthetic clips and their nearest training clips, for display: uint8 clips (T, H, W, 3)."""
 
     synthetic: Tensor
-    """(n, T, H, W, 3): those nearest to a training clip in feature space, nearest first."""
+    """(n, T, H, W, 3): those nearest to a training window in pixels, nearest first."""
     by_features: Tensor
     """(n, 3, T, H, W, 3)"""
     by_pixels: Tensor
@@ -98,20 +111,21 @@ def blind_spots(
     train: RealSet,
     scored: RealSet,
     synthesise: SyntheticSet,
+    seen: Seen,
     seed: int = 0,
 ) -> tuple[BlindSpots, Neighbours]:
     """Measure the blind spots on one synthetic clip for each real scored clip, with the real-trained `network`.
 
-    Of more than `MOST_CLIPS` real clips, evenly spaced ones are compared.
+    Of more than `MOST_CLIPS` scored clips, evenly spaced ones are compared; `seen` has all windows of `train`.
     """
     refuse_other_lengths(protocol, train, scored)
-    test, train_clips = (_in_memory(clips) for clips in (scored, train))
+    test = _in_memory(scored)
     synthetic = all_windows(like_real(synthesise, test)("test", test.labels, seed))
-    sets = {"synthetic": synthetic, "real": test.frames, "train": train_clips.frames}
+    sets = {"synthetic": synthetic, "real": test.frames}
     by_set = {name: features(network, frames, protocol.recipe, "penultimate") for name, frames in sets.items()}
-    pixels = {name: pixel_features(frames) for name, frames in sets.items()}
-    by_features, nearest_features = _memorisation(by_set, "cosine")
-    by_pixels, nearest_pixels = _memorisation(pixels, "euclidean")
+    mirrored = {name: features(network, x.flip(3), protocol.recipe, "penultimate") for name, x in sets.items()}
+    near = {name: nearest_by_features(by_set[name], mirrored[name], seen.features) for name in sets}
+    copied, near_in_pixels = seen.copies(LabelledClips(synthetic, test.labels, test.n_classes))
     health = motion_health(synthetic, test.frames)
     speed = {name: flow_speeds(evenly_spaced(sets[name], N_FLOWS)) for name in ("synthetic", "real")}
     errors = {name: frame_errors(sets[name]) for name in ("synthetic", "real")}
@@ -126,8 +140,9 @@ def blind_spots(
         return accuracy(predict(network, frames, protocol.recipe), test.labels) if has_classes else math.nan
 
     result = BlindSpots(
-        memorisation_features=by_features,
-        memorisation_pixels=by_pixels,
+        memorisation_features=memorisation_ratio(*(near[name].distances for name in ("synthetic", "real"))),
+        memorisation_pixels=copied.ratio,
+        copies=copied.share,
         motion=both(typical_motion),
         flow=Pair(*(magnitudes.quantile(0.5).item() for magnitudes in speed.values())),
         flow_ratio=flow_ratio(speed["synthetic"], speed["real"]),
@@ -143,10 +158,9 @@ def blind_spots(
         warnings=[],
     )
     result.warnings.extend(_warnings(result))
-    distances, indices = nearest_features
-    shown = distances[:, 0].argsort()[:N_PICTURED]
-    near = [train_clips.frames[found[shown]] for found in (indices, nearest_pixels[1])]
-    return result, Neighbours(synthetic[shown], *near)
+    shown = near_in_pixels.distances[:, 0].argsort(stable=True)[:N_PICTURED]
+    pictured = (found.rows(shown).frames(train) for found in (near["synthetic"], near_in_pixels))
+    return result, Neighbours(synthetic[shown], *pictured)
 
 
 def _in_memory(clips: RealSet) -> LabelledClips:
@@ -156,16 +170,10 @@ def _in_memory(clips: RealSet) -> LabelledClips:
     return LabelledClips(all_windows(chosen), chosen.labels, chosen.n_classes, chosen.groups)
 
 
-def _memorisation(of: dict[str, Tensor], distance: Distance) -> tuple[float, tuple[Tensor, Tensor]]:
-    """The memorisation ratio, and (distances, indices), both (n, 3), of the synthetic clips' nearest training clips."""
-    k = min(N_NEAREST, len(of["train"]))
-    nearest = nearest_neighbours(of["synthetic"], of["train"], k, distance)
-    real = nearest_neighbours(of["real"], of["train"], 1, distance)[0]
-    return memorisation_ratio(nearest[0], real), nearest
-
-
 def _warnings(found: BlindSpots) -> list[str]:
     warnings = []
+    if found.copies > FLAGGED_ABOVE:
+        warnings.append(f"memorisation: {100 * found.copies:.0f} % of the samples copy a window of a training clip.")
     for name, ratio in (("features", found.memorisation_features), ("pixels", found.memorisation_pixels)):
         if ratio < 0.5:
             warnings.append(

@@ -105,6 +105,10 @@ class EvaluationConfig(Config):
         16, ge=1, description="sampling batches that re-estimate batch-norm statistics before each evaluation"
     )
 
+    best_may_copy: bool = Field(
+        False, description="whether a trial whose samples copy training clips can be the best of a search"
+    )
+
     @field_validator("objective", mode="before")
     @classmethod
     def _objectives_as_tuple(cls, written: Any) -> Any:

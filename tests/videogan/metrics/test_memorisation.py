@@ -1,11 +1,11 @@
-"""Nearest neighbours against all pairs, the ratio at its limits, hand-computed pixels."""
+"""Nearest neighbours against all pairs, the ratio at its limits."""
 
 import math
 
 import pytest
 import torch
 
-from videogan.metrics.memorisation import memorisation_ratio, nearest_neighbours, pixel_features
+from videogan.metrics.memorisation import memorisation_ratio, nearest_neighbours
 
 
 def normal(*shape, seed=0):
@@ -90,31 +90,3 @@ def test_invalid_distances_are_refused():
         memorisation_ratio(torch.empty(0, 3), torch.ones(1))
     with pytest.raises(ValueError, match="test_to_train must be distances"):
         memorisation_ratio(torch.ones(1), torch.tensor([1.0, math.nan]))
-
-
-def test_pixels_of_eight_frames_of_32_pixels_are_themselves():
-    frames = torch.randint(256, (3, 8, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    assert pixel_features(frames).equal(frames.flatten(1))
-
-
-def test_pixels_are_area_means_of_evenly_spaced_frames():
-    frames = torch.zeros(2, 15, 64, 64, 3, dtype=torch.uint8)
-    frames[1] = torch.arange(15, dtype=torch.uint8).view(15, 1, 1, 1) * 10
-    frames[1, 14, 0, 1] = 180  # 140 elsewhere: the first pixel's mean is 150
-    features = pixel_features(frames).view(2, 8, 32, 32, 3)
-    assert not features[0].any()
-    assert features[1, :, 5, 5, 0].tolist() == [0, 20, 40, 60, 80, 100, 120, 140]
-    assert features[1, 7, 0, 0].tolist() == [150, 150, 150]
-
-
-def test_clips_smaller_and_shorter_than_the_features_keep_their_distances_order():
-    frames = torch.randint(256, (5, 4, 16, 16, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    assert pixel_features(frames).shape == (5, 8 * 32 * 32 * 3)
-    assert nearest_neighbours(pixel_features(frames), pixel_features(frames), 1, "euclidean")[1][:, 0].tolist() == (
-        list(range(5))
-    )
-
-
-def test_pixels_of_floats_are_refused():
-    with pytest.raises(ValueError, match="must be uint8"):
-        pixel_features(torch.zeros(1, 8, 32, 32, 3))

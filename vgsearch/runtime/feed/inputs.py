@@ -19,6 +19,7 @@ from videogan.protocols.classifier import (
     load_real_classifier,
     real_classifier_path,
 )
+from videogan.protocols.copies import windows_digest
 from videogan.storage.places import Place, RemotePath, place
 from videogan.training.loop import ClipSource
 from videogan.training.run_config import RunConfig
@@ -111,6 +112,10 @@ class Inputs:
     def classifier_path(self, protocol: "ClassifierProtocol", seed: int) -> Place:
         """The file of the real-trained classifier of `seed`, shared by all scores and sweeps that need the same one."""
         return real_classifier_path(place(self.classifiers) / protocol.digest(self.facts)[:16], seed)
+
+    def windows_path(self, n_frames: int) -> Place:
+        """The file of all training windows, by which copies are found, shared by all scores of these data."""
+        return place(self.classifiers) / windows_digest(self.facts, n_frames)[:16] / "training-windows.pt"
 
     def real_classifiers(self, protocol: "ClassifierProtocol", seeds: Sequence[int]) -> list["RealClassifier"]:
         """The real-trained classifiers, one for each of `seeds`."""

@@ -1,24 +1,40 @@
 """The judge of synthetic clips: the real clips of a data set and the classifiers trained on them."""
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from dataclasses import asdict
+from functools import cached_property, partial
 from typing import cast
 
 import torch
 from torch import Tensor
 
 from vgsearch.experiment.objective import looks_at_distance, parsed
-from vgsearch.experiment.score import FeatureScore, S3Score, Score
+from vgsearch.experiment.score import CopyShare, FeatureScore, S3Score, Score
 from vgsearch.runtime.feed.inputs import Inputs
 from videogan.classifiers.contract import VideoClassifier
 from videogan.classifiers.fit import features, window_features
 from videogan.data.clip_set import ClipSet, RealClips, Subset, all_windows
 from videogan.data.clips import DataConfig
 from videogan.families.contract import Generator
-from videogan.protocols.blind_spots import BlindSpots, Neighbours, blind_spots
+from videogan.protocols.blind_spots import BlindSpots, Neighbours, Seen, blind_spots
 from videogan.protocols.classifier import ClassifierProtocol
+from videogan.protocols.copies import (
+    Copies,
+    TrainingWindows,
+    copies,
+    labels_of_samples,
+    load_training_windows,
+    save_training_windows,
+    training_windows,
+)
 from videogan.protocols.features import FeatureMetric, FeatureProtocol, FeatureResult, feature_score, kernel_look
 from videogan.protocols.s3 import RealSide, S3Protocol, S3Result, SyntheticSet, look, s3_evaluation
+from videogan.protocols.training_features import (
+    TrainingFeatures,
+    load_training_features,
+    save_training_features,
+    training_features,
+)
 from videogan.sampling.generated_clips import GeneratedClips
 from videogan.sampling.sampling import sampling_copy
 from videogan.seeds import seed_of
@@ -68,9 +84,34 @@ class Judge:
             return s3_evaluation(protocol, digest, real, synthetic, on_progress)
         return feature_score(protocol, digest, real, synthetic, on_progress)
 
+    @cached_property
+    def windows(self) -> TrainingWindows:
+        """All windows of the training clips: from the cache, or computed and cached."""
+        path = self._inputs.windows_path(self._n_frames)
+        if not path.exists():
+            unseen = {str(split): self._inputs.real_clips(self._data, self._n_frames, split)
+                      for split in self._inputs.held_back_splits}  # fmt: skip
+            save_training_windows(path, training_windows(self.train, unseen))
+        return load_training_windows(path)
+
+    def copies(self, synthetic: SyntheticSet) -> Copies:
+        """The share of copies among samples of `synthetic`, beside the clips that scores are measured on."""
+        samples = synthetic("samples", labels_of_samples(self.train), 0)
+        return copies(samples, self.windows, self.train, self._inputs.scored)[0]
+
     def blind_spots(self, protocol: ClassifierProtocol, synthetic: SyntheticSet) -> tuple[BlindSpots, Neighbours]:
         """The blind spots of the scores on `synthetic`, by the first real-trained classifier."""
-        return blind_spots(protocol, self.network(protocol, 0), self.train, self.scored, synthetic)
+        network = self.network(protocol, 0)
+        find = partial(copies, windows=self.windows, train=self.train, split=self._inputs.scored)
+        seen = Seen(self._training_features(protocol, network), find)
+        return blind_spots(protocol, network, self.train, self.scored, synthetic, seen)
+
+    def _training_features(self, protocol: ClassifierProtocol, network: VideoClassifier) -> TrainingFeatures:
+        """Of the first real-trained classifier: from the cache, or computed and cached."""
+        path = self._inputs.classifier_path(protocol, 0).parent / "training-features-0.pt"
+        if not path.exists():
+            save_training_features(path, training_features(network, self.train, protocol.recipe))
+        return load_training_features(path)
 
     def network(self, protocol: ClassifierProtocol, seed: int) -> VideoClassifier:
         """A real-trained network, in eval mode."""
@@ -93,12 +134,13 @@ def objective_scores(
     return results
 
 
-def score_of(results: Mapping[str, S3Result | FeatureResult]) -> Score:
+def score_of(results: Mapping[str, S3Result | FeatureResult], copied: Copies | None = None) -> Score:
     """The results as the ledger stores them: without values per class, whose number grows with the classes."""
     s3 = next((result for result in results.values() if isinstance(result, S3Result)), None)
     features = {name: FeatureScore.from_json(result.to_json()) for name, result in results.items()
                 if isinstance(result, FeatureResult)}  # fmt: skip
-    return Score(None if s3 is None else S3Score.from_json(s3.summary()), features)
+    share = None if copied is None else CopyShare.from_json(asdict(copied))
+    return Score(None if s3 is None else S3Score.from_json(s3.summary()), features, copies=share)
 
 
 class Looks:

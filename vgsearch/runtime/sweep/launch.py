@@ -237,6 +237,7 @@ def _record_start(
     view.print_event(
         ledger.append("sweep_started", space=sweep.space.name, budget=sweep.budget, data=sweep.data, seed=sweep.seed,
                       n_trials=sweep.n_trials, objective=[str(objective) for objective in sweep.objectives()],
+                      best_may_copy=sweep.best_may_copy(),
                       protocol=digest, split=inputs.scored, lack_of_select=lack_of_select,
                       resumed=bool(ledger.record.trials), argv=sys.argv, versions=_versions(),
                       sweep=sweep.model_dump(mode="json"))

@@ -19,8 +19,12 @@ def print_result(record: SweepRecord, experiment: Experiment, console: Console) 
     if record.floor is not None:
         console.print(floor_line(record), soft_wrap=True)
     best = record.best
+    for trial in record.passed_over:
+        line = f"passed over: {trial.copies}; --set evaluation.best_may_copy=true allows it"
+        console.print(f"{line}   {_line(trial, record)}", style="yellow", soft_wrap=True)
     if best is None:
-        console.print("no trial was scored; vgsearch status shows why each ended")
+        why = "every scored trial copies training clips" if record.passed_over else "no trial was scored"
+        console.print(f"{why}; vgsearch status shows why each ended")
         return
     if len(record.objectives) > 1:
         for trial in record.front:

@@ -72,4 +72,7 @@ def averaged(ends: Sequence[End]) -> End:
     intervals = {name: seed_interval(of_seeds) for name, of_seeds in values.items()}
     scores = {name: sum(of_seeds) / len(of_seeds) for name, of_seeds in values.items()}
     scores[COST] = sum(values[COST])
-    return dataclasses.replace(first, scores=scores, score=first.score.over_seeds(intervals, values))
+    measured = [end.score.copies for end in ends if end.score.copies is not None]
+    copies = max(measured, key=lambda found: found.share, default=None)  # a point copies if one of its trainings does
+    score = dataclasses.replace(first.score.over_seeds(intervals, values), copies=copies)
+    return dataclasses.replace(first, scores=scores, score=score)

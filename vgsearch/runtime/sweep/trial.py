@@ -7,6 +7,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -44,6 +45,8 @@ OpenClips = Callable[[RunConfig, int], AbstractContextManager[ClipSource]]
 AfterFirstSeed = Callable[["Trial", End, OpenClips], End]
 """Trains the further seeds of a trial, given the end of its first training; see `seeds.py`."""
 SECONDS_BETWEEN_REPORTS = 2.0
+COPIES = "memorisation/copies"
+"""Name of the share of copies in metrics.jsonl and TensorBoard."""
 NORM, HEALTH = "norm/", "health/"
 """Prefixes of the names of norms and of vitals in metrics.jsonl."""
 SECONDS_BETWEEN_SIGNS = 30.0
@@ -275,12 +278,14 @@ class Trial:
             results = objective_scores(self.config, judge, synthetic, self._while_scoring)
         except TrainingDiverged as error:
             return End("unscored", f"a classifier of the score failed: {error}")
-        whole = {name: result.to_json() for name, result in results.items()}
+        LOGGER.info("looking for copies")
+        copied = judge.copies(synthetic)
+        whole = {name: result.to_json() for name, result in results.items()} | {"copies": asdict(copied)}
         write_atomically(self.folder.scores, lambda stream: stream.write(json.dumps(whole, indent=1).encode()))
-        score = score_of(results)
+        score = score_of(results, copied)
         scores = {**score.means, COST: self._seconds}
         if self._records is not None:
-            self._records.write_scores(self.config.loop.n_steps, scores)
+            self._records.write_scores(self.config.loop.n_steps, scores, {COPIES: copied.share})
         objectives = parsed(self.config.evaluation.objective)
         undefined = [objective.name for objective in objectives if objective.name not in scores]
         if undefined:
