@@ -272,6 +272,7 @@ def _of_real(row: Scored) -> str:
 _MEANINGS = {
     "memorisation_features": ("memorisation, features", "distance to nearest train clip / test clips'; 0: copies"),
     "memorisation_pixels": ("memorisation, pixels", "the same distance in pixels"),
+    "copies": ("copies", "share of samples nearer to a train window than 99 % of held-back clips"),
     "motion": ("motion", "change between frames, in levels of 255"),
     "flow_ratio": ("flow ratio", "length of the flow / real clips'; 1: as fast, 0: still"),
     "freezing_rate": ("freezing", "share of clips that hardly move"),
@@ -285,8 +286,8 @@ _MEANINGS = {
         "the same accuracy with frames in random order; lower if motion matters",
     ),
 }
-_NOT_OF_MANY = ("motion", "t_psnr", "t_dssim")
-"""No room for them: flow ratio and repeats say the same relative to real clips; scores.json has all."""
+_NOT_OF_MANY = ("memorisation_pixels", "motion", "t_psnr", "t_dssim")
+"""No room for them: copies, flow ratio and repeats say the same relative to real clips; scores.json has all."""
 
 
 def blind_spots_table(found: dict[str, Any]) -> Table:

@@ -128,6 +128,7 @@ def test_real_clips_score_as_real_ones_and_far_from_noise(ladder, tmp_path, data
     # They are the training clips themselves, which only the blind spots report.
     spots = found["blind_spots", "made"]
     assert spots["memorisation_pixels"] < 0.5
+    assert spots["copies"] > 0.5
     assert any("memorisation" in warning for warning in spots["warnings"])
     out = Path("runs/evaluations/made-on-shapes")
     assert {path.name for path in out.iterdir()} == {"scores.json", "neighbours.gif", "neighbours.png"}

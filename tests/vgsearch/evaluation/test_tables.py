@@ -32,7 +32,7 @@ def of_kvd(mean: float, subject: str = "step00000007", **more: Any) -> Scored:
 def of_blind_spots(subject: str = "step00000007", **more: Any) -> Scored:
     pairs = ("motion", "freezing_rate", "looping_rate", "repeats", "t_psnr", "t_dssim", "res", "res_of_shuffled_frames")
     found: dict[str, Any] = {name: {"synthetic": 0.2, "real": 0.9} for name in pairs}
-    found |= {"memorisation_features": 4.5, "memorisation_pixels": None, "flow_ratio": 0.6}
+    found |= {"memorisation_features": 4.5, "memorisation_pixels": None, "copies": 0.25, "flow_ratio": 0.6}
     found |= {"class_diversity": [0.7, None, 0.3]}
     return Scored(subject, "blind_spots", found | {"n_synthetic": 16, "warnings": []} | more)
 
@@ -173,6 +173,7 @@ def test_scores_are_added_to_the_trials_records_at_the_step_of_the_checkpoint(tm
     expected |= {f"blind_spots/{n}": 0.2 for n in ("motion", "freezing_rate", "looping_rate")}
     expected |= {f"blind_spots/{n}": 0.2 for n in ("repeats", "t_psnr", "t_dssim", "res")}
     expected |= {"blind_spots/res_of_shuffled_frames": 0.2, "blind_spots/flow_ratio": 0.6}
+    expected |= {"blind_spots/copies": 0.25}
     assert line == {"step": 25} | {f"evaluation/{name}": value for name, value in expected.items()}
     events = EventAccumulator(str(folder.tensorboard)).Reload()
     point = events.Scalars("evaluation/kvd_r3d18_smoke_v2")[0]

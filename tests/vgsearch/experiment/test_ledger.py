@@ -218,3 +218,52 @@ def test_a_trial_that_starts_from_nothing_keeps_only_its_seconds(ledger: Ledger)
     )  # fmt: skip
     assert (record.changed, record.seconds, record.state) == ({"loop.batch_size": 8}, 20.0, "running")
     assert read_ledger(ledger.path) == ledger.record
+
+
+def ended_with_copies(ledger: Ledger, shares: list[float | None]) -> list[str]:
+    """Trials with S3 of .1, .2, ..., and these shares of copies; None: measured by a version that did not look."""
+    trials = []
+    for index, share in enumerate(shares):
+        trials.append(started(ledger, index))
+        copies = {} if share is None else {"copies": {"share": share, "limit": 0.1, "n_samples": 200}}
+        ended = {"state": "done", "step": 300, "score": score(0.1 * (index + 1)) | copies}
+        ledger.append("trial_ended", trial=trials[-1], **ended)
+    return trials
+
+
+def test_a_trial_that_copies_is_passed_over_and_its_score_stays(ledger: Ledger):
+    ledger.append("sweep_started", space="mvt_tsa", budget="smoke")
+    older, honest, copying = ended_with_copies(ledger, [None, 0.1, 0.5])
+    record = read_ledger(ledger.path)
+    assert record.best is not None
+    assert [trial.trial_id for trial in record.front] == [record.best.trial_id] == [honest]
+    assert [trial.trial_id for trial in record.passed_over] == [copying]
+    trial = record.trials[copying]
+    assert (trial.state, trial.copies) == ("done", "50 % of its samples copy training clips")
+    assert trial.scores == {"s3": pytest.approx(0.3)}
+    assert record.trials[older].score.copies is None
+    assert (record.trials[older].copies, record.trials[honest].copies) == ("", "")
+
+
+def test_a_trial_that_copies_can_be_best_if_the_search_allows_it(ledger: Ledger):
+    ledger.append("sweep_started", space="mvt_tsa", budget="smoke", best_may_copy=True)
+    copying = ended_with_copies(ledger, [0.0, 0.5])[-1]
+    record = read_ledger(ledger.path)
+    assert record.best is not None
+    assert (record.best.trial_id, record.passed_over) == (copying, [])
+
+
+def test_trials_that_copy_and_score_worse_are_not_named(ledger: Ledger):
+    ledger.append("sweep_started", space="mvt_tsa", budget="smoke")
+    _, honest = ended_with_copies(ledger, [0.5, 0.0])
+    record = read_ledger(ledger.path)
+    assert record.best is not None
+    assert (record.best.trial_id, record.passed_over) == (honest, [])
+
+
+def test_without_an_honest_trial_there_is_no_best(ledger: Ledger):
+    ledger.append("sweep_started", space="mvt_tsa", budget="smoke")
+    copying = ended_with_copies(ledger, [0.2])
+    record = read_ledger(ledger.path)
+    assert (record.best, record.front) == (None, [])
+    assert [trial.trial_id for trial in record.passed_over] == copying

@@ -2,21 +2,31 @@
 
 import json
 import math
+from functools import partial
 
 import pytest
 import torch
 
 from videogan.data.clip_set import LabelledClips
 from videogan.metrics.frame_repeats import frame_errors, frame_repeats, repeat_threshold, t_psnr
-from videogan.protocols.blind_spots import blind_spots
+from videogan.protocols.blind_spots import Seen, blind_spots
 from videogan.protocols.classifier import fit_on_real
+from videogan.protocols.copies import copies, training_windows
 from videogan.protocols.ladder import RUNGS
+from videogan.protocols.training_features import training_features
+
+
+def measured(tiny, network, train, scored, synthetic):
+    windows = training_windows(train, {"test": scored})
+    find = partial(copies, windows=windows, train=train, split="test")
+    seen = Seen(training_features(network, train, tiny.recipe), find)
+    return blind_spots(tiny, network, train, scored, synthetic, seen)
 
 
 @pytest.fixture(scope="module")
 def found(tiny, real, train, test):
     network = real[0].network(tiny)
-    return lambda synthetic: blind_spots(tiny, network, train, test, synthetic)
+    return lambda synthetic: measured(tiny, network, train, test, synthetic)
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +43,7 @@ def test_clips_like_real_ones_get_no_warning(found, fresh, real):
     result, _ = found(fresh)
     assert 0.5 < result.memorisation_features < 2
     assert result.memorisation_pixels == pytest.approx(1, abs=0.05)
+    assert result.copies <= 0.1
     assert result.motion.synthetic == pytest.approx(result.motion.real, rel=0.05)
     assert result.flow_ratio == pytest.approx(result.flow.synthetic / result.flow.real)
     assert result.flow_ratio == pytest.approx(1, abs=0.1)
@@ -51,6 +62,8 @@ def test_copied_training_clips_are_detected_in_features_and_in_pixels(found, par
     result, _ = found(RUNGS["training clips, other windows"](parts))
     assert result.memorisation_features == pytest.approx(0, abs=1e-3)
     assert result.memorisation_pixels == 0
+    assert result.copies == 1
+    assert "memorisation: 100 % of the samples copy a window of a training clip." in result.warnings
     assert any(w.startswith("memorisation: by features, samples are 0.00 times as far") for w in result.warnings)
     assert any(w.startswith("memorisation: by pixels, samples are 0.00 times as far") for w in result.warnings)
 
@@ -118,7 +131,7 @@ def test_neighbours_are_the_eight_nearest_samples_with_three_training_clips_each
 
 def test_fewer_training_clips_than_neighbours_give_fewer_neighbours(tiny, real, train, test, fresh):
     few, asked = (LabelledClips(c.frames[:n], c.labels[:n], 3) for c, n in ((train, 2), (test, 5)))
-    _, neighbours = blind_spots(tiny, real[0].network(tiny), few, asked, fresh)
+    _, neighbours = measured(tiny, real[0].network(tiny), few, asked, fresh)
     assert neighbours.by_features.shape[:2] == neighbours.by_pixels.shape[:2] == (5, 2)
 
 
@@ -128,7 +141,7 @@ def test_unknown_values_are_null_in_json(tiny, real, train, test, fresh):
     lonely = LabelledClips(
         still.frames[few], still.labels[few], 3
     )  # two clips of class 0, one of class 1, none of class 2
-    result, _ = blind_spots(tiny, real[0].network(tiny), train, lonely, fresh)
+    result, _ = measured(tiny, real[0].network(tiny), train, lonely, fresh)
     values = json.loads(json.dumps(result.to_json(), allow_nan=False))
     assert values["freezing_rate"] == {"synthetic": None, "real": None}
     assert values["flow"]["real"] == 0
@@ -139,7 +152,7 @@ def test_unknown_values_are_null_in_json(tiny, real, train, test, fresh):
 def test_with_one_class_there_is_no_accuracy_and_all_else_is_measured(tiny, train, test, fresh):
     one, other = (LabelledClips(c.frames, torch.zeros_like(c.labels), 1) for c in (train, test))
     network = fit_on_real(tiny, one, {"test": other}, seed=0).network(tiny)
-    result, _ = blind_spots(tiny, network, one, other, fresh)
+    result, _ = measured(tiny, network, one, other, fresh)
     assert all(map(math.isnan, (result.res.synthetic, result.res.real, result.res_of_shuffled_frames.real)))
     assert result.memorisation_pixels == pytest.approx(1, abs=0.3)
 

@@ -89,8 +89,8 @@ class Judge:
         """All windows of the training clips: from the cache, or computed and cached."""
         path = self._inputs.windows_path(self._n_frames)
         if not path.exists():
-            unseen = {str(split): self._inputs.real_clips(self._data, self._n_frames, split)
-                      for split in self._inputs.held_back_splits}  # fmt: skip
+            splits = self._inputs.held_back_splits
+            unseen = {str(split): self._inputs.real_clips(self._data, self._n_frames, split) for split in splits}
             save_training_windows(path, training_windows(self.train, unseen))
         return load_training_windows(path)
 

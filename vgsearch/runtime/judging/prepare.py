@@ -13,7 +13,7 @@ from vgsearch.experiment.score import DIGITS_OF_DIGEST, Score
 from vgsearch.runtime.feed.decode import build_cache
 from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.judging.judge import Judge, objective_scores, sampling_copy_of, score_of, synthetic_set
-from vgsearch.runtime.judging.real_classifiers import fit_real_classifiers
+from vgsearch.runtime.judging.real_classifiers import find_training_windows, fit_real_classifiers
 from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.words import progress_bar
 from videogan.config import parse_config
@@ -44,6 +44,8 @@ def prepare_inputs(sweep: Sweep, manifest: Manifest, scored: ScoredSplit, consol
         needed.setdefault(of_features.classifier, of_features.seeds)
     workers = sweep.n_workers, sweep.gpus_per_worker
     inputs = prepare(manifest, config.preprocessing, config.data, n_frames, needed, *workers, console)
+    with progress_bar(console) as bars:
+        find_training_windows(inputs, config.data, n_frames, bars)
     inputs = replace(inputs, scored=scored)
     names, digest = ", ".join(map(str, objectives)), protocol.digest(inputs.facts, scored)[:DIGITS_OF_DIGEST]
     judge = described(inputs, protocol.classifier, seeds)

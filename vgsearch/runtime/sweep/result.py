@@ -19,9 +19,7 @@ def print_result(record: SweepRecord, experiment: Experiment, console: Console) 
     if record.floor is not None:
         console.print(floor_line(record), soft_wrap=True)
     best = record.best
-    for trial in record.passed_over:
-        line = f"passed over: {trial.copies}; --set evaluation.best_may_copy=true allows it"
-        console.print(f"{line}   {_line(trial, record)}", style="yellow", soft_wrap=True)
+    _print_passed_over(record, console)
     if best is None:
         why = "every scored trial copies training clips" if record.passed_over else "no trial was scored"
         console.print(f"{why}; vgsearch status shows why each ended")
@@ -43,6 +41,15 @@ def print_result(record: SweepRecord, experiment: Experiment, console: Console) 
     for line in search_signal_lines(record):
         console.print(line, soft_wrap=True)
     _print_next_commands(best, experiment, console)
+
+
+def _print_passed_over(record: SweepRecord, console: Console) -> None:
+    """The trials that score as well as the best or better, and why they are not called best."""
+    for trial in record.passed_over:
+        console.print(f"passed over: {_line(trial, record)}", style="yellow", soft_wrap=True)
+        console.print(
+            f"        {trial.copies}; evaluation.best_may_copy=true allows it", style="yellow", soft_wrap=True
+        )
 
 
 def _print_next_commands(best: TrialRecord, experiment: Experiment, console: Console) -> None:
