@@ -272,7 +272,7 @@ def _of_real(row: Scored) -> str:
 _MEANINGS = {
     "memorisation_features": ("memorisation, features", "distance to nearest train clip / test clips'; 0: copies"),
     "memorisation_pixels": ("memorisation, pixels", "the same distance in pixels"),
-    "copies": ("copies", "share of samples nearer to a train window than 99 % of held-back clips"),
+    "copies": ("copies", "share of samples half as far from a train window as real clips, or less"),
     "motion": ("motion", "change between frames, in levels of 255"),
     "flow_ratio": ("flow ratio", "length of the flow / real clips'; 1: as fast, 0: still"),
     "freezing_rate": ("freezing", "share of clips that hardly move"),

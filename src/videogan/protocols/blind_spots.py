@@ -55,7 +55,7 @@ class BlindSpots:
     memorisation_pixels: float
     """The same in pixels, over all windows, mirrored and at any brightness: see `videogan.protocols.copies`."""
     copies: float
-    """Share of samples nearer to a training window, in pixels, than 99 % of the held-back windows are."""
+    """Share of samples that copy a training window: less than half as far, in pixels, as 99 % of held-back windows."""
     motion: Pair
     """Median over clips of the mean absolute change between adjacent frames, in levels of 255."""
     flow: Pair

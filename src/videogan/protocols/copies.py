@@ -1,4 +1,4 @@
-"""Copies: the share of samples that are nearer to a training window than unseen real clips are."""
+"""Copies: the share of samples that are much nearer to a training window than unseen real clips are."""
 
 import io
 import math
@@ -20,9 +20,11 @@ N_SAMPLES = 200
 WINDOWS_OF_CLIP = 4
 MOST_REAL = 400
 QUANTILE = 0.01
-FLAGGED_ABOVE = 0.1
-"""A generator copies if more than this share of its samples are copies. Of samples like unseen clips 1 % are; the rest
-is for few held-back groups, whose nearest clip is a rough quantile."""
+NEARER_BY = 0.5
+"""A copy is nearer by this factor than the nearest 1 % of the held-back windows. These may be from
+few groups: without it, half of the clips of one unseen person counted as copies beside those of another."""
+FLAGGED_ABOVE = 0.05
+"""A generator copies if more than this share of its samples are copies."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Copies:
     """The share of copies among the samples of a generator. Distances are `window_distance.unexplained`, 0 to 1."""
 
     share: float
-    """Samples nearer to a training window than 99 % of the held-back windows are."""
+    """Samples less than half as far from a training window as 99 % of the held-back windows are."""
     limit: float
     """A generator with a larger share is said to copy."""
     distance: float
@@ -47,7 +49,8 @@ class Copies:
     real_distance: float
     """The same of windows of held-back real clips."""
     threshold: float
-    """The distance that 1 % of these windows are below, or the smallest if they are fewer than 100."""
+    """Below it a sample is a copy: half of the distance that 1 % of these windows are below, or half of the smallest
+    distance if they are fewer than 100."""
     n_samples: int
     n_real: int
     split: str
@@ -77,7 +80,7 @@ def _shown(clips: RealSet) -> LabelledClips:
 def copies(samples: ClipSet, windows: TrainingWindows, train: RealSet, split: str) -> tuple[Copies, Nearest]:
     """The share of copies among `samples`, and their nearest training windows; compared with real clips of `split`."""
     real, nearest = windows.real[split], nearest_windows(samples, windows.index, train)
-    threshold = real.quantile(QUANTILE, interpolation="lower").item()
+    threshold = NEARER_BY * real.quantile(QUANTILE, interpolation="lower").item()
     found = nearest.distances[:, 0]
     result = Copies(
         share=(found < threshold).double().mean().item(),
