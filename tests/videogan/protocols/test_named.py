@@ -91,9 +91,9 @@ def test_res_is_on_a_thousand_samples_and_five_hundred_at_the_smoke_scale():
     assert {n for name, n in counts.items() if "_smoke_" not in name} == {1000}
 
 
-def test_a_scaled_fit_sees_a_new_window_of_each_clip_in_every_epoch():
-    recipes = [protocol.classifier.recipe for name, protocol in PROTOCOLS.items() if name not in PAPER]
-    assert all(recipe.n_windows == recipe.max_epochs for recipe in recipes)
+def test_fits_see_eight_windows_of_each_clip_and_at_smoke_scale_four():
+    windows = {name: protocol.classifier.recipe.n_windows for name, protocol in PROTOCOLS.items()}
+    assert all(n == (4 if "_smoke_" in name else 8) for name, n in windows.items())
 
 
 def test_only_protocols_named_laptop_or_smoke_are_scaled_down():
