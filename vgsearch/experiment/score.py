@@ -126,6 +126,7 @@ class CopyShare:
     n_samples: int = 0
     n_real: int = 0
     split: str = ""
+    features: float = math.nan
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> "CopyShare":

@@ -96,6 +96,7 @@ def _copies_lines(trial: TrialRecord, record: SweepRecord) -> list[str]:
         f"{100 * found.share:.0f} % of {found.n_samples} samples (flagged above {100 * found.limit:.0f} %){flag}",
         f"distance to the nearest training window {number(found.distance)}, of real clips ({found.split}) "
         f"{number(found.real_distance)}; a copy: below {number(found.threshold)}",
+        f"distance of features, divided by that of real clips: {number(found.features)}",
     ]
 
 

@@ -55,6 +55,9 @@ class Copies:
     n_real: int
     split: str
     """The held-back clips."""
+    features: float = math.nan
+    """The median cosine distance of features to the nearest training window over that of the held-back clips; far
+    below 1: memorised. Not a reason to flag: samples of few modes are near to the middle of a class too."""
 
     @property
     def ratio(self) -> float:

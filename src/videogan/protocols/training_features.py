@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from videogan.classifiers.contract import VideoClassifier
-from videogan.classifiers.fit import Recipe, window_features
+from videogan.classifiers.fit import Recipe, features, window_features
 from videogan.data.clip_set import RealSet, Request, Shape
 from videogan.data.windows import span
-from videogan.metrics.memorisation import nearest_neighbours
+from videogan.metrics.memorisation import memorisation_ratio, nearest_neighbours
 from videogan.protocols.window_search import N_NEAREST, Nearest
 from videogan.storage.atomic import write_atomically
 from videogan.storage.places import Place
@@ -92,6 +92,17 @@ def nearest_by_features(learnt: Tensor, mirrored: Tensor, found: TrainingFeature
     is_again = (clips[:, :, None] == clips[:, None, :]).tril(-1).any(2)
     first = is_again.long().sort(dim=1, stable=True).indices[:, : min(N_NEAREST, int(found.rows.max()) + 1)]
     return Nearest(*(part.gather(1, first) for part in (distances, clips, starts, order >= k)))
+
+
+def features_ratio(
+    network: VideoClassifier, recipe: Recipe, samples: Tensor, real: Tensor, found: TrainingFeatures
+) -> float:
+    """`memorisation_ratio` of `samples` beside `real` held-back clips, both uint8 (n, T, H, W, 3)."""
+    near = []
+    for frames in (samples, real):
+        learnt, mirrored = (features(network, clips, recipe, "penultimate") for clips in (frames, frames.flip(3)))
+        near.append(nearest_by_features(learnt, mirrored, found).distances)
+    return memorisation_ratio(*near)
 
 
 def save_training_features(path: Place, found: TrainingFeatures) -> None:

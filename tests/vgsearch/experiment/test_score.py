@@ -42,6 +42,20 @@ WRITTEN = {
     "a score on features": {"kvd": OF_KVD},
     "both": OF_S3 | {"kvd": OF_KVD, "fid": OF_KVD | {"metric": "fid"}},
     "over training seeds": OF_S3 | {"kvd": OF_KVD, "over_training_seeds": {"kvd": [0.1, 0.2], "cost": [60, 61.5]}},
+    "with copies": OF_S3
+    | {
+        "copies": {
+            "share": 0.25,
+            "limit": 0.05,
+            "distance": 0.2,
+            "real_distance": 0.5,
+            "threshold": 0.1,
+            "n_samples": 200,
+            "n_real": 80,
+            "split": "select",
+            "features": None,
+        }
+    },
     "an old ledger": {
         "protocol": "s3_r3d18_smoke_v1",
         "digest": "08ec25",

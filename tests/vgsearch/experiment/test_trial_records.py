@@ -72,8 +72,9 @@ def test_a_trial_scored_twice_writes_its_scores_once(tmp_path: Path):
     folder = TrialFolder(tmp_path)
     for _ in range(2):
         with TrialRecords(folder, 30) as records:
-            records.write_scores(30, {"s3": 0.5, "cost": 9.0})
+            records.write_scores(30, {"s3": 0.5, "cost": 9.0}, {"memorisation/copies": 0.25})
     assert [json.loads(line) for line in folder.metrics.read_text().splitlines()] == [
-        {"step": 30, "score/s3": 0.5, "score/cost": 9.0}
+        {"step": 30, "score/s3": 0.5, "score/cost": 9.0, "memorisation/copies": 0.25}
     ]
+    assert steps_of(folder, "memorisation/copies") == [30]
     assert steps_of(folder, "score/s3") == [30]

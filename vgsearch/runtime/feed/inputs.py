@@ -117,6 +117,10 @@ class Inputs:
         """The file of all training windows, by which copies are found, shared by all scores of these data."""
         return place(self.classifiers) / windows_digest(self.facts, n_frames)[:16] / "training-windows.pt"
 
+    def features_path(self, protocol: "ClassifierProtocol") -> Place:
+        """The file of the features of training windows, by the first real-trained classifier."""
+        return self.classifier_path(protocol, 0).parent / "training-features-0.pt"
+
     def real_classifiers(self, protocol: "ClassifierProtocol", seeds: Sequence[int]) -> list["RealClassifier"]:
         """The real-trained classifiers, one for each of `seeds`."""
         return [load_real_classifier(self.classifier_path(protocol, seed)) for seed in seeds]

@@ -1,7 +1,7 @@
 """The judge of synthetic clips: the real clips of a data set and the classifiers trained on them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property, partial
 from typing import cast
 
@@ -13,7 +13,7 @@ from vgsearch.experiment.score import CopyShare, FeatureScore, S3Score, Score
 from vgsearch.runtime.feed.inputs import Inputs
 from videogan.classifiers.contract import VideoClassifier
 from videogan.classifiers.fit import features, window_features
-from videogan.data.clip_set import ClipSet, RealClips, Subset, all_windows
+from videogan.data.clip_set import ClipSet, LabelledClips, RealClips, Subset, all_windows
 from videogan.data.clips import DataConfig
 from videogan.families.contract import Generator
 from videogan.protocols.blind_spots import BlindSpots, Neighbours, Seen, blind_spots
@@ -31,6 +31,7 @@ from videogan.protocols.features import FeatureMetric, FeatureProtocol, FeatureR
 from videogan.protocols.s3 import RealSide, S3Protocol, S3Result, SyntheticSet, look, s3_evaluation
 from videogan.protocols.training_features import (
     TrainingFeatures,
+    features_ratio,
     load_training_features,
     save_training_features,
     training_features,
@@ -94,10 +95,20 @@ class Judge:
             save_training_windows(path, training_windows(self.train, unseen))
         return load_training_windows(path)
 
-    def copies(self, synthetic: SyntheticSet) -> Copies:
+    def prepare_copies(self, protocol: ClassifierProtocol) -> None:
+        """Cache what `copies` compares samples with, so that not every trial computes it."""
+        assert self.windows.real, "a data set without held-back clips has no scores"
+        self._training_features(protocol, self.network(protocol, 0))
+
+    def copies(self, protocol: ClassifierProtocol, synthetic: SyntheticSet) -> Copies:
         """The share of copies among samples of `synthetic`, beside the clips that scores are measured on."""
-        samples = synthetic("samples", labels_of_samples(self.train), 0)
-        return copies(samples, self.windows, self.train, self._inputs.scored)[0]
+        labels = labels_of_samples(self.train)
+        samples = LabelledClips(all_windows(synthetic("samples", labels, 0)), labels, self.train.n_classes)
+        found = copies(samples, self.windows, self.train, self._inputs.scored)[0]
+        rows = torch.linspace(0, len(self.scored) - 1, min(len(self.scored), len(samples))).round().long()
+        network, real = self.network(protocol, 0), all_windows(Subset(self.scored.spaced(1), rows))
+        training = self._training_features(protocol, network)
+        return replace(found, features=features_ratio(network, protocol.recipe, samples.frames, real, training))
 
     def blind_spots(self, protocol: ClassifierProtocol, synthetic: SyntheticSet) -> tuple[BlindSpots, Neighbours]:
         """The blind spots of the scores on `synthetic`, by the first real-trained classifier."""
@@ -108,7 +119,7 @@ class Judge:
 
     def _training_features(self, protocol: ClassifierProtocol, network: VideoClassifier) -> TrainingFeatures:
         """Of the first real-trained classifier: from the cache, or computed and cached."""
-        path = self._inputs.classifier_path(protocol, 0).parent / "training-features-0.pt"
+        path = self._inputs.features_path(protocol)
         if not path.exists():
             save_training_features(path, training_features(network, self.train, protocol.recipe))
         return load_training_features(path)

@@ -13,7 +13,7 @@ from vgsearch.experiment.score import DIGITS_OF_DIGEST, Score
 from vgsearch.runtime.feed.decode import build_cache
 from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.judging.judge import Judge, objective_scores, sampling_copy_of, score_of, synthetic_set
-from vgsearch.runtime.judging.real_classifiers import find_training_windows, fit_real_classifiers
+from vgsearch.runtime.judging.real_classifiers import fit_real_classifiers
 from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.words import progress_bar
 from videogan.config import parse_config
@@ -44,8 +44,7 @@ def prepare_inputs(sweep: Sweep, manifest: Manifest, scored: ScoredSplit, consol
         needed.setdefault(of_features.classifier, of_features.seeds)
     workers = sweep.n_workers, sweep.gpus_per_worker
     inputs = prepare(manifest, config.preprocessing, config.data, n_frames, needed, *workers, console)
-    with progress_bar(console) as bars:
-        find_training_windows(inputs, config.data, n_frames, bars)
+    _prepare_copies(inputs, config, console)
     inputs = replace(inputs, scored=scored)
     names, digest = ", ".join(map(str, objectives)), protocol.digest(inputs.facts, scored)[:DIGITS_OF_DIGEST]
     judge = described(inputs, protocol.classifier, seeds)
@@ -55,6 +54,25 @@ def prepare_inputs(sweep: Sweep, manifest: Manifest, scored: ScoredSplit, consol
         soft_wrap=True,
     )
     return inputs
+
+
+def _prepare_copies(inputs: Inputs, config: RunConfig, console: Console) -> None:
+    """Read all training windows, by which trials find copies, unless they are in the cache."""
+    protocol = config.evaluation.s3_protocol.classifier
+    if inputs.windows_path(config.model.n_frames).exists() and inputs.features_path(protocol).exists():
+        return
+    with progress_bar(console) as bars:
+        bar = bars.add_task("windows of training clips", total=1)
+        find = ray.remote(num_cpus=1, num_gpus=inputs.gpus_per_worker)(_find_windows)
+        ray.get(find.remote(inputs, config.model_dump(mode="json")))
+        bars.advance(bar)
+
+
+def _find_windows(inputs: Inputs, values: dict[str, Any]) -> None:
+    torch.set_num_threads(1)
+    config = parse_config(RunConfig, values)
+    judge = Judge(inputs, config.data, config.model.n_frames)
+    judge.prepare_copies(config.evaluation.s3_protocol.classifier)
 
 
 def described(inputs: Inputs, protocol: ClassifierProtocol, seeds: Sequence[int]) -> str:

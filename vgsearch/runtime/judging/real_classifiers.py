@@ -16,7 +16,6 @@ from videogan.config import ConfigurationError
 from videogan.data.clip_set import RealClips
 from videogan.data.clips import DataConfig
 from videogan.protocols.classifier import ClassifierProtocol, cached_real_classifier, fit_on_real, save_real_classifier
-from videogan.protocols.copies import save_training_windows, training_windows
 from videogan.shard import Shard
 
 
@@ -55,19 +54,6 @@ def fit_real_classifiers(
                 f"the real-trained classifiers of {inputs.data} could not be fitted: {error.cause}"
             ) from error
         bars.advance(bar)
-
-
-def find_training_windows(inputs: Inputs, config: DataConfig, n_frames: int, bars: Progress) -> None:
-    """Read all training windows, by which trials find copies, unless they are in the cache."""
-    bar = bars.add_task("windows of training clips", total=1)
-    if not inputs.windows_path(n_frames).exists():
-        ray.get(ray.remote(num_cpus=1, num_gpus=inputs.gpus_per_worker)(_find_windows).remote(inputs, config, n_frames))
-    bars.advance(bar)
-
-
-def _find_windows(inputs: Inputs, config: DataConfig, n_frames: int) -> None:
-    torch.set_num_threads(1)
-    save_training_windows(inputs.windows_path(n_frames), training_windows(*_real_clips(inputs, config, n_frames)))
 
 
 def _fit_in_this_process(

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import time
 import traceback
 import warnings
@@ -26,11 +27,13 @@ from videogan.config import parse_config
 from videogan.divergence import TrainingDiverged
 from videogan.families import FAMILIES
 from videogan.families.contract import Generator
+from videogan.protocols.copies import Copies
 from videogan.protocols.s3 import SyntheticSet
 from videogan.sampling.pictures import write_gif, write_mp4
 from videogan.sampling.sampling import sample_grid
 from videogan.shard import Shard
 from videogan.storage.atomic import write_atomically
+from videogan.storage.json_values import json_values
 from videogan.storage.places import StorageError
 from videogan.training.checkpoint import Checkpoint, CheckpointFolder, generator_from
 from videogan.training.health import Course, Vitals, reason_to_stop, states
@@ -45,8 +48,8 @@ OpenClips = Callable[[RunConfig, int], AbstractContextManager[ClipSource]]
 AfterFirstSeed = Callable[["Trial", End, OpenClips], End]
 """Trains the further seeds of a trial, given the end of its first training; see `seeds.py`."""
 SECONDS_BETWEEN_REPORTS = 2.0
-COPIES = "memorisation/copies"
-"""Name of the share of copies in metrics.jsonl and TensorBoard."""
+MEMORISATION = "memorisation/"
+"""Prefix of the names of the share of copies, and of the ratio in features, in metrics.jsonl and TensorBoard."""
 NORM, HEALTH = "norm/", "health/"
 """Prefixes of the names of norms and of vitals in metrics.jsonl."""
 SECONDS_BETWEEN_SIGNS = 30.0
@@ -279,13 +282,13 @@ class Trial:
         except TrainingDiverged as error:
             return End("unscored", f"a classifier of the score failed: {error}")
         LOGGER.info("looking for copies")
-        copied = judge.copies(synthetic)
-        whole = {name: result.to_json() for name, result in results.items()} | {"copies": asdict(copied)}
+        copied = judge.copies(self.config.evaluation.s3_protocol.classifier, synthetic)
+        whole = {name: result.to_json() for name, result in results.items()} | {"copies": json_values(asdict(copied))}
         write_atomically(self.folder.scores, lambda stream: stream.write(json.dumps(whole, indent=1).encode()))
         score = score_of(results, copied)
         scores = {**score.means, COST: self._seconds}
         if self._records is not None:
-            self._records.write_scores(self.config.loop.n_steps, scores, {COPIES: copied.share})
+            self._records.write_scores(self.config.loop.n_steps, scores, memorisation(copied))
         objectives = parsed(self.config.evaluation.objective)
         undefined = [objective.name for objective in objectives if objective.name not in scores]
         if undefined:
@@ -321,6 +324,12 @@ class Trial:
         self.folder.samples.mkdir(parents=True, exist_ok=True)
         write_gif(self.folder.samples / "grid.gif", grid)
         write_mp4(self.folder.samples / "grid.mp4", grid)
+
+
+def memorisation(found: Copies) -> dict[str, float]:
+    """The share of copies, and the ratio in features if it has a value, by the names of metrics.jsonl."""
+    measured = {"copies": found.share, "features": found.features}
+    return {f"{MEMORISATION}{name}": value for name, value in measured.items() if math.isfinite(value)}
 
 
 def _without(prefix: str, line: Mapping[str, float]) -> dict[str, float]:

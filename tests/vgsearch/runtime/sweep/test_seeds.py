@@ -7,9 +7,10 @@ from vgsearch.experiment.score import Score
 from vgsearch.runtime.sweep.seeds import averaged
 
 
-def done(scores: dict[str, float]) -> End:
+def done(scores: dict[str, float], copies: float | None = None) -> End:
     part = {"mean": 0.4, "low": 0.3, "high": 0.5}
-    return End("done", scores=scores, score=Score.from_json({"s3": part, "protocol": "p"}))
+    written = {} if copies is None else {"copies": {"share": copies, "limit": 0.05}}
+    return End("done", scores=scores, score=Score.from_json({"s3": part, "protocol": "p"} | written))
 
 
 def test_scores_are_means_over_training_seeds_and_costs_add_up():
@@ -21,6 +22,14 @@ def test_scores_are_means_over_training_seeds_and_costs_add_up():
     assert s3.high - 0.5 == pytest.approx(0.248414, rel=1e-4)
     assert end.score.over_training_seeds["s3"] == [0.4, 0.5, 0.6]
     assert end.score.s3.protocol == "p"
+
+
+def test_a_point_copies_if_one_of_its_trainings_does():
+    ends = [done({"s3": 0.4, "cost": 1.0}, share) for share in (0.0, None, 0.3)]
+    copies = averaged(ends).score.copies
+    assert copies is not None
+    assert (copies.share, copies.flagged) == (0.3, True)
+    assert averaged(ends[1:2]).score.copies is None
 
 
 def test_a_score_that_one_seed_lacks_is_not_averaged():
