@@ -1,5 +1,6 @@
 """A request of `vgsearch evaluate` as a plan: subjects, protocols, data. Refuses what cannot be measured."""
 
+import functools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from videogan.data.formats import plain_folders
 from videogan.data.formats.contract import FoundVideo, ImportOptions
 from videogan.data.manifest import DataError, Manifest, read_manifest
 from videogan.data.preprocessing import preprocessing_named
-from videogan.data.windows import halves_by_group, select_clips
+from videogan.data.windows import Selection, halves_by_group, select_clips
 from videogan.metrics import VERSION
 from videogan.protocols import PROTOCOLS, SCALES, USUAL_CLASSIFIER
 from videogan.protocols.classifier import ClassifierProtocol, WeightsFile, weights_file
@@ -108,14 +109,17 @@ def planned(request: EvaluationRequest) -> EvaluationPlan:
 
 
 def _refuse_undivided_groups(plan: EvaluationPlan) -> None:
-    """Raise DataError for a ladder on data whose training groups have no two halves with every class."""
+    """Raise DataError for a ladder on data whose groups of train and select have no two halves with every class."""
     named, data, folder = preprocessing_named(plan.preprocessing), plan.data, plan.manifest.folder
-    train = select_clips(plan.manifest, "train", named, N_FRAMES, data.short_clips, every_nth=data.every_nth)
+    both = [
+        select_clips(plan.manifest, split, named, N_FRAMES, data.short_clips, every_nth=data.every_nth)
+        for split in ("train", "select") if len(plan.manifest.split(split))
+    ]  # fmt: skip
     try:
-        halves_by_group(train)
+        halves_by_group(functools.reduce(Selection.joined, both))
     except DataError as error:
         raise DataError(
-            f"--ladder {folder}: real classifiers are fitted on half of the training groups, but {error}"
+            f"--ladder {folder}: real classifiers are fitted on half of the groups of train and select, but {error}"
         ) from None
 
 

@@ -63,6 +63,19 @@ class Selection:
             raise DataError(f"data.only_class must be a class with training clips, got {label}, which has none.")
         return self.where(self.labels == label)
 
+    def joined(self, other: "Selection") -> "Selection":
+        """The clips of both."""
+        return replace(
+            self,
+            paths=self.paths + other.paths,
+            shas=self.shas + other.shas,
+            labels=np.concatenate([self.labels, other.labels]),
+            groups=self.groups + other.groups,
+            lengths=np.concatenate([self.lengths, other.lengths]),
+            strides=np.concatenate([self.strides, other.strides]),
+            skipped=self.skipped + other.skipped,
+        )
+
     def where(self, chosen: np.ndarray) -> "Selection":
         """The clips for which `chosen` (n,) is true."""
         rows = np.flatnonzero(chosen)
@@ -168,7 +181,7 @@ def halves_by_group(selection: Selection, seed: int = 0) -> tuple[np.ndarray, np
             best = first
     if best is None:
         raise DataError(
-            f"the {len(order)} training groups cannot be halved so that both halves have every class; import clips of "
+            f"the {len(order)} groups cannot be halved so that both halves have every class; import clips of "
             "more groups."
         )
     return best, ~best

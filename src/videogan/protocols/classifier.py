@@ -30,7 +30,8 @@ from videogan.storage.atomic import write_atomically
 from videogan.storage.places import Place
 
 TrainPart = Literal["all", "half"]
-"""The training groups that real classifiers are fitted on; half: the calibration ladder holds the other half back."""
+"""The clips that real classifiers are fitted on: train, or half of the groups of train and select; the calibration
+ladder holds the other half back."""
 
 
 @dataclass(frozen=True)

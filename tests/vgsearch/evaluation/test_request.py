@@ -242,7 +242,7 @@ def test_a_ladder_needs_training_groups_in_two_halves_with_every_class(tmp_path)
     # One training group that both classes need.
     write_manifest(tmp_path / "one", [{**row, "group": row["split"]} for row in rows])
     refused(
-        "--ladder .*one: real classifiers are fitted on half of the training groups, but the 1 training groups cannot "
+        "--ladder .*one: real classifiers are fitted on half of the groups of train and select, but the 1 groups cannot "
         "be halved so that both halves have every class; import clips of more groups",
         DataError,
         ladder=tmp_path / "one",

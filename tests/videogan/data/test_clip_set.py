@@ -317,8 +317,19 @@ def test_halves_are_as_equal_as_groups_of_one_class_allow():
 
 def test_a_class_with_one_group_cannot_be_halved():
     selection = numbered_clips([8] * 6, [0, 0, 0, 0, 1, 1], list("aabbcc"), N_FRAMES).selection
-    with pytest.raises(DataError, match="the 3 training groups cannot be halved so that both halves have every class"):
+    with pytest.raises(DataError, match="the 3 groups cannot be halved so that both halves have every class"):
         halves_by_group(selection)
+
+
+def test_joined_selections_have_the_clips_of_both_in_order(real):
+    selection = real.selection
+    odd = np.arange(len(selection)) % 2 == 1
+    both = selection.where(~odd).joined(selection.where(odd))
+    order = np.concatenate([np.flatnonzero(~odd), np.flatnonzero(odd)])
+    assert both.shas == tuple(np.array(selection.shas)[order])
+    assert both.groups == tuple(np.array(selection.groups)[order])
+    assert (both.labels == selection.labels[order]).all()
+    assert (both.n_starts(N_FRAMES) == selection.n_starts(N_FRAMES)[order]).all()
 
 
 def test_batches_are_all_clips_in_order():

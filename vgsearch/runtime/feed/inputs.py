@@ -46,7 +46,7 @@ class Inputs:
     scored: ScoredSplit = "test"
     """The real clips that scores are measured on: the `search_split` for a search, test for results."""
     part: TrainPart = "all"
-    """The training clips that real classifiers are fitted on; half: the calibration ladder holds the others back."""
+    """The clips that real classifiers are fitted on; half: the calibration ladder holds the others back."""
 
     @property
     def reserved_cpus(self) -> int:
@@ -68,7 +68,7 @@ class Inputs:
     @property
     def held_back_splits(self) -> tuple[ScoredSplit, ...]:
         """The splits that no classifier is fitted on."""
-        names: tuple[ScoredSplit, ...] = ("select", "test")
+        names: tuple[ScoredSplit, ...] = ("select", "test") if self.part == "all" else ("test",)
         return tuple(name for name in names if dict(self.n_clips).get(name))
 
     def training_clips(self, config: "RunConfig", first_batch: int) -> AbstractContextManager["ClipSource"]:
@@ -100,10 +100,13 @@ class Inputs:
         return RealClips(self.selection(data, n_frames, split), n_frames, size, read)
 
     def train_parts(self, data: "DataConfig", n_frames: int) -> tuple[RealClips, RealClips | None]:
-        """The training clips that classifiers are fitted on, and those that `part` holds back."""
+        """The clips that classifiers are fitted on, and those that `part` holds back."""
         whole = self.real_clips(data, n_frames, "train")
         if self.part == "all":
             return whole, None
+        if dict(self.n_clips).get("select"):
+            both = whole.selection.joined(self.selection(data, n_frames, "select"))
+            whole = replace(whole, selection=both)
         fitted, held_back = (
             replace(whole, selection=whole.selection.where(m)) for m in halves_by_group(whole.selection)
         )

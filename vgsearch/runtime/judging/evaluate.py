@@ -108,7 +108,7 @@ def _measure(
     cluster.max_concurrent(request.n_workers, gpus, reserved_cpus=0 if feed == "cache" else 1)
     needed = classifiers_of(plan.measures)
     workers = request.n_workers, gpus
-    # The ladder needs real clips that neither a fit nor a test sees: half of the training groups.
+    # The ladder needs real clips that neither a fit nor a test sees: half of the groups of train and select.
     part: TrainPart = "all" if request.ladder is None else "half"
     inputs = prepare(plan.manifest, plan.preprocessing, plan.data, N_FRAMES, needed, *workers, console, part)
     for protocol, seeds in needed.items():
@@ -135,7 +135,9 @@ def _heading(request: EvaluationRequest, plan: EvaluationPlan) -> str:
     judged = request.checkpoint or request.videos or f"calibration ladder, {len(RUNGS)} rungs"
     parts = {split: len(plan.manifest.split(split)) for split in ("train", "test")}
     n_classes = len(plan.manifest.classes)
-    halved = "   real classifiers are fitted on half of the training groups" if request.ladder is not None else ""
+    halved = (
+        "   real classifiers are fitted on half of the groups of train and select" if request.ladder is not None else ""
+    )
     rate = "" if plan.data.every_nth == 1 else f"   every_nth {plan.data.every_nth}"
     return (
         f"vgsearch evaluate   {judged}   data {shown(plan.manifest.folder)} "
