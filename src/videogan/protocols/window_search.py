@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from videogan.data.clip_set import CLIPS_AT_ONCE, ClipSet, RealSet, in_batches
@@ -14,6 +15,8 @@ from videogan.metrics.window_distance import coarse_frames, contrast, fine_dista
 N_NEAREST = 3
 WINDOWS_AT_ONCE = 512
 FINE_AT_ONCE = 16
+N_PEAKS = 4
+"""Windows of the nearest clip, at the highest peaks of its correlation, that are compared in detail too."""
 
 
 @dataclass(frozen=True)
@@ -126,20 +129,32 @@ def nearest_windows(clips: ClipSet, index: CoarseFrames, train: RealSet, k: int 
 
 
 def _compared(frames: Tensor, found: Nearest, index: CoarseFrames, train: RealSet) -> Nearest:
-    """`found`, by the distances in detail; also the windows one frame before and after the nearest are compared.
+    """`found`, by the distances in detail; also other windows of the nearest clip are compared.
 
-    `frames`: uint8 (n, T, H, W, 3), the n clips. Of a shifted clip the coarse frames may resemble the next window more.
+    `frames`: uint8 (n, T, H, W, 3), the n clips. Of a shifted clip the coarse frames may resemble a window one frame or
+    one period of the motion away more.
     """
     distances, order = fine_distances(frames, found.frames(train)).sort(dim=1, stable=True)
     clips, starts, mirrored = (part.gather(1, order) for part in (found.clips, found.starts, found.mirrored))
-    first, last = slice(0, 1), index.last_starts[clips[:, :1]]
-    beside = torch.minimum((starts[:, first] + torch.tensor([-1, 1])).clamp(min=0), last)
-    others = Nearest(distances, clips[:, first].expand(-1, 2), beside, mirrored[:, first].expand(-1, 2))
-    nearest, which = fine_distances(frames, others.frames(train)).min(1, keepdim=True)
-    better = nearest < distances[:, first]
-    starts[:, first] = torch.where(better, beside.gather(1, which), starts[:, first])
-    distances[:, first] = torch.where(better, nearest, distances[:, first])
+    coarse = coarse_frames(frames)
+    nearest = torch.cat([clips[:, :1], starts[:, :1], mirrored[:, :1]], 1).tolist()
+    others = torch.stack([_other_starts(one, *place, index) for one, place in zip(coarse, nearest, strict=True)])
+    where = clips[:, :1].expand_as(others), others, mirrored[:, :1].expand_as(others)
+    found_there, which = fine_distances(frames, Nearest(distances, *where).frames(train)).min(1)
+    better = found_there < distances[:, 0]
+    starts[:, 0] = torch.where(better, others.gather(1, which[:, None])[:, 0], starts[:, 0])
+    distances[:, 0] = torch.where(better, found_there, distances[:, 0])
     return Nearest(distances, clips, starts, mirrored)
+
+
+def _other_starts(coarse: Tensor, clip: int, start: int, is_mirrored: int, index: CoarseFrames) -> Tensor:
+    """Windows (N_PEAKS + 2,) of a clip: where its correlation with `coarse` peaks, and those beside `start`."""
+    query = contrast((mirrored_coarse(coarse) if is_mirrored else coarse)[None])[0]
+    correlations = torch.cat([contrast(windows) @ query for _, windows in index.windows(clip)])
+    is_peak = correlations == F.max_pool1d(correlations[None], 3, stride=1, padding=1)[0]
+    peaks = torch.where(is_peak, correlations, -2.0).topk(min(N_PEAKS, len(correlations))).indices
+    peaks = peaks[torch.arange(N_PEAKS).clamp(max=len(peaks) - 1)]
+    return torch.cat([peaks, torch.tensor([start - 1, start + 1]).clamp(0, len(correlations) - 1)])
 
 
 def _coarse_nearest(coarse: Tensor, index: CoarseFrames, k: int) -> Nearest:

@@ -100,7 +100,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_copies_of_random_windows_are_found(change, share, copied):
-    assert share(CHANGES[change](copied)) == 1
+    assert share(CHANGES[change](copied[::3])) == 1
 
 
 def test_copies_of_centre_windows_are_found(share, setup):
