@@ -46,7 +46,9 @@ def _running_ray() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    return make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1, n_groups=16).folder
+    """Clips of one window each."""
+    folder = tmp_path_factory.mktemp("data") / "shapes"
+    return make_moving_shapes(folder, n_clips_each=1, n_groups=16, n_frames=N_FRAMES).folder
 
 
 @pytest.fixture(scope="module")
@@ -116,8 +118,10 @@ def test_the_ladder_ranks_noise_last_and_counts_what_its_score_is_measured_on(la
 
 def test_real_clips_score_as_real_ones_and_far_from_noise(ladder, tmp_path, data, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for label in read_manifest(data).classes:
-        shutil.copytree(data / label, tmp_path / "made" / label)
+    for row in read_manifest(data).split("train").to_pylist():
+        label = row["label"]
+        (tmp_path / "made" / label).mkdir(parents=True, exist_ok=True)
+        shutil.copy(data / row["path"], tmp_path / "made" / label)
     (tmp_path / "made" / label / "broken.mp4").write_text("no video")
     found = evaluated("--videos", "made", "--data", data, "--budget", "smoke", "--metrics", "kvd,blind_spots")
     distance, noise = found[KVD, "made"], ladder[0][KVD, "noise"]

@@ -28,8 +28,8 @@ TINY = ClassifierProtocol(classifier="r3d18", width=4, dropout=0.0, size=None, r
 
 @pytest.fixture(scope="module")
 def inputs_of(ray_cluster, tmp_path_factory) -> Callable[..., Inputs]:
-    """Inputs on 64 clips of moving shapes, each with its own classifier folder."""
-    manifest = make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1, n_groups=16, n_frames=16)
+    """Inputs on 128 clips of moving shapes, each with its own classifier folder."""
+    manifest = make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=2, n_groups=16, n_frames=16)
     made = Inputs(
         data=str(manifest.folder),
         preprocessing="plain_32",
