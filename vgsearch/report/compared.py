@@ -42,9 +42,9 @@ _SAMPLES = "The best trial of each experiment, the first code of its grid; codes
 
 
 def _best_score(subject: ExperimentData) -> tuple[str, str]:
-    if not subject.scored:
-        return "-", "no trial scored"
-    number, _, bounds = interval_or_value(subject.objective, subject.scored[0]).partition(" ")
+    if subject.best is None:
+        return "-", "every scored trial copies" if subject.scored else "no trial scored"
+    number, _, bounds = interval_or_value(subject.objective, subject.best).partition(" ")
     return number, f"best {_label(subject)} {bounds}".strip()
 
 
@@ -78,12 +78,12 @@ def _table(subjects: Sequence[ExperimentData]) -> Table:
             f"{subject.sweep.data.rpartition('/')[2]} {subject.sweep.manifest_digest[:6]}",
             str(len(subject.record.trials)),
             str(len(subject.scored)),
-            f"{_label(subject)} {interval_or_value(subject.objective, subject.scored[0])}" if subject.scored else "-",
+            f"{_label(subject)} {interval_or_value(subject.objective, subject.best)}" if subject.best else "-",
             objective_value(subject.objective, {subject.objective.name: subject.floor})
             if subject.floor == subject.floor
             else "-",
             subject.protocol or "-",
-            duration(subject.scored[0].scores[COST]) if subject.scored and COST in subject.scored[0].scores else "-",
+            duration(subject.best.scores[COST]) if subject.best and COST in subject.best.scores else "-",
             duration(3600 * SweepClock(subject.record).total_hours),
         )
         for subject in subjects
@@ -116,10 +116,10 @@ def _samples(subjects: Sequence[ExperimentData]) -> list[Block]:
     blocks: list[Block] = []
     by_data: dict[str, list[ExperimentData]] = defaultdict(list)
     for subject in subjects:
-        if subject.scored:
+        if subject.best is not None:
             by_data[subject.sweep.manifest_digest].append(subject)
     for members in by_data.values():
-        columns = [GridColumn(subject.name, subject.experiment, subject.scored[0]) for subject in members]
+        columns = [GridColumn(subject.name, subject.experiment, subject.best) for subject in members if subject.best]
         blocks += sample_grid(members[0].sweep, columns)
     return blocks
 

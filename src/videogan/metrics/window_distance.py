@@ -45,29 +45,32 @@ def unexplained(correlation: Tensor) -> Tensor:
     return (1 - correlation.clamp(0, 1).square()).sqrt()
 
 
-def fine_distances(clips: Tensor, windows: Tensor) -> Tensor:
-    """`unexplained` of each clip and its windows, at the best shift of up to 1 pixel: float64 (n, k).
+def fine_shifts(clips: Tensor) -> Tensor:
+    """What `fine_distances` compares of clips uint8 (n, T, H, W, 3), at each of `SHIFTS`: float32 (n, 9, d).
 
-    `clips`: uint8 (n, T, H, W, 3). `windows`: uint8 (n, k, T, H, W, 3). Compared are 8 evenly spaced frames, averaged
-    over squares to about 32 x 32, without the outermost pixels, so that each shift sees the same region. A copy has
-    distance 0 exactly.
+    8 evenly spaced frames, averaged over squares to about 32 x 32, without the outermost pixels, so that each shift
+    sees the same region.
     """
-    shown = torch.linspace(0, clips.shape[1] - 1, FINE_FRAMES).round().long()
-    clips, windows = clips[:, shown], windows[:, :, shown]
     height, width = clips.shape[2:4]
+    moved = [clips[:, :, 1 + dy : height - 1 + dy, 1 + dx : width - 1 + dx] for dy, dx in SHIFTS]
+    return torch.stack([_fine(shown) for shown in moved], 1)
+
+
+def fine_distances(shifts: Tensor, windows: Tensor) -> Tensor:
+    """`unexplained` of each clip, of which `shifts` (n, 9, d) are given, and its windows, at the best shift.
+
+    `windows`: uint8 (n, k, T, H, W, 3). Returns float64 (n, k). A copy has distance 0 exactly.
+    """
     references = _fine(windows[:, :, :, 1:-1, 1:-1].flatten(0, 1)).unflatten(0, windows.shape[:2])
-    best, is_flat = torch.full(windows.shape[:2], torch.inf), ~references.any(2)
-    for dy, dx in SHIFTS:
-        moved = _fine(clips[:, :, 1 + dy : height - 1 + dy, 1 + dx : width - 1 + dx])
-        is_flat |= ~moved.any(1, keepdim=True)
-        # |a - b|^2 = 2 (1 - r) of unit vectors; from differences, a copy is exactly 0.
-        best = torch.minimum(best, (moved[:, None] - references).square().sum(2))
-    return torch.where(is_flat, 1.0, unexplained(1 - best.double() / 2))
+    # |a - b|^2 = 2 (1 - r) of unit vectors; from differences, a copy is exactly 0.
+    squares = [(shifts - reference[:, None]).square().sum(2).amin(1) for reference in references.unbind(1)]
+    is_flat = ~references.any(2) | ~shifts.any(2).all(1, keepdim=True)
+    return torch.where(is_flat, 1.0, unexplained(1 - torch.stack(squares, 1).double() / 2))
 
 
 def _fine(clips: Tensor) -> Tensor:
-    """`contrast` of the clips uint8 (n, T, H, W, 3), averaged over squares: float32 (n, d)."""
-    planes = _planes(clips)
+    """`contrast` of 8 frames of the clips uint8 (n, T, H, W, 3), averaged over squares: float32 (n, d)."""
+    planes = _planes(clips[:, torch.linspace(0, clips.shape[1] - 1, FINE_FRAMES).round().long()])
     return contrast(
-        F.avg_pool2d(planes, max(1, round(min(planes.shape[2:]) / FINE_SIZE))).unflatten(0, clips.shape[:2])
+        F.avg_pool2d(planes, max(1, round(min(planes.shape[2:]) / FINE_SIZE))).unflatten(0, (len(clips), -1))
     )

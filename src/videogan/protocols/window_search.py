@@ -10,7 +10,14 @@ from torch import Tensor
 
 from videogan.data.clip_set import CLIPS_AT_ONCE, ClipSet, RealSet, in_batches
 from videogan.data.windows import span
-from videogan.metrics.window_distance import coarse_frames, contrast, fine_distances, mirrored_coarse, unexplained
+from videogan.metrics.window_distance import (
+    coarse_frames,
+    contrast,
+    fine_distances,
+    fine_shifts,
+    mirrored_coarse,
+    unexplained,
+)
 
 N_NEAREST = 3
 WINDOWS_AT_ONCE = 512
@@ -134,13 +141,14 @@ def _compared(frames: Tensor, found: Nearest, index: CoarseFrames, train: RealSe
     `frames`: uint8 (n, T, H, W, 3), the n clips. Of a shifted clip the coarse frames may resemble a window one frame or
     one period of the motion away more.
     """
-    distances, order = fine_distances(frames, found.frames(train)).sort(dim=1, stable=True)
+    shifts = fine_shifts(frames)
+    distances, order = fine_distances(shifts, found.frames(train)).sort(dim=1, stable=True)
     clips, starts, mirrored = (part.gather(1, order) for part in (found.clips, found.starts, found.mirrored))
     coarse = coarse_frames(frames)
     nearest = torch.cat([clips[:, :1], starts[:, :1], mirrored[:, :1]], 1).tolist()
     others = torch.stack([_other_starts(one, *place, index) for one, place in zip(coarse, nearest, strict=True)])
     where = clips[:, :1].expand_as(others), others, mirrored[:, :1].expand_as(others)
-    found_there, which = fine_distances(frames, Nearest(distances, *where).frames(train)).min(1)
+    found_there, which = fine_distances(shifts, Nearest(distances, *where).frames(train)).min(1)
     better = found_there < distances[:, 0]
     starts[:, 0] = torch.where(better, others.gather(1, which[:, None])[:, 0], starts[:, 0])
     distances[:, 0] = torch.where(better, found_there, distances[:, 0])
