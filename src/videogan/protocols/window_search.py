@@ -146,7 +146,10 @@ def _compared(frames: Tensor, found: Nearest, index: CoarseFrames, train: RealSe
     clips, starts, mirrored = (part.gather(1, order) for part in (found.clips, found.starts, found.mirrored))
     coarse = coarse_frames(frames)
     nearest = torch.cat([clips[:, :1], starts[:, :1], mirrored[:, :1]], 1).tolist()
-    others = torch.stack([_other_starts(one, *place, index) for one, place in zip(coarse, nearest, strict=True)])
+    others = torch.stack([
+        _other_starts(one, clip, start, flipped, index)
+        for one, (clip, start, flipped) in zip(coarse, nearest, strict=True)
+    ])  # fmt: skip
     where = clips[:, :1].expand_as(others), others, mirrored[:, :1].expand_as(others)
     found_there, which = fine_distances(shifts, Nearest(distances, *where).frames(train)).min(1)
     better = found_there < distances[:, 0]
