@@ -180,7 +180,7 @@ def test_resume_and_confirm_refuse_changed_weights_before_they_connect(experimen
     torch.save({name: value + 1 for name, value in torch.load(weights).items()}, weights)
     for act in (
         lambda: launch.resume(experiment.folder, None, "none", None, False),
-        lambda: confirm.confirm(experiment.folder, 1, 2, None, False),
+        lambda: confirm.confirm(experiment.folder, 1, 2, 0, None, False),
     ):
         assert "must have sha256" in one_line(act)
 
