@@ -42,8 +42,8 @@ class Recipe(Config):
     weight_decay: float = Field(5e-4, ge=0)
     clip_norm: float = Field(50.0, gt=0)
     n_windows: int = Field(8, ge=1)
-    """Windows of each training clip that a fit sees, one in each epoch, then the same ones again. For real clips they
-    start at random; as many synthetic clips are made for each real one."""
+    """Windows of each training clip that a fit of `max_epochs` sees, one after the other. For real clips they start at
+    random; as many synthetic clips are made for each real one."""
     validation_fraction: float = Field(0.15, gt=0, lt=1)
     crop_padding: int = Field(0, ge=0)
     """Random crops, as in Hara's training: each clip is shifted by up to this many pixels and its border repeated."""
@@ -75,9 +75,9 @@ def fit(
 ) -> list[Epoch]:
     """Train `classifier` in place with `recipe`; afterwards it is in eval mode with the weights of its best epoch.
 
-    Each epoch shows another draw of `train`, and is judged on draw 0 of the validation part. Of equally good epochs the
-    last wins, because a small validation part soon reaches 100 %. `test` replaces the validation part of `train` and is
-    given only with `paper_protocol`. Raises TrainingDiverged.
+    Each epoch shows one draw of `train`, the `n_windows` draws one after the other, and is judged on draw 0 of the
+    validation part. Of equally good epochs the last wins, because a small validation part soon reaches 100 %. `test`
+    replaces the validation part of `train` and is given only with `paper_protocol`. Raises TrainingDiverged.
     Randomness: the validation part, the order of the clips, their crops and dropout follow from `seed`; torch's global
     generator is restored.
 
@@ -154,7 +154,8 @@ class _Fit:
         self.wrapped.train()
         n_batches = math.ceil(len(train) / self.recipe.batch_size)
         n_passes = math.ceil(self.recipe.min_updates_per_epoch / n_batches)
-        draw = (epoch - 1) % self.recipe.n_windows
+        # A draw is shown in consecutive epochs, so that synthetic clips are made once.
+        draw = (epoch - 1) * self.recipe.n_windows // self.recipe.max_epochs
         plan = [self._part(b) for _ in range(n_passes) for b in _shuffled_batches(len(train), n_batches, self.rng)]
         total = 0.0
         for part, frames in zip(plan, train.windows((part.clips, draw) for part in plan), strict=True):
