@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from videogan.data.clip_set import Changed, ClipSet, RealSet, Request, Shape, Subset
 from videogan.metrics.motion_health import repeat_single_frame, shuffle_frames
 from videogan.protocols.s3 import Purpose, SyntheticSet
+from videogan.seeds import seed_of
 
 OTHER_WINDOWS = 500_000
 """Added to seeds, so that no window of a rung is drawn like one of a fit on real clips."""
@@ -101,13 +101,13 @@ class _Noise:
             yield torch.stack([self._clip(row, draw) for row in rows.tolist()])
 
     def _clip(self, row: int, draw: int) -> Tensor:
-        rng = torch.Generator().manual_seed(seed_of(self.seed, draw, row))
+        rng = torch.Generator().manual_seed(_seed_of(self.seed, draw, row))
         return torch.randint(0, 256, self.shape, generator=rng, dtype=torch.uint8)
 
 
-def seed_of(*parts: int) -> int:
-    """A seed that depends on all `parts`."""
-    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
+def _seed_of(seed: int, draw: int, row: int) -> int:
+    """The seed of what is random in draw `draw` of the clip at `row`."""
+    return seed_of(f"rung, draw {draw}, clip {row}", seed)
 
 
 def _windows_of(train: RealSet, test: RealSet) -> SyntheticSet:
@@ -125,7 +125,7 @@ def _changed(whole: SyntheticSet, change: Callable[[Tensor, int], Tensor]) -> Sy
 
     def changed(purpose: Purpose, labels: Tensor, seed: int) -> ClipSet:
         def change_all(frames: Tensor, rows: Tensor, draw: int) -> Tensor:
-            seeds = [seed_of(seed, draw, row) for row in rows.tolist()]
+            seeds = [_seed_of(seed, draw, row) for row in rows.tolist()]
             return torch.cat([change(clip[None], own) for clip, own in zip(frames, seeds, strict=True)])
 
         return Changed(whole(purpose, labels, seed), change_all, labels)
