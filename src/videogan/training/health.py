@@ -22,6 +22,8 @@ EXPLODED_GRADIENT = 100
 """A gradient norm has exploded above this multiple of the run's median."""
 EXPLODED_WEIGHT = 10
 """A weight norm has exploded above this multiple of the run's first."""
+AT_PACE = 0.85
+"""Samples at this share of the speed of real clips are not slow: their frames repeat for another reason."""
 N_NEWEST, N_BEFORE = 5, 10
 """How many of the newest logged norms are compared, by their median, and how many earlier ones that needs."""
 
@@ -116,11 +118,12 @@ def _states_of_motion(v: Vitals) -> dict[State, str]:
     moves_at_pace = (
         v.freezing_at_pace <= v.freezing_real + EXCESS and v.still_frames_at_pace <= v.still_frames_real + EXCESS
     )
-    if stands and not moves_at_pace:
+    is_slow = v.flow_ratio < SLOW or bool(stands and moves_at_pace and v.flow_ratio < AT_PACE)
+    if stands and not (is_slow and moves_at_pace):
         found["frozen"] = stands
     if returns:
         found["looping"] = returns
-    if "frozen" not in found and (stands or v.flow_ratio < SLOW):
+    if "frozen" not in found and is_slow:
         found["slow motion"] = speed
     return found
 

@@ -153,3 +153,10 @@ def test_the_compared_clips_are_spread_over_all_samples():
 def test_samples_of_another_size_than_the_real_clips_are_refused():
     with pytest.raises(ValueError, match=r"need one size \(T, H, W, C\), got \(8, 32, 32, 3\) and \(16, 32, 32, 3\)"):
         MotionCheck(REAL)(REAL[:, :8])
+
+
+def test_frames_that_repeat_at_the_speed_of_real_clips_are_frozen_not_slow():
+    repeating = {"freezing": 0.0, "freezing_real": 0.0, "still_frames": 0.6, "still_frames_real": 0.0,
+                 "freezing_at_pace": 0.0, "still_frames_at_pace": 0.0}  # fmt: skip
+    assert set(states(Vitals(**repeating, flow_ratio=0.75))) == {"slow motion"}
+    assert set(states(Vitals(**repeating, flow_ratio=0.95))) == {"frozen"}
