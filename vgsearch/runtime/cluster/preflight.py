@@ -151,6 +151,5 @@ def _disk_bytes(sweep: Sweep, manifest: Manifest) -> tuple[float, float, Path]:
 
 
 def _n_checkpoints_per_trial(sweep: Sweep) -> int:
-    # A generator for each class keeps its newest and its best.
-    own = sweep.keep + BEST_KEPT
-    return sweep.n_classes * (1 + BEST_KEPT) if _paper_config(sweep).evaluation.one_per_class else own
+    n_generators = sweep.n_classes if _paper_config(sweep).evaluation.one_per_class else 1
+    return n_generators * (sweep.keep + BEST_KEPT)

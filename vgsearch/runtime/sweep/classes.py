@@ -39,7 +39,7 @@ class OnePerClassTrial(Trial):
         spec = self.spec
         data = spec.config["data"] | {"only_class": number}
         own = dataclasses.replace(
-            spec, folder=str(self.folder.of_class(number)), config=spec.config | {"data": data}, n_seeds=1, keep=1
+            spec, folder=str(self.folder.of_class(number)), config=spec.config | {"data": data}, n_seeds=1
         )
 
         def report(result: dict[str, Any]) -> None:
