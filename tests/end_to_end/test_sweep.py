@@ -300,3 +300,42 @@ def test_a_point_trained_with_two_seeds_scores_their_mean(shapes, tmp_path):
     assert not (files.folder / "seeds/1/checkpoints").exists(), (
         "only the checkpoints of the first training are in the disk forecast"
     )
+
+
+@pytest.mark.slow
+def test_a_model_without_labels_gets_an_s3_by_one_generator_for_each_class(shapes, tmp_path):
+    run = vgsearch(
+        "train", "tgan_svc", "--data", shapes, "--name", "s", "--budget", "smoke", "--one-per-class", *steps(4, 2),
+        folder=tmp_path,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "one generator for each class: every trial is 4 trainings of 4 steps, and none is pruned" in run.stdout
+    (trial,) = record(tmp_path, "s").trials.values()
+    assert trial.state == "done"
+    assert trial.looks == {}
+    assert trial.score.s3.protocol == "s3_r3d18_smoke_v2+one_per_class"
+    folder = Experiment(tmp_path / "runs/s").trial(trial.trial_id)
+    for number in range(4):
+        assert CheckpointFolder(folder.of_class(number) / "checkpoints").newest().step == 4
+    generator = folder.of_class(0) / "checkpoints/step00000004.pt"
+    assert str(generator.relative_to(tmp_path)) in run.stdout
+    assert vgsearch("sample", generator, "--codes", "2", folder=tmp_path).returncode == 0
+    refused = vgsearch("evaluate", generator, folder=tmp_path)
+    assert refused.returncode == 1
+    assert "generates class 0 only" in refused.stderr
+    # Resuming repeats no training: the ended trial stays as it is.
+    assert vgsearch("resume", "runs/s", folder=tmp_path).returncode == 0
+
+
+@pytest.mark.slow
+def test_every_group_is_tested_once_by_a_training_on_each_fold(shapes, tmp_path):
+    arguments = ["train", "mvt_tsa", "--data", shapes, "--folds", "2", "--name", "s", *TINY, *BY_DISTANCE, *steps(4, 2)]
+    run = vgsearch(*arguments, folder=tmp_path)
+    assert run.returncode == 0, run.stdout + run.stderr
+    found = json.loads((tmp_path / "runs/s.json").read_text())["scores"]["kvd"]
+    by_fold = [next(iter(record(tmp_path, f"s-fold-{n}").trials.values())).scores["kvd"] for n in (1, 2)]
+    assert found["by_fold"] == pytest.approx(by_fold)
+    assert found["mean"] == pytest.approx(sum(by_fold) / 2)
+    again = vgsearch(*arguments, folder=tmp_path)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert json.loads((tmp_path / "runs/s.json").read_text())["scores"]["kvd"] == found, "ended folds are not repeated"

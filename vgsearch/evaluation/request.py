@@ -156,6 +156,11 @@ def _plan_of_checkpoint(request: EvaluationRequest, path: Path) -> EvaluationPla
             raise ConfigurationError(f"{flag}: a checkpoint has its own; leave it out.")
     checkpoint = load_checkpoint(path)
     config = checkpoint.run_config(path)
+    if config.data.only_class is not None:
+        raise ConfigurationError(
+            f"{path} generates class {config.data.only_class} only: it is one of several generators that are scored "
+            "together; scores.json of its trial has their scores."
+        )
     manifest = read_manifest(request.data or data_of(path))
     if manifest.digest != checkpoint.trained_on:
         raise ConfigurationError(

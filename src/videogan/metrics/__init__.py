@@ -16,3 +16,7 @@ def earlier_version(protocol: str | None) -> str | None:
     """The version of a protocol, such as v1, if it is not this one; else None, as for a protocol without a name."""
     found = re.search(r"_(v\d+)(?:\+|$)", protocol or "")
     return None if found is None or found[1] == VERSION else found[1]
+
+
+ONE_PER_CLASS = "+one_per_class"
+"""In the name of a protocol whose samples come from one generator for each class: another contest."""

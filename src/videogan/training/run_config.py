@@ -9,7 +9,7 @@ from videogan.data.clips import DataConfig
 from videogan.data.preprocessing import preprocessing_named
 from videogan.families import FAMILIES
 from videogan.families.contract import FamilyConfig
-from videogan.metrics import SCORES_OF_S3, VERSION, earlier_version
+from videogan.metrics import ONE_PER_CLASS, SCORES_OF_S3, VERSION, earlier_version
 from videogan.protocols import PROTOCOLS, FeatureProtocol, S3Protocol
 from videogan.protocols.classifier import WeightsFile
 from videogan.protocols.features import FeatureMetric
@@ -139,8 +139,7 @@ class EvaluationConfig(Config):
         found = PROTOCOLS[self.protocol]
         assert isinstance(found, S3Protocol), "_protocol_exists refuses others"
         if self.one_per_class:
-            # A generator that is told its class by having seen no other is another contest.
-            found = found.model_copy(update={"name": f"{found.name}+one_per_class"})
+            found = found.model_copy(update={"name": f"{found.name}{ONE_PER_CLASS}"})
         return found if self.classifier_weights is None else with_weights(found, self.classifier_weights)
 
     def feature_protocol(self, metric: FeatureMetric) -> FeatureProtocol:

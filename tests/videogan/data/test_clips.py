@@ -163,3 +163,13 @@ def test_the_feed_is_a_stream_if_the_cache_would_exceed_its_limit(moving_shapes)
 def test_an_unknown_preprocessing_is_refused_before_anything_starts():
     with pytest.raises(ConfigurationError, match="plain_<size>"):
         parse_config(DataConfig, {"preprocessing": "tiny"})
+
+
+def test_the_clips_of_one_class_are_all_that_its_generator_sees(store):
+    clips = TrainingClips(store, 8, 16, seed=0, only_class=2)
+    labels = torch.cat([clips.batch(index)[1] for index in range(4)])
+    assert set(labels.tolist()) == {2}
+    whole = TrainingClips(store, 8, 16, seed=0)
+    assert len(clips.selection) == (whole.selection.labels == 2).sum()
+    with pytest.raises(ConfigurationError, match=r"only_class must be a class with training clips, got 99"):
+        TrainingClips(store, 8, 16, seed=0, only_class=99)

@@ -138,3 +138,14 @@ def test_a_protocol_that_leaks_the_scored_clips_chooses_nothing(name):
     assert "lets the scored clips steer the classifiers" in str(caught.value)
     assert f"use {name.replace('_paper_', '_')}, and evaluate CKPT --metrics {name}" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_s3_of_one_generator_for_each_class_has_a_protocol_of_its_own_and_needs_a_model_without_labels():
+    model = {"family": "tgan", "n_classes": 3, "resolution": 32}
+    evaluation = {"protocol": "s3_r3d18_smoke_v2", "objective": "s3", "one_per_class": True}
+    config = parse_config(RunConfig, {"model": model, "evaluation": evaluation})
+    assert config.evaluation.s3_protocol.name == "s3_r3d18_smoke_v2+one_per_class"
+    with pytest.raises(ConfigurationError, match=r"one_per_class is for models without labels"):
+        parse_config(
+            RunConfig, {"model": {"family": "mvt", "n_classes": 3, "resolution": 32}, "evaluation": evaluation}
+        )
