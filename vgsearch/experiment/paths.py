@@ -19,6 +19,8 @@ SAMPLES_PER_CLASS = 6
 """Codes in each row of a trial's samples/grid.gif, whose rows are classes."""
 DRIVEN, VIEWED, OPENED = "driven", "viewed", "opened"
 """Kinds of working copies of an experiment on an object store: the driver's, a viewer's, a writer's to one trial."""
+CLASSES = "classes"
+"""Folder in a trial of a folder for each class, where each class has its own generator."""
 ADDRESS = ".address"
 """File in a trial's working copy that holds the trial's address."""
 
@@ -107,7 +109,14 @@ class TrialFolder(StoredFolder):
 
     def of_class(self, number: int) -> Place:
         """The folder of the generator of a class, where each class has its own; its files are those of a trial."""
-        return self.place / "classes" / str(number)
+        return self.place / CLASSES / str(number)
+
+    def checkpoint_sizes(self) -> dict[str, int]:
+        """Bytes of each checkpoint, also of the generators of single classes, by its path in the folder."""
+        name = self.checkpoints.name
+        own = {f"{name}/{file}": n_bytes for file, n_bytes in self.working_copy.sizes(name).items()}
+        of_classes = {f"{CLASSES}/{file}": n_bytes for file, n_bytes in self.working_copy.sizes(CLASSES).items()}
+        return own | {file: n_bytes for file, n_bytes in of_classes.items() if file.split("/")[2] == name}
 
     @property
     def log(self) -> Path:

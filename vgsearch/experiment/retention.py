@@ -58,8 +58,7 @@ class CheckpointDisk:
 
     def measure(self, trial_id: str) -> None:
         """Count one trial's bytes again."""
-        folder = self._experiment.trial(trial_id)
-        sizes = folder.working_copy.sizes(folder.checkpoints.name).values()
+        sizes = self._experiment.trial(trial_id).checkpoint_sizes().values()
         self._bytes[trial_id] = sum(sizes)
         self._largest = max(self._largest, *sizes, 0)
 
@@ -90,7 +89,8 @@ class CheckpointDisk:
         event = self._ledger.append(
             "checkpoints_dropped", trial=trial.trial_id, bytes=self._bytes[trial.trial_id], why=why
         )
-        folder.working_copy.remove(folder.checkpoints.name)
+        for path in {file.rpartition("/")[0] for file in folder.checkpoint_sizes()}:
+            folder.working_copy.remove(path)
         self._bytes[trial.trial_id] = 0
         return event
 

@@ -144,6 +144,26 @@ def test_gc_deletes_no_more_than_the_budget_requires(saved: Recorded):
     assert saved.kept == [0, 1, 2, 3, 4, 5, 8, 9, 10]
 
 
+def test_the_checkpoints_of_each_classs_generator_count_and_go_but_their_records_stay(tmp_path: Path):
+    recorded = Recorded(tmp_path)
+    for index, s3 in ((0, 0.5), (1, 0.9), (2, 0.1)):
+        recorded.trial(index, "done", s3=s3)
+    folder = recorded.experiment.trial("t0002-aaaaaa")
+    for number in range(2):
+        own = folder.of_class(number)
+        (own / "checkpoints").mkdir(parents=True)
+        (own / "checkpoints/step00000050.pt").write_bytes(bytes(recorded.size))
+        (own / "metrics.jsonl").write_text("{}\n")
+    disk = CheckpointDisk(recorded.experiment, recorded.ledger)
+    assert disk.used == 5 * recorded.size
+    ((worst, n_bytes),) = disk.to_drop()
+    assert (worst.index, n_bytes) == (2, 3 * recorded.size)
+    disk.drop(worst, "no room")
+    assert folder.checkpoint_sizes() == {}
+    assert disk.used == 2 * recorded.size
+    assert (folder.of_class(1) / "metrics.jsonl").exists()
+
+
 def test_sizes_are_read_with_their_units():
     assert [parse_size(text) for text in ("50GB", "1.5 tb", "500MB")] == [50e9, 1.5e12, 500e6]
     for text in ("50", "0GB", "GB", "-1GB"):
