@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 
-def wait_until(reached: Callable[[], object], missing: Callable[[], object], seconds: float = 300) -> None:
+def wait_until(reached: Callable[[], object], missing: Callable[[], object], seconds: float = 1500) -> None:
     """Polls until `reached()` is true; after `seconds` fails with what `missing()` returns."""
     deadline = time.monotonic() + seconds
     while not reached():

@@ -31,7 +31,7 @@ class Machine:
     def log(self, command: str) -> str:
         return (self.folder / f"{command}.log").read_text()
 
-    def run(self, *arguments: str | Path, code: int = 0, timeout: float = 500) -> str:
+    def run(self, *arguments: str | Path, code: int = 0, timeout: float = 1500) -> str:
         process = self.start(*arguments)
         process.wait(timeout)
         output = self.log(str(arguments[0]))

@@ -28,7 +28,7 @@ TINY = {
 
 
 def vgsearch(*arguments: object, folder: Path) -> subprocess.CompletedProcess:
-    run = subprocess.run([*VGSEARCH, *map(str, arguments)], cwd=folder, capture_output=True, text=True, timeout=500)
+    run = subprocess.run([*VGSEARCH, *map(str, arguments)], cwd=folder, capture_output=True, text=True, timeout=1500)
     assert run.returncode == 0, run.stdout + run.stderr
     return run
 

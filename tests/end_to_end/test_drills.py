@@ -45,7 +45,7 @@ def start(folder: Path, n_trials: int = N_TRIALS) -> subprocess.Popen:
 
 def finish(folder: Path, n_trials: int = N_TRIALS) -> SweepRecord:
     driver = start(folder, n_trials)
-    assert driver.wait(timeout=500) == 0, log_of(folder).read_text()[-3000:]
+    assert driver.wait(timeout=1500) == 0, log_of(folder).read_text()[-3000:]
     return read_ledger(Experiment(folder).ledger)
 
 

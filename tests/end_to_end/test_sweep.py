@@ -31,7 +31,7 @@ def shapes(tmp_path_factory) -> Path:
 
 
 def vgsearch(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
-    return subprocess.run([*VGSEARCH, *map(str, arguments)], cwd=folder, capture_output=True, text=True, timeout=500)
+    return subprocess.run([*VGSEARCH, *map(str, arguments)], cwd=folder, capture_output=True, text=True, timeout=1500)
 
 
 def steps(n: int, look_every: int) -> list[str]:
@@ -154,7 +154,7 @@ def test_ctrl_c_saves_and_resume_continues_from_there(shapes, tmp_path):
         wait_until(lambda: run.poll() is not None or "step 10/30" in log_text(), log_text)
         assert run.poll() is None, log_text()
         os.killpg(run.pid, signal.SIGINT)  # a terminal sends Ctrl-C to the whole group, Ray's processes included
-        assert run.wait(timeout=300) == 130
+        assert run.wait(timeout=1500) == 130
     assert "vgsearch resume runs/s" in (tmp_path / "log").read_text()
     stopped = record(tmp_path, "s")
     interrupted = [trial.trial_id for trial in stopped.trials.values() if trial.state == "interrupted"]
