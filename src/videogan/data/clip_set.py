@@ -17,6 +17,7 @@ Request = tuple[Tensor, int]
 Shape = tuple[int, ...]
 CLIPS_AT_ONCE = 64
 DRAWS_OF_A_TURN = 1_000_000
+"""Added to the draw for each earlier occurrence of a clip in a subset: more draws than any fit has epochs."""
 
 
 class ClipSet(Protocol):
@@ -188,8 +189,22 @@ class RealClips:
         return self.read(self.selection, ((rows.numpy(), starts.numpy()) for rows, starts in windows), self.n_frames)
 
 
+class Derived:
+    """A set made of another one, `whole`, with its classes and the shape of its windows."""
+
+    whole: ClipSet
+
+    @property
+    def n_classes(self) -> int:
+        return self.whole.n_classes
+
+    @property
+    def shape(self) -> Shape:
+        return self.whole.shape
+
+
 @dataclass(frozen=True)
-class Subset:
+class Subset(Derived):
     """The clips of a set at `rows` (m,), in this order. Where a row occurs again, it shows another window."""
 
     whole: ClipSet
@@ -206,18 +221,10 @@ class Subset:
     def labels(self) -> Tensor:
         return self.whole.labels[self.rows]
 
-    @property
-    def n_classes(self) -> int:
-        return self.whole.n_classes
-
     @cached_property
     def groups(self) -> tuple[str, ...] | None:
         groups = self.whole.groups
         return None if groups is None else tuple(groups[row] for row in self.rows.tolist())
-
-    @property
-    def shape(self) -> Shape:
-        return self.whole.shape
 
     def windows(self, requests: Iterable[Request]) -> Iterator[Tensor]:
         turns, asked = _turns(self.rows), list(requests)
@@ -243,7 +250,7 @@ def _turns(rows: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Changed:
+class Changed(Derived):
     """A set whose windows are changed: `change(windows (m, T, H, W, C), positions (m,), draw)`, of the same shape."""
 
     whole: ClipSet
@@ -254,14 +261,6 @@ class Changed:
     def __len__(self) -> int:
         return len(self.labels)
 
-    @property
-    def n_classes(self) -> int:
-        return self.whole.n_classes
-
-    @property
-    def shape(self) -> Shape:
-        return self.whole.shape
-
     def windows(self, requests: Iterable[Request]) -> Iterator[Tensor]:
         asked = list(requests)
         for (rows, draw), frames in zip(asked, self.whole.windows(asked), strict=True):
@@ -269,7 +268,7 @@ class Changed:
 
 
 @dataclass(frozen=True)
-class Grouped:
+class Grouped(Derived):
     """A set whose clips belong to other groups."""
 
     whole: ClipSet
@@ -281,14 +280,6 @@ class Grouped:
     @property
     def labels(self) -> Tensor:
         return self.whole.labels
-
-    @property
-    def n_classes(self) -> int:
-        return self.whole.n_classes
-
-    @property
-    def shape(self) -> Shape:
-        return self.whole.shape
 
     def windows(self, requests: Iterable[Request]) -> Iterator[Tensor]:
         return self.whole.windows(requests)

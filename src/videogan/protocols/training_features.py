@@ -9,7 +9,7 @@ from torch import Tensor
 
 from videogan.classifiers.contract import VideoClassifier
 from videogan.classifiers.fit import Recipe, features, window_features
-from videogan.data.clip_set import RealSet, Request, Shape
+from videogan.data.clip_set import Derived, RealSet, Request
 from videogan.data.windows import span
 from videogan.metrics.memorisation import memorisation_ratio, nearest_neighbours
 from videogan.protocols.window_search import N_NEAREST, Nearest
@@ -22,7 +22,7 @@ N_CANDIDATES = 24
 
 
 @dataclass(frozen=True)
-class ChosenWindows:
+class ChosenWindows(Derived):
     """Windows of real clips, each with one draw: window i starts at frame `starts[i]` of clip `rows[i]`."""
 
     whole: RealSet
@@ -36,14 +36,6 @@ class ChosenWindows:
     @property
     def labels(self) -> Tensor:
         return self.whole.labels[self.rows]
-
-    @property
-    def n_classes(self) -> int:
-        return self.whole.n_classes
-
-    @property
-    def shape(self) -> Shape:
-        return self.whole.shape
 
     def windows(self, requests: Iterable[Request]) -> Iterator[Tensor]:
         return self.whole.at((self.rows[chosen], self.starts[chosen]) for chosen, _ in requests)
