@@ -19,26 +19,25 @@ from videogan.storage.atomic import write_atomically
 from videogan.storage.json_values import json_values
 
 
-def refuse_impossible(n_folds: int) -> None:
-    """Raise ConfigurationError unless there are 2 to 10 folds."""
-    if not 2 <= n_folds <= MAX_SEEDS:
-        raise ConfigurationError(f"--folds must be from 2 to {MAX_SEEDS}, got {n_folds}.")
-
-
 def fold_manifests(manifest: Manifest, n_folds: int) -> list[Manifest]:
     """The folds of a data set as data sets, written to the cache: each tests on its groups and trains on all others.
 
-    Raises DataError if the groups cannot be divided.
+    Raises ConfigurationError unless there are 2 to 10 folds, DataError if the groups cannot be divided.
     """
     return [_written(manifest, n_folds, fold, with_select=False) for fold in range(n_folds)]
 
 
 def search_manifest(manifest: Manifest, n_folds: int) -> Manifest:
-    """Fold 1 with a select split, carved out of its training groups: what a search may see."""
+    """Fold 1 with a select split, carved out of its training groups: what a search may see.
+
+    Raises the errors of `fold_manifests`.
+    """
     return _written(manifest, n_folds, 0, with_select=True)
 
 
 def _written(manifest: Manifest, n_folds: int, fold: int, with_select: bool) -> Manifest:
+    if not 2 <= n_folds <= MAX_SEEDS:
+        raise ConfigurationError(f"--folds must be from 2 to {MAX_SEEDS}, got {n_folds}.")
     # A left-out copy may be trained on where its original is; one whose original is tested would count twice.
     rows = [row for row in manifest.table.to_pylist() if row["skipped"] is None or row["path"] in manifest.mirrored]
     labels, groups = ([row[name] for row in rows] for name in ("label", "group"))

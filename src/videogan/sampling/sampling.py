@@ -48,7 +48,7 @@ def sampling_copy(
     if sampler.code_network is not None and first:
         with _averaging_(first):
             z = sampler.sample_z(SETTLING_CODES, torch.Generator().manual_seed(seed))
-            sampler.code_network(z, sampler.config.n_frames)
+            sampler.code_network(z.to(sampler.device), sampler.config.n_frames)
     rest = [norm for norm in _batch_norms(sampler) if norm not in first]
     if rest:
         with _averaging_(rest):

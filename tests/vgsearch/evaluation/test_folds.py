@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from vgsearch.evaluation.folds import fold_manifests, print_folds, refuse_impossible, save_folds, search_manifest
+from vgsearch.evaluation.folds import fold_manifests, print_folds, save_folds, search_manifest
 from videogan.config import ConfigurationError
 from videogan.data.manifest import DataError, Manifest, read_manifest, write_manifest
 from videogan.data.splits import folds_by_group
@@ -81,7 +81,7 @@ def test_more_folds_than_groups_of_a_class_are_refused_by_its_name(nine_persons)
     with pytest.raises(DataError, match=r"10 folds need 10 groups of each class, but class 'jump' has 9 groups"):
         fold_manifests(nine_persons, 10)
     with pytest.raises(ConfigurationError, match="--folds must be from 2 to 10, got 11"):
-        refuse_impossible(11)
+        search_manifest(nine_persons, 11)
 
 
 @pytest.mark.parametrize("seed", range(5))

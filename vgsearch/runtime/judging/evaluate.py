@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from vgsearch.evaluation.folds import fold_manifests, print_folds, refuse_impossible, save_folds
+from vgsearch.evaluation.folds import fold_manifests, print_folds, save_folds
 from vgsearch.evaluation.pictures import write_ladder, write_neighbours
 from vgsearch.evaluation.request import (
     EVALUATIONS,
@@ -72,7 +72,6 @@ def evaluate_on_folds(request: EvaluationRequest, n_folds: int, address: str | N
 
     Raises ConfigurationError for an impossible request: a checkpoint was trained on the groups that folds test.
     """
-    refuse_impossible(n_folds)
     if request.checkpoint is not None:
         raise ConfigurationError("--folds: a checkpoint was trained on one split; use vgsearch train --folds.")
     folder = request.ladder or request.data

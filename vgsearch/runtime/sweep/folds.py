@@ -6,7 +6,7 @@ import sys
 from rich.console import Console
 
 from vgsearch.data_check.moving_shapes import moving_shapes
-from vgsearch.evaluation.folds import fold_manifests, print_folds, refuse_impossible, save_folds
+from vgsearch.evaluation.folds import fold_manifests, print_folds, save_folds
 from vgsearch.experiment.ledger import read_ledger
 from vgsearch.experiment.paths import Experiment, next_name
 from vgsearch.runtime.sweep.launch import EXIT_NO_USABLE_TRIAL, SweepRequest, launch, resume
@@ -21,7 +21,6 @@ def train_on_folds(request: SweepRequest, n_folds: int, address: str | None, dry
 
     Raises ConfigurationError for an impossible request, and exits with 3 if no fold has a score.
     """
-    refuse_impossible(n_folds)
     console = Console(stderr=json_lines, highlight=False, markup=False)
     out = place(request.out)
     if isinstance(out, RemotePath):

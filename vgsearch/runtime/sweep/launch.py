@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from vgsearch.data_check.moving_shapes import moving_shapes
-from vgsearch.evaluation.folds import refuse_impossible, search_manifest
+from vgsearch.evaluation.folds import search_manifest
 from vgsearch.evaluation.initial_weights import as_override, notes_on_weights_of, weights_of
 from vgsearch.experiment.ledger import Ledger, SweepRecord, read_ledger
 from vgsearch.experiment.objective import notes_of
@@ -95,7 +95,6 @@ def launch(request: SweepRequest, address: str | None, dry_run: bool, json_lines
     _refuse_taken(experiment)
     manifest = moving_shapes(console) if request.data is None else read_manifest(request.data)
     if request.folds is not None:
-        refuse_impossible(request.folds)
         manifest = search_manifest(manifest, request.folds)
     sweep = _requested_sweep(request, space, overrides, manifest, experiment)
     sweep.refuse_impossible_domains()
