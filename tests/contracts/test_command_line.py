@@ -27,7 +27,7 @@ compare EXP1 EXP2 ... --out=reports
 train SPACE --point= --data= --folds= --one-per-class --budget=laptop --set=* --classifier-weights= --out=runs
     --name= --seed=0 --workers-per-trial=1
     --gpus-per-worker= --address= --dry-run --json
-evaluate CKPT? --videos= --ladder= --data= --folds= --metrics= --against= --budget= --preprocessing= --classifier-weights=
+evaluate CKPT? --videos= --ladder= --rung=* --data= --folds= --metrics= --against= --budget= --preprocessing= --classifier-weights=
     --workers-per-trial=1 --gpus-per-worker= --out= --address= --json
 sample CKPT --show=grid --classes= --codes= --steps= --n-frames= --truncation= --seed=0 --out=
 spaces --json

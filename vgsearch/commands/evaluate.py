@@ -18,6 +18,12 @@ def evaluate(
     ladder: Annotated[
         Path | None, typer.Option(metavar="DATA", help="Score clips of known quality instead, made from this data set.")
     ] = None,
+    rung: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Score only this rung of --ladder, such as 'held-back'; can be given several times."
+        ),
+    ] = None,
     data: Annotated[
         Path | None, typer.Option(metavar="DATA", help="Data set of the real clips. Default: that of CKPT's training.")
     ] = None,
@@ -77,6 +83,7 @@ def evaluate(
             checkpoint=judged,
             videos=videos,
             ladder=ladder,
+            rungs=tuple(rung or ()),
             data=data,
             metrics=metrics,
             against=opponent,

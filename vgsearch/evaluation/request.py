@@ -22,6 +22,7 @@ from videogan.protocols import PROTOCOLS, SCALES, USUAL_CLASSIFIER
 from videogan.protocols.classifier import ClassifierProtocol, WeightsFile, weights_file
 from videogan.protocols.features import FeatureProtocol
 from videogan.protocols.initial_weights import predicts_classes, with_weights
+from videogan.protocols.ladder import RUNGS
 from videogan.protocols.s3 import S3Protocol
 from videogan.storage.places import Place, place
 from videogan.training.checkpoint import Checkpoint, load_checkpoint
@@ -55,6 +56,8 @@ class EvaluationRequest:
     checkpoint: Path | None = None
     videos: Path | None = None
     ladder: Place | None = None
+    rungs: tuple[str, ...] = ()
+    """The rungs to score, each by the beginning of its name; all if there are none."""
     data: Place | None = None
     metrics: str | None = None
     against: Path | None = None
@@ -80,6 +83,8 @@ class EvaluationPlan:
     step: int = 0
     videos: tuple[FoundVideo, ...] = ()
     """The clips of --videos, with the classes of the data set."""
+    rungs: tuple[str, ...] = ()
+    """The names of the rungs to score of --ladder."""
     notes: tuple[str, ...] = ()
     """Notes for the user, printed before the evaluation starts."""
 
@@ -92,6 +97,8 @@ def planned(request: EvaluationRequest) -> EvaluationPlan:
         raise ConfigurationError(
             f"give one of CKPT, --videos DIR and --ladder DATA, got {' and '.join(given) or 'none'}."
         )
+    if request.rungs and request.ladder is None:
+        raise ConfigurationError("--rung names a rung of --ladder DATA; give --ladder, or leave out --rung.")
     plan = _plan_of_checkpoint(request, request.checkpoint) if request.checkpoint else _plan_of_clips(request)
     try:
         preprocessing_named(plan.preprocessing)
@@ -147,7 +154,24 @@ def _plan_of_clips(request: EvaluationRequest) -> EvaluationPlan:
         measures=_measures(request, usual, f"s3_r3d18_{scale}{VERSION}", manifest),
         out=request.out or EVALUATIONS / name,
         videos=_found_videos(request.videos, manifest) if request.videos is not None else (),
+        rungs=_rungs(request.rungs) if request.ladder is not None else (),
     )
+
+
+def _rungs(wanted: Sequence[str]) -> tuple[str, ...]:
+    """The names of the rungs, in the ladder's order, that begin with one of the `wanted` words; all if there are none.
+
+    Raises ConfigurationError if a word is the beginning of no name, or of several.
+    """
+    chosen = []
+    for word in wanted:
+        found = [name for name in RUNGS if name.startswith(word)]
+        if not word or not found:
+            raise ConfigurationError(f"--rung '{word}' is unknown{suggestion(word, list(RUNGS))}")
+        if len(found) > 1:
+            raise ConfigurationError(f"--rung '{word}' could be {' or '.join(found)}; write more of its name.")
+        chosen += found
+    return tuple(name for name in RUNGS if not wanted or name in chosen)
 
 
 def _plan_of_checkpoint(request: EvaluationRequest, path: Path) -> EvaluationPlan:

@@ -12,6 +12,7 @@ from videogan.config import ConfigurationError, parse_config
 from videogan.data.manifest import DataError, Manifest, write_manifest
 from videogan.protocols import PROTOCOLS
 from videogan.protocols.classifier import weights_file
+from videogan.protocols.ladder import RUNGS
 from videogan.shard import Shard
 from videogan.training.checkpoint import CheckpointFolder, UnreadableCheckpoint, generator_from
 from videogan.training.loop import Training
@@ -224,6 +225,16 @@ def test_one_class_has_no_s3_and_no_inception_score(tmp_path):
     flat = videos(tmp_path, {"flat": 2}) / "flat"
     plan = planned(EvaluationRequest(videos=flat, data=tmp_path / "data"))
     assert [video.label for video in plan.videos] == ["digits", "digits"]
+
+
+def test_a_rung_is_named_by_the_beginning_of_its_name(data):
+    held_back, noise = "held-back clips, other windows", "noise"
+    assert planned(EvaluationRequest(ladder=data)).rungs == tuple(RUNGS)
+    assert planned(EvaluationRequest(ladder=data, rungs=("noise", "held"))).rungs == (held_back, noise)
+    refused("--rung 'shuffled' could be shuffled frames or shuffled labels", ladder=data, rungs=("shuffled",))
+    refused("--rung 'nioes' is unknown; did you mean 'noise'", ladder=data, rungs=("nioes",))
+    refused("--rung '' is unknown", ladder=data, rungs=("",))
+    refused("--rung names a rung of --ladder DATA", videos=data, data=data, rungs=("noise",))
 
 
 def test_a_ladder_uses_one_classifier_that_sees_the_order_of_frames_and_one_that_does_not(data):

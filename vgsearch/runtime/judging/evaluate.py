@@ -25,7 +25,6 @@ from videogan.config import ConfigurationError
 from videogan.data.manifest import read_manifest
 from videogan.protocols.blind_spots import Neighbours
 from videogan.protocols.classifier import TrainPart
-from videogan.protocols.ladder import RUNGS
 
 
 def evaluate(request: EvaluationRequest, address: str | None, as_json: bool) -> list[Scored]:
@@ -131,7 +130,7 @@ def _measure(
 
 
 def _heading(request: EvaluationRequest, plan: EvaluationPlan) -> str:
-    judged = request.checkpoint or request.videos or f"calibration ladder, {len(RUNGS)} rungs"
+    judged = request.checkpoint or request.videos or f"calibration ladder, {len(plan.rungs)} rungs"
     parts = {split: len(plan.manifest.split(split)) for split in ("train", "test")}
     n_classes = len(plan.manifest.classes)
     halved = (

@@ -143,9 +143,9 @@ class RungSubject:
 def subjects_of(
     request: EvaluationRequest, plan: EvaluationPlan, inputs: Inputs, n_frames: int, console: Console
 ) -> list[Subject]:
-    """The subjects to judge: one model, one folder of videos, or every rung of the ladder."""
+    """The subjects to judge: one model, one folder of videos, or rungs of the ladder."""
     if request.checkpoint is not None:
         return [CheckpointSubject(str(request.checkpoint.absolute()))]
     if request.videos is not None:
         return [videos_subject(request.videos, plan, inputs, n_frames, console)]
-    return [RungSubject(name) for name in RUNGS]
+    return [RungSubject(name) for name in plan.rungs]
