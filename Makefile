@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 TESTABLE := .venv/testable
 
-.PHONY: install sweep test drills lint kuberay-fields
+.PHONY: install sweep test drills ranges lint kuberay-fields
 
 install: $(INSTALLED)
 
@@ -37,6 +37,10 @@ drills: $(TESTABLE)
 	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || echo "no Chromium: apt-get could not install one"
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/python -m pytest tests/vgsearch/report/test_browser.py
+
+# Tries random points of every search space for 50 steps; goes on where a stopped run ended.
+ranges: $(TESTABLE)
+	$(BIN)/python -m tests.benchmarks.ranges
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -1,19 +1,23 @@
 """Budgets: how much a sweep may spend. budgets.yaml holds those that search spaces share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib import resources
 from typing import Any, Literal
 
 import yaml
 from pydantic import Field, model_validator
 
+from vgsearch.space.domains import Domain
 from videogan.config import Config, ConfigurationError, suggestion
 
 _SHARED = yaml.safe_load(resources.files("vgsearch.space").joinpath("budgets.yaml").read_text())
 BUDGETS = tuple(_SHARED["budgets"])
 """The names a budget may have."""
 SCALED = "scaled"
-"""Key under a space's `budgets:` that includes the shared budgets; its value names or lists the network's overrides."""
+"""Key under a space's `budgets:` that includes the shared budgets; its value is a network of budgets.yaml, by name, or
+the `overrides` and `domains` of the space's own."""
+_BY_PATH = ("overrides", "domains")
+"""The settings of a budget that map paths; a space changes single paths of them."""
 
 
 def _refuse_idle(config: Config, kind: str, names: Sequence[str]) -> None:
@@ -64,6 +68,7 @@ class Budget(Config):
     pruning: Pruning = Pruning()
     pbt: Population = Population()
     overrides: dict[str, Any] = Field({}, description="values by dotted path of the run's configuration")
+    domains: dict[str, Domain] = Field({}, description="domains that replace those of the space, by path")
 
     @model_validator(mode="after")
     def _every_setting_matters(self) -> "Budget":
@@ -76,9 +81,10 @@ class Budget(Config):
         return self
 
 
-def with_shared_budgets(written: Any) -> Any:
+def with_shared_budgets(written: Any, searched: Collection[str]) -> Any:
     """The `budgets:` of a space's file with the shared ones spelled out; without `scaled` it is returned unchanged.
 
+    `searched` holds the paths of the space's domains: a network's domain of another path is left out.
     Raises ConfigurationError for a network that is not in budgets.yaml.
     """
     if not isinstance(written, Mapping) or SCALED not in written:
@@ -90,22 +96,26 @@ def with_shared_budgets(written: Any) -> Any:
             raise ConfigurationError(
                 f"budgets.scaled: budgets.yaml has no network '{name}'{suggestion(name, list(networks))}"
             )
-        network = networks[name]
+        network = _searched_only(networks[name], searched)
     own = {name: budget for name, budget in written.items() if name != SCALED}
     shared = {name: _on_network(budget, network) for name, budget in _SHARED["budgets"].items()}
     return shared | {name: _merged(shared.get(name, {}), budget) for name, budget in own.items()}
 
 
+def _searched_only(network: Mapping[str, Any], searched: Collection[str]) -> dict[str, Any]:
+    domains = {path: domain for path, domain in network.get("domains", {}).items() if path in searched}
+    return {**network, "domains": domains}
+
+
 def _on_network(budget: Mapping[str, Any], network: Mapping[str, Any]) -> dict[str, Any]:
-    """A shared budget with the network's overrides, if the budget is scaled."""
+    """A shared budget with the network's overrides and domains, if the budget is scaled."""
     values = {key: value for key, value in budget.items() if key != SCALED}
-    return values | {"overrides": budget["overrides"] | network} if budget.get(SCALED) else values
+    return _merged(values, network) if budget.get(SCALED) else values
 
 
 def _merged(shared: Mapping[str, Any], own: Any) -> Any:
-    """A shared budget, overridden by a space's own settings and overrides; null removes a setting."""
+    """A shared budget with a space's own settings, overrides and domains in place of its; null removes a setting."""
     if not isinstance(own, Mapping):
         return own
-    overrides = {**shared.get("overrides", {}), **(own.get("overrides") or {})}
-    values = {**shared, **own, "overrides": overrides}
-    return {key: value for key, value in values.items() if value is not None}
+    by_path = {key: {**shared.get(key, {}), **(own.get(key) or {})} for key in _BY_PATH}
+    return {key: value for key, value in {**shared, **own, **by_path}.items() if value is not None}

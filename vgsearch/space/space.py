@@ -35,8 +35,9 @@ class Space(Config):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Space":
-        problems = [problem for point in self.paper_points for problem in self._problems_of(point)]
+        problems = [problem for point in self.paper_points for problem in self._problems_of(point, self.domains)]
         problems += [problem for path in self.domains for problem in self._problems_of_condition(path)]
+        problems += [problem for name in self.budgets for problem in self._problems_of_budget_domains(name)]
         problems += [problem for path in self.domains for problem in _problems_of_scoring(path)]
         names, n_points = self.point_names, len(self.paper_points)
         if names and (len(names) != n_points or len(set(names)) != n_points):
@@ -50,7 +51,8 @@ class Space(Config):
         problems += [problem for written in self.constraints for problem in self._problems_of_constraint(written)]
         if problems:
             raise ValueError("\n".join(problems))
-        Searched(self.domains, {}, self.inequalities).refuse_unsatisfiable()
+        for name in self.budgets:
+            Searched(self.domains_at(name), {}, self.inequalities).refuse_unsatisfiable()
         return self
 
     def at_point(self, name: str) -> "Space":
@@ -65,6 +67,21 @@ class Space(Config):
     @property
     def inequalities(self) -> tuple[Inequality, ...]:
         return tuple(map(Inequality.parse, self.constraints))
+
+    def domains_at(self, budget: str) -> dict[str, Domain]:
+        """The domains under a budget: the space's, some of them replaced by the budget's own."""
+        return {**self.domains, **self.budgets[budget].domains}
+
+    def _problems_of_budget_domains(self, budget: str) -> list[str]:
+        own, at = self.budgets[budget].domains, f"budgets.{budget}.domains"
+        unknown = [f"{at}: '{path}' is not a domain{suggestion(path, list(self.domains))}" for path in own
+                   if path not in self.domains]  # fmt: skip
+        if unknown:
+            return unknown
+        other = [f"{at}: {path} must have the same `when` as in domains, {self.domains[path].when}." for path in own
+                 if own[path].when != self.domains[path].when]  # fmt: skip
+        points = [problem for point in self.paper_points for problem in self._problems_of(point, own)] if own else []
+        return other + [f"budgets.{budget}: {problem}" for problem in points]
 
     def _problems_of_steps(self) -> list[str]:
         stepped = [path for path, domain in self.domains.items() if getattr(domain, "steps", None) is not None]
@@ -93,7 +110,8 @@ class Space(Config):
             if not inequality.holds(point)
         ]
 
-    def _problems_of(self, point: Mapping[str, Any]) -> list[str]:
+    def _problems_of(self, point: Mapping[str, Any], domains: Mapping[str, Domain]) -> list[str]:
+        """What is wrong with a paper's point, its values against some `domains`."""
         unknown = [
             f"paper_points: '{path}' is not a domain{suggestion(path, list(self.domains))}"
             for path in point
@@ -102,9 +120,9 @@ class Space(Config):
         active = [path for path, domain in self.domains.items() if is_active(domain, point)]
         missing = [f"paper_points: {path} has no value." for path in active if path not in point]
         outside = [
-            f"paper_points: {path} must be in its domain {self.domains[path].ends}, got {point[path]!r}."
+            f"paper_points: {path} must be in its domain {domains[path].ends}, got {point[path]!r}."
             for path in active
-            if path in point and point[path] not in self.domains[path]
+            if path in point and path in domains and point[path] not in domains[path]
         ]
         return unknown + missing + outside
 
@@ -197,7 +215,11 @@ def parse_space(text: str, source: str) -> Space:
     if not isinstance(values, dict):
         raise ConfigurationError(f"{source}: expected a mapping with name, base, domains, paper_points, budgets.")
     try:
-        budgets = {"budgets": with_shared_budgets(values["budgets"])} if "budgets" in values else {}
+        budgets = (
+            {"budgets": with_shared_budgets(values["budgets"], values.get("domains") or ())}
+            if "budgets" in values
+            else {}
+        )
     except ConfigurationError as error:
         raise ConfigurationError(f"{source}: {error}") from None
     return parse_config(Space, values | budgets, source)

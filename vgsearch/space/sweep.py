@@ -64,10 +64,10 @@ class Sweep(Config):
 
     @property
     def domains(self) -> dict[str, Domain]:
-        """The space's domains without those that `overrides` fixes or whose condition it rules out."""
+        """The budget's domains without those that `overrides` fixes or whose condition it rules out."""
         return {
             path: domain
-            for path, domain in self.space.domains.items()
+            for path, domain in self.space.domains_at(self.budget).items()
             if path not in self.overrides and is_active(domain, {**domain.when, **self.overrides})
         }
 

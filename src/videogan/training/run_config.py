@@ -1,5 +1,6 @@
 """The configuration of one training run: model, data, optimiser, loop, evaluation, health and seed."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import Field, field_validator, model_validator
@@ -24,24 +25,37 @@ else:
 
 
 class OptimiserConfig(Config):
-    """One optimiser for both players; the discriminators' rate is `lr_ratio` times the generator's.
+    """The optimisers of both players: `lr_g` is the generator's learning rate, `lr_d` the discriminators'.
 
-    The defaults are MVT-GAN's (section 6.2: 5e-5, 2e-4; Adam's betas from its authors' code). TGAN: rmsprop, lr_g 5e-5,
-    lr_ratio 1, alpha 0.99 (section 6.2, as WGAN). Video GAN and MoCoGAN: adam, lr_g 2e-4, lr_ratio 1, beta1 0.5, beta2
-    0.999, MoCoGAN with weight_decay 1e-5. `lr_scale` multiplies both rates. Adam's best rate falls about as 1 / width
-    (Yang et al. 2022, "Tensor Programs V"): with lr_scale = 96 / channels a narrower network's `lr_g` is comparable
-    with the paper's.
+    The defaults are MVT-GAN's (section 6.2: 5e-5, 2e-4; Adam's betas from its authors' code). TGAN: rmsprop, both rates
+    5e-5, alpha 0.99 (section 6.2, as WGAN). Video GAN and MoCoGAN: adam, both rates 2e-4, beta1 0.5, beta2 0.999,
+    MoCoGAN with weight_decay 1e-5. `lr_scale` multiplies both rates. Adam's best rate falls about as 1 / width
+    (Yang et al. 2022, "Tensor Programs V"): with lr_scale = 96 / channels the rates of a narrower network are
+    comparable with the paper's. Files of versions before 0.2.0 hold `lr_ratio` in place of lr_d: lr_d / lr_g.
     """
 
     name: Literal["adam", "rmsprop"] = "adam"
     lr_g: float = Field(5e-5, gt=0)
-    lr_ratio: float = Field(4.0, gt=0)
+    lr_d: float = Field(2e-4, gt=0)
     lr_scale: float = Field(1.0, gt=0)
     beta1: float = Field(0.0, ge=0, lt=1, description="decay of Adam's mean of gradients")
     beta2: float = Field(0.9, gt=0, lt=1, description="decay of Adam's mean of their squares")
     alpha: float = Field(0.99, gt=0, lt=1, description="decay of RMSProp's mean of squared gradients")
     eps: float = Field(1e-8, gt=0, description="added to the root of the mean squared gradient")
     weight_decay: float = Field(0.0, ge=0, description="added to each gradient, times the weight")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lr_d_of_lr_ratio(cls, written: Any) -> Any:
+        if not isinstance(written, Mapping) or "lr_ratio" not in written:
+            return written
+        if "lr_d" in written:
+            raise ValueError("optimiser.lr_ratio is lr_d / lr_g of earlier versions; remove it where lr_d is given.")
+        rates = {"lr_g": cls.model_fields["lr_g"].default, **written}
+        if not all(isinstance(rates[name], int | float) for name in ("lr_g", "lr_ratio")):
+            return written
+        values = {name: value for name, value in written.items() if name != "lr_ratio"}
+        return {**values, "lr_d": rates["lr_g"] * rates["lr_ratio"]}
 
     @model_validator(mode="after")
     def _refuse_settings_without_effect(self) -> "OptimiserConfig":
@@ -64,7 +78,7 @@ class OptimiserConfig(Config):
     @property
     def rate_d(self) -> float:
         """The rate of the discriminators."""
-        return self.rate_g * self.lr_ratio
+        return self.lr_d * self.lr_scale
 
 
 class LoopConfig(Config):

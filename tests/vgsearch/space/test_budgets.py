@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import yaml
 
-from vgsearch.space.budgets import BUDGETS, Budget
+from tests.builders import tiny_sweep
+from vgsearch.space.budgets import BUDGETS, Budget, with_shared_budgets
 from vgsearch.space.space import load_space, parse_space
 from videogan.config import ConfigurationError
 
@@ -36,11 +37,33 @@ def test_null_puts_a_setting_of_a_shared_budget_back_to_its_default():
 
 
 def test_a_new_familys_space_spells_how_its_network_is_scaled():
-    mine = budgets({"scaled": {"model.channels": 4}})
+    mine = budgets({"scaled": {"overrides": {"model.channels": 4}}})
     shared = {path: MVT.budgets["smoke"].overrides[path] for path in ("loop.n_steps", "evaluation.protocol")}
     assert mine["smoke"].overrides.items() >= (shared | {"model.channels": 4}).items()
     assert "optimiser.lr_scale" not in mine["smoke"].overrides
     assert mine["paper"] == MVT.budgets["paper"]
+
+
+RATE = {"type": "float", "low": 1e-5, "high": 1e-4, "log": True}
+
+
+def test_a_budget_replaces_single_domains_of_the_space_in_its_own_sweeps_only():
+    values = MVT.model_dump(mode="json") | {
+        "budgets": {"scaled": "mvt", "smoke": {"domains": {"optimiser.lr_g": RATE}}}
+    }
+    space = parse_space(yaml.safe_dump(values), "mine.yaml")
+    smoke, laptop = (tiny_sweep(space, budget).domains for budget in ("smoke", "laptop"))
+    assert smoke["optimiser.lr_g"].ends == [1e-5, 1e-4] != laptop["optimiser.lr_g"].ends
+    others = [path for path in MVT.domains if path != "optimiser.lr_g"]
+    assert [smoke[path] for path in others] == [MVT.domains[path] for path in others]
+    assert list(smoke) == list(space.domains), "a domain stays behind those it depends on"
+
+
+def test_a_network_brings_domains_only_for_what_the_space_searches():
+    network = {"overrides": {}, "domains": {"optimiser.lr_g": RATE}}
+    assert budgets({"scaled": network})["smoke"].domains["optimiser.lr_g"].ends == [1e-5, 1e-4]
+    shared = with_shared_budgets({"scaled": "mvt"}, ())
+    assert not shared["smoke"].get("domains")
 
 
 def test_a_budget_spelled_out_whole_takes_nothing_from_the_shared_ones():
@@ -54,6 +77,13 @@ def test_a_budget_spelled_out_whole_takes_nothing_from_the_shared_ones():
         ({"scaled": "mvtt"}, "budgets.scaled: budgets.yaml has no network 'mvtt'; did you mean 'mvt'?"),
         ({"scaled": "mvt", "smok": {"n_trials": 3, "purpose": ""}}, "budgets: 'smok' is not a budget; did you mean 'smoke'?"),
         ({"scaled": "mvt", "smoke": {"trials": 3}}, "unknown key 'trials' under budgets.smoke; did you mean 'n_trials'?"),
+        ({"scaled": "mvt", "smoke": {"domains": {"optimiser.lr_gg": RATE}}},
+         "budgets.smoke.domains: 'optimiser.lr_gg' is not a domain; did you mean 'optimiser.lr_g'?"),
+        ({"scaled": "mvt", "smoke": {"domains": {"optimiser.lr_g": {**RATE, "high": 2e-5}}}},
+         "budgets.smoke: paper_points: optimiser.lr_g must be in its domain [1e-05, 2e-05], got 5e-05."),
+        ({"scaled": "mvt", "smoke": {"domains": {"model.n_clip": {"type": "choice", "choices": [1, 2]}}}},
+         "budgets.smoke.domains: model.n_clip must have the same `when` as in domains, "
+         "{'model.constraint_d_video': 'svc'}."),
         ({"scaled": "mvt", "smoke": 3}, "budgets.smoke: Input should be a valid dictionary or instance of Budget, got 3."),
     ],
 )  # fmt: skip

@@ -16,7 +16,7 @@ from videogan.training.run_config import EvaluationConfig, OptimiserConfig, RunC
 CHANGES = [
     ("rmsprop", "name", "adam"),
     ("rmsprop", "lr_g", 1e-4),
-    ("rmsprop", "lr_ratio", 2.0),
+    ("rmsprop", "lr_d", 1e-4),
     ("rmsprop", "lr_scale", 2.0),
     ("rmsprop", "alpha", 0.9),
     ("rmsprop", "eps", 1e-3),
@@ -32,7 +32,7 @@ def run_config(objective: str = "-kvd", n_d: int = 1, **sections: dict[str, Any]
     model = {"family": "tgan", "n_classes": 3, "resolution": 32, "width": 1 / 16, "dim_z": 6}
     values = {
         "model": {**model, **sections.get("model", {})},
-        "optimiser": {"name": "rmsprop", "lr_ratio": 1, **sections.get("optimiser", {})},
+        "optimiser": {"name": "rmsprop", "lr_d": 5e-5, **sections.get("optimiser", {})},
         "loop": {"batch_size": 2, "n_steps": 1, "n_d": n_d},
         "evaluation": {"protocol": "s3_r3d18_smoke_v2", "objective": objective},
     }
@@ -85,6 +85,19 @@ def test_every_setting_of_the_optimiser_changes_the_weights_after_two_steps(name
         return torch.cat([weight.detach().flatten() for network in networks for weight in network.parameters()])
 
     assert not torch.equal(weights(), weights(**{setting: value}))
+
+
+def test_each_player_has_its_own_rate_and_one_factor_scales_both():
+    config = OptimiserConfig(lr_g=1e-4, lr_d=3e-4, lr_scale=4)
+    assert (config.rate_g, config.rate_d) == pytest.approx((4e-4, 12e-4))
+
+
+def test_a_file_of_an_earlier_version_says_the_rate_of_d_by_its_ratio_to_that_of_g():
+    assert OptimiserConfig(**{"lr_g": 1e-4, "lr_ratio": 8}) == OptimiserConfig(lr_g=1e-4, lr_d=8e-4)
+    assert OptimiserConfig(**{"lr_ratio": 4}) == OptimiserConfig()
+    for values in ({"lr_d": 1e-4, "lr_ratio": 4}, {"lr_g": "fast", "lr_ratio": 4}):
+        with pytest.raises(ConfigurationError, match="lr_ratio"):
+            parse_config(OptimiserConfig, values)
 
 
 def test_rmsprop_keeps_one_number_per_parameter_and_adam_two():

@@ -19,7 +19,7 @@ from vgsearch.space.budgets import Population
 from vgsearch.space.domains import ChoiceDomain, Domain
 from vgsearch.space.sweep import Sweep
 
-CHANGEABLE = ("optimiser.lr_g", "optimiser.lr_ratio", "model.alpha")
+CHANGEABLE = ("optimiser.lr_g", "optimiser.lr_d", "model.alpha")
 """Settings that may change while a network trains; any other would build other networks or another loss."""
 MOST_DRAWS = 100
 

@@ -40,7 +40,7 @@ def looked(index: int, looks: dict[int, float], state: str = "running") -> dict[
     facts = {"trial": f"t{index}", "index": index, "overrides": {}, "is_paper_point": False, "n_steps": 200}
     record.apply({"time": 0.0, "event": "trial_started", **facts})
     trial = record.trials[f"t{index}"]
-    trial.overrides = {"model.alpha": 1.0, "optimiser.lr_g": 1e-4, "optimiser.lr_ratio": 2}
+    trial.overrides = {"model.alpha": 1.0, "optimiser.lr_g": 1e-4, "optimiser.lr_d": 2e-4}
     trial.looks, trial.state = looks, state
     return {trial.trial_id: trial}
 
@@ -88,7 +88,7 @@ def test_a_successor_starts_from_one_of_the_best_trials_with_mutated_values():
 
 def test_mutated_values_stay_in_their_domains_and_reach_both_ends():
     sweep = a_sweep(factor=2.0, resample=0.1)
-    rng, values = random.Random(0), {"model.alpha": 1.0, "optimiser.lr_g": 1e-4, "optimiser.lr_ratio": 2}
+    rng, values = random.Random(0), {"model.alpha": 1.0, "optimiser.lr_g": 1e-4, "optimiser.lr_d": 2e-4}
     seen = [values]
     for _ in range(300):
         seen.append(mutated(seen[-1], sweep, rng))

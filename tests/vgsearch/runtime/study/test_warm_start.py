@@ -19,7 +19,7 @@ from videogan.config import ConfigurationError
 
 PROTOCOL, OTHER = "9f2c1a" + 58 * "0", "b00000" + 58 * "0"
 PAPER = load_space("mvt_tsa").paper_points[0]
-POINTS = [PAPER, {**PAPER, "model.sigma_a": 0.3}, {**PAPER, "model.sigma_a": 0.2, "optimiser.lr_ratio": 8}]
+POINTS = [PAPER, {**PAPER, "model.sigma_a": 0.3}, {**PAPER, "model.sigma_a": 0.2, "optimiser.lr_d": 4e-4}]
 
 
 def a_sweep(space: str = "mvt_tsa", n_startup_trials: int = 3, **settings: Any) -> Sweep:
@@ -68,7 +68,7 @@ def test_known_trials_enter_the_study_but_are_no_trials_of_the_sweep(tmp_path: P
     assert [trial.value for trial in study.trials] == [0.5, 0.7, 0.8]
     assert [trial.user_attrs for trial in study.trials] == [{"known": f"old/{trial.trial_id}"} for trial in known]
     assert study.trials[1].params["model.sigma_a"] == 0.3
-    assert study.trials[2].params["optimiser.lr_ratio"] == 8
+    assert study.trials[2].params["optimiser.lr_d"] == 4e-4
     assert study.trials[0].intermediate_values == {150: 0.2, 200: pytest.approx(0.3)}, "smoothed, as its own looks are"
     assert notes == ["warm start: the study starts with 3 done trials of old"]
 
