@@ -24,7 +24,7 @@ from videogan.config import ConfigurationError
 from videogan.data.manifest import Manifest
 from videogan.metrics.interval import Interval
 from videogan.metrics.retraining_noise import RetrainingNoise
-from videogan.metrics.s3 import MAX_SEEDS, seed_interval
+from videogan.metrics.s3 import MAX_SEEDS, seed_interval, student_p
 from videogan.storage.atomic import write_atomically
 from videogan.storage.json_values import json_values
 
@@ -55,6 +55,7 @@ class Comparison:
     low: float
     high: float
     p: float
+    """Two-sided, of Student's paired t-test; below .05 exactly where the interval leaves out 0."""
 
     @property
     def interval(self) -> Interval:
@@ -104,26 +105,13 @@ def fresh_seeds(sweep: Sweep, record: SweepRecord, n: int) -> list[int]:
     return list(itertools.islice((s for s in itertools.count(sweep.seed + FIRST_FRESH_SEED) if s not in used), n))
 
 
-def wilcoxon_p(differences: Sequence[float]) -> float:
-    """The exact two-sided p of Wilcoxon's signed-rank test, zeros left out; 1 without differences.
-
-    The share of all 2^n assignments of signs to the ranks whose rank sum is at least as far from its mean.
-    """
-    sizes = sorted(abs(difference) for difference in differences if difference)
-    ranks = {size: sizes.index(size) + (sizes.count(size) + 1) / 2 for size in sizes}
-    seen = sum(ranks[abs(d)] if d > 0 else -ranks[abs(d)] for d in differences if d)
-    signed = [sum(signs) for signs in itertools.product(*((ranks[size], -ranks[size]) for size in sizes))]
-    # Sums of halves are exact.
-    return sum(abs(total) >= abs(seen) for total in signed) / len(signed)
-
-
 def compared(scores: dict[int, float], paper: dict[int, float], objective: Objective) -> Comparison | None:
     """A point minus the paper's on the seeds both were scored with; None for fewer than two such seeds."""
     sign = 1 if objective.direction == "maximize" else -1
     differences = [sign * (scores[seed] - paper[seed]) for seed in scores if seed in paper]
     if len(differences) < 2:
         return None
-    return Comparison(len(differences), *seed_interval(differences), wilcoxon_p(differences))
+    return Comparison(len(differences), *seed_interval(differences), student_p(differences))
 
 
 def confirmed(record: SweepRecord, top: int, seeds: Sequence[int], n_folds: int = 0) -> list[Confirmed]:
@@ -209,7 +197,7 @@ def save(path: Path, points: Sequence[Confirmed], record: SweepRecord, seeds: Se
         "seeds": list(seeds),
         "folds": n_folds,
         "interval": "Student's 95 % over training seeds",
-        "comparison": "minus the paper's point, seed by seed, larger being better: Student's 95 %, exact Wilcoxon p",
+        "comparison": "minus the paper's point, seed by seed, larger being better: Student's 95 % and p",
         "signal": asdict(signal_between(points, record)),
         "points": [asdict(point) for point in points],
     }
@@ -268,10 +256,6 @@ def notes_on(points: Sequence[Confirmed]) -> list[str]:
         "then: in the search, on the clips it chose by, where the best of many trials also had the luckiest seed; "
         "again: on fresh seeds and test clips; minus paper: seed by seed, + is better"
     ]
-    n_pairs = max((point.against_paper.n for point in points if point.against_paper), default=0)
-    if n_pairs:
-        notes.append(
-            f"p: Wilcoxon's signed-rank test on the seeds shared with the paper's point, each point by itself; "
-            f"{n_pairs} pairs can't give less than {2 / 2**n_pairs:.3f}"
-        )
+    if any(point.against_paper for point in points):
+        notes.append("p: Student's paired t-test on the seeds shared with the paper's point, each point by itself")
     return notes

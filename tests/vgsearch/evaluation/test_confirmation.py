@@ -19,7 +19,6 @@ from vgsearch.evaluation.confirmation import (
     remaining_runs,
     save,
     signal_between,
-    wilcoxon_p,
 )
 from vgsearch.experiment.ledger import Ledger, read_ledger
 from vgsearch.experiment.objective import Objective
@@ -118,28 +117,6 @@ def test_ended_runs_are_not_repeated_and_interrupted_ones_continue(tmp_path: Pat
     assert [(p.index, s) for p, s in remaining_runs(read_ledger(ledger.path), 1, seeds)] == [(0, s) for s in seeds]
 
 
-@pytest.mark.parametrize(
-    ("differences", "p"),
-    [
-        # Wilcoxon's table: n = 5, all of one sign, is 2/32; n = 6 with a rank sum of 2 is 0.0938.
-        ([1, 2, 3, 4, 5], 2 / 32),
-        ([-1, -2, -3, -4, -5], 2 / 32),
-        ([1, -2, 3, 4, 5, 6], 0.09375),
-        ([1, -1], 1.0),
-        ([0, 0, 3], 1.0),
-        ([], 1.0),
-    ],
-)
-def test_wilcoxons_p_equals_the_published_table(differences: list[float], p: float):
-    assert wilcoxon_p(differences) == pytest.approx(p)
-
-
-def test_wilcoxons_p_equals_scipys_exact_p():
-    stats = pytest.importorskip("scipy.stats", reason="an independent source for Wilcoxon's p")
-    differences = [0.031, -0.012, 0.044, 0.027, 0.009, -0.003, 0.051, 0.018]
-    assert wilcoxon_p(differences) == pytest.approx(stats.wilcoxon(differences, method="exact").pvalue)
-
-
 def test_points_are_compared_on_shared_seeds_and_larger_is_better():
     ours, paper = {1: 0.6, 2: 0.7, 3: 0.8}, {1: 0.5, 2: 0.6, 4: 0.1}
     comparison = compared(ours, paper, S3)
@@ -152,7 +129,7 @@ def test_pairing_removes_what_seeds_have_in_common():
     paper = {seed: 0.1 * seed for seed in range(1, 6)}
     comparison = compared({seed: score + 0.05 for seed, score in paper.items()}, paper, S3)
     assert (comparison.low, comparison.mean, comparison.high) == pytest.approx((0.05, 0.05, 0.05))
-    assert comparison.p == pytest.approx(2 / 32)
+    assert comparison.p < 1e-6
 
 
 @pytest.fixture
@@ -190,8 +167,7 @@ def test_confirm_json_has_the_numbers_of_the_table_and_no_nan(run_again: Ledger,
     assert "t0002" in table
     assert "0.64 [0.59, 0.69]" in table
     assert "2 scored, 1 diverged" in table
-    assert "2 pairs can't give less than 0.500" in table
-    print(table)
+    assert "p: Student's paired t-test" in table
 
 
 def test_the_signal_is_that_of_the_points_by_hand(run_again: Ledger, tmp_path: Path):
