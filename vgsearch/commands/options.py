@@ -106,10 +106,13 @@ def start_sweep(address: str | None, dry_run: bool, json: bool, **options: Any) 
 
     # Refuse a wrong name or file at once: the next import loads Ray and torch, which takes seconds.
     load_space(options["space"])
+    from vgsearch.runtime.sweep.confirm import confirm_best
     from vgsearch.runtime.sweep.launch import SweepRequest, launch
 
     given = {name: value for name, value in options.items() if value is not None}
-    launch(SweepRequest(**given), address=address, dry_run=dry_run, json_lines=json)
+    experiment = launch(SweepRequest(**given), address=address, dry_run=dry_run, json_lines=json)
+    if experiment is not None:
+        confirm_best(experiment, address, json)
 
 
 def train_on_folds(n_folds: int, address: str | None, dry_run: bool, json: bool, **options: Any) -> None:

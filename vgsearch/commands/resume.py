@@ -28,6 +28,8 @@ def resume(
     json: options.Json = False,
 ) -> None:
     """Continue a sweep: finished trials stay, unfinished ones resume from their newest checkpoints."""
+    from vgsearch.runtime.sweep.confirm import confirm_best
     from vgsearch.runtime.sweep.launch import resume as resume_sweep
 
     resume_sweep(experiment, trials=trials, retry=retry, address=address, json_lines=json)
+    confirm_best(experiment, address, json)

@@ -24,6 +24,15 @@ Seeds = Annotated[
         help="Trainings of each point; their mean is its score. From 2, the result says how much of it is retraining.",
     ),
 ]
+ConfirmBest = Annotated[
+    bool | None,
+    typer.Option(
+        "--confirm-best/--no-confirm-best",
+        help="At the end, train the best point and the paper's again on fresh seeds, and say which to use. "
+        "Default: on at the budgets laptop and paper.",
+        show_default=False,
+    ),
+]
 TimeBudget = Annotated[
     str | None,
     typer.Option("--time-budget", metavar="TIME", help="Save and stop after this time, e.g. 8h, 30m or 90s."),
@@ -82,6 +91,7 @@ def tune(
     gpus_per_worker: options.Gpus = None,
     max_concurrent: MaxConcurrent = None,
     seeds_per_trial: Seeds = 1,
+    confirm_best: ConfirmBest = None,
     time_budget: TimeBudget = None,
     disk_budget: options.DiskBudget = None,
     keep: Keep = 2,

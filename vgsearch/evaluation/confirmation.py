@@ -31,6 +31,8 @@ from videogan.storage.json_values import json_values
 FIRST_FRESH_SEED = 500_000
 """Added to the sweep's seed: above the seeds of its trials, below those of their retries."""
 
+SIGNIFICANT = 0.05
+
 
 @dataclass(frozen=True)
 class ConfirmationPlan:
@@ -103,6 +105,14 @@ def fresh_seeds(sweep: Sweep, record: SweepRecord, n: int) -> list[int]:
         raise ConfigurationError(f"--seeds must be from 2 to {MAX_SEEDS}, got {n}: one seed has no interval.")
     used = {sweep.run_config(trial.overrides, trial.index).seed for trial in record.trials.values()}
     return list(itertools.islice((s for s in itertools.count(sweep.seed + FIRST_FRESH_SEED) if s not in used), n))
+
+
+def n_confirming_seeds(n_trials: int) -> int:
+    """The fresh seeds of the best point and of the paper's at the end of a search: 2 to 5 of each.
+
+    With 12 trials or more their trainings are at most a third of the search's.
+    """
+    return min(max(2, n_trials // 6), 5)
 
 
 def compared(scores: dict[int, float], paper: dict[int, float], objective: Objective) -> Comparison | None:
@@ -198,6 +208,7 @@ def save(path: Path, points: Sequence[Confirmed], record: SweepRecord, seeds: Se
         "folds": n_folds,
         "interval": "Student's 95 % over training seeds",
         "comparison": "minus the paper's point, seed by seed, larger being better: Student's 95 % and p",
+        "answer": answer(points, record.objectives[0]),
         "signal": asdict(signal_between(points, record)),
         "points": [asdict(point) for point in points],
     }
@@ -214,11 +225,32 @@ def signal_between(points: Sequence[Confirmed], record: SweepRecord) -> Retraini
     return signal_of([point.by_training for point in points], record.objectives[0])
 
 
+def answer(points: Sequence[Confirmed], objective: Objective) -> str:
+    """Which point to use, the search's best or the paper's, as far as fresh seeds and unseen clips can tell."""
+    best = points[0]
+    if best.is_paper_point:
+        return "the paper's point: the search found none that scores higher"
+    against, name = best.against_paper, short_id(best.trial_id)
+    if against is None:
+        return f"none yet: {name} and the paper's point share fewer than 2 scored seeds"
+    measured = (
+        f"{objective.name} {interval(against.interval, '+')}, + is better, p = {against.p:.2g}, {against.n} seeds"
+    )
+    if against.p >= SIGNIFICANT:
+        return f"not told apart: {name} minus the paper's point, {measured}; vgsearch confirm --seeds takes more"
+    return (
+        f"{name}, not the paper's point: {measured}"
+        if against.mean > 0
+        else f"the paper's point, not {name}: {measured}"
+    )
+
+
 def print_confirmation(points: Sequence[Confirmed], record: SweepRecord, console: Console) -> None:
     """Print the points as a table, how much of their scores is signal, and notes on what the numbers mean."""
     if not console.is_terminal:
         console.width = 200  # a file has no width to fit
     console.print(confirmed_table(points, record.objectives[0]))
+    console.print(f"answer: {answer(points, record.objectives[0])}", soft_wrap=True)
     signal = signal_line(record.objectives[0].name, signal_between(points, record), "these points")
     console.print(f"signal: {signal}", soft_wrap=True)
     for note in notes_on(points):

@@ -67,12 +67,16 @@ class Budget(Config):
     n_startup_trials: int = Field(10, ge=1, description="trials drawn at random before tpe or gp models the rest")
     pruning: Pruning = Pruning()
     pbt: Population = Population()
+    confirm_best: bool = Field(
+        False, description="train the best point and the paper's again at the end; see Sweep.confirm_best"
+    )
     overrides: dict[str, Any] = Field({}, description="values by dotted path of the run's configuration")
     domains: dict[str, Domain] = Field({}, description="domains that replace those of the space, by path")
 
     @model_validator(mode="after")
     def _every_setting_matters(self) -> "Budget":
-        idle = [] if self.sampler == "pbt" else ["pbt"]
+        # The best point of population based training is the end of a schedule, which no single training repeats.
+        idle = ["confirm_best"] if self.sampler == "pbt" else ["pbt"]
         if self.sampler in ("random", "grid", "pbt"):
             idle.append("n_startup_trials")
         _refuse_idle(self, "sampler", idle)

@@ -41,6 +41,9 @@ class Sweep(Config):
     gpus_per_worker: float = Field(0, ge=0)
     max_concurrent: int | None = Field(None, ge=1)
     seeds_per_trial: int = Field(1, ge=1, le=MAX_SEEDS, description="trainings of each point; its score is their mean")
+    confirm_best: bool = Field(
+        False, description="train the best point and the paper's again at the end, on fresh seeds, to tell them apart"
+    )
     keep: int = Field(2, ge=2, description="newest checkpoints kept per trial, in addition to its best")
     disk_budget_bytes: float | None = Field(
         None, gt=0, description="disk space that the checkpoints of all trials may take"

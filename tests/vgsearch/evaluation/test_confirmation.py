@@ -11,9 +11,11 @@ from rich.console import Console
 from tests.builders import tiny_sweep
 from vgsearch.evaluation.confirmation import (
     Confirmed,
+    answer,
     compared,
     confirmed,
     fresh_seeds,
+    n_confirming_seeds,
     points_to_confirm,
     print_confirmation,
     remaining_runs,
@@ -151,6 +153,39 @@ def test_a_confirmation_has_intervals_pairs_and_other_ends(run_again: Ledger):
     assert best.interval.high - best.interval.mean == pytest.approx(4.303 * 0.02 / math.sqrt(3))
     assert (best.in_search, best.against_paper.n, best.against_paper.mean) == (0.7, 2, pytest.approx(0.12))
     assert (paper.is_paper_point, paper.against_paper, paper.ends) == (True, None, {500_001: "diverged"})
+
+
+def answered(paper: dict[int, float | None], best: dict[int, float | None], folder: Path, objective: str = "s3") -> str:
+    """The answer after a search whose second trial is its best, on these scores of fresh seeds."""
+    ledger = a_search(folder, [0.5, 0.4 if objective.startswith("-") else 0.6], objective)
+    ledger.append("confirm_sweep_started", objective=[objective], protocol="7d1b30", split="test")
+    for index, scores in enumerate((paper, best)):
+        ran_again(ledger, index, scores, objective.strip("-"))
+    return answer(confirmed(ledger.record, 1, [1, 2, 3]), ledger.record.objectives[0])
+
+
+def test_the_answer_names_a_point_only_if_fresh_seeds_tell_the_two_apart(tmp_path: Path):
+    paper, close, above = {1: 0.5, 2: 0.6, 3: 0.7}, {1: 0.55, 2: 0.5, 3: 0.75}, {1: 0.71, 2: 0.8, 3: 0.9}
+    assert answered(paper, above, tmp_path / "a").startswith("t0001, not the paper's point: s3 +0.20 [+0.19, +0.22]")
+    assert answered(above, paper, tmp_path / "b").startswith("the paper's point, not t0001: s3 -0.20")
+    assert answered(paper, close, tmp_path / "c").startswith("not told apart: t0001 minus the paper's point, s3 ")
+    distance = answered(above, paper, tmp_path / "d", "-kvd")
+    assert distance.startswith("t0001, not the paper's point: "), "a smaller distance is better"
+    assert answered(paper, {1: 0.9, 2: None, 3: None}, tmp_path / "e") == (
+        "none yet: t0001 and the paper's point share fewer than 2 scored seeds"
+    )
+
+
+def test_the_answer_is_the_papers_point_where_the_search_found_no_better_one(run_again: Ledger, tmp_path: Path):
+    ledger = a_search(tmp_path / "paper", [0.9, 0.6])
+    assert (
+        answer(confirmed(ledger.record, 1, SEEDS), S3) == "the paper's point: the search found none that scores higher"
+    )
+
+
+def test_a_confirmation_at_the_end_costs_at_most_a_third_of_a_search_of_12_trials_or_more():
+    assert [n_confirming_seeds(n) for n in (2, 12, 18, 24, 32, 500)] == [2, 2, 3, 4, 5, 5]
+    assert all(2 * n_confirming_seeds(n) <= n / 3 for n in range(12, 600))
 
 
 def test_confirm_json_has_the_numbers_of_the_table_and_no_nan(run_again: Ledger, tmp_path: Path):

@@ -2,7 +2,6 @@
 
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 from rich.console import Console
 
@@ -10,6 +9,7 @@ from vgsearch.evaluation.confirmation import (
     ConfirmationPlan,
     confirmed,
     fresh_seeds,
+    n_confirming_seeds,
     points_to_confirm,
     print_confirmation,
     remaining_runs,
@@ -17,7 +17,7 @@ from vgsearch.evaluation.confirmation import (
 )
 from vgsearch.evaluation.folds import fold_manifests
 from vgsearch.evaluation.initial_weights import notes_on_weights_of, weights_of
-from vgsearch.experiment.ledger import Ledger, SweepRecord
+from vgsearch.experiment.ledger import Ledger, SweepRecord, read_ledger
 from vgsearch.experiment.paths import DRIVEN, Experiment, short_id
 from vgsearch.runtime.cluster import preflight
 from vgsearch.runtime.cluster.cluster import connect
@@ -27,9 +27,10 @@ from vgsearch.runtime.sweep.rerun import run_again
 from vgsearch.runtime.sweep.resuming import refuse_earlier_version
 from vgsearch.space.sweep import load_sweep
 from vgsearch.terminal.words import shown
+from videogan.storage.places import Place
 
 
-def confirm(folder: Path, top: int, n_seeds: int, n_folds: int, address: str | None, json_lines: bool) -> None:
+def confirm(folder: Place, top: int, n_seeds: int, n_folds: int, address: str | None, json_lines: bool) -> None:
     """Run the runs that have not ended, write confirm.json and print it; interrupted runs continue.
 
     Raises ConfigurationError for an experiment without a score, or whose data or protocol have changed.
@@ -71,6 +72,19 @@ def confirm(folder: Path, top: int, n_seeds: int, n_folds: int, address: str | N
         again += f" --folds {n_folds}" if n_folds else ""
         console.print(f"stopped; resume with: {again}", soft_wrap=True)
         sys.exit(EXIT_INTERRUPTED)
+
+
+def confirm_best(folder: Place, address: str | None, json_lines: bool) -> None:
+    """After a search that asks for it, train its best point and the paper's again, and print the answer.
+
+    Nothing happens if the search found no usable point, or has trials left.
+    """
+    experiment = Experiment.at(folder, DRIVEN)
+    sweep, record = load_sweep(experiment.sweep), read_ledger(experiment.events)
+    if not sweep.confirm_best or record.best is None or record.ended != "finished":
+        return
+    Console(stderr=json_lines, highlight=False).print()
+    confirm(folder, 1, n_confirming_seeds(sweep.n_trials), 0, address, json_lines)
 
 
 def _plans(plan: ConfirmationPlan, n_folds: int) -> list[ConfirmationPlan]:

@@ -17,6 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from vgsearch.data_check.moving_shapes import moving_shapes
+from vgsearch.evaluation.confirmation import n_confirming_seeds
 from vgsearch.evaluation.folds import search_manifest
 from vgsearch.evaluation.initial_weights import as_override, notes_on_weights_of, weights_of
 from vgsearch.experiment.ledger import Ledger, SweepRecord, read_ledger
@@ -79,10 +80,15 @@ class SweepRequest:
     """Train a generator for each class, for models without labels."""
     classifier_weights: Path | None = None
     """Initial weights of the classifiers; the sweep keeps the file's sha256."""
+    confirm_best: bool | None = None
+    """Whether to train the best point and the paper's again at the end; None: as the budget says."""
 
 
-def launch(request: SweepRequest, address: str | None, dry_run: bool, json_lines: bool) -> None:
-    """Run a new sweep to its end; raises ConfigurationError for a request that cannot work."""
+def launch(request: SweepRequest, address: str | None, dry_run: bool, json_lines: bool) -> Place | None:
+    """Run a new sweep to its end and return its place, None after a dry run.
+
+    Raises ConfigurationError for a request that cannot work.
+    """
     console = Console(stderr=json_lines, highlight=False, markup=False)
     space = _requested_space(request)
     overrides = dict(parse_override(text) for text in request.overrides)
@@ -103,7 +109,7 @@ def launch(request: SweepRequest, address: str | None, dry_run: bool, json_lines
         print(f"note: {note}", file=sys.stderr)
     if dry_run:
         preflight.print_forecast(sweep, manifest, console, json_lines)
-        return
+        return None
     preflight.refuse_unusable_data(sweep, manifest)
     if sweep.storage is not None:
         open_storage(experiment.study, sweep)
@@ -119,6 +125,7 @@ def launch(request: SweepRequest, address: str | None, dry_run: bool, json_lines
         _save(sweep, experiment)
         waiting = resuming.left_to_do(read_ledger(experiment.events), sweep)
         _run(experiment, sweep, manifest, waiting, cluster, console, json_lines)
+    return experiment.place
 
 
 def _requested_space(request: SweepRequest) -> Space:
@@ -150,11 +157,29 @@ def _requested_sweep(
         seeds_per_trial=request.seeds_per_trial,
         time_budget_hours=_hours(request.time_budget),
         disk_budget_bytes=parse_size(request.disk_budget) if request.disk_budget else None,
+        confirm_best=_confirms_best(request, space),
         keep=request.keep,
         space_source=source_of(request.space),
         **_storage(request, experiment),
         warm_start=[str(_with_ledger(folder)) for folder in request.warm_start],
     )
+
+
+def _confirms_best(request: SweepRequest, space: Space) -> bool:
+    """Whether the search ends with a confirmation.
+
+    Raises ConfigurationError if it is asked for and cannot be: folds are tested by `confirm --folds`.
+    """
+    limits = space.budgets[request.budget]
+    if request.confirm_best and request.folds is not None:
+        raise ConfigurationError("--confirm-best tests one split; with --folds K use vgsearch confirm EXP --folds K.")
+    if request.confirm_best and limits.sampler == "pbt":
+        raise ConfigurationError(
+            "--confirm-best: the best point of sampler = pbt is the end of a schedule; leave it out."
+        )
+    searches = (request.n_trials or limits.n_trials) > len(space.paper_points)
+    default = limits.confirm_best and searches and request.folds is None
+    return default if request.confirm_best is None else request.confirm_best
 
 
 def resume(folder: Path, trials: str | None, retry: str, address: str | None, json_lines: bool) -> None:
@@ -199,6 +224,13 @@ def _run(
     ledger = Ledger.of(experiment)
     console.print(_heading(experiment, sweep, manifest, cluster), soft_wrap=True)
     first = sweep.run_config(sweep.paper_points[0], 0)
+    if sweep.confirm_best:
+        n = n_confirming_seeds(sweep.n_trials)
+        console.print(
+            f"at the end the best point and the paper's are trained again, {n} times each, to tell them apart on "
+            "clips that the search has not seen; --no-confirm-best leaves that out",
+            soft_wrap=True,
+        )
     if first.evaluation.one_per_class:
         costs = f"{sweep.n_classes} trainings of {first.loop.n_steps} steps"
         console.print(f"one generator for each class: every trial is {costs}, and none is pruned", soft_wrap=True)
