@@ -20,7 +20,7 @@ from vgsearch.runtime.cluster.cluster import Resources, connect
 # One thread, as in trials: more threads on two busy cores spend their time waiting for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
 # Ray runs its workers at niceness 15: beside any other busy process a trial would get a thirtieth of a core.
-os.environ["RAY_worker_niceness"] = "0"
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 (the name that Ray reads)
 
 
 @pytest.fixture(scope="session", autouse=True)

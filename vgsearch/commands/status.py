@@ -28,7 +28,7 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
     from vgsearch.experiment.paths import Experiment
     from vgsearch.experiment.scoring import notes_on_scores
     from vgsearch.terminal.signal_line import search_signal_lines
-    from vgsearch.terminal.sweep_table import floor_line, sweep_table, table_lines
+    from vgsearch.terminal.sweep_table import floor_line, pruning_line, sweep_table, table_lines
     from vgsearch.terminal.words import duration, shown
     from videogan.config import ConfigurationError
 
@@ -59,6 +59,8 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
     console.print(Text("\n").join(table_lines(sweep_table(record, console.width))), no_wrap=True, overflow="ellipsis")
     if record.floor is not None:
         console.print(floor_line(record))
+    if pruned := pruning_line(record):
+        console.print(pruned, soft_wrap=True)
     for note in notes_on_scores(record):
         console.print(f"note: {note}", style="yellow", soft_wrap=True, markup=False)
     for line in search_signal_lines(record):
@@ -105,6 +107,7 @@ def _print_json(record: "SweepRecord") -> None:
         "best": record.best and record.best.trial_id,
         "front": [trial.trial_id for trial in record.front],
         "signal": {name: json_values(asdict(noise)) for name, noise in signal_of_search(record).items()},
+        "steps_saved": record.steps_saved,
         "passed_over": [trial.trial_id for trial in record.passed_over],
         "trials": [trial.to_json() for trial in record.trials.values()],
     }

@@ -185,6 +185,13 @@ class SweepRecord:
         return min(self.front, key=lambda trial: self.objectives[0].loss(trial.scores), default=None)
 
     @property
+    def steps_saved(self) -> float:
+        """The share of their steps that the pruned trials left out, of the steps of all done and pruned trials."""
+        ended = [trial for trial in list(self.trials.values()) if trial.state in ("done", "pruned")]
+        whole = sum(trial.n_steps for trial in ended)
+        return sum(trial.n_steps - trial.step for trial in ended) / whole if whole else 0.0
+
+    @property
     def next_index(self) -> int:
         """The index of the next new trial."""
         return 1 + max((trial.index for trial in list(self.trials.values())), default=-1)

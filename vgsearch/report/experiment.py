@@ -24,7 +24,7 @@ from vgsearch.report.sample_grid import GridColumn, sample_grid
 from vgsearch.report.signal import signal_blocks
 from vgsearch.report.tables import as_block, failures, health, interval_or_value, trials_table
 from vgsearch.space.sweep import Sweep
-from vgsearch.terminal.sweep_table import objective_value
+from vgsearch.terminal.sweep_table import objective_value, pruning_line
 from vgsearch.terminal.trial import changed_from_paper
 from vgsearch.terminal.words import duration, interval, number, short_name, value
 
@@ -132,6 +132,7 @@ def _what_ran(subject: ExperimentData, clock: SweepClock) -> Section:
         ("last event", moment(record.last_event)),
         ("ran for", f"{duration(3600 * clock.total_hours)}, started {max(len(record.starts), 1)} time(s)"),
         ("trials", f"{len(used)} used of {len(record.trials)} started, {sweep.n_trials} planned"),
+        ("pruning", pruning_line(record).removeprefix("pruning: ") or "no trial was pruned"),
         ("left out", ", ".join(f"{n} {state}" for state, n in left_out.items()) or "none"),
         ("versions", ", ".join(f"{name} {version}" for name, version in versions.items()) or "not recorded"),
         ("workers", f"{sweep.n_workers} per trial, {sweep.gpus_per_worker:g} GPUs each"),

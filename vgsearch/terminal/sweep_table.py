@@ -249,6 +249,15 @@ def floor_line(record: SweepRecord) -> str:
     return f"floor   {'  '.join(parts)}  (an untrained generator of the paper's point)"
 
 
+def pruning_line(record: SweepRecord) -> str:
+    """How many trials were pruned and what share of the training that saved; empty if none was."""
+    n_pruned = record.count("pruned")
+    if not n_pruned:
+        return ""
+    n_ended = n_pruned + record.count("done")
+    return f"pruning: {n_pruned} of {n_ended} trials stopped early, {100 * record.steps_saved:.0f} % of the steps saved"
+
+
 def trial_result(trial: TrialRecord, objectives: Sequence[Objective]) -> str:
     """S3 with its interval and its parts if it was measured, and the other objectives."""
     s3, accuracies = s3_cells(trial)

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from vgsearch.experiment.ledger import Ledger
-from vgsearch.terminal.sweep_table import SweepView, event_line, s3_cells, sweep_table
+from vgsearch.terminal.sweep_table import SweepView, event_line, pruning_line, s3_cells, sweep_table
 
 
 def score(s3: float, ser: float = 0.581, res: float = 0.61) -> dict[str, Any]:
@@ -219,6 +219,17 @@ def test_the_estimate_after_a_resume_counts_this_drivers_trials_only(ledger: Led
     end(ledger, 1, "done", score=score(0.5))
     assert "2/4 trials" in resumed.summary()
     assert "ETA 2m00s" in resumed.summary()
+
+
+def test_the_saving_of_pruning_is_the_share_of_the_steps_of_done_and_pruned_trials(ledger: Ledger):
+    for index in range(4):
+        start(ledger, index)
+    assert pruning_line(ledger.record) == "", "none was pruned"
+    end(ledger, 0, "done", scores={"s3": 0.5})
+    for index, state, step in ((1, "pruned", 150), (2, "diverged", 10)):
+        ledger.append("trial_ended", trial=f"t{index:04d}-3fa9c1", state=state, step=step)
+    assert ledger.record.steps_saved == 150 / 600, "neither diverged nor running trials count"
+    assert pruning_line(ledger.record) == "pruning: 1 of 2 trials stopped early, 25 % of the steps saved"
 
 
 def test_a_trial_without_s3_shows_dashes(ledger: Ledger):
