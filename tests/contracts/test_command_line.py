@@ -15,7 +15,7 @@ from vgsearch import cli
 COMMANDS = """
 tune SPACE --data= --folds= --one-per-class --budget=laptop --set=* --classifier-weights= --out=runs
     --name= --trials= --seed=0 --workers-per-trial=1
-    --gpus-per-worker= --max-concurrent= --seeds-per-trial=1 --confirm-best --no-confirm-best
+    --gpus-per-worker= --max-concurrent= --seeds-per-trial=1 --racing --confirm-best --no-confirm-best
     --time-budget= --disk-budget= --keep=2 --storage=
     --warm-start=* --address= --dry-run --json
 submit SPACE|EXP --address=! --detach

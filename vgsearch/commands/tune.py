@@ -24,6 +24,13 @@ Seeds = Annotated[
         help="Trainings of each point; their mean is its score. From 2, the result says how much of it is retraining.",
     ),
 ]
+Racing = Annotated[
+    bool,
+    typer.Option(
+        "--racing",
+        help="With --seeds-per-trial: train further seeds only of points whose interval overlaps the best's so far.",
+    ),
+]
 ConfirmBest = Annotated[
     bool | None,
     typer.Option(
@@ -91,6 +98,7 @@ def tune(
     gpus_per_worker: options.Gpus = None,
     max_concurrent: MaxConcurrent = None,
     seeds_per_trial: Seeds = 1,
+    racing: Racing = False,
     confirm_best: ConfirmBest = None,
     time_budget: TimeBudget = None,
     disk_budget: options.DiskBudget = None,

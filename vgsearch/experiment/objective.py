@@ -1,11 +1,13 @@
 """The objectives of a search: one score by its name, or two for a Pareto front."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from videogan.config import ConfigurationError, suggestion
 from videogan.metrics import SCORES_OF_S3
+from videogan.metrics.interval import Interval
 
 OF_CLASSES = (*SCORES_OF_S3, "is")
 """Scores that need at least 2 classes; better when larger."""
@@ -63,6 +65,17 @@ class Objective:
     def value_of(self, scores: Mapping[str, float]) -> float:
         """The measured value."""
         return scores[self.name]
+
+    def worse_end(self, interval: Interval | None) -> float | None:
+        """The worse end of an interval of this score; None for one that has no ends."""
+        end = math.nan if interval is None else interval.low if self.direction == "maximize" else interval.high
+        return None if math.isnan(end) else end
+
+    def reaches(self, interval: Interval | None, to_beat: float) -> bool:
+        """Whether the better end of an interval of this score is at least as good as `to_beat`; an open one is."""
+        if interval is None or math.isnan(interval.high):
+            return True
+        return interval.high >= to_beat if self.direction == "maximize" else interval.low <= to_beat
 
     def loss(self, scores: Mapping[str, float]) -> float:
         """The value, with the sign that makes smaller better."""

@@ -41,6 +41,9 @@ class Sweep(Config):
     gpus_per_worker: float = Field(0, ge=0)
     max_concurrent: int | None = Field(None, ge=1)
     seeds_per_trial: int = Field(1, ge=1, le=MAX_SEEDS, description="trainings of each point; its score is their mean")
+    racing: bool = Field(
+        False, description="train further seeds only of points whose interval overlaps that of the best so far"
+    )
     confirm_best: bool = Field(
         False, description="train the best point and the paper's again at the end, on fresh seeds, to tell them apart"
     )

@@ -88,7 +88,12 @@ class Driver:
             keep=self.sweep.keep,
             n_classes=self.sweep.n_classes,
             n_seeds=self.sweep.seeds_per_trial,
+            to_beat=self._to_beat() if self.sweep.racing else None,
         )
+
+    def _to_beat(self) -> float | None:
+        best, objective = self.record.best, self.record.objectives[0]
+        return None if best is None else objective.worse_end(best.score.interval(objective.name))
 
     def successor(self, index: int) -> Proposal | None:
         """The next trial of population based training, after its first population; None without such training."""

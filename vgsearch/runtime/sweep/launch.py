@@ -71,6 +71,8 @@ class SweepRequest:
     max_concurrent: int | None = None
     time_budget: str | None = None
     seeds_per_trial: int = 1
+    racing: bool = False
+    """Train further seeds only of points whose interval overlaps that of the best so far."""
     disk_budget: str | None = None
     keep: int = 2
     storage: str | None = None
@@ -104,6 +106,7 @@ def launch(request: SweepRequest, address: str | None, dry_run: bool, json_lines
         manifest = search_manifest(manifest, request.folds)
     sweep = _requested_sweep(request, space, overrides, manifest, experiment)
     sweep.refuse_impossible_domains()
+    _refuse_idle_race(sweep)
     refuse_unfit_sampler(sweep)
     for note in notes_on_weights_of(sweep):
         print(f"note: {note}", file=sys.stderr)
@@ -157,6 +160,7 @@ def _requested_sweep(
         seeds_per_trial=request.seeds_per_trial,
         time_budget_hours=_hours(request.time_budget),
         disk_budget_bytes=parse_size(request.disk_budget) if request.disk_budget else None,
+        racing=request.racing,
         confirm_best=_confirms_best(request, space),
         keep=request.keep,
         space_source=source_of(request.space),
@@ -180,6 +184,14 @@ def _confirms_best(request: SweepRequest, space: Space) -> bool:
     searches = (request.n_trials or limits.n_trials) > len(space.paper_points)
     default = limits.confirm_best and searches and request.folds is None
     return default if request.confirm_best is None else request.confirm_best
+
+
+def _refuse_idle_race(sweep: Sweep) -> None:
+    """Raise ConfigurationError for a race of one training a point, or by two objectives."""
+    if sweep.racing and sweep.seeds_per_trial == 1:
+        raise ConfigurationError("--racing has no effect on one training a point; give --seeds-per-trial 2 or more.")
+    if sweep.racing and len(sweep.objectives()) > 1:
+        raise ConfigurationError("--racing compares points by one objective; give one, or leave --racing out.")
 
 
 def resume(folder: Path, trials: str | None, retry: str, address: str | None, json_lines: bool) -> None:

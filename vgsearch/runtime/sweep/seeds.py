@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from vgsearch.experiment.end import End
-from vgsearch.experiment.objective import COST
+from vgsearch.experiment.objective import COST, Objective, parsed
 from vgsearch.experiment.trial_records import SCORE, whole_lines
 from vgsearch.runtime.sweep.trial import OpenClips, Trial
 from videogan.metrics.s3 import seed_interval
@@ -15,15 +15,16 @@ APART = 10_000
 
 
 def over_seeds(first: Trial, end: End, open_clips: OpenClips) -> End:
-    """Train a trial's remaining seeds; returns the mean scores, or the first failure.
+    """Train a trial's remaining seeds, until a race is lost; returns the mean scores, or the first failure.
 
     Looks, pruning and health are those of the first training. Every rank calls this, and all run the same trainings.
     """
     if first.spec.n_seeds == 1:
         return end
-    ends = [end]
+    ends, objective = [end], parsed(first.config.evaluation.objective)[0]
     for number in range(1, first.spec.n_seeds):
-        if first.seen_by_any(not ends[-1].is_done):
+        lost = first.shard.rank == 0 and has_lost(ends, objective, first.spec.to_beat)
+        if first.seen_by_any(lost or not ends[-1].is_done):
             break
         ends.append(_trained_with(first, number, open_clips))
     if first.seen_by_any(not ends[-1].is_done):
@@ -31,7 +32,15 @@ def over_seeds(first: Trial, end: End, open_clips: OpenClips) -> End:
         return (
             end if len(ends) == 1 else dataclasses.replace(ends[-1], reason=f"seed {len(ends)} of the point: {reason}")
         )
-    return averaged(ends) if first.shard.rank == 0 else end
+    return averaged(ends) if first.shard.rank == 0 and len(ends) > 1 else end
+
+
+def has_lost(ends: Sequence[End], objective: Objective, to_beat: float | None) -> bool:
+    """Whether a race is lost: the interval of a point's trainings so far does not reach `to_beat`; None: no race."""
+    if to_beat is None or not all(objective.name in end.scores for end in ends):
+        return False
+    over_seeds = seed_interval([objective.value_of(end.scores) for end in ends])
+    return not objective.reaches(over_seeds if len(ends) > 1 else ends[0].score.interval(objective.name), to_beat)
 
 
 def _trained_with(first: Trial, number: int, open_clips: OpenClips) -> End:

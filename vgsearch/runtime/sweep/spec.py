@@ -28,6 +28,9 @@ class TrialSpec:
     """Classes of the data set."""
     n_seeds: int = 1
     """Trainings of the point, one after the other; its score is their mean."""
+    to_beat: float | None = None
+    """The worse end of the best point's interval by the first objective, at this trial's start: a point whose own
+    interval does not reach it is trained with no further seed. None: with all seeds."""
 
     def to_parameters(self) -> dict[str, Any]:
         """The parameters by which Ray Tune passes it on."""
