@@ -24,7 +24,8 @@ from videogan.config import ConfigurationError
 from videogan.data.manifest import Manifest
 from videogan.metrics.interval import Interval
 from videogan.metrics.retraining_noise import RetrainingNoise
-from videogan.metrics.s3 import MAX_SEEDS, seed_interval, student_p
+from videogan.metrics.s3 import MAX_SEEDS, seed_interval
+from videogan.metrics.t_test import paired_p
 from videogan.storage.atomic import write_atomically
 from videogan.storage.json_values import json_values
 
@@ -121,7 +122,7 @@ def compared(scores: dict[int, float], paper: dict[int, float], objective: Objec
     differences = [sign * (scores[seed] - paper[seed]) for seed in scores if seed in paper]
     if len(differences) < 2:
         return None
-    return Comparison(len(differences), *seed_interval(differences), student_p(differences))
+    return Comparison(len(differences), *seed_interval(differences), paired_p(differences))
 
 
 def confirmed(record: SweepRecord, top: int, seeds: Sequence[int], n_folds: int = 0) -> list[Confirmed]:

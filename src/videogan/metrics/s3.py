@@ -62,30 +62,6 @@ def seed_interval(values: Sequence[float]) -> Interval:
     return Interval(mean, mean - margin, mean + margin)
 
 
-def student_p(differences: Sequence[float]) -> float:
-    """The two-sided p of Student's t-test that the mean of 2 or more `differences` is 0; 1 if all of them are 0.
-
-    Below .05 exactly where `seed_interval` leaves out 0. A whole number of degrees of freedom has a closed form
-    (Abramowitz and Stegun 26.7.3 and 26.7.4).
-    """
-    n = len(differences)
-    if n < 2:
-        raise ValueError(f"a t-test needs at least 2 differences, got {n}.")
-    mean = math.fsum(differences) / n
-    error = math.sqrt(math.fsum((value - mean) ** 2 for value in differences) / (n - 1) / n)
-    if error == 0:
-        return 0.0 if mean else 1.0
-    freedom, angle = n - 1, math.atan(abs(mean) / error / math.sqrt(n - 1))
-    term = math.cos(angle) if freedom % 2 else 1.0
-    series = 0.0
-    for k in range(3 if freedom % 2 else 2, freedom + 1, 2):
-        series += term
-        term *= math.cos(angle) ** 2 * (k - 1) / k
-    if freedom % 2:
-        return 1 - 2 / math.pi * (angle + math.sin(angle) * series)
-    return 1 - math.sin(angle) * series
-
-
 def confusion_matrix(predictions: Tensor, labels: Tensor, n_classes: int) -> Tensor:
     """Number of clips of each true class (rows) predicted as each class (columns): int64 (K, K).
 
