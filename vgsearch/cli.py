@@ -21,6 +21,7 @@ from vgsearch.commands import (
     show,
     spaces,
     status,
+    study,
     submit,
     train,
     tune,
@@ -55,6 +56,7 @@ app.command("show")(show.show)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("train")(train.train)
+app.command("study")(study.study)
 app.command("evaluate")(evaluate.evaluate)
 app.command("sample")(sample.sample)
 app.add_typer(data.app, name="data")

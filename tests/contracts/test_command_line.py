@@ -15,7 +15,7 @@ from vgsearch import cli
 COMMANDS = """
 tune SPACE --data= --folds= --one-per-class --budget=laptop --set=* --classifier-weights= --out=runs
     --name= --trials= --seed=0 --workers-per-trial=1
-    --gpus-per-worker= --max-concurrent= --seeds-per-trial=1 --racing --confirm-best --no-confirm-best
+    --gpus-per-worker= --max-concurrent= --seeds-per-trial=1 --racing --pruning --no-pruning --confirm-best --no-confirm-best
     --time-budget= --disk-budget= --keep=2 --storage=
     --warm-start=* --address= --dry-run --json
 submit SPACE|EXP --address=! --detach
@@ -28,6 +28,8 @@ compare EXP1 EXP2 ... --out=reports
 train SPACE --point= --data= --folds= --one-per-class --budget=laptop --set=* --classifier-weights= --out=runs
     --name= --seed=0 --workers-per-trial=1
     --gpus-per-worker= --address= --dry-run --json
+study SPACE --data= --one-per-class --seeds=5 --budget=laptop --set=* --classifier-weights= --out=runs --name= --seed=0
+    --workers-per-trial=1 --gpus-per-worker= --address= --dry-run --json
 evaluate CKPT? --videos= --ladder= --rung=* --data= --folds= --metrics= --against= --budget= --preprocessing= --classifier-weights=
     --workers-per-trial=1 --gpus-per-worker= --out= --address= --json
 sample CKPT --show=grid --classes= --codes= --steps= --n-frames= --truncation= --seed=0 --out=

@@ -24,6 +24,13 @@ Seeds = Annotated[
         help="Trainings of each point; their mean is its score. From 2, the result says how much of it is retraining.",
     ),
 ]
+Prunes = Annotated[
+    bool,
+    typer.Option(
+        "--pruning/--no-pruning",
+        help="Without pruning every trial is trained to its end: for vgsearch replay, which compares pruners.",
+    ),
+]
 Racing = Annotated[
     bool,
     typer.Option(
@@ -99,6 +106,7 @@ def tune(
     max_concurrent: MaxConcurrent = None,
     seeds_per_trial: Seeds = 1,
     racing: Racing = False,
+    prunes: Prunes = True,
     confirm_best: ConfirmBest = None,
     time_budget: TimeBudget = None,
     disk_budget: options.DiskBudget = None,

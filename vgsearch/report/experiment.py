@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import yaml
 
 from vgsearch.evaluation.confirmation import confirmed_table, notes_on
+from vgsearch.evaluation.methods import methods, methods_table, note_on_methods
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord
 from vgsearch.experiment.objective import COST
 from vgsearch.experiment.paths import short_id
@@ -41,6 +42,7 @@ def experiment_page(subject: ExperimentData, found: Importances) -> Page:
     sections.append(Section("Importance", _importance(subject, found)))
     sections.append(Section("Trade-offs", _trade_offs(subject)))
     sections.append(Section("Papers", comparison(subject.record, subject.scored, subject.sweep), _PAPERS))
+    sections.append(Section("Methods", _methods(record), "The paper's points of this space, each with several seeds."))
     sections.append(Section("Expected best", _expected_best(subject), _LUCK))
     sections.append(Section("Trials", [trials_table(record), *failures(record), *health(record)]))
     sections.append(Section("Timeline", [Chart("timeline", figures.timeline(record, clock), _TIMELINE, wide=True)]
@@ -66,6 +68,11 @@ _ONE_SEED = (
     "with fresh seeds and scores it on test."
 )
 _TIMELINE = "Pauses between an interruption and a resume are left out."
+
+
+def _methods(record: SweepRecord) -> list[Block]:
+    found = methods(record)
+    return [as_block(methods_table(found, record)), Text(note_on_methods(record))] if found else []
 
 
 def _state(record: SweepRecord) -> str:

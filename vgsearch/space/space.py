@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from pydantic import Field, model_validator
 
-from vgsearch.space.budgets import BUDGETS, Budget, with_shared_budgets
+from vgsearch.space.budgets import BUDGETS, Budget, Pruning, with_shared_budgets
 from vgsearch.space.domains import Domain, Searched, is_active
 from vgsearch.space.inequality import Inequality
 from videogan.config import Config, ConfigurationError, parse_config, suggestion, with_overrides
@@ -63,6 +63,16 @@ class Space(Config):
         return self.model_copy(
             update={"paper_points": [self.paper_points[self.point_names.index(name)]], "point_names": [name]}
         )
+
+    def without_pruning(self, budget: str) -> "Space":
+        """This space with a budget that prunes no trial; raises ConfigurationError for population based training."""
+        limits = self.budgets[budget]
+        if limits.sampler == "pbt":
+            raise ConfigurationError(
+                f"--no-pruning: population based training ({self.name}) replaces trials; use another."
+            )
+        unpruned = limits.model_copy(update={"pruning": Pruning(pruner="none")})
+        return self.model_copy(update={"budgets": {**self.budgets, budget: unpruned}})
 
     @property
     def inequalities(self) -> tuple[Inequality, ...]:

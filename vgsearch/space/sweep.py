@@ -17,6 +17,7 @@ from vgsearch.experiment.paths import trial_id
 from vgsearch.space.domains import Domain, Searched, is_active
 from vgsearch.space.space import Budget, Space
 from videogan.config import Config, ConfigurationError, parse_config, with_overrides
+from videogan.data.manifest import Manifest, ScoredSplit
 from videogan.metrics.s3 import MAX_SEEDS
 from videogan.storage.atomic import write_atomically
 from videogan.training.run_config import EvaluationConfig, RunConfig
@@ -46,6 +47,9 @@ class Sweep(Config):
     )
     confirm_best: bool = Field(
         False, description="train the best point and the paper's again at the end, on fresh seeds, to tell them apart"
+    )
+    scored: ScoredSplit | None = Field(
+        None, description="the real clips that trials are scored on; default: select, or test where it is missing"
     )
     keep: int = Field(2, ge=2, description="newest checkpoints kept per trial, in addition to its best")
     disk_budget_bytes: float | None = Field(
@@ -125,6 +129,10 @@ class Sweep(Config):
     def best_may_copy(self) -> bool:
         """Whether a trial that copies training clips can be the best."""
         return self.run_config(self.paper_points[0], 0).evaluation.best_may_copy
+
+    def scored_split(self, manifest: Manifest) -> ScoredSplit:
+        """The real clips of its data set that the trials are scored on."""
+        return self.scored or manifest.search_split
 
     def trial_id(self, config: RunConfig, index: int) -> str:
         canonical = json.dumps(config.model_dump(mode="json"), sort_keys=True)

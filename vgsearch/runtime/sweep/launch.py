@@ -73,6 +73,10 @@ class SweepRequest:
     seeds_per_trial: int = 1
     racing: bool = False
     """Train further seeds only of points whose interval overlaps that of the best so far."""
+    prunes: bool = True
+    """Whether the budget's pruner stops trials."""
+    scored: ScoredSplit | None = None
+    """The clips that trials are scored on; None: those of a search."""
     disk_budget: str | None = None
     keep: int = 2
     storage: str | None = None
@@ -139,7 +143,7 @@ def _requested_space(request: SweepRequest) -> Space:
         raise ConfigurationError(
             f"no budget '{request.budget}' in {space.name}{suggestion(request.budget, list(space.budgets))}"
         )
-    return space
+    return space if request.prunes else space.without_pruning(request.budget)
 
 
 def _requested_sweep(
@@ -161,6 +165,7 @@ def _requested_sweep(
         time_budget_hours=_hours(request.time_budget),
         disk_budget_bytes=parse_size(request.disk_budget) if request.disk_budget else None,
         racing=request.racing,
+        scored=request.scored,
         confirm_best=_confirms_best(request, space),
         keep=request.keep,
         space_source=source_of(request.space),
@@ -250,7 +255,7 @@ def _run(
     notes = notes_of(sweep.objectives(), sweep.limits.pruning.pruner != "none")
     for note in [*notes, f"note: {lack}"] if lack else notes:
         print(note, file=sys.stderr)
-    inputs = prepare_inputs(sweep, manifest, manifest.search_split, console)
+    inputs = prepare_inputs(sweep, manifest, sweep.scored_split(manifest), console)
     view = SweepView(console, ledger.record, sweep.n_trials, json_lines)
     _record_start(experiment, sweep, inputs, ledger, view, lack)
     driver = Driver(experiment, sweep, inputs, ledger, view)

@@ -55,7 +55,7 @@ def run_again(plan: ConfirmationPlan, ledger: Ledger, cluster: Resources, consol
     sweep, seeds = plan.sweep, list(plan.seeds)
     inputs = prepare_inputs(sweep, plan.manifest, "test", console)
     if not plan.fold:  # on a fold the real clips are others
-        refuse_other_protocol(plan.experiment, sweep, inputs, ledger.record, plan.manifest.search_split)
+        refuse_other_protocol(plan.experiment, sweep, inputs, ledger.record, sweep.scored_split(plan.manifest))
     digest = protocol_digest(sweep, inputs, "test")
     objective = [str(objective) for objective in sweep.objectives()]
     ledger.append(f"{CONFIRM}sweep_started", objective=objective, protocol=digest, split="test", top=plan.top,

@@ -2,6 +2,7 @@
 
 from rich.console import Console
 
+from vgsearch.evaluation.methods import methods, methods_table, note_on_methods
 from vgsearch.experiment.end import ENDS
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord
 from vgsearch.experiment.paths import Experiment
@@ -41,7 +42,15 @@ def print_result(record: SweepRecord, experiment: Experiment, console: Console) 
     console.print(f"        {chosen}", soft_wrap=True)
     for line in search_signal_lines(record):
         console.print(line, soft_wrap=True)
+    _print_methods(record, console)
     _print_next_commands(best, experiment, console)
+
+
+def _print_methods(record: SweepRecord, console: Console) -> None:
+    """The paper's points side by side, if several were trained with several seeds."""
+    if found := methods(record):
+        console.print(methods_table(found, record))
+        console.print(f"note: {note_on_methods(record)}", style="yellow", soft_wrap=True)
 
 
 def _print_passed_over(record: SweepRecord, console: Console) -> None:

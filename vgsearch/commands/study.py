@@ -1,0 +1,48 @@
+"""vgsearch study SPACE: the paper's points of a space side by side."""
+
+from typing import Annotated
+
+import typer
+
+from vgsearch.commands import options
+
+Table = Annotated[
+    str,
+    typer.Argument(
+        metavar="SPACE",
+        help="table2 (MVT-GAN's variants), table4 (TGAN's critics), or any space with several paper points.",
+    ),
+]
+Seeds = Annotated[int, typer.Option("--seeds", metavar="N", min=2, max=10, help="Trainings of each point.")]
+
+
+def study(
+    space: Table,
+    data: options.Data = None,
+    one_per_class: options.OnePerClass = False,
+    seeds_per_trial: Seeds = 5,
+    budget: options.BudgetName = "laptop",
+    overrides: options.Overrides = None,
+    classifier_weights: options.ClassifierWeights = None,
+    out: options.Out = options.DEFAULT_OUT,
+    name: options.Name = None,
+    seed: options.Seed = 0,
+    n_workers: options.Workers = 1,
+    gpus_per_worker: options.Gpus = None,
+    address: options.Address = None,
+    dry_run: options.DryRun = False,
+    json: options.Json = False,
+) -> None:
+    """Train each of the paper's points with several seeds, score them on the test clips, and compare them.
+
+    No point is pruned, and each is compared with the first. vgsearch resume continues an interrupted study.
+    """
+    given = locals()
+    from vgsearch.space.space import load_space
+    from videogan.config import ConfigurationError
+
+    n_points = len(load_space(space).paper_points)
+    if n_points < 2:
+        raise ConfigurationError(f"{space} has one paper point, nothing to compare; use vgsearch train {space}.")
+    fixed = {"n_trials": n_points, "prunes": False, "scored": "test", "confirm_best": False}
+    options.start_sweep(**given | fixed)
