@@ -1,4 +1,4 @@
-"""Optuna: the study, its samplers and pruners, population based training, and replay from the ledger.
+"""Optuna: the study, its samplers and pruners, population based training, and rebuilding from the ledger.
 
 Imported by `sweep`.
 """

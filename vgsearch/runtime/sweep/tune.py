@@ -15,7 +15,7 @@ from vgsearch.experiment.objective import compared_scores
 from vgsearch.experiment.tensorboard import write_columns
 from vgsearch.runtime.cluster.cluster import Resources
 from vgsearch.runtime.study.proposal import Proposal
-from vgsearch.runtime.study.replay import study_of
+from vgsearch.runtime.study.rebuild import study_of
 from vgsearch.runtime.study.searcher import LookScheduler, StudySearcher
 from vgsearch.runtime.sweep.driver import Driver
 from vgsearch.runtime.sweep.executors import inline_trial

@@ -15,7 +15,7 @@ from vgsearch.experiment.ledger import Ledger, SweepRecord, read_events, read_le
 from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.study.population import CHANGEABLE, PopulationPruner, mutated, successor
-from vgsearch.runtime.study.replay import replay
+from vgsearch.runtime.study.rebuild import rebuild
 from vgsearch.runtime.study.samplers import refuse_unfit_sampler
 from vgsearch.runtime.study.searcher import StudySearcher
 from vgsearch.runtime.study.study import new_study
@@ -156,9 +156,9 @@ def test_a_trial_starts_at_its_parents_checkpoint_and_the_ledger_records_the_par
     record = read_ledger(experiment.ledger)
     (again,) = [proposal for proposal in left_to_do(record, sweep) if proposal.index == 2]
     assert again.parent == 0
-    replayed = new_study(optuna.storages.InMemoryStorage(), sweep)
-    replay(read_events(experiment.ledger), replayed, sweep)
-    assert [trial.params for trial in replayed.trials] == [trial.params for trial in study.trials]
+    rebuilt = new_study(optuna.storages.InMemoryStorage(), sweep)
+    rebuild(read_events(experiment.ledger), rebuilt, sweep)
+    assert [trial.params for trial in rebuilt.trials] == [trial.params for trial in study.trials]
     # Later checkpoints of the parent do not matter: the child has its own copy.
     (experiment.trial(parent).checkpoints / "step00000075.pt").write_bytes(b"later")
     assert folder.inherit(experiment.trial(parent), below=200) == 50

@@ -13,7 +13,7 @@ from vgsearch.experiment.end import End
 from vgsearch.experiment.ledger import Ledger, SweepRecord, read_events, read_ledger
 from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.study.proposal import Proposal
-from vgsearch.runtime.study.replay import study_of
+from vgsearch.runtime.study.rebuild import study_of
 from vgsearch.runtime.study.searcher import StudySearcher
 from vgsearch.runtime.study.study import open_study
 from vgsearch.runtime.sweep.resuming import left_to_do

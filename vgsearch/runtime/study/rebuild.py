@@ -32,7 +32,7 @@ class _Listener:
     def ended(self, parameters: dict[str, Any], end: End) -> None: ...
 
 
-def replay(events: Iterable[dict[str, Any]], study: optuna.Study, sweep: Sweep) -> None:
+def rebuild(events: Iterable[dict[str, Any]], study: optuna.Study, sweep: Sweep) -> None:
     """Ask an empty `study` for each trial of the events, and report its looks and its end.
 
     Each trial gets the number it had, the same smoothed looks and the same rungs of successive halving. A trial that
@@ -63,18 +63,18 @@ def replay(events: Iterable[dict[str, Any]], study: optuna.Study, sweep: Sweep) 
 
 def study_of(path: Path, sweep: Sweep, events: Iterable[dict[str, Any]]) -> optuna.Study:
     """The study at `path`, rebuilt from the ledger's events if it is missing, damaged or disagrees with them."""
-    replayed = new_study(InMemoryStorage(), sweep)
-    replay(events, replayed, sweep)
+    rebuilt = new_study(InMemoryStorage(), sweep)
+    rebuild(events, rebuilt, sweep)
     try:
         study = open_study(path, sweep)
-        if _content(study) == _content(replayed):
+        if _content(study) == _content(rebuilt):
             return study
         why = "disagrees with the ledger"
     except (sqlite3.Error, SQLAlchemyError, StorageInternalError) as error:
         why = f"does not open ({next(iter(str(error).splitlines()), type(error).__name__)})"
-    if _content(replayed):
+    if _content(rebuilt):
         print(f"note: the study in {sweep.storage or path} {why}; rebuilt from the ledger", file=sys.stderr)
-    replace_study(path, sweep, replayed.get_trials(deepcopy=False))
+    replace_study(path, sweep, rebuilt.get_trials(deepcopy=False))
     return open_study(path, sweep)
 
 
