@@ -33,7 +33,7 @@ def _refuse_idle(config: Config, kind: str, names: Sequence[str]) -> None:
 class Pruning(Config):
     """When a trial with poor looks is stopped: Optuna's pruner on smoothed looks, after `warm_up` steps."""
 
-    pruner: Literal["median", "successive_halving", "none"] = "median"
+    pruner: Literal["median", "successive_halving", "hyperband", "none"] = "median"
     warm_up: int = Field(0, ge=0, description="steps before which no trial is pruned")
     n_startup_trials: int = Field(4, ge=1, description="trials that must finish before the median counts")
     smoothing: int = Field(2, ge=1, description="looks in the running mean")

@@ -5,7 +5,14 @@ import sqlite3
 from pathlib import Path
 
 import optuna
-from optuna.pruners import BasePruner, MedianPruner, NopPruner, PatientPruner, SuccessiveHalvingPruner
+from optuna.pruners import (
+    BasePruner,
+    HyperbandPruner,
+    MedianPruner,
+    NopPruner,
+    PatientPruner,
+    SuccessiveHalvingPruner,
+)
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
@@ -13,9 +20,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from vgsearch.runtime.study.population import PopulationPruner
 from vgsearch.runtime.study.samplers import IndexedSampler, experimental, grid_of, refuse_unfit_sampler
-from vgsearch.space.budgets import Budget
 from vgsearch.space.sweep import JOURNAL, Sweep
 from videogan.config import ConfigurationError
+
+REDUCTION = 3
+"""Of the trials at a rung of successive halving, one in this many goes on; Hyperband's rungs are the same."""
 
 
 def open_study(path: Path, sweep: Sweep) -> optuna.Study:
@@ -40,7 +49,7 @@ def new_study(storage: BaseStorage, sweep: Sweep) -> optuna.Study:
         directions=[objective.direction for objective in sweep.objectives()],
         load_if_exists=True,
         sampler=sampler_of(sweep),
-        pruner=_pruner(sweep.limits),
+        pruner=_pruner(sweep),
     )
 
 
@@ -125,16 +134,20 @@ def sampler_of(sweep: Sweep) -> IndexedSampler:
     return IndexedSampler(sweep.seed, sweep.searched, limits.sampler, limits.n_startup_trials)
 
 
-def _pruner(limits: Budget) -> BasePruner:
-    pruning = limits.pruning
-    if limits.sampler == "pbt":
-        return PopulationPruner(limits.pbt)
+def _pruner(sweep: Sweep) -> BasePruner:
+    pruning = sweep.limits.pruning
+    if sweep.limits.sampler == "pbt":
+        return PopulationPruner(sweep.limits.pbt)
     if pruning.pruner == "none":
         return NopPruner()
     if pruning.pruner == "median":
         pruner: BasePruner = MedianPruner(n_startup_trials=pruning.n_startup_trials, n_warmup_steps=pruning.warm_up)
+    elif pruning.pruner == "successive_halving":
+        pruner = SuccessiveHalvingPruner(min_resource=max(pruning.warm_up, 1), reduction_factor=REDUCTION)
     else:
-        pruner = SuccessiveHalvingPruner(min_resource=max(pruning.warm_up, 1), reduction_factor=3)
+        # With max_resource "auto" a rebuilt study and the first driver could have different brackets.
+        first, last = max(pruning.warm_up, 1), sweep.run_config(sweep.paper_points[0], 0).loop.n_steps
+        pruner = HyperbandPruner(min_resource=first, max_resource=max(first, last), reduction_factor=REDUCTION)
     if not pruning.patience:
         return pruner
     with experimental():

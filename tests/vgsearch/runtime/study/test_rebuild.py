@@ -21,6 +21,7 @@ from vgsearch.space.sweep import Sweep
 
 N_STARTUP, N_TRIALS = 2, 14
 HALVING = {"pruner": "successive_halving", "warm_up": 10, "smoothing": 2}
+HYPERBAND = HALVING | {"pruner": "hyperband"}
 MEDIAN = {"pruner": "median", "warm_up": 10, "n_startup_trials": 2, "smoothing": 2}
 
 
@@ -145,7 +146,11 @@ def rungs(trial: FrozenTrial) -> dict[str, Any]:
     return {name: value for name, value in trial.system_attrs.items() if name.startswith("completed_rung")}
 
 
-@pytest.mark.parametrize("sweep", [a_sweep(HALVING), a_sweep(objective=["s3", "-cost"])], ids=["halving", "front"])
+@pytest.mark.parametrize(
+    "sweep",
+    [a_sweep(HALVING), a_sweep(HYPERBAND), a_sweep(objective=["s3", "-cost"])],
+    ids=["halving", "hyperband", "front"],
+)
 def test_a_rebuilt_study_equals_the_original(tmp_path: Path, sweep: Sweep):
     experiment = Experiment(tmp_path)
     with pytest.raises(Killed):
@@ -160,7 +165,7 @@ def test_a_rebuilt_study_equals_the_original(tmp_path: Path, sweep: Sweep):
         for told_of in ("state", "values", "params", "intermediate_values", "user_attrs"):
             assert getattr(one, told_of) == getattr(other, told_of)
         assert rungs(one) == rungs(other)
-    assert any(rungs(trial) for trial in trials) == (sweep.limits.pruning.pruner == "successive_halving")
+    assert any(rungs(trial) for trial in trials) == (sweep.limits.pruning.pruner in ("successive_halving", "hyperband"))
     assert (after.directions, after.metric_names) == settings
 
 

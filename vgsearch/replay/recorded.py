@@ -1,0 +1,92 @@
+"""The done trials of a finished sweep, as the table that simulated searches look up."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from vgsearch.experiment.ledger import SweepRecord, TrialRecord
+from vgsearch.experiment.objective import COST, Objective
+from vgsearch.space.distance import coordinates, distances
+from vgsearch.space.domains import Domain
+from vgsearch.space.sweep import Sweep
+from videogan.config import ConfigurationError
+
+LEAST_TRIALS = 8
+"""Done trials that a replay needs: below, a table has nothing to find, and no order of trials differs from another."""
+
+
+@dataclass(frozen=True)
+class RecordedTrials:
+    """Done trials with their points and scores: rows of a table. The order is that of the sweep."""
+
+    objective: Objective
+    domains: Mapping[str, Domain]
+    trials: Sequence[TrialRecord]
+    left_out: Mapping[str, int]
+    """How many recorded trials are no rows, by reason."""
+    known: Sequence[Mapping[str, Any]] = ()
+    """The known trials that the sweep's study started with, as ledger entries; no rows."""
+
+    @cached_property
+    def losses(self) -> np.ndarray:
+        """The objective of each row (n), with the sign that makes smaller better."""
+        return np.array([self.objective.loss(trial.scores) for trial in self.trials])
+
+    @cached_property
+    def ranks(self) -> np.ndarray:
+        """The rank of each row (n) by its score: 1 for the best, equal rows have the better of their ranks."""
+        return 1 + (self.losses[:, None] > self.losses).sum(axis=1)
+
+    @cached_property
+    def coordinates(self) -> np.ndarray:
+        """The rows' points as numbers (n, domains, 2)."""
+        return coordinates([trial.overrides for trial in self.trials], self.domains)
+
+    @property
+    def paper_rows(self) -> list[int]:
+        """The rows of the paper's points."""
+        return [row for row, trial in enumerate(self.trials) if trial.is_paper_point]
+
+    def nearest(self, point: Mapping[str, Any], unused: np.ndarray) -> int:
+        """The row, among the `unused` ones (n, bool), whose point is nearest; the first of equally near ones."""
+        apart = distances(coordinates([point], self.domains)[0], self.coordinates)
+        return int(np.where(unused, apart, np.inf).argmin())
+
+
+def recorded_trials(name: str, sweep: Sweep, record: SweepRecord) -> RecordedTrials:
+    """The table of a sweep's done trials, by its first objective that is not the cost.
+
+    Raises ConfigurationError, which says the counts, for fewer than 8; `name` is the experiment's in errors.
+    """
+    objective = next(each for each in record.objectives if each.name != COST)
+    reasons = {trial.trial_id: _unfit(trial, sweep, record, objective) for trial in record.trials.values()}
+    rows = [trial for trial in record.trials.values() if not reasons[trial.trial_id]]
+    left_out = Counter(reason for reason in reasons.values() if reason)
+    if len(rows) < LEAST_TRIALS:
+        raise ConfigurationError(
+            f"{name}: a replay needs at least {LEAST_TRIALS} done trials, found {len(rows)}{_listed(left_out)}; "
+            "let the sweep run on with vgsearch resume --trials +N, or start one whose budget does not prune."
+        )
+    return RecordedTrials(objective, sweep.domains, rows, left_out, record.known or ())
+
+
+def _unfit(trial: TrialRecord, sweep: Sweep, record: SweepRecord, objective: Objective) -> str:
+    """Why a trial can be no row of the table; empty if it can."""
+    if trial.state != "done":
+        return trial.state
+    if objective.name not in trial.scores:
+        return f"without {objective.name}"
+    if not record.may_be_best(trial):
+        return "with copies of training clips"
+    inside = all(path in sweep.domains and value in sweep.domains[path] for path, value in trial.overrides.items())
+    return "" if inside else "outside the search space"
+
+
+def _listed(left_out: Mapping[str, int]) -> str:
+    """ (6 pruned, 1 diverged); empty for none."""
+    counts = ", ".join(f"{n} {reason}" for reason, n in left_out.items())
+    return f" ({counts})" if counts else ""
