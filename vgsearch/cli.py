@@ -15,6 +15,7 @@ from vgsearch.commands import (
     evaluate,
     flow,
     gc,
+    replay,
     report,
     resume,
     sample,
@@ -55,6 +56,7 @@ app.command("confirm")(confirm.confirm)
 app.command("show")(show.show)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
+app.command("replay")(replay.replay)
 app.command("train")(train.train)
 app.command("study")(study.study)
 app.command("evaluate")(evaluate.evaluate)

@@ -68,7 +68,7 @@ def recorded_trials(name: str, sweep: Sweep, record: SweepRecord) -> RecordedTri
     left_out = Counter(reason for reason in reasons.values() if reason)
     if len(rows) < LEAST_TRIALS:
         raise ConfigurationError(
-            f"{name}: a replay needs at least {LEAST_TRIALS} done trials, found {len(rows)}{_listed(left_out)}; "
+            f"{name}: a replay needs at least {LEAST_TRIALS} done trials, found {len(rows)}{listed(left_out)}; "
             "let the sweep run on with vgsearch resume --trials +N, or start one whose budget does not prune."
         )
     return RecordedTrials(objective, sweep.domains, rows, left_out, record.known or ())
@@ -86,7 +86,7 @@ def _unfit(trial: TrialRecord, sweep: Sweep, record: SweepRecord, objective: Obj
     return "" if inside else "outside the search space"
 
 
-def _listed(left_out: Mapping[str, int]) -> str:
-    """ (6 pruned, 1 diverged); empty for none."""
+def listed(left_out: Mapping[str, int]) -> str:
+    """(6 pruned, 1 diverged); empty for none."""
     counts = ", ".join(f"{n} {reason}" for reason, n in left_out.items())
     return f" ({counts})" if counts else ""

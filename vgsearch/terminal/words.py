@@ -37,6 +37,14 @@ def interval(measured: Interval, sign: str = "", percent: bool = False) -> str:
     return f"{mean} [{low}, {high}]"
 
 
+def percents(measured: Interval) -> str:
+    """59 [49, 68]: an interval of shares in whole percents; a dash as in `interval`."""
+    if math.isnan(measured.mean):
+        return "-"
+    mean, low, high = (number(100 * part, ".0f") for part in measured)
+    return f"{mean} [{low}, {high}]"
+
+
 def _parts(measured: Interval, sign: str, percent: bool) -> list[str]:
     spec = sign + (".1f" if percent else _spec(*measured))
     return [number(100 * part if percent else part, spec) for part in measured]

@@ -56,6 +56,13 @@ class IndexedSampler(BaseSampler):
         given = given or self._grid.get(index)
         self._proposal = values_to_suggest(self._searched.domains, given) if given else None
 
+    def proposal(self, trial: optuna.Trial, index: int) -> dict[str, Any]:
+        """The values that this sampler would propose for a trial that has none yet, by path; they are not stored."""
+        self.begin(index)
+        trial.relative_params  # noqa: B018 (Optuna calls sample_relative at the first use)
+        assert self._proposal is not None
+        return {path: value for path, value in self._proposal.items() if path in self._searched.domains}
+
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return {}
 
@@ -198,11 +205,17 @@ def _grid_values(domain: Domain) -> Sequence[Any]:
 
 def refuse_unfit_sampler(sweep: Sweep) -> None:
     """Raise ConfigurationError with all reasons why the budget's sampler can't search the sweep's domains."""
+    reasons = reasons_against_sampler(sweep)
+    if reasons and _proposes(sweep):
+        where = f"{sweep.space.name}.yaml ({sweep.budget}): sampler {sweep.limits.sampler}"
+        raise ConfigurationError(f"{where}: {'; '.join(reasons)}.")
+
+
+def reasons_against_sampler(sweep: Sweep) -> list[str]:
+    """Why the budget's sampler can't search the sweep's domains; empty if it can."""
     kind = sweep.limits.sampler
     against = {"grid": _against_grid, "gp": _against_gp, "pbt": _against_pbt}
-    reasons = against[kind](sweep) if kind in against else []
-    if reasons and _proposes(sweep):
-        raise ConfigurationError(f"{sweep.space.name}.yaml ({sweep.budget}): sampler {kind}: {'; '.join(reasons)}.")
+    return against[kind](sweep) if kind in against else []
 
 
 def _proposes(sweep: Sweep) -> bool:

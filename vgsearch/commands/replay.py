@@ -1,0 +1,82 @@
+"""vgsearch replay EXP: which sampler and pruner would have served best on the trials of a finished sweep."""
+
+from typing import Annotated
+
+import typer
+
+from vgsearch.commands import options
+
+Samplers = Annotated[
+    list[str] | None,
+    typer.Option("--sampler", metavar="NAME", help="Replay this sampler: random, tpe or gp. Repeatable. Default: all."),
+]
+Pruners = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pruner",
+        metavar="NAME",
+        help="Replay this pruner: none, median, successive_halving or hyperband. Repeatable. Default: all.",
+    ),
+]
+After = Annotated[
+    str | None,
+    typer.Option(
+        "--trials",
+        metavar="N,N,...",
+        help="Compare the best after so many trials. Default: 8,16,32, as far as there are more recorded trials.",
+    ),
+]
+AtOnce = Annotated[
+    str, typer.Option("--parallel", metavar="N,N,...", help="How many trials a simulated search runs at the same time.")
+]
+Repeats = Annotated[int, typer.Option("--repeats", metavar="N", help="Simulations of each setting.")]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Random seed of the simulations.")]
+
+
+def replay(
+    experiment: options.ExperimentFolder,
+    sampler: Samplers = None,
+    pruner: Pruners = None,
+    trials: After = None,
+    repeats: Repeats = 100,
+    parallel: AtOnce = "1,8",
+    seed: Seed = 0,
+    json: options.Json = False,
+) -> None:
+    """Ask a finished sweep which sampler and which pruner would have served best on its trials.
+
+    Simulates searches and prunings of the recorded trials, and trains nothing; writes nothing.
+    """
+    import json as json_module
+    import os
+
+    from rich.console import Console
+
+    from vgsearch.experiment.ledger import read_ledger
+    from vgsearch.experiment.paths import Experiment
+    from vgsearch.replay.output import as_json, print_replay
+    from vgsearch.replay.request import ReplayRequest
+    from vgsearch.space.sweep import load_sweep
+    from vgsearch.terminal.words import counted, shown
+    from videogan.config import ConfigurationError
+
+    request = ReplayRequest.of(sampler or (), pruner or (), trials or "", parallel, repeats, seed)
+    folder = Experiment.at(experiment)
+    folder.working_copy.pull(lambda name: name == folder.sweep.name)
+    if not folder.has_events:
+        raise ConfigurationError(
+            f"{folder.place} contains no sweep ({folder.ledger.name} is missing); give the folder of an experiment."
+        )
+    sweep, record = load_sweep(folder.sweep), read_ledger(folder.events)
+    # Optuna and Ray take seconds to import.
+    from vgsearch.runtime.study.replay import replay as replayed
+
+    with counted("simulating", silent=json) as told:
+        answer = replayed(shown(folder.place), sweep, record, request, os.cpu_count() or 1, told)
+    if json:
+        print(json_module.dumps(as_json(answer)))
+        return
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 120
+    print_replay(answer, console)

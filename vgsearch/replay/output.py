@@ -1,0 +1,172 @@
+"""A replay as text in a terminal, and as JSON."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from itertools import groupby
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from vgsearch.experiment.objective import LABELS
+from vgsearch.replay.prunings import MOST_LOST, Prunings
+from vgsearch.replay.recorded import RecordedTrials
+from vgsearch.replay.replay import Replay
+from vgsearch.replay.searches import Found, Searches, Spread
+from vgsearch.terminal.words import interval, number, percents, plain_table
+from videogan.storage.json_values import json_values
+
+MARK = "*"
+
+
+def print_replay(replay: Replay, console: Console) -> None:
+    """Print the trials, the notes on them, and the tables of samplers and of pruners with how to read them."""
+    for part in _parts(replay):
+        console.print(part)
+
+
+def _parts(replay: Replay) -> Iterator[RenderableType]:
+    yield Text(_header(replay))
+    yield from (Text(f"note: {note}", style="yellow") for note in replay.notes)
+    if replay.searches is not None:
+        yield from _of_searches(replay.searches, replay.recorded)
+    if replay.prunings is not None:
+        yield from _of_prunings(replay.prunings, LABELS[replay.recorded.objective.name])
+
+
+def _header(replay: Replay) -> str:
+    recorded = replay.recorded
+    values = [recorded.objective.value_of(trial.scores) for trial in recorded.trials]
+    best = values[int(recorded.losses.argmin())]
+    papers = "".join(f", the paper's point {_place(recorded, values, row)}" for row in recorded.paper_rows[:1])
+    name = LABELS[recorded.objective.name]
+    return f"{replay.name}   {len(values)} done trials   best {name} {number(best)}{papers}"
+
+
+def _place(recorded: RecordedTrials, values: list[float], row: int) -> str:
+    return f"{number(values[row])} (rank {recorded.ranks[row]})"
+
+
+def _of_searches(searches: Searches, recorded: RecordedTrials) -> Iterator[RenderableType]:
+    n = len(recorded.trials)
+    yield _title(f"Samplers: {searches.repeats} simulated searches of the {n} recorded trials for each")
+    for at_once, found in groupby(_by_at_once(searches.found), key=lambda each: each.setting.at_once):
+        yield Text(f"\n{'one trial at a time' if at_once == 1 else f'{at_once} trials at once'}:")
+        yield _found_table(list(found))
+    yield Text(
+        "\nWhatever a sampler proposes, the search gets the nearest recorded trial that it has not had yet: after "
+        f"{n} trials all have found the same. after: trials of the search. best: median of the best score over the "
+        "searches, with its 95 % interval by order statistics. rank: mean rank of that trial among the "
+        f"{n}; 1 is the best. {MARK}: a better rank than each other sampler's, by a paired 95 % bootstrap interval. All "
+        "this is chance in searches of these trials; other trials may favour another sampler.",
+        style="dim",
+    )
+    if searches.spreads:
+        yield Text(f"\nproposals that run together, once the {n} trials are done ({searches.spread_repeats} repeats):")
+        yield _spread_table(searches.spreads)
+        yield Text(
+            "\nMean distance between them; 1 is that of random points. A value in column 'told' well below the one in "
+            "'not told' would mean that proposals cluster because they run together; below 1 in both, that the sampler "
+            "looks where the good trials are.",
+            style="dim",
+        )
+
+
+def _by_at_once(found: Iterable[Found]) -> list[Found]:
+    return sorted(found, key=lambda each: each.setting.at_once)
+
+
+def _found_table(found: list[Found]) -> Table:
+    """A row for each number of trials and sampler, with and without the paper's point first."""
+    starts = [start for start in (True, False) if any(each.setting.paper_first == start for each in found)]
+    names = {True: "best, paper first", False: "best, without"}
+    table = plain_table(">after", "sampler", *(head for start in starts for head in (names[start], ">rank")))
+    cells = {(each.after, each.setting.sampler, each.setting.paper_first): each for each in found}
+    rows = dict.fromkeys((each.after, each.setting.sampler) for each in found)
+    for after, sampler in rows:
+        shown = [cells[after, sampler, start] for start in starts]
+        table.add_row(str(after), sampler, *(text for each in shown for text in (interval(each.best), _rank(each))))
+    return table
+
+
+def _rank(found: Found) -> str:
+    return f"{number(found.rank.mean, '.1f')}{MARK if found.leads else ' '}"
+
+
+def _spread_table(spreads: Iterable[Spread]) -> Table:
+    table = plain_table(">at once", "sampler", "told of one another", "not told")
+    for spread in spreads:
+        table.add_row(str(spread.at_once), spread.sampler, interval(spread.together), interval(spread.alone))
+    return table
+
+
+def _of_prunings(prunings: Prunings, name: str) -> Iterator[RenderableType]:
+    trials = prunings.trials
+    left_out = f" ({trials.n_left_out} lack looks)" if trials.n_left_out else ""
+    yield _title(f"Pruners: {prunings.repeats} random orders of the {len(trials.losses)} trials{left_out}")
+    yield Text(f"\nhow well a look ranks the trials by their final {name}:")
+    yield _correlation_table(prunings)
+    yield Text("\nwhat each pruner would have done:")
+    table = plain_table("pruner", ">warm-up", "steps saved, %", "best lost, %", f"regret, {name}")
+    for each in prunings.pruned:
+        mark = MARK if each.leads else ""
+        row = (percents(each.saved), percents(each.lost), interval(each.regret))
+        table.add_row(each.setting.pruner + mark, str(each.setting.warm_up), *row)
+    yield table
+    yield Text(
+        f"\nTrials run one after the other for up to {trials.n_steps} steps, and are pruned by looks smoothed over "
+        f"{prunings.smoothing}, as in a sweep. warm-up: steps before which none is pruned. best lost: share of the "
+        f"orders in which the best trial is pruned. regret: best {name} of all trials less that of the trials kept. "
+        f"Intervals: 95 %, by bootstrap over trials and orders. {_on_the_mark(prunings)}",
+        style="dim",
+    )
+
+
+def _on_the_mark(prunings: Prunings) -> str:
+    share = f"{100 * MOST_LOST:.0f} %"
+    if any(each.leads for each in prunings.pruned):
+        return f"{MARK}: saves the most of those whose 'best lost' stays within {share}, intervals apart."
+    return (
+        f"None is marked: none both keeps 'best lost' within {share}, its interval included, and saves more than each "
+        "other that does."
+    )
+
+
+def _correlation_table(prunings: Prunings) -> Table:
+    table = plain_table(">step", ">share of run", "rank correlation", f"smoothed over {prunings.smoothing}")
+    for each in prunings.correlations:
+        share = f"{100 * each.step / prunings.trials.n_steps:.0f} %"
+        table.add_row(str(each.step), share, interval(each.look), interval(each.smoothed))
+    return table
+
+
+def _title(text: str) -> Text:
+    return Text(f"\n{text}", style="bold")
+
+
+def as_json(replay: Replay) -> dict[str, Any]:
+    """The replay as plain values, with null for what has none."""
+    recorded = replay.recorded
+    found: dict[str, Any] = {
+        "experiment": replay.name,
+        "objective": str(recorded.objective),
+        "trials": [trial.trial_id for trial in recorded.trials],
+        "left_out": dict(recorded.left_out),
+        "notes": list(replay.notes),
+        "samplers": None,
+        "pruners": None,
+    }
+    if replay.searches is not None:
+        found["samplers"] = asdict(replay.searches)
+    if replay.prunings is not None:
+        trials = replay.prunings.trials
+        found["pruners"] = {
+            "n_trials": len(trials.losses),
+            "n_steps": trials.n_steps,
+            "repeats": replay.prunings.repeats,
+            "smoothing": replay.prunings.smoothing,
+            "correlations": [asdict(each) for each in replay.prunings.correlations],
+            "settings": [asdict(each) for each in replay.prunings.pruned],
+        }
+    return json_values(found)
