@@ -22,7 +22,7 @@ def events_of(
 
     `score(point)` is the first objective; `look(score, share, rng)` is the look after a share of the steps.
     """
-    rng = random.Random(seed)
+    rng, noise = random.Random(f"{seed}/points"), random.Random(f"{seed}/looks")
     objectives = [str(objective) for objective in sweep.objectives()]
     events: list[Event] = [
         {
@@ -51,7 +51,7 @@ def events_of(
                 "event": "look",
                 "trial": trial,
                 "step": step,
-                "look": look(value, step / N_STEPS, rng),
+                "look": look(value, step / N_STEPS, noise),
                 "losses": {},
                 "seconds": float(step),
             }

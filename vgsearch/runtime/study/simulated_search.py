@@ -23,7 +23,7 @@ def simulated_search(
     At each proposal the nearest row not used before takes its place, so that the study learns from points and scores
     that belong together. `at_once` trials run; all take equally long, so the oldest ends when the next one starts.
     """
-    search = _Search(sweep, recorded)
+    search = TableSearch(sweep, recorded)
     first = recorded.paper_rows if paper_first else []
     running: deque[tuple[optuna.Trial, int]] = deque()
     finished = list[int]()
@@ -34,18 +34,18 @@ def simulated_search(
     return finished + [search.finish(*each) for each in running]
 
 
-class _Search:
+class TableSearch:
     """One study of the sweep in memory, with its known trials, and the rows of the table that it has used."""
 
     def __init__(self, sweep: Sweep, recorded: RecordedTrials) -> None:
-        self._study, self._searched, self._recorded = new_study(InMemoryStorage(), sweep), sweep.searched, recorded
-        add_known(self._study, sweep, recorded.known)
+        self.study, self._searched, self._recorded = new_study(InMemoryStorage(), sweep), sweep.searched, recorded
+        add_known(self.study, sweep, recorded.known)
         self._unused = np.ones(len(recorded.trials), dtype=bool)
 
     def start(self, index: int, row: int | None) -> tuple[optuna.Trial, int]:
         """Start the trial of a row or, if that is None, of the row nearest to what the sampler proposes."""
-        trial = self._study.ask()
-        sampler = _sampler(self._study)
+        trial = self.study.ask()
+        sampler = _sampler(self.study)
         if row is None:
             row = self._recorded.nearest(sampler.proposal(trial, index), self._unused)
         self._unused[row] = False
@@ -55,7 +55,7 @@ class _Search:
 
     def finish(self, trial: optuna.Trial, row: int) -> int:
         """Tell the study the row's own score."""
-        self._study.tell(trial, self._recorded.objective.value_of(self._recorded.trials[row].scores))
+        self.study.tell(trial, self._recorded.objective.value_of(self._recorded.trials[row].scores))
         return row
 
 

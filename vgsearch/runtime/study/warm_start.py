@@ -114,20 +114,21 @@ def _differing(one: RunConfig, other: RunConfig) -> list[str]:
 
 def add_known(study: optuna.Study, sweep: Sweep, known: Iterable[Mapping[str, Any]]) -> None:
     """Add known trials, given as ledger entries, to a study that lacks them; they get no index."""
+    objectives, domains, searched = sweep.objectives(), sweep.domains, sweep.searched
     there = {trial.user_attrs.get("known") for trial in study.get_trials(deepcopy=False)}
     for trial in (KnownTrial(**entry) for entry in known):
         name = f"{trial.experiment}/{trial.trial_id}"
         if name in there:
             continue
-        noted = Noted(values_to_suggest(sweep.domains, trial.overrides))
-        suggest_all(noted, sweep.searched)
-        looks = looks_of_study(trial.looks, sweep) if len(sweep.objectives()) == 1 else {}
+        noted = Noted(values_to_suggest(domains, trial.overrides))
+        suggest_all(noted, searched)
+        looks = looks_of_study(trial.looks, sweep) if trial.looks and len(objectives) == 1 else {}
         study.add_trial(
             create_trial(
                 state=TrialState.COMPLETE,
                 params={name: noted.given[name] for name in noted.distributions},
                 distributions=noted.distributions,
-                values=[objective.value_of(trial.scores) for objective in sweep.objectives()],
+                values=[objective.value_of(trial.scores) for objective in objectives],
                 intermediate_values=looks,
                 user_attrs={"known": name},
             )

@@ -65,6 +65,21 @@ def test_proposals_depend_only_on_seed_index_and_history_also_with_a_new_sampler
     assert all(one != other for one, other in itertools.combinations(whole, 2))
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_proposal_is_what_the_study_would_have_stored_and_another_point_can_take_its_place(sampler: str):
+    sweep = a_sweep(sampler, NAMED, GRID_POINT)
+    studies = [optuna.create_study() for _ in range(2)]
+    for study in studies:
+        proposed(sweep, 6, study)
+    shown, stored = studies
+    trial, drawing = shown.ask(), shown.sampler
+    assert isinstance(drawing, IndexedSampler)
+    found = drawing.proposal(trial, 7)
+    assert [found] == proposed(sweep, 1, stored, first=7)
+    drawing.begin(7, GRID_POINT)
+    assert suggest_all(trial, sweep.searched) == trial.params == GRID_POINT != found
+
+
 def test_a_random_sampler_learns_nothing_and_a_gp_learns():
     pytest.importorskip("scipy", reason="the gp sampler needs scipy")
     rates = {sampler: [] for sampler in ("random", "gp")}
