@@ -55,20 +55,21 @@ def _of_searches(searches: Searches, recorded: RecordedTrials) -> Iterator[Rende
         yield Text(f"\n{'one trial at a time' if at_once == 1 else f'{at_once} trials at once'}:")
         yield _found_table(list(found))
     yield Text(
-        "\nWhatever a sampler proposes, the search gets the nearest recorded trial that it has not had yet: after "
-        f"{n} trials all have found the same. after: trials of the search. best: median of the best score over the "
-        "searches, with its 95 % interval by order statistics. rank: mean rank of that trial among the "
-        f"{n}; 1 is the best. {MARK}: a better rank than each other sampler's, by a paired 95 % bootstrap interval. All "
-        "this is chance in searches of these trials; other trials may favour another sampler.",
+        f"\nA search gets the recorded trial that is nearest to what its sampler proposes, each trial once: after {n} "
+        f"trials all have found the same. tpe and gp draw their first {searches.n_startup_trials} trials at random.\n"
+        "after: trials of the search. best: median over the searches of the best score, with its 95 % interval by order "
+        f"statistics. rank: mean rank of that best trial among the {n}; 1 is the best of all. {MARK}: a better rank than "
+        "each other sampler's, by a paired 95 % bootstrap interval.\n"
+        "The intervals are of chance in searches of these trials. Other trials may favour another sampler.",
         style="dim",
     )
     if searches.spreads:
-        yield Text(f"\nproposals that run together, once the {n} trials are done ({searches.spread_repeats} repeats):")
+        yield Text(f"\ndistance between proposals that run together, once the {n} trials are done:")
         yield _spread_table(searches.spreads)
         yield Text(
-            "\nMean distance between them; 1 is that of random points. A value in column 'told' well below the one in "
-            "'not told' would mean that proposals cluster because they run together; below 1 in both, that the sampler "
-            "looks where the good trials are.",
+            f"\nMeans over pairs and {searches.spread_repeats} repeats; 1 is that of random points. told: each proposal "
+            "knows of those that run, as in a sweep. not told: as if the sampler ignored them. Below 1 in both: it looks "
+            "where good trials are. Lower when told: proposals cluster because they run together.",
             style="dim",
         )
 
@@ -95,7 +96,7 @@ def _rank(found: Found) -> str:
 
 
 def _spread_table(spreads: Iterable[Spread]) -> Table:
-    table = plain_table(">at once", "sampler", "told of one another", "not told")
+    table = plain_table(">at once", "sampler", "told", "not told")
     for spread in spreads:
         table.add_row(str(spread.at_once), spread.sampler, interval(spread.together), interval(spread.alone))
     return table

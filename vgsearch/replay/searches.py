@@ -50,6 +50,8 @@ class Searches:
     """The answer of a replay about samplers."""
 
     repeats: int
+    n_startup_trials: int
+    """Trials that tpe and gp draw at random before they model the rest."""
     found: Sequence[Found]
     spreads: Sequence[Spread]
     spread_repeats: int

@@ -71,7 +71,7 @@ def replay(
     return Replay(
         name,
         recorded,
-        _of_searches(recorded, request, refused, results) if samplers else None,
+        _of_searches(sweep, recorded, request, refused, results) if samplers else None,
         None if trials is None else _of_prunings(sweep, trials, request, results),
         [*notes_on_trials(sweep, record, recorded), *_notes_on_parts(request, recorded, refused, why_not)],
     )
@@ -151,6 +151,7 @@ def _prunings(
 
 
 def _of_searches(
+    sweep: Sweep,
     recorded: RecordedTrials,
     request: ReplayRequest,
     refused: Mapping[str, str],
@@ -171,7 +172,8 @@ def _of_searches(
         if setting.told and setting.sampler in request.samplers
     ]
     found = found_by(recorded, orders, request.after_in(recorded), request.seed)
-    return Searches(request.repeats, found, spreads, min(request.repeats, MOST_SPREADS), refused)
+    startup = sweep.limits.n_startup_trials
+    return Searches(request.repeats, startup, found, spreads, min(request.repeats, MOST_SPREADS), refused)
 
 
 def _of_prunings(

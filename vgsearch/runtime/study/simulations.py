@@ -19,6 +19,8 @@ from vgsearch.space.sweep import Sweep
 
 BLOCK = 5
 """Repeats that a process simulates before it reports."""
+LEAST_BLOCKS = 20
+"""For a process: with fewer, the seconds in which it starts would cost more than it saves."""
 
 
 class Simulation(Protocol):
@@ -98,7 +100,8 @@ def simulated(
 def _mapped(
     blocks: Sequence[tuple[Simulation, Sequence[int]]], n_processes: int
 ) -> Iterator[Iterator[list[np.ndarray]]]:
-    if n_processes == 1:
+    n_processes = min(n_processes, len(blocks) // LEAST_BLOCKS)
+    if n_processes < 2:
         yield map(_block, blocks)
         return
     # Not forked: torch has threads, which a fork does not copy.

@@ -106,9 +106,10 @@ def test_so_many_at_once_that_no_score_helps_are_only_measured_for_their_distanc
 
 def test_the_number_of_processes_changes_no_result():
     sweep = a_sweep()
-    search = SearchSimulation(sweep, recorded_trials("a", sweep, a_record(sweep)), 6, 2, True)
-    runs, calls = [(search, range(7)), (search, range(3))], list[tuple[int, int]]()
+    with_sampler = tiny_sweep(three_domains(), limits={"sampler": "random", "n_startup_trials": 10})
+    search = SearchSimulation(with_sampler, recorded_trials("a", sweep, a_record(sweep)), 6, 2, True)
+    runs, calls = [(search, range(197)), (search, range(3))], list[tuple[int, int]]()
     one, two = (simulated(runs, n_processes, lambda *done: calls.append(done)) for n_processes in (1, 2))
-    assert [each.shape for each in one] == [(7, 6), (3, 6)]
+    assert [each.shape for each in one] == [(197, 6), (3, 6)]
     assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
-    assert calls == [(1, 3), (2, 3), (3, 3)] * 2
+    assert calls == [(done, 41) for done in range(1, 42)] * 2
