@@ -15,7 +15,7 @@ def notes_on_trials(sweep: Sweep, record: SweepRecord, recorded: RecordedTrials)
 def _notes(sweep: Sweep, record: SweepRecord, recorded: RecordedTrials) -> Iterator[str]:
     if recorded.left_out:
         better = "; the space has worse points than the table" if "pruned" in recorded.left_out else ""
-        yield f"{sum(recorded.left_out.values())} recorded trials are not in the table{listed(recorded.left_out)}{better}."
+        yield f"not in the table: {listed(recorded.left_out)}{better}."
     if sweep.limits.sampler not in ("random", "grid"):
         yield f"the sweep's own sampler, {sweep.limits.sampler}, chose these trials: they are denser where it looked."
     if len(record.objectives) > 1:

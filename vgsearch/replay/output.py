@@ -1,6 +1,6 @@
 """A replay as text in a terminal, and as JSON."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from typing import Any
@@ -13,7 +13,7 @@ from vgsearch.experiment.objective import LABELS
 from vgsearch.replay.prunings import MOST_LOST, Prunings
 from vgsearch.replay.recorded import RecordedTrials
 from vgsearch.replay.replay import Replay
-from vgsearch.replay.searches import Found, Searches, Spread
+from vgsearch.replay.searches import Found, Searches, SearchSetting, Spread
 from vgsearch.terminal.words import interval, number, percents, plain_table
 from videogan.storage.json_values import json_values
 
@@ -39,7 +39,7 @@ def _header(replay: Replay) -> str:
     recorded = replay.recorded
     values = [recorded.objective.value_of(trial.scores) for trial in recorded.trials]
     best = values[int(recorded.losses.argmin())]
-    papers = "".join(f", the paper's point {_place(recorded, values, row)}" for row in recorded.paper_rows[:1])
+    papers = "".join(f", paper's point {_place(recorded, values, row)}" for row in recorded.paper_rows[:1])
     name = LABELS[recorded.objective.name]
     return f"{replay.name}   {len(values)} done trials   best {name} {number(best)}{papers}"
 
@@ -51,6 +51,7 @@ def _place(recorded: RecordedTrials, values: list[float], row: int) -> str:
 def _of_searches(searches: Searches, recorded: RecordedTrials) -> Iterator[RenderableType]:
     n = len(recorded.trials)
     yield _title(f"Samplers: {searches.repeats} simulated searches of the {n} recorded trials for each")
+    yield Text(_leaders(searches.found))
     for at_once, found in groupby(_by_at_once(searches.found), key=lambda each: each.setting.at_once):
         yield Text(f"\n{'one trial at a time' if at_once == 1 else f'{at_once} trials at once'}:")
         yield _found_table(list(found))
@@ -72,6 +73,22 @@ def _of_searches(searches: Searches, recorded: RecordedTrials) -> Iterator[Rende
             "where good trials are. Lower when told: proposals cluster because they run together.",
             style="dim",
         )
+
+
+def _leaders(found: Sequence[Found]) -> str:
+    """Which sampler leads after how many trials, in the first kind of search: fewest at once, paper's point first."""
+    first = min((each.setting for each in found), key=lambda each: (each.at_once, not each.paper_first))
+    after = dict.fromkeys(each.after for each in found)
+    leader = {each.after: each.setting.sampler for each in found if each.leads and _is_alike(each.setting, first)}
+    told = [f"{sampler} leads after {n} trials" for n, sampler in leader.items()]
+    told += [f"no sampler leads after {n} trials" for n in after if n not in leader]
+    at_once = "one trial at a time" if first.at_once == 1 else f"{first.at_once} trials at once"
+    start = ", from the paper's point on" if first.paper_first else ""
+    return f"With {at_once}{start}: {'; '.join(told)}."
+
+
+def _is_alike(one: SearchSetting, other: SearchSetting) -> bool:
+    return (one.paper_first, one.at_once) == (other.paper_first, other.at_once)
 
 
 def _by_at_once(found: Iterable[Found]) -> list[Found]:
@@ -106,6 +123,7 @@ def _of_prunings(prunings: Prunings, name: str) -> Iterator[RenderableType]:
     trials = prunings.trials
     left_out = f" ({trials.n_left_out} lack looks)" if trials.n_left_out else ""
     yield _title(f"Pruners: {prunings.repeats} random orders of the {len(trials.losses)} trials{left_out}")
+    yield Text(_advice(prunings))
     yield Text(f"\nhow well a look ranks the trials by their final {name}:")
     yield _correlation_table(prunings)
     yield Text("\nwhat each pruner would have done:")
@@ -119,19 +137,21 @@ def _of_prunings(prunings: Prunings, name: str) -> Iterator[RenderableType]:
         f"\nTrials run one after the other for up to {trials.n_steps} steps, and are pruned by looks smoothed over "
         f"{prunings.smoothing}, as in a sweep. warm-up: steps before which none is pruned. best lost: share of the "
         f"orders in which the best trial is pruned. regret: best {name} of all trials less that of the trials kept. "
-        f"Intervals: 95 %, by bootstrap over trials and orders. {_on_the_mark(prunings)}",
+        f"Intervals: 95 %, by bootstrap over trials and orders. {MARK}: saves more than each other that keeps 'best "
+        f"lost' within {100 * MOST_LOST:.0f} %, interval included.",
         style="dim",
     )
 
 
-def _on_the_mark(prunings: Prunings) -> str:
-    share = f"{100 * MOST_LOST:.0f} %"
-    if any(each.leads for each in prunings.pruned):
-        return f"{MARK}: saves the most of those whose 'best lost' stays within {share}, intervals apart."
-    return (
-        f"None is marked: none both keeps 'best lost' within {share}, its interval included, and saves more than each "
-        "other that does."
-    )
+def _advice(prunings: Prunings) -> str:
+    """The marked setting in words, or that there is none."""
+    for each in prunings.pruned:
+        if each.leads:
+            return (
+                f"{each.setting.pruner} from step {each.setting.warm_up} on saves {percents(each.saved)} % of the steps, "
+                f"and prunes the best trial in {percents(each.lost)} % of the orders."
+            )
+    return "No pruner both saves steps and rarely loses the best trial, as far as these trials can tell."
 
 
 def _correlation_table(prunings: Prunings) -> Table:

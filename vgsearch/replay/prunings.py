@@ -120,8 +120,8 @@ def pruned_by(trials: WatchedTrials, ended: Mapping[PruningSetting, np.ndarray],
         means = _measures(trials, steps, trials.losses)
         resampled = np.array([_measures(trials, steps[np.ix_(r, rows)], trials.losses[rows]) for r, rows in drawn])
         saved_in[setting] = resampled[:, 0]
-        intervals = (bootstrap_interval(mean, each) for mean, each in zip(means, resampled.T, strict=True))
-        found.append(Pruned(setting, *intervals))
+        saved, lost, regret = (bootstrap_interval(mean, each) for mean, each in zip(means, resampled.T, strict=True))
+        found.append(Pruned(setting, saved, lost, regret))
     return marked(found, saved_in)
 
 

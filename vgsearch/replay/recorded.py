@@ -68,8 +68,9 @@ def recorded_trials(name: str, sweep: Sweep, record: SweepRecord) -> RecordedTri
     left_out = Counter(reason for reason in reasons.values() if reason)
     if len(rows) < LEAST_TRIALS:
         raise ConfigurationError(
-            f"{name}: a replay needs at least {LEAST_TRIALS} done trials, found {len(rows)}{listed(left_out)}; "
-            "let the sweep run on with vgsearch resume --trials +N, or start one whose budget does not prune."
+            f"{name}: a replay needs at least {LEAST_TRIALS} done trials, found {len(rows)}"
+            f"{f' ({listed(left_out)})' if left_out else ''}; let the sweep run on with vgsearch resume {name} --trials "
+            "+N, or start one whose budget does not prune."
         )
     return RecordedTrials(objective, sweep.domains, rows, left_out, record.known or ())
 
@@ -87,6 +88,5 @@ def _unfit(trial: TrialRecord, sweep: Sweep, record: SweepRecord, objective: Obj
 
 
 def listed(left_out: Mapping[str, int]) -> str:
-    """(6 pruned, 1 diverged); empty for none."""
-    counts = ", ".join(f"{n} {reason}" for reason, n in left_out.items())
-    return f" ({counts})" if counts else ""
+    """6 pruned, 1 diverged."""
+    return ", ".join(f"{n} {reason}" for reason, n in left_out.items())

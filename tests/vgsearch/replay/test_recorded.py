@@ -43,8 +43,8 @@ def test_only_done_trials_are_rows_and_the_rest_is_counted_by_reason():
     assert table.left_out == {"pruned": 2, "diverged": 1, "outside the search space": 1, "without s3": 1}
     assert table.paper_rows == [0]
     assert notes_on_trials(a_sweep(), record, table)[0] == (
-        "5 recorded trials are not in the table (2 pruned, 1 diverged, 1 outside the search space, 1 without s3); "
-        "the space has worse points than the table."
+        "not in the table: 2 pruned, 1 diverged, 1 outside the search space, 1 without s3; the space has worse points "
+        "than the table."
     )
 
 

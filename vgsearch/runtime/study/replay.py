@@ -27,7 +27,7 @@ from vgsearch.space.sweep import Sweep
 from videogan.config import ConfigurationError
 
 WARM_UPS = (0.0, 0.25, 0.5, 0.75)
-"""Shares of the run before which no trial is pruned."""
+"""Shares of the run before which no trial is pruned; the sweep's own warm-up is replayed beside them."""
 MOST_SPREADS = 20
 """Repeats of the distances between proposals: these vary little, and each costs as many draws as trials run at once."""
 
@@ -140,10 +140,12 @@ def _prunings(
     sweep: Sweep, recorded: RecordedTrials, request: ReplayRequest, trials: WatchedTrials
 ) -> dict[_Setting, Simulation]:
     looks, plan = looks_as_pruned(trials, sweep), dict[_Setting, Simulation]()
+    own = sweep.limits.pruning
     for pruner in request.pruners:
-        for share in WARM_UPS if pruner != "none" else WARM_UPS[:1]:
-            setting = PruningSetting(pruner, round(share * trials.n_steps))
-            pruning = sweep.limits.pruning.model_copy(update={"pruner": pruner, "warm_up": setting.warm_up})
+        warm_ups = {round(share * trials.n_steps) for share in (WARM_UPS if pruner != "none" else WARM_UPS[:1])}
+        for warm_up in sorted(warm_ups | ({own.warm_up} if pruner == own.pruner else set())):
+            setting = PruningSetting(pruner, warm_up)
+            pruning = own.model_copy(update={"pruner": pruner, "warm_up": warm_up})
             # Population based training has a pruner of its own.
             pruned = _with(sweep, sampler="random", pruning=pruning)
             plan[setting] = PruningSimulation(pruned, recorded, trials, looks)
