@@ -22,7 +22,8 @@ def _notes(sweep: Sweep, record: SweepRecord, recorded: RecordedTrials) -> Itera
         both = " and ".join(map(str, record.objectives))
         yield f"the sweep searched for {both}; the replay uses {recorded.objective} alone."
     if sweep.seeds_per_trial > 1:
-        yield f"each score is the mean of {sweep.seeds_per_trial} trainings; looks are those of the first."
+        n = f"up to {sweep.seeds_per_trial}" if sweep.racing else str(sweep.seeds_per_trial)
+        yield f"each score is the mean of {n} trainings; looks are those of the first."
     if recorded.known:
         yield f"each simulated study starts with the {len(recorded.known)} known trials of the sweep's own study."
     if not recorded.paper_rows:

@@ -21,9 +21,10 @@ from videogan.config import ConfigurationError
 QUICK = ReplayRequest(("random",), ("none", "median"), (6, 12), (1, 4), 6)
 
 
-def a_sweep(objective: Any = "s3", **settings: Any) -> Sweep:
+def a_sweep(objective: Any = "s3", warm_up: int = 0, **settings: Any) -> Sweep:
     overrides = {"evaluation.objective": objective}
-    limits = {"sampler": "tpe", "n_startup_trials": 4, "pruning": {"pruner": "median", "n_startup_trials": 3}}
+    pruning = {"pruner": "median", "n_startup_trials": 3, "warm_up": warm_up}
+    limits = {"sampler": "tpe", "n_startup_trials": 4, "pruning": pruning}
     return tiny_sweep(three_domains(), limits=limits, overrides=overrides, **settings)
 
 
@@ -57,6 +58,12 @@ def test_an_answer_has_a_cell_for_each_setting_and_every_part_that_was_asked_for
     assert [each.step for each in answer.prunings.correlations] == [*range(25, 201, 25)]
     assert of(ReplayRequest(("random",), (), (6,), (1,), 6)).prunings is None
     assert of(ReplayRequest((), ("none",), (), (1,), 6)).searches is None
+
+
+def test_the_sweeps_own_warm_up_is_replayed_beside_the_shares_of_the_run():
+    answer = of(ReplayRequest((), ("median", "successive_halving"), repeats=6), warm_up=60)
+    assert answer.prunings is not None
+    assert [each.setting.warm_up for each in answer.prunings.pruned] == [0, 50, 60, 100, 150, 0, 50, 100, 150]
 
 
 def test_a_distance_is_replayed_as_its_negative_is_so_small_values_win():
