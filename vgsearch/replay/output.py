@@ -13,8 +13,9 @@ from vgsearch.experiment.objective import LABELS
 from vgsearch.replay.prunings import MOST_LOST, Prunings
 from vgsearch.replay.recorded import RecordedTrials
 from vgsearch.replay.replay import Replay
-from vgsearch.replay.searches import Found, Searches, SearchSetting, Spread
+from vgsearch.replay.searches import AnyOrder, Found, Searches, SearchSetting, Spread
 from vgsearch.terminal.words import interval, number, percents, plain_table
+from videogan.metrics.interval import Interval
 from videogan.storage.json_values import json_values
 
 MARK = "*"
@@ -52,15 +53,17 @@ def _of_searches(searches: Searches, recorded: RecordedTrials) -> Iterator[Rende
     n = len(recorded.trials)
     yield _title(f"Samplers: {searches.repeats} simulated searches of the {n} recorded trials for each")
     yield Text(_leaders(searches.found))
+    yield Text(_neighbours(searches.neighbours), style="yellow" if not searches.neighbours.low > 0 else "")
     for at_once, found in groupby(_by_at_once(searches.found), key=lambda each: each.setting.at_once):
         yield Text(f"\n{'one trial at a time' if at_once == 1 else f'{at_once} trials at once'}:")
-        yield _found_table(list(found))
+        yield _found_table(list(found), searches.any_order)
     yield Text(
         f"\nA search gets the recorded trial that is nearest to what its sampler proposes, each trial once: after {n} "
-        f"trials all have found the same. tpe and gp draw their first {searches.n_startup_trials} trials at random.\n"
+        f"trials all have found the same. tpe and gp draw their first {searches.n_startup_trials} trials at random. any "
+        "order: exactly, if points did not matter; random differs from it because isolated trials are often nearest.\n"
         "after: trials of the search. best: median over the searches of the best score, with its 95 % interval by order "
         f"statistics. rank: mean rank of that best trial among the {n}; 1 is the best of all. {MARK}: a better rank than "
-        "each other sampler's, by a paired 95 % bootstrap interval.\n"
+        "each other sampler's, by a paired 95 % bootstrap interval, and than any order's.\n"
         "The intervals are of chance in searches of these trials. Other trials may favour another sampler.",
         style="dim",
     )
@@ -80,11 +83,22 @@ def _leaders(found: Sequence[Found]) -> str:
     first = min((each.setting for each in found), key=lambda each: (each.at_once, not each.paper_first))
     after = dict.fromkeys(each.after for each in found)
     leader = {each.after: each.setting.sampler for each in found if each.leads and _is_alike(each.setting, first)}
-    told = [f"{sampler} leads after {n} trials" for n, sampler in leader.items()]
-    told += [f"no sampler leads after {n} trials" for n in after if n not in leader]
+    who = {n: leader.get(n, "no sampler") for n in after}
+    told = [
+        f"{sampler} leads after {', '.join(str(n) for n in after if who[n] == sampler)} trials"
+        for sampler in dict.fromkeys(who.values())
+    ]
     at_once = "one trial at a time" if first.at_once == 1 else f"{first.at_once} trials at once"
     start = ", from the paper's point on" if first.paper_first else ""
     return f"With {at_once}{start}: {'; '.join(told)}."
+
+
+def _neighbours(correlation: Interval) -> str:
+    if correlation.low > 0:
+        meaning = "the table rewards a sampler that learns."
+    else:
+        meaning = "this may be 0, and then no sampler can learn from this table: trust no order of samplers."
+    return f"A trial's score and that of the nearest other correlate by {interval(correlation)} (ranks): {meaning}"
 
 
 def _is_alike(one: SearchSetting, other: SearchSetting) -> bool:
@@ -95,16 +109,20 @@ def _by_at_once(found: Iterable[Found]) -> list[Found]:
     return sorted(found, key=lambda each: each.setting.at_once)
 
 
-def _found_table(found: list[Found]) -> Table:
+def _found_table(found: list[Found], any_order: Iterable[AnyOrder]) -> Table:
     """A row for each number of trials and sampler, with and without the paper's point first."""
     starts = [start for start in (True, False) if any(each.setting.paper_first == start for each in found)]
     names = {True: "best, paper first", False: "best, without"}
     table = plain_table(">after", "sampler", *(head for start in starts for head in (names[start], ">rank")))
     cells = {(each.after, each.setting.sampler, each.setting.paper_first): each for each in found}
-    rows = dict.fromkeys((each.after, each.setting.sampler) for each in found)
-    for after, sampler in rows:
-        shown = [cells[after, sampler, start] for start in starts]
-        table.add_row(str(after), sampler, *(text for each in shown for text in (interval(each.best), _rank(each))))
+    chance = {(each.after, each.paper_first): each for each in any_order}
+    for after in dict.fromkeys(each.after for each in found):
+        for sampler in dict.fromkeys(each.setting.sampler for each in found):
+            shown = [cells[after, sampler, start] for start in starts]
+            table.add_row(str(after), sampler, *(text for each in shown for text in (interval(each.best), _rank(each))))
+        exact = [chance[after, start] for start in starts]
+        texts = [text for each in exact for text in (number(each.best), f"{number(each.rank, '.1f')} ")]
+        table.add_row(str(after), "any order", *texts, style="dim")
     return table
 
 

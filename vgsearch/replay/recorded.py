@@ -51,6 +51,13 @@ class RecordedTrials:
         """The rows of the paper's points."""
         return [row for row, trial in enumerate(self.trials) if trial.is_paper_point]
 
+    @property
+    def neighbours(self) -> np.ndarray:
+        """For each row (n) the row nearest to it."""
+        every = np.ones(len(self.trials), dtype=bool)
+        others = [every & (np.arange(len(every)) != row) for row in range(len(every))]
+        return np.array([self.nearest(each.overrides, left) for each, left in zip(self.trials, others, strict=True)])
+
     def nearest(self, point: Mapping[str, Any], unused: np.ndarray) -> int:
         """The row, among the `unused` ones (n, bool), whose point is nearest; the first of equally near ones."""
         apart = distances(coordinates([point], self.domains)[0], self.coordinates)

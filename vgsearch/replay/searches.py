@@ -1,13 +1,23 @@
 """What simulated searches of recorded trials found: medians, ranks, and which sampler leads; how proposals spread."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from vgsearch.replay.intervals import N_BOOTSTRAPS, bootstrap_interval, mean_interval, median_interval
+from vgsearch.replay.intervals import (
+    N_BOOTSTRAPS,
+    bootstrap_interval,
+    mean_interval,
+    median_interval,
+    rank_correlation,
+)
 from vgsearch.replay.recorded import RecordedTrials
 from videogan.metrics.interval import Interval
+
+ROUNDING = 1e-9
+"""Of a sum of probabilities."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +40,20 @@ class Found:
     rank: Interval
     """The mean rank of the best trial among all of the table, with its interval by bootstrap over repeats."""
     leads: bool
-    """Whether its mean rank is better than that of each other sampler, by paired bootstrap over the repeats."""
+    """Whether its mean rank is better than that of each other sampler, by paired bootstrap over the repeats, and better
+    than that of any order."""
+
+
+@dataclass(frozen=True)
+class AnyOrder:
+    """The best of the first `after` trials in random order, exactly: what a search finds if points do not matter."""
+
+    paper_first: bool
+    after: int
+    best: float
+    """The median of the objective's best value."""
+    rank: float
+    """The mean rank of the best trial."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +76,9 @@ class Searches:
     n_startup_trials: int
     """Trials that tpe and gp draw at random before they model the rest."""
     found: Sequence[Found]
+    any_order: Sequence[AnyOrder]
+    neighbours: Interval
+    """Rank correlation of a trial's score with that of the nearest other: near 0, a sampler can learn nothing."""
     spreads: Sequence[Spread]
     spread_repeats: int
     refused: Mapping[str, str]
@@ -65,14 +91,43 @@ def found_by(
     """The best of searches that finished rows in `orders`, (repeats, trials); repeat r has the same seed in each."""
     cells = []
     for n in after:
+        chance = {start: any_order(recorded, n, start).rank for start in {each.paper_first for each in orders}}
         ranks = {setting: recorded.ranks[order[:, :n]].min(axis=1) for setting, order in orders.items()}
         for setting, order in orders.items():
             losses = recorded.losses[order[:, :n]].min(axis=1)
             values = -losses if recorded.objective.direction == "maximize" else losses
             rivals = [ranks[other] for other in orders if _are_rivals(setting, other)]
+            rank = mean_interval(ranks[setting], seed)
             leads = bool(rivals) and all(_is_lower(ranks[setting], rival, seed) for rival in rivals)
-            cells.append(Found(setting, n, median_interval(values), mean_interval(ranks[setting], seed), leads))
+            leads = leads and rank.high < chance[setting.paper_first]
+            cells.append(Found(setting, n, median_interval(values), rank, leads))
     return cells
+
+
+def any_order(recorded: RecordedTrials, after: int, paper_first: bool) -> AnyOrder:
+    """The best of `after` trials drawn without replacement, after the paper's points if these are first.
+
+    Of n trials from best to worst, the k-th is the best of m draws with probability C(n - k, m - 1) / C(n, m).
+    """
+    first = recorded.paper_rows[:after] if paper_first else []
+    rows = [int(row) for row in np.argsort(recorded.losses, kind="stable") if row not in first]
+    n, m = len(rows), after - len(first)
+    if m == 0:
+        rows, chances = first, [1.0 / len(first)] * len(first)
+    else:
+        chances = [math.comb(n - k, m - 1) / math.comb(n, m) for k in range(1, n + 1)]
+    best = [min([row, *first], key=lambda each: recorded.losses[each]) for row in rows]
+    median = best[int(np.searchsorted(np.cumsum(chances), 0.5 - ROUNDING))]
+    rank = sum(chance * int(recorded.ranks[row]) for chance, row in zip(chances, best, strict=True))
+    return AnyOrder(paper_first, after, recorded.objective.value_of(recorded.trials[median].scores), rank)
+
+
+def neighbours_correlation(recorded: RecordedTrials, seed: int) -> Interval:
+    """Spearman's correlation of a trial's score with that of the nearest other trial; bootstrap over trials."""
+    one, other = recorded.losses, recorded.losses[recorded.neighbours]
+    drawn = np.random.default_rng(seed).integers(len(one), size=(N_BOOTSTRAPS, len(one)))
+    resampled = np.array([rank_correlation(one[rows], other[rows]) for rows in drawn])
+    return bootstrap_interval(rank_correlation(one, other), resampled)
 
 
 def _are_rivals(one: SearchSetting, other: SearchSetting) -> bool:

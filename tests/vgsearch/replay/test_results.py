@@ -1,13 +1,18 @@
 """Counts of simulated searches and prunings are exact, and a mark needs intervals that support it."""
 
+import itertools
+import math
+import random
+from typing import Any
+
 import numpy as np
 import pytest
 
-from tests.builders import three_domains, tiny_sweep
+from tests.builders import SIGMA_A, three_domains, tiny_sweep
 from tests.recorded_trials import events_of, record_of
 from vgsearch.replay.prunings import PruningSetting, WatchedTrials, correlations, pruned_by
 from vgsearch.replay.recorded import RecordedTrials, recorded_trials
-from vgsearch.replay.searches import SearchSetting, found_by, spread_of
+from vgsearch.replay.searches import SearchSetting, any_order, found_by, neighbours_correlation, spread_of
 
 N = 10
 RANDOM, TPE = SearchSetting("random", True, 1), SearchSetting("tpe", True, 1)
@@ -26,6 +31,43 @@ def test_the_best_and_its_rank_count_only_the_first_trials():
     assert (two.rank.mean, three.rank.mean) == (np.mean([9, 5, 2, 4]), np.mean([1, 5, 2, 3]))
 
 
+def test_any_order_is_the_exact_expectation_over_all_orders():
+    table = a_table()  # row 0 is the paper's point and the worst
+    table.trials[3].scores["s3"] = table.trials[4].scores["s3"]  # a tie
+    for paper_first in (False, True):
+        rest = range(1, N) if paper_first else range(N)
+        first = [0] if paper_first else []
+        for after in (1, 2, 3, N):
+            drawn = list(itertools.combinations(rest, after - len(first)))
+            best = [min((*first, *rows), key=lambda row: table.losses[row]) for rows in drawn]
+            found = any_order(table, after, paper_first)
+            assert found.rank == pytest.approx(np.mean(table.ranks[best]))
+            assert found.best == np.sort(-table.losses[best])[::-1][(len(best) - 1) // 2]
+
+
+def test_without_a_better_rank_than_any_order_nobody_leads():
+    worst, worse = np.tile([0, 1, 2], (40, 1)), np.tile([0, 1, 3], (40, 1))
+    assert not any(each.leads for each in found_by(a_table(), {RANDOM: worst, TPE: worse}, (3,), 0))
+
+
+def test_a_neighbours_score_tells_a_trials_own_in_a_smooth_table_and_nothing_in_noise():
+    sweep, rng = tiny_sweep(one_domain()), random.Random(0)
+    scores = {"smooth": lambda point: abs(math.log(point[SIGMA_A])), "noise": lambda point: rng.random()}
+    tables = {
+        name: recorded_trials("a", sweep, record_of(events_of(sweep, 40, score))) for name, score in scores.items()
+    }
+    smooth, noise = (neighbours_correlation(tables[name], 0) for name in scores)
+    assert smooth.low > 0.9
+    assert noise.low < 0 < noise.high
+
+
+def one_domain() -> dict[str, Any]:
+    values = three_domains()
+    values["domains"] = {SIGMA_A: values["domains"][SIGMA_A]}
+    values["paper_points"] = [{SIGMA_A: point[SIGMA_A]} for point in values["paper_points"]]
+    return values
+
+
 def test_only_a_sampler_with_a_better_rank_in_a_paired_interval_leads():
     rng = np.random.default_rng(0)
     poor = np.stack([rng.permutation(N)[:3] for _ in range(40)])
@@ -40,8 +82,8 @@ def test_only_a_sampler_with_a_better_rank_in_a_paired_interval_leads():
 
 
 def test_a_spread_is_relative_to_random_which_is_one_exactly():
-    random = np.random.default_rng(0).uniform(0.2, 0.4, 20)
-    spread = spread_of("random", 8, random, random / 2, random, seed=0)
+    apart = np.random.default_rng(0).uniform(0.2, 0.4, 20)
+    spread = spread_of("random", 8, apart, apart / 2, apart, seed=0)
     assert spread.together == (1, 1, 1)
     assert spread.alone == pytest.approx((0.5, 0.5, 0.5))
 

@@ -13,7 +13,15 @@ from vgsearch.replay.prunings import Prunings, PruningSetting, WatchedTrials, co
 from vgsearch.replay.recorded import RecordedTrials, recorded_trials
 from vgsearch.replay.replay import Replay
 from vgsearch.replay.request import ReplayRequest
-from vgsearch.replay.searches import Searches, SearchSetting, Spread, found_by, spread_of
+from vgsearch.replay.searches import (
+    Searches,
+    SearchSetting,
+    Spread,
+    any_order,
+    found_by,
+    neighbours_correlation,
+    spread_of,
+)
 from vgsearch.runtime.study.samplers import reasons_against_sampler, refuse_unfit_sampler
 from vgsearch.runtime.study.simulated_pruning import looks_as_pruned
 from vgsearch.runtime.study.simulations import (
@@ -173,9 +181,17 @@ def _of_searches(
         for setting, together in apart.items()
         if setting.told and setting.sampler in request.samplers
     ]
-    found = found_by(recorded, orders, request.after_in(recorded), request.seed)
-    startup = sweep.limits.n_startup_trials
-    return Searches(request.repeats, startup, found, spreads, min(request.repeats, MOST_SPREADS), refused)
+    after = request.after_in(recorded)
+    return Searches(
+        request.repeats,
+        sweep.limits.n_startup_trials,
+        found_by(recorded, orders, after, request.seed),
+        [any_order(recorded, n, first) for n in after for first in {setting.paper_first for setting in orders}],
+        neighbours_correlation(recorded, request.seed),
+        spreads,
+        min(request.repeats, MOST_SPREADS),
+        refused,
+    )
 
 
 def _of_prunings(

@@ -1,6 +1,7 @@
 """Runs many simulations of recorded trials, in several processes if that helps."""
 
 import random
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -105,8 +106,17 @@ def _mapped(
         yield map(_block, blocks)
         return
     # Not forked: torch has threads, which a fork does not copy.
-    with ProcessPoolExecutor(n_processes, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
-        yield pool.map(_block, blocks)
+    with ProcessPoolExecutor(n_processes, get_context("spawn"), _start_process) as pool:
+        try:
+            yield pool.map(_block, blocks)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _start_process() -> None:
+    """Use one thread, and leave Ctrl-C to the main process, which then lets the running blocks end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
 
 
 def _block(block: tuple[Simulation, Sequence[int]]) -> list[np.ndarray]:
