@@ -31,7 +31,7 @@ def _parts(replay: Replay) -> Iterator[RenderableType]:
     yield Text(_header(replay))
     yield from (Text(f"note: {note}", style="yellow") for note in replay.notes)
     if replay.searches is not None:
-        yield from _of_searches(replay.searches, replay.recorded)
+        yield from _of_searches(replay.searches, len(replay.recorded.trials))
     if replay.prunings is not None:
         yield from _of_prunings(replay.prunings, LABELS[replay.recorded.objective.name])
 
@@ -49,10 +49,17 @@ def _place(recorded: RecordedTrials, values: list[float], row: int) -> str:
     return f"{number(values[row])} (rank {recorded.ranks[row]})"
 
 
-def _of_searches(searches: Searches, recorded: RecordedTrials) -> Iterator[RenderableType]:
-    n = len(recorded.trials)
+def _of_searches(searches: Searches, n: int) -> Iterator[RenderableType]:
     yield _title(f"Samplers: {searches.repeats} simulated searches of the {n} recorded trials for each")
-    yield Text(_leaders(searches.found))
+    if searches.found:
+        yield from _of_found(searches, n)
+    if searches.spreads:
+        yield from _of_spreads(searches, n)
+
+
+def _of_found(searches: Searches, n: int) -> Iterator[RenderableType]:
+    if len({each.setting.sampler for each in searches.found}) > 1:
+        yield Text(_leaders(searches.found))
     yield Text(_neighbours(searches.neighbours), style="yellow" if not searches.neighbours.low > 0 else "")
     for at_once, found in groupby(_by_at_once(searches.found), key=lambda each: each.setting.at_once):
         yield Text(f"\n{'one trial at a time' if at_once == 1 else f'{at_once} trials at once'}:")
@@ -67,15 +74,17 @@ def _of_searches(searches: Searches, recorded: RecordedTrials) -> Iterator[Rende
         "The intervals are of chance in searches of these trials. Other trials may favour another sampler.",
         style="dim",
     )
-    if searches.spreads:
-        yield Text(f"\ndistance between proposals that run together, once the {n} trials are done:")
-        yield _spread_table(searches.spreads)
-        yield Text(
-            f"\nMeans over pairs and {searches.spread_repeats} repeats; 1 is that of random points. told: each proposal "
-            "knows of those that run, as in a sweep. not told: as if the sampler ignored them. Below 1 in both: it looks "
-            "where good trials are. Lower when told: proposals cluster because they run together.",
-            style="dim",
-        )
+
+
+def _of_spreads(searches: Searches, n: int) -> Iterator[RenderableType]:
+    yield Text(f"\ndistance between proposals that run together, once the {n} trials are done:")
+    yield _spread_table(searches.spreads)
+    yield Text(
+        f"\nMeans over pairs and {searches.spread_repeats} repeats; 1 is that of random points. told: each proposal "
+        "knows of those that run, as in a sweep. not told: as if the sampler ignored them. Below 1 in both: it looks "
+        "where good trials are. Lower when told: proposals cluster because they run together.",
+        style="dim",
+    )
 
 
 def _leaders(found: Sequence[Found]) -> str:
@@ -85,7 +94,7 @@ def _leaders(found: Sequence[Found]) -> str:
     leader = {each.after: each.setting.sampler for each in found if each.leads and _is_alike(each.setting, first)}
     who = {n: leader.get(n, "no sampler") for n in after}
     told = [
-        f"{sampler} leads after {', '.join(str(n) for n in after if who[n] == sampler)} trials"
+        f"{sampler} leads after {_listed(n for n in after if who[n] == sampler)} trials"
         for sampler in dict.fromkeys(who.values())
     ]
     at_once = "one trial at a time" if first.at_once == 1 else f"{first.at_once} trials at once"
@@ -93,11 +102,17 @@ def _leaders(found: Sequence[Found]) -> str:
     return f"With {at_once}{start}: {'; '.join(told)}."
 
 
+def _listed(numbers: Iterable[int]) -> str:
+    """8, 16 and 32."""
+    *most, last = map(str, numbers)
+    return f"{', '.join(most)} and {last}" if most else last
+
+
 def _neighbours(correlation: Interval) -> str:
     if correlation.low > 0:
-        meaning = "the table rewards a sampler that learns."
+        meaning = "a sampler can learn from this table."
     else:
-        meaning = "this may be 0, and then no sampler can learn from this table: trust no order of samplers."
+        meaning = "this may be 0, and then a sampler learns nothing from this table. So none is said to lead."
     return f"A trial's score and that of the nearest other correlate by {interval(correlation)} (ranks): {meaning}"
 
 

@@ -41,7 +41,7 @@ class Found:
     """The mean rank of the best trial among all of the table, with its interval by bootstrap over repeats."""
     leads: bool
     """Whether its mean rank is better than that of each other sampler, by paired bootstrap over the repeats, and better
-    than that of any order."""
+    than that of any order; never in a table that teaches nothing."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ class Searches:
     found: Sequence[Found]
     any_order: Sequence[AnyOrder]
     neighbours: Interval
-    """Rank correlation of a trial's score with that of the nearest other: near 0, a sampler can learn nothing."""
+    """Rank correlation of a trial's score with that of the nearest other. Unless it is above 0 with its whole interval,
+    the table may teach a sampler nothing, and nobody leads."""
     spreads: Sequence[Spread]
     spread_repeats: int
     refused: Mapping[str, str]
@@ -86,9 +87,17 @@ class Searches:
 
 
 def found_by(
-    recorded: RecordedTrials, orders: Mapping[SearchSetting, np.ndarray], after: Sequence[int], seed: int
+    recorded: RecordedTrials,
+    orders: Mapping[SearchSetting, np.ndarray],
+    after: Sequence[int],
+    seed: int,
+    teaches: bool = True,
 ) -> list[Found]:
-    """The best of searches that finished rows in `orders`, (repeats, trials); repeat r has the same seed in each."""
+    """The best of searches that finished rows in `orders`, (repeats, trials); repeat r has the same seed in each.
+
+    `teaches`: whether a sampler can learn from the table; otherwise a lead would be an accident of where its points
+    lie, and nobody leads.
+    """
     cells = []
     for n in after:
         chance = {start: any_order(recorded, n, start).rank for start in {each.paper_first for each in orders}}
@@ -99,7 +108,7 @@ def found_by(
             rivals = [ranks[other] for other in orders if _are_rivals(setting, other)]
             rank = mean_interval(ranks[setting], seed)
             leads = bool(rivals) and all(_is_lower(ranks[setting], rival, seed) for rival in rivals)
-            leads = leads and rank.high < chance[setting.paper_first]
+            leads = leads and teaches and rank.high < chance[setting.paper_first]
             cells.append(Found(setting, n, median_interval(values), rank, leads))
     return cells
 

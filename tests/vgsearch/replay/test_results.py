@@ -77,6 +77,7 @@ def test_only_a_sampler_with_a_better_rank_in_a_paired_interval_leads():
     equal = found_by(a_table(), {RANDOM: poor, TPE: poor[::-1]}, (3,), 0)
     assert not any(each.leads for each in equal)
     assert not any(each.leads for each in found_by(a_table(), {TPE: good}, (3,), 0)), "alone it leads nobody"
+    assert not any(each.leads for each in found_by(a_table(), {RANDOM: poor, TPE: good}, (3,), 0, teaches=False))
     other_start = SearchSetting("tpe", False, 1)
     assert not any(each.leads for each in found_by(a_table(), {RANDOM: poor, other_start: good}, (3,), 0))
 

@@ -181,13 +181,13 @@ def _of_searches(
         for setting, together in apart.items()
         if setting.told and setting.sampler in request.samplers
     ]
-    after = request.after_in(recorded)
+    after, neighbours = request.after_in(recorded), neighbours_correlation(recorded, request.seed)
     return Searches(
         request.repeats,
         sweep.limits.n_startup_trials,
-        found_by(recorded, orders, after, request.seed),
+        found_by(recorded, orders, after, request.seed, neighbours.low > 0),
         [any_order(recorded, n, first) for n in after for first in {setting.paper_first for setting in orders}],
-        neighbours_correlation(recorded, request.seed),
+        neighbours,
         spreads,
         min(request.repeats, MOST_SPREADS),
         refused,

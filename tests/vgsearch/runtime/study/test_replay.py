@@ -1,14 +1,16 @@
 """A replay is a function of the recorded trials and the request."""
 
+import io
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from tests.builders import three_domains, tiny_sweep
 from tests.recorded_trials import events_of, learns_late, near_the_paper, record_of
 from vgsearch.experiment.ledger import SweepRecord
-from vgsearch.replay.output import as_json
+from vgsearch.replay.output import as_json, print_replay
 from vgsearch.replay.prunings import PruningSetting
 from vgsearch.replay.recorded import recorded_trials
 from vgsearch.replay.replay import Replay
@@ -109,6 +111,10 @@ def test_so_many_at_once_that_no_score_helps_are_only_measured_for_their_distanc
     assert {each.setting.at_once for each in answer.searches.found} == {1}
     assert {each.at_once for each in answer.searches.spreads} == {6}
     assert any(note.startswith("6 at once: the 6 trials") for note in answer.notes)
+    text = io.StringIO()
+    print_replay(of(ReplayRequest(("random",), (), (6,), (6,), 6)), Console(file=text, width=80))
+    assert "at once" in text.getvalue()
+    assert "any order" not in text.getvalue()
 
 
 def test_the_number_of_processes_changes_no_result():
