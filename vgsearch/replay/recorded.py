@@ -77,7 +77,7 @@ def recorded_trials(name: str, sweep: Sweep, record: SweepRecord) -> RecordedTri
         raise ConfigurationError(
             f"{name}: a replay needs at least {LEAST_TRIALS} done trials, found {len(rows)}"
             f"{f' ({listed(left_out)})' if left_out else ''}; let the sweep run on with vgsearch resume {name} --trials "
-            "+N, or start one whose budget does not prune."
+            "+N, or start one with vgsearch tune --no-pruning."
         )
     return RecordedTrials(objective, sweep.domains, rows, left_out, record.known or ())
 
