@@ -10,6 +10,7 @@ are missing; points of an earlier version of a space are replaced.
 import csv
 import hashlib
 import json
+import multiprocessing
 import os
 import random
 import subprocess
@@ -30,6 +31,7 @@ from rich.console import Console
 from vgsearch.data_check.moving_shapes import moving_shapes
 from vgsearch.runtime.cluster.cluster import connect
 from vgsearch.runtime.feed.decode import build_cache
+from vgsearch.runtime.judging.judge import sampling_copy_of
 from vgsearch.space.space import installed_spaces, load_space
 from vgsearch.space.sweep import Sweep
 from videogan.config import ConfigurationError
@@ -160,7 +162,8 @@ def _trained(config: RunConfig, cache: str, data: str) -> tuple[str, str]:
     found = states(course.vitals({}))
     if found:
         return next(iter(found.items()))
-    grid = sample_grid(progress.training.generator, config.n_conditions, 4, seed=0, n_frames=config.model.n_frames)
+    sampler = sampling_copy_of(progress.training.generator, config)
+    grid = sample_grid(sampler, config.n_conditions, 4, seed=0, n_frames=config.model.n_frames)
     spread = grid.float().std().item()
     if not spread >= LEAST_SPREAD:
         return "flat", f"pixels of samples deviate by {spread:.2f} of 255"
@@ -237,7 +240,8 @@ def main() -> None:
     kept = kept_points(path)
     missing = [task for task in wanted if (task.space, task.digest, task.number) not in kept]
     console.print(f"{len(wanted)} points, {len(wanted) - len(missing)} of them are in {path}")
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    # Started anew: a fork would share the threads of Ray and torch.
+    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
         running = [pool.submit(tried, task, cache, str(manifest.folder)) for task in missing]
         for n_done, future in enumerate(as_completed(running), start=1):
             point = future.result()

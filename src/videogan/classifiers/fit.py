@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from videogan.classifiers.contract import VideoClassifier
@@ -28,8 +28,15 @@ class Recipe(Config):
     Batch 32, learning rate 0.001 and patience 4 are the paper's values for the 3-D ResNet-18. It does not name the
     optimiser; ours is that of the ECO scripts: SGD with Nesterov momentum .9, weight decay 5e-4, gradient norm clipped
     at 50. The stop (`patience` epochs after the third drop, or 60 epochs), the held-out validation part and
-    `min_updates_per_epoch` are our own.
+    `min_updates_per_epoch` are our own, as is `schedule = cosine` for small data.
     """
+
+    optimiser: Literal["sgd", "adam"] = "sgd"
+    """adam: with decoupled weight decay (AdamW), betas .9 and .999; `momentum` is SGD's."""
+    schedule: Literal["plateau", "cosine"] = "plateau"
+    """plateau: App. B.1, by the accuracy on a validation part. cosine: the rate rises for a tenth of all updates, then
+    falls to 0 along half a cosine; nothing is held out, and the last weights are kept. A validation part of 3 clips, as
+    15 % of a small data set are, chooses an epoch by chance."""
 
     lr: float = Field(0.001, gt=0)
     batch_size: int = Field(32, ge=2)
@@ -52,10 +59,23 @@ class Recipe(Config):
     precision: Literal["fp32", "bf16"] = "bf16"
     """bf16: autocast, with weights, their update and the loss in fp32. Both use the channels-last layout."""
 
+    @model_validator(mode="after")
+    def _refuse_settings_without_effect(self) -> "Recipe":
+        inert = [*(("momentum",) if self.optimiser == "adam" else ())]
+        inert += ["patience", "n_drops", "validation_fraction", "paper_protocol"] if self.schedule == "cosine" else []
+        changed = [name for name in inert if getattr(self, name) != type(self).model_fields[name].default]
+        if changed:
+            kind = "optimiser adam" if changed[0] == "momentum" else "schedule cosine"
+            raise ValueError(
+                f"recipe.{changed[0]} = {getattr(self, changed[0])} has no effect under {kind}; remove it."
+            )
+        return self
+
 
 @dataclass(frozen=True)
 class Epoch:
-    """Results of one epoch: mean training loss, accuracy on the part used for the schedule, learning rate."""
+    """Results of one epoch: mean training loss, accuracy on the part used for the schedule (NaN without one), last
+    learning rate."""
 
     number: int
     loss: float
@@ -73,11 +93,13 @@ def fit(
     wrap: Callable[[nn.Module], nn.Module] = lambda module: module,
     shard: Shard = Shard(),
 ) -> list[Epoch]:
-    """Train `classifier` in place with `recipe`; afterwards it is in eval mode with the weights of its best epoch.
+    """Train `classifier` in place with `recipe`; afterwards it is in eval mode with the weights of its best epoch, or
+    of its last under the cosine schedule.
 
     Each epoch shows one draw of `train`, the `n_windows` draws one after the other, and is judged on draw 0 of the
-    validation part. Of equally good epochs the last wins, because a small validation part soon reaches 100 %. `test`
-    replaces the validation part of `train` and is given only with `paper_protocol`. Raises TrainingDiverged.
+    validation part if the schedule needs one. Of equally good epochs the last wins, because a small validation part
+    soon reaches 100 %. `test` replaces the validation part of `train` and is given only with `paper_protocol`. Raises
+    TrainingDiverged.
     Randomness: the validation part, the order of the clips, their crops and dropout follow from `seed`; torch's global
     generator is restored.
 
@@ -89,15 +111,17 @@ def fit(
     if recipe.paper_protocol != (test is not None):
         raise ValueError("test clips must be given if and only if recipe.paper_protocol is true.")
     rng = torch.Generator().manual_seed(seed)
-    if test is None:
+    held_out = test
+    if test is None and recipe.schedule == "plateau":
         train, held_out = validation_split(train, recipe.validation_fraction, rng)
-    else:
-        held_out = test
     with torch.random.fork_rng():
         torch.manual_seed(seed + (shard.rank << 32))
         run = _Fit(classifier, wrap, shard, recipe, rng)
+        on_epoch = on_epoch or (lambda epoch: None)
+        if held_out is None:
+            return run.on_cosine(train, on_epoch)
         # Each epoch judges the same windows: they are read, or generated, once.
-        return run.on_schedule(train, Spooled(held_out), on_epoch or (lambda epoch: None))
+        return run.on_plateau(train, Spooled(held_out), on_epoch)
 
 
 class _Fit:
@@ -115,15 +139,21 @@ class _Fit:
         self.classifier, self.shard, self.recipe, self.rng = classifier, shard, recipe, rng
         self.wrapped = wrap(classifier)
         self.device = next(classifier.parameters()).device
-        self.optimiser = torch.optim.SGD(
-            classifier.parameters(),
-            lr=recipe.lr,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
-            nesterov=True,
-        )
+        self.optimiser = _optimiser(classifier, recipe)
+        self.n_updates = 0
+        """Updates so far."""
 
-    def on_schedule(self, train: ClipSet, held_out: ClipSet, on_epoch: Callable[[Epoch], None]) -> list[Epoch]:
+    def on_cosine(self, train: ClipSet, on_epoch: Callable[[Epoch], None]) -> list[Epoch]:
+        history: list[Epoch] = []
+        for number in range(1, self.recipe.max_epochs + 1):
+            loss = self._train_epoch(train, number)
+            history.append(Epoch(number, loss, math.nan, self.optimiser.param_groups[0]["lr"]))
+            on_epoch(history[-1])
+        self.shard.take_first_ranks_(self.classifier.buffers())
+        self.classifier.eval()
+        return history
+
+    def on_plateau(self, train: ClipSet, held_out: ClipSet, on_epoch: Callable[[Epoch], None]) -> list[Epoch]:
         recipe, best, n_unbeaten, n_dropped = self.recipe, -math.inf, 0, 0
         best_state: dict[str, Tensor] = {}
         history: list[Epoch] = []
@@ -154,6 +184,7 @@ class _Fit:
         self.wrapped.train()
         n_batches = math.ceil(len(train) / self.recipe.batch_size)
         n_passes = math.ceil(self.recipe.min_updates_per_epoch / n_batches)
+        n_updates = self.recipe.max_epochs * n_passes * n_batches
         # A draw is shown in consecutive epochs, so that synthetic clips are made once.
         draw = (epoch - 1) * self.recipe.n_windows // self.recipe.max_epochs
         plan = [self._part(b) for _ in range(n_passes) for b in _shuffled_batches(len(train), n_batches, self.rng)]
@@ -167,7 +198,10 @@ class _Fit:
             loss.backward()
             # Gradients are already averaged over ranks, so every rank clips by the same norm.
             nn.utils.clip_grad_norm_(self.classifier.parameters(), self.recipe.clip_norm)
+            if self.recipe.schedule == "cosine":
+                self.optimiser.param_groups[0]["lr"] = self.recipe.lr * cosine_share(self.n_updates, n_updates)
             self.optimiser.step()
+            self.n_updates += 1
             total += mean.item() * part.n_of_batch
         return total / (n_passes * len(train))
 
@@ -197,6 +231,24 @@ class _Fit:
                 predict_windows(self.classifier, Subset(clips, rows), self.recipe)[0] == clips.labels[rows]
             ).sum()
         return self.shard.averaged(n_right).item() * self.shard.n_ranks / len(clips)
+
+
+def _optimiser(classifier: VideoClassifier, recipe: Recipe) -> torch.optim.Optimizer:
+    parameters, lr, decay = classifier.parameters(), recipe.lr, recipe.weight_decay
+    if recipe.optimiser == "adam":
+        return torch.optim.AdamW(parameters, lr, weight_decay=decay)
+    return torch.optim.SGD(parameters, lr, recipe.momentum, weight_decay=decay, nesterov=True)
+
+
+WARM_UP = 0.1
+"""The share of all updates over which the rate rises under the cosine schedule."""
+
+
+def cosine_share(update: int, n_updates: int) -> float:
+    """The share of the full rate at `update`, from 0 to `n_updates` - 1: (1 + cos(pi update / n_updates)) / 2, and
+    before the first tenth's end also times the share of that tenth."""
+    rising = min(1.0, (update + 1) / max(1.0, WARM_UP * n_updates))
+    return rising * (1 + math.cos(math.pi * update / n_updates)) / 2
 
 
 @dataclass(frozen=True)

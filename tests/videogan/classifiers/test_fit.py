@@ -1,13 +1,17 @@
 """The recipe of App. B.1: its schedule, its validation part, its seeds."""
 
+import math
+
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from tests.builders import numbered_clips
 from videogan.classifiers.fit import (
     Recipe,
+    cosine_share,
     features,
     fit,
     predict,
@@ -72,6 +76,52 @@ def test_learning_rate_falls_tenfold_after_patience_epochs_and_training_ends_pat
     # The first epoch is the best so far; no later epoch improves on it, so the rate drops every 4 epochs.
     expected = [0.1] * 5 + [0.01] * 4 + [0.001] * 4 + [0.0001] * 4
     assert [epoch.lr for epoch in history] == pytest.approx(expected)
+
+
+def test_the_cosine_rises_for_a_tenth_of_the_updates_and_falls_to_almost_0():
+    shares = [cosine_share(update, 200) for update in range(200)]
+    assert max(shares) == shares[19] == pytest.approx((1 + math.cos(math.pi * 19 / 200)) / 2)
+    assert shares[:20] == sorted(shares[:20])
+    assert shares[19:] == sorted(shares[19:], reverse=True)
+    assert (shares[0], shares[-1]) == (pytest.approx(1 / 20), pytest.approx(0, abs=1e-4))
+    assert shares[100] == pytest.approx(0.5)
+
+
+COSINE = {"optimiser": "adam", "schedule": "cosine", "lr": 0.02, "weight_decay": 0.01}
+
+
+def test_the_cosine_schedule_trains_on_all_clips_judges_none_and_keeps_the_last_weights():
+    classifier, seen = Noting(2), []
+    history = fit(classifier, many_windows().random(3), recipe(**COSINE, max_epochs=4), 0,
+                  on_epoch=lambda epoch: seen.append([w.detach().clone() for w in classifier.parameters()]))  # fmt: skip
+    assert {clip for clip, _ in classifier.trained_on} == set(range(20))
+    assert classifier.judged == []
+    assert all(torch.equal(last, now) for last, now in zip(seen[-1], classifier.parameters(), strict=True))
+    n_updates = 4 * 3  # 20 clips in batches of 8
+    assert [epoch.lr for epoch in history] == pytest.approx(
+        [0.02 * cosine_share(3 * n + 2, n_updates) for n in range(4)]
+    )
+    assert all(math.isnan(epoch.accuracy) for epoch in history)
+    assert not classifier.training
+
+
+def test_adam_on_a_cosine_learns_separable_classes():
+    classifier, test = MeanColour(2), coloured_clips(21)
+    fit(classifier, coloured_clips(40), recipe(**COSINE), seed=0)
+    assert accuracy(predict(classifier, test.frames, recipe()), test.labels) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"optimiser": "adam", "momentum": 0.5}, "recipe.momentum = 0.5 has no effect under optimiser adam"),
+        ({"schedule": "cosine", "patience": 9}, "recipe.patience = 9 has no effect under schedule cosine"),
+        ({"schedule": "cosine", "paper_protocol": True}, "recipe.paper_protocol = True has no effect"),
+    ],
+)
+def test_a_setting_of_another_optimiser_or_schedule_is_refused(values, problem):
+    with pytest.raises(ValidationError, match=problem):
+        recipe(**values)
 
 
 class Noting(MeanColour):
