@@ -88,3 +88,35 @@ def test_a_warm_started_sweep_has_its_own_trials_and_its_study_in_the_given_stor
     (study,) = optuna.get_all_study_summaries(JournalStorage(JournalFileBackend(str(journal))))
     assert study.n_trials == 4
     assert not experiment.study.exists()
+
+
+@pytest.mark.slow
+def test_a_search_ends_with_an_answer_from_fresh_seeds_that_a_later_confirm_does_not_repeat(tune):
+    command, folder = tune
+    run = vgsearch(*command, "--name", "a", "--confirm-best", folder=folder)
+    record = read_ledger(Experiment(folder / "runs" / "a").ledger)
+    assert "2 times each, to tell them apart" in run.stdout, "the cost is told before it starts"
+    (answer,) = re.findall(r"^answer: (.*)", run.stdout, re.M)
+    if record.best.is_paper_point:
+        assert answer == "the paper's point: the search found none that scores higher"
+    else:
+        assert re.search(r"kvd .*p = .*, 2 seeds", answer)
+    n_runs = 2 * (1 if record.best.is_paper_point else 2)
+    assert [trial.state for trial in record.confirmation.trials.values()] == ["done"] * n_runs
+    again = vgsearch("confirm", "runs/a", "--top", 1, "--seeds", 2, folder=folder)
+    assert f"{n_runs} runs, {n_runs} ended" in again.stdout
+
+
+@pytest.mark.slow
+def test_a_study_compares_every_paper_point_with_the_first_on_the_test_clips(tune):
+    (_, _, _, shapes, *_), folder = tune
+    settings = ["--set", "model.width=0.03", "--set", "loop.n_steps=2", "--set", "loop.look_every=2"]
+    run = vgsearch("study", "table4", "--data", shapes, "--budget", "smoke", "--seeds", 2, *settings, "--name", "t",
+                   folder=folder)  # fmt: skip
+    record = read_ledger(Experiment(folder / "runs" / "t").ledger)
+    assert [trial.state for trial in record.trials.values()] == ["done"] * 3, "none is pruned"
+    assert all(len(trial.score.over_training_seeds["kvd"]) == 2 for trial in record.done)
+    assert {part.split for trial in record.done for part in trial.score.parts} == {"test"}
+    assert re.search(r"^TGAN \(SVC\) +.* - +- +2", run.stdout, re.M), "the first is compared with nothing"
+    assert re.search(r"^TGAN \(normal GAN\) +.*\] +[+-].*\] +0\.\d\d\d +2", run.stdout, re.M)
+    assert "answer:" not in run.stdout, "a study has no best point to confirm"
