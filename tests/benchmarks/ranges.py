@@ -219,8 +219,8 @@ def _report(points: list[Point]) -> str:
         "A point is broken if its configuration is refused, a loss is not finite, a norm explodes, D is saturated",
         f"(its loss over the last {N_JUDGED} steps below 1 % of that of guessing, or G's gradient below 1 % of the run's "
         "median),",
-        f"or all its samples are flat. At most {MOST_BROKEN:.0%} of a space's points may be broken; a test checks that, and",
-        "that this table is of today's spaces. points.csv has every point.",
+        f"or all its samples are flat. At most {MOST_BROKEN:.0%} of a space's points should be broken; points.csv has every",
+        "point.",
         "",
         *table(points),
         "",
