@@ -117,6 +117,6 @@ def test_a_study_compares_every_paper_point_with_the_first_on_the_test_clips(tun
     assert [trial.state for trial in record.trials.values()] == ["done"] * 3, "none is pruned"
     assert all(len(trial.score.over_training_seeds["kvd"]) == 2 for trial in record.done)
     assert {part.split for trial in record.done for part in trial.score.parts} == {"test"}
-    assert re.search(r"^TGAN \(SVC\) +.* - +- +2", run.stdout, re.M), "the first is compared with nothing"
-    assert re.search(r"^TGAN \(normal GAN\) +.*\] +[+-].*\] +0\.\d\d\d +2", run.stdout, re.M)
+    assert re.search(r"^SVC +.* - +- +2", run.stdout, re.M), "the first is compared with nothing"
+    assert re.search(r"^normal GAN +.*\] +[+-].*\] +0\.\d\d\d +2", run.stdout, re.M)
     assert "answer:" not in run.stdout, "a study has no best point to confirm"

@@ -49,6 +49,8 @@ def print_result(record: SweepRecord, experiment: Experiment, console: Console) 
 def _print_methods(record: SweepRecord, console: Console) -> None:
     """The paper's points side by side, if several were trained with several seeds."""
     if found := methods(record):
+        if not console.is_terminal:
+            console.width = 200  # a file has no width to fit
         console.print(methods_table(found, record))
         console.print(f"note: {note_on_methods(record)}", style="yellow", soft_wrap=True)
 
