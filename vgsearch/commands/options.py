@@ -107,7 +107,8 @@ def start_sweep(address: str | None, dry_run: bool, json: bool, **options: Any) 
     # Refuse a wrong name or file at once: the next import loads Ray and torch, which takes seconds.
     load_space(options["space"])
     from vgsearch.runtime.sweep.confirm import confirm_best
-    from vgsearch.runtime.sweep.launch import SweepRequest, launch
+    from vgsearch.runtime.sweep.launch import launch
+    from vgsearch.runtime.sweep.request import SweepRequest
 
     given = {name: value for name, value in options.items() if value is not None}
     experiment = launch(SweepRequest(**given), address=address, dry_run=dry_run, json_lines=json)
@@ -121,7 +122,7 @@ def train_on_folds(n_folds: int, address: str | None, dry_run: bool, json: bool,
 
     load_space(options["space"])
     from vgsearch.runtime.sweep.folds import train_on_folds
-    from vgsearch.runtime.sweep.launch import SweepRequest
+    from vgsearch.runtime.sweep.request import SweepRequest
 
     given = {name: value for name, value in options.items() if value is not None}
     train_on_folds(SweepRequest(**given), n_folds, address=address, dry_run=dry_run, json_lines=json)

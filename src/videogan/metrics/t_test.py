@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from statistics import fmean, variance
 
 from videogan.metrics.distributions import f_quantile, regularised_beta
 from videogan.metrics.interval import Interval
@@ -15,7 +16,7 @@ def paired_p(differences: Sequence[float]) -> float:
     n = len(differences)
     if n < 2:
         raise ValueError(f"a t-test needs at least 2 differences, got {n}.")
-    return _p(_mean(differences), math.sqrt(_squares(differences) / (n - 1) / n), n - 1)
+    return _p(fmean(differences), math.sqrt(variance(differences) / n), n - 1)
 
 
 def difference(ours: Sequence[float], theirs: Sequence[float]) -> tuple[Interval, float]:
@@ -26,9 +27,9 @@ def difference(ours: Sequence[float], theirs: Sequence[float]) -> tuple[Interval
     """
     if min(len(ours), len(theirs)) < 2:
         raise ValueError(f"a t-test needs at least 2 values of each, got {len(ours)} and {len(theirs)}.")
-    apart, freedom = _mean(ours) - _mean(theirs), len(ours) + len(theirs) - 2
-    variance = (_squares(ours) + _squares(theirs)) / freedom
-    error = math.sqrt(variance * (1 / len(ours) + 1 / len(theirs)))
+    apart, freedom = fmean(ours) - fmean(theirs), len(ours) + len(theirs) - 2
+    pooled = sum((len(values) - 1) * variance(values) for values in (ours, theirs)) / freedom
+    error = math.sqrt(pooled * (1 / len(ours) + 1 / len(theirs)))
     margin = math.sqrt(f_quantile(0.95, 1, freedom)) * error
     return Interval(apart, apart - margin, apart + margin), _p(apart, error, freedom)
 
@@ -38,13 +39,3 @@ def _p(apart: float, error: float, freedom: int) -> float:
     if error == 0:
         return 0.0 if apart else 1.0
     return regularised_beta(freedom / (freedom + (apart / error) ** 2), freedom / 2, 0.5)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
-
-
-def _squares(values: Sequence[float]) -> float:
-    """The sum of squared deviations from the mean."""
-    mean = _mean(values)
-    return math.fsum((value - mean) ** 2 for value in values)

@@ -9,7 +9,8 @@ from vgsearch.data_check.moving_shapes import moving_shapes
 from vgsearch.evaluation.folds import fold_manifests, print_folds, save_folds
 from vgsearch.experiment.ledger import read_ledger
 from vgsearch.experiment.paths import Experiment, next_name
-from vgsearch.runtime.sweep.launch import EXIT_NO_USABLE_TRIAL, SweepRequest, launch, resume
+from vgsearch.runtime.sweep.launch import EXIT_NO_USABLE_TRIAL, launch, resume
+from vgsearch.runtime.sweep.request import SweepRequest
 from vgsearch.terminal.words import shown
 from videogan.config import ConfigurationError
 from videogan.data.manifest import read_manifest

@@ -1,18 +1,14 @@
 """Run a request as a sweep; an impossible request is refused before anything starts."""
 
 import importlib.metadata
-import re
 import shutil
 import signal
 import subprocess
 import sys
-import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from rich.console import Console
 
@@ -23,7 +19,6 @@ from vgsearch.evaluation.initial_weights import as_override, notes_on_weights_of
 from vgsearch.experiment.ledger import Ledger, SweepRecord, read_ledger
 from vgsearch.experiment.objective import notes_of
 from vgsearch.experiment.paths import DRIVEN, Experiment, next_name
-from vgsearch.experiment.retention import parse_size
 from vgsearch.runtime.cluster import preflight
 from vgsearch.runtime.cluster.cluster import Resources, connect
 from vgsearch.runtime.cluster.memory import refuse_what_memory_cannot_hold
@@ -36,58 +31,19 @@ from vgsearch.runtime.study.study import open_storage
 from vgsearch.runtime.study.warm_start import as_entries, known_trials
 from vgsearch.runtime.sweep import resuming
 from vgsearch.runtime.sweep.driver import Driver
+from vgsearch.runtime.sweep.request import SweepRequest, refuse_idle_race, requested_space, requested_sweep
 from vgsearch.runtime.sweep.result import print_result
 from vgsearch.runtime.sweep.tune import run_trials
-from vgsearch.space.space import Space, load_space, parse_override, source_of
-from vgsearch.space.sweep import Sweep, checked_storage, load_sweep
+from vgsearch.space.space import parse_override
+from vgsearch.space.sweep import Sweep, load_sweep
 from vgsearch.terminal.sweep_table import SweepView
 from vgsearch.terminal.words import shown
-from videogan.config import ConfigurationError, suggestion
+from videogan.config import ConfigurationError
 from videogan.data.cache import cache_folder
 from videogan.data.manifest import SPLITS, Manifest, ScoredSplit, read_manifest
 from videogan.storage.places import Place, StorageError, place
 
 EXIT_NO_USABLE_TRIAL, EXIT_INTERRUPTED = 3, 130
-
-
-@dataclass(frozen=True)
-class SweepRequest:
-    """The options of `vgsearch tune` and `vgsearch train`."""
-
-    space: str
-    budget: str
-    out: Path
-    point: str | None = None
-    """Name of the paper point to train; None: all paper points of the space."""
-    data: Place | None = None
-    folds: int | None = None
-    """Search on fold 1 of so many."""
-    overrides: Sequence[str] = ()
-    name: str | None = None
-    n_trials: int | None = None
-    seed: int = 0
-    n_workers: int = 1
-    gpus_per_worker: float | None = None
-    max_concurrent: int | None = None
-    time_budget: str | None = None
-    seeds_per_trial: int = 1
-    racing: bool = False
-    """Train further seeds only of points whose interval overlaps that of the best so far."""
-    prunes: bool = True
-    """Whether the budget's pruner stops trials."""
-    scored: ScoredSplit | None = None
-    """The clips that trials are scored on; None: those of a search."""
-    disk_budget: str | None = None
-    keep: int = 2
-    storage: str | None = None
-    """Where Optuna stores the study; None: in the experiment's folder."""
-    warm_start: Sequence[Path] = ()
-    one_per_class: bool = False
-    """Train a generator for each class, for models without labels."""
-    classifier_weights: Path | None = None
-    """Initial weights of the classifiers; the sweep keeps the file's sha256."""
-    confirm_best: bool | None = None
-    """Whether to train the best point and the paper's again at the end; None: as the budget says."""
 
 
 def launch(request: SweepRequest, address: str | None, dry_run: bool, json_lines: bool) -> Place | None:
@@ -96,7 +52,7 @@ def launch(request: SweepRequest, address: str | None, dry_run: bool, json_lines
     Raises ConfigurationError for a request that cannot work.
     """
     console = Console(stderr=json_lines, highlight=False, markup=False)
-    space = _requested_space(request)
+    space = requested_space(request)
     overrides = dict(parse_override(text) for text in request.overrides)
     if request.one_per_class:
         overrides = {"evaluation.objective": ["s3"], **overrides, "evaluation.one_per_class": True}
@@ -108,9 +64,9 @@ def launch(request: SweepRequest, address: str | None, dry_run: bool, json_lines
     manifest = moving_shapes(console) if request.data is None else read_manifest(request.data)
     if request.folds is not None:
         manifest = search_manifest(manifest, request.folds)
-    sweep = _requested_sweep(request, space, overrides, manifest, experiment)
+    sweep = requested_sweep(request, space, overrides, manifest, experiment)
     sweep.refuse_impossible_domains()
-    _refuse_idle_race(sweep)
+    refuse_idle_race(sweep)
     refuse_unfit_sampler(sweep)
     for note in notes_on_weights_of(sweep):
         print(f"note: {note}", file=sys.stderr)
@@ -133,70 +89,6 @@ def launch(request: SweepRequest, address: str | None, dry_run: bool, json_lines
         waiting = resuming.left_to_do(read_ledger(experiment.events), sweep)
         _run(experiment, sweep, manifest, waiting, cluster, console, json_lines)
     return experiment.place
-
-
-def _requested_space(request: SweepRequest) -> Space:
-    space = load_space(request.space)
-    if request.point is not None:
-        space = space.at_point(request.point)
-    if request.budget not in space.budgets:
-        raise ConfigurationError(
-            f"no budget '{request.budget}' in {space.name}{suggestion(request.budget, list(space.budgets))}"
-        )
-    return space if request.prunes else space.without_pruning(request.budget)
-
-
-def _requested_sweep(
-    request: SweepRequest, space: Space, overrides: dict[str, Any], manifest: Manifest, experiment: Experiment
-) -> Sweep:
-    return Sweep(
-        space=space,
-        budget=request.budget,
-        data=str(manifest.folder.absolute()),
-        manifest_digest=manifest.digest,
-        n_classes=len(manifest.classes),
-        overrides=overrides,
-        n_trials=request.n_trials or space.budgets[request.budget].n_trials,
-        seed=request.seed,
-        n_workers=request.n_workers,
-        gpus_per_worker=request.gpus_per_worker or 0,
-        max_concurrent=request.max_concurrent,
-        seeds_per_trial=request.seeds_per_trial,
-        time_budget_hours=_hours(request.time_budget),
-        disk_budget_bytes=parse_size(request.disk_budget) if request.disk_budget else None,
-        racing=request.racing,
-        scored=request.scored,
-        confirm_best=_confirms_best(request, space),
-        keep=request.keep,
-        space_source=source_of(request.space),
-        **_storage(request, experiment),
-        warm_start=[str(_with_ledger(folder)) for folder in request.warm_start],
-    )
-
-
-def _confirms_best(request: SweepRequest, space: Space) -> bool:
-    """Whether the search ends with a confirmation.
-
-    Raises ConfigurationError if it is asked for and cannot be: folds are tested by `confirm --folds`.
-    """
-    limits = space.budgets[request.budget]
-    if request.confirm_best and request.folds is not None:
-        raise ConfigurationError("--confirm-best tests one split; with --folds K use vgsearch confirm EXP --folds K.")
-    if request.confirm_best and limits.sampler == "pbt":
-        raise ConfigurationError(
-            "--confirm-best: the best point of sampler = pbt is the end of a schedule; leave it out."
-        )
-    searches = (request.n_trials or limits.n_trials) > len(space.paper_points)
-    default = limits.confirm_best and searches and request.folds is None
-    return default if request.confirm_best is None else request.confirm_best
-
-
-def _refuse_idle_race(sweep: Sweep) -> None:
-    """Raise ConfigurationError for a race of one training a point, or by two objectives."""
-    if sweep.racing and sweep.seeds_per_trial == 1:
-        raise ConfigurationError("--racing has no effect on one training a point; give --seeds-per-trial 2 or more.")
-    if sweep.racing and len(sweep.objectives()) > 1:
-        raise ConfigurationError("--racing compares points by one objective; give one, or leave --racing out.")
 
 
 def resume(folder: Path, trials: str | None, retry: str, address: str | None, json_lines: bool) -> None:
@@ -420,30 +312,3 @@ def _versions() -> dict[str, str]:
         head = subprocess.run([git, "-C", root, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
         versions |= {"commit": head.stdout.strip()} if head.returncode == 0 else {}
     return versions
-
-
-def _storage(request: SweepRequest, experiment: Experiment) -> dict[str, str]:
-    """Where the study is stored, and its name there, which no other sweep may have."""
-    if request.storage is None:
-        return {}
-    return {
-        "storage": checked_storage(request.storage),
-        "study_name": f"{experiment.name}-{uuid.uuid4().hex[:8]}",
-    }
-
-
-def _with_ledger(folder: Path) -> Place:
-    experiment = Experiment.at(folder)
-    if not experiment.has_events:
-        raise ConfigurationError(f"--warm-start {folder} contains no experiment ({experiment.ledger.name} is missing).")
-    return experiment.place
-
-
-def _hours(budget: str | None) -> float | None:
-    """8h, 30m or 90s as hours."""
-    if budget is None:
-        return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([hms])", budget)
-    if not match or float(match[1]) == 0:
-        raise ConfigurationError(f"--time-budget must look like 8h, 30m or 90s, got '{budget}'.")
-    return float(match[1]) / {"h": 1, "m": 60, "s": 3600}[match[2]]
