@@ -57,7 +57,7 @@ class SweepRequest:
 
 
 def requested_space(request: SweepRequest) -> Space:
-    """The space, with the one paper point and without the pruning that the request leaves out.
+    """The requested space, with one paper point if the request names one, and without pruning if it turns it off.
 
     Raises ConfigurationError for a point or a budget that the space does not have.
     """
