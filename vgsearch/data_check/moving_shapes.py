@@ -8,7 +8,7 @@ from videogan.data.synthetic import N_GROUPS, make_moving_shapes
 from videogan.storage.places import Place, RemotePath
 
 NAME = "moving-shapes"
-FOLDER = f"{NAME}-{N_GROUPS}"  # beside the set of 16 groups and two splits that earlier versions left in the cache
+FOLDER = f"{NAME}-{N_GROUPS}-grey"  # beside the coloured sets that earlier versions left in the cache
 
 
 def moving_shapes(console: Console) -> Manifest:

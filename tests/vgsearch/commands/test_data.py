@@ -157,7 +157,7 @@ def test_strips_are_imported_and_a_broken_one_is_skipped(tmp_path):
 
 def test_the_manifest_of_a_csv_list_is_written_beside_it(tmp_path):
     make_moving_shapes(tmp_path / "shapes", n_clips_each=1, n_groups=16, n_frames=4)
-    clips = [f"shapes/{label}/{group}_000.mp4" for label in ("left", "up") for group in ("disc-flat", "ring-checks")]
+    clips = [f"shapes/{label}/{group}_000.mp4" for label in ("left", "up") for group in ("disc-24", "ring-28")]
     lines = [
         f"{clip},{clip.split('/')[1]},{clip.split('/')[2][:4]},{'test' if 'ring' in clip else 'train'}"
         for clip in clips

@@ -22,9 +22,9 @@ def test_the_default_set_has_48_groups_and_lacks_nothing(tmp_path):
     assert [len(set(made.split(name)["group"].to_pylist())) for name in SPLITS] == [24, 12, 12]
     assert [len(made.split(name)) for name in SPLITS] == [24 * 4, 12 * 4, 12 * 4]
     assert made.lack_of_select is None
-    shapes, backgrounds = zip(*[group.split("-") for group in set(made.usable["group"].to_pylist())], strict=True)
+    shapes, radii = zip(*[group.split("-") for group in set(made.usable["group"].to_pylist())], strict=True)
     assert set(Counter(shapes).values()) == {8}
-    assert set(Counter(backgrounds).values()) == {6}
+    assert set(Counter(radii).values()) == {6}
 
 
 @pytest.mark.parametrize("n_groups", [1, 49])
