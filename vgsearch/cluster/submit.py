@@ -8,7 +8,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-from vgsearch.experiment.paths import Experiment, next_name
+from vgsearch.experiment.names import checked_name, next_name
+from vgsearch.experiment.paths import Experiment
 from vgsearch.space.space import load_space
 from vgsearch.space.sweep import JOURNAL, checked_storage
 from videogan.config import ConfigurationError
@@ -47,6 +48,8 @@ def remote_command(space: str, options: Sequence[str], commands: Mapping[str, Ty
         checked_storage(str(given["storage"]))
         if str(given["storage"]).endswith(JOURNAL):
             _refuse_own_place("--storage", given["storage"])
+    if given["name"]:
+        checked_name(given["name"], "--name")
     named = load_space(space)
     file = Path(space) if space.endswith((".yaml", ".yml")) else None
     name = given["name"] or (next_name(place(out), named.name) if isinstance(place(out), RemotePath) else None)

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from vgsearch.experiment.end import End
+from vgsearch.experiment.names import checked_name
 from vgsearch.experiment.objective import Objective, pareto_front, parsed
 from vgsearch.experiment.paths import Experiment
 from vgsearch.experiment.score import Floor, Score
 from vgsearch.object_store.lease import ExperimentInUse
 from vgsearch.object_store.ledger_segments import Segments
 from vgsearch.object_store.retry import with_retries
+from videogan.config import ConfigurationError
 from videogan.storage.atomic import write_atomically
 from videogan.storage.places import Place, RemotePath, StorageError
 
@@ -71,7 +73,7 @@ class TrialRecord:
     def started_by(cls, event: Event) -> "TrialRecord":
         """The record of a trial at its first start."""
         return cls(
-            event["trial"], event["index"], event["overrides"],
+            checked_name(event["trial"], "a trial's id"), event["index"], event["overrides"],
             is_paper_point=event["is_paper_point"], n_steps=event["n_steps"], started=event["time"],
             parent=event.get("parent"), attempts=[(event["time"], event["time"])],
         )  # fmt: skip
@@ -317,8 +319,9 @@ class LedgerReader:
             event: Event = json.loads(line)
             self.record.apply(event)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
+            reason = str(error) if isinstance(error, ConfigurationError) else repr(error)
             raise DamagedLedger(
-                f"{self.place} line {self.n_lines} is not a valid event ({error!r}); restore the file from a copy."
+                f"{self.place} line {self.n_lines} is not a valid event ({reason}); restore the file from a copy."
             ) from error
         return event
 

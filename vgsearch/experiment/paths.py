@@ -1,5 +1,6 @@
 """Every path and file name under runs/, in one place."""
 
+import errno
 import fcntl
 import re
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO
 
+from vgsearch.experiment.names import checked_name
 from vgsearch.object_store.lease import ExperimentInUse, Lease, this_process
 from vgsearch.object_store.working_copy import WorkingCopy, copy_folder
 from videogan.config import ConfigurationError
@@ -67,7 +69,9 @@ class TrialFolder(StoredFolder):
         folder = checkpoint.absolute().parent.parent
         written = folder / ADDRESS
         address = place(written.read_text()) if written.is_file() else None
-        return cls(folder, address if isinstance(address, RemotePath) else None)
+        # Only our own working copy is believed: a stranger's folder could name an address to send the results to.
+        is_copy = isinstance(address, RemotePath) and cls.at(address, OPENED).folder.absolute() == folder
+        return cls(folder, address if isinstance(address, RemotePath) and is_copy else None)
 
     def place_of(self, path: Path) -> Place:
         """The path, or the address, of a file or folder of this one."""
@@ -167,7 +171,10 @@ class Experiment(StoredFolder):
     def at(cls, where: str | Place, copy: str = VIEWED) -> "Experiment":
         """The experiment at a path, or the working copy of kind `copy` of the experiment at an address."""
         where = place(where).absolute()
-        return cls(copy_folder(copy, where), where) if isinstance(where, RemotePath) else cls(where)
+        if isinstance(where, RemotePath):
+            return cls(copy_folder(copy, where), where)
+        _refuse_long(where)
+        return cls(where)
 
     @property
     def name(self) -> str:
@@ -268,6 +275,7 @@ class Experiment(StoredFolder):
         return self._trial_folder("trials", trial_id)
 
     def _trial_folder(self, kind: str, name: str) -> TrialFolder:
+        checked_name(name, "a trial's id")
         return TrialFolder(self.folder / kind / name, self.address and self.address / kind / name)
 
     def lock(self) -> ExitStack:
@@ -306,6 +314,15 @@ class Experiment(StoredFolder):
                 f"{self.folder} can't be written: {error.strerror}. Choose another --out, or make it writable."
             ) from None
         return handle
+
+
+def _refuse_long(folder: Path) -> None:
+    """Raise ConfigurationError for a path that is too long for the file system."""
+    try:
+        folder.stat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise ConfigurationError(f"{folder}: {error.strerror}; give a shorter path.") from None
 
 
 @contextmanager
@@ -374,10 +391,3 @@ def short_id(trial: str) -> str:
     """t0007-3fa9c1 as t0007, and t0007-3fa9c1-s500000 as t0007-s500000."""
     order, _, *seed = trial.split("-")
     return "-".join([order, *seed])
-
-
-def next_name(out: Place, space: str) -> str:
-    """The first free `<space>-<nnn>` under `out`."""
-    names = out.folder_names() if isinstance(out, RemotePath) else {path.name for path in out.glob(f"{space}-*")}
-    taken = [int(m[1]) for name in names if (m := re.fullmatch(rf"{re.escape(space)}-(\d+)", name))]
-    return f"{space}-{max(taken, default=0) + 1:03d}"

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from vgsearch.experiment.names import checked_name
 from vgsearch.space.budgets import BUDGETS, Budget, Pruning, with_shared_budgets
 from vgsearch.space.domains import Domain, Searched, is_active
 from vgsearch.space.inequality import Inequality
@@ -32,6 +33,11 @@ class Space(Config):
     paper_points: list[dict[str, Any]] = Field(min_length=1)
     point_names: list[str] = Field([], description="one for each of several paper_points, in their order")
     budgets: dict[str, Budget]
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_folders_name(cls, name: str) -> str:
+        return checked_name(name, "name")  # experiments are named after it
 
     @model_validator(mode="after")
     def _consistent(self) -> "Space":

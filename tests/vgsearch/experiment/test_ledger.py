@@ -53,6 +53,14 @@ def test_a_missing_ledger_is_an_empty_sweep(tmp_path: Path):
     assert (record.trials, record.best, record.ended) == ({}, None, "")
 
 
+def test_a_ledger_whose_trial_would_be_another_folder_is_damaged(ledger: Ledger):
+    line = {"time": 0, "event": "trial_started", "index": 0, "overrides": {}, "is_paper_point": True, "n_steps": 1}
+    for prefix in ("", "confirm_"):
+        ledger.path.write_text(json.dumps({**line, "event": f"{prefix}trial_started", "trial": "../../victim"}) + "\n")
+        with pytest.raises(DamagedLedger, match=r"line 1 is not a valid event \(a trial's id must be the name of one"):
+            read_ledger(ledger.path)
+
+
 def test_only_done_trials_can_be_best(ledger: Ledger):
     for index, (state, s3) in enumerate([("done", 0.4), ("done", 0.7), ("unscored", None), ("pruned", None)]):
         trial = started(ledger, index)

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from vgsearch.experiment.paths import Experiment, ExperimentInUse, next_name, trial_id
+from vgsearch.experiment.paths import ADDRESS, OPENED, Experiment, ExperimentInUse, TrialFolder, trial_id
+from videogan.config import ConfigurationError
+from videogan.storage.places import RemotePath
 
 
 def test_every_file_of_an_experiment_is_in_its_folder_under_its_own_name(tmp_path: Path):
@@ -28,14 +30,26 @@ def test_a_trials_id_is_its_index_and_six_digits_of_its_hash():
     assert trial_id(12345, "0" * 64) == "t12345-000000"
 
 
-def test_the_next_name_is_one_above_the_highest_of_its_own_space(tmp_path: Path):
-    assert next_name(tmp_path / "nowhere", "mvt") == "mvt-001"
-    for name in ("mvt-001", "mvt-009", "mvt_tsa-041", "mvt-old", "mvt-011-copy"):
-        (tmp_path / name).mkdir()
-    assert next_name(tmp_path, "mvt") == "mvt-010"
-    assert next_name(tmp_path, "mvt_tsa") == "mvt_tsa-042"
-    (tmp_path / "mvt-1000").mkdir()
-    assert next_name(tmp_path, "mvt") == "mvt-1001"
+def test_a_trial_with_the_name_of_another_folder_has_no_path(tmp_path: Path):
+    for name in ("../../victim", "a/b", "..", ".hidden", "", "t0000\x1b[2J"):
+        with pytest.raises(ConfigurationError, match="a trial's id must be the name of one folder"):
+            Experiment(tmp_path / "mvt-001").trial(name)
+        with pytest.raises(ConfigurationError, match="a trial's id must be the name of one folder"):
+            Experiment(tmp_path / "mvt-001").confirm_run(name)
+
+
+def test_an_experiment_with_a_path_too_long_for_the_file_system_is_refused(tmp_path: Path):
+    with pytest.raises(ConfigurationError, match="File name too long; give a shorter path"):
+        Experiment.at(tmp_path / ("x" * 300))
+
+
+def test_a_folder_that_names_an_address_is_not_its_working_copy(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("VGSEARCH_CACHE", str(tmp_path / "cache"))
+    own = TrialFolder.at("memory://bucket/mvt-001/trials/t0000", OPENED).folder
+    for folder, address in ((own, RemotePath("memory://bucket", "mvt-001/trials/t0000")), (tmp_path / "given", None)):
+        folder.mkdir(parents=True)
+        (folder / ADDRESS).write_text("memory://bucket/mvt-001/trials/t0000")
+        assert TrialFolder.around(folder / "checkpoints" / "step00000001.pt").address == address
 
 
 def test_an_experiment_in_use_is_refused_until_its_driver_ends(tmp_path: Path):

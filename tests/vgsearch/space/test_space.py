@@ -46,6 +46,11 @@ def test_a_space_keeps_its_domains_in_their_order_and_their_types():
     assert [type(domain) for domain in space.domains.values()] == [FloatDomain, ChoiceDomain, IntDomain]
 
 
+def test_a_spaces_name_is_that_of_a_folder():
+    assert problems(name="../x")[0].startswith("tiny.yaml: name must be the name of one folder")
+    assert parsed(name="a[b]").name == "a[b]"
+
+
 def test_the_budget_overrides_the_base_and_the_proposal_overrides_the_budget():
     space = parsed()
     assert space.run_values("smoke", {"model.channels": 4, RATE: 1e-4}) == {

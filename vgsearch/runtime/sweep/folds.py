@@ -2,15 +2,18 @@
 
 import dataclasses
 import sys
+from pathlib import Path
 
 from rich.console import Console
 
 from vgsearch.data_check.moving_shapes import moving_shapes
 from vgsearch.evaluation.folds import fold_manifests, print_folds, save_folds
 from vgsearch.experiment.ledger import read_ledger
-from vgsearch.experiment.paths import Experiment, next_name
+from vgsearch.experiment.names import reserved_name
+from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.sweep.launch import EXIT_NO_USABLE_TRIAL, launch, resume
 from vgsearch.runtime.sweep.request import SweepRequest
+from vgsearch.space.space import load_space
 from vgsearch.terminal.words import shown
 from videogan.config import ConfigurationError
 from videogan.data.manifest import read_manifest
@@ -22,13 +25,19 @@ def train_on_folds(request: SweepRequest, n_folds: int, address: str | None, dry
 
     Raises ConfigurationError for an impossible request, and exits with 3 if no fold has a score.
     """
-    console = Console(stderr=json_lines, highlight=False, markup=False)
-    out = place(request.out)
+    space, out = load_space(request.space).name, place(request.out)
     if isinstance(out, RemotePath):
         raise ConfigurationError(f"--folds: --out must be a local folder, got {out}.")
+    with reserved_name(out, request.name, f"{space}-folds", first="-fold-1", reserve=not dry_run) as name:
+        _train_on(out, name, request, n_folds, address, dry_run, json_lines)
+
+
+def _train_on(
+    out: Path, name: str, request: SweepRequest, n_folds: int, address: str | None, dry_run: bool, json_lines: bool
+) -> None:
+    console = Console(stderr=json_lines, highlight=False, markup=False)
     manifest = moving_shapes(console) if request.data is None else read_manifest(request.data)
     parts = fold_manifests(manifest, n_folds)
-    name = request.name or next_name(out, f"{request.space}-folds")
     console.print(
         f"{n_folds} folds of {shown(manifest.folder)}: {n_folds} trainings, one after the other; "
         f"continue an interrupted one by the same command with --name {name}",

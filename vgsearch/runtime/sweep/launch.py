@@ -17,8 +17,9 @@ from vgsearch.evaluation.confirmation import n_confirming_seeds
 from vgsearch.evaluation.folds import search_manifest
 from vgsearch.evaluation.initial_weights import as_override, notes_on_weights_of, weights_of
 from vgsearch.experiment.ledger import Ledger, SweepRecord, read_ledger
+from vgsearch.experiment.names import reserved_name
 from vgsearch.experiment.objective import notes_of
-from vgsearch.experiment.paths import DRIVEN, Experiment, next_name
+from vgsearch.experiment.paths import DRIVEN, Experiment
 from vgsearch.runtime.cluster import preflight
 from vgsearch.runtime.cluster.cluster import Resources, connect
 from vgsearch.runtime.cluster.memory import refuse_what_memory_cannot_hold
@@ -34,7 +35,7 @@ from vgsearch.runtime.sweep.driver import Driver
 from vgsearch.runtime.sweep.request import SweepRequest, refuse_idle_race, requested_space, requested_sweep
 from vgsearch.runtime.sweep.result import print_result
 from vgsearch.runtime.sweep.tune import run_trials
-from vgsearch.space.space import parse_override
+from vgsearch.space.space import Space, parse_override
 from vgsearch.space.sweep import Sweep, load_sweep
 from vgsearch.terminal.sweep_table import SweepView
 from vgsearch.terminal.words import shown
@@ -51,16 +52,22 @@ def launch(request: SweepRequest, address: str | None, dry_run: bool, json_lines
 
     Raises ConfigurationError for a request that cannot work.
     """
+    space, out = requested_space(request), place(request.out)
+    with reserved_name(out, request.name, space.name, reserve=not dry_run) as name:
+        experiment = Experiment.at(out / name, DRIVEN)
+        _refuse_taken(experiment)
+        return _launched(request, space, experiment, address, dry_run, json_lines)
+
+
+def _launched(
+    request: SweepRequest, space: Space, experiment: Experiment, address: str | None, dry_run: bool, json_lines: bool
+) -> Place | None:
     console = Console(stderr=json_lines, highlight=False, markup=False)
-    space = requested_space(request)
     overrides = dict(parse_override(text) for text in request.overrides)
     if request.one_per_class:
         overrides = {"evaluation.objective": ["s3"], **overrides, "evaluation.one_per_class": True}
     if request.classifier_weights is not None:
         overrides |= as_override(request.classifier_weights)
-    out = place(request.out)
-    experiment = Experiment.at(out / (request.name or next_name(out, space.name)), DRIVEN)
-    _refuse_taken(experiment)
     manifest = moving_shapes(console) if request.data is None else read_manifest(request.data)
     if request.folds is not None:
         manifest = search_manifest(manifest, request.folds)
