@@ -16,6 +16,7 @@ from optuna.pruners import (
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from vgsearch.runtime.study.population import PopulationPruner
@@ -76,7 +77,8 @@ def _remove(path: Path) -> None:
 
 
 def _sqlite(path: Path) -> str:
-    return f"sqlite:///{path}"
+    """SQLAlchemy's URL of a file whose name may hold any character."""
+    return URL.create("sqlite", database=str(path)).render_as_string()
 
 
 def open_storage(path: Path, sweep: Sweep) -> BaseStorage:

@@ -51,11 +51,24 @@ def test_others_can_read_the_sqlite_study_while_the_driver_writes(tmp_path: Path
     assert names == [study.study_name]
 
 
+def test_a_study_is_in_its_own_file_whatever_its_folder_is_called(tmp_path: Path):
+    for name in ("a?one", "a?two", "ci%2Fbranch", "{e}#f g:h@i"):
+        (tmp_path / name).mkdir()
+        study = open_study(tmp_path / name / "optuna.db", a_sweep())
+        assert (tmp_path / name / "optuna.db").is_file()
+        assert study.trials == []  # a?one and a?two shared theirs
+        study.ask()
+    assert len(list(tmp_path.iterdir())) == 4
+
+
 @pytest.mark.parametrize(
     ("written", "message"),
     [
         ("postgresql://me:secret@host/db", "holds a password"),
         ("postgresql://host/db?password=secret", "holds a password"),
+        ("postgresql://me@host/db?sslpassword=secret", "holds a password"),
+        ("postgresql://me:a/b#secret@host/db", "holds a password"),
+        ("mysql://host/db?password=secret", r"got 'mysql://host/db\?password=\*\*\*'"),
         ("mysql://me:secret@host/db", "must be postgresql://user@host/database or a file that ends in .journal"),
         ("studies.db", "must be postgresql"),
     ],
