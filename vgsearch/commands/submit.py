@@ -1,5 +1,6 @@
 """vgsearch submit SPACE: a search as a job on a cluster."""
 
+import shlex
 import sys
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -32,17 +33,19 @@ def submit(
     from vgsearch.cluster.submit import remote_command
     from vgsearch.runtime.cluster.submission import connected, follow
     from vgsearch.runtime.cluster.submission import submit as start
+    from videogan.storage.places import without_secrets
 
     commands: Mapping[str, Any] = getattr(context.find_root().command, "commands", {})  # typer's own, of the root group
     command = remote_command(space, context.args, commands)
     client = connected(address)
     job = start(client, command.arguments, command.space_file)
+    shown_address = without_secrets(address)
     lines = [
-        f"job {job} on {address}: vgsearch {' '.join(command.arguments)}",
-        f"stop   ray job stop {job} --address {address}",
+        f"job {job} on {shown_address}: {shlex.join(['vgsearch', *command.arguments])}",
+        f"stop   {shlex.join(['ray', 'job', 'stop', job, '--address', shown_address])}",
     ]
     if command.experiment:
-        lines.append(f"watch  vgsearch status {command.experiment} --watch")
+        lines.append(f"watch  {shlex.join(['vgsearch', 'status', command.experiment, '--watch'])}")
     typer.echo("\n".join(lines), err=True)
     if detach:
         return

@@ -28,6 +28,7 @@ from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.sweep_table import objective_value, pruning_line
 from vgsearch.terminal.trial import changed_from_paper
 from vgsearch.terminal.words import duration, interval, number, short_name, value
+from videogan.storage.places import without_secrets
 
 N_TOP = 4  # trials in the grid of samples
 
@@ -293,5 +294,5 @@ def training_command(sweep: Sweep, trial: TrialRecord) -> str:
 
 
 def command(argv: Sequence[str]) -> str:
-    """The command as it was typed, without the path of the program."""
-    return shlex.join([argv[0].rpartition("/")[2], *argv[1:]]) if argv else ""
+    """The command as it was typed, without the path of the program and without secrets in addresses."""
+    return without_secrets(shlex.join([argv[0].rpartition("/")[2], *argv[1:]])) if argv else ""

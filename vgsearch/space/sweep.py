@@ -3,11 +3,9 @@
 import functools
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import yaml
 from pydantic import Field, field_validator
@@ -20,6 +18,7 @@ from videogan.config import Config, ConfigurationError, parse_config, with_overr
 from videogan.data.manifest import Manifest, ScoredSplit
 from videogan.metrics.s3 import MAX_SEEDS
 from videogan.storage.atomic import write_atomically
+from videogan.storage.places import has_secret, without_secrets
 from videogan.training.run_config import EvaluationConfig, RunConfig
 
 JOURNAL = ".journal"
@@ -164,23 +163,18 @@ class Sweep(Config):
 
 def checked_storage(written: str) -> str:
     """Return a storage for Optuna's study; raises ConfigurationError for another place, or for a password in it."""
-    url = urlsplit(written)
-    is_file = not url.scheme and written.endswith(JOURNAL)
-    if url.scheme.partition("+")[0] != "postgresql" and not is_file:
+    scheme = written.partition("://")[0] if "://" in written else ""
+    is_file = not scheme and written.endswith(JOURNAL)
+    if scheme.partition("+")[0] != "postgresql" and not is_file:
         raise ConfigurationError(
             f"storage must be postgresql://user@host/database or a file that ends in {JOURNAL}, "
-            f"got '{_hidden(written)}'."
+            f"got '{without_secrets(written)}'."
         )
-    if url.password is not None or "password" in parse_qs(url.query):
+    if scheme and has_secret(written):
         raise ConfigurationError(
             "storage holds a password, which sweep.yaml would show; use PGPASSWORD or ~/.pgpass instead."
         )
     return str(Path(written).absolute()) if is_file else written
-
-
-def _hidden(url: str) -> str:
-    """A URL with its password masked."""
-    return re.sub(r"(//[^:@/]*):[^@]*@", r"\1:***@", url)
 
 
 def load_sweep(path: Path) -> Sweep:

@@ -32,6 +32,12 @@ if TYPE_CHECKING:  # imported inside functions: code that only names a place nee
 
 # One slash is enough: pathlib turns s3://bucket into s3:/bucket. At least two letters: c:/ is a disk.
 _ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/{1,2}([^/]+)/?(.*)", re.DOTALL)
+# KEY:SECRET@ after the scheme, where a secret may hold slashes, but host:8020/ is a port; and ?secret_key=SECRET.
+_SECRET = re.compile(
+    r"(?P<user>\b[a-zA-Z][a-zA-Z0-9+.-]+:/{1,2}[^\s/@:]*:)(?!\d+(?:/|$))[^\s@]+(?=@)"
+    r"|(?P<name>[?&;][\w.-]*(?:(?:access|account|api)_?key|secret|token|passw|pwd|sig|credential)[\w.-]*=)[^\s&;]+",
+    re.IGNORECASE,
+)
 
 
 class StorageError(ConfigurationError):
@@ -187,13 +193,37 @@ Place = Path | RemotePath
 
 
 def place(address: str | Place) -> Place:
-    """A Path for a local path or file://, a RemotePath for <scheme>://... and for pathlib's spelling s3:/bucket."""
+    """A Path for a local path or file://, a RemotePath for <scheme>://... and for pathlib's spelling s3:/bucket.
+
+    Raises ConfigurationError for an address that contains a secret, and for one with a part . or ..: on an object store
+    they are no folders, while in a local copy they are.
+    """
     if isinstance(address, RemotePath):
         return address
     match = _ADDRESS.fullmatch(str(address))
     if match is None or match[1] == "file":
         return Path(re.sub(r"^file:/+", "/", str(address)))
+    if has_secret(str(address)):
+        raise ConfigurationError(
+            f"{without_secrets(str(address))}: an address must not contain a key, a password or a token, which files "
+            "and messages would show. Give them in the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
+            "GOOGLE_APPLICATION_CREDENTIALS), or in the storage's own configuration file."
+        )
+    if {".", ".."} & set(match[3].split("/")):
+        raise ConfigurationError(
+            f"{address}: an address must not contain . or .. as a folder; write the folder's path."
+        )
     return RemotePath(f"{match[1]}://{match[2]}", match[3].strip("/"))
+
+
+def has_secret(address: str) -> bool:
+    """Whether an address contains a password (user:password@host) or a parameter that is one (?secret_key=...)."""
+    return _SECRET.search(address) is not None
+
+
+def without_secrets(text: str) -> str:
+    """A text with the secrets of its addresses replaced by ***."""
+    return _SECRET.sub(lambda found: f"{found['user'] or found['name']}***", text)
 
 
 def joined(folder: Place, path: str | Place) -> Place:

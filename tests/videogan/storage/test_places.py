@@ -5,9 +5,20 @@ from pathlib import Path
 import pytest
 from pyarrow import fs
 
+from videogan.config import ConfigurationError
 from videogan.data.manifest import read_manifest, write_manifest
 from videogan.storage.atomic import write_atomically
-from videogan.storage.places import RemotePath, StorageError, fetched, file_names, joined, mirrored, place
+from videogan.storage.places import (
+    RemotePath,
+    StorageError,
+    fetched,
+    file_names,
+    has_secret,
+    joined,
+    mirrored,
+    place,
+    without_secrets,
+)
 
 MEMORY = RemotePath("memory://storage")
 
@@ -144,6 +155,39 @@ def test_a_manifest_reads_back_from_any_storage_and_its_paths_lead_to_the_files(
 def test_a_manifest_may_list_files_of_another_storage(tmp_path):
     write_manifest(tmp_path, [row("s3://bucket/a.mp4", "a", "train")])
     assert read_manifest(tmp_path).location("s3://bucket/a.mp4") == RemotePath("s3://bucket", "a.mp4")
+
+
+SECRETS = {
+    "s3://AKIA12:abc@bucket/runs": "s3://AKIA12:***@bucket/runs",
+    "s3:/AKIA12:abc@bucket/runs": "s3:/AKIA12:***@bucket/runs",
+    "s3://AKIA12:ab/c+d@bucket/runs": "s3://AKIA12:***@bucket/runs",
+    "s3://bucket/runs?access_key=k&secret_key=abc": "s3://bucket/runs?access_key=***&secret_key=***",
+    "sftp://me:abc@host:22/data": "sftp://me:***@host:22/data",
+    "https://b.s3.amazonaws.com/a?X-Amz-Signature=abc": "https://b.s3.amazonaws.com/a?X-Amz-Signature=***",
+    "postgresql://me:pa#ss@host/db?sslpassword=abc": "postgresql://me:***@host/db?sslpassword=***",
+}
+
+
+@pytest.mark.parametrize(("address", "masked"), SECRETS.items())
+def test_an_address_with_a_secret_is_refused_without_showing_it(address: str, masked: str):
+    assert (has_secret(address), without_secrets(f"in {address} no")) == (True, f"in {masked} no")
+    for given in (address, Path(address)):
+        with pytest.raises(ConfigurationError, match=r"must not contain a key.*AWS_SECRET_ACCESS_KEY") as refused:
+            place(given)
+        assert "abc" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["s3://bucket/a:b@c", "hdfs://me@host:8020/a@b", "gs://anonymous@bucket/x", "s3://bucket/q?x=1", "a:b@c"]
+)
+def test_an_address_without_a_secret_is_shown_whole(address: str):
+    assert str(place(address)) == without_secrets(address) == address
+
+
+def test_an_address_has_no_dots_as_folders():
+    for address in ("s3://bucket/..", "s3://bucket/a/../b", "s3://bucket/./a"):
+        with pytest.raises(ConfigurationError, match=r"must not contain \. or \.\. as a folder"):
+            place(address)
 
 
 def test_an_unknown_storage_is_an_error_with_the_address():

@@ -15,6 +15,7 @@ import aiohttp
 from ray.job_submission import JobSubmissionClient
 
 from videogan.config import ConfigurationError
+from videogan.storage.places import without_secrets
 
 SECONDS_TO_SAVE = 300
 """Time after SIGTERM in which a stopped job's trials can save; Ray's default is 3 seconds."""
@@ -35,8 +36,8 @@ def connected(address: str) -> "JobSubmissionClient":
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ConfigurationError(
-            f"--address {address}: {reason}. Expected a cluster's dashboard, such as http://127.0.0.1:8265 after "
-            "`ray dashboard cluster.yaml`, and its token in ~/.ray/auth_token or RAY_AUTH_TOKEN."
+            f"--address {without_secrets(f'{address}: {reason}')}. Expected a cluster's dashboard, such as http://127.0.0.1:8265 "
+            "after `ray dashboard cluster.yaml`, and its token in ~/.ray/auth_token or RAY_AUTH_TOKEN."
         ) from error
 
 
