@@ -17,29 +17,29 @@ tune SPACE --data= --folds= --one-per-class --budget=laptop --set=* --classifier
     --name= --trials= --seed=0 --workers-per-trial=1
     --gpus-per-worker= --max-concurrent= --seeds-per-trial=1 --racing --pruning --no-pruning --confirm-best --no-confirm-best
     --time-budget= --disk-budget= --keep=2 --storage=
-    --warm-start=* --address= --dry-run --json
+    --warm-start=* --address= --insecure --dry-run --json
 submit SPACE|EXP --address=! --detach
-resume EXP --trials= --retry=none --address= --json
+resume EXP --trials= --retry=none --address= --insecure --json
 status EXP --watch --json
-confirm EXP --top=3 --seeds=5 --folds= --address= --json
+confirm EXP --top=3 --seeds=5 --folds= --address= --insecure --json
 show EXP/TRIAL --json
 report EXP --out=reports
 compare EXP1 EXP2 ... --out=reports
 replay EXP --sampler=* --pruner=* --trials= --repeats=100 --parallel=1,8 --seed=0 --json
 train SPACE --point= --data= --folds= --one-per-class --budget=laptop --set=* --classifier-weights= --out=runs
     --name= --seed=0 --workers-per-trial=1
-    --gpus-per-worker= --address= --dry-run --json
+    --gpus-per-worker= --address= --insecure --dry-run --json
 study SPACE --data= --one-per-class --seeds=5 --budget=laptop --set=* --classifier-weights= --out=runs --name= --seed=0
-    --workers-per-trial=1 --gpus-per-worker= --address= --dry-run --json
+    --workers-per-trial=1 --gpus-per-worker= --address= --insecure --dry-run --json
 evaluate CKPT? --videos= --ladder= --rung=* --data= --folds= --metrics= --against= --budget= --preprocessing= --classifier-weights=
-    --workers-per-trial=1 --gpus-per-worker= --out= --address= --json
+    --workers-per-trial=1 --gpus-per-worker= --out= --address= --insecure --json
 sample CKPT --show=grid --classes= --codes= --steps= --n-frames= --truncation= --seed=0 --out=
 spaces --json
 doctor --json
 gc EXP --disk-budget= --dry-run --json
 data make NAME --out= --seed=0 --digits= --clips= --json
-data import DIR --layout=auto --out= --group= --split-by= --fold= --strict --no-strict --set=* --json
-data check DIR --out= --group= --json
+data import DIR --layout=auto --out= --group= --split-by= --fold= --strict --no-strict --set=* --insecure --json
+data check DIR --out= --group= --insecure --json
 flow fit --budget=laptop --set=* --out= --json
 cluster init KIND --out= --fill=*
 cluster check FILE --space= --budget=paper --json

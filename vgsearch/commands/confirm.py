@@ -15,6 +15,7 @@ def confirm(
     ] = 5,
     folds: options.Folds = None,
     address: options.Address = None,
+    insecure: options.Insecure = False,
     json: options.Json = False,
 ) -> None:
     """Retrain the best points and the paper's point with new seeds, and compare them on the test clips.

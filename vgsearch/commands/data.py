@@ -113,6 +113,7 @@ def import_folder(
             "--set", metavar="PATH=VALUE", help="Skip videos above a limit: data.max_pixels or data.max_seconds."
         ),
     ] = None,
+    insecure: options.Insecure = False,
     as_json: options.Json = False,
 ) -> None:
     """Decode every video once and write a manifest with labels, groups and leak-free train, select and test splits."""

@@ -22,6 +22,7 @@ def check(
         str | None,
         typer.Option(metavar="REGEX", help="Pattern that finds the group in a file's name, if there is no manifest."),
     ] = None,
+    insecure: options.Insecure = False,
     as_json: options.Json = False,
 ) -> None:
     """Decode every video once, print what the data set holds, and write a page about it.

@@ -62,6 +62,7 @@ def evaluate(
         typer.Option(metavar="DIR", help="Folder to write. Default: in CKPT's trial, else runs/evaluations."),
     ] = None,
     address: options.Address = None,
+    insecure: options.Insecure = False,
     json: options.Json = False,
 ) -> None:
     """Score a checkpoint or a folder of videos; or, with --ladder, clips of known quality.

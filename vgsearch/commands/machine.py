@@ -3,6 +3,7 @@
 import importlib.metadata
 import importlib.util
 import os
+import shlex
 import shutil
 import socket
 import sys
@@ -10,6 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from vgsearch.runtime.cluster import token
+
+METRICS = "RAY_enable_metrics_collection"
 LEAST_FREE_DISK_GB = 2
 LEAST_SHARED_MEMORY_GB = 1
 RAY_PORTS = {6379: "Ray's head node", 8265: "dashboard and jobs", 10001: "Ray Client"}
@@ -42,6 +46,7 @@ def diagnose() -> list[MachineCheck]:
         _shared_memory,
         _ports,
         _token,
+        _reachable,
     )
     return [check() for check in checks]
 
@@ -92,7 +97,7 @@ def _gpu() -> MachineCheck:
 
 
 def _cpus() -> MachineCheck:
-    n_cpus = os.cpu_count() or 1
+    n_cpus = len(os.sched_getaffinity(0))  # a container or taskset may allow fewer than the machine has
     return MachineCheck("cpu", True, f"{n_cpus} cores: {n_cpus} trials of one thread each run in parallel")
 
 
@@ -139,13 +144,29 @@ def _can_listen(port: int) -> bool:
 
 
 def _token() -> MachineCheck:
-    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
-    if os.environ.get("RAY_AUTH_MODE", "token") != "token":
-        return MachineCheck(
-            "token",
-            False,
-            "RAY_AUTH_MODE is not 'token': anyone who reaches Ray's ports can run code here",
-            blocks=False,
-        )
-    exists = "RAY_AUTH_TOKEN" in os.environ or path.exists()
-    return MachineCheck("token", True, f"{path}" if exists else "none yet; Ray creates one at the first start")
+    if not token.is_required():
+        finding = f"{token.MODE} is not 'token': anyone who reaches Ray's ports can run code here"
+        return MachineCheck("token", False, finding, blocks=False)
+    if os.environ.get(token.TOKEN):
+        return MachineCheck("token", True, f"in {token.TOKEN}")
+    file = token.token_file()
+    try:
+        is_open = token.others_may_read(file)
+    except FileNotFoundError:
+        return MachineCheck("token", True, "none yet; the first start of Ray creates one")
+    except OSError as error:
+        finding = f"{file}: {error.strerror}; name a readable file in {token.TOKEN_FILE}"
+        return MachineCheck("token", False, finding)
+    if is_open:
+        finding = f"other users may read {file}, and with it run code as you: chmod 600 {shlex.quote(str(file))}"
+        return MachineCheck("token", False, finding, blocks=False)
+    return MachineCheck("token", True, f"{file}, readable by you only")
+
+
+def _reachable() -> MachineCheck:
+    """What other machines can reach while a Ray runs; Ray 2.60 has no setting to listen on loopback only."""
+    asks = "asks for the token and encrypts nothing" if token.is_required() else "asks for no token"
+    has_metrics = os.environ.get(METRICS, "0").lower() not in ("0", "false")
+    metrics = f"; its metrics port asks for none ({METRICS})" if has_metrics else ""
+    finding = f"Ray listens on all interfaces, {asks}{metrics}: keep a firewall"
+    return MachineCheck("network", token.is_required() and not has_metrics, finding, blocks=False)

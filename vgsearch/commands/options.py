@@ -1,5 +1,6 @@
 """The options that several commands share, and the start of a sweep from those of tune and train."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -90,6 +91,24 @@ Address = Annotated[
         "--address", metavar="ADDRESS", help="A running Ray cluster. Default: RAY_ADDRESS, else a local cluster."
     ),
 ]
+
+
+def _refuse_no_token(insecure: bool) -> bool:
+    from vgsearch.runtime.cluster.token import refuse_no_token
+
+    refuse_no_token(insecure)
+    return insecure
+
+
+Insecure = Annotated[
+    bool,
+    typer.Option(
+        "--insecure",
+        callback=_refuse_no_token,
+        help="Accept RAY_AUTH_MODE=disabled: whoever reaches Ray's ports can run code as you.",
+    ),
+]
+"""Of each command that starts or joins a Ray. Reading it refuses a Ray without a token; no command uses its value."""
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only print a forecast of parameters, memory, FLOPs and disk space.")
 ]
@@ -99,8 +118,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for other program
 def start_sweep(address: str | None, dry_run: bool, json: bool, **options: Any) -> None:
     """Run the sweep that a command's options describe.
 
-    `options` holds the fields of SweepRequest by name; None leaves a field at its default. The commands name their
-    parameters after the fields, so that they pass `**locals()`.
+    `options` holds the fields of SweepRequest by name, and `insecure`; None leaves a field at its default. The commands
+    name their parameters after the fields, so that they pass `**locals()`.
     """
     from vgsearch.space.space import load_space
 
@@ -110,7 +129,7 @@ def start_sweep(address: str | None, dry_run: bool, json: bool, **options: Any) 
     from vgsearch.runtime.sweep.launch import launch
     from vgsearch.runtime.sweep.request import SweepRequest
 
-    given = {name: value for name, value in options.items() if value is not None}
+    given = _given(options)
     experiment = launch(SweepRequest(**given), address=address, dry_run=dry_run, json_lines=json)
     if experiment is not None:
         confirm_best(experiment, address, json)
@@ -124,5 +143,10 @@ def train_on_folds(n_folds: int, address: str | None, dry_run: bool, json: bool,
     from vgsearch.runtime.sweep.folds import train_on_folds
     from vgsearch.runtime.sweep.request import SweepRequest
 
-    given = {name: value for name, value in options.items() if value is not None}
+    given = _given(options)
     train_on_folds(SweepRequest(**given), n_folds, address=address, dry_run=dry_run, json_lines=json)
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of SweepRequest that are not left at their defaults."""
+    return {name: value for name, value in options.items() if value is not None and name != "insecure"}

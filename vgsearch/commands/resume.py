@@ -25,6 +25,7 @@ def resume(
     trials: Trials = None,
     retry: Retry = "none",
     address: options.Address = None,
+    insecure: options.Insecure = False,
     json: options.Json = False,
 ) -> None:
     """Continue a sweep: finished trials stay, unfinished ones resume from their newest checkpoints."""

@@ -30,6 +30,7 @@ def study(
     n_workers: options.Workers = 1,
     gpus_per_worker: options.Gpus = None,
     address: options.Address = None,
+    insecure: options.Insecure = False,
     dry_run: options.DryRun = False,
     json: options.Json = False,
 ) -> None:

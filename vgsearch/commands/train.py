@@ -29,6 +29,7 @@ def train(
     n_workers: options.Workers = 1,
     gpus_per_worker: options.Gpus = None,
     address: options.Address = None,
+    insecure: options.Insecure = False,
     dry_run: options.DryRun = False,
     json: options.Json = False,
 ) -> None:

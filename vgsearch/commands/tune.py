@@ -114,6 +114,7 @@ def tune(
     storage: Storage = None,
     warm_start: WarmStart = None,
     address: options.Address = None,
+    insecure: options.Insecure = False,
     dry_run: options.DryRun = False,
     json: options.Json = False,
 ) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import ray
 
 from vgsearch.runtime.cluster.autoscaler import addable_nodes
+from vgsearch.runtime.cluster.token import make_private
 from videogan.config import ConfigurationError
 
 
@@ -81,6 +82,7 @@ def connect(address: str | None = None) -> Iterator[Resources]:
     """Connect to the cluster at `address` (or RAY_ADDRESS), else start a local Ray that ends with the command."""
     logging.getLogger("ray").setLevel(logging.ERROR)
     address = address or os.environ.get("RAY_ADDRESS")
+    make_private(create=not address)
     if address:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     else:

@@ -93,3 +93,7 @@ def test_a_step_of_the_largest_trial_is_measured_and_fewer_trials_are_proposed_i
     )
     assert "with 2 trials in parallel each has" in str(refused.value)
     assert "Use --max-concurrent 1, or lower its size, e.g. --set loop.batch_size=8." in str(refused.value)
+
+
+def test_a_ray_of_our_own_serves_no_metrics(ray_cluster: Resources):
+    assert [node["MetricsExportPort"] for node in ray.nodes()] == [-1]
