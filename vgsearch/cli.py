@@ -27,6 +27,8 @@ from vgsearch.commands import (
     train,
     tune,
 )
+from vgsearch.terminal.line import print_line
+from videogan.storage.places import without_secrets
 
 EPILOGUE = """
 Environment variables:
@@ -77,7 +79,7 @@ def main() -> None:
         # Errors from our own packages are written for the user; any other is a defect and needs its traceback.
         is_ours = type(error).__module__.partition(".")[0] in ("vgsearch", "videogan")
         if is_ours and "VGSEARCH_TRACEBACK" not in os.environ:
-            print(f"error: {error}", file=sys.stderr)
+            print_line(f"error: {without_secrets(str(error))}", error=True)
         else:
-            traceback.print_exc()
+            print_line(without_secrets(traceback.format_exc()), error=True)
         sys.exit(1)

@@ -150,3 +150,17 @@ def test_no_module_is_imported_by_a_string_or_from_a_changed_path(name: str):
     assert not [call.lineno for call in calls if called(call) in {"eval", "exec"}]
     attributes = [node for node in ast.walk(TREES[name]) if isinstance(node, ast.Attribute)]
     assert not [node.lineno for node in attributes if ast.unparse(node) == "sys.path"]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_all_text_for_a_terminal_passes_through_the_two_places_that_make_it_harmless(name: str):
+    if name in (
+        "vgsearch.terminal.line",
+        "vgsearch.cluster.check.generate_kuberay_fields",
+    ):  # the second is a tool of ours
+        return
+    for call in (node for node in ast.walk(TREES[name]) if isinstance(node, ast.Call)):
+        assert called(call).rpartition(".")[2] not in ("Console", "echo", "secho", "print_exc"), f"line {call.lineno}"
+        if called(call) == "print":  # JSON is ASCII, its controls are written out
+            first = ast.unparse(call.args[0]) if call.args else ""
+            assert first.startswith(("json.dumps(", "json_module.dumps(", "report.to_json(")), f"line {call.lineno}"

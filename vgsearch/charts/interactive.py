@@ -5,15 +5,21 @@ from html import escape
 from typing import Any
 
 from vgsearch.charts.figure import MUTED, Band, Bars, Figure, Note, Numbers, Series
+from videogan.printable import printable
+
+
+def _safe(text: str) -> str:
+    """Text that plotly draws as it is: it reads tags."""
+    return escape(printable(text))
 
 
 def plotly_json(figure: Figure) -> dict[str, Any]:
     """Data and layout as JSON values for Plotly.newPlot; the page writes the title itself."""
     x: dict[str, Any] = {"zeroline": False, "automargin": True, "range": figure.x_range}
     y = {**x, "range": figure.y_range}
-    x |= {"title": {"text": escape(figure.x_title), "standoff": 8, "font": {"size": 13}}, "dtick": figure.x_tick}
+    x |= {"title": {"text": _safe(figure.x_title), "standoff": 8, "font": {"size": 13}}, "dtick": figure.x_tick}
     for axis, names in ((y, figure.rows), (x, figure.columns)):
-        axis |= {"tickvals": [*range(len(names))], "ticktext": [*map(escape, names)]} if names else {}
+        axis |= {"tickvals": [*range(len(names))], "ticktext": [*map(_safe, names)]} if names else {}
     y |= {"range": [len(figure.rows) - 0.5, -0.5]} if figure.rows else {"visible": not figure.columns}
     layout = {
         "height": figure.height, "margin": {"l": 48, "r": 12, "t": 30, "b": 44}, "font": {"size": 13}, "xaxis": x, "yaxis": y,
@@ -25,18 +31,18 @@ def plotly_json(figure: Figure) -> dict[str, Any]:
 
 
 def _trace(series: Series) -> dict[str, Any]:
-    trace: dict[str, Any] = {"name": escape(series.name), "showlegend": bool(series.name), "hoverinfo": "skip"}
+    trace: dict[str, Any] = {"name": _safe(series.name), "showlegend": bool(series.name), "hoverinfo": "skip"}
     if isinstance(series, Band):
         line = {"width": 0, "color": series.colour}
         return trace | {"x": [*series.x, *series.x[::-1]], "y": _finite([*series.low, *series.high[::-1]]), "fill": "toself",
                         "mode": "lines", "line": line, "opacity": series.opacity}  # fmt: skip
     if series.hover:
-        trace |= {"hovertext": [*map(escape, series.hover)], "hovertemplate": "%{hovertext}<extra></extra>"}
+        trace |= {"hovertext": [*map(_safe, series.hover)], "hovertemplate": "%{hovertext}<extra></extra>"}
     if isinstance(series, Bars):
         rim = {"width": int(bool(series.starts)), "color": "#ffffff"}
         return trace | {
             "type": "bar", "orientation": "h", "x": _finite(series.lengths), "y": [*series.rows], "base": [*series.starts],
-            "marker": {"color": series.colour, "line": rim}, "text": [*map(escape, series.labels)], "textposition": "inside",
+            "marker": {"color": series.colour, "line": rim}, "text": [*map(_safe, series.labels)], "textposition": "inside",
             "insidetextanchor": "middle", "textangle": 0,
         }  # fmt: skip
     marker = {"color": series.colour, "size": series.size, "symbol": series.symbol}
@@ -50,7 +56,7 @@ def _trace(series: Series) -> dict[str, Any]:
 
 
 def _annotation(note: Note) -> dict[str, Any]:
-    return {"x": note.x, "y": note.y, "text": escape(note.text), "showarrow": False, "font": {"size": 11, "color": MUTED},
+    return {"x": note.x, "y": note.y, "text": _safe(note.text), "showarrow": False, "font": {"size": 11, "color": MUTED},
             "xanchor": note.align, "yanchor": "bottom" if note.above else "middle"}  # fmt: skip
 
 

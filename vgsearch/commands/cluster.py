@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vgsearch.commands import options
+from vgsearch.terminal.line import print_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,9 +40,9 @@ def init(
     from vgsearch.terminal.words import shown
 
     written, left = copy_out(kind, out, fill or [])
-    print(f"wrote {shown(written)}" + (f"; left to fill in: {', '.join(left)}" if left else ""))
+    print_line(f"wrote {shown(written)}" + (f"; left to fill in: {', '.join(left)}" if left else ""))
     if written.suffix == ".yaml":
-        print(f"next  vgsearch cluster check {shown(written)}")
+        print_line(f"next  vgsearch cluster check {shown(written)}")
 
 
 @app.command("check")
@@ -61,9 +62,8 @@ def check(
     """
     import json as json_module
 
-    from rich.console import Console
-
     from vgsearch.cluster.check.check import check_text
+    from vgsearch.terminal.console import Terminal
     from videogan.config import ConfigurationError
 
     try:
@@ -74,7 +74,7 @@ def check(
     if json:
         print(json_module.dumps([finding.record(str(file)) for finding in findings]))
     else:
-        _print_findings(file, findings, Console(highlight=False))
+        _print_findings(file, findings, Terminal())
     if any(not finding.is_note for finding in findings):
         sys.exit(1)
 
@@ -92,11 +92,13 @@ def _what_needs_gpus(space: str | None, budget: str) -> str | None:
 
 
 def _print_findings(file: Path, findings: "list[Finding]", console: "Console") -> None:
+    from rich.text import Text
+
     for finding in findings:
-        kind = "note" if finding.is_note else "[red]FAIL[/red]"
-        console.print(f"{kind}  {file}:{finding.line}  [bold]{finding.rule}[/bold]  ", end="", soft_wrap=True)
-        console.print(str(finding), markup=False, soft_wrap=True)
+        kind = ("note", "") if finding.is_note else ("FAIL", "red")
+        head = Text.assemble(kind, f"  {file}:{finding.line}  ", (finding.rule, "bold"), f"  {finding}")
+        console.print(head, soft_wrap=True)
     n_failed = sum(not finding.is_note for finding in findings)
     n_notes = len(findings) - n_failed
     notes = f"{n_notes} note(s)" if n_notes else "no notes"
-    console.print(f"{file}: {f'{n_failed} to fix' if n_failed else 'ok'}, {notes}", markup=False, soft_wrap=True)
+    console.print(f"{file}: {f'{n_failed} to fix' if n_failed else 'ok'}, {notes}", soft_wrap=True)

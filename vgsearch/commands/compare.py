@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from vgsearch.commands import options
+from vgsearch.terminal.line import print_line
 
 
 def compare(
@@ -19,5 +20,5 @@ def compare(
     page = comparison_of(experiments)
     folder = out / page.title
     write_html(page, folder / "report.html")
-    typer.echo(folder / "report.html")
-    typer.echo(write_markdown(page, folder))
+    print_line(folder / "report.html")
+    print_line(write_markdown(page, folder))

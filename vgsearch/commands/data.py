@@ -10,6 +10,7 @@ import typer
 
 from vgsearch.commands import options
 from vgsearch.commands.data_check import check
+from vgsearch.terminal.line import print_line
 
 if TYPE_CHECKING:
     from videogan.data.manifest import Manifest
@@ -175,45 +176,45 @@ def _print_summary(manifest: "Manifest", found: dict[str, Any], as_json: bool) -
 
     summary = _summary(manifest) | found
     if as_json:
-        typer.echo(json.dumps(summary))
+        print_line(json.dumps(summary))
         return
     n_groups = len(summary["groups"])
     for name in ("layout", "digits"):
         if name in found:
-            typer.echo(f"{name:<8} {found[name]}")
-    typer.echo(
+            print_line(f"{name:<8} {found[name]}")
+    print_line(
         f"{summary['n_clips']} clips  {len(summary['classes'])} classes  {n_groups} groups ({found['group_rule']})"
     )
-    typer.echo("classes  " + "  ".join(f"{label} {n}" for label, n in summary["classes"].items()))
+    print_line("classes  " + "  ".join(f"{label} {n}" for label, n in summary["classes"].items()))
     shown = [f"{group} {n}" for group, n in list(summary["groups"].items())[:12]]
-    typer.echo("groups   " + "  ".join(shown) + (f"  and {n_groups - 12} more" if n_groups > 12 else ""))
+    print_line("groups   " + "  ".join(shown) + (f"  and {n_groups - 12} more" if n_groups > 12 else ""))
     _print_splits(summary, found)
     for name, warning in found.get("warnings", {}).items():
-        typer.echo(f"warning  {name}: {warning}")
+        print_line(f"warning  {name}: {warning}")
     if summary["n_short"]:
-        typer.echo(
+        print_line(
             f"short    {summary['n_short']} clips have fewer than {WINDOW} frames; data.short_clips applies to them"
         )
-    typer.echo(f"manifest {summary['manifest']}\nnext     vgsearch tune mvt_tsa --data {manifest.folder}")
+    print_line(f"manifest {summary['manifest']}\nnext     vgsearch tune mvt_tsa --data {manifest.folder}")
 
 
 def _print_splits(summary: dict[str, Any], found: dict[str, Any]) -> None:
     """Print the splits, what they lack, and the clips that are in none."""
     if "split_rule" in found:
-        typer.echo(f"split    {found['split_rule']}")
+        print_line(f"split    {found['split_rule']}")
     for split, part in summary["splits"].items():
         if part["n_clips"]:
             shown = ", ".join(part["groups"][:12])
-            typer.echo(f"{split:<8} {part['n_clips']} clips, {len(part['groups'])} groups: {shown}")
+            print_line(f"{split:<8} {part['n_clips']} clips, {len(part['groups'])} groups: {shown}")
     if summary["no_select"]:
-        typer.echo(f"note     {summary['no_select']}")
+        print_line(f"note     {summary['no_select']}")
     if found.get("n_mirrored"):
         kept, n = found["n_mirrored_kept"], found["n_mirrored"]
-        typer.echo(
+        print_line(
             f"mirrored {n} clips are mirrored copies: {kept} stay beside their originals, {n - kept} are left out"
         )
     for reason, names in summary["skipped"].items():
-        typer.echo(f"skipped  {len(names)}: {reason} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})")
+        print_line(f"skipped  {len(names)}: {reason} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})")
 
 
 def _summary(manifest: "Manifest") -> dict[str, Any]:

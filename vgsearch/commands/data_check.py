@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vgsearch.commands import options
+from vgsearch.terminal.line import print_line
 
 if TYPE_CHECKING:
     from vgsearch.data_check.check import DataCheck
@@ -36,10 +37,10 @@ def check(
     checked = _checked(folder, group, as_json)
     sheet, page = write_check(checked, out or folder / "check", limits)
     if as_json:
-        typer.echo(json.dumps(checked.summary() | {"sheet": str(sheet), "page": str(page)}))
+        print_line(json.dumps(checked.summary() | {"sheet": str(sheet), "page": str(page)}))
     else:
         _print_summary(checked)
-        typer.echo(f"sheet    {sheet}\npage     {page}")
+        print_line(f"sheet    {sheet}\npage     {page}")
     if checked.blockers:
         raise typer.Exit(1)
 
@@ -82,26 +83,26 @@ def _inspected(paths: list[Path], silent: bool) -> dict[Path, dict[str, Any]]:
 def _print_summary(check: "DataCheck") -> None:
     """Print the main facts, a line each; the page has the rest."""
     spread = check.spread(check.usable)
-    typer.echo(
+    print_line(
         f"{len(check.usable)} of {len(check.videos)} clips usable  {len(check.classes)} classes  "
         f"{len({video.group for video in check.usable})} groups ({check.group_rule})"
     )
-    typer.echo("classes  " + "  ".join(f"{label} {len(videos)}" for label, videos in check.classes.items()))
+    print_line("classes  " + "  ".join(f"{label} {len(videos)}" for label, videos in check.classes.items()))
     if spread is not None:
-        typer.echo(f"length   {spread['min']:g} to {spread['max']:g} frames, median {spread['median']:g}")
+        print_line(f"length   {spread['min']:g} to {spread['max']:g} frames, median {spread['median']:g}")
     for name, counted in check.counts().items():
         shown = [f"{value} ({n})" for value, n in list(counted.items())[:6]]
-        typer.echo(f"{name:<8} " + "  ".join(shown) + (f"  and {len(counted) - 6} more" if len(counted) > 6 else ""))
+        print_line(f"{name:<8} " + "  ".join(shown) + (f"  and {len(counted) - 6} more" if len(counted) > 6 else ""))
     for reason, names in check.skipped.items():
-        typer.echo(f"skipped  {len(names)}: {reason} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})")
+        print_line(f"skipped  {len(names)}: {reason} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})")
     warnings = [video for video in check.videos if video.warning]
     for video in warnings[:10]:
-        typer.echo(f"warning  {video.name}: {video.warning}")
+        print_line(f"warning  {video.name}: {video.warning}")
     if len(warnings) > 10:
-        typer.echo(f"warning  {len(warnings) - 10} more on the page")
+        print_line(f"warning  {len(warnings) - 10} more on the page")
     for names in check.duplicates[:10]:
-        typer.echo(f"same     {' = '.join(names)}")
+        print_line(f"same     {' = '.join(names)}")
     for remark in check.remarks:
-        typer.echo(f"note     {remark}")
+        print_line(f"note     {remark}")
     for blocker in check.blockers[:20]:
-        typer.echo(f"BLOCKER  {blocker}")
+        print_line(f"BLOCKER  {blocker}")

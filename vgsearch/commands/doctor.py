@@ -3,6 +3,7 @@
 import typer
 
 from vgsearch.commands import options
+from vgsearch.terminal.line import print_line
 
 
 def doctor(json: options.Json = False) -> None:
@@ -19,6 +20,6 @@ def doctor(json: options.Json = False) -> None:
         print(json_module.dumps([check.record() for check in checks]))
     else:
         for check in checks:
-            print(f"{'ok  ' if check.ok else 'FAIL' if check.blocks else 'note'}  {check.what:8} {check.finding}")
+            print_line(f"{'ok  ' if check.ok else 'FAIL' if check.blocks else 'note'}  {check.what:8} {check.finding}")
     if any(check.blocks and not check.ok for check in checks):
         raise typer.Exit(1)

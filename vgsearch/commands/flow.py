@@ -44,18 +44,17 @@ def fit(
     Writes flow.pt (weights), flow.png (pictures) and flow.json (all numbers).
     After an interruption, the same command continues.
     """
-    from rich.console import Console
-
     from vgsearch.flow_fit.fit import fit_into
     from vgsearch.flow_fit.progress import FitView
+    from vgsearch.terminal.console import Terminal
     from vgsearch.terminal.words import shown
 
-    recipe, console = _recipe(budget, overrides or []), Console()
+    recipe, console = _recipe(budget, overrides or []), Terminal()
     folder = out or options.DEFAULT_OUT / f"flow-{budget}"
     try:
         fit_into(folder, recipe, FitView(console, recipe, json))
     except KeyboardInterrupt:
-        Console(stderr=True).print(f"stopped; the same command continues in {shown(folder)}", soft_wrap=True)
+        Terminal(stderr=True).print(f"stopped; the same command continues in {shown(folder)}", soft_wrap=True)
         sys.exit(130)
 
 

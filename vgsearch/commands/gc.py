@@ -21,17 +21,16 @@ def gc(
     import json as json_module
     import shutil
 
-    from rich.console import Console
-
     from vgsearch.experiment.ledger import Ledger
     from vgsearch.experiment.paths import DRIVEN, Experiment
     from vgsearch.experiment.retention import CheckpointDisk, parse_size, ray_leftovers
     from vgsearch.space.sweep import load_sweep
+    from vgsearch.terminal.console import Terminal
     from vgsearch.terminal.sweep_table import trial_result
     from vgsearch.terminal.words import size
 
     folder = Experiment.at(experiment, DRIVEN)
-    console = Console(highlight=False, markup=False, quiet=json)
+    console = Terminal(quiet=json)
     folder.refuse_missing()
     with folder.lock():
         budget = parse_size(disk_budget) if disk_budget else load_sweep(folder.sweep).disk_budget_bytes

@@ -50,13 +50,12 @@ def replay(
     import json as json_module
     import os
 
-    from rich.console import Console
-
     from vgsearch.experiment.ledger import read_ledger
     from vgsearch.experiment.paths import Experiment
     from vgsearch.replay.output import as_json, print_replay
     from vgsearch.replay.request import ReplayRequest
     from vgsearch.space.sweep import load_sweep
+    from vgsearch.terminal.console import Terminal
     from vgsearch.terminal.words import counted, shown
     from videogan.config import ConfigurationError
 
@@ -76,7 +75,7 @@ def replay(
     if json:
         print(json_module.dumps(as_json(answer)))
         return
-    console = Console(highlight=False)
+    console = Terminal()
     if not console.is_terminal:
         console.width = 120
     print_replay(answer, console)

@@ -1,8 +1,7 @@
 """vgsearch report EXP: everything about a sweep in one file."""
 
-import typer
-
 from vgsearch.commands import options
+from vgsearch.terminal.line import print_line
 
 
 def report(experiment: options.ExperimentFolder, out: options.ReportsFolder = options.DEFAULT_REPORTS) -> None:
@@ -15,7 +14,7 @@ def report(experiment: options.ExperimentFolder, out: options.ReportsFolder = op
     folder, page = Experiment.at(experiment), page_of(experiment)
     write_html(page, folder.report)
     folder.working_copy.push(lambda name: name == folder.report.name)
-    typer.echo(shown(folder.report))
+    print_line(shown(folder.report))
     if folder.address is not None:
-        typer.echo(f"{folder.address / folder.report.name}")
-    typer.echo(write_markdown(page, out / page.title))
+        print_line(f"{folder.address / folder.report.name}")
+    print_line(write_markdown(page, out / page.title))

@@ -18,10 +18,9 @@ def show(
     """Show one trial: why it ended, its scores, configuration, looks, checkpoints and last log lines."""
     import json as json_module
 
-    from rich.console import Console
-
     from vgsearch.experiment.ledger import read_ledger
     from vgsearch.experiment.paths import Experiment
+    from vgsearch.terminal.console import Terminal
     from vgsearch.terminal.trial import changed_from_paper, find_trial, last_measures, print_trial
     from videogan.config import ConfigurationError
 
@@ -46,4 +45,4 @@ def show(
         record_of_trial = {**found.to_json(), "changed_from_paper": changed, "measures": last_measures(files)}
         print(json_module.dumps(record_of_trial))
         return
-    print_trial(record, found, files, Console(highlight=False))
+    print_trial(record, found, files, Terminal())

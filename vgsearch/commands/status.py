@@ -21,12 +21,12 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
     """Show the trials of a sweep, while it runs or after."""
     import time
 
-    from rich.console import Console
     from rich.text import Text
 
     from vgsearch.experiment.ledger import LedgerReader
     from vgsearch.experiment.paths import Experiment
     from vgsearch.experiment.scoring import notes_on_scores
+    from vgsearch.terminal.console import Terminal
     from vgsearch.terminal.signal_line import search_signal_lines
     from vgsearch.terminal.sweep_table import floor_line, pruning_line, sweep_table, table_lines
     from vgsearch.terminal.words import duration, shown
@@ -39,7 +39,7 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
         )
     reader = LedgerReader(folder.events)
     # Without a terminal there is no width to fit.
-    console = Console(highlight=False)
+    console = Terminal()
     if not console.is_terminal:
         console.width = 200
     if watch:

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from vgsearch.terminal.line import print_line
+
 JobAddress = Annotated[
     str,
     typer.Option("--address", metavar="URL", help="The cluster's Ray dashboard, e.g. http://127.0.0.1:8265."),
@@ -46,12 +48,12 @@ def submit(
     ]
     if command.experiment:
         lines.append(f"watch  {shlex.join(['vgsearch', 'status', command.experiment, '--watch'])}")
-    typer.echo("\n".join(lines), err=True)
+    print_line("\n".join(lines), error=True)
     if detach:
         return
     try:
         code = follow(client, job, lambda text: (sys.stdout.write(text), sys.stdout.flush()))
     except KeyboardInterrupt:
-        typer.echo(f"\nstopped watching; job {job} keeps running", err=True)
+        print_line(f"\nstopped watching; job {job} keeps running", error=True)
         raise typer.Exit(0) from None
     raise typer.Exit(code)

@@ -16,6 +16,7 @@ from tensorboardX.summary import scalar as scalar_summary
 from torch import Tensor
 
 from vgsearch.experiment.objective import LABELS
+from videogan.printable import printable
 from videogan.sampling.pictures import write_gif
 
 SECONDS_BETWEEN_FLUSHES = 5.0
@@ -53,7 +54,7 @@ class TrialBoard:
 
     def add_hyperparameters(self, hyperparameters: dict[str, Any]) -> None:
         """Add the trial's row to TensorBoard's HParams tab, as numbers and strings. Any: values of settings."""
-        plain = {k: v if isinstance(v, int | float | str) else str(v) for k, v in hyperparameters.items()}
+        plain = {k: v if isinstance(v, int | float) else printable(str(v)) for k, v in hyperparameters.items()}
         _, start, _ = hparams_summary(plain, {})
         self._add(Event(summary=start), 0)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from vgsearch.terminal.console import Terminal
 from vgsearch.terminal.words import duration, progress_bar, shown
 from videogan.flow.recipe import FlowRecipe
 
@@ -23,7 +24,7 @@ class FitView:
     def __init__(self, console: Console, recipe: FlowRecipe, json_lines: bool) -> None:
         self.console, self._recipe, self._json_lines = console, recipe, json_lines
         # on the console of the lines, so that they are printed above the bar
-        self._bar = progress_bar(Console(quiet=True) if json_lines else console)
+        self._bar = progress_bar(Terminal(quiet=True) if json_lines else console)
         self._last_line = -math.inf
 
     @contextmanager

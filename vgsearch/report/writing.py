@@ -9,6 +9,7 @@ import jinja2
 from vgsearch.charts.interactive import plotly_json
 from vgsearch.charts.png import png
 from vgsearch.report.blocks import Block, Chart, Facts, Lines, Page, Picture, SampleGrid, Table, Text
+from videogan.printable import printable
 from videogan.storage.atomic import write_atomically
 
 TEMPLATE, MARKDOWN, SAMPLES = "report.html", "README.md", "samples.gif"
@@ -21,7 +22,7 @@ def write_html(page: Page, path: Path) -> None:
     plotly.js is in it only if the page has charts.
     """
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
     )
     environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
     environment.filters["plotly"] = plotly_json
@@ -31,6 +32,11 @@ def write_html(page: Page, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # A file name may hold bytes that are not text.
     write_atomically(path, lambda stream: stream.write(html.encode("utf-8", "replace")))
+
+
+def _shown(value: object) -> object:
+    """What the template prints: text without control characters; pictures, charts and numbers as they are."""
+    return printable(value) if type(value) is str else value
 
 
 def _plotly_js() -> str:
@@ -67,7 +73,7 @@ def _markdown(block: Block, folder: Path) -> list[str]:
         return [f"> {_escaped(block.text)}" if block.warning else _escaped(block.text)]
     if isinstance(block, Lines):
         # Text that the page folds is also in the trials' folders.
-        return [] if block.title else ["\n".join(f"    {line}" for line in block.text.splitlines())]
+        return [] if block.title else ["\n".join(f"    {line}" for line in printable(block.text).splitlines())]
     if isinstance(block, SampleGrid):
         (folder / SAMPLES).write_bytes(block.gif)
         names = f"Columns: {', '.join(block.columns)}. Rows: {', '.join(block.rows)}."
@@ -87,4 +93,4 @@ def _markdown_table(table: Table) -> str:
 
 
 def _escaped(text: str) -> str:
-    return " ".join(text.translate(_ESCAPED).split())
+    return " ".join(printable(text.translate(_ESCAPED)).split())

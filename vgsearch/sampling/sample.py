@@ -19,6 +19,7 @@ from vgsearch.sampling.pictures import (
     refuse_unsupported,
     share_of_all,
 )
+from vgsearch.terminal.console import Terminal
 from vgsearch.terminal.words import counted, interval, number, plain_table, shown
 from videogan.config import ConfigurationError, suggestion
 from videogan.data.manifest import DataError, read_manifest
@@ -58,7 +59,7 @@ class SampleRequest:
 
 def sample(request: SampleRequest) -> None:
     """Draw the picture and write it; raises ConfigurationError before drawing if the request is impossible."""
-    console, folder = Console(highlight=False, markup=False), folder_of(request)
+    console, folder = Terminal(), folder_of(request)
     checkpoint = load_checkpoint(request.checkpoint)
     networks, config = networks_of(checkpoint, request.checkpoint)
     generator = networks.generator.to("cuda" if torch.cuda.is_available() else "cpu")

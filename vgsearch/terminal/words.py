@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from vgsearch.terminal.console import Terminal
 from videogan.metrics.interval import Interval
 from videogan.storage.places import Place, RemotePath
 
@@ -100,7 +101,7 @@ def plain_table(*columns: str) -> Table:
 def progress_bar(console: Console) -> Progress:
     """A progress bar with an estimate of the time left; nothing if the console is not a terminal."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -112,6 +113,6 @@ def progress_bar(console: Console) -> Progress:
 @contextmanager
 def counted(what: str, silent: bool) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on stderr, set by calls of (done, total); nothing if stderr is not a terminal or if `silent`."""
-    with progress_bar(Console(stderr=True, quiet=silent)) as bar:
+    with progress_bar(Terminal(stderr=True, quiet=silent)) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

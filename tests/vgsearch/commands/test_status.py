@@ -102,3 +102,15 @@ def test_a_search_of_one_seed_a_point_has_no_line_of_its_signal_and_a_reason_in_
     signal = json.loads(CliRunner().invoke(app, ["status", folder, "--json"]).output)["signal"]["s3"]
     assert (signal["icc"]["mean"], signal["seeds"]) == (None, None)
     assert signal["reason"].endswith("several seeds, each was with one")
+
+
+def test_a_folder_a_space_and_a_reason_cannot_write_markup_or_controls(tmp_path: Path):
+    hostile = "x[/red]\x1b[2J"
+    ledger = Ledger(tmp_path / hostile / "ledger.jsonl")
+    ledger.append("sweep_started", space=hostile, budget="smoke", objective=["s3"], n_trials=1)
+    ledger.append("trial_ended", trial=start(ledger, 0), state="failed", step=7, reason=hostile)
+    for command in (["status", str(ledger.path.parent)], ["show", str(ledger.path.parent / "t0000")]):
+        told = CliRunner().invoke(app, command)
+        assert told.exit_code == 0, told.exception
+        assert "\x1b" not in told.output
+        assert told.output.count(r"x[/red]\x1b[2J") >= 2

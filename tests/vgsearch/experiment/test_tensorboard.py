@@ -70,3 +70,11 @@ def test_each_trial_scored_or_not_is_one_row_of_plain_numbers(tab):
 )  # fmt: skip
 def test_the_compared_scores_depend_only_on_the_objectives(objective, names):
     assert compared_scores(parsed(objective)) == names
+
+
+def test_a_hyperparameter_is_written_without_controls(tmp_path: Path):
+    board = TrialBoard(tmp_path, None)
+    board.add_hyperparameters({"model.name": "x\x1b[2J"})
+    board.close()
+    (file,) = tmp_path.iterdir()
+    assert (b"\x1b[2J" in file.read_bytes(), rb"x\x1b[2J" in file.read_bytes()) == (False, True)

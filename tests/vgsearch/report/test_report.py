@@ -71,7 +71,7 @@ def test_the_page_loads_nothing_and_contains_plotly_once(write_sweep, tmp_path):
 
 
 def test_names_and_reasons_are_text_and_never_markup(write_sweep, tmp_path):
-    evil = '<img src=x onerror="document.title=1"></script><b>'
+    evil = '<img src=x onerror="document.title=1"></script><b>\x1b[2J\u202e'
     experiment = write_sweep("a<b>&`|", 4, ends=[DONE, ("failed", evil)], samples=True)
     html, markdown = written(experiment, tmp_path / "reports")
     assert evil not in html
@@ -79,6 +79,7 @@ def test_names_and_reasons_are_text_and_never_markup(write_sweep, tmp_path):
     assert "&lt;img src=x" in html
     assert "<img" not in markdown.replace("\\<img", "")
     assert "a\\<b\\>&\\`\\|" in markdown
+    assert not {"\x1b", "\u202e"} & set(html + markdown)
 
 
 def test_nan_is_drawn_as_a_gap(write_sweep, tmp_path):

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import shlex
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 import aiohttp
 from ray.job_submission import JobSubmissionClient
 
+from vgsearch.terminal.line import print_line
 from videogan.config import ConfigurationError
 from videogan.storage.places import without_secrets
 
@@ -84,7 +84,7 @@ def follow(client: "JobSubmissionClient", job: str, write: Callable[[str], Any])
         ) as error:  # this machine slept or changed networks; the job continues
             if "does not exist" in str(error) or "404" in str(error):
                 raise JobFailed(f"the cluster no longer knows job {job}: {error}") from error
-            print(f"cluster unreachable ({type(error).__name__}), trying again", file=sys.stderr)
+            print_line(f"cluster unreachable ({type(error).__name__}), trying again", error=True)
             time.sleep(SECONDS_BETWEEN_TRIES)
             continue
         if info.status == "STOPPED":

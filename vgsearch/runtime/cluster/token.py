@@ -6,10 +6,10 @@ Imports no Ray, so that `vgsearch doctor` reads it at once.
 import os
 import secrets
 import stat
-import sys
 from contextlib import suppress
 from pathlib import Path
 
+from vgsearch.terminal.line import print_line
 from videogan.config import ConfigurationError
 
 MODE, TOKEN, TOKEN_FILE = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
@@ -30,7 +30,7 @@ def refuse_no_token(insecure: bool) -> None:
     told = f"{MODE}={os.environ[MODE]}: whoever reaches Ray's ports can run code as you"
     if not insecure:
         raise ConfigurationError(f"{told}. Unset {MODE}, or accept that with --insecure.")
-    print(f"note: {told} (--insecure)", file=sys.stderr)
+    print_line(f"note: {told} (--insecure)", error=True)
 
 
 def token_file() -> Path:

@@ -20,6 +20,7 @@ from vgsearch.runtime.cluster.cluster import Resources, connect
 from vgsearch.runtime.judging.prepare import described, prepare
 from vgsearch.runtime.judging.subjects import subjects_of
 from vgsearch.runtime.judging.tasks import Failure, Measurement, measured
+from vgsearch.terminal.console import Terminal
 from vgsearch.terminal.words import shown
 from videogan.config import ConfigurationError
 from videogan.data.manifest import read_manifest
@@ -33,7 +34,7 @@ def evaluate(request: EvaluationRequest, address: str | None, as_json: bool) -> 
     Raises ConfigurationError, before anything starts, for an impossible request. Finished measurements are saved even
     if the rest fails or is interrupted.
     """
-    console = Console(stderr=as_json, highlight=False, markup=False)
+    console = Terminal(stderr=as_json)
     plan = planned(request)
     console.print(_heading(request, plan), soft_wrap=True)
     for note in plan.notes:
@@ -76,7 +77,7 @@ def evaluate_on_folds(request: EvaluationRequest, n_folds: int, address: str | N
     folder = request.ladder or request.data
     if folder is None:
         raise ConfigurationError("--videos needs --data: the real clips to judge by.")
-    console, manifest = Console(highlight=False, markup=False), read_manifest(folder)
+    console, manifest = Terminal(), read_manifest(folder)
     parts = fold_manifests(manifest, n_folds)
     out = request.out or EVALUATIONS / f"{(request.videos or manifest.folder).absolute().name}-{n_folds}-folds"
     console.print(f"{n_folds} folds of {shown(manifest.folder)}, one after the other: classifiers are fitted on each")

@@ -1,7 +1,6 @@
 """Rebuilds the study from the ledger: gives the sweep's events to the same searcher, without training or drawing."""
 
 import sqlite3
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from vgsearch.runtime.study.searcher import StudySearcher
 from vgsearch.runtime.study.study import new_study, open_study, replace_study
 from vgsearch.runtime.study.warm_start import add_known
 from vgsearch.space.sweep import Sweep
+from vgsearch.terminal.line import print_line
 
 
 class _Listener:
@@ -73,7 +73,7 @@ def study_of(path: Path, sweep: Sweep, events: Iterable[dict[str, Any]]) -> optu
     except (sqlite3.Error, SQLAlchemyError, StorageInternalError) as error:
         why = f"does not open ({next(iter(str(error).splitlines()), type(error).__name__)})"
     if _content(rebuilt):
-        print(f"note: the study in {sweep.storage or path} {why}; rebuilt from the ledger", file=sys.stderr)
+        print_line(f"note: the study in {sweep.storage or path} {why}; rebuilt from the ledger", error=True)
     replace_study(path, sweep, rebuilt.get_trials(deepcopy=False))
     return open_study(path, sweep)
 

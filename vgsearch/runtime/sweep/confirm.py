@@ -3,8 +3,6 @@
 import sys
 from dataclasses import replace
 
-from rich.console import Console
-
 from vgsearch.evaluation.confirmation import (
     ConfirmationPlan,
     confirmed,
@@ -26,6 +24,7 @@ from vgsearch.runtime.sweep.launch import EXIT_INTERRUPTED, shared_folders, unch
 from vgsearch.runtime.sweep.rerun import run_again
 from vgsearch.runtime.sweep.resuming import refuse_earlier_version
 from vgsearch.space.sweep import load_sweep
+from vgsearch.terminal.console import Terminal
 from vgsearch.terminal.words import shown
 from videogan.storage.places import Place
 
@@ -35,7 +34,7 @@ def confirm(folder: Place, top: int, n_seeds: int, n_folds: int, address: str | 
 
     Raises ConfigurationError for an experiment without a score, or whose data or protocol have changed.
     """
-    console = Console(stderr=json_lines, highlight=False, markup=False)
+    console = Terminal(stderr=json_lines)
     experiment = Experiment.at(folder, DRIVEN)
     # The budgets of time and disk are those of the search.
     free = {"time_budget_hours": None, "disk_budget_bytes": None}
@@ -83,7 +82,7 @@ def confirm_best(folder: Place, address: str | None, json_lines: bool) -> None:
     sweep, record = load_sweep(experiment.sweep), read_ledger(experiment.events)
     if not sweep.confirm_best or record.best is None or record.ended != "finished":
         return
-    Console(stderr=json_lines, highlight=False).print()
+    Terminal(stderr=json_lines).print()
     confirm(folder, 1, n_confirming_seeds(sweep.n_trials), 0, address, json_lines)
 
 

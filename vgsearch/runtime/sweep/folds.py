@@ -4,8 +4,6 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
 from vgsearch.data_check.moving_shapes import moving_shapes
 from vgsearch.evaluation.folds import fold_manifests, print_folds, save_folds
 from vgsearch.experiment.ledger import read_ledger
@@ -14,6 +12,7 @@ from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.sweep.launch import EXIT_NO_USABLE_TRIAL, launch, resume
 from vgsearch.runtime.sweep.request import SweepRequest
 from vgsearch.space.space import load_space
+from vgsearch.terminal.console import Terminal
 from vgsearch.terminal.words import shown
 from videogan.config import ConfigurationError
 from videogan.data.manifest import read_manifest
@@ -35,7 +34,7 @@ def train_on_folds(request: SweepRequest, n_folds: int, address: str | None, dry
 def _train_on(
     out: Path, name: str, request: SweepRequest, n_folds: int, address: str | None, dry_run: bool, json_lines: bool
 ) -> None:
-    console = Console(stderr=json_lines, highlight=False, markup=False)
+    console = Terminal(stderr=json_lines)
     manifest = moving_shapes(console) if request.data is None else read_manifest(request.data)
     parts = fold_manifests(manifest, n_folds)
     console.print(

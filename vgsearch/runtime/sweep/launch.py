@@ -37,6 +37,8 @@ from vgsearch.runtime.sweep.result import print_result
 from vgsearch.runtime.sweep.tune import run_trials
 from vgsearch.space.space import Space, parse_override
 from vgsearch.space.sweep import Sweep, load_sweep
+from vgsearch.terminal.console import Terminal
+from vgsearch.terminal.line import print_line
 from vgsearch.terminal.sweep_table import SweepView
 from vgsearch.terminal.words import shown
 from videogan.config import ConfigurationError
@@ -62,7 +64,7 @@ def launch(request: SweepRequest, address: str | None, dry_run: bool, json_lines
 def _launched(
     request: SweepRequest, space: Space, experiment: Experiment, address: str | None, dry_run: bool, json_lines: bool
 ) -> Place | None:
-    console = Console(stderr=json_lines, highlight=False, markup=False)
+    console = Terminal(stderr=json_lines)
     overrides = dict(parse_override(text) for text in request.overrides)
     if request.one_per_class:
         overrides = {"evaluation.objective": ["s3"], **overrides, "evaluation.one_per_class": True}
@@ -76,7 +78,7 @@ def _launched(
     refuse_idle_race(sweep)
     refuse_unfit_sampler(sweep)
     for note in notes_on_weights_of(sweep):
-        print(f"note: {note}", file=sys.stderr)
+        print_line(f"note: {note}", error=True)
     if dry_run:
         preflight.print_forecast(sweep, manifest, console, json_lines)
         return None
@@ -100,7 +102,7 @@ def _launched(
 
 def resume(folder: Path, trials: str | None, retry: str, address: str | None, json_lines: bool) -> None:
     """Resume a sweep: finished trials stay, interrupted ones continue, the remaining ones are proposed."""
-    console = Console(stderr=json_lines, highlight=False, markup=False)
+    console = Terminal(stderr=json_lines)
     experiment = Experiment.at(folder, DRIVEN)
     experiment.refuse_missing()
     with experiment.lock(), _resume_command_printed(experiment, console):
@@ -108,7 +110,7 @@ def resume(folder: Path, trials: str | None, retry: str, address: str | None, js
         resuming.refuse_earlier_version(experiment, record)
         sweep = resuming.sweep_to_resume(experiment, record, trials)
         for note in resuming.notes_of_space(sweep):
-            print(note, file=sys.stderr)
+            print_line(note, error=True)
         refuse_unfit_sampler(sweep)
         manifest = unchanged_data(experiment, sweep)
         waiting = resuming.left_to_do(record, sweep, retry)
@@ -153,7 +155,7 @@ def _run(
     lack = manifest.lack_of_select
     notes = notes_of(sweep.objectives(), sweep.limits.pruning.pruner != "none")
     for note in [*notes, f"note: {lack}"] if lack else notes:
-        print(note, file=sys.stderr)
+        print_line(note, error=True)
     inputs = prepare_inputs(sweep, manifest, sweep.scored_split(manifest), console)
     view = SweepView(console, ledger.record, sweep.n_trials, json_lines)
     _record_start(experiment, sweep, inputs, ledger, view, lack)
