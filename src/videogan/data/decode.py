@@ -2,20 +2,23 @@
 
 import hashlib
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import av
 import numpy as np
 
+from videogan.data.containers import open_container, video_stream
+from videogan.data.deinterlacing import HDR, deinterlaced
+from videogan.data.frame_times import EvenFrames, even_frames
+from videogan.data.orientation import orientation_of
 from videogan.data.preprocessing import Preprocessing
 from videogan.data.source import MAX_FPS, Inspection, Limits, MissingVideo, UnreadableVideo, VideoInfo
 from videogan.data.stills import StillsReader, is_stills, stills_sha
 from videogan.data.thumbnails import Thumbnails
 
-DECODER_VERSION = f"2-av{av.__version__}"  # part of every cache key: increase the number when decoding changes pixels
-# Only video containers: FFmpeg would render a text file as a terminal, and follow playlists to other files.
-_CONTAINERS = "avi,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,gif,mpeg,mpegts,flv,asf,ogg,mpegvideo,h264,hevc,m4v"
+DECODER_VERSION = f"3-av{av.__version__}"  # part of every cache key: increase the number when decoding changes pixels
 # Codecs in which each packet shows one frame, so a frame can be found without decoding all frames before it.
 _SEEKABLE = {"h264", "hevc", "mpeg4", "mjpeg"}
 _SEEKABLE_IN_AVI = {"mpeg4", "mjpeg"}  # only without B-frames: AVI has no timestamps to order them
@@ -32,14 +35,17 @@ def probe(path: Path | str, limits: Limits = Limits()) -> VideoInfo:
 def inspect(path: Path | str, limits: Limits = Limits()) -> Inspection:
     """Decode the whole file, because headers can be wrong; only thumbnails are converted. Raises UnreadableVideo."""
     with _opened(path, limits) as reader:
-        first, n_decoded, thumbnails = None, 0, Thumbnails()
+        first, n_decoded, n_interlaced, thumbnails = None, 0, 0, Thumbnails()
         for frame in reader.frames():
             first = first or frame
             thumbnails.add(frame)
             n_decoded += 1
+            n_interlaced += frame.interlaced_frame
         info, ticks = reader.info(first), reader.ticks
         n_frames = n_decoded if ticks is None else int((ticks < n_decoded).sum())
-        return Inspection(info, n_frames, content_sha(path), reader.warning(n_decoded), thumbnails.packed())
+        found = [reader.warning(n_decoded), *reader.pauses(), _interlaced(n_interlaced, n_decoded), _hdr(first)]
+        warning = "; ".join(text for text in found if text) or None
+        return Inspection(info, n_frames, content_sha(path), warning, thumbnails.packed())
 
 
 def decode(
@@ -51,16 +57,18 @@ def decode(
 ) -> np.ndarray:
     """Decode frames [start, start + n_frames), by default all: uint8 (T, H, W, 3), H = W = `preprocessing.size`.
 
-    swscale converts directly to the target size; rotation is applied; a variable frame rate is sampled at its median
-    rate; frames after the first damaged one are left out. Raises UnreadableVideo, also if too few frames decode.
+    swscale converts directly to the target size. The display matrix, the shape of the pixels and, if `preprocessing`
+    says so, deinterlacing are applied. A variable or high frame rate is sampled evenly; frames after the first damaged
+    one are left out. Raises UnreadableVideo, also if too few frames decode.
     """
     end = None if n_frames is None else start + n_frames
     with _opened(path, limits) as reader:
         # Source frames to keep: with a variable frame rate some occur twice and others never.
         wanted = None if reader.ticks is None else reader.ticks[start:end]
         first, last = (start, end) if wanted is None or not len(wanted) else (int(wanted[0]), int(wanted[-1]) + 1)
-        convert, images = _Converter(path, preprocessing), []
-        for frame in reader.frames(first):
+        convert, images = _Converter(path, preprocessing, reader.pixel_aspect), []
+        whole = preprocessing.deinterlaces  # then a frame depends on the one before it
+        for frame in islice(deinterlaced(reader.frames()), first, None) if whole else reader.frames(first):
             images.append(convert(frame))
             if last is not None and first + len(images) >= last:
                 break
@@ -82,6 +90,18 @@ def content_sha(path: Path | str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _interlaced(n_interlaced: int, n_decoded: int) -> str | None:
+    if not n_interlaced:
+        return None
+    some = "" if n_interlaced == n_decoded else f"{n_interlaced} of {n_decoded} frames are "
+    return f"{some}interlaced, moving edges look like combs (data.preprocessing=deinterlaced_<size> deinterlaces)"
+
+
+def _hdr(first: av.VideoFrame | None) -> str | None:
+    transfer = HDR.get(first.color_trc) if first is not None else None
+    return transfer and f"HDR ({transfer}), its colours are read without tone mapping and look pale"
+
+
 def _opened(path: Path | str, limits: Limits) -> "_Reader | StillsReader":
     return StillsReader(path, limits) if is_stills(path) else _Reader(path, limits)
 
@@ -95,19 +115,21 @@ class _Packet(NamedTuple):
 
 
 class _Reader:
-    """An open video file: its first video stream, decoded in display order up to the first damaged frame."""
+    """An open video file: its best video stream, decoded in display order up to the first damaged frame."""
 
     def __init__(self, path: Path | str, limits: Limits) -> None:
         self.path, self.limits = Path(path), limits
         self.damage: str | None = None
         self.container = self._open()
         try:
-            self.stream = self._first_video_stream()
+            self.stream = self._chosen_stream()
+            self.pixel_aspect = float(self.stream.sample_aspect_ratio or 1)  # width of a pixel by its height
             self._check_header()
             # Known without decoding, in file order; empty if the timestamps are unreliable.
             self.packets = self._packets_of_avi() if self._is_avi else self._packets()
             self.shown = sorted(packet.pts for packet in self.packets)  # timestamps in display order
-            self.ticks = self._ticks()
+            self.even = self._even_frames()
+            self.ticks = self.even and self.even.frames
         except BaseException:
             self.container.close()
             raise
@@ -119,39 +141,24 @@ class _Reader:
         self.container.close()
 
     def _open(self) -> av.container.InputContainer:
-        if self.path.is_symlink() and not self.path.exists():
-            raise MissingVideo(self.path, "symbolic link that leads to no file")
-        if not self.path.is_file():
-            raise MissingVideo(self.path, "no such file")
-        if self.path.stat().st_size == 0:
-            raise UnreadableVideo(self.path, "empty file")
-        # max_pixels: FFmpeg decodes at least one frame to open a file, before our own checks.
-        options = {
-            "format_whitelist": _CONTAINERS, "protocol_whitelist": "file", "max_pixels": str(self.limits.max_pixels),
-        }  # fmt: skip
         self._at_start = True
-        try:
-            # "file:" because names may contain colons; "replace" because real HMDB clips have non-UTF-8 metadata.
-            return av.open(f"file:{self.path.absolute()}", metadata_errors="replace", options=options)
-        except (av.error.FFmpegError, OSError) as error:
-            raise UnreadableVideo(self.path, f"not a video that FFmpeg reads ({error.strerror})") from None
+        return open_container(self.path, self.limits)
 
-    def _first_video_stream(self) -> av.VideoStream:
-        pictures = av.stream.Disposition.attached_pic  # FFmpeg lists a song's cover as a video stream
-        streams = [stream for stream in self.container.streams.video if not stream.disposition & pictures]
-        if not streams:
+    def _chosen_stream(self) -> av.VideoStream:
+        stream = video_stream(self.container)
+        if stream is None:
             raise UnreadableVideo(self.path, "no video stream")
-        context = streams[0].codec_context
+        context = stream.codec_context
         if context is not None:
             context.thread_count = 1  # files are decoded in parallel; more threads per file would only wait
             context.options = {"max_pixels": str(self.limits.max_pixels)}
-        return streams[0]
+        return stream
 
     def _reopen(self) -> None:
         if not self._at_start:
             self.container.close()
             self.container = self._open()
-            self.stream = self._first_video_stream()
+            self.stream = self._chosen_stream()
 
     @property
     def _is_avi(self) -> bool:
@@ -160,9 +167,16 @@ class _Reader:
     def _check_header(self) -> None:
         if self.stream.codec_context is None or self.stream.codec_context.name in ("", "none"):
             raise UnreadableVideo(self.path, "no decoder for its video stream")
-        self.limits.check_pixels(self.path, self.stream.width, self.stream.height)
-        duration = self.container.duration
-        self._check_seconds(0.0 if duration is None else duration / av.time_base)
+        self._check_size(self.stream.width, self.stream.height)
+        if self.stream.duration is not None and self.stream.time_base is not None:
+            self._check_seconds(float(self.stream.duration * self.stream.time_base))
+        elif self.container.duration is not None and len(self.container.streams) == 1:
+            # Not with other streams: the container is as long as its longest one. The timestamps then tell.
+            self._check_seconds(self.container.duration / av.time_base)
+
+    def _check_size(self, width: int, height: int) -> None:
+        self.limits.check_pixels(self.path, width, height)
+        self.limits.check_pixels(self.path, *_square_pixels(width, height, self.pixel_aspect))
 
     def _check_seconds(self, seconds: float) -> None:
         if seconds > self.limits.max_seconds:
@@ -197,22 +211,13 @@ class _Reader:
             reason = f"more than {self.limits.most_frames} frames ({MAX_FPS} fps for data.max_seconds)"
             raise UnreadableVideo(self.path, reason)
 
-    def _ticks(self) -> np.ndarray | None:
-        """For a variable frame rate, the source frame shown at each tick of the median rate; None for a constant rate.
-
-        AVI files always have a constant rate.
-        """
+    def _even_frames(self) -> EvenFrames | None:
+        """The even sampling of the frames by their timestamps; None if these are unknown, as in AVI files."""
         time_base = self.stream.time_base
         if self._is_avi or time_base is None or len(self.packets) < 3:
             return None
-        seconds = np.array([pts - self.shown[0] for pts in self.shown]) * float(time_base)
-        period = max(float(np.median(np.diff(seconds))), 1 / MAX_FPS)
-        self._check_seconds(seconds[-1])
-        if np.abs(np.diff(seconds) - period).max() <= period / 2:
-            return None
-        self.period = period
-        clock = np.arange(0, seconds[-1] + period / 2, period)
-        return np.searchsorted(seconds, clock + period / 2, side="right") - 1
+        self._check_seconds(float((self.shown[-1] - self.shown[0]) * time_base))
+        return even_frames(np.array(self.shown), float(time_base))
 
     def frames(self, first: int = 0) -> Iterator[av.VideoFrame]:
         """Undamaged frames from index `first` on, in display order; stops at the first damaged one and sets `damage`.
@@ -236,7 +241,7 @@ class _Reader:
                 if frame.is_corrupt:
                     self.damage = f"frame {index + 1} is damaged"
                     return
-                self.limits.check_pixels(self.path, frame.width, frame.height)
+                self._check_size(frame.width, frame.height)
                 self._check_count(index + 1)
                 yield frame
         except av.error.FFmpegError as error:
@@ -260,7 +265,7 @@ class _Reader:
                 continue
             if frame.pts != self.shown[first]:
                 return
-            self.limits.check_pixels(self.path, frame.width, frame.height)
+            self._check_size(frame.width, frame.height)
             yield frame
             first += 1
             if first == len(self.shown):
@@ -292,10 +297,12 @@ class _Reader:
     def info(self, first: av.VideoFrame | None) -> VideoInfo:
         if first is None:
             raise UnreadableVideo(self.path, f"no frame decodes ({self.damage or 'the stream is empty'})")
-        turned = round(first.rotation / 90) % 2
-        width, height = (first.height, first.width) if turned else (first.width, first.height)
+        width, height = _displayed(first, self.pixel_aspect)
         rate = self.stream.average_rate or self.stream.guessed_rate
-        fps = 1 / self.period if self.ticks is not None else float(rate or 0)
+        # Headers know a usual rate best; DV's tell 60,000 fps.
+        fps = float(rate or 0)
+        if self.even is not None and (self.ticks is not None or not 0 < fps <= MAX_FPS):
+            fps = self.even.fps
         return VideoInfo(self.stream.codec_context.name, width, height, fps, self.stream.frames)
 
     def warning(self, n_decoded: int) -> str | None:
@@ -306,28 +313,46 @@ class _Reader:
             return None
         return f"{n_decoded}{of} frames decode" + (f" ({self.damage})" if self.damage else "")
 
+    def pauses(self) -> list[str]:
+        """What to say about the longest pause of the source; its frame is repeated through it."""
+        if self.even is None or not self.even.pauses:
+            return []
+        frame, seconds = max(self.even.pauses, key=lambda pause: pause[1])
+        more = f", and {len(self.even.pauses) - 1} more pauses" if len(self.even.pauses) > 1 else ""
+        return [
+            f"frame {frame + 1} is shown for {seconds:.3g} s, as {round(seconds * self.even.fps)} equal frames{more}"
+        ]
+
+
+def _square_pixels(width: int, height: int, pixel_aspect: float) -> tuple[int, int]:
+    """The size of a stored frame in square pixels: players change the width."""
+    return max(1, round(width * pixel_aspect)), height
+
+
+def _displayed(frame: av.VideoFrame, pixel_aspect: float) -> tuple[int, int]:
+    """(width, height) of a frame as it is shown."""
+    return orientation_of(frame).sides(*_square_pixels(frame.width, frame.height, pixel_aspect))
+
 
 class _Converter:
     """Converts frames of one file to uint8 (size, size, 3); one reformatter keeps swscale's tables between frames."""
 
-    def __init__(self, path: Path | str, preprocessing: Preprocessing) -> None:
-        self.path, self.preprocessing = path, preprocessing
+    def __init__(self, path: Path | str, preprocessing: Preprocessing, pixel_aspect: float) -> None:
+        self.path, self.preprocessing, self.pixel_aspect = path, preprocessing, pixel_aspect
         self.reformatter = av.video.reformatter.VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
-        size = self.preprocessing.size
-        quarter_turns = round(frame.rotation / 90) % 4  # counter-clockwise, as np.rot90 turns
-        turned = quarter_turns % 2
-        displayed = (frame.height, frame.width) if turned else (frame.width, frame.height)
+        size, orientation = self.preprocessing.size, orientation_of(frame)
+        displayed = orientation.sides(*_square_pixels(frame.width, frame.height, self.pixel_aspect))
         problem = self.preprocessing.problem(*displayed)
         if problem:
             raise UnreadableVideo(self.path, problem)
         width, height = self.preprocessing.resized(*displayed, size)
-        stored = (height, width) if turned else (width, height)
+        stored = orientation.sides(width, height)
         # Planar RGB keeps the full chroma (swscale's rgb24 halves it at even widths) and takes half the time; but
         # without scaling it leaves the last columns unwritten if the width is not a multiple of 8.
         layout = "rgb24" if stored == (frame.width, frame.height) else "gbrp"
         small = self.reformatter.reformat(frame, *stored, format=layout, interpolation="BILINEAR", threads=1)
-        image = np.rot90(small.to_ndarray(), quarter_turns)
+        image = orientation.shown(small.to_ndarray())
         left, top = self.preprocessing.corner(width, height)
         return image[top : top + size, left : left + size]

@@ -24,7 +24,7 @@ from videogan.data.stills import holder
 from videogan.storage.atomic import write_atomically
 from videogan.storage.places import Place, file_names
 
-COLUMNS_VERSION = 2  # of a result: increase it when an inspection tells more or other things about a file
+COLUMNS_VERSION = 3  # of a result: increase it when an inspection tells more or other things about a file
 Write = Callable[[str, str | None, dict[str, Any]], None]
 
 

@@ -14,7 +14,7 @@ class Preprocessing:
 
     `resized` maps the displayed (width, height) and the size to (width, height) before the crop. `left` is the crop's
     first column, by default that of a centred crop. `least` is the smallest (width, height) of a source, by default
-    (size, size).
+    (size, size). `deinterlaces`: interlaced frames are deinterlaced before.
     """
 
     name: str
@@ -22,6 +22,7 @@ class Preprocessing:
     resized: Resized
     left: int | None = None
     least: tuple[int, int] | None = None
+    deinterlaces: bool = False
 
     def problem(self, width: int, height: int) -> str | None:
         """Why a source of this size is too small, or None; nothing is ever enlarged silently."""
@@ -54,7 +55,7 @@ def _untouched(width: int, height: int, size: int) -> tuple[int, int]:
     return width, height
 
 
-PREPROCESSINGS = {"plain": _short_side}
+PREPROCESSINGS = {"plain": _short_side, "deinterlaced": _short_side}
 _OF_PAPERS = {
     paper.name: paper
     for paper in (
@@ -74,6 +75,7 @@ _OF_PAPERS = {
 def preprocessing_named(name: str) -> Preprocessing:
     """A paper's preprocessing by name, or `plain_<size>`: short side to `size`, then the centre square.
 
+    `deinterlaced_<size>` is plain_<size> after FFmpeg's bwdif; it decodes each file from its start, even for a window.
     Raises ValueError with the list of names for any other name.
     """
     if name in _OF_PAPERS:
@@ -81,7 +83,7 @@ def preprocessing_named(name: str) -> Preprocessing:
     match = re.fullmatch(r"([a-z0-9_]+)_([1-9]\d*)", name)
     if match is None or match[1] not in PREPROCESSINGS:
         raise ValueError(_unknown(name))
-    return Preprocessing(name, int(match[2]), PREPROCESSINGS[match[1]])
+    return Preprocessing(name, int(match[2]), PREPROCESSINGS[match[1]], deinterlaces=match[1] == "deinterlaced")
 
 
 def _unknown(name: str) -> str:

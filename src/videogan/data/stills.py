@@ -14,6 +14,7 @@ import av
 import numpy as np
 from PIL import Image
 
+from videogan.data.orientation import orientation_of
 from videogan.data.source import MAX_FPS, Limits, MissingVideo, UnreadableVideo, VideoInfo
 
 IMAGE_SUFFIXES = ("jpg", "jpeg", "png")
@@ -49,6 +50,7 @@ class StillsReader:
     """
 
     ticks = None  # no timestamps: each frame is shown once
+    pixel_aspect = 1.0
 
     def __init__(self, path: Path | str, limits: Limits) -> None:
         self.path, self.limits = Path(path), limits
@@ -77,13 +79,16 @@ class StillsReader:
     def info(self, first: av.VideoFrame | None) -> VideoInfo:
         if first is None:
             raise UnreadableVideo(self.path, f"no frame decodes ({self.damage})")
-        return VideoInfo(self.codec, first.width, first.height, 0.0, self.n_promised)
+        return VideoInfo(self.codec, *orientation_of(first).sides(first.width, first.height), 0.0, self.n_promised)
 
     def warning(self, n_decoded: int) -> str | None:
         """How many frames are missing, and the damage."""
         if self.damage is None:
             return None
         return f"{n_decoded} of {self.n_promised} frames decode ({self.damage})"
+
+    def pauses(self) -> list[str]:
+        return []
 
     def _folder(self) -> tuple[str, int, _FramesFrom]:
         files = frame_files(self.path)
@@ -107,8 +112,9 @@ class StillsReader:
 
         def slices(first: int) -> Iterator[av.VideoFrame]:
             # One picture: if it is damaged, no frame of it is known to be undamaged.
-            pixels = self._picture(self.path).to_ndarray(format="rgb24")
-            for frame in np.split(pixels, n_frames, axis=0 if upright else 1)[first:]:
+            picture = self._picture(self.path)
+            pixels = orientation_of(picture).shown(picture.to_ndarray(format="rgb24"))
+            for frame in np.split(pixels, n_frames, axis=int(pixels.shape[1] > pixels.shape[0]))[first:]:
                 yield av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
 
         return f"{kind}_{'stack' if upright else 'strip'}", n_frames, slices

@@ -3,6 +3,8 @@
 import av
 import numpy as np
 
+from videogan.data.orientation import orientation_of
+
 SIDE, N_PICTURES = 8, 4
 
 
@@ -36,4 +38,4 @@ class Thumbnails:
 
     def _small(self, frame: av.VideoFrame) -> np.ndarray:
         small = self._reformatter.reformat(frame, SIDE, SIDE, format="gray", interpolation="AREA", threads=1)
-        return np.rot90(small.to_ndarray(), round(frame.rotation / 90) % 4)
+        return orientation_of(frame).shown(small.to_ndarray())

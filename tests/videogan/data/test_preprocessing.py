@@ -46,5 +46,7 @@ def test_jesters_narrow_clips_are_stretched_as_the_paper_does():
     ("name", "meant"), [("mvt_ucf_96", "mvt_ucf101_96"), ("tgan64", "tgan_64"), ("plain64", "plain_64")]
 )
 def test_an_unknown_name_lists_the_known_ones_and_suggests_the_nearest(name, meant):
-    with pytest.raises(ValueError, match=rf"plain_<size>, mvt_ucf101_96, .*got '{name}'\. Did you mean {meant}\?"):
+    with pytest.raises(
+        ValueError, match=rf"plain_<size>, deinterlaced_<size>, mvt_ucf101_96, .*got '{name}'\. Did you mean {meant}\?"
+    ):
         preprocessing_named(name)
