@@ -36,6 +36,7 @@ class LayoutName(StrEnum):
     golf = "golf"
     moving_mnist = "moving_mnist"
     strips = "strips"
+    nested = "nested"
 
 
 class SplitBy(StrEnum):
@@ -123,8 +124,10 @@ def import_folder(
     from vgsearch.terminal.words import counted
     from videogan.data.formats import layout_of
     from videogan.data.formats.contract import ImportOptions, refuse_options
+    from videogan.data.formats.passed_over import passed_over
     from videogan.data.formats.rows import manifest_rows, shown_name, split_rule
     from videogan.data.manifest import DataError, write_manifest
+    from videogan.data.stills import holder
     from videogan.storage.places import RemotePath, place
 
     if isinstance(place(folder), RemotePath):
@@ -149,7 +152,9 @@ def import_folder(
     rules = {"layout": chosen.NAME, "group_rule": found.group_rule, "split_rule": split_rule(found, rows)}
     mirrored = [row for row in rows if "copy_of" in row]
     copies = {"n_mirrored": len(mirrored), "n_mirrored_kept": sum(row["skipped"] is None for row in mirrored)}
-    _print_summary(manifest, rules | copies | {"warnings": warnings}, as_json)
+    # Whoever wrote a list chose its files.
+    others = [] if chosen.NAME == "csv" else passed_over(folder, {holder(video.path) for video in found.videos})
+    _print_summary(manifest, rules | copies | {"warnings": warnings, "passed_over": others}, as_json)
 
 
 app.command("check")(check)
@@ -173,8 +178,11 @@ def _limits(overrides: list[str]) -> "Limits":
 def _print_summary(manifest: "Manifest", found: dict[str, Any], as_json: bool) -> None:
     """Print a summary of the data set, as text or as one JSON object."""
     from vgsearch.data_check.check import WINDOW
+    from videogan.data.formats.passed_over import counted_by_suffix, described
 
     summary = _summary(manifest) | found
+    if "passed_over" in found:
+        summary["passed_over"] = counted_by_suffix(found["passed_over"])
     if as_json:
         print_line(json.dumps(summary))
         return
@@ -189,6 +197,8 @@ def _print_summary(manifest: "Manifest", found: dict[str, Any], as_json: bool) -
     shown = [f"{group} {n}" for group, n in list(summary["groups"].items())[:12]]
     print_line("groups   " + "  ".join(shown) + (f"  and {n_groups - 12} more" if n_groups > 12 else ""))
     _print_splits(summary, found)
+    if found.get("passed_over"):
+        typer.echo(f"passed   over {described(found['passed_over'])}")
     for name, warning in found.get("warnings", {}).items():
         print_line(f"warning  {name}: {warning}")
     if summary["n_short"]:

@@ -187,7 +187,8 @@ def refuse_leak(rows: Sequence[Mapping[str, Any]]) -> None:
     if leaks:
         shown = "\n".join(leaks[:5]) + (f"\nand {len(leaks) - 5} more groups." if len(leaks) > 5 else "")
         raise DataError(
-            f"{shown} S3 would be inflated. Fix split.csv so that each group is in one split, or pass --split-by group."
+            f"{shown} S3 would be inflated. Fix split.csv so that each group is in one split, or pass --split-by group; "
+            "if these are no groups, pass a --group REGEX that finds them in the file names."
         )
 
 

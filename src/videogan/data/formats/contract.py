@@ -1,5 +1,6 @@
 """The contract of a layout: a module with NAME, TAKES, `recognises(folder)` and `find(folder, options)`."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -7,15 +8,27 @@ from typing import Literal, Protocol
 from videogan.data.manifest import DataError
 
 
+def as_text(name: Path | str) -> str:
+    """A file name as text that can be printed and stored: bytes that are not UTF-8 become \\xe9."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 @dataclass(frozen=True)
 class FoundVideo:
-    """A clip as the layout lists it, before anything is decoded."""
+    """A clip as the layout lists it, before anything is decoded. One whose name is not UTF-8 is skipped."""
 
     path: Path  # a video file, or anything that videogan.data.stills reads
     label: str
     group: str
     split: str | None = None  # train, select or test; None: to be drawn by group, or skipped
     skipped: str | None = None  # why it is not used; such a clip is not decoded
+
+    def __post_init__(self) -> None:
+        # A manifest is UTF-8: without this the import would decode everything, then fail to write it.
+        if as_text(self.path) != str(self.path):
+            texts = {"path": Path(as_text(self.path)), "label": as_text(self.label), "group": as_text(self.group)}
+            for name, value in (texts | {"split": None, "skipped": "its name is not UTF-8; rename it"}).items():
+                object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True)
@@ -53,6 +66,8 @@ class Layout(Protocol):
 DRAWN = "a quarter of the groups for test, a quarter for select"  # the split rule of clips without a published split
 # What a file may call the splits.
 _SPLIT_NAMES = {"train": "train", "select": "select", "val": "select", "validation": "select", "test": "test"}
+# What data sets call the folders of their splits, in lower case.
+_SPLIT_FOLDERS = _SPLIT_NAMES | {"training": "train", "valid": "select", "testing": "test"}
 
 
 def split_named(name: str, where: str) -> str:
@@ -60,6 +75,11 @@ def split_named(name: str, where: str) -> str:
     if name not in _SPLIT_NAMES:
         raise DataError(f"{where}: split must be train, select (or val, validation) or test, got '{name}'.")
     return _SPLIT_NAMES[name]
+
+
+def split_of_folder(name: str) -> str | None:
+    """The split that a folder called `name` holds; None if the name is none of a split."""
+    return _SPLIT_FOLDERS.get(name.lower())
 
 
 def refuse_options(layout: Layout, options: ImportOptions) -> None:

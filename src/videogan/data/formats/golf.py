@@ -4,7 +4,7 @@ from pathlib import Path
 
 from videogan.data.formats.contract import DRAWN, Found, FoundVideo, ImportOptions
 from videogan.data.formats.listing import files_in, matched_group, read_lines
-from videogan.data.formats.strips import is_strip
+from videogan.data.formats.strips import n_squares
 from videogan.data.manifest import DataError
 from videogan.data.stills import is_image_name
 
@@ -16,7 +16,7 @@ LABEL = "golf"  # the data set has one class
 def recognises(folder: Path) -> bool:
     """Whether exactly one text file lists pictures, and the first picture is a column of squares."""
     lists = _lists(folder)
-    return len(lists) == 1 and is_strip(folder / _first_line(lists[0]), upright=True)
+    return len(lists) == 1 and n_squares(folder / _first_line(lists[0]), upright=True) >= 2
 
 
 def find(folder: Path, options: ImportOptions) -> Found:

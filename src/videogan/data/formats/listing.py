@@ -8,13 +8,22 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from videogan.data.containers import holds_video
 from videogan.data.manifest import DataError
 from videogan.data.mirrored import SUFFIX
+from videogan.data.stills import is_image_name
 
-SUFFIXES = ("avi", "mp4", "mkv", "mov", "webm", "gif")
+# Files with these suffixes are videos, and are skipped by name if they cannot be read. Others are asked for a video.
+SUFFIXES = (
+    "avi", "mp4", "m4v", "mkv", "mov", "webm", "gif", "mpg", "mpeg", "mpe", "m1v", "m2v", "vob", "ts", "mts", "m2ts",
+    "wmv", "asf", "flv", "f4v", "ogv", "ogm", "3gp", "3g2", "mjpeg", "mjpg", "h264", "264", "h265", "hevc", "265",
+    "y4m", "mxf", "nut", "dv", "rm", "rmvb", "divx", "ivf", "apng",
+)  # fmt: skip
 CHECK_PAGE = "check.html"  # marks a folder that `data check` wrote
 _UCF_GROUP = re.compile(r"(?:^|[_\-. ])(g\d+)(?=$|[_\-. ])")
+_KINETICS_NAME = re.compile(r"(.{11})_\d{6}_\d{6}")  # ids may hold and begin with underscores
 _UCF_RULE, _FIRST_PART_RULE = "g<number> between separators", "the part before the first underscore"
+_KINETICS_RULE = "the YouTube id before _<start>_<end>"
 
 
 @dataclass(frozen=True)
@@ -48,31 +57,50 @@ def is_video_name(path: Path) -> bool:
 
 
 def looks_like_video(path: Path) -> bool:
-    """Whether the suffix, or else the first bytes, are those of a video."""
+    """Whether the suffix is a video's, or else FFmpeg finds a video in the file; text and pictures are not opened."""
     if is_video_name(path):
         return True  # even if it cannot be opened: the import then lists it as skipped, with the reason
-    if not path.is_file():
+    if is_image_name(path) or not path.is_file():
         return False
-    with path.open("rb") as file:
-        start = file.read(12)
+    try:
+        with path.open("rb") as file:
+            start = file.read(1024)
+    except OSError:
+        return True  # the import says why it cannot be read
     riff = start[:4] == b"RIFF" and start[8:12] == b"AVI "
-    return riff or start[4:8] == b"ftyp" or start[:4] in (b"\x1aE\xdf\xa3", b"GIF8")
+    if riff or start[4:8] == b"ftyp" or start[:4] in (b"\x1aE\xdf\xa3", b"GIF8"):
+        return True  # even if it is damaged: the import then says so
+    return not _is_text(start) and holds_video(path)
+
+
+def _is_text(start: bytes) -> bool:
+    """Whether a file's first bytes are printable ASCII or UTF-8: a list, a note, but no video."""
+    return not any(byte < 32 and byte not in b"\t\n\f\r" for byte in start) and not start.startswith(b"YUV4MPEG2")
 
 
 def group_by_name(names: Sequence[str], pattern: str | None = None) -> Grouping:
     """The group of each file name, and the rule that gave it.
 
-    By `pattern` (its first bracket if it has one); by default UCF's g<number> as a whole word, else the part before the
-    first underscore. Raises DataError if the pattern is not a regular expression or does not match a name.
+    By `pattern` (its first bracket if it has one); by default UCF's g<number> as a whole word, else Kinetics' YouTube
+    id, else the part before the first underscore; underscores at the start are not counted. Raises DataError if the
+    pattern is not a regular expression or does not match a name.
     """
     stems = [SUFFIX.sub("", Path(name).stem) for name in names]  # a mirrored copy has its original's group
     if pattern is not None:
         return Grouping(tuple(matched_group(pattern, stem) for stem in stems), f"--group '{pattern}'")
-    ucf = [_UCF_GROUP.search(stem) for stem in stems]
-    groups = tuple(match[1] if match else stem.partition("_")[0] for match, stem in zip(ucf, stems, strict=True))
-    counts = Counter(_UCF_RULE if match else _FIRST_PART_RULE for match in ucf)
+    found = [_default_group(stem) for stem in stems]
+    counts = Counter(rule for _, rule in found)
     rule = ", ".join(counts) if len(counts) == 1 else ", ".join(f"{rule} ({n} files)" for rule, n in counts.items())
-    return Grouping(groups, rule)
+    return Grouping(tuple(group for group, _ in found), rule)
+
+
+def _default_group(stem: str) -> tuple[str, str]:
+    """The group of a name, and the rule that gave it."""
+    if match := _UCF_GROUP.search(stem):
+        return match[1], _UCF_RULE
+    if match := _KINETICS_NAME.fullmatch(stem):
+        return match[1], _KINETICS_RULE
+    return stem.lstrip("_").partition("_")[0] or stem, _FIRST_PART_RULE
 
 
 def matched_group(pattern: str, name: str) -> str:

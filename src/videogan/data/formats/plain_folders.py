@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from videogan.data.formats.contract import DRAWN, Found, FoundVideo, ImportOptions, split_named
-from videogan.data.formats.listing import SUFFIXES, files_in, group_by_name, looks_like_video, read_csv, subfolders
+from videogan.data.formats.listing import files_in, group_by_name, looks_like_video, read_csv, subfolders
+from videogan.data.formats.passed_over import described, passed_over
 from videogan.data.manifest import DataError
 
 NAME = "plain"
@@ -19,7 +20,7 @@ def recognises(folder: Path) -> bool:
 
 def find(folder: Path, options: ImportOptions) -> Found:
     """The videos in the class folders, or those in the folder itself as one class. Raises DataError."""
-    return found_in_classes(folder, options, looks_like_video, " ".join(SUFFIXES), "<clip>.avi")
+    return found_in_classes(folder, options, looks_like_video, "any that FFmpeg reads", "<clip>.avi")
 
 
 def found_in_classes(
@@ -37,9 +38,12 @@ def found_in_classes(
     if not files:
         files = [(path, folder.resolve().name) for path in files_in(folder, wanted)]
     if not files:
+        others = passed_over(folder, ())
         raise DataError(
-            f"{folder}: no video found (looked for {looked_for} in {len(classes) + 1} folders). "
-            f"Expected {folder}/<class>/{example}."
+            f"{folder}: no video found (looked for {looked_for} in {len(classes) + 1} folders)"
+            + (f", but {described(others)}" if others else "")
+            + f". Expected {folder}/<class>/{example}. Or list the clips in videos.csv, with the columns file,label; "
+            "a file there may be a folder of pictures."
         )
     grouping = group_by_name([path.name for path, _ in files], options.group)
     splits = None if options.split_by == "group" else read_split(folder)
@@ -74,6 +78,6 @@ def read_split(folder: Path) -> dict[str, str] | None:
         name, split = row[0], split_named(row[1], where)
         if splits.setdefault(name, split) != split:
             raise DataError(f"{where}: {name} is in {splits[name]} and {split}; remove one line.")
-        if not (folder / name).is_file():
+        if not (folder / name).exists():
             raise DataError(f"{where}: there is no file {name} in {folder}.")
     return splits

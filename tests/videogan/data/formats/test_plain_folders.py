@@ -22,6 +22,13 @@ def test_the_default_group_is_ucfs_number_as_a_whole_word_or_the_first_part():
     assert group_by_name(names[3:4]).rule == "the part before the first underscore"
 
 
+def test_underscores_at_the_start_do_not_put_all_clips_in_one_group():
+    names = ["_a_1.mp4", "__b_1.mp4", "___.mp4", "_AbC-dE_fgh_000003_000013.mp4", "-AbC-dE_fg__000003_000013.mp4"]
+    found = group_by_name(names)
+    assert found.groups == ("a", "b", "___", "_AbC-dE_fgh", "-AbC-dE_fg_")
+    assert "the YouTube id before _<start>_<end> (2 files)" in found.rule
+
+
 def test_a_mirrored_copy_stays_with_its_original_under_any_rule():
     names = ["clip7.mp4", "clip7_flip.mp4"]
     for pattern in (None, ".*", r"(clip\d+.*)"):
@@ -58,11 +65,12 @@ def test_a_folder_of_videos_without_class_folders_is_one_class(tmp_path):
     assert find(tmp_path, ImportOptions()).videos == (FoundVideo(tmp_path / "a.mp4", tmp_path.name, "a"),)
 
 
-def test_a_folder_without_videos_is_an_error_with_the_suffixes_searched(tmp_path):
+def test_a_folder_without_videos_is_an_error_with_what_is_there(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "notes.txt").write_text("nothing")
     expected = (
-        r"no video found \(looked for avi mp4 mkv mov webm gif in 2 folders\)\. Expected .*/<class>/<clip>\.avi\."
+        r"no video found \(looked for any that FFmpeg reads in 2 folders\), but 1 file: \.txt 1 \(run/notes\.txt\)\. "
+        r"Expected .*/<class>/<clip>\.avi\. Or list the clips in videos\.csv"
     )
     with pytest.raises(DataError, match=expected):
         find(tmp_path, ImportOptions())
