@@ -198,7 +198,7 @@ def _print_summary(manifest: "Manifest", found: dict[str, Any], as_json: bool) -
     print_line("groups   " + "  ".join(shown) + (f"  and {n_groups - 12} more" if n_groups > 12 else ""))
     _print_splits(summary, found)
     if found.get("passed_over"):
-        typer.echo(f"passed   over {described(found['passed_over'])}")
+        print_line(f"passed   over {described(found['passed_over'])}")
     for name, warning in found.get("warnings", {}).items():
         print_line(f"warning  {name}: {warning}")
     if summary["n_short"]:
