@@ -27,8 +27,7 @@ from vgsearch.commands import (
     train,
     tune,
 )
-from vgsearch.terminal.line import print_line
-from videogan.storage.places import without_secrets
+from vgsearch.terminal.line import print_error
 
 EPILOGUE = """
 Environment variables:
@@ -73,13 +72,21 @@ app.command("gc")(gc.gc)
 
 def main() -> None:
     """Run a command; the epilogue of --help lists the exit codes, of which typer gives 130 on Ctrl-C."""
+    sys.argv[1:] = map(_with_home, sys.argv[1:])
     try:
         app()
     except Exception as error:  # noqa: BLE001 (reports every error that no command handles)
         # Errors from our own packages are written for the user; any other is a defect and needs its traceback.
         is_ours = type(error).__module__.partition(".")[0] in ("vgsearch", "videogan")
         if is_ours and "VGSEARCH_TRACEBACK" not in os.environ:
-            print_line(f"error: {without_secrets(str(error))}", error=True)
+            print_error(f"error: {error}")
         else:
-            print_line(without_secrets(traceback.format_exc()), error=True)
+            print_error(traceback.format_exc())
         sys.exit(1)
+
+
+def _with_home(argument: str) -> str:
+    """--out=~/runs as --out=/home/me/runs: a shell expands ~ only where a word begins."""
+    name, equals, value = argument.partition("=")
+    is_path = equals and name.startswith("--") and value.startswith("~")
+    return f"{name}={os.path.expanduser(value)}" if is_path else argument

@@ -127,6 +127,15 @@ def test_an_error_is_one_line_and_a_traceback_if_the_environment_asks_for_it(cap
         assert capsys.readouterr().err.startswith(first)
 
 
+def test_a_home_folder_after_an_equals_sign_is_expanded(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["vgsearch", "cluster", "init", "README", "--out=~/a copy.md"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert [path.name for path in tmp_path.iterdir()] == ["a copy.md"]
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_help_texts_are_whole_sentences_wherever_a_line_breaks(name: str):
     # The terminal's width breaks the first paragraph, but each further line of a docstring remains one line.

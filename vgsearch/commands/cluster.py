@@ -37,12 +37,12 @@ def init(
 ) -> None:
     """Copy a cluster file to edit; an existing file is not overwritten."""
     from vgsearch.cluster.init import copy_out
-    from vgsearch.terminal.words import shown
+    from vgsearch.terminal.words import shown, typed
 
     written, left = copy_out(kind, out, fill or [])
     print_line(f"wrote {shown(written)}" + (f"; left to fill in: {', '.join(left)}" if left else ""))
     if written.suffix == ".yaml":
-        print_line(f"next  vgsearch cluster check {shown(written)}")
+        print_line(f"next  vgsearch cluster check {typed(written)}")
 
 
 @app.command("check")

@@ -1,6 +1,7 @@
 """vgsearch data: generate an embedded data set, import a folder of videos, or check a data set."""
 
 import json
+import shlex
 from collections import Counter
 from enum import StrEnum
 from pathlib import Path
@@ -205,7 +206,9 @@ def _print_summary(manifest: "Manifest", found: dict[str, Any], as_json: bool) -
         print_line(
             f"short    {summary['n_short']} clips have fewer than {WINDOW} frames; data.short_clips applies to them"
         )
-    print_line(f"manifest {summary['manifest']}\nnext     vgsearch tune mvt_tsa --data {manifest.folder}")
+    print_line(
+        f"manifest {summary['manifest']}\nnext     vgsearch tune mvt_tsa --data {shlex.quote(str(manifest.folder))}"
+    )
 
 
 def _print_splits(summary: dict[str, Any], found: dict[str, Any]) -> None:

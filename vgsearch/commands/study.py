@@ -1,5 +1,6 @@
 """vgsearch study SPACE: the paper's points of a space side by side."""
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -44,6 +45,8 @@ def study(
 
     n_points = len(load_space(space).paper_points)
     if n_points < 2:
-        raise ConfigurationError(f"{space} has one paper point, nothing to compare; use vgsearch train {space}.")
+        raise ConfigurationError(
+            f"{space} has one paper point, nothing to compare; use vgsearch train {shlex.quote(space)}."
+        )
     fixed = {"n_trials": n_points, "prunes": False, "scored": "test", "confirm_best": False}
     options.start_sweep(**given | fixed)

@@ -1,5 +1,6 @@
 """The contents and the problems of a data set, after every file was decoded."""
 
+import shlex
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -213,7 +214,9 @@ def manifest_as_it_is(folder: Path) -> Manifest:
     try:
         table = pq.read_table(file, columns=SCHEMA.names).cast(SCHEMA)
     except ValueError as error:  # the base of pyarrow's errors
-        raise DataError(f"{file}: {error}. Make it again with: vgsearch data import {folder}") from None
+        raise DataError(
+            f"{file}: {error}. Make it again with: vgsearch data import {shlex.quote(str(folder))}"
+        ) from None
     return Manifest(folder, table)
 
 

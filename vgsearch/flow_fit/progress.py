@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from vgsearch.terminal.console import Terminal
-from vgsearch.terminal.words import duration, progress_bar, shown
+from vgsearch.terminal.words import duration, progress_bar, shown, typed
 from videogan.flow.recipe import FlowRecipe
 
 SECONDS_BETWEEN_LINES = 60.0  # if there is no bar
@@ -86,5 +86,5 @@ def _result_lines(out: Path, report: dict[str, Any]) -> Iterator[str]:
     yield f"{report['n_parameters']:,} parameters  fitted in {seconds}, CPU {cpu_seconds}"
     for name, file in (("weights", "flow.pt"), ("errors", "flow.json"), ("picture", "flow.png")):
         yield f"{name:<8} {shown(out / file)}"
-    given = f"--set model.flow=pwc_net --set model.flow_weights={shown(out / 'flow.pt')}"
+    given = f"--set model.flow=pwc_net --set model.flow_weights={typed(out / 'flow.pt')}"
     yield f"next     vgsearch tune mvt_mc {given}"

@@ -1,5 +1,6 @@
 """The done trials of a finished sweep, as the table that simulated searches look up."""
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -76,8 +77,8 @@ def recorded_trials(name: str, sweep: Sweep, record: SweepRecord) -> RecordedTri
     if len(rows) < LEAST_TRIALS:
         raise ConfigurationError(
             f"{name}: a replay needs at least {LEAST_TRIALS} done trials, found {len(rows)}"
-            f"{f' ({listed(left_out)})' if left_out else ''}; let the sweep run on with vgsearch resume {name} --trials "
-            "+N, or start one with vgsearch tune --no-pruning."
+            f"{f' ({listed(left_out)})' if left_out else ''}; let the sweep run on with vgsearch resume {shlex.quote(name)} "
+            "--trials +N, or start one with vgsearch tune --no-pruning."
         )
     return RecordedTrials(objective, sweep.domains, rows, left_out, record.known or ())
 

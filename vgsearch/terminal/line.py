@@ -4,6 +4,22 @@ import sys
 
 from videogan.printable import printable
 
+MOST_LINES, MOST_CHARACTERS = 200, 2_000
+"""Of an error, and of each of its lines: a message may quote what it refuses, however long that is."""
+
+
+def print_error(text: str) -> None:
+    """Print an error on stderr, without the secrets of its addresses; what is too long is cut, and the cut told."""
+    from videogan.storage.places import without_secrets  # imports pydantic, which --help need not wait for
+
+    lines = without_secrets(text).splitlines() or [""]
+    if n_more := max(len(lines) - MOST_LINES, 0):  # the middle, since a traceback ends with its reason
+        half = MOST_LINES // 2
+        lines = [*lines[:half], f"({n_more:,} more lines)", *lines[-half:]]
+    for line in lines:
+        n_more = len(line) - MOST_CHARACTERS
+        print_line(line if n_more <= 0 else f"{line[:MOST_CHARACTERS]}... ({n_more:,} more characters)", error=True)
+
 
 def print_line(text: object, error: bool = False) -> None:
     """Print a text and a line feed, on stderr if `error`; control characters are written out."""

@@ -1,6 +1,8 @@
 """The format, in terminals and reports, of numbers, intervals, sizes, durations, paths, tables, progress bars."""
 
 import math
+import re
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,6 +90,11 @@ def shown(path: Place) -> str:
     if isinstance(path, RemotePath):
         return str(path)
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def typed(path: Place) -> str:
+    """A path as `shown`, for a command that is to be copied into a shell."""
+    return shlex.quote(re.sub("^-", "./-", shown(path)))
 
 
 def plain_table(*columns: str) -> Table:

@@ -48,7 +48,7 @@ def cache_folder(kind: str) -> Place:
     Kinds: clips, classifiers, inspections, data, evaluations.
     """
     chosen = os.environ.get("VGSEARCH_CACHE")
-    return place(chosen).absolute() / kind if chosen else _user_cache() / kind
+    return place(os.path.expanduser(chosen)).absolute() / kind if chosen else _user_cache() / kind
 
 
 def local_cache_folder(kind: str) -> Path:

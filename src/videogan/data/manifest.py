@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -121,7 +122,7 @@ def read_manifest(folder: Place | str) -> Manifest:
     folder = place(folder).absolute()
     file = folder / MANIFEST_NAME
     if not file.is_file():
-        raise DataError(f"{folder}: no {MANIFEST_NAME} in this folder. Create it with: vgsearch data import {folder}")
+        raise DataError(f"{folder}: no {MANIFEST_NAME} in this folder. Create it with: {_import(folder)}")
     try:
         table = pq.read_table(io.BytesIO(file.read_bytes()))
     except pa.ArrowInvalid as error:
@@ -136,7 +137,11 @@ def read_manifest(folder: Place | str) -> Manifest:
 
 
 def _recreate(folder: Place) -> str:
-    return f"Make it again with: vgsearch data import {folder}"
+    return f"Make it again with: {_import(folder)}"
+
+
+def _import(folder: Place) -> str:
+    return f"vgsearch data import {shlex.quote(str(folder))}"
 
 
 def write_manifest(
@@ -166,7 +171,7 @@ def lack_of_select(folder: Place, rows: Sequence[Mapping[str, Any]]) -> str | No
     """What the usable `rows` (label, group, split) lack if none is in select, with the remedy; None if one is."""
     if any(row["split"] == "select" for row in rows):
         return None
-    remedy = f"Import it again (vgsearch data import {folder}), or take --folds."
+    remedy = f"Import it again ({_import(folder)}), or take --folds."
     n_training = dict.fromkeys((row["label"] for row in rows), 0)
     n_training |= Counter(
         label for label, _ in {(row["label"], row["group"]) for row in rows if row["split"] == "train"}

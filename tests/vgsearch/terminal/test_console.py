@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vgsearch.terminal.console import Terminal
-from vgsearch.terminal.line import print_line
+from vgsearch.terminal.line import MOST_CHARACTERS, MOST_LINES, print_error, print_line
 from vgsearch.terminal.words import progress_bar
 
 HOSTILE = "x[/red][bold]:smile:\x1b[2J\x07\udce9"
@@ -64,3 +64,12 @@ def test_plain_lines_are_printed_without_controls(capsys: pytest.CaptureFixture[
     print_line(HOSTILE, error=True)
     out, err = capsys.readouterr()
     assert out == err == r"x[/red][bold]:smile:\x1b[2J\x07\udce9" + "\n"
+
+
+def test_an_error_is_printed_without_secrets_and_cut_where_it_is_too_long(capsys: pytest.CaptureFixture[str]):
+    print_error(f"error: s3://KEY:abc@bucket\n{'x' * (MOST_CHARACTERS + 5)}\n" + "line\n" * MOST_LINES + "reason")
+    lines = capsys.readouterr().err.splitlines()
+    first, second, *_, last = lines
+    assert first == "error: s3://KEY:***@bucket"
+    assert second == "x" * MOST_CHARACTERS + "... (5 more characters)"
+    assert (lines[MOST_LINES // 2], len(lines), last) == ("(3 more lines)", MOST_LINES + 1, "reason")

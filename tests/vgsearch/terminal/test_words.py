@@ -1,11 +1,12 @@
 """Numbers, intervals, sizes and durations have one format each."""
 
 import math
+import shlex
 from pathlib import Path
 
 import pytest
 
-from vgsearch.terminal.words import duration, interval, number, short_name, shown, size, value
+from vgsearch.terminal.words import duration, interval, number, short_name, shown, size, typed, value
 from videogan.metrics.interval import Interval
 
 NAN = math.nan
@@ -73,3 +74,11 @@ def test_paths_are_relative_below_the_working_folder(tmp_path: Path, monkeypatch
     assert shown(tmp_path / "runs" / "x") == "runs/x"
     assert shown(Path("runs/x")) == "runs/x"
     assert shown(Path("/elsewhere/x")) == "/elsewhere/x"
+
+
+def test_a_path_in_a_command_is_one_word_of_a_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("plain", "with space", "it's", "$HOME", "a;b", "x[1]"):
+        assert shlex.split(f"vgsearch resume {typed(tmp_path / name)}") == ["vgsearch", "resume", name]
+    assert typed(tmp_path / "plain") == "plain"
+    assert typed(tmp_path / "-x") == "./-x"  # no option

@@ -25,7 +25,7 @@ from vgsearch.runtime.sweep.rerun import run_again
 from vgsearch.runtime.sweep.resuming import refuse_earlier_version
 from vgsearch.space.sweep import load_sweep
 from vgsearch.terminal.console import Terminal
-from vgsearch.terminal.words import shown
+from vgsearch.terminal.words import shown, typed
 from videogan.storage.places import Place
 
 
@@ -67,7 +67,7 @@ def confirm(folder: Place, top: int, n_seeds: int, n_folds: int, address: str | 
         print_confirmation(points, record, console)
         console.print(shown(experiment.place / experiment.confirm.name), soft_wrap=True)
     if stopped:
-        again = f"vgsearch confirm {shown(experiment.place)} --top {top} --seeds {n_seeds}"
+        again = f"vgsearch confirm {typed(experiment.place)} --top {top} --seeds {n_seeds}"
         again += f" --folds {n_folds}" if n_folds else ""
         console.print(f"stopped; resume with: {again}", soft_wrap=True)
         sys.exit(EXIT_INTERRUPTED)

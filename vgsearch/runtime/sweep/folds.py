@@ -1,6 +1,7 @@
 """vgsearch train --folds: one training for each fold of the groups, and the mean of their test scores."""
 
 import dataclasses
+import shlex
 import sys
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def _train_on(
     parts = fold_manifests(manifest, n_folds)
     console.print(
         f"{n_folds} folds of {shown(manifest.folder)}: {n_folds} trainings, one after the other; "
-        f"continue an interrupted one by the same command with --name {name}",
+        f"continue an interrupted one by the same command with --name {shlex.quote(name)}",
         soft_wrap=True,
     )
     found: dict[str, list[float]] = {}

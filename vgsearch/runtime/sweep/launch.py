@@ -40,7 +40,7 @@ from vgsearch.space.sweep import Sweep, load_sweep
 from vgsearch.terminal.console import Terminal
 from vgsearch.terminal.line import print_line
 from vgsearch.terminal.sweep_table import SweepView
-from vgsearch.terminal.words import shown
+from vgsearch.terminal.words import shown, typed
 from videogan.config import ConfigurationError
 from videogan.data.cache import cache_folder
 from videogan.data.manifest import SPLITS, Manifest, ScoredSplit, read_manifest
@@ -204,7 +204,7 @@ def _exit(driver: Driver, interrupted: bool, console: Console) -> None:
     if driver.halted:
         console.print(f"stopped: {driver.halted}", style="red", soft_wrap=True)
     if interrupted:
-        console.print(f"stopped; resume with: vgsearch resume {shown(driver.experiment.place)}", soft_wrap=True)
+        console.print(f"stopped; resume with: vgsearch resume {typed(driver.experiment.place)}", soft_wrap=True)
         sys.exit(EXIT_INTERRUPTED)
     if not driver.record.done:
         sys.exit(EXIT_NO_USABLE_TRIAL)
@@ -217,7 +217,7 @@ def _refuse_taken(experiment: Experiment) -> None:
         taken_by = load_sweep(experiment.sweep).space.name
         raise ConfigurationError(
             f"{experiment.place} already holds a sweep of '{taken_by}'. "
-            f"Resume it with vgsearch resume {experiment.place}, or choose another --name."
+            f"Resume it with vgsearch resume {typed(experiment.place)}, or choose another --name."
         )
 
 
@@ -261,12 +261,12 @@ def _resume_command_printed(experiment: Experiment, console: Console) -> Iterato
         yield
     except StorageError:
         if experiment.sweep.exists():
-            console.print(f"resume with: vgsearch resume {shown(experiment.place)}", soft_wrap=True)
+            console.print(f"resume with: vgsearch resume {typed(experiment.place)}", soft_wrap=True)
         raise
     except KeyboardInterrupt:
         if not experiment.sweep.exists():
             raise
-        console.print(f"stopped at once; resume with: vgsearch resume {shown(experiment.place)}", soft_wrap=True)
+        console.print(f"stopped at once; resume with: vgsearch resume {typed(experiment.place)}", soft_wrap=True)
         sys.exit(EXIT_INTERRUPTED)
 
 
@@ -299,7 +299,7 @@ def _heading(experiment: Experiment, sweep: Sweep, manifest: Manifest, cluster: 
         f"{len(usable)} clips {len(manifest.classes)} classes {sum(groups)} groups "
         f"({', '.join(f'{n} {split}' for n, split in zip(groups, splits, strict=True))})\n"
         f"{_nodes(cluster)}   "
-        f"resume: vgsearch resume {shown(experiment.place)}"
+        f"resume: vgsearch resume {typed(experiment.place)}"
     )
 
 

@@ -10,7 +10,7 @@ from vgsearch.experiment.scoring import notes_on_scores
 from vgsearch.terminal.signal_line import search_signal_lines
 from vgsearch.terminal.sweep_table import floor_line, pruning_line, trial_result
 from vgsearch.terminal.trial import protocol_lines
-from vgsearch.terminal.words import number, short_name, shown, value
+from vgsearch.terminal.words import number, short_name, shown, typed, value
 from videogan.metrics import ONE_PER_CLASS
 
 
@@ -68,7 +68,7 @@ def _print_next_commands(best: TrialRecord, experiment: Experiment, console: Con
     folder = experiment.trial(best.trial_id)
     checkpoint = folder.place / folder.checkpoints.name / f"step{best.step:08d}.pt"
     packages = f"tensorboard{_storage_package(experiment)}"
-    evaluate = [f"            vgsearch evaluate {shown(checkpoint)}"]
+    evaluate = [f"            vgsearch evaluate {typed(checkpoint)}"]
     if best.score.s3 is not None and ONE_PER_CLASS in (best.score.s3.protocol or ""):
         # The generator of the first class; only all of them together are scored.
         checkpoint = folder.of_class(0) / folder.checkpoints.name / checkpoint.name
@@ -76,10 +76,10 @@ def _print_next_commands(best: TrialRecord, experiment: Experiment, console: Con
     for line in (
         f"checkpoint  {shown(checkpoint)}",
         f"samples     {shown(folder.place / folder.samples.name)}",
-        f"next        vgsearch confirm {shown(experiment.place)}",
+        f"next        vgsearch confirm {typed(experiment.place)}",
         *evaluate,
-        f"            vgsearch sample {shown(checkpoint)}",
-        f"            tensorboard --logdir {shown(experiment.place)}   (pip install {packages})",
+        f"            vgsearch sample {typed(checkpoint)}",
+        f"            tensorboard --logdir {typed(experiment.place)}   (pip install {packages})",
     ):
         console.print(line, soft_wrap=True)
 

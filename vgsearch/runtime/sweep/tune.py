@@ -25,7 +25,7 @@ from vgsearch.runtime.sweep.ray_train import ray_train_trial
 from vgsearch.runtime.sweep.retries import MAX_FAILURES, Retries
 from vgsearch.runtime.sweep.watchdog import Watchdog
 from vgsearch.space.sweep import Sweep
-from vgsearch.terminal.words import shown
+from vgsearch.terminal.words import typed
 
 
 class DiskFull(RuntimeError):
@@ -70,7 +70,7 @@ def run_searcher(searcher: StudySearcher, driver: Driver, cluster: Resources, ex
             raise
         raise DiskFull(
             f"{experiment.folder}: no space left; all finished trials are kept. "
-            f"Free some space, then: vgsearch resume {shown(experiment.place)}"
+            f"Free some space, then: vgsearch resume {typed(experiment.place)}"
         ) from error
 
 
