@@ -32,6 +32,8 @@ class LayoutName(StrEnum):
     plain = "plain"
     csv = "csv"
     ucf101 = "ucf101"
+    hmdb51 = "hmdb51"
+    kinetics = "kinetics"
     weizmann = "weizmann"
     jester = "jester"
     golf = "golf"
@@ -107,7 +109,8 @@ def import_folder(
         ),
     ] = None,
     fold: Annotated[
-        int | None, typer.Option(metavar="N", min=1, max=3, help="Published split of ucf101 or weizmann. Default: 1.")
+        int | None,
+        typer.Option(metavar="N", min=1, max=3, help="Published split of ucf101, hmdb51 or weizmann. Default: 1."),
     ] = None,
     strict: Annotated[bool, typer.Option(help="Fail if any file is skipped.")] = False,
     overrides: Annotated[

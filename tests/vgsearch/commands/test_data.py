@@ -71,6 +71,7 @@ def test_make_writes_moving_shapes_with_enough_groups_for_three_splits(tmp_path)
 def test_import_reads_the_data_set_that_was_made(tmp_path):
     made = make_moving_shapes(tmp_path / "shapes", n_clips_each=1, n_groups=16)
     (tmp_path / "shapes" / "left" / "broken.mp4").write_text("no video")
+    (tmp_path / "shapes" / "left" / "notes.txt").write_text("no clip")
     arguments = ("import", tmp_path / "shapes", "--out", tmp_path / "again")
     imported = json.loads(vgsearch_data(*arguments, "--json"))
     assert imported["classes"] == dict.fromkeys(made.classes, 16)
@@ -83,6 +84,7 @@ def test_import_reads_the_data_set_that_was_made(tmp_path):
     assert imported["skipped"] == {
         "not a video that FFmpeg reads (Invalid data found when processing input)": ["broken.mp4"]
     }
+    assert imported["passed_over"] == {".txt": 1}
     with pytest.raises(DataError, match="1 of 65 videos cannot be used"):
         vgsearch_data(*arguments, "--strict")
 

@@ -5,7 +5,19 @@ Import `FORMATS` and `layout_of`. Layouts import the manifest and `stills`; they
 
 from pathlib import Path
 
-from videogan.data.formats import csv_list, golf, jester, moving_mnist, nested, plain_folders, strips, ucf101, weizmann
+from videogan.data.formats import (
+    csv_list,
+    golf,
+    hmdb51,
+    jester,
+    kinetics,
+    moving_mnist,
+    nested,
+    plain_folders,
+    strips,
+    ucf101,
+    weizmann,
+)
 from videogan.data.formats.contract import Layout
 from videogan.data.manifest import DataError
 
@@ -13,7 +25,19 @@ from videogan.data.manifest import DataError
 # plain folders.
 FORMATS: dict[str, Layout] = {
     module.NAME: module
-    for module in (csv_list, ucf101, jester, golf, moving_mnist, strips, weizmann, nested, plain_folders)
+    for module in (
+        csv_list,
+        ucf101,
+        hmdb51,
+        kinetics,
+        jester,
+        golf,
+        moving_mnist,
+        strips,
+        weizmann,
+        nested,
+        plain_folders,
+    )
 }
 
 

@@ -1,6 +1,7 @@
 """The contract of a layout: a module with NAME, TAKES, `recognises(folder)` and `find(folder, options)`."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -67,7 +68,7 @@ DRAWN = "a quarter of the groups for test, a quarter for select"  # the split ru
 # What a file may call the splits.
 _SPLIT_NAMES = {"train": "train", "select": "select", "val": "select", "validation": "select", "test": "test"}
 # What data sets call the folders of their splits, in lower case.
-_SPLIT_FOLDERS = _SPLIT_NAMES | {"training": "train", "valid": "select", "testing": "test"}
+_SPLIT_FOLDERS = _SPLIT_NAMES | {"training": "train", "valid": "select", "validate": "select", "testing": "test"}
 
 
 def split_named(name: str, where: str) -> str:
@@ -80,6 +81,13 @@ def split_named(name: str, where: str) -> str:
 def split_of_folder(name: str) -> str | None:
     """The split that a folder called `name` holds; None if the name is none of a split."""
     return _SPLIT_FOLDERS.get(name.lower())
+
+
+def val_for_test(splits: Sequence[str | None], names: str) -> tuple[list[str | None], str]:
+    """Published splits, select taken for test if no clip is in test, and the rule; `names`: what gives the splits."""
+    if "test" in splits or "select" not in splits:
+        return list(splits), names
+    return ["test" if split == "select" else split for split in splits], f"{names}; val for test"
 
 
 def refuse_options(layout: Layout, options: ImportOptions) -> None:

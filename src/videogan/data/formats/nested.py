@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from videogan.data.formats.contract import DRAWN, Found, FoundVideo, ImportOptions, split_of_folder
+from videogan.data.formats.contract import DRAWN, Found, FoundVideo, ImportOptions, split_of_folder, val_for_test
 from videogan.data.formats.listing import files_in, group_by_name, is_video_name, looks_like_video, subfolders
 from videogan.data.formats.plain_folders import SPLIT_NAME, read_split
 from videogan.data.formats.strips import LEAST_SQUARES
@@ -114,10 +114,7 @@ def _given_splits(
         return [None] * len(clips), DRAWN
     if splits:
         given = [splits[path.relative_to(folder).parts[0]] for path in clips]
-        names = ", ".join(sorted(splits))
-        if "test" in given:
-            return list(given), f"the folders {names}"
-        return ["test" if split == "select" else split for split in given], f"the folders {names}; val for test"
+        return val_for_test(given, f"the folders {', '.join(sorted(splits))}")
     listed = read_split(folder)
     if listed is None:
         if options.split_by == "file":

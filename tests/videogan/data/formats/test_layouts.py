@@ -32,3 +32,12 @@ def test_an_option_without_effect_is_refused(name):
 def test_a_missing_folder_is_an_error_before_any_layout_is_guessed(tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         layout_of(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"), [("a.zip", "Unpack it"), ("a.tar.gz", "Unpack it"), ("a.mp4", "folder that")]
+)
+def test_a_file_in_place_of_a_folder_is_told_what_to_do(tmp_path, name, remedy):
+    (tmp_path / name).touch()
+    with pytest.raises(DataError, match=f"{name}: this is a file, not a folder. .*{remedy}"):
+        layout_of(tmp_path / name)
