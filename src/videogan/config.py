@@ -2,15 +2,35 @@
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, TypeVar, get_args
+from types import NoneType, UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+
+class _NoNumber(ValueError):
+    """Text or a boolean, also in a list, was given for the setting `name`, which is a number."""
+
+    def __init__(self, name: str, given: Any) -> None:
+        super().__init__(f"must be a number, got {given!r}.")
+        self.name = name
 
 
 class Config(BaseModel):
-    """A frozen set of settings; unknown keys are errors."""
+    """A frozen set of settings; unknown keys are errors, and a number is finite, no text and no boolean."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _numbers_are_written_as_numbers(cls, written: Any) -> Any:
+        """pydantic alone reads true as 1 and the text "010", which other readers take for 8, as 10."""
+        for name, value in written.items() if isinstance(written, Mapping) else ():
+            items = value if isinstance(value, list | tuple) else [value]
+            is_misread = name in cls.model_fields and any(isinstance(item, bool | str) for item in items)
+            if is_misread and _is_of_numbers(cls.model_fields[name].annotation):
+                raise _NoNumber(name, value)
+        return written
 
 
 class ConfigurationError(ValueError):
@@ -31,14 +51,19 @@ def parse_config(config_type: type[ConfigType], values: Mapping[str, Any], sourc
 
 
 def with_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of nested `values` with each dotted path of `overrides` ("model.sigma_a") set to its new value."""
+    """A copy of nested `values` with each dotted path of `overrides` ("model.sigma_a") set to its new value.
+
+    A mapping changes a section's settings that it names, as their dotted paths do, and leaves the others.
+    """
     merged = {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
     for path, value in overrides.items():
         head, _, rest = path.partition(".")
+        section = merged.get(head)
         if not rest:
-            merged[head] = value
+            is_section = isinstance(section, Mapping) and isinstance(value, Mapping)
+            merged[head] = with_overrides(section, value) if is_section else value
             continue
-        section = merged.get(head, {})
+        section = {} if section is None else section
         if not isinstance(section, Mapping):
             raise ConfigurationError(f"{path}: '{head}' is the value {section!r}, not a section; remove '.{rest}'.")
         merged[head] = with_overrides(section, {rest: value})
@@ -51,6 +76,25 @@ def suggestion(word: str, known: list[str]) -> str:
     return f"; did you mean '{close[0]}'?" if close else f"; it must be one of {', '.join(sorted(known))}."
 
 
+def flattened(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Overrides with a dotted path for each setting: {"loop": {"n_steps": 5}} as {"loop.n_steps": 5}."""
+    flat: dict[str, Any] = {}
+    for path, value in overrides.items():
+        below = flattened(value) if isinstance(value, Mapping) else {}
+        flat |= {f"{path}.{rest}": setting for rest, setting in below.items()} if below else {path: value}
+    return flat
+
+
+def _is_of_numbers(annotation: Any) -> bool:
+    """Whether a field's type is a number, a number or None, or a sequence of numbers."""
+    if annotation in (int, float):
+        return True
+    origin, parts = get_origin(annotation), [part for part in get_args(annotation) if part not in (NoneType, Ellipsis)]
+    if origin is Annotated:
+        return _is_of_numbers(parts[0])
+    return bool(parts) and origin in (Union, UnionType, tuple, list) and all(map(_is_of_numbers, parts))
+
+
 def _describe(problem: Mapping[str, Any], config_type: type[Config], source: str) -> str:
     path = [str(part) for part in problem["loc"]]
     if problem["type"] == "extra_forbidden":
@@ -60,6 +104,8 @@ def _describe(problem: Mapping[str, Any], config_type: type[Config], source: str
     if problem["type"] == "missing":
         section, _ = _section(config_type, path[:-1])
         return f"{source}: '{path[-1]}' is missing{f' under {section}' if section else ''}."
+    if problem["type"] == "value_error" and isinstance(problem["ctx"]["error"], _NoNumber):
+        path.append(problem["ctx"]["error"].name)
     section, _ = _section(config_type, path)
     if problem["type"] == "union_tag_not_found":
         return f"{source}: {problem['ctx']['discriminator']} is missing under {section}."

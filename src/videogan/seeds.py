@@ -2,6 +2,9 @@
 
 import hashlib
 
+LARGEST_SEED = 2**62
+"""The largest seed of a run; torch takes 64 bits, and a retry adds to the seed."""
+
 
 def seed_of(purpose: str, seed: int, step: int = 0) -> int:
     """The seed, below 2^56, of one purpose in a run, or for a classifier, of seed `seed`; training also counts steps.

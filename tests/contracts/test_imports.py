@@ -13,7 +13,8 @@ PLATFORM_RUNTIME = {"ray", "optuna"}
 UNSAFE_READERS = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 SAFE_YAML = {"safe_load", "safe_dump", "YAMLError", "MarkedYAMLError"}
 # For nodes with line numbers: `compose_all` creates no objects, and SafeLoader only plain ones.
-SAFE_YAML |= {"compose_all", "SafeLoader", "Node", "MappingNode", "SequenceNode"}
+SAFE_YAML |= {"compose_all", "SafeLoader", "Node", "MappingNode", "SequenceNode", "ScalarNode"}
+SAFE_YAML |= {"dump", "SafeDumper"}  # writes only
 STRING_IMPORTS = {"import_module", "__import__", "exec", "eval"}
 
 

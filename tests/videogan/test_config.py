@@ -5,7 +5,7 @@ from typing import Literal
 import pytest
 from pydantic import Field, ValidationError, model_validator
 
-from videogan.config import Config, ConfigurationError, parse_config, suggestion, with_overrides
+from videogan.config import Config, ConfigurationError, flattened, parse_config, suggestion, with_overrides
 
 
 class Round(Config):
@@ -98,6 +98,31 @@ def test_overrides_work_at_every_depth_and_do_not_change_the_original():
     assert original == {"model": {"sigma": {"a": 1, "b": 2}}, "seed": 0}
     changed["model"]["sigma"]["b"] = 9
     assert original["model"]["sigma"]["b"] == 2
+
+
+def test_a_mapping_changes_the_settings_of_a_section_that_it_names_and_leaves_the_others():
+    base = {"loop": {"batch_size": 4, "look_every": 1}, "model": {"sigma": {"a": 1, "b": 2}}}
+    changed = with_overrides(base, {"loop": {"n_steps": 5}, "model": {"sigma": {"a": 3}}})
+    assert changed == {
+        "loop": {"batch_size": 4, "look_every": 1, "n_steps": 5}, "model": {"sigma": {"a": 3, "b": 2}}
+    }  # fmt: skip
+    assert changed == with_overrides(base, flattened({"loop": {"n_steps": 5}, "model": {"sigma": {"a": 3}}}))
+    assert flattened({"a": {"b": {"c": 1}, "d": {}}, "e": [2]}) == {"a.b.c": 1, "a.d": {}, "e": [2]}
+
+
+@pytest.mark.parametrize("given", [True, "1e-1", "010", float("inf"), float("nan")])
+def test_a_number_is_finite_and_neither_text_nor_a_boolean(given: object):
+    (problem,) = problems({"rate": 1, "optimiser": {"radius": given}})
+    assert problem.startswith("drawing.yaml: optimiser.radius: ")
+    (problem,) = problems({"rate": given})
+    assert problem.startswith("drawing.yaml: rate: ")
+    assert problem.endswith(f"got {given!r}.")
+
+
+def test_numbers_may_be_written_as_others_of_the_same_value():
+    assert parse_config(Square, {"side": 3.0}).side == 3
+    (problem,) = problems({"side": 3.5}, Square)
+    assert problem.startswith("drawing.yaml: side: ")
 
 
 def test_a_later_override_wins_over_an_earlier_one():

@@ -56,7 +56,12 @@ def data() -> None:
 def make(
     name: Annotated[Embedded, typer.Argument(metavar="NAME", help="moving-shapes or moving-mnist.")],
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder to write. Default: data/NAME.")] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Random seed; the same seed gives the same files.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, max=options.LARGEST_SEED, help="Random seed; the same seed gives the same files."
+        ),
+    ] = 0,
     digits: Annotated[
         Path | None,
         typer.Option(metavar="CSV", help="moving-mnist only: real digits, 784 pixels and a label per line."),
@@ -166,11 +171,11 @@ app.command("check")(check)
 
 def _limits(overrides: list[str]) -> "Limits":
     """The limits on a video that `--set` gives; raises ConfigurationError for any other setting."""
-    from vgsearch.space.space import parse_override
+    from vgsearch.space.space import parse_overrides
     from videogan.config import ConfigurationError, parse_config
     from videogan.data.clips import DataConfig
 
-    values = dict(parse_override(text) for text in overrides)
+    values = parse_overrides(overrides)
     for path in values:
         if path not in ("data.max_pixels", "data.max_seconds"):
             raise ConfigurationError(f"--set {path}: an import takes only data.max_pixels and data.max_seconds.")

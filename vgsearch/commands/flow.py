@@ -59,11 +59,11 @@ def fit(
 
 
 def _recipe(budget: str, overrides: list[str]) -> "FlowRecipe":
-    from vgsearch.space.space import parse_override
+    from vgsearch.space.space import parse_overrides
     from videogan.config import ConfigurationError, parse_config, suggestion, with_overrides
     from videogan.flow.recipe import RECIPES, FlowRecipe
 
     if budget not in RECIPES:
         raise ConfigurationError(f"--budget: '{budget}' is not a budget{suggestion(budget, list(RECIPES))}")
-    values = with_overrides(RECIPES[budget].model_dump(), dict(map(parse_override, overrides)))
+    values = with_overrides(RECIPES[budget].model_dump(), parse_overrides(overrides))
     return parse_config(FlowRecipe, values, "--set")

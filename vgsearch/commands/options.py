@@ -8,6 +8,8 @@ import typer
 
 DEFAULT_OUT = Path("runs")
 DEFAULT_REPORTS = Path("reports")
+LARGEST_SEED = 2**32 - 1
+"""Of the command line; the seeds of trials, retries and confirmations are above it, and still far below 2^64."""
 
 Space = Annotated[str, typer.Argument(metavar="SPACE", help="A name from `vgsearch spaces`, or a YAML file.")]
 ExperimentFolder = Annotated[
@@ -51,7 +53,14 @@ Folds = Annotated[
     ),
 ]
 Seed = Annotated[
-    int, typer.Option("--seed", metavar="N", min=0, help="Random seed of the search; trial K trains with seed N + K.")
+    int,
+    typer.Option(
+        "--seed",
+        metavar="N",
+        min=0,
+        max=LARGEST_SEED,
+        help="Random seed of the search; trial K trains with seed N + K.",
+    ),
 ]
 Workers = Annotated[
     int,

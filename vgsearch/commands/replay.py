@@ -30,7 +30,9 @@ AtOnce = Annotated[
     str, typer.Option("--parallel", metavar="N,N,...", help="How many trials a simulated search runs at the same time.")
 ]
 Repeats = Annotated[int, typer.Option("--repeats", metavar="N", help="Simulations of each setting.")]
-Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Random seed of the simulations.")]
+Seed = Annotated[
+    int, typer.Option("--seed", metavar="N", min=0, max=options.LARGEST_SEED, help="Random seed of the simulations.")
+]
 
 
 def replay(

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from vgsearch.commands.options import LARGEST_SEED
+
 
 class Show(StrEnum):
     """What the picture shows."""
@@ -56,7 +58,7 @@ def sample(
             help="Redraw values beyond TAU standard deviations, e.g. 1: samples are better but less diverse.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Random seed of the codes.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, max=LARGEST_SEED, help="Random seed of the codes.")] = 0,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Folder to write. Default: samples/ beside the checkpoint's folder."),

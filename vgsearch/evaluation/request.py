@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import yaml
-
 from vgsearch.evaluation.initial_weights import notes_on_weights
 from vgsearch.experiment.paths import Experiment, TrialFolder
+from vgsearch.space.yaml_text import read_yaml_file
 from videogan.config import ConfigurationError, suggestion
 from videogan.data.clips import DataConfig
 from videogan.data.formats import plain_folders
@@ -225,7 +224,11 @@ def data_of(checkpoint: Path) -> Place:
     sweep = Experiment(checkpoint.absolute().parents[3]).sweep if len(checkpoint.absolute().parents) > 3 else None
     if sweep is None or not sweep.exists():
         raise ConfigurationError(f"{checkpoint} belongs to no experiment with a known data set; give --data.")
-    folder = place(yaml.safe_load(sweep.read_text())["data"])
+    settings = read_yaml_file(sweep)
+    written = settings.get("data") if isinstance(settings, dict) else None
+    if not isinstance(written, str):
+        raise ConfigurationError(f"{sweep}: data must be the folder of a data set, got {written!r}; give --data.")
+    folder = place(written)
     if not folder.exists():
         raise ConfigurationError(
             f"{checkpoint} was trained on {folder}, which does not exist; give its folder by --data."

@@ -7,8 +7,6 @@ import shlex
 from collections import Counter
 from collections.abc import Sequence
 
-import yaml
-
 from vgsearch.evaluation.confirmation import confirmed_table, notes_on
 from vgsearch.evaluation.methods import methods, methods_table, note_on_methods
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord
@@ -25,6 +23,7 @@ from vgsearch.report.sample_grid import GridColumn, sample_grid
 from vgsearch.report.signal import signal_blocks
 from vgsearch.report.tables import as_block, failures, health, interval_or_value, trials_table
 from vgsearch.space.sweep import Sweep
+from vgsearch.space.yaml_text import write_yaml
 from vgsearch.terminal.sweep_table import objective_value, pruning_line
 from vgsearch.terminal.trial import changed_from_paper
 from vgsearch.terminal.words import duration, interval, number, short_name, value
@@ -287,8 +286,7 @@ def training_command(sweep: Sweep, trial: TrialRecord) -> str:
     seed = values.pop("seed", sweep.seed + trial.index)
     typed = ["vgsearch", "train", sweep.space.name, "--budget", sweep.budget, "--data", sweep.data, "--seed", str(seed)]
     for path, chosen in values.items():
-        # As YAML, which --set reads: 5.0e-05 is a number there, 5e-05 is a word.
-        written = yaml.safe_dump(chosen, default_flow_style=True, width=math.inf).removesuffix("\n...\n").strip()
+        written = write_yaml(chosen, in_one_line=True).removesuffix("\n...\n").strip()
         typed += ["--set", f"{path}={written}"]
     return shlex.join(typed)
 

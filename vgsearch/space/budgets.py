@@ -4,13 +4,13 @@ from collections.abc import Collection, Mapping, Sequence
 from importlib import resources
 from typing import Any, Literal
 
-import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from vgsearch.space.domains import Domain
-from videogan.config import Config, ConfigurationError, suggestion
+from vgsearch.space.yaml_text import read_yaml
+from videogan.config import Config, ConfigurationError, flattened, suggestion
 
-_SHARED = yaml.safe_load(resources.files("vgsearch.space").joinpath("budgets.yaml").read_text())
+_SHARED = read_yaml(resources.files("vgsearch.space").joinpath("budgets.yaml").read_text("utf-8"), "budgets.yaml")
 BUDGETS = tuple(_SHARED["budgets"])
 """The names a budget may have."""
 SCALED = "scaled"
@@ -73,6 +73,11 @@ class Budget(Config):
     overrides: dict[str, Any] = Field({}, description="values by dotted path of the run's configuration")
     domains: dict[str, Domain] = Field({}, description="domains that replace those of the space, by path")
 
+    @field_validator("overrides")
+    @classmethod
+    def _by_path(cls, overrides: dict[str, Any]) -> dict[str, Any]:
+        return flattened(overrides)
+
     @model_validator(mode="after")
     def _every_setting_matters(self) -> "Budget":
         # The best point of population based training is the end of a schedule, which no single training repeats.
@@ -121,5 +126,8 @@ def _merged(shared: Mapping[str, Any], own: Any) -> Any:
     """A shared budget with a space's own settings, overrides and domains in place of its; null removes a setting."""
     if not isinstance(own, Mapping):
         return own
-    by_path = {key: {**shared.get(key, {}), **(own.get(key) or {})} for key in _BY_PATH}
+    given = {key: own.get(key) or {} for key in _BY_PATH}
+    by_path = {
+        key: {**shared.get(key, {}), **paths} if isinstance(paths, Mapping) else paths for key, paths in given.items()
+    }
     return {key: value for key, value in {**shared, **own, **by_path}.items() if value is not None}

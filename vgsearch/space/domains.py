@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from vgsearch.space.inequality import Inequality
 from videogan.config import Config, ConfigurationError
@@ -17,10 +17,13 @@ N_DRAWN_POINTS, LEAST_KEPT = 1000, 10
 """How many random points test the constraints, and how many of them must satisfy all constraints."""
 
 
+def is_number(value: Any) -> bool:
+    """Whether a value is a number; a boolean is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 class FloatDomain(Config):
     """A real interval, both ends included, and the single value `or_off` if given, such as 0 beside a log scale."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
 
     type: Literal["float"]
     low: float
@@ -69,17 +72,27 @@ class FloatDomain(Config):
         return True
 
     def __contains__(self, value: Any) -> bool:
-        return isinstance(value, int | float) and (self.low <= value <= self.high or value == self.or_off)
+        return is_number(value) and (self.low <= value <= self.high or value == self.or_off)
 
 
 class IntDomain(Config):
-    """The integers from `low` to `high`, both ends included."""
+    """All integers from `low` to `high`, both ends included; only some of them are a choice."""
 
     type: Literal["int"]
     low: int
     high: int
     log: bool = False
     when: dict[str, Any] = Field({}, description="values that other domains must have for this domain to be searched")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_step(cls, written: Any) -> Any:
+        if isinstance(written, Mapping) and "step" in written:
+            raise ValueError(
+                "an int has no step: all integers from low to high are searched. For some of them, write "
+                "{type: choice, choices: [2, 4, 8]}."
+            )
+        return written
 
     @model_validator(mode="after")
     def _ordered(self) -> "IntDomain":
@@ -104,7 +117,7 @@ class IntDomain(Config):
         return True
 
     def __contains__(self, value: Any) -> bool:
-        return isinstance(value, int) and self.low <= value <= self.high
+        return is_number(value) and isinstance(value, int) and self.low <= value <= self.high
 
 
 class ChoiceDomain(Config):
@@ -113,6 +126,18 @@ class ChoiceDomain(Config):
     type: Literal["choice"]
     choices: list[Any] = Field(min_length=2)
     when: dict[str, Any] = Field({}, description="values that other domains must have for this domain to be searched")
+
+    @field_validator("choices")
+    @classmethod
+    def _different(cls, choices: list[Any]) -> list[Any]:
+        twice = [value for index, value in enumerate(choices) if value in choices[:index]]
+        if twice:
+            raise ValueError(
+                f"each choice must occur once, got {twice[0]!r} again; remove one (1, 1.0 and true are equal)."
+            )
+        if any(isinstance(value, bool) for value in choices) and any(map(is_number, choices)):
+            raise ValueError(f"true and false are no numbers, got {choices}; search numbers or booleans.")
+        return choices
 
     @property
     def ends(self) -> list[Any]:
@@ -127,7 +152,7 @@ class ChoiceDomain(Config):
 
     @property
     def is_of_numbers(self) -> bool:
-        return all(isinstance(value, int | float) and not isinstance(value, bool) for value in self.choices)
+        return all(map(is_number, self.choices))
 
     def __contains__(self, value: Any) -> bool:
         return value in self.choices

@@ -1,22 +1,25 @@
 """Search spaces: one YAML file each, read into typed domains over the paths of a run's configuration."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from importlib import resources
 from importlib.metadata import entry_points
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, field_validator, model_validator
 
 from vgsearch.experiment.names import checked_name
 from vgsearch.space.budgets import BUDGETS, Budget, Pruning, with_shared_budgets
 from vgsearch.space.domains import Domain, Searched, is_active
 from vgsearch.space.inequality import Inequality
-from videogan.config import Config, ConfigurationError, parse_config, suggestion, with_overrides
+from vgsearch.space.yaml_text import read_yaml
+from videogan.config import Config, ConfigurationError, flattened, parse_config, suggestion, with_overrides
+from videogan.storage.text_file import read_text
 
+OF_ANCHORS = "x-"
+"""Start of the keys at the top of a space's file that only carry anchors."""
 _CHANGE_REAL_CLIPS = ("model.resolution", "data", "data.preprocessing", "data.every_nth", "data.short_clips")
 """Settings that change the real clips, against which all trials of a sweep are scored."""
 
@@ -145,17 +148,19 @@ class Space(Config):
     def _problems_of_condition(self, path: str) -> list[str]:
         above = list(itertools.takewhile(lambda other: other != path, self.domains))
         conditions = self.domains[path].when
-        unlisted = [
-            f"domains: {path} depends on {name}, which must be a domain listed above it."
-            for name in conditions
-            if name not in above
-        ]
+        unlisted = [f"domains: {path} depends on {name}, {self._why_not_above(name, path)}" for name in conditions
+                    if name not in above]  # fmt: skip
         never = [
             f"domains: {path} depends on {name} = {value!r}, which is not in that domain, {self.domains[name].ends}."
             for name, value in conditions.items()
             if name in above and value not in self.domains[name]
         ]
         return unlisted + never
+
+    def _why_not_above(self, name: str, path: str) -> str:
+        if name in self.domains:
+            return "which must be a domain listed above it."
+        return f"which is not a domain{suggestion(name, [other for other in self.domains if other != path])}"
 
     def run_values(self, budget: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
         """The nested configuration of a run: base, then the budget's overrides, then `overrides` by dotted path."""
@@ -208,13 +213,13 @@ def load_space(name_or_path: str) -> Space:
     """An installed space by name, or any YAML file by path; raises ConfigurationError with the names that exist."""
     installed = installed_spaces()
     if name_or_path in installed:
-        return parse_space(installed[name_or_path].read_text(), f"{name_or_path}.yaml")
+        return parse_space(installed[name_or_path].read_text("utf-8"), f"{name_or_path}.yaml")
     path = Path(name_or_path)
     if not path.is_file():
         raise ConfigurationError(
             f"no search space '{name_or_path}'; choose one of {', '.join(installed)}, or give the path of a YAML file."
         )
-    return parse_space(path.read_text(), str(path))
+    return parse_space(read_text(path), str(path))
 
 
 def source_of(name_or_path: str) -> str:
@@ -224,15 +229,13 @@ def source_of(name_or_path: str) -> str:
 
 def parse_space(text: str, source: str) -> Space:
     """A search space from YAML text; `source` names it in errors."""
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{source}: not YAML: {' '.join(str(error).split())}") from None
+    values = read_yaml(text, source)
     if not isinstance(values, dict):
         raise ConfigurationError(f"{source}: expected a mapping with name, base, domains, paper_points, budgets.")
+    values = {key: value for key, value in values.items() if not key.startswith(OF_ANCHORS)}
     try:
         budgets = (
-            {"budgets": with_shared_budgets(values["budgets"], values.get("domains") or ())}
+            {"budgets": with_shared_budgets(values["budgets"], _keys(values.get("domains")))}
             if "budgets" in values
             else {}
         )
@@ -241,12 +244,25 @@ def parse_space(text: str, source: str) -> Space:
     return parse_config(Space, values | budgets, source)
 
 
+def _keys(section: Any) -> Collection[str]:
+    """The keys of a section as written; none if it is no section, which `parse_config` refuses."""
+    return section if isinstance(section, Mapping) else ()
+
+
+def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
+    """The values of `--set`, with a dotted path for each setting; the last of two for one setting counts.
+
+    Raises ConfigurationError as `parse_override` does.
+    """
+    flat: dict[str, Any] = {}
+    for path, value in map(parse_override, texts):
+        flat |= flattened({path: value})
+    return flat
+
+
 def parse_override(text: str) -> tuple[str, Any]:
     """Read 'model.sigma_a=0.3' as a dotted path and a YAML value; raises ConfigurationError for anything else."""
     path, equals, value = text.partition("=")
     if not equals or not path:
         raise ConfigurationError(f"--set {text}: expected path=value, such as model.sigma_a=0.3.")
-    try:
-        return path.strip(), yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ConfigurationError(f"--set {text}: {value!r} is not a YAML value.") from None
+    return path.strip(), read_yaml(value, f"--set {text}")

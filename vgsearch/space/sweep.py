@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, field_validator
 
 from vgsearch.experiment.objective import Objective, read_objectives
 from vgsearch.experiment.paths import trial_id
 from vgsearch.space.domains import Domain, Searched, is_active
 from vgsearch.space.space import Budget, Space
+from vgsearch.space.yaml_text import read_yaml_file, write_yaml
 from videogan.config import Config, ConfigurationError, parse_config, with_overrides
 from videogan.data.manifest import Manifest, ScoredSplit
 from videogan.metrics.s3 import MAX_SEEDS
@@ -157,7 +157,7 @@ class Sweep(Config):
                     raise ConfigurationError(f"domain {path} contains {end!r}, which cannot train: {error}") from None
 
     def save(self, path: Path) -> None:
-        text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+        text = write_yaml(self.model_dump(mode="json"))
         write_atomically(path, lambda stream: stream.write(text.encode()))
 
 
@@ -183,10 +183,7 @@ def load_sweep(path: Path) -> Sweep:
         raise ConfigurationError(
             f"{path.parent} contains no sweep ({path.name} is missing); give the folder of an experiment."
         )
-    try:
-        return parse_config(Sweep, yaml.safe_load(path.read_text()), str(path))
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    return parse_config(Sweep, read_yaml_file(path), str(path))
 
 
 def differences(before: Any, now: Any, path: str = "") -> list[str]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeAlias, TypeVar
 
 import torch
-from pydantic import ConfigDict
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
@@ -25,8 +24,6 @@ Settings: TypeAlias = Mapping[str, Any]  # settings of a configuration by name, 
 
 class FamilyConfig(Config):
     """The settings of one GAN. A family declares these four fields and its own, with the paper's values as defaults."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
 
     if TYPE_CHECKING:  # not real fields, which would precede the family's own in every file
         family: str  # Literal["name"] = "name"

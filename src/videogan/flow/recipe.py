@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from videogan.config import Config
 from videogan.flow.generated_pairs import PairSettings
+from videogan.seeds import LARGEST_SEED
 
 HALVINGS = (1 / 3, 1 / 2, 2 / 3, 5 / 6)
 """Parts of the training after each of which the rate is halved: .4, .6, .8 and 1 of 1.2 million steps (S_long)."""
@@ -26,7 +27,7 @@ class FlowRecipe(Config):
     weight_decay: float = Field(4e-4, ge=0, description="gamma of eq. 1, the weights' squared norm in the loss")
     clip_norm: float | None = Field(None, gt=0, description="Maximum norm of the whole gradient; the paper has none")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 is autocast; weights and the loss stay fp32")
-    seed: int = Field(0, ge=0, description="Seed of the initial weights and of the pairs")
+    seed: int = Field(0, ge=0, le=LARGEST_SEED, description="Seed of the initial weights and of the pairs")
     pairs: PairSettings = PairSettings()
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ from videogan.protocols import PROTOCOLS, FeatureProtocol, S3Protocol
 from videogan.protocols.classifier import WeightsFile
 from videogan.protocols.features import FeatureMetric
 from videogan.protocols.initial_weights import with_weights
+from videogan.seeds import LARGEST_SEED
 from videogan.training.health import HealthConfig
 
 if TYPE_CHECKING:  # a type checker cannot know the families of installed packages
@@ -172,7 +173,7 @@ class RunConfig(Config):
     loop: LoopConfig = LoopConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     health: HealthConfig = HealthConfig()
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=LARGEST_SEED)
 
     @model_validator(mode="after")
     def _can_train(self) -> "RunConfig":

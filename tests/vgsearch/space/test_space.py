@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from vgsearch.space.domains import ChoiceDomain, FloatDomain, IntDomain, is_active
-from vgsearch.space.space import Space, installed_spaces, load_space, parse_override, parse_space
+from vgsearch.space.space import Space, installed_spaces, load_space, parse_override, parse_overrides, parse_space
 from videogan.config import ConfigurationError
 
 RATE, CONSTRAINT, N_CLIP = "optimiser.lr_g", "model.constraint", "model.n_clip"
@@ -119,7 +119,8 @@ def test_an_integer_domain_refuses_fractions_and_a_choice_needs_two_values():
 def test_a_condition_must_name_a_domain_listed_above_and_a_value_in_it():
     waiting = {"type": "int", "low": 1, "high": 3}
     assert problems(domains=with_domain("loop.n_d", **waiting, when={"loop.x": 1})) == [
-        "tiny.yaml: domains: loop.n_d depends on loop.x, which must be a domain listed above it."
+        "tiny.yaml: domains: loop.n_d depends on loop.x, which is not a domain; it must be one of "
+        "model.constraint, model.n_clip, optimiser.lr_g."
     ]
     assert problems(domains={"loop.n_d": {**waiting, "when": {CONSTRAINT: "svc"}}, **GOOD["domains"]}) == [
         f"tiny.yaml: domains: loop.n_d depends on {CONSTRAINT}, which must be a domain listed above it."
@@ -128,6 +129,44 @@ def test_a_condition_must_name_a_domain_listed_above_and_a_value_in_it():
         f"tiny.yaml: domains: loop.n_d depends on {CONSTRAINT} = 'scv', "
         "which is not in that domain, ['spectral_norm', 'svc']."
     ]
+
+
+def test_a_condition_on_a_misspelt_domain_gets_a_suggestion():
+    waiting = {"type": "int", "low": 1, "high": 3, "when": {"model.constrain": "svc"}}
+    assert problems(domains=with_domain("loop.n_d", **waiting)) == [
+        "tiny.yaml: domains: loop.n_d depends on model.constrain, which is not a domain; did you mean 'model.constraint'?"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ([4, 4, 8], "each choice must occur once, got 4 again"),
+        ([1, True], "each choice must occur once, got True again"),
+        ([2, 4, True], "true and false are no numbers, got [2, 4, True]"),
+    ],
+)
+def test_choices_differ_and_numbers_are_not_mixed_with_booleans(choices: list, message: str):
+    (problem,) = problems(domains=with_domain("loop.n_d", type="choice", choices=choices))
+    assert problem.startswith(f"tiny.yaml: domains.loop.n_d.choices: {message}")
+    assert True not in IntDomain(type="int", low=0, high=3)
+    assert True not in FloatDomain(type="float", low=0, high=3)
+
+
+def test_an_int_with_a_step_is_refused_with_the_choice_that_serves():
+    (problem,) = problems(domains=with_domain("loop.n_d", type="int", low=2, high=8, step=2))
+    assert problem.startswith("tiny.yaml: domains.loop.n_d: an int has no step: ")
+    assert "{type: choice, choices: [2, 4, 8]}" in problem
+
+
+def test_keys_that_only_carry_anchors_are_left_out():
+    text = yaml.safe_dump(GOOD, sort_keys=False)
+    rate = yaml.safe_dump({RATE: GOOD["domains"][RATE]}, default_flow_style=True).strip()[1:-1]
+    anchored = text.replace(
+        f"  {RATE}:\n    type: float\n    low: 1.0e-05\n    high: 0.001\n    log: true\n", f"  {RATE}: *rate\n"
+    )
+    assert anchored != text
+    assert parse_space(f"x-rate: &rate {rate.partition(': ')[2]}\n{anchored}", "tiny.yaml") == parsed()
 
 
 @pytest.mark.parametrize("path", ["evaluation.objective", "evaluation.protocol", "evaluation"])
@@ -173,7 +212,18 @@ def test_point_names_are_as_many_as_the_points_and_all_different():
         ]
 
 
-@pytest.mark.parametrize("text", ["a: [1", "- just\n- a list\n", "", "!!python/object/apply:os.system [echo]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: [1",
+        "- just\n- a list\n",
+        "",
+        "budgets: [1]",
+        "budgets: {scaled: {overrides: [1]}}",
+        "domains: 3\nbudgets: {scaled: mvt}",
+        "!!python/object/apply:os.system [echo]",
+    ],
+)
 def test_a_file_that_is_not_a_yaml_mapping_is_refused_by_its_name(text: str):
     with pytest.raises(ConfigurationError, match=r"^tiny\.yaml: "):
         parse_space(text, "tiny.yaml")
@@ -206,6 +256,17 @@ def test_a_users_own_space_loads_by_path(tmp_path: Path):
 )
 def test_an_override_is_a_path_and_a_yaml_value(text: str, override: tuple[str, Any]):
     assert parse_override(text) == override
+
+
+def test_sections_and_single_settings_of_set_add_up_and_the_last_counts():
+    texts = ["loop.n_steps=7", "loop={n_steps: 5, batch_size: 8}", "loop.batch_size=4", "model={family: mvt}"]
+    assert parse_overrides(texts) == {"loop.n_steps": 5, "loop.batch_size": 4, "model.family": "mvt"}
+
+
+def test_a_section_in_a_budgets_overrides_changes_only_what_it_names():
+    nested = {"smoke": {**GOOD["budgets"]["smoke"], "overrides": {"loop": {"n_steps": 3}, "model": {"channels": 8}}}}
+    assert parsed(budgets=nested) == parsed()
+    assert parsed(budgets=nested).run_values("smoke", {})["model"] == {"family": "mvt", "channels": 8}
 
 
 @pytest.mark.parametrize("text", ["model.sigma_a", "=3", "model.sigma_a=[1"])

@@ -11,6 +11,7 @@ from tests.builders import CONSTRAINT, N_CLIP, space_values, tiny_sweep
 from vgsearch.experiment.paths import Experiment
 from vgsearch.space.space import load_space
 from vgsearch.space.sweep import Sweep, load_sweep
+from vgsearch.space.yaml_text import read_yaml
 from videogan.config import ConfigurationError
 from videogan.protocols import PROTOCOLS
 
@@ -94,7 +95,7 @@ def test_setting_an_unknown_key_is_refused_with_the_nearest_name():
 
 
 def test_a_rate_typed_without_a_dot_is_a_number():
-    config = a_sweep(overrides={"optimiser.lr_g": yaml.safe_load("1e-5")}).run_config({}, 0)
+    config = a_sweep(overrides={"optimiser.lr_g": read_yaml("1e-5", "--set")}).run_config({}, 0)
     assert config.optimiser.lr_g == 1e-5
 
 

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import optuna
-import yaml
 from optuna.trial import TrialState, create_trial
 
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord, read_ledger
@@ -16,6 +15,7 @@ from vgsearch.runtime.study.samplers import Noted, suggest_all, values_to_sugges
 from vgsearch.runtime.study.searcher import looks_of_study
 from vgsearch.space.domains import ChoiceDomain
 from vgsearch.space.sweep import Sweep
+from vgsearch.space.yaml_text import read_yaml_file
 from videogan.config import ConfigurationError, parse_config
 from videogan.training.run_config import RunConfig
 
@@ -77,8 +77,8 @@ def _known(experiment: Experiment, trial: TrialRecord, sweep: Sweep) -> KnownTri
     path = files.config
     files.working_copy.pull(lambda name: name == path.name)
     try:
-        config = parse_config(RunConfig, yaml.safe_load(path.read_text()), str(path))
-    except (OSError, ConfigurationError):
+        config = parse_config(RunConfig, read_yaml_file(path), str(path))
+    except ConfigurationError:
         return "without a config.yaml that this version reads"
     chosen: dict[str, Any] = {}
     for name, domain in sweep.searched.in_order:

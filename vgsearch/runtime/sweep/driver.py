@@ -5,7 +5,6 @@ import time
 from typing import Any
 
 import ray
-import yaml
 
 from vgsearch.experiment.end import End, reported
 from vgsearch.experiment.ledger import Ledger, SweepRecord, TrialRecord
@@ -19,6 +18,7 @@ from vgsearch.runtime.study.proposal import Proposal
 from vgsearch.runtime.sweep.resuming import at_half_the_batch
 from vgsearch.runtime.sweep.spec import TrialSpec
 from vgsearch.space.sweep import Sweep
+from vgsearch.space.yaml_text import write_yaml
 from vgsearch.terminal.sweep_table import SweepView
 from vgsearch.terminal.words import size
 from videogan.storage.atomic import write_atomically
@@ -67,7 +67,7 @@ class Driver:
         folder = self.folder_of(trial_id)
         if proposal.anew:
             folder.set_aside()
-        text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+        text = write_yaml(config.model_dump(mode="json"))
         write_atomically(folder.config, lambda stream: stream.write(text.encode()))
         folder.working_copy.push(lambda name: name == folder.config.name)
         parent = self._inherited(folder, proposal)

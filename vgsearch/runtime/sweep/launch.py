@@ -35,7 +35,7 @@ from vgsearch.runtime.sweep.driver import Driver
 from vgsearch.runtime.sweep.request import SweepRequest, refuse_idle_race, requested_space, requested_sweep
 from vgsearch.runtime.sweep.result import print_result
 from vgsearch.runtime.sweep.tune import run_trials
-from vgsearch.space.space import Space, parse_override
+from vgsearch.space.space import Space, parse_overrides
 from vgsearch.space.sweep import Sweep, load_sweep
 from vgsearch.terminal.console import Terminal
 from vgsearch.terminal.line import print_line
@@ -65,7 +65,7 @@ def _launched(
     request: SweepRequest, space: Space, experiment: Experiment, address: str | None, dry_run: bool, json_lines: bool
 ) -> Place | None:
     console = Terminal(stderr=json_lines)
-    overrides = dict(parse_override(text) for text in request.overrides)
+    overrides = parse_overrides(request.overrides)
     if request.one_per_class:
         overrides = {"evaluation.objective": ["s3"], **overrides, "evaluation.one_per_class": True}
     if request.classifier_weights is not None:
