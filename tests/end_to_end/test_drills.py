@@ -125,6 +125,26 @@ def test_a_moved_sweep_without_its_database_resumes_unchanged(whole, tmp_path: P
     row("driver killed, folder moved, optuna.db deleted", "all trials as uninterrupted; the study rebuilt")
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_a_sweep_moved_while_it_runs_stops_and_resumes_where_it_is(whole, tmp_path: Path):
+    _, record = whole
+    driver = start(tmp_path / "s")
+    while n_lines(tmp_path / "s") < 17:
+        assert driver.poll() is None, log_of(tmp_path / "s").read_text()[-3000:]
+        time.sleep(0.002)
+    shutil.move(tmp_path / "s", tmp_path / "moved")
+    assert driver.wait(timeout=300) != 0
+    said = log_of(tmp_path / "s").read_text()
+    assert "MovedExperiment" in said
+    assert "resume it where it is now" in said
+    assert not (tmp_path / "s").exists(), "begun again at the old place"
+    resumed = finish(tmp_path / "moved")
+    assert outcome(resumed) == outcome(record)
+    assert_whole(tmp_path / "moved", resumed)
+    row("folder moved under the running sweep", "stopped by name; resumed at the new place as if uninterrupted")
+
+
 def test_a_second_driver_is_refused_with_the_process_of_the_first(tmp_path: Path):
     with Experiment(tmp_path / "s").lock():
         second = start(tmp_path / "s")

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from vgsearch.experiment.end import End
+from vgsearch.experiment.moved import MovedExperiment, refuse_moved
 from vgsearch.experiment.names import checked_name
 from vgsearch.experiment.objective import Objective, pareto_front, parsed
 from vgsearch.experiment.paths import Experiment
@@ -21,7 +22,7 @@ from vgsearch.object_store.lease import ExperimentInUse
 from vgsearch.object_store.ledger_segments import Segments
 from vgsearch.object_store.retry import with_retries
 from videogan.config import ConfigurationError
-from videogan.storage.atomic import write_atomically
+from videogan.storage.atomic import sync_folder, write_atomically
 from videogan.storage.places import Place, RemotePath, StorageError
 
 UNFINISHED = ("running", "interrupted")
@@ -259,6 +260,7 @@ class Ledger:
         reader.read()
         self.record, self._n_lines = reader.record, reader.n_lines
         _cut_torn_line(path)
+        self._stream: IO[bytes] | None = open(path, "ab", buffering=0) if path.exists() else None  # noqa: SIM115
 
     @classmethod
     def of(cls, experiment: Experiment) -> "Ledger":
@@ -267,20 +269,23 @@ class Ledger:
         return cls(experiment.ledger, Segments(events) if isinstance(events, RemotePath) else None)
 
     def append(self, event: str, **fields: Any) -> Event:
-        """Write one event, with the time, and apply it to `record`; one that could not be written leaves no trace."""
+        """Write one event, with the time, and apply it to `record`; one that could not be written leaves no trace.
+
+        Raises MovedExperiment if the ledger is no longer at its path, ExperimentInUse if another driver took over.
+        """
         entry = {"time": time.time(), "event": event, **fields}
         line = (json.dumps(entry) + "\n").encode()
-        n_bytes = self.path.stat().st_size if self.path.exists() else 0
+        stream = self._opened()
+        n_bytes = os.fstat(stream.fileno()).st_size
         try:
-            with open(self.path, "ab", buffering=0) as stream:
-                if stream.write(line) < len(line):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
-                os.fsync(stream.fileno())
+            if stream.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+            os.fsync(stream.fileno())
             if self._segments is not None:
                 segments, number = self._segments, self._n_lines
                 with_retries(lambda: segments.append(number, line))
         except (OSError, StorageError, ExperimentInUse):
-            os.truncate(self.path, n_bytes)
+            os.truncate(stream.fileno(), n_bytes)
             raise
         self._n_lines += 1
         self.record.apply(entry)
@@ -288,6 +293,17 @@ class Ledger:
             with suppress(StorageError):  # the event is written, and the next one merges
                 self._segments.merge(self.path)
         return entry
+
+    def _opened(self) -> IO[bytes]:
+        """The file to append to, created by the first event; raises MovedExperiment if it is not at `path` any more."""
+        try:
+            if self._stream is None:
+                self._stream = open(self.path, "ab", buffering=0)  # noqa: SIM115 (a ledger is open while it exists)
+                sync_folder(self.path.parent)
+        except FileNotFoundError:
+            raise MovedExperiment(self.path.parent) from None
+        refuse_moved(self._stream, self.path, self.path.parent)
+        return self._stream
 
 
 class LedgerReader:

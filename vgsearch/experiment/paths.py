@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO
 
+from vgsearch.experiment.moved import refuse_moved
 from vgsearch.experiment.names import checked_name
 from vgsearch.object_store.lease import ExperimentInUse, Lease, this_process
 from vgsearch.object_store.working_copy import WorkingCopy, copy_folder
@@ -21,6 +22,7 @@ SAMPLES_PER_CLASS = 6
 """Codes in each row of a trial's samples/grid.gif, whose rows are classes."""
 DRIVEN, VIEWED, OPENED = "driven", "viewed", "opened"
 """Kinds of working copies of an experiment on an object store: the driver's, a viewer's, a writer's to one trial."""
+LOCK = ".lock"
 CLASSES = "classes"
 """Folder in a trial of a folder for each class, where each class has its own generator."""
 ADDRESS = ".address"
@@ -166,6 +168,8 @@ class Experiment(StoredFolder):
     """The folder of one sweep: `<out>/<name>`."""
 
     _lease: Lease | None = field(default=None, compare=False, repr=False)
+    _held: IO[bytes] | None = field(default=None, compare=False, repr=False)
+    """The locked file, while this process is the driver."""
 
     @classmethod
     def at(cls, where: str | Place, copy: str = VIEWED) -> "Experiment":
@@ -241,7 +245,9 @@ class Experiment(StoredFolder):
             )
 
     def refuse_lost(self) -> None:
-        """Raise ExperimentInUse if another driver has taken over this experiment."""
+        """Raise MovedExperiment if the folder was moved, ExperimentInUse if another driver has taken over."""
+        if self._held is not None:
+            refuse_moved(self._held, self.folder / LOCK, self.place)
         if self._lease is not None and self._lease.is_lost:
             raise ExperimentInUse(
                 f"another driver took over {self.place} while this one could not reach the storage; stopping."
@@ -284,10 +290,11 @@ class Experiment(StoredFolder):
         Raises ExperimentInUse, or UnwritableFolder if the folder is not writable.
         """
         held = ExitStack()
-        held.enter_context(self._lock_folder())
+        object.__setattr__(self, "_held", held.enter_context(self._lock_folder()))
+        held.callback(object.__setattr__, self, "_held", None)
         if self.address is not None:
             try:
-                lease = held.enter_context(Lease(self.address / ".lock", str(self.address)))
+                lease = held.enter_context(Lease(self.address / LOCK, str(self.address)))
                 object.__setattr__(self, "_lease", lease)
                 self.working_copy.pull(
                     lambda name: name == self.sweep.name or name.startswith(f"{self.tensorboard.name}/")
@@ -300,7 +307,7 @@ class Experiment(StoredFolder):
     def _lock_folder(self) -> IO[bytes]:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            handle = open(self.folder / ".lock", "ab+", buffering=0)  # noqa: SIM115 (the lock lives while it is open)
+            handle = open(self.folder / LOCK, "ab+", buffering=0)  # noqa: SIM115 (the lock lives while it is open)
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             handle.truncate(0)
             handle.write(f"{this_process()}\n".encode())

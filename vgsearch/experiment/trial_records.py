@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from vgsearch.experiment.moved import refuse_moved
 from vgsearch.experiment.paths import TrialFolder
 from vgsearch.experiment.tensorboard import TrialBoard
 from videogan.storage.atomic import write_atomically
@@ -58,13 +59,19 @@ class TrialRecords:
         self.board.flush()
         self._metrics.write(json.dumps({"step": step, **named}) + "\n")
 
+    def refuse_moved(self) -> None:
+        """Raise MovedExperiment if metrics.jsonl is no longer the file that this attempt opened."""
+        refuse_moved(self._metrics, self._folder.metrics, self._folder.place)
+
     def flush(self) -> None:
         """Write everything to disk: before a checkpoint, from which a later attempt continues."""
+        self.refuse_moved()
         self.board.flush()
         os.fsync(self._metrics.fileno())
 
     def write(self, step: int, values: dict[str, float]) -> None:
-        """Write one line of metrics.jsonl, and a point on each TensorBoard curve."""
+        """Write one line of metrics.jsonl, and a point on each TensorBoard curve; raises MovedExperiment."""
+        self.refuse_moved()
         self._metrics.write(json.dumps({"step": step, **values}) + "\n")
         self.board.scalars(values, step)
 

@@ -1,10 +1,14 @@
 """Atomic writes: a reader sees the old file or the complete new one."""
 
+import errno
 import os
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Protocol
+
+UNSYNCABLE = (errno.EINVAL, errno.ENOTSUP)
+"""What file systems answer that cannot sync a folder, such as some network shares."""
 
 
 class WritesWhole(Protocol):
@@ -16,13 +20,13 @@ class WritesWhole(Protocol):
 def write_atomically(path: Path | WritesWhole, write: Callable[[BinaryIO], object]) -> None:
     """Write a private file beside `path` with `write(stream)`, sync it to disk and rename it to `path`.
 
-    Readers see the old file or the complete new one. The last of two writers wins. A failed write leaves nothing
-    behind; a killed process leaves a .part file.
+    Readers see the old file or the complete new one, also after a loss of power: the folder's entry is synced too. The
+    last of two writers wins. A failed write leaves nothing behind; a killed process leaves a .part file.
     """
     if not isinstance(path, Path):
         path.write_whole(write)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         with open(part, "wb") as stream:
@@ -34,5 +38,26 @@ def write_atomically(path: Path | WritesWhole, write: Callable[[BinaryIO], objec
         except FileNotFoundError:
             if not path.is_file():  # if it exists, another writer finished this file and removed our .part
                 raise
+        sync_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder and those above it, so that they survive a loss of power."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in missing:
+        sync_folder(each.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Write the folder's entries to disk: without it a new or renamed file may be gone after a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in UNSYNCABLE:
+            raise
+    finally:
+        os.close(descriptor)

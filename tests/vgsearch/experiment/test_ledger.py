@@ -2,12 +2,14 @@
 
 import json
 import resource
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from vgsearch.experiment.ledger import DamagedLedger, Ledger, read_ledger
+from vgsearch.experiment.moved import MovedExperiment
 
 
 def started(ledger: Ledger, index: int, **more: Any) -> str:
@@ -275,3 +277,27 @@ def test_without_an_honest_trial_there_is_no_best(ledger: Ledger):
     record = read_ledger(ledger.path)
     assert (record.best, record.front) == (None, [])
     assert [trial.trial_id for trial in record.passed_over] == copying
+
+
+@pytest.mark.parametrize("another_took_the_place", [False, True])
+def test_a_ledger_that_was_moved_is_not_begun_again_at_its_old_place(ledger: Ledger, another_took_the_place: bool):
+    old, moved = ledger.path.parent, ledger.path.parent.with_name("moved")
+    started(ledger, 0)
+    shutil.move(old, moved)
+    if another_took_the_place:
+        started(Ledger(ledger.path), 5)
+    before = sorted(old.parent.rglob("*"))
+    with pytest.raises(MovedExperiment, match=r"moved, deleted or replaced .* vgsearch resume FOLDER"):
+        started(ledger, 1)
+    assert sorted(old.parent.rglob("*")) == before
+    assert list(ledger.record.trials) == ["t0000-abcdef"]
+    again = Ledger(moved / "ledger.jsonl")
+    started(again, 1)
+    assert [trial.index for trial in read_ledger(again.path).trials.values()] == [0, 1]
+
+
+def test_a_folder_moved_before_the_first_event_is_not_begun_again(ledger: Ledger):
+    shutil.move(ledger.path.parent, ledger.path.parent.with_name("moved"))
+    with pytest.raises(MovedExperiment):
+        started(ledger, 0)
+    assert not ledger.path.parent.exists()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from vgsearch.experiment.moved import MovedExperiment
 from vgsearch.experiment.paths import ADDRESS, OPENED, Experiment, ExperimentInUse, TrialFolder, trial_id
 from videogan.config import ConfigurationError
 from videogan.storage.places import RemotePath
@@ -95,3 +96,17 @@ def test_an_attempt_set_aside_keeps_its_records_but_no_checkpoint(tmp_path: Path
         assert (aside / "metrics.jsonl").read_text() == f"attempt {attempt}"
     trial.set_aside()
     assert len(list((trial.folder / "attempts").iterdir())) == 2
+
+
+def test_a_driver_whose_folder_was_moved_is_told(tmp_path: Path):
+    experiment = Experiment(tmp_path / "mvt-001")
+    with experiment.lock():
+        experiment.refuse_lost()
+        experiment.folder.rename(tmp_path / "moved")
+        with pytest.raises(MovedExperiment, match="mvt-001 is no longer the folder that this sweep writes to"):
+            experiment.refuse_lost()
+        with pytest.raises(ExperimentInUse), Experiment(tmp_path / "moved").lock():
+            pass
+        (tmp_path / "moved").rename(experiment.folder)
+        experiment.refuse_lost()
+    experiment.refuse_lost()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from vgsearch.experiment.moved import MovedExperiment
 from vgsearch.experiment.paths import TrialFolder
 from vgsearch.experiment.trial_records import TrialRecords
 
@@ -78,3 +79,15 @@ def test_a_trial_scored_twice_writes_its_scores_once(tmp_path: Path):
     ]
     assert steps_of(folder, "memorisation/copies") == [30]
     assert steps_of(folder, "score/s3") == [30]
+
+
+def test_a_trial_whose_folder_was_moved_writes_nothing_at_the_old_place(tmp_path: Path):
+    folder = TrialFolder(tmp_path / "s" / "trials" / "t0000-aaaaaa")
+    with TrialRecords(folder, 0) as records:
+        records.write(1, {"loss": 1.0})
+        (tmp_path / "s").rename(tmp_path / "moved")
+        for attempt in (lambda: records.write(2, {"loss": 2.0}), records.flush):
+            with pytest.raises(MovedExperiment, match="vgsearch resume FOLDER"):
+                attempt()
+    assert not (tmp_path / "s").exists()
+    assert (tmp_path / "moved/trials/t0000-aaaaaa/metrics.jsonl").read_text() == '{"step": 1, "loss": 1.0}\n'

@@ -87,6 +87,7 @@ def _launched(
         open_storage(experiment.study, sweep)
     preflight.refuse_full_disk(sweep, manifest, experiment)
     with experiment.lock(), _resume_command_printed(experiment, console), connect(address) as cluster:
+        _refuse_taken(experiment)  # again: another sweep may have had the lock since
         if request.gpus_per_worker is None:
             sweep = sweep.model_copy(update={"gpus_per_worker": 1.0 if cluster.n_gpus else 0.0})
         preflight.refuse_what_no_node_fits(sweep, manifest, cluster)
@@ -95,7 +96,7 @@ def _launched(
         refuse_what_memory_cannot_hold(sweep, manifest, cluster, console)
         experiment.withdraw_stop_request()  # a deleted sweep of this name may have left a stop request
         _save(sweep, experiment)
-        waiting = resuming.left_to_do(read_ledger(experiment.events), sweep)
+        waiting = resuming.left_to_do(SweepRecord(), sweep)
         _run(experiment, sweep, manifest, waiting, cluster, console, json_lines)
     return experiment.place
 
@@ -211,14 +212,19 @@ def _exit(driver: Driver, interrupted: bool, console: Console) -> None:
 
 
 def _refuse_taken(experiment: Experiment) -> None:
-    """Raise ConfigurationError if the experiment holds a sweep already."""
+    """Raise ConfigurationError if the experiment holds a sweep already, or the ledger of one without its sweep.yaml."""
     experiment.working_copy.pull(lambda name: name == experiment.sweep.name)
     if experiment.sweep.exists():
-        taken_by = load_sweep(experiment.sweep).space.name
-        raise ConfigurationError(
-            f"{experiment.place} already holds a sweep of '{taken_by}'. "
-            f"Resume it with vgsearch resume {typed(experiment.place)}, or choose another --name."
-        )
+        taken_by = f"a sweep of '{load_sweep(experiment.sweep).space.name}'"
+    elif experiment.has_events:
+        written = read_ledger(experiment.events).header.get("space", "an unknown space")
+        taken_by = f"the ledger of a sweep of '{written}' ({experiment.sweep.name} is missing)"
+    else:
+        return
+    raise ConfigurationError(
+        f"{experiment.place} already holds {taken_by}. "
+        f"Resume it with vgsearch resume {typed(experiment.place)}, or choose another --name."
+    )
 
 
 def _save(sweep: Sweep, experiment: Experiment) -> None:

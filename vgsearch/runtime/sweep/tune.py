@@ -1,7 +1,9 @@
 """The run of a sweep: Ray Tune runs the trials that the study proposes."""
 
 import logging
+import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,9 @@ from ray.tune.experiment import Trial
 
 from vgsearch.experiment.end import End
 from vgsearch.experiment.ledger import SweepRecord, read_events
+from vgsearch.experiment.moved import MovedExperiment
 from vgsearch.experiment.objective import compared_scores
+from vgsearch.experiment.paths import Experiment
 from vgsearch.experiment.tensorboard import write_columns
 from vgsearch.runtime.cluster.cluster import Resources
 from vgsearch.runtime.study.proposal import Proposal
@@ -66,12 +70,21 @@ def run_searcher(searcher: StudySearcher, driver: Driver, cluster: Resources, ex
     try:
         _tuner(searcher, driver, cluster, executor or _executor(driver.sweep)).fit()
     except Exception as error:
+        if isinstance(searcher.broken, MovedExperiment):
+            _remove_recreated(experiment)
         if not full_disk(searcher.broken or error):
-            raise
+            raise searcher.broken or error from None
         raise DiskFull(
             f"{experiment.folder}: no space left; all finished trials are kept. "
             f"Free some space, then: vgsearch resume {typed(experiment.place)}"
         ) from error
+
+
+def _remove_recreated(experiment: Experiment) -> None:
+    """Delete what Ray Tune wrote at the old place of a moved experiment: the folder may have to be moved back there."""
+    shutil.rmtree(experiment.ray, ignore_errors=True)
+    with suppress(OSError):  # no longer there, or another folder took the place
+        experiment.folder.rmdir()
 
 
 def _tuner(searcher: StudySearcher, driver: Driver, cluster: Resources, executor: Executor) -> tune.Tuner:

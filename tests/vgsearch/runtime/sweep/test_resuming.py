@@ -11,6 +11,8 @@ from vgsearch.experiment.end import ENDS
 from vgsearch.experiment.ledger import Ledger, SweepRecord
 from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.sweep import resuming
+from vgsearch.runtime.sweep.launch import launch
+from vgsearch.runtime.sweep.request import SweepRequest
 from vgsearch.space.space import load_space
 from vgsearch.space.sweep import Sweep, load_sweep
 from videogan.config import ConfigurationError
@@ -190,3 +192,20 @@ def test_a_sweep_is_over_when_no_trial_is_left_and_its_floor_is_known(tmp_path: 
     over += [resuming.is_over(ledger.record, a_sweep(n_trials=n), []) for n in (2, 3)]
     again = resuming.left_to_do(ledger.record, a_sweep(), "failed")
     assert [*over, resuming.is_over(ledger.record, a_sweep(n_trials=2), again)] == [False, True, False, False]
+
+
+def test_a_leftover_ledger_is_not_adopted_by_another_search(started):
+    experiment, ledger = started
+    experiment.sweep.unlink()
+    before = ledger.path.read_bytes()
+    request = SweepRequest(space="vgan", budget="smoke", out=experiment.folder.parent, name=experiment.name)
+    with pytest.raises(ConfigurationError, match=r"holds the ledger of a sweep of 'mvt_tsa' \(sweep.yaml is missing\)"):
+        launch(request, address=None, dry_run=False, json_lines=False)
+    assert (ledger.path.read_bytes(), list(experiment.folder.iterdir())) == (before, [ledger.path])
+
+
+def test_a_ledger_of_another_search_beside_sweep_yaml_is_refused(started):
+    experiment, ledger = started
+    a_sweep(seed=7).save(experiment.sweep)
+    with pytest.raises(ConfigurationError, match="seed: 0, now 7"):
+        resuming.sweep_to_resume(experiment, ledger.record, None)
