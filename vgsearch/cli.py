@@ -3,6 +3,8 @@
 import os
 import sys
 import traceback
+import warnings
+from typing import Any
 
 import typer
 
@@ -73,6 +75,7 @@ app.command("gc")(gc.gc)
 def main() -> None:
     """Run a command; the epilogue of --help lists the exit codes, of which typer gives 130 on Ctrl-C."""
     sys.argv[1:] = map(_with_home, sys.argv[1:])
+    warnings.showwarning = _show
     try:
         app()
     except Exception as error:  # noqa: BLE001 (reports every error that no command handles)
@@ -90,3 +93,14 @@ def _with_home(argument: str) -> str:
     name, equals, value = argument.partition("=")
     is_path = equals and name.startswith("--") and value.startswith("~")
     return f"{name}={os.path.expanduser(value)}" if is_path else argument
+
+
+def _show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    """Print a warning about a damaged file as a note for the user; others as Python does. Any: Python's arguments."""
+    if category.__name__ == "DamagedFile":  # by name: to import it takes a second
+        print_line(f"note: {message}", error=True)
+    else:
+        _show_as_python_does(message, category, *place)
+
+
+_show_as_python_does = warnings.showwarning

@@ -12,21 +12,23 @@ import os
 import shutil
 import sys
 import uuid
+import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
 
 from videogan.data.decode import DECODER_VERSION
 from videogan.data.manifest import DataError, Manifest
-from videogan.data.preprocessing import Preprocessing
+from videogan.data.preprocessing import Preprocessing, preprocessing_named
 from videogan.storage.atomic import write_atomically
 from videogan.storage.places import Place, file_names, mirrored, place
+from videogan.storage.set_aside import set_aside
 
 INDEX_NAME = "index.json"
 MAX_OPEN_SHARDS = 256  # each holds an open file, and systems often allow 1,024
@@ -38,8 +40,23 @@ _SCHEMA = pa.schema(
         ("height", pa.int32()),
         ("width", pa.int32()),
         ("frames", pa.large_binary()),  # uint8 (n_frames, height, width, 3), C order
+        ("checksum", pa.uint32()),  # `_checksum` of all other columns; absent in shards of earlier versions
     ]
 )
+SHAPE = ("n_frames", "height", "width")
+
+
+class DamagedShard(DataError):
+    """A shard of a clip cache is missing, cut or changed; `name` is its file's."""
+
+    def __init__(self, folder: Place, name: str, why: str) -> None:
+        super().__init__(
+            f"{folder / name}: this shard of the clip cache {why}. Run the command again to decode it anew."
+        )
+        self.folder, self.name, self.why = folder, name, why
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self.folder, self.name, self.why)
 
 
 def cache_folder(kind: str) -> Place:
@@ -80,7 +97,35 @@ def mirror_folder(folder: Place) -> Path:
 
 def is_complete(folder: Place) -> bool:
     """Whether a cache is finished; its index is written last."""
-    return (folder / INDEX_NAME).is_file()
+    return (folder / INDEX_NAME).exists()
+
+
+def is_usable(folder: Place) -> bool:
+    """Whether a cache is finished and has all its shards; otherwise its index is set aside, with a warning."""
+    if not is_complete(folder):
+        return False
+    try:
+        gone = read_index(folder)["shards"].keys() - file_names(folder)
+        why = f"names {len(gone)} shards that are missing, such as {min(gone)}" if gone else ""
+    except DataError as error:
+        why = str(error).removeprefix(f"{folder / INDEX_NAME} ").removesuffix(".")
+    if why:
+        set_aside(folder / INDEX_NAME, why, "missing shards are decoded again")
+    return not why
+
+
+def read_index(folder: Place) -> dict[str, Any]:
+    """The index of a cache; raises DataError if it is damaged. Any: JSON."""
+    try:
+        index = json.loads((folder / INDEX_NAME).read_bytes())
+        preprocessing_named(index["preprocessing"])
+        if not all(isinstance(shas, list) for shas in index["shards"].values()) or not isinstance(
+            index["skipped"], dict
+        ):
+            raise TypeError("shards and skipped must be objects")
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise DataError(f"{folder / INDEX_NAME} must be the index of a clip cache ({error}).") from error
+    return index
 
 
 def decoded_bytes(manifest: Manifest, preprocessing: Preprocessing) -> int:
@@ -128,9 +173,22 @@ def planned_shards(shas: Sequence[str]) -> list[ClipShard]:
 
 
 def missing_shards(folder: Place, shards: Sequence[ClipShard]) -> list[ClipShard]:
-    """The `shards` that no build has finished."""
+    """The `shards` that no build has finished, and those whose list of skipped files is damaged."""
     finished = file_names(folder)
-    return [shard for shard in shards if shard.name not in finished]
+    return [
+        shard
+        for shard in shards
+        if shard.name not in finished or (shard.skipped_name in finished and _skipped_of(folder, shard) is None)
+    ]
+
+
+def _skipped_of(folder: Place, shard: ClipShard) -> dict[str, str] | None:
+    """The files left out of a shard, and the reasons; None if the list cannot be read."""
+    try:
+        skipped = json.loads((folder / shard.skipped_name).read_bytes())
+    except ValueError:
+        return None
+    return skipped if isinstance(skipped, dict) and skipped.keys() <= set(shard.shas) else None
 
 
 def write_shard(folder: Place, shard: ClipShard, clips: Iterable[tuple[str, np.ndarray | str]]) -> None:
@@ -140,24 +198,38 @@ def write_shard(folder: Place, shard: ClipShard, clips: Iterable[tuple[str, np.n
     """
     skipped: dict[str, str] = {}
 
+    def decoded() -> Iterator[tuple[str, np.ndarray]]:
+        for sha, frames in clips:
+            if isinstance(frames, str):
+                skipped[sha] = frames
+            else:
+                yield sha, frames
+
     def write(stream: BinaryIO) -> None:
-        with pa.ipc.new_file(stream, _SCHEMA) as writer:
-            for sha, frames in clips:
-                if isinstance(frames, str):
-                    skipped[sha] = frames
-                else:
-                    writer.write_batch(_batch(sha, frames))
+        write_clips(stream, decoded())
         if skipped:  # before the shard appears: a reader who sees the shard expects both files
             write_atomically(folder / shard.skipped_name, lambda other: other.write(json.dumps(skipped).encode()))
 
     write_atomically(folder / shard.name, write)
 
 
+def write_clips(stream: BinaryIO, clips: Iterable[tuple[str, np.ndarray]]) -> None:
+    """Write the content of a shard: for each sha its frames, uint8 (T, H, W, 3)."""
+    with pa.ipc.new_file(stream, _SCHEMA) as writer:
+        for sha, frames in clips:
+            writer.write_batch(_batch(sha, np.ascontiguousarray(frames)))
+
+
 def _batch(sha: str, frames: np.ndarray) -> pa.RecordBatch:
-    n_frames, height, width, _ = frames.shape
-    columns = [[sha], [n_frames], [height], [width], [np.ascontiguousarray(frames).data]]
+    n_frames, height, width, _ = shape = frames.shape
+    columns = [[sha], [n_frames], [height], [width], [frames.data], [_checksum(sha, shape[:3], frames.data)]]
     arrays = [pa.array(values, type=kind) for values, kind in zip(columns, _SCHEMA.types, strict=True)]
     return pa.record_batch(arrays, schema=_SCHEMA)
+
+
+def _checksum(sha: str, shape: Sequence[int], frames: memoryview | pa.Buffer) -> int:
+    """CRC-32 of a clip's name, its shape (n_frames, height, width) and its frames."""
+    return zlib.crc32(frames, zlib.crc32(f"{sha} {[int(n) for n in shape]}".encode()))
 
 
 def write_index(folder: Place, preprocessing: Preprocessing, shards: Sequence[ClipShard]) -> None:
@@ -172,7 +244,7 @@ def write_index(folder: Place, preprocessing: Preprocessing, shards: Sequence[Cl
     skipped: dict[str, str] = {}
     for shard in shards:
         if shard.skipped_name in names:
-            skipped |= json.loads((folder / shard.skipped_name).read_bytes())
+            skipped |= _skipped_of(folder, shard) or {}
     held = {shard.name: [sha for sha in shard.shas if sha not in skipped] for shard in shards}
     content = {"preprocessing": preprocessing.name, "shards": held, "skipped": skipped}
     write_atomically(folder / INDEX_NAME, lambda stream: stream.write(json.dumps(content).encode()))
@@ -195,7 +267,9 @@ class CachedFiles:
             raise DataError(
                 f"{self.folder}: this clip cache is unfinished (no {INDEX_NAME}). Run the command again to finish it."
             )
-        index = json.loads((self.folder / INDEX_NAME).read_bytes())
+        index = read_index(self.folder)
+        self._checked: set[str] = set()
+        """The files whose checksums this process has compared."""
         self.preprocessing_name: str = index["preprocessing"]
         self.skipped: dict[str, str] = index["skipped"]
         self._places = {sha: (name, row) for name, shas in index["shards"].items() for row, sha in enumerate(shas)}
@@ -207,13 +281,36 @@ class CachedFiles:
         return len(self._places)
 
     def frames(self, sha: str) -> np.ndarray:
-        """The whole file as uint8 (T, H, W, 3): a read-only view of the mapped shard, without a copy."""
+        """The whole file as uint8 (T, H, W, 3): a read-only view of the mapped shard, without a copy.
+
+        The first call for a file in a process compares its checksum; raises DamagedShard.
+        """
         name, row = self._places[sha]
-        batch = self._reader(name).get_batch(row)
-        shape = [batch[column][0].as_py() for column in ("n_frames", "height", "width")]
-        frames = np.frombuffer(batch["frames"][0].as_buffer(), np.uint8).reshape(*shape, 3)
+        try:
+            batch = self._reader(name).get_batch(row)
+            shape = [batch[column][0].as_py() for column in SHAPE]
+            content = batch["frames"][0].as_buffer()
+            if sha not in self._checked and "checksum" in batch.schema.names:
+                if batch["checksum"][0].as_py() != _checksum(sha, shape, content):
+                    raise ValueError(f"the checksum of clip {row} is wrong")
+                self._checked.add(sha)
+            frames = np.frombuffer(content, np.uint8).reshape(*shape, 3)
+        # By the place of the damage Arrow raises ArrowInvalid (a ValueError), OSError, KeyError, IndexError, TypeError.
+        except (ValueError, OSError, LookupError, TypeError, pa.ArrowException) as error:
+            raise DamagedShard(self.folder, name, f"is damaged ({str(error).splitlines()[0]})") from error
         frames.flags.writeable = False  # numpy does not know that the mapping is read-only; a write would crash
         return frames
+
+    def shas_of(self, shard: str) -> list[str]:
+        """The files in a shard, in order."""
+        return [sha for sha, (name, _) in self._places.items() if name == shard]
+
+    def reopen(self, shard: str) -> None:
+        """Read a shard anew, because its file was replaced; on this machine's copy of a remote one too."""
+        self._readers.pop(shard, None)
+        self._checked -= set(self.shas_of(shard))
+        if not isinstance(self.folder, Path):
+            (mirror_folder(self.folder) / shard).unlink(missing_ok=True)
 
     def _reader(self, name: str) -> pa.ipc.RecordBatchFileReader:
         if name in self._readers:

@@ -9,13 +9,16 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from videogan.config import Config
-from videogan.data.cache import CachedFiles, decoded_bytes
+from videogan.data.cache import CachedFiles, DamagedShard, decoded_bytes
 from videogan.data.clip_set import RealClips
 from videogan.data.decode import Limits
 from videogan.data.manifest import Manifest, read_manifest
 from videogan.data.preprocessing import preprocessing_named
+from videogan.data.shard_repair import repair_shard
 from videogan.data.windows import EveryNth, Sampling, Selection, ShortClips, select_clips, window
 from videogan.storage.places import Place
+
+USUAL_LIMITS = Limits()
 
 
 class DataConfig(Config):
@@ -38,9 +41,11 @@ class DataConfig(Config):
         "auto", description="auto: stream if the cache would exceed cache_limit_gb"
     )
     cache_limit_gb: float = Field(50.0, gt=0, description="maximum size of the decoded clips of one data set")
-    max_pixels: int = Field(Limits().max_pixels, ge=1, description="larger videos are skipped before they are decoded")
+    max_pixels: int = Field(
+        USUAL_LIMITS.max_pixels, ge=1, description="larger videos are skipped before they are decoded"
+    )
     max_seconds: float = Field(
-        Limits().max_seconds, gt=0, description="longer videos are skipped before they are decoded"
+        USUAL_LIMITS.max_seconds, gt=0, description="longer videos are skipped before they are decoded"
     )
 
     @field_validator("preprocessing")
@@ -87,14 +92,20 @@ class ClipStore:
     """A data set and its decoded files; pickles as a few short values and reopens the cache after unpickling."""
 
     def __init__(
-        self, manifest: Manifest, files: CachedFiles, short_clips: ShortClips = "skip", every_nth: EveryNth = 1
+        self,
+        manifest: Manifest,
+        files: CachedFiles,
+        short_clips: ShortClips = "skip",
+        every_nth: EveryNth = 1,
+        limits: Limits = USUAL_LIMITS,
     ) -> None:
-        self.manifest, self.files = manifest, files
+        """limits: those that the files were decoded with; a damaged shard is decoded again."""
+        self.manifest, self.files, self.limits = manifest, files, limits
         self.short_clips, self.every_nth = short_clips, every_nth
         self.preprocessing = preprocessing_named(files.preprocessing_name)
 
     def __reduce__(self) -> tuple:
-        return open_cache, (self.files.folder, self.manifest.folder, self.short_clips, self.every_nth)
+        return open_cache, (self.files.folder, self.manifest.folder, self.short_clips, self.every_nth, self.limits)
 
     @property
     def classes(self) -> list[str]:
@@ -109,10 +120,18 @@ class ClipStore:
     def windows(self, selection: Selection, clips: np.ndarray, starts: np.ndarray, n_frames: int) -> Tensor:
         """One window of each of the `clips` (m,) of a selection, from its start: uint8 (m, n_frames, H, W, 3)."""
         taken = [
-            window(self.files.frames(selection.shas[clip]), start, n_frames, selection.strides[clip])
+            window(self._frames(selection.shas[clip]), start, n_frames, selection.strides[clip])
             for clip, start in zip(clips, starts, strict=True)
         ]
         return torch.from_numpy(np.stack(taken))
+
+    def _frames(self, sha: str) -> np.ndarray:
+        """The whole file as uint8 (T, H, W, 3); a damaged shard is repaired, with a warning."""
+        try:
+            return self.files.frames(sha)
+        except DamagedShard as damaged:
+            repair_shard(self.files, damaged, self.manifest, self.limits)
+            return self.files.frames(sha)
 
     def read(
         self, selection: Selection, windows: Iterable[tuple[np.ndarray, np.ndarray]], n_frames: int
@@ -130,10 +149,11 @@ def open_cache(
     manifest: Manifest | Place | str,
     short_clips: ShortClips = "skip",
     every_nth: EveryNth = 1,
+    limits: Limits = USUAL_LIMITS,
 ) -> ClipStore:
     """Open the finished cache in `folder` with the clips of `manifest`, a manifest or its data folder."""
     manifest = manifest if isinstance(manifest, Manifest) else read_manifest(manifest)
-    return ClipStore(manifest, CachedFiles(folder), short_clips, every_nth)
+    return ClipStore(manifest, CachedFiles(folder), short_clips, every_nth, limits)
 
 
 class ClipSource(Protocol):

@@ -1,7 +1,6 @@
 """How a score's classifier is built and trained, and the cache of real-trained classifiers that all trials share."""
 
 import hashlib
-import io
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -27,7 +26,9 @@ from videogan.metrics.s3 import accuracy
 from videogan.nets.layout import lay_channels_last_
 from videogan.shard import Shard
 from videogan.storage.atomic import write_atomically
+from videogan.storage.cached_file import made_once
 from videogan.storage.places import Place
+from videogan.storage.step_files import read_checkpoint
 
 TrainPart = Literal["all", "half"]
 """The clips that real classifiers are fitted on: train, or half of the groups of train and select; the calibration
@@ -276,11 +277,13 @@ def cached_real_classifier(
     seed: int,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> RealClassifier:
-    """Load the classifier of `seed` from its digest's `folder`; fit and save it there first if it is missing."""
+    """Load the classifier of `seed` from its digest's `folder`; fit and save it first if it is missing or damaged."""
     path = real_classifier_path(folder, seed)
-    if not path.exists():
+
+    def make() -> None:
         save_real_classifier(path, fit_on_real(protocol, train, held_back, seed, on_epoch))
-    return load_real_classifier(path)
+
+    return made_once(path, load_real_classifier, make)
 
 
 def real_classifier_path(folder: Place, seed: int) -> Place:
@@ -294,6 +297,5 @@ def save_real_classifier(path: Place, classifier: RealClassifier) -> None:
 
 
 def load_real_classifier(path: Place) -> RealClassifier:
-    """Read a file written by `save_real_classifier`."""
-    stored = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
-    return RealClassifier(**stored)
+    """Read a file written by `save_real_classifier`; raises DamagedCheckpoint."""
+    return read_checkpoint(path, lambda stored: RealClassifier(**stored))

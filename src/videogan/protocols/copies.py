@@ -1,6 +1,5 @@
 """Copies: the share of samples that are much nearer to a training window than unseen real clips are."""
 
-import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from videogan.protocols.classifier import DataFacts, digest_of
 from videogan.protocols.window_search import CoarseFrames, Nearest, coarse_frames_of, nearest_windows
 from videogan.storage.atomic import write_atomically
 from videogan.storage.places import Place
+from videogan.storage.step_files import read_checkpoint
 
 VERSION = "copies_v1"
 N_SAMPLES = 200
@@ -119,7 +119,5 @@ def save_training_windows(path: Place, windows: TrainingWindows) -> None:
 
 
 def load_training_windows(path: Place) -> TrainingWindows:
-    """Read a file written by `save_training_windows`."""
-    stored = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
-    real = stored.pop("real")
-    return TrainingWindows(CoarseFrames(**stored), real)
+    """Read a file written by `save_training_windows`; raises DamagedCheckpoint."""
+    return read_checkpoint(path, lambda stored: TrainingWindows(real=stored.pop("real"), index=CoarseFrames(**stored)))

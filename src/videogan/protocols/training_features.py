@@ -1,6 +1,5 @@
 """Features of windows of all training clips, by which memorised content is found that pixels do not show."""
 
-import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from videogan.metrics.memorisation import memorisation_ratio, nearest_neighbours
 from videogan.protocols.window_search import N_NEAREST, Nearest
 from videogan.storage.atomic import write_atomically
 from videogan.storage.places import Place
+from videogan.storage.step_files import read_checkpoint
 
 WINDOWS_PER_LENGTH = 4
 N_CANDIDATES = 24
@@ -104,5 +104,5 @@ def save_training_features(path: Place, found: TrainingFeatures) -> None:
 
 
 def load_training_features(path: Place) -> TrainingFeatures:
-    """Read a file written by `save_training_features`."""
-    return TrainingFeatures(**torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True))
+    """Read a file written by `save_training_features`; raises DamagedCheckpoint."""
+    return read_checkpoint(path, lambda stored: TrainingFeatures(**stored))

@@ -140,6 +140,11 @@ class RemotePath:
                 if not missing_ok:
                     raise
 
+    def rename(self, name: str) -> None:
+        """Give this file another name in its folder; raises FileNotFoundError."""
+        with self._connected() as (system, path):
+            system.move(path, posixpath.join(posixpath.dirname(path), name))
+
     def put(self, content: bytes) -> None:
         """Write a small file in one request, which an object store accepts or refuses as a whole."""
         with self._connected() as (system, path), _output(system, path) as stream:

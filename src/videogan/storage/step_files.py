@@ -1,6 +1,9 @@
 """Checkpoint files of one folder, numbered by step: atomic writes, safe reads, damaged files skipped with a warning."""
 
+import io
+import re
 import warnings
+import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -9,6 +12,8 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from videogan.storage.atomic import write_atomically
+from videogan.storage.places import Place, RemotePath
+from videogan.storage.set_aside import set_aside
 
 N_NEWEST = 2
 Stored = TypeVar("Stored")
@@ -18,22 +23,40 @@ class UnreadableCheckpoint(RuntimeError):
     """The file is missing, truncated or not a checkpoint; the message names it and the reason."""
 
 
-def read_checkpoint(path: Path | str, build: Callable[[Any], Stored]) -> Stored:
-    """Load the checkpoint file at `path` onto the CPU with `weights_only`, and return `build(content)`.
+class DamagedCheckpoint(UnreadableCheckpoint):
+    """The file exists but is truncated, has a wrong checksum, or holds something else; `reason` leaves out its name."""
 
-    Raises UnreadableCheckpoint if the file is missing or truncated, or if `build` fails on its content.
+    def __init__(self, path: Place | str, reason: str) -> None:
+        super().__init__(f"{path} {reason}.")
+        self.path, self.reason = str(path), reason
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self.path, self.reason)
+
+
+def read_checkpoint(path: Place | str, build: Callable[[Any], Stored]) -> Stored:
+    """Load a file of `torch.save` onto the CPU with `weights_only`, and return `build(content)`.
+
+    torch.save writes the CRC-32 of each tensor and of the structure, but torch.load checks none, and one flipped bit
+    gives other weights: here all are checked. Raises UnreadableCheckpoint if the file is missing, DamagedCheckpoint if
+    it is damaged or if `build` fails on its content.
     """
     try:
-        return build(torch.load(path, map_location="cpu", weights_only=True))
+        source = io.BytesIO(path.read_bytes()) if isinstance(path, RemotePath) else path
+        with zipfile.ZipFile(source) as records:
+            if (record := records.testzip()) is not None:
+                raise zipfile.BadZipFile(f"the checksum of {record.partition('/')[2]} is wrong")
+        if isinstance(source, io.BytesIO):
+            source.seek(0)
+        return build(torch.load(source, map_location="cpu", weights_only=True))
     except FileNotFoundError:
         raise UnreadableCheckpoint(
             f"{path} does not exist; give a file such as .../checkpoints/step00001000.pt."
         ) from None
     # Depending on where the damage is, torch raises RuntimeError, UnpicklingError, EOFError, KeyError or OSError.
     except Exception as error:
-        raise UnreadableCheckpoint(
-            f"{path} does not load ({type(error).__name__}: {str(error).splitlines()[0]})."
-        ) from error
+        said = next(iter(str(error).splitlines()), "")
+        raise DamagedCheckpoint(path, f"does not load ({type(error).__name__}: {said})") from error
 
 
 class StepFiles(ABC, Generic[Stored]):
@@ -55,13 +78,18 @@ class StepFiles(ABC, Generic[Stored]):
         return self.folder / f"step{step:08d}.pt"
 
     def steps(self) -> list[int]:
-        return sorted(int(path.stem.removeprefix("step")) for path in self.folder.glob("step*.pt"))
+        return sorted(int(path.stem.removeprefix("step")) for path in self.folder.glob("step*.pt") if _is_own(path))
 
     def newest(self) -> Stored | None:
-        """The newest checkpoint that can be loaded; warns about each newer one that cannot. None if there is none."""
+        """The newest checkpoint that can be loaded; None if there is none.
+
+        Each newer one that cannot is named in a warning; a damaged one is set aside.
+        """
         for step in reversed(self.steps()):
             try:
                 return self.load(self.path(step))
+            except DamagedCheckpoint as error:
+                set_aside(self.path(step), error.reason, "using the one before it")
             except UnreadableCheckpoint as error:
                 warnings.warn(f"{error} Using the one before it.", RuntimeWarning, stacklevel=2)
         return None
@@ -73,3 +101,8 @@ class StepFiles(ABC, Generic[Stored]):
         for old in set(self.steps()[: -self._n_newest]) - set(kept):
             self.path(old).unlink()
         return path
+
+
+def _is_own(path: Path) -> bool:
+    """Whether a file has the name that `StepFiles.path` gives; a user may keep copies of other names beside it."""
+    return re.fullmatch(r"step\d{8,}\.pt", path.name) is not None

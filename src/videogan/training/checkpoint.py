@@ -6,13 +6,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from videogan.config import parse_config, with_overrides
+from pydantic import ValidationError
+
+from videogan.config import Config, parse_config, with_overrides
 from videogan.families import FAMILIES
 from videogan.families.contract import AnyGAN, Generator
 from videogan.metrics import VERSION, earlier_version
 from videogan.storage.atomic import write_atomically
+from videogan.storage.set_aside import set_aside
 from videogan.storage.step_files import StepFiles, UnreadableCheckpoint, read_checkpoint
 from videogan.training.run_config import RunConfig
+
+BEST = "best.json"
+"""Beside the checkpoints: the step with the best look, and the look."""
+
+
+class Best(Config):
+    """The content of best.json."""
+
+    step: int
+    look: float
 
 
 @dataclass(frozen=True)
@@ -97,28 +110,36 @@ class CheckpointFolder(StepFiles[Checkpoint]):
     def save(self, checkpoint: Checkpoint) -> Path:
         """Write `step<step>.pt` atomically, then delete the checkpoints that are not kept."""
         best = self._best()
-        return self.write(checkpoint.step, dict(_fields(checkpoint)), kept=() if best is None else (best["step"],))
+        return self.write(checkpoint.step, dict(_fields(checkpoint)), kept=() if best is None else (best.step,))
 
     def mark_best(self, step: int, look: float) -> bool:
         """Record `step` as the best if its look exceeds all earlier ones; returns whether it does."""
         best = self._best()
-        if best is not None and best["look"] >= look:
+        if best is not None and best.look >= look:
             return False
         payload = json.dumps({"step": step, "look": look}).encode()
-        write_atomically(self.folder / "best.json", lambda stream: stream.write(payload))
+        write_atomically(self.folder / BEST, lambda stream: stream.write(payload))
         return True
 
     def best(self) -> Path | None:
         """The checkpoint with the best look, else the newest; None if there is none."""
         best = self._best()
-        if best is not None and self.path(best["step"]).exists():
-            return self.path(best["step"])
+        if best is not None and self.path(best.step).exists():
+            return self.path(best.step)
         steps = self.steps()
         return self.path(steps[-1]) if steps else None
 
-    def _best(self) -> dict[str, Any] | None:
-        path = self.folder / "best.json"
-        return json.loads(path.read_text()) if path.exists() else None
+    def _best(self) -> Best | None:
+        """The best look so far; a damaged best.json is set aside, and `mark_best` begins anew."""
+        path = self.folder / BEST
+        if not path.exists():
+            return None
+        try:
+            return Best.model_validate_json(path.read_bytes())
+        except (ValidationError, OSError) as error:
+            said = str(error).splitlines()[0]
+            set_aside(path, f"must hold a step and its look ({said})", "the best is found again from the looks")
+            return None
 
 
 def _fields(checkpoint: Checkpoint) -> Iterator[tuple[str, Any]]:

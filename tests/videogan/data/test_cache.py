@@ -14,9 +14,11 @@ from videogan.data.cache import (
     INDEX_NAME,
     CachedFiles,
     ClipShard,
+    DamagedShard,
     cache_folder,
     cache_key,
     is_complete,
+    is_usable,
     local_cache_folder,
     missing_shards,
     planned_shards,
@@ -191,3 +193,45 @@ def test_the_cache_is_in_the_users_chosen_folder(monkeypatch, tmp_path):
     assert local_cache_folder("data") == tmp_path / "vgsearch" / "data"
     monkeypatch.delenv("VGSEARCH_CACHE")
     assert cache_folder("clips").parts[-2:] == ("vgsearch", "clips")
+
+
+@pytest.mark.parametrize("content", [b"", b'{"preprocessing": "plain_32"', b"[]", b'{"shards": {}}', b"\x00\xff", None])
+def test_a_damaged_index_is_set_aside_and_written_again(tmp_path, content):
+    build(tmp_path)
+    index = tmp_path / INDEX_NAME
+    whole = index.read_bytes()
+    index.unlink()
+    index.mkdir() if content is None else index.write_bytes(content)
+    with pytest.raises(DataError, match=r"index.json must be the index of a clip cache"):
+        CachedFiles(tmp_path)
+    with pytest.warns(RuntimeWarning, match=r"index.json must be the index .* aside as index.json.damaged"):
+        assert not is_usable(tmp_path)
+    build(tmp_path)
+    assert (index.read_bytes(), is_usable(tmp_path)) == (whole, True)
+
+
+def test_an_index_of_missing_shards_is_set_aside_and_only_they_are_decoded(tmp_path):
+    build(tmp_path)
+    (tmp_path / SHARDS[1].name).unlink()
+    with pytest.warns(RuntimeWarning, match=rf"names 1 shards that are missing, such as {SHARDS[1].name}"):
+        assert not is_usable(tmp_path)
+    assert missing_shards(tmp_path, SHARDS) == [SHARDS[1]]
+
+
+def test_a_shard_with_a_damaged_list_of_skipped_files_is_decoded_again(tmp_path):
+    def clips():
+        yield SHARDS[0].shas[0], "no video stream"
+        yield from ((sha, clip(sha)) for sha in SHARDS[0].shas[1:])
+
+    write_shard(tmp_path, SHARDS[0], clips())
+    assert missing_shards(tmp_path, SHARDS[:1]) == []
+    (tmp_path / SHARDS[0].skipped_name).write_bytes(b'{"000": "no vi')
+    assert missing_shards(tmp_path, SHARDS[:1]) == SHARDS[:1]
+
+
+def test_a_shard_whose_list_of_skipped_files_is_lost_gives_no_other_clip(tmp_path):
+    write_shard(tmp_path, SHARDS[0], ((sha, clip(sha) if sha != "000" else "no stream") for sha in SHARDS[0].shas))
+    (tmp_path / SHARDS[0].skipped_name).unlink()
+    write_index(tmp_path, PLAIN, SHARDS[:1])
+    with pytest.raises(DamagedShard, match="the checksum of clip 1 is wrong"):
+        CachedFiles(tmp_path).frames("001")

@@ -1,12 +1,17 @@
 import pickle
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from videogan.config import ConfigurationError, parse_config
-from videogan.data.clips import DataConfig, TrainingClips, centre_windows, open_cache, to_frames, to_video
-from videogan.data.manifest import write_manifest
+from videogan.data.cache import DamagedShard
+from videogan.data.clips import ClipStore, DataConfig, TrainingClips, centre_windows, open_cache, to_frames, to_video
+from videogan.data.manifest import DataError, write_manifest
 from videogan.shard import Shard
 from videogan.training.loop import Training
 from videogan.training.run_config import RunConfig
@@ -173,3 +178,57 @@ def test_the_clips_of_one_class_are_all_that_its_generator_sees(store):
     assert len(clips.selection) == (whole.selection.labels == 2).sum()
     with pytest.raises(ConfigurationError, match=r"only_class must be a class with training clips, got 99"):
         TrainingClips(store, 8, 16, seed=0, only_class=99)
+
+
+def copied(store: ClipStore, folder: Path) -> tuple[ClipStore, Path]:
+    """A copy of the cache, and its shard with the first file."""
+    shutil.copytree(store.files.folder, folder)
+    files = open_cache(folder, store.manifest)
+    sha = store.manifest.usable["sha"].to_pylist()[0]
+    (shard,) = (path for path in folder.glob("*.arrow") if sha in files.files.shas_of(path.name))
+    return files, shard
+
+
+def flip(shard: Path, place: float) -> None:
+    content = bytearray(shard.read_bytes())
+    content[int(place * len(content))] ^= 4
+    shard.write_bytes(content)
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "cut": lambda shard: shard.write_bytes(shard.read_bytes()[:-1000]),
+    "empty": lambda shard: shard.write_bytes(b""),
+    "overwritten": lambda shard: shard.write_bytes(b"x" * shard.stat().st_size),
+    "a bit flipped": lambda shard: flip(shard, random.Random(0).uniform(0.1, 0.9)),
+    "replaced by a folder": lambda shard: (shard.unlink(), shard.mkdir()),
+    "missing": lambda shard: shard.unlink(),
+}
+
+
+@pytest.mark.filterwarnings("ignore::videogan.storage.set_aside.DamagedFile")
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_damaged_shard_is_decoded_again_to_the_same_frames(store, tmp_path, how: str):
+    damaged, shard = copied(store, tmp_path / "cache")
+    whole = shard.read_bytes()
+    DAMAGES[how](shard)
+    with pytest.raises(DamagedShard, match=rf"{shard.name}: this shard of the clip cache is damaged"):
+        list(map(damaged.files.frames, damaged.files.shas_of(shard.name)))
+    for split in ("train", "select", "test"):
+        for one, other in zip(centre_windows(store, split, 16), centre_windows(damaged, split, 16), strict=True):
+            assert torch.equal(one, other)
+    assert shard.read_bytes() == whole
+    assert shard.with_name(f"{shard.name}.damaged").exists() == (how != "missing")
+
+
+def test_a_damaged_shard_of_changed_videos_names_shard_and_video(store, tmp_path):
+    rows = store.manifest.usable.to_pylist()
+    videos = write_manifest(tmp_path / "data", [row | {"path": tmp_path / "data" / row["path"]} for row in rows])
+    for row in rows:
+        (tmp_path / "data" / row["path"]).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(store.manifest.location(row["path"]), tmp_path / "data" / row["path"])
+    _, shard = copied(store, tmp_path / "cache")
+    damaged = open_cache(tmp_path / "cache", videos)
+    flip(shard, 0.53)  # within the frames of a clip
+    (tmp_path / "data" / rows[0]["path"]).write_bytes(b"another video")
+    with pytest.raises(DataError, match=rf"{shard.name}.*{rows[0]['path']} cannot be decoded: changed since"):
+        list(map(damaged._frames, damaged.files.shas_of(shard.name)))

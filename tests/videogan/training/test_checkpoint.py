@@ -1,5 +1,7 @@
 """Checkpoints: written whole or not at all; the newest two and the best kept; damaged ones skipped with a warning."""
 
+import random
+
 import pytest
 import torch
 
@@ -37,10 +39,56 @@ def test_a_truncated_checkpoint_is_named_and_the_one_before_it_used(tmp_path):
     folder.save(checkpoint(1))
     path = folder.save(checkpoint(2))
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.warns(RuntimeWarning, match=r"step00000002.pt does not load .* Using the one before it"):
+    with pytest.warns(
+        RuntimeWarning, match=r"step00000002.pt does not load .* aside as step00000002.pt.damaged; using"
+    ):
         newest = folder.newest()
     assert newest.step == 1
     assert torch.equal(newest.generator["weight"], torch.ones(4, 4))
+    assert (folder.steps(), path.with_name("step00000002.pt.damaged").exists()) == ([1], True)
+
+
+def test_no_flipped_bit_of_a_checkpoint_loads_other_content(tmp_path):
+    whole = checkpoint(7)
+    content = CheckpointFolder(tmp_path).save(whole).read_bytes()
+    draw, flipped, refused = random.Random(0), tmp_path / "flipped.pt", []
+    for bit in draw.sample(range(8 * len(content)), 60):
+        changed = bytearray(content)
+        changed[bit // 8] ^= 1 << bit % 8
+        flipped.write_bytes(changed)
+        try:
+            loaded = load_checkpoint(flipped)
+        except UnreadableCheckpoint as error:
+            refused.append(str(error))
+        else:
+            assert repr(loaded) == repr(whole), f"bit {bit} changed what was loaded"
+    assert len(refused) > 15
+    assert all("flipped.pt does not load" in message for message in refused)
+
+
+def test_files_of_other_names_beside_checkpoints_are_left_alone(tmp_path):
+    folder = CheckpointFolder(tmp_path)
+    names = ["step_best.pt", "step00000009 (copy).pt", "stepfinal.pt", "step3.pt", "step00000009.pt.damaged"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"mine")
+    for step in (1, 2, 3):
+        folder.save(checkpoint(step))
+    assert folder.steps() == [2, 3]
+    assert folder.newest().step == 3
+    assert all((tmp_path / name).read_bytes() == b"mine" for name in names)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"step": "x", "look": 1}', b'{"step": 1}', b"\xff\x00", None])
+def test_a_damaged_best_json_is_named_and_the_best_is_marked_again(tmp_path, content):
+    folder = CheckpointFolder(tmp_path)
+    folder.save(checkpoint(1))
+    best = tmp_path / "best.json"
+    best.mkdir() if content is None else best.write_bytes(content)
+    with pytest.warns(RuntimeWarning, match=r"best.json must hold a step and its look .* aside as best.json.damaged"):
+        assert folder.mark_best(1, 0.5)
+    folder.save(checkpoint(2))
+    assert not folder.mark_best(2, 0.4)
+    assert folder.best() == folder.path(1)
 
 
 def test_an_empty_folder_has_no_checkpoint_and_a_missing_file_is_an_error_with_a_remedy(tmp_path):

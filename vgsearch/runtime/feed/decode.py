@@ -17,16 +17,18 @@ from videogan.data.cache import (
     ClipShard,
     clip_cache_folder,
     is_complete,
+    is_usable,
     missing_shards,
     planned_shards,
     write_index,
     write_shard,
 )
-from videogan.data.decode import Limits, MissingVideo, UnreadableVideo, content_sha, decode, inspect
+from videogan.data.decode import Limits, MissingVideo, UnreadableVideo, inspect
 from videogan.data.journal import journal_folder, journal_writer, read_journal, signature
 from videogan.data.manifest import DataError, Manifest
 from videogan.data.preprocessing import preprocessing_named
-from videogan.storage.places import Place, RemotePath, fetched, place
+from videogan.data.shard_repair import decoded_files, why_lost
+from videogan.storage.places import Place, RemotePath, place
 
 if TYPE_CHECKING:  # it imports torch, which workers that decode do without
     from videogan.data.clips import DataConfig
@@ -131,7 +133,7 @@ def build_cache(
     """
     named = preprocessing_named(preprocessing)
     folder = clip_cache_folder(manifest, named)
-    if is_complete(folder):
+    if is_usable(folder):
         return folder
     usable = manifest.usable.select(["sha", "path"]).to_pylist()
     files = {row["sha"]: str(manifest.location(row["path"])) for row in usable}
@@ -164,15 +166,14 @@ def _decode_shard(row: dict[str, Any], folder: Place, preprocessing: str, limits
     done: dict[str, Any] = {"n_clips": len(shard.shas), "lost": []}
     if not missing_shards(folder, [shard]):
         return done  # another builder has written it meanwhile
-    lost = [f"{places[sha]}: {reason}" for sha in shard.shas if (reason := _lost(places[sha], sha))]
+    lost = [f"{places[sha]}: {reason}" for sha in shard.shas if (reason := why_lost(places[sha], sha))]
     if lost:
         return done | {"lost": lost}
 
     def clips() -> Iterator[tuple[str, np.ndarray | str]]:
         for sha in shard.shas:
             try:
-                with fetched(places[sha]) as file:
-                    yield sha, decode(file, preprocessing_named(preprocessing), limits)
+                yield from decoded_files({sha: places[sha]}, preprocessing, limits)
             except MissingVideo:
                 raise  # the file existed a moment ago: not a defect of the video to record
             except UnreadableVideo as error:
@@ -180,17 +181,6 @@ def _decode_shard(row: dict[str, Any], folder: Place, preprocessing: str, limits
 
     write_shard(folder, shard, clips())
     return done
-
-
-def _lost(video: Place, sha: str) -> str | None:
-    """Why a file differs from its manifest entry; None if it does not."""
-    try:
-        with fetched(video) as file:
-            return None if content_sha(file) == sha else "changed since the manifest was made"
-    except MissingVideo as error:
-        return error.reason
-    except FileNotFoundError:
-        return "no such file"
 
 
 def decoding(

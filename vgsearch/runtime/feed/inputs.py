@@ -141,7 +141,7 @@ class Inputs:
 
     def _store(self, data: "DataConfig") -> "ClipStore":
         assert self.cache is not None, "streamed clips have no store"
-        return open_cache(self.cache, self.data, data.short_clips, data.every_nth)
+        return open_cache(self.cache, self.data, data.short_clips, data.every_nth, data.limits)
 
 
 def n_batches(config: "RunConfig") -> int:

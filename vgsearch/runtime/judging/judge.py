@@ -39,6 +39,7 @@ from videogan.protocols.training_features import (
 from videogan.sampling.generated_clips import GeneratedClips
 from videogan.sampling.sampling import sampling_copy
 from videogan.seeds import seed_of
+from videogan.storage.cached_file import made_once
 from videogan.training.health import SampleCheck
 from videogan.training.run_config import RunConfig
 
@@ -89,11 +90,13 @@ class Judge:
     def windows(self) -> TrainingWindows:
         """All windows of the training clips: from the cache, or computed and cached."""
         path = self._inputs.windows_path(self._n_frames)
-        if not path.exists():
+
+        def make() -> None:
             splits = self._inputs.held_back_splits
             unseen = {str(split): self._inputs.real_clips(self._data, self._n_frames, split) for split in splits}
             save_training_windows(path, training_windows(self.train, unseen))
-        return load_training_windows(path)
+
+        return made_once(path, load_training_windows, make)
 
     def prepare_copies(self, protocol: ClassifierProtocol) -> None:
         """Cache what `copies` compares samples with, so that not every trial computes it."""
@@ -120,9 +123,11 @@ class Judge:
     def _training_features(self, protocol: ClassifierProtocol, network: VideoClassifier) -> TrainingFeatures:
         """Of the first real-trained classifier: from the cache, or computed and cached."""
         path = self._inputs.features_path(protocol)
-        if not path.exists():
+
+        def make() -> None:
             save_training_features(path, training_features(network, self.train, protocol.recipe))
-        return load_training_features(path)
+
+        return made_once(path, load_training_features, make)
 
     def network(self, protocol: ClassifierProtocol, seed: int) -> VideoClassifier:
         """A real-trained network, in eval mode."""

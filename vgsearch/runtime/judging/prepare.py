@@ -1,6 +1,6 @@
 """Preparation of scores: decoded clips, real-trained classifiers, and the floor, measured beside the trials."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -21,7 +21,11 @@ from videogan.data.cache import cache_folder
 from videogan.data.clips import DataConfig
 from videogan.data.manifest import SPLITS, Manifest, ScoredSplit
 from videogan.protocols.classifier import ClassifierProtocol, TrainPart
+from videogan.protocols.copies import load_training_windows
 from videogan.protocols.features import FeatureMetric
+from videogan.protocols.training_features import load_training_features
+from videogan.storage.cached_file import read_if_whole
+from videogan.storage.places import Place, RemotePath
 from videogan.training.loop import untrained
 from videogan.training.run_config import RunConfig
 
@@ -59,13 +63,19 @@ def prepare_inputs(sweep: Sweep, manifest: Manifest, scored: ScoredSplit, consol
 def _prepare_copies(inputs: Inputs, config: RunConfig, console: Console) -> None:
     """Read all training windows, by which trials find copies, unless they are in the cache."""
     protocol = config.evaluation.s3_protocol.classifier
-    if inputs.windows_path(config.model.n_frames).exists() and inputs.features_path(protocol).exists():
+    windows, features = inputs.windows_path(config.model.n_frames), inputs.features_path(protocol)
+    if _is_whole(windows, load_training_windows) and _is_whole(features, load_training_features):
         return
     with progress_bar(console) as bars:
         bar = bars.add_task("windows of training clips", total=1)
         find = ray.remote(num_cpus=1, num_gpus=inputs.gpus_per_worker)(_find_windows)
         ray.get(find.remote(inputs, config.model_dump(mode="json")))
         bars.advance(bar)
+
+
+def _is_whole(path: Place, read: Callable[[Place], object]) -> bool:
+    """Whether a cached file exists and is not damaged; one on an object store is checked where it is used."""
+    return path.exists() if isinstance(path, RemotePath) else read_if_whole(path, read) is not None
 
 
 def _find_windows(inputs: Inputs, values: dict[str, Any]) -> None:

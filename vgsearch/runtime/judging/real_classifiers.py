@@ -15,8 +15,15 @@ from vgsearch.runtime.feed.inputs import Inputs
 from videogan.config import ConfigurationError
 from videogan.data.clip_set import RealClips
 from videogan.data.clips import DataConfig
-from videogan.protocols.classifier import ClassifierProtocol, cached_real_classifier, fit_on_real, save_real_classifier
+from videogan.protocols.classifier import (
+    ClassifierProtocol,
+    cached_real_classifier,
+    fit_on_real,
+    load_real_classifier,
+    save_real_classifier,
+)
 from videogan.shard import Shard
+from videogan.storage.cached_file import read_if_whole
 
 
 def fit_real_classifiers(
@@ -26,13 +33,13 @@ def fit_real_classifiers(
     needed: Mapping[ClassifierProtocol, tuple[int, ...]],
     bars: Progress,
 ) -> None:
-    """Fit the classifiers of the `needed` protocols and seeds that are not in the cache; `bars` counts all of them.
+    """Fit the classifiers of the `needed` protocols and seeds that are not in the cache, or damaged; `bars` counts all.
 
     One Ray task for each; with several workers per trial, each task drives a Ray Train run with that many workers.
     Raises ConfigurationError with the cause if a fit fails.
     """
     wanted = [(protocol, seed) for protocol, seeds in needed.items() for seed in seeds]
-    missing = [one for one in wanted if not inputs.classifier_path(*one).exists()]
+    missing = [one for one in wanted if read_if_whole(inputs.classifier_path(*one), load_real_classifier) is None]
     bar = bars.add_task("real-trained classifiers", total=len(wanted))
     bars.update(bar, completed=len(wanted) - len(missing))
     if inputs.n_workers == 1:

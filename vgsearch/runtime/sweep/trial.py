@@ -162,8 +162,10 @@ class Trial:
             return end_of_error(error)
 
     def _restore(self, lines: Sequence[Mapping[str, float]]) -> None:
-        """Read what earlier attempts wrote: seconds of training, norms, health at their looks."""
+        """Read what earlier attempts wrote: seconds of training, norms, health at their looks, the best of them."""
         for line in lines:
+            if "look" in line and self.checkpoints.path(int(line["step"])).exists():
+                self.checkpoints.mark_best(int(line["step"]), line["look"])  # changes nothing unless best.json was lost
             self._seconds = line.get("seconds_training", self._seconds)
             if norms := _without(NORM, line):
                 self._course.norms(norms)
