@@ -20,6 +20,8 @@ class Holding:
     key: str | None = None
     """Part of the object's key."""
     arrived: threading.Event = field(default_factory=threading.Event)
+    ignores_conditions: bool = False
+    """Whether If-None-Match and If-Match have no effect, as on old servers."""
 
     def refuses(self, method: str, path: str) -> bool:
         refused = method in ("PUT", "POST") and self.key is not None and re.search(self.key, path) is not None
@@ -43,6 +45,8 @@ def s3_server(failing_every: int, host: str = "127.0.0.1") -> Iterator[tuple[str
             environ["wsgi.input"].read()
             start_response("503 Slow Down", [("Content-Type", "application/xml")])
             return [b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"]
+        for header in ("HTTP_IF_NONE_MATCH", "HTTP_IF_MATCH") if holding.ignores_conditions else ():
+            environ.pop(header, None)
         return app(environ, start_response)
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)

@@ -29,7 +29,7 @@ from vgsearch.commands import (
     train,
     tune,
 )
-from vgsearch.terminal.line import print_error
+from vgsearch.terminal.line import print_error, print_line
 
 EPILOGUE = """
 Environment variables:

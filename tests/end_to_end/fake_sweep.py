@@ -15,8 +15,9 @@ from rich.console import Console
 
 from tests.builders import CONSTRAINT, SIGMA_A, three_domains, tiny_sweep
 from vgsearch.experiment.ledger import Ledger
+from vgsearch.experiment.metrics_lines import whole_lines
 from vgsearch.experiment.paths import Experiment, TrialFolder
-from vgsearch.experiment.trial_records import TrialRecords, whole_lines
+from vgsearch.experiment.trial_records import TrialRecords
 from vgsearch.runtime.cluster.cluster import connect
 from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.sweep.resuming import left_to_do

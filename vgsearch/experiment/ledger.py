@@ -321,12 +321,15 @@ class LedgerReader:
     def _new_lines(self) -> list[bytes]:
         if isinstance(self.place, RemotePath):
             return Segments(self.place).lines_from(self.n_lines)
-        if not self.place.exists():
+        try:
+            with open(self.place, "rb") as stream:
+                stream.seek(self._n_bytes)
+                *lines, torn = stream.read().split(b"\n")
+                self._n_bytes = stream.tell() - len(torn)
+        except FileNotFoundError:
             return []
-        with open(self.place, "rb") as stream:
-            stream.seek(self._n_bytes)
-            *lines, torn = stream.read().split(b"\n")
-            self._n_bytes = stream.tell() - len(torn)
+        except OSError as error:
+            raise DamagedLedger(f"{self.place} must be a readable file ({error.strerror}); restore it.") from error
         return lines
 
     def _applied(self, line: bytes) -> Event:
@@ -334,7 +337,8 @@ class LedgerReader:
         try:
             event: Event = json.loads(line)
             self.record.apply(event)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        # By the field that is damaged: KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError.
+        except Exception as error:
             reason = str(error) if isinstance(error, ConfigurationError) else repr(error)
             raise DamagedLedger(
                 f"{self.place} line {self.n_lines} is not a valid event ({reason}); restore the file from a copy."

@@ -15,7 +15,7 @@ from vgsearch.experiment.names import checked_name
 from vgsearch.object_store.lease import ExperimentInUse, Lease, this_process
 from vgsearch.object_store.working_copy import WorkingCopy, copy_folder
 from videogan.config import ConfigurationError
-from videogan.storage.atomic import write_atomically
+from videogan.storage.atomic import delete_parts, write_atomically
 from videogan.storage.places import Place, RemotePath, StorageError, place
 
 SAMPLES_PER_CLASS = 6
@@ -291,6 +291,7 @@ class Experiment(StoredFolder):
         """
         held = ExitStack()
         object.__setattr__(self, "_held", held.enter_context(self._lock_folder()))
+        delete_parts(self.folder)
         held.callback(object.__setattr__, self, "_held", None)
         if self.address is not None:
             try:

@@ -7,10 +7,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from vgsearch.experiment.metrics_lines import read_lines, what_is_damaged, whole_lines
 from vgsearch.experiment.moved import refuse_moved
 from vgsearch.experiment.paths import TrialFolder
 from vgsearch.experiment.tensorboard import TrialBoard
-from videogan.storage.atomic import write_atomically
+from videogan.storage.atomic import sync_folder, write_atomically
+from videogan.storage.set_aside import set_aside
 
 SCORE = "score/"
 """Prefix of the names of final scores."""
@@ -26,6 +28,7 @@ class TrialRecords:
         self._folder.folder.mkdir(parents=True, exist_ok=True)
         _drop_lines_after(self._folder.metrics, self._step)
         self._metrics = open(self._folder.metrics, "a", buffering=1)
+        sync_folder(self._folder.folder)
         self.board = TrialBoard(self._folder.tensorboard, self._step + 1)
         self._handler = logging.FileHandler(self._folder.log)
         self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -76,14 +79,22 @@ class TrialRecords:
         self.board.scalars(values, step)
 
 
+def set_wrong_kinds_aside(folder: TrialFolder) -> None:
+    """Set aside a folder in the place of a file that the trial writes, and the other way round, with a warning."""
+    for path in (folder.metrics, folder.log):
+        if path.is_dir():
+            set_aside(path, "must be a file, but is a folder", "beginning a new one")
+    for path in (folder.tensorboard, folder.checkpoints, folder.samples):
+        if path.exists() and not path.is_dir():
+            set_aside(path, "must be a folder, but is a file", "beginning a new one")
+
+
 def _drop_lines_after(path: Path, step: int) -> None:
-    """Keep only the complete lines up to `step`, so that no step appears twice."""
-    if path.exists():
-        kept = "".join(json.dumps(line) + "\n" for line in whole_lines(path) if line["step"] <= step)
-        write_atomically(path, lambda stream: stream.write(kept.encode()))
-
-
-def whole_lines(path: Path) -> list[dict[str, Any]]:
-    """The complete lines; a crash may have cut off the last one."""
-    text = path.read_text() if path.exists() else ""
-    return [json.loads(line) for line in text.split("\n")[:-1]]
+    """Keep only the complete lines up to `step`, so that no step appears twice; set a damaged file aside."""
+    if not path.exists():
+        return
+    lines, damaged = read_lines(path)
+    if damaged:
+        set_aside(path, what_is_damaged(damaged), "going on with the other lines")
+    kept = "".join(json.dumps(line) + "\n" for line in lines if line["step"] <= step)
+    write_atomically(path, lambda stream: stream.write(kept.encode()))

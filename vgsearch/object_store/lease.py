@@ -4,21 +4,17 @@ import json
 import os
 import socket
 import threading
-import time
 import uuid
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from vgsearch.object_store.conditional import Changed, Tag, create, read, replace
 from videogan.storage.places import RemotePath, StorageError
 
 SECONDS = 60.0
 """A lease that its holder has not renewed for this long is free."""
 SECONDS_BETWEEN_RENEWALS = 15.0
-TRIES, SECONDS_BETWEEN_TRIES = 5, 0.1
-"""Reads of a lease that another process may be replacing."""
-SECONDS_OF_A_RACE = 1.0
-"""Two processes that take the same free lease both write it within this time; the later one holds it."""
 
 
 class ExperimentInUse(RuntimeError):
@@ -32,19 +28,18 @@ def this_process() -> str:
 class Lease:
     """A lease, held from construction until `__exit__` and renewed by a thread; raises ExperimentInUse if it is taken.
 
-    The age of a lease is measured by the storage's own clock. If its holder was a process of this machine that no
-    longer exists, the lease is free. A process that was suspended until another took over sees `is_lost`, or finds
-    that the other driver has already written its next line (`ledger_segments.py`).
+    Of processes that take a free lease at the same time, the storage lets one write: each write is conditional on what
+    the process has read. The age of a lease is measured by the storage's own clock. If its holder was a process of this
+    machine that no longer exists, the lease is free. A process that was suspended until another took over sees
+    `is_lost`, or finds that the other driver has already written its next line (`ledger_segments.py`).
     """
 
     def __init__(self, where: RemotePath, what: str) -> None:
         self._where, self._what, self._token = where, what, uuid.uuid4().hex
         self.is_lost = False
         """Whether another driver took over while this process was suspended or could not reach the storage."""
-        self._refuse_held()
-        self._write()
-        time.sleep(SECONDS_OF_A_RACE)
-        self._refuse_held()
+        self._tag = self._take()
+        self._refuse_unconditional()
         self._left = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
         self._thread.start()
@@ -55,45 +50,79 @@ class Lease:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._left.set()
         self._thread.join()
-        if self._holder().get("token") == self._token:
+        if self._own_tag() is not None:
             self._where.unlink(missing_ok=True)
+
+    def _take(self) -> Tag:
+        """Write the lease if it is free; raises ExperimentInUse."""
+        holder, tag = self._holder()
+        if holder and not _is_gone(holder) and (age := self._age()) < SECONDS:
+            raise self._in_use(holder, age)
+        try:
+            return create(self._where, self._content()) if tag is None else replace(self._where, self._content(), tag)
+        except Changed:
+            if (tag := self._own_tag()) is not None:  # our own request had succeeded although it reported an error
+                return tag
+            raise self._in_use(self._holder()[0], 0.0) from None
+
+    def _refuse_unconditional(self) -> None:
+        """Raise StorageError if the storage ignores conditions: two drivers could then overwrite events."""
+        try:
+            create(self._where, self._content())
+        except Changed:
+            return
+        self._where.unlink(missing_ok=True)
+        raise StorageError(
+            f"{self._where}: this storage ignores the condition If-None-Match, without which two drivers could "
+            "overwrite each other's events; use a newer server, S3 or Google's storage (gs://)."
+        )
+
+    def _in_use(self, holder: dict[str, Any], age: float) -> ExperimentInUse:
+        by = f"process {holder['pid']} on {holder['host']}" if holder else "another process"
+        return ExperimentInUse(
+            f"{self._what} is in use by {by}, last seen {age:.0f} s ago; "
+            f"wait for it, stop it with Ctrl-C, or, if it was killed, try again in {SECONDS - age:.0f} s."
+        )
 
     def _renew(self) -> None:
         while not self._left.wait(SECONDS_BETWEEN_RENEWALS):
             try:
-                if self._holder().get("token") != self._token:
+                self._tag = replace(self._where, self._content(), self._tag)
+            except Changed:
+                try:
+                    tag = self._own_tag()
+                except StorageError:
+                    continue
+                if tag is None:
                     self.is_lost = True
                     return
-                self._write()
+                self._tag = tag  # our own request had succeeded although it reported an error
             except StorageError:
                 continue  # unreachable for now; a lease that is not renewed expires
 
-    def _write(self) -> None:
+    def _content(self) -> bytes:
         content = {"token": self._token, "host": socket.gethostname(), "pid": os.getpid(), "machine": _machine()}
-        self._where.put(json.dumps(content).encode())
+        return json.dumps(content).encode()
 
-    def _holder(self) -> dict[str, Any]:
-        """The lease as it is stored; empty if there is none. Raises StorageError if it stays unreadable."""
-        for _ in range(TRIES):
-            try:
-                holder: dict[str, Any] = json.loads(self._where.read_bytes())
-                return holder
-            except FileNotFoundError:
-                return {}
-            except ValueError:  # another process replaced it between the two requests of a read
-                time.sleep(SECONDS_BETWEEN_TRIES)
-        raise StorageError(f"{self._where}: a lease must be JSON; delete this file if no driver is running.")
+    def _own_tag(self) -> Tag | None:
+        """The version of the stored lease if this process holds it, otherwise None."""
+        holder, tag = self._holder()
+        return tag if holder.get("token") == self._token else None
 
-    def _refuse_held(self) -> None:
-        holder = self._holder()
-        if not holder or holder["token"] == self._token or _is_gone(holder):
-            return
-        age = self._age()
-        if age < SECONDS:
-            raise ExperimentInUse(
-                f"{self._what} is in use by process {holder['pid']} on {holder['host']}, last seen {age:.0f} s ago; "
-                f"wait for it, stop it with Ctrl-C, or, if it was killed, try again in {SECONDS - age:.0f} s."
-            )
+    def _holder(self) -> tuple[dict[str, Any], Tag | None]:
+        """The lease as it is stored, and its version; empty if there is none. Raises StorageError if it is no lease."""
+        found = read(self._where)
+        if found is None:
+            return {}, None
+        try:
+            holder: dict[str, Any] = json.loads(found[0])
+            if not {"token", "host", "pid", "machine"} <= holder.keys():
+                raise ValueError
+        except (ValueError, AttributeError):
+            raise StorageError(
+                f"{self._where}: a lease must be JSON; delete this file if no driver is running."
+            ) from None
+        return holder, found[1]
 
     def _age(self) -> float:
         """Seconds since the lease was written, by the clock of its storage."""

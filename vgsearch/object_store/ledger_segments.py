@@ -4,8 +4,10 @@ import re
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
+from vgsearch.object_store.conditional import Changed, create
 from vgsearch.object_store.lease import ExperimentInUse
 from videogan.storage.places import RemotePath
 
@@ -62,17 +64,34 @@ class Segments:
             self._path(span).unlink(missing_ok=True)
 
     def append(self, number: int, line: bytes) -> None:
-        """Store one line; raises ExperimentInUse if another driver has written that number."""
+        """Store one line; raises ExperimentInUse if another driver has written that number, also while this one writes.
+
+        The storage refuses to replace a line. If another driver has already merged it, the list shows that afterwards,
+        and readers take the merged one.
+        """
         span = number, number
-        later = [other for other in self._listed() if other[1] >= number]
-        # Our own request may have succeeded although it reported an error; a merged segment must be another driver's.
-        if later and not (later == [span] and self._path(span).read_bytes() == line):
-            raise ExperimentInUse(
-                f"{self._path(later[0])}: another driver took over this experiment while this one could not reach the "
-                "storage; stopping."
-            )
-        self._path(span).put(line)
+        try:
+            create(self._path(span), line)
+        except Changed:
+            # Our own request may have succeeded although it reported an error.
+            if not self._is_stored(span, line):
+                raise self._taken_over(span) from None
+        if others := [other for other in self._listed() if other[1] >= number and other != span]:
+            self._path(span).unlink(missing_ok=True)
+            raise self._taken_over(others[0])
         self._spans.append(span)
+
+    def _is_stored(self, span: Span, line: bytes) -> bool:
+        try:
+            return self._path(span).read_bytes() == line
+        except FileNotFoundError:  # merged by the other driver
+            return False
+
+    def _taken_over(self, span: Span) -> ExperimentInUse:
+        return ExperimentInUse(
+            f"{self._path(span)}: another driver took over this experiment while this one was suspended or could not "
+            "reach the storage; stopping. What the other wrote is kept, and this one's last event is not."
+        )
 
     def merge(self, ledger: Path) -> None:
         """Merge the last segments while MERGED of them have one size, with lines from the local `ledger`."""
@@ -82,7 +101,8 @@ class Segments:
     def _merge(self, tail: list[Span], ledger: Path) -> None:
         merged = tail[0][0], tail[-1][1]
         lines = ledger.read_bytes().split(b"\n")[merged[0] : merged[1] + 1]
-        self._path(merged).put(b"".join(line + b"\n" for line in lines))
+        with suppress(Changed):  # by an earlier try, with the same lines
+            create(self._path(merged), b"".join(line + b"\n" for line in lines))
         self._spans[-MERGED:] = [merged]
         for span in tail:
             self._path(span).unlink(missing_ok=True)

@@ -142,9 +142,13 @@ class WorkingCopy:
         return sizes
 
     def remove(self, below: str) -> None:
-        """Delete a subfolder, here and on the object store."""
-        if (self.folder / below).exists():
-            shutil.rmtree(self.folder / below)
+        """Delete a subfolder, here and on the object store; of a link to a folder, what that folder contains."""
+        folder = self.folder / below
+        if folder.is_symlink() and folder.is_dir():
+            for path in list(folder.iterdir()):
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        elif folder.exists():
+            shutil.rmtree(folder)
         if self.address is not None:
             (self.address / below).remove_folder()
 

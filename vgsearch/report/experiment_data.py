@@ -11,6 +11,7 @@ from vgsearch.experiment.objective import Objective
 from vgsearch.experiment.paths import Experiment
 from vgsearch.report.expected_best import ExpectedBest, expected_best
 from vgsearch.space.sweep import Sweep
+from videogan.config import ConfigurationError
 
 WEAK_BELOW = 50  # trials
 
@@ -79,10 +80,16 @@ class ExperimentData:
         path = self.experiment.confirm
         if not path.is_file():
             return []
-        written = json.loads(path.read_text())
-        # The paper's point is last if it is not among the best.
-        top = len(written["points"]) - written["points"][-1]["is_paper_point"]
-        return confirmed(self.record, top, written["seeds"], written.get("folds", 0))
+        try:
+            written = json.loads(path.read_bytes())
+            # The paper's point is last if it is not among the best.
+            top = len(written["points"]) - written["points"][-1]["is_paper_point"]
+            return confirmed(self.record, top, written["seeds"], written.get("folds", 0))
+        except (ValueError, LookupError, TypeError) as error:
+            raise ConfigurationError(
+                f"{path} must hold the points and seeds of a confirmation ({error}); delete it, or make it again: "
+                f"vgsearch confirm {self.experiment.place}"
+            ) from error
 
     def expected(self) -> ExpectedBest | None:
         """The expected best score after n trials; None before a trial is scored."""

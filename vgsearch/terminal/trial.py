@@ -1,6 +1,5 @@
 """One trial in a terminal: why it ended, its scores, what was chosen, its curve, its files."""
 
-import json
 import math
 import time
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord
+from vgsearch.experiment.metrics_lines import whole_lines
 from vgsearch.experiment.objective import looks_at_distance
 from vgsearch.experiment.paths import TrialFolder
 from vgsearch.experiment.score import Score
@@ -188,5 +188,4 @@ def last_measures(folder: TrialFolder) -> dict[str, float]:
     """The newest value of each name in the trial's metrics.jsonl; empty before the first line."""
     if not folder.metrics.is_file():
         return {}
-    *whole, _ = folder.metrics.read_text().split("\n")  # the last line may still be written
-    return {name: measured for line in whole for name, measured in json.loads(line).items()}
+    return {name: measured for line in whole_lines(folder.metrics) for name, measured in line.items()}

@@ -2,13 +2,21 @@
 
 import errno
 import os
+import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from videogan.storage.set_aside import set_aside
+
 UNSYNCABLE = (errno.EINVAL, errno.ENOTSUP)
 """What file systems answer that cannot sync a folder, such as some network shares."""
+
+
+SECONDS_OF_A_WRITE = 600.0
+"""A .part file that has not grown for so long is no longer written."""
 
 
 class WritesWhole(Protocol):
@@ -21,7 +29,8 @@ def write_atomically(path: Path | WritesWhole, write: Callable[[BinaryIO], objec
     """Write a private file beside `path` with `write(stream)`, sync it to disk and rename it to `path`.
 
     Readers see the old file or the complete new one, also after a loss of power: the folder's entry is synced too. The
-    last of two writers wins. A failed write leaves nothing behind; a killed process leaves a .part file.
+    last of two writers wins. A folder of that name is set aside, with a warning. A failed write leaves nothing behind;
+    a killed process leaves a .part file, which `delete_parts` deletes.
     """
     if not isinstance(path, Path):
         path.write_whole(write)
@@ -35,12 +44,24 @@ def write_atomically(path: Path | WritesWhole, write: Callable[[BinaryIO], objec
             os.fsync(stream.fileno())
         try:
             part.replace(path)
+        except IsADirectoryError:
+            set_aside(path, "must be a file, but is a folder", "writing the file")
+            part.replace(path)
         except FileNotFoundError:
             if not path.is_file():  # if it exists, another writer finished this file and removed our .part
                 raise
         sync_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+def delete_parts(folder: Path) -> None:
+    """Delete the .part files below `folder` that killed processes left, which nobody has written to for a while."""
+    oldest = time.time() - SECONDS_OF_A_WRITE
+    for part in list(folder.rglob(".*.part")):
+        with suppress(FileNotFoundError):  # another process has finished or deleted it
+            if part.stat().st_mtime < oldest:
+                part.unlink()
 
 
 def make_folder(folder: Path) -> None:

@@ -3,8 +3,7 @@
 import warnings
 from contextlib import suppress
 from pathlib import Path
-
-from videogan.storage.places import Place
+from typing import Any, Protocol
 
 SUFFIX = ".damaged"
 
@@ -13,7 +12,20 @@ class DamagedFile(RuntimeWarning):
     """A file was damaged: which, how, where it is now, and what takes its place."""
 
 
-def set_aside(path: Place, why: str, then: str) -> None:
+class Renamable(Protocol):
+    """A place other than a local path, such as `places.RemotePath`."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def parent(self) -> Any: ...  # of the same type, by which `/` gives files in it
+
+    def rename(self, name: str) -> None:
+        """Give the file another name in its folder; raises FileNotFoundError."""
+
+
+def set_aside(path: Path | Renamable, why: str, then: str) -> None:
     """Rename `path`, a file or folder, to `<name>.damaged`, and warn: `why` it is damaged, what happens `then`."""
     name = _free_name(path)
     with suppress(FileNotFoundError):  # another process has done it
@@ -24,7 +36,7 @@ def set_aside(path: Place, why: str, then: str) -> None:
     warnings.warn(f"{path} {why}. Set aside as {name}; {then}.", DamagedFile, stacklevel=3)
 
 
-def _free_name(path: Place) -> str:
+def _free_name(path: Path | Renamable) -> str:
     name, number = f"{path.name}{SUFFIX}", 1
     while (path.parent / name).exists():
         number += 1

@@ -162,7 +162,19 @@ def test_a_writer_continues_after_an_incomplete_line_and_loses_no_event(ledger: 
 
 
 @pytest.mark.parametrize(
-    "line", ["{", "[]", "3", '"text"', "{}", '{"event": "look", "trial": "t0009-000000", "step": 1, "look": 0.1}']
+    "line",
+    [
+        "{",
+        "[]",
+        "3",
+        '"text"',
+        "{}",
+        "[" * 100_000,
+        '{"event": "trial_started"}',
+        '{"event": ["x"]}',
+        '{"event": null}',
+        '{"event": "look", "trial": "t0009-000000", "step": 1, "look": 0.1}',
+    ],
 )
 def test_a_damaged_line_is_an_error_that_names_the_line(ledger: Ledger, line: str):
     ledger.append("sweep_started", space="mvt")
@@ -301,3 +313,9 @@ def test_a_folder_moved_before_the_first_event_is_not_begun_again(ledger: Ledger
     with pytest.raises(MovedExperiment):
         started(ledger, 0)
     assert not ledger.path.parent.exists()
+
+
+def test_a_ledger_that_is_a_folder_is_named(tmp_path: Path):
+    (tmp_path / "ledger.jsonl").mkdir()
+    with pytest.raises(DamagedLedger, match=r"ledger.jsonl must be a readable file \(Is a directory\)"):
+        read_ledger(tmp_path / "ledger.jsonl")

@@ -139,6 +139,16 @@ def test_gc_frees_exactly_what_its_dry_run_lists(saved: Recorded):
     assert "freed 0 B: checkpoints of 0 trials" in gc(saved)
 
 
+def test_gc_deletes_what_a_linked_checkpoints_folder_contains(saved: Recorded, tmp_path: Path):
+    elsewhere, linked = tmp_path / "big disk", saved.checkpoints(6)
+    linked.rename(elsewhere)
+    linked.symlink_to(elsewhere)
+    freed = json.loads(gc(saved, "--json"))
+    assert freed["freed_bytes"] == 720 * KB
+    assert (list(elsewhere.iterdir()), linked.is_symlink()) == ([], True)
+    assert read_ledger(saved.experiment.ledger).trials["t0006-aaaaaa"].checkpoints_dropped == "gc"
+
+
 def test_gc_deletes_no_more_than_the_budget_requires(saved: Recorded):
     gc(saved, "--disk-budget", "0.9MB")
     assert saved.kept == [0, 1, 2, 3, 4, 5, 8, 9, 10]

@@ -9,14 +9,17 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from vgsearch.experiment.metrics_lines import whole_lines
 from vgsearch.experiment.moved import MovedExperiment
 from vgsearch.experiment.paths import TrialFolder
-from vgsearch.experiment.trial_records import TrialRecords
+from vgsearch.experiment.trial_records import TrialRecords, set_wrong_kinds_aside
+from videogan.storage.set_aside import DamagedFile
 
 CUT_OFF = """
 import os, pathlib, sys
 from vgsearch.experiment.paths import TrialFolder
-from vgsearch.experiment.trial_records import TrialRecords
+from vgsearch.experiment.trial_records import TrialRecords, set_wrong_kinds_aside
+from videogan.storage.set_aside import DamagedFile
 with TrialRecords(TrialFolder(pathlib.Path(sys.argv[1])), 0) as records:
     for step in range(1, 31):
         records.write(step, {"loss": float(step)})
@@ -91,3 +94,34 @@ def test_a_trial_whose_folder_was_moved_writes_nothing_at_the_old_place(tmp_path
                 attempt()
     assert not (tmp_path / "s").exists()
     assert (tmp_path / "moved/trials/t0000-aaaaaa/metrics.jsonl").read_text() == '{"step": 1, "loss": 1.0}\n'
+
+
+@pytest.mark.parametrize("line", ["{", "nonsense", "[1, 2]", '{"loss": 1.0}', '{"step": "x"}', "\x00\x00", "\udcff"])
+def test_a_damaged_line_of_metrics_is_named_and_the_others_stay(tmp_path: Path, line: str):
+    folder = TrialFolder(tmp_path)
+    resume(folder, 0, 4)
+    first, *rest = folder.metrics.read_bytes().splitlines(keepends=True)
+    damaged = b"".join([first, line.encode(errors="surrogateescape") + b"\n", *rest])
+    folder.metrics.write_bytes(damaged)
+    with pytest.warns(DamagedFile, match=r"metrics.jsonl must hold a JSON object .* not in 1 \(number 2\)"):
+        assert [found["step"] for found in whole_lines(folder.metrics)] == [1, 2, 3, 4]
+    with pytest.warns(DamagedFile, match=r"\(number 2\). Set aside as metrics.jsonl.damaged; going on with the other"):
+        resume(folder, 4, 6)
+    assert [found["step"] for found in whole_lines(folder.metrics)] == [1, 2, 3, 4, 5, 6]
+    assert (tmp_path / "metrics.jsonl.damaged").read_bytes() == damaged
+
+
+def test_files_in_the_place_of_folders_and_the_other_way_round_are_set_aside(tmp_path: Path):
+    folder = TrialFolder(tmp_path)
+    files, folders = (folder.metrics, folder.log), (folder.tensorboard, folder.checkpoints, folder.samples)
+    for path in files:
+        path.mkdir()
+        (path / "inside").touch()
+    for path in folders:
+        path.write_bytes(b"garbled")
+    with pytest.warns(DamagedFile) as said:
+        set_wrong_kinds_aside(folder)
+    assert len(said) == 5
+    assert {path.name for path in tmp_path.iterdir()} == {f"{path.name}.damaged" for path in (*files, *folders)}
+    resume(folder, 0, 2)
+    assert [line["step"] for line in whole_lines(folder.metrics)] == [1, 2]

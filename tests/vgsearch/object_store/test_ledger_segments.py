@@ -5,13 +5,16 @@ import multiprocessing
 import os
 import socket
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.s3_server import Holding
 from tests.waiting import wait_until
 from vgsearch.experiment.ledger import Ledger, LedgerReader, read_ledger
 from vgsearch.experiment.paths import DRIVEN, Experiment
+from vgsearch.object_store import conditional
 from vgsearch.object_store import lease as lease_module
 from vgsearch.object_store.lease import ExperimentInUse, Lease
 from vgsearch.object_store.ledger_segments import MERGED, MissingSegments, Segments
@@ -21,11 +24,6 @@ from videogan.storage.places import RemotePath, StorageError, place
 @pytest.fixture
 def kept(s3_bucket: str) -> RemotePath:
     return place(f"{s3_bucket}/{uuid.uuid4().hex[:8]}/mvt-001")
-
-
-@pytest.fixture(autouse=True)
-def _no_race(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease_module, "SECONDS_OF_A_RACE", 0.0)
 
 
 def started(number: int) -> dict:
@@ -186,26 +184,6 @@ def test_a_lease_that_another_took_is_lost(kept: RemotePath, monkeypatch: pytest
     assert json.loads((kept / ".lock").read_bytes())["token"] == "another", "the other driver's lease stays"
 
 
-class Torn(RemotePath):
-    """An object that is replaced during every second read: the reader gets the end of the new one after the old."""
-
-    reads = 0
-
-    def read_bytes(self) -> bytes:
-        Torn.reads += 1
-        return super().read_bytes() + b'"m"}' * (Torn.reads % 2)
-
-
-def test_a_lease_that_is_replaced_while_it_is_read_is_read_again(kept: RemotePath, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(lease_module, "SECONDS_BETWEEN_RENEWALS", 0.05)
-    where = Torn(kept.root, f"{kept.key}/.lock")
-    with Lease(where, "x") as lease:
-        read = Torn.reads
-        wait_until(lambda: Torn.reads > read + 4, lambda: "the thread that renews the lease has ended")
-        assert not lease.is_lost
-    assert not (kept / ".lock").exists()
-
-
 def test_a_lease_that_stays_unreadable_names_its_file(kept: RemotePath):
     (kept / ".lock").put(b"{}{}")
     with pytest.raises(StorageError, match=r"\.lock: a lease must be JSON; delete this file"):
@@ -226,3 +204,101 @@ def test_a_lease_is_renewed_while_it_is_held(kept: RemotePath, monkeypatch: pyte
         first = (kept / ".lock").stamp()
         wait_until(lambda: (kept / ".lock").stamp() != first, lambda: "the lease is not renewed")
         assert (kept / ".lock").stamp().mtime_ns > first.mtime_ns
+
+
+class Interrupted(Segments):
+    """Segments of a driver that is suspended after it has listed them, while another driver writes."""
+
+    meanwhile: Callable[[], object] = staticmethod(lambda: None)
+
+    def _listed(self) -> list[tuple[int, int]]:
+        spans, meanwhile = super()._listed(), self.meanwhile
+        self.meanwhile = lambda: None
+        meanwhile()
+        return spans
+
+
+@pytest.mark.parametrize("n_written_meanwhile", [1, MERGED + 1])
+def test_of_two_drivers_one_is_told_whenever_the_other_is_suspended(
+    kept: RemotePath, tmp_path: Path, n_written_meanwhile: int
+):
+    suspended = Interrupted(kept)
+    first = Ledger(tmp_path / "a" / "ledger.jsonl", suspended)
+    first.append("trial_started", **started(0))
+    second = Ledger(tmp_path / "b" / "ledger.jsonl", Segments(kept))
+    told = []
+
+    def write(ledger: Ledger, *numbers: int) -> None:
+        try:
+            for number in numbers:
+                ledger.append("trial_started", **started(number))
+        except ExperimentInUse:
+            told.append(ledger)
+
+    suspended.meanwhile = lambda: write(second, *range(1000, 1000 + n_written_meanwhile))
+    write(first, 1)
+    assert len(told) == 1
+    (survivor,) = {first.path: first, second.path: second}.keys() - {told[0].path}
+    events = [json.loads(line) for line in survivor.read_bytes().splitlines()]
+    assert LedgerReader(kept).read() == events, "every event that a driver took for written is in the store"
+
+
+def test_of_two_processes_that_take_a_free_lease_at_once_one_is_refused(
+    kept: RemotePath, monkeypatch: pytest.MonkeyPatch
+):
+    taken = []
+
+    def read_then_wait(where: RemotePath) -> tuple[bytes, dict[str, str]] | None:
+        found = conditional.read(where)
+        monkeypatch.setattr(lease_module, "read", conditional.read)
+        taken.append(Lease(where, "x"))  # by another process, after this one found it free
+        return found
+
+    monkeypatch.setattr(lease_module, "read", read_then_wait)
+    with pytest.raises(ExperimentInUse, match=rf"x is in use by process {os.getpid()} on .*, last seen 0 s ago"):
+        Lease(kept / ".lock", "x")
+    (holder,) = taken
+    with holder:
+        assert json.loads((kept / ".lock").read_bytes())["token"] == holder._token
+
+
+def test_a_storage_without_conditions_is_refused(s3: tuple[str, Holding], kept: RemotePath):
+    s3[1].ignores_conditions = True
+    try:
+        with pytest.raises(StorageError, match=r"\.lock: this storage ignores the condition If-None-Match"):
+            Lease(kept / ".lock", "x")
+    finally:
+        s3[1].ignores_conditions = False
+    assert kept.file_names() == set()
+
+
+def test_an_object_is_created_once_and_replaced_only_by_who_read_it_last(kept: RemotePath):
+    one = conditional.create(kept / "x", b"1")
+    for write in (
+        lambda: conditional.create(kept / "x", b"2"),
+        lambda: conditional.replace(kept / "x", b"2", {"e_tag": '"another"'}),
+        lambda: conditional.replace(kept / "none", b"2", one),
+    ):
+        with pytest.raises(conditional.Changed):
+            write()
+    assert conditional.read(kept / "x") == (b"1", one)
+    two = conditional.replace(kept / "x", b"2", one)
+    assert (conditional.read(kept / "x"), conditional.read(kept / "none")) == ((b"2", two), None)
+    with pytest.raises(conditional.Changed):
+        conditional.replace(kept / "x", b"3", one)
+    with pytest.raises(StorageError, match=r"no-such-bucket-here/x: .* Check the address"):
+        conditional.create(place("s3://no-such-bucket-here/x"), b"1")
+
+
+def test_keys_of_a_profile_are_used_unless_the_environment_has_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    file = tmp_path / "credentials"
+    file.write_text("[default]\naws_access_key_id = a\n[lab]\naws_access_key_id = b\naws_secret_access_key = c%d\n")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    assert conditional._settings("bucket") == {"aws_access_key_id": "a"}
+    monkeypatch.setenv("AWS_PROFILE", "lab")
+    assert conditional._settings("bucket") == {"aws_access_key_id": "b", "aws_secret_access_key": "c%d"}
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "of the environment")
+    assert conditional._settings("bucket") == {}

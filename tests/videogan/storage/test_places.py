@@ -7,7 +7,7 @@ from pyarrow import fs
 
 from videogan.config import ConfigurationError
 from videogan.data.manifest import read_manifest, write_manifest
-from videogan.storage.atomic import write_atomically
+from videogan.storage.atomic import SECONDS_OF_A_WRITE, delete_parts, write_atomically
 from videogan.storage.places import (
     RemotePath,
     StorageError,
@@ -19,6 +19,7 @@ from videogan.storage.places import (
     place,
     without_secrets,
 )
+from videogan.storage.set_aside import DamagedFile
 
 MEMORY = RemotePath("memory://storage")
 
@@ -212,3 +213,40 @@ def test_an_upload_is_visible_only_when_it_is_complete(s3_bucket):
     write_atomically(folder / "big", write)
     assert not [info for info in seen if info.path.endswith("uploads/big")]
     assert len((folder / "big").read_bytes()) == 11_000_000
+
+
+def test_a_folder_in_the_place_of_a_file_is_set_aside_and_the_file_written(tmp_path: Path):
+    (tmp_path / "status.json" / "inside").mkdir(parents=True)
+    (tmp_path / "status.json.damaged").write_bytes(b"an earlier one")
+    with pytest.warns(
+        DamagedFile, match=r"status.json must be a file, but is a folder. Set aside as status.json.damaged2"
+    ):
+        write_atomically(tmp_path / "status.json", lambda stream: stream.write(b"{}"))
+    assert (tmp_path / "status.json").read_bytes() == b"{}"
+    assert (tmp_path / "status.json.damaged2" / "inside").is_dir()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "status.json",
+        "status.json.damaged",
+        "status.json.damaged2",
+    ]
+
+
+def test_parts_that_killed_writers_left_are_deleted_and_growing_ones_stay(tmp_path: Path):
+    old, new, kept = (tmp_path / name for name in (".a.0badcafe.part", "t/.b.0badcafe.part", "t/mine.part"))
+    (tmp_path / "t").mkdir()
+    for path in (old, new, kept):
+        path.write_bytes(b"half")
+    for path in (old, kept):
+        os.utime(path, (path.stat().st_atime, path.stat().st_mtime - SECONDS_OF_A_WRITE - 1))
+    delete_parts(tmp_path)
+    assert [path.exists() for path in (old, new, kept)] == [False, True, True]
+
+
+def test_the_entries_of_new_files_and_folders_are_synced_after_their_content(tmp_path: Path, monkeypatch):
+    synced, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda n: (synced.append(os.readlink(f"/proc/self/fd/{n}")), fsync(n)))
+    write_atomically(tmp_path / "new" / "deep" / "x.json", lambda stream: stream.write(b"{}"))
+    folders, part, last = synced[:-2], synced[-2], synced[-1]
+    assert sorted(folders) == [str(tmp_path), str(tmp_path / "new")]
+    assert part.startswith(str(tmp_path / "new/deep/.x.json."))
+    assert last == str(tmp_path / "new/deep")

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +13,10 @@ from ray.train import DataConfig as TrainDataConfig
 from vgsearch.runtime.feed.decode import decoding, silent_ray_data
 from videogan.config import ConfigurationError
 from videogan.data.decode import Limits, decode
-from videogan.data.manifest import Manifest
+from videogan.data.journal import signature
+from videogan.data.manifest import DataError, Manifest
 from videogan.data.preprocessing import preprocessing_named
+from videogan.data.shard_repair import why_lost
 from videogan.data.windows import Selection, WindowSchedule, rank_positions, select_clips, span, window
 
 if TYPE_CHECKING:  # they import torch, which workers that decode do without
@@ -180,14 +183,26 @@ def _window_of(row: dict[str, Any], preprocessing: str, limits: Limits, n_frames
 def _row(selection: Selection, clip: int, start: int) -> dict[str, Any]:
     """The window of a selected clip as plain values, which Ray Data's tasks take."""
     stride, length = int(selection.strides[clip]), int(selection.lengths[clip])
-    return {"path": selection.paths[clip], "start": int(start), "stride": stride, "length": length}
+    named = {"path": selection.paths[clip], "sha": selection.shas[clip]}
+    return {**named, "start": int(start), "stride": stride, "length": length}
 
 
 def _decoded_window(row: dict[str, Any], preprocessing: str, limits: Limits, n_frames: int) -> np.ndarray:
-    """The window of `_row`: uint8 (n_frames, H, W, 3); a shorter file repeats its last frame."""
+    """The window of `_row`: uint8 (n_frames, H, W, 3); a shorter file repeats its last frame.
+
+    Raises DataError if the file is not the one that was imported.
+    """
+    _refuse_changed(row["path"], row["sha"], signature(Path(row["path"])))
     named, start, stride = preprocessing_named(preprocessing), row["start"], row["stride"]
     frames = decode(row["path"], named, limits, start=start, n_frames=min(span(n_frames, stride), row["length"]))
     return window(frames, 0, n_frames, stride)
+
+
+@lru_cache(maxsize=100_000)
+def _refuse_changed(path: str, sha: str, seen: str | None) -> None:
+    """Raise DataError unless the file's content is `sha`; read once a process for each `seen`, its size and times."""
+    if (reason := why_lost(Path(path), sha)) is not None:
+        raise DataError(f"{path}: {reason}. Restore it, or make the manifest again with: vgsearch data import")
 
 
 def refuse_starved_stream(n_cpus: float, n_reserved: float) -> None:

@@ -23,7 +23,10 @@ from vgsearch.runtime.study.population import PopulationPruner
 from vgsearch.runtime.study.samplers import IndexedSampler, experimental, grid_of, refuse_unfit_sampler
 from vgsearch.space.sweep import JOURNAL, Sweep
 from videogan.config import ConfigurationError
+from videogan.storage.set_aside import set_aside
 
+SECONDS_OF_A_LOCK = 60.0
+"""Another program, such as a backup, may lock optuna.db for so long."""
 REDUCTION = 3
 """Of the trials at a rung of successive halving, one in this many goes on; Hyperband's rungs are the same."""
 
@@ -67,6 +70,8 @@ def replace_study(path: Path, sweep: Sweep, trials: list[FrozenTrial]) -> None:
     storage = RDBStorage(_sqlite(part))
     new_study(storage, sweep).add_trials(trials)
     storage.engine.dispose()
+    if path.is_dir():
+        set_aside(path, "must be a database, but is a folder", "writing the study")
     _remove(path)
     os.replace(part, path)
 
@@ -89,7 +94,7 @@ def open_storage(path: Path, sweep: Sweep) -> BaseStorage:
     if sweep.storage is None:
         if str(path) != ":memory:":
             _write_ahead(path)
-        return RDBStorage(_sqlite(path))
+        return RDBStorage(_sqlite(path), engine_kwargs={"connect_args": {"timeout": SECONDS_OF_A_LOCK}})
     if sweep.storage.endswith(JOURNAL):
         return JournalStorage(JournalFileBackend(sweep.storage))
     try:

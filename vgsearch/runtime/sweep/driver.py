@@ -7,7 +7,7 @@ from typing import Any
 import ray
 
 from vgsearch.experiment.end import End, reported
-from vgsearch.experiment.ledger import Ledger, SweepRecord, TrialRecord
+from vgsearch.experiment.ledger import UNFINISHED, Ledger, SweepRecord, TrialRecord
 from vgsearch.experiment.paths import Experiment, TrialFolder
 from vgsearch.experiment.retention import CheckpointDisk
 from vgsearch.experiment.score import Floor
@@ -137,11 +137,18 @@ class Driver:
         return at_half_the_batch(record, self.sweep)
 
     def _write_status(self, record: TrialRecord) -> None:
-        values = record.to_json()
-        text = json.dumps({name: values[name] for name in IN_STATUS}, indent=1) + "\n"
-        folder = self.folder_of(record.trial_id)
-        write_atomically(folder.status, lambda stream: stream.write(text.encode()))
+        text, folder = _status_of(record), self.folder_of(record.trial_id)
+        write_atomically(folder.status, lambda stream: stream.write(text))
         folder.working_copy.push(lambda name: name == folder.status.name)
+
+    def make_up_statuses(self) -> None:
+        """Write each status.json that is missing or damaged: a driver may be killed between an end and its file."""
+        for record in self.record.trials.values():
+            folder = self.folder_of(record.trial_id)
+            written = folder.place / folder.status.name
+            if record.state in UNFINISHED or (written.is_file() and written.read_bytes() == _status_of(record)):
+                continue
+            self._write_status(record)
 
     def halt(self, reason: str) -> None:
         """Ask every trial to save and end, because the same failure would end each of them."""
@@ -194,11 +201,17 @@ class Driver:
         return bool(self.halted) or self.experiment.is_stopping
 
 
+def _status_of(record: TrialRecord) -> bytes:
+    """The content of the status.json of a trial."""
+    values = record.to_json()
+    return (json.dumps({name: values[name] for name in IN_STATUS}, indent=1) + "\n").encode()
+
+
 def _tail(folder: TrialFolder) -> str:
     """The last lines of a trial's log."""
     path = folder.log
     folder.working_copy.pull(lambda name: name == path.name)
-    if not path.exists():
+    if not path.is_file():
         return ""
     with open(path, "rb") as stream:
         stream.seek(max(0, path.stat().st_size - BYTES_OF_LOG))

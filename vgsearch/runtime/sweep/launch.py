@@ -161,6 +161,7 @@ def _run(
     view = SweepView(console, ledger.record, sweep.n_trials, json_lines)
     _record_start(experiment, sweep, inputs, ledger, view, lack)
     driver = Driver(experiment, sweep, inputs, ledger, view)
+    driver.make_up_statuses()
     driver.floor = FloorTask(sweep, inputs) if ledger.record.floor is None else None
     with stop_on_interrupt(experiment, console), view.live():
         # Workers that start all at once, and streams, must not wait for the CPU that the floor holds.

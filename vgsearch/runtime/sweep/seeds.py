@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from vgsearch.experiment.end import End
+from vgsearch.experiment.metrics_lines import whole_lines
 from vgsearch.experiment.objective import COST, Objective, parsed
-from vgsearch.experiment.trial_records import SCORE, whole_lines
+from vgsearch.experiment.trial_records import SCORE
 from vgsearch.runtime.sweep.trial import OpenClips, Trial
 from videogan.metrics.s3 import seed_interval
 

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from vgsearch.experiment.end import End
+from vgsearch.experiment.metrics_lines import whole_lines
 from vgsearch.experiment.objective import COST, parsed
 from vgsearch.experiment.paths import SAMPLES_PER_CLASS
-from vgsearch.experiment.trial_records import TrialRecords, whole_lines
+from vgsearch.experiment.trial_records import TrialRecords, set_wrong_kinds_aside
 from vgsearch.object_store.retry import with_retries
 from vgsearch.runtime.judging.judge import Judge, Looks, objective_scores, sampling_copy_of, score_of, synthetic_set
 from vgsearch.runtime.sweep.failures import end_of_error
@@ -32,7 +33,7 @@ from videogan.protocols.s3 import SyntheticSet
 from videogan.sampling.pictures import write_gif, write_mp4
 from videogan.sampling.sampling import sample_grid
 from videogan.shard import Shard
-from videogan.storage.atomic import write_atomically
+from videogan.storage.atomic import delete_parts, write_atomically
 from videogan.storage.json_values import json_values
 from videogan.storage.places import StorageError
 from videogan.training.checkpoint import Checkpoint, CheckpointFolder, generator_from
@@ -119,6 +120,9 @@ class Trial:
         # The log opens at the step of the checkpoint, so warnings of damaged checkpoints wait for it.
         with warnings.catch_warnings(record=True) as damaged:
             warnings.simplefilter("always")
+            if self.shard.rank == 0:
+                set_wrong_kinds_aside(self.folder)
+                delete_parts(self.folder.folder)
             start = self.checkpoints.newest()
         self._step = start.step if start else 0
         try:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from optuna.exceptions import StorageInternalError
 from ray import cloudpickle, tune
 from ray.tune.experiment import Trial
+from sqlalchemy.exc import SQLAlchemyError
 
 from vgsearch.experiment.end import End
 from vgsearch.experiment.ledger import SweepRecord, read_events
@@ -30,6 +32,10 @@ from vgsearch.runtime.sweep.retries import MAX_FAILURES, Retries
 from vgsearch.runtime.sweep.watchdog import Watchdog
 from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.words import typed
+
+
+class BrokenStudy(RuntimeError):
+    """Optuna's study is locked, damaged or unreachable while the sweep runs; the message says how to continue."""
 
 
 class DiskFull(RuntimeError):
@@ -72,6 +78,12 @@ def run_searcher(searcher: StudySearcher, driver: Driver, cluster: Resources, ex
     except Exception as error:
         if isinstance(searcher.broken, MovedExperiment):
             _remove_recreated(experiment)
+        if isinstance(searcher.broken, StorageInternalError | SQLAlchemyError) and not full_disk(searcher.broken):
+            raise BrokenStudy(
+                f"{driver.sweep.storage or experiment.study} could not be read or written "
+                f"({next(iter(str(searcher.broken).splitlines()), '')}); another program may use it. The ledger has every "
+                f"event, so that nothing is lost: vgsearch resume {shown(experiment.place)}"
+            ) from error
         if not full_disk(searcher.broken or error):
             raise searcher.broken or error from None
         raise DiskFull(
