@@ -1,7 +1,6 @@
 """Every path and file name under runs/, in one place."""
 
 import errno
-import fcntl
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -10,9 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO
 
+from vgsearch.experiment.folder_lock import LOCK, locked_folder
 from vgsearch.experiment.moved import refuse_moved
 from vgsearch.experiment.names import checked_name
-from vgsearch.object_store.lease import ExperimentInUse, Lease, this_process
+from vgsearch.object_store.lease import ExperimentInUse, Lease
 from vgsearch.object_store.working_copy import WorkingCopy, copy_folder
 from videogan.config import ConfigurationError
 from videogan.storage.atomic import delete_parts, write_atomically
@@ -22,15 +22,10 @@ SAMPLES_PER_CLASS = 6
 """Codes in each row of a trial's samples/grid.gif, whose rows are classes."""
 DRIVEN, VIEWED, OPENED = "driven", "viewed", "opened"
 """Kinds of working copies of an experiment on an object store: the driver's, a viewer's, a writer's to one trial."""
-LOCK = ".lock"
 CLASSES = "classes"
 """Folder in a trial of a folder for each class, where each class has its own generator."""
 ADDRESS = ".address"
 """File in a trial's working copy that holds the trial's address."""
-
-
-class UnwritableFolder(RuntimeError):
-    """The folder of an experiment is not writable."""
 
 
 @dataclass(frozen=True)
@@ -290,7 +285,7 @@ class Experiment(StoredFolder):
         Raises ExperimentInUse, or UnwritableFolder if the folder is not writable.
         """
         held = ExitStack()
-        object.__setattr__(self, "_held", held.enter_context(self._lock_folder()))
+        object.__setattr__(self, "_held", held.enter_context(locked_folder(self.folder, self.place)))
         delete_parts(self.folder)
         held.callback(object.__setattr__, self, "_held", None)
         if self.address is not None:
@@ -304,24 +299,6 @@ class Experiment(StoredFolder):
                 held.close()
                 raise
         return held
-
-    def _lock_folder(self) -> IO[bytes]:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle = open(self.folder / LOCK, "ab+", buffering=0)  # noqa: SIM115 (the lock lives while it is open)
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            handle.truncate(0)
-            handle.write(f"{this_process()}\n".encode())
-        except BlockingIOError:
-            handle.seek(0)
-            holder = handle.read().decode().strip() or "another vgsearch"
-            handle.close()
-            raise ExperimentInUse(f"{self.place} is in use by {holder}; wait for it, or stop it with Ctrl-C.") from None
-        except OSError as error:
-            raise UnwritableFolder(
-                f"{self.folder} can't be written: {error.strerror}. Choose another --out, or make it writable."
-            ) from None
-        return handle
 
 
 def _refuse_long(folder: Path) -> None:

@@ -82,7 +82,7 @@ def run_searcher(searcher: StudySearcher, driver: Driver, cluster: Resources, ex
             raise BrokenStudy(
                 f"{driver.sweep.storage or experiment.study} could not be read or written "
                 f"({next(iter(str(searcher.broken).splitlines()), '')}); another program may use it. The ledger has every "
-                f"event, so that nothing is lost: vgsearch resume {shown(experiment.place)}"
+                f"event, so that nothing is lost: vgsearch resume {typed(experiment.place)}"
             ) from error
         if not full_disk(searcher.broken or error):
             raise searcher.broken or error from None
