@@ -1,10 +1,12 @@
 """The manifest's rows, from the clips that a layout found and the results of decoding them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Any
 
 from videogan.data.formats.contract import DRAWN, Found, FoundVideo
+from videogan.data.manifest import DataError
 from videogan.data.mirrored import REASON, TWICE, originals_of, reason_of_copy
 from videogan.data.splits import carve_select, split_by_group
 
@@ -23,7 +25,7 @@ def manifest_rows(
     file with the same content is skipped: under another group or label it could be in two splits. A mirrored copy has
     its original's group, and is used for training only: it is skipped if its original is in select or test. `copy_of`
     is the path of its original; a mirror image of another class has none and stays. If no split is given for select,
-    some training groups are moved there.
+    some training groups are moved there. Raises DataError if the groups cannot be split; it names what is skipped.
     """
     rows = [_row(video, inspected) for video in found.videos]
     first_with: dict[str, str] = {}
@@ -40,7 +42,8 @@ def manifest_rows(
             copy["copy_of"] = original["path"]
         if copy["split"] == original["split"]:
             copy["group"] = original["group"]
-    _set_splits(usable, originals, seed)
+    with _telling_skips(folder, rows):
+        _set_splits(usable, originals, seed)
     for copy, original in originals:
         if _counts_twice(copy, original):
             copy |= {"group": original["group"], "skipped": reason_of_copy(shown_name(folder, original["path"]))}
@@ -77,6 +80,17 @@ def skip_report(skipped: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
             reason = "mirrored copies in select or test would count twice"
         names.setdefault(reason, []).append(name)
     return dict(sorted(names.items(), key=lambda item: -len(item[1])))
+
+
+@contextmanager
+def _telling_skips(folder: Path, rows: Iterable[Mapping[str, Any]]) -> Iterator[None]:
+    """Add a line for each reason to skip rows to a DataError: the clips left out may be those that a class lacks."""
+    try:
+        yield
+    except DataError as error:
+        skips = skip_report((shown_name(folder, row["path"]), row["skipped"]) for row in rows if row["skipped"])
+        lines = (f"\n{len(names)} skipped: {reason} ({', '.join(names[:3])})" for reason, names in skips.items())
+        raise DataError(str(error) + "".join(lines)) from None
 
 
 def _row(video: FoundVideo, inspected: Mapping[Path, Mapping[str, Any]]) -> dict[str, Any]:

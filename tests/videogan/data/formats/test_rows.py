@@ -8,7 +8,7 @@ from videogan.data.formats import layout_of
 from videogan.data.formats.contract import ImportOptions
 from videogan.data.formats.rows import manifest_rows, split_rule
 from videogan.data.formats.weizmann import ACTIONS, FOLDS
-from videogan.data.manifest import write_manifest
+from videogan.data.manifest import DataError, write_manifest
 
 CARVED = "; select: a quarter of the training groups"
 
@@ -132,3 +132,14 @@ def test_two_groups_are_drawn_into_two_splits_and_the_rule_says_so(tmp_path):
     found, rows = imported(tmp_path)
     assert sorted(row["split"] for row in rows) == ["test", "train"]
     assert split_rule(found, rows) == "a quarter of the groups for test"
+
+
+def test_groups_that_cannot_be_split_are_told_with_what_was_skipped(tmp_path):
+    (tmp_path / "run").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "run" / f"{name}_1.mp4").touch()
+    found = layout_of(tmp_path).find(tmp_path, ImportOptions())
+    seen = {video.path: {"sha": "the same", "n_frames": 20, "skipped": None} for video in found.videos}
+    expected = r"class 'run' has 1 group \('a'\).*\n1 skipped: same content as run/a_1\.mp4 \(run/b_1\.mp4\)"
+    with pytest.raises(DataError, match=expected):
+        manifest_rows(tmp_path, found, seen)
