@@ -188,6 +188,7 @@ def _print_summary(manifest: "Manifest", found: dict[str, Any], as_json: bool) -
     """Print a summary of the data set, as text or as one JSON object."""
     from vgsearch.data_check.check import WINDOW
     from videogan.data.formats.passed_over import counted_by_suffix, described
+    from videogan.data.formats.rows import skip_report
 
     summary = _summary(manifest) | found
     if "passed_over" in found:
@@ -208,8 +209,7 @@ def _print_summary(manifest: "Manifest", found: dict[str, Any], as_json: bool) -
     _print_splits(summary, found)
     if found.get("passed_over"):
         print_line(f"passed   over {described(found['passed_over'])}")
-    for name, warning in found.get("warnings", {}).items():
-        print_line(f"warning  {name}: {warning}")
+    _print_reasons("warning", skip_report(found.get("warnings", {}).items()))
     if summary["n_short"]:
         print_line(
             f"short    {summary['n_short']} clips have fewer than {WINDOW} frames; data.short_clips applies to them"
@@ -234,8 +234,13 @@ def _print_splits(summary: dict[str, Any], found: dict[str, Any]) -> None:
         print_line(
             f"mirrored {n} clips are mirrored copies: {kept} stay beside their originals, {n - kept} are left out"
         )
-    for reason, names in summary["skipped"].items():
-        print_line(f"skipped  {len(names)}: {reason} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})")
+    _print_reasons("skipped", summary["skipped"])
+
+
+def _print_reasons(word: str, names_of: dict[str, list[str]]) -> None:
+    """Print one line for each reason: how many files it has, and the first three names."""
+    for reason, names in names_of.items():
+        print_line(f"{word}  {len(names)}: {reason} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})")
 
 
 def _summary(manifest: "Manifest") -> dict[str, Any]:

@@ -94,7 +94,7 @@ def _interlaced(n_interlaced: int, n_decoded: int) -> str | None:
     if not n_interlaced:
         return None
     some = "" if n_interlaced == n_decoded else f"{n_interlaced} of {n_decoded} frames are "
-    return f"{some}interlaced, moving edges look like combs (data.preprocessing=deinterlaced_<size> deinterlaces)"
+    return f"{some}interlaced, moving edges look like combs: --set data.preprocessing=deinterlaced_<size> removes them"
 
 
 def _hdr(first: av.VideoFrame | None) -> str | None:

@@ -39,7 +39,7 @@ def test_interlaced_frames_are_told_with_the_remedy(interlaced):
     seen = inspect(interlaced)
     assert seen.n_frames == 20
     assert seen.warning == (
-        "interlaced, moving edges look like combs (data.preprocessing=deinterlaced_<size> deinterlaces)"
+        "interlaced, moving edges look like combs: --set data.preprocessing=deinterlaced_<size> removes them"
     )
 
 
