@@ -10,7 +10,7 @@ import av
 import numpy as np
 
 from videogan.data.containers import open_container, video_stream
-from videogan.data.deinterlacing import HDR, deinterlaced
+from videogan.data.deinterlacing import deinterlaced
 from videogan.data.frame_times import EvenFrames, even_frames
 from videogan.data.orientation import orientation_of
 from videogan.data.preprocessing import Preprocessing
@@ -19,10 +19,12 @@ from videogan.data.stills import StillsReader, is_stills, stills_sha
 from videogan.data.thumbnails import Thumbnails
 
 DECODER_VERSION = f"3-av{av.__version__}"  # part of every cache key: increase the number when decoding changes pixels
+_HDR = {16: "PQ", 18: "HLG"}  # transfer functions of BT.2100, by the numbers of H.273
 # Codecs in which each packet shows one frame, so a frame can be found without decoding all frames before it.
 _SEEKABLE = {"h264", "hevc", "mpeg4", "mjpeg"}
 _SEEKABLE_IN_AVI = {"mpeg4", "mjpeg"}  # only without B-frames: AVI has no timestamps to order them
 _SKIPS_NONREF = {"h264", "hevc"}  # other codecs gain nothing
+_NO_IMAGE = np.empty(0, np.uint8)  # in place of a source frame that an even frame rate passes over
 _MAX_NVOP_BYTES = 19  # MPEG-4: a packet this small may show no frame (FFmpeg's mpeg4_unpack_bframes has the same bound)
 
 
@@ -66,10 +68,12 @@ def decode(
         # Source frames to keep: with a variable frame rate some occur twice and others never.
         wanted = None if reader.ticks is None else reader.ticks[start:end]
         first, last = (start, end) if wanted is None or not len(wanted) else (int(wanted[0]), int(wanted[-1]) + 1)
+        kept = None if wanted is None else set(wanted.tolist())
         convert, images = _Converter(path, preprocessing, reader.pixel_aspect), []
         whole = preprocessing.deinterlaces  # then a frame depends on the one before it
         for frame in islice(deinterlaced(reader.frames()), first, None) if whole else reader.frames(first):
-            images.append(convert(frame))
+            is_kept = kept is None or first + len(images) in kept
+            images.append(convert(frame) if is_kept else _NO_IMAGE)
             if last is not None and first + len(images) >= last:
                 break
     if wanted is not None:
@@ -98,7 +102,7 @@ def _interlaced(n_interlaced: int, n_decoded: int) -> str | None:
 
 
 def _hdr(first: av.VideoFrame | None) -> str | None:
-    transfer = HDR.get(first.color_trc) if first is not None else None
+    transfer = _HDR.get(first.color_trc) if first is not None else None
     return transfer and f"HDR ({transfer}), its colours are read without tone mapping and look pale"
 
 

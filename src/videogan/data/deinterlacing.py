@@ -1,11 +1,9 @@
-"""Deinterlacing by FFmpeg's bwdif, and what a frame says about its fields and its transfer function. No torch here."""
+"""Deinterlacing by FFmpeg's bwdif. No torch here."""
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 import av
-
-HDR = {16: "PQ", 18: "HLG"}  # transfer functions of BT.2100, by the numbers of H.273
 
 
 def deinterlaced(frames: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
