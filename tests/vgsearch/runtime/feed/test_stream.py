@@ -3,6 +3,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from videogan.config import ConfigurationError
 from videogan.data.clip_set import RealClips, all_windows, in_batches
 from videogan.data.clips import DataConfig, TrainingClips, centre_windows, open_cache
 from videogan.data.decode import Limits
+from videogan.data.manifest import DataError
 from videogan.data.moving_mnist import make_moving_mnist
 from videogan.data.synthetic import make_moving_shapes
 from videogan.protocols.classifier import ClassifierProtocol, fit_on_real
@@ -73,6 +75,22 @@ def test_windows_of_real_clips_are_the_same_from_the_stream_and_the_cache(store,
         pairs = list(zip(*(choose(clips).windows(requests) for clips in (cached, streamed)), strict=True))
         assert [len(one) for one, _ in pairs] == [len(chosen) for chosen, _ in requests]
         assert all(torch.equal(one, other) and one.dtype == other.dtype for one, other in pairs)
+
+
+def test_a_stream_names_a_video_that_changed_since_the_import(tmp_path):
+    manifest = make_moving_shapes(tmp_path / "shapes", n_clips_each=1, n_groups=16, n_frames=20)
+    plan = stream_plan(manifest, "plain_32", DataConfig(), BATCH, WINDOW, seed=3)
+    ((frames, _),) = plan.decoded(np.array([0]))
+    assert frames.shape == (WINDOW, 32, 32, 3)
+    clip = int(plan.schedule.at(np.array([0]))[0][0])
+    other = next(n for n, label in enumerate(plan.selection.labels) if label != plan.selection.labels[clip])
+    video = Path(plan.selection.paths[clip])
+    video.write_bytes(Path(plan.selection.paths[other]).read_bytes())
+    with pytest.raises(DataError, match=rf"{video.name}: changed since the manifest was made. Restore it, or make"):
+        list(plan.decoded(np.array([0])))
+    video.unlink()
+    with pytest.raises(DataError, match=rf"{video.name}: no such file"):
+        list(plan.decoded(np.array([0])))
 
 
 def streamed(store, split: str, n_frames: int = WINDOW) -> RealClips:

@@ -1,6 +1,7 @@
 """The ledger is authoritative: a killed driver or a missing database changes no proposal."""
 
 import itertools
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -124,8 +125,11 @@ def test_a_driver_killed_at_any_line_of_the_ledger_resumes_with_the_same_proposa
     assert ends_in(experiment, a_sweep()) == ends_in(uninterrupted, a_sweep())
 
 
-@pytest.mark.parametrize("harm", ["deleted", "damaged", "behind"])
-def test_a_damaged_database_is_rebuilt_and_proposes_the_same(whole, tmp_path: Path, harm: str):
+@pytest.mark.filterwarnings("ignore::videogan.storage.set_aside.DamagedFile")
+@pytest.mark.parametrize("harm", ["deleted", "damaged", "behind", "a folder", "locked"])
+def test_a_damaged_database_is_rebuilt_and_proposes_the_same(
+    whole, tmp_path: Path, harm: str, monkeypatch: pytest.MonkeyPatch
+):
     uninterrupted, record = whole
     experiment = Experiment(tmp_path)
     with pytest.raises(Killed):
@@ -133,11 +137,17 @@ def test_a_damaged_database_is_rebuilt_and_proposes_the_same(whole, tmp_path: Pa
     behind = experiment.study.read_bytes()
     with pytest.raises(Killed):
         drive(experiment, a_sweep(), dies_after=17)
-    if harm == "deleted":
+    other = sqlite3.connect(experiment.study)
+    if harm == "locked":
+        monkeypatch.setattr("vgsearch.runtime.study.study.SECONDS_OF_A_LOCK", 0.1)
+        other.execute("BEGIN EXCLUSIVE")
+    elif harm in ("deleted", "a folder"):
         experiment.study.unlink()
+        (experiment.study / "x").mkdir(parents=True) if harm == "a folder" else None
     else:
         experiment.study.write_bytes(behind if harm == "behind" else b"no database")
     assert outcome(drive(experiment, a_sweep())) == outcome(record)
+    other.close()
     assert ends_in(experiment, a_sweep()) == ends_in(uninterrupted, a_sweep())
     assert not list(tmp_path.glob(".optuna*"))
 

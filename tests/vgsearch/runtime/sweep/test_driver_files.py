@@ -1,0 +1,63 @@
+"""What a driver writes beside the ledger is made up from it, and what it reads may be damaged."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.builders import tiny_sweep
+from vgsearch.experiment.end import End
+from vgsearch.experiment.ledger import Ledger
+from vgsearch.experiment.paths import Experiment
+from vgsearch.runtime.feed.inputs import Inputs
+from vgsearch.runtime.study.proposal import Proposal
+from vgsearch.runtime.sweep.driver import Driver, _tail
+from vgsearch.terminal.sweep_table import SweepView
+
+
+def driver_of(folder: Path) -> Driver:
+    """A driver that reads the ledger in the folder, as a resumed sweep does."""
+    sweep, experiment = tiny_sweep(), Experiment(folder)
+    ledger = Ledger(experiment.ledger)
+    view = SweepView(Console(file=io.StringIO()), ledger.record, 8)
+    return Driver(experiment, sweep, Inputs("data", "plain_32", None), ledger, view)
+
+
+def begun(driver: Driver, index: int) -> dict:
+    parameters = driver.begin(Proposal(index, driver.sweep.paper_points[0], is_paper_point=index == 0))
+    assert parameters is not None
+    return parameters
+
+
+@pytest.mark.filterwarnings("ignore::videogan.storage.set_aside.DamagedFile")
+def test_the_status_of_an_ended_trial_is_made_up_if_it_is_missing_or_damaged(tmp_path: Path):
+    driver = driver_of(tmp_path)
+    ended = [begun(driver, index) for index in range(5)]
+    begun(driver, 5)
+    for parameters in ended:
+        driver.ended(parameters, End("done", step=200, scores={"s3": 0.5}))
+    files = [driver.folder_of(parameters["trial_id"]).status for parameters in ended]
+    whole = [path.read_bytes() for path in files]
+    missing, cut, garbled, folder, _ = files
+    missing.unlink()
+    cut.write_bytes(whole[1][:-20])
+    garbled.write_bytes(b"\xff\x00")
+    folder.unlink()
+    (folder / "x").mkdir(parents=True)
+    before = files[-1].stat()
+    driver_of(tmp_path).make_up_statuses()
+    assert [path.read_bytes() for path in files] == whole
+    assert json.loads(whole[0])["state"] == "done"
+    assert files[-1].stat().st_mtime_ns == before.st_mtime_ns, "a whole one is left alone"
+    assert len(list(tmp_path.glob("trials/*/status.json"))) == 5, "a running trial has none"
+
+
+def test_a_failed_trial_whose_log_is_a_folder_ends_as_any_other(tmp_path: Path):
+    driver = driver_of(tmp_path)
+    parameters = begun(driver, 0)
+    folder = driver.folder_of(parameters["trial_id"])
+    folder.log.mkdir()
+    driver.ended(parameters, End("failed", "RuntimeError: x"))
+    assert (driver.record.trials[parameters["trial_id"]].state, _tail(folder)) == ("failed", "")
