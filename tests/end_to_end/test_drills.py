@@ -138,7 +138,7 @@ def test_a_sweep_moved_while_it_runs_stops_and_resumes_where_it_is(whole, tmp_pa
     said = log_of(tmp_path / "s").read_text()
     assert "MovedExperiment" in said
     assert "resume it where it is now" in said
-    assert not (tmp_path / "s").exists(), "begun again at the old place"
+    assert n_lines(tmp_path / "s") == 0, "begun again at the old place"
     resumed = finish(tmp_path / "moved")
     assert outcome(resumed) == outcome(record)
     assert_whole(tmp_path / "moved", resumed)
