@@ -84,12 +84,13 @@ def _store(root: str) -> "ObjectStore":
     from obstore.store import from_url
 
     scheme, _, bucket = root.partition("://")
-    settings = _settings(bucket) if scheme == "s3" else {}
     is_plain = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http:")
-    return from_url(root, client_options={"allow_http": is_plain, **CONNECTS}, retry_config=RETRIES, **settings)
+    # Any: obstore types the settings of each kind of store apart.
+    settings: dict[str, Any] = {"client_options": {"allow_http": is_plain, **CONNECTS}, "retry_config": RETRIES}
+    return from_url(root, **settings, **(_settings(bucket) if scheme == "s3" else {}))
 
 
-def _settings(bucket: str) -> dict[str, str]:
+def _settings(bucket: str) -> dict[str, Any]:
     """What obstore does not find itself: the bucket's region, and the keys in ~/.aws/credentials."""
     from pyarrow import fs
 

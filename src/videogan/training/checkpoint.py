@@ -46,6 +46,13 @@ class Checkpoint:
     optimiser_d: dict[str, Any]
     average: dict[str, Any] | None
 
+    def __post_init__(self) -> None:
+        """Raise TypeError for a field of another type, as a file of another program may have."""
+        for name, kinds in _TYPES.items():
+            value = getattr(self, name)
+            if not isinstance(value, kinds) or isinstance(value, bool):
+                raise TypeError(f"{name} must be {kinds}, got a {type(value).__name__}")
+
     def run_config(self, source: Path | str) -> RunConfig:
         """The run's configuration; errors name `source`.
 
@@ -55,6 +62,12 @@ class Checkpoint:
         if (version := earlier_version(protocol)) is not None:
             written = with_overrides(written, {"evaluation.protocol": protocol.replace(f"_{version}", f"_{VERSION}")})
         return parse_config(RunConfig, written, source=str(source))
+
+
+_TYPES = {
+    "step": int, "n_clips_seen": int, "trained_on": str, "config": dict, "generator": dict, "discriminators": dict,
+    "optimiser_g": dict, "optimiser_d": dict, "average": dict | None,
+}  # fmt: skip
 
 
 def load_checkpoint(path: Path | str) -> Checkpoint:
@@ -86,9 +99,22 @@ def networks_from(path: Path | str) -> tuple[AnyGAN, RunConfig]:
 
 
 def networks_of(checkpoint: Checkpoint, path: Path | str) -> tuple[AnyGAN, RunConfig]:
-    """The same for a checkpoint already read from `path`."""
+    """The same for a checkpoint already read from `path`; raises UnreadableCheckpoint if its weights do not fit."""
     config = checkpoint.run_config(path)
     networks = FAMILIES[config.model.family].build(config.model)
+    try:
+        _load_weights_(networks, checkpoint)
+    # For a missing network, tensors of other names or shapes, or something else in the place of tensors.
+    except (KeyError, RuntimeError, TypeError, AttributeError) as error:
+        said = " ".join(str(error).split())[:300]
+        raise UnreadableCheckpoint(f"{path} does not fit its own configuration ({said}); train it again.") from error
+    for network in networks.discriminators.values():
+        network.eval()
+    networks.generator.eval()
+    return networks, config
+
+
+def _load_weights_(networks: AnyGAN, checkpoint: Checkpoint) -> None:
     if checkpoint.average is None:
         networks.generator.load_state_dict(checkpoint.generator)
     else:
@@ -97,9 +123,6 @@ def networks_of(checkpoint: Checkpoint, path: Path | str) -> tuple[AnyGAN, RunCo
         networks.generator.load_state_dict(average)
     for name, network in networks.discriminators.items():
         network.load_state_dict(checkpoint.discriminators[name])
-        network.eval()
-    networks.generator.eval()
-    return networks, config
 
 
 class CheckpointFolder(StepFiles[Checkpoint]):

@@ -140,3 +140,12 @@ def test_an_interrupted_write_does_not_change_the_old_checkpoint(tmp_path, monke
     monkeypatch.undo()
     assert folder.newest().step == 1
     assert folder.steps() == [1]
+
+
+@pytest.mark.parametrize(("field", "value"), [("step", "7"), ("step", True), ("config", []), ("generator", None),
+                                              ("average", 1), ("discriminators", [{}])])  # fmt: skip
+def test_a_field_of_another_type_is_named(tmp_path, field, value):
+    path = CheckpointFolder(tmp_path).save(checkpoint(3))
+    torch.save(torch.load(path, weights_only=True) | {field: value}, path)
+    with pytest.raises(UnreadableCheckpoint, match=rf"step00000003.pt does not load \(TypeError: {field} must be"):
+        load_checkpoint(path)
