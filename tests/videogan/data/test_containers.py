@@ -9,6 +9,7 @@ from PIL import Image
 
 from videogan.data.containers import holds_video
 from videogan.data.decode import decode, inspect
+from videogan.data.formats.listing import looks_like_video
 from videogan.data.preprocessing import preprocessing_named
 from videogan.data.source import Limits, UnreadableVideo
 
@@ -68,6 +69,7 @@ def test_every_container_that_ffmpeg_recognises_is_read_under_any_name(tmp_path,
         written.rename(tmp_path / "unnamed") if suffix not in ("mjpeg", "m2v", "ts") else written
     )  # too short to be sure
     assert holds_video(unnamed)
+    assert looks_like_video(unnamed)
     assert inspect(unnamed).n_frames == 20
     assert np.abs(decode(unnamed, SMALL).mean((1, 2, 3)) - levels).max() < 20
 
@@ -88,6 +90,7 @@ def test_text_pictures_and_lists_of_other_files_are_no_videos(tmp_path):
     Image.fromarray(plain(1, RED)[0]).save(tmp_path / "still", format="PNG")
     for name in (*texts, "random.dat", "pixels.yuv", "still"):
         assert not holds_video(tmp_path / name), name
+        assert not looks_like_video(tmp_path / name), name
         with pytest.raises(UnreadableVideo):
             inspect(tmp_path / name)
     assert holds_video(tmp_path / "real.mp4")

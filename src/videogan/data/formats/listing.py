@@ -19,6 +19,11 @@ SUFFIXES = (
     "wmv", "asf", "flv", "f4v", "ogv", "ogm", "3gp", "3g2", "mjpeg", "mjpg", "h264", "264", "h265", "hevc", "265",
     "y4m", "mxf", "nut", "dv", "rm", "rmvb", "divx", "ivf", "apng",
 )  # fmt: skip
+# Arrays, archives, sound and pictures, which often lie beside videos in large numbers: not opened.
+_NO_VIDEOS = {
+    "npy", "npz", "pt", "pth", "pkl", "mat", "h5", "hdf5", "arrow", "parquet", "zip", "gz", "tar", "7z", "rar", "wav",
+    "mp3", "flac", "aac", "m4a", "bmp", "tif", "tiff", "webp", "pdf",
+}  # fmt: skip
 CHECK_PAGE = "check.html"  # marks a folder that `data check` wrote
 _UCF_GROUP = re.compile(r"(?:^|[_\-. ])(g\d+)(?=$|[_\-. ])")
 _KINETICS_NAME = re.compile(r"(.{11})_\d{6}_\d{6}")  # ids may hold and begin with underscores
@@ -57,10 +62,10 @@ def is_video_name(path: Path) -> bool:
 
 
 def looks_like_video(path: Path) -> bool:
-    """Whether the suffix is a video's, or else FFmpeg finds a video in the file; text and pictures are not opened."""
+    """Whether the suffix is a video's, or else FFmpeg finds a video in the file; text and _NO_VIDEOS are not asked."""
     if is_video_name(path):
         return True  # even if it cannot be opened: the import then lists it as skipped, with the reason
-    if is_image_name(path) or not path.is_file():
+    if is_image_name(path) or path.suffix.lower().removeprefix(".") in _NO_VIDEOS or not path.is_file():
         return False
     try:
         with path.open("rb") as file:
