@@ -22,18 +22,17 @@ _FILES_OF_FOLDS = r"(?:-fold-\d+|\.json)?"
 def checked_name(name: str, what: str) -> str:
     """Return `name`; raises ConfigurationError, which begins with `what`, if it cannot be the name of one folder.
 
-    Such a name has neither a slash nor characters that do not print, does not begin with a dot, and is short.
+    Such a name has neither a slash nor characters that do not print, no dot at its start, and is short.
     """
     if not isinstance(name, str) or not name.isprintable() or "/" in name or name[:1] in ("", "."):
-        problem = "without slashes and control characters, and not begin with a dot"
+        problem = "no slash, no dot at its start, only characters that print"
     elif len(name.encode()) > MOST_BYTES:
-        problem = f"of at most {MOST_BYTES} bytes"
+        problem = f"at most {MOST_BYTES} bytes"
     else:
         return name
     written = repr(name)
     raise ConfigurationError(
-        f"{what} must be the name of one folder, {problem}; got "
-        f"{written[:SHOWN]}{'.' if len(written) <= SHOWN else '...'} Choose another name."
+        f"{what} must be the name of one folder: {problem}; got {written[:SHOWN]}{'.' if len(written) <= SHOWN else '...'}"
     )
 
 

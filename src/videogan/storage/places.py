@@ -35,7 +35,7 @@ _ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/{1,2}([^/]+)/?(.*)", re.DOTAL
 # KEY:SECRET@ after the scheme, where a secret may hold slashes, but host:8020/ is a port; and ?secret_key=SECRET.
 _SECRET = re.compile(
     r"(?P<user>\b[a-zA-Z][a-zA-Z0-9+.-]+:/{1,2}[^\s/@:]*:)(?!\d+(?:/|$))[^\s@]+(?=@)"
-    r"|(?P<name>[?&;][\w.-]*(?:(?:access|account|api)_?key|secret|token|passw|pwd|sig|credential)[\w.-]*=)[^\s&;]+",
+    r"|(?P<name>[?&;][\w.-]*(?:(?:access|account|api)_?key|secret|token|passw|pwd|sig|credential)[\w.-]*=)(?!\*\*\*)[^\s&;]+",
     re.IGNORECASE,
 )
 

@@ -11,7 +11,7 @@ from videogan.config import ConfigurationError
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "../x", "a/b", "/a", "a\x1b[2J", "a\nb", "a\0", "\udce9"])
 def test_a_name_that_leaves_its_folder_or_does_not_print_is_refused(name: str):
-    with pytest.raises(ConfigurationError, match=r"^--name must be the name of one folder, without") as refused:
+    with pytest.raises(ConfigurationError, match=r"^--name must be the name of one folder: no slash") as refused:
         checked_name(name, "--name")
     assert str(refused.value).isprintable()
 
@@ -19,9 +19,7 @@ def test_a_name_that_leaves_its_folder_or_does_not_print_is_refused(name: str):
 def test_a_name_is_refused_from_the_first_byte_that_is_too_many():
     longest = "é" * (MOST_BYTES // 2)
     assert checked_name(longest, "--name") == longest
-    with pytest.raises(
-        ConfigurationError, match=rf"of at most {MOST_BYTES} bytes; got 'ééé.*é\.\.\. Choose"
-    ) as refused:
+    with pytest.raises(ConfigurationError, match=rf"at most {MOST_BYTES} bytes; got 'ééé.*é\.\.\.$") as refused:
         checked_name(f"{longest}e", "--name")
     assert len(str(refused.value)) < MOST_BYTES
 

@@ -176,6 +176,7 @@ def test_an_address_with_a_secret_is_refused_without_showing_it(address: str, ma
         with pytest.raises(ConfigurationError, match=r"must not contain a key.*AWS_SECRET_ACCESS_KEY") as refused:
             place(given)
         assert "abc" not in str(refused.value)
+        assert without_secrets(str(refused.value)) == str(refused.value)
 
 
 @pytest.mark.parametrize(
