@@ -29,7 +29,7 @@ from vgsearch.commands import (
     train,
     tune,
 )
-from vgsearch.terminal.line import print_error, print_line
+from vgsearch.terminal.line import make_own_prints_harmless, print_error, print_line
 
 EPILOGUE = """
 Environment variables:
@@ -76,6 +76,7 @@ def main() -> None:
     """Run a command; the epilogue of --help lists the exit codes, of which typer gives 130 on Ctrl-C."""
     sys.argv[1:] = map(_with_home, sys.argv[1:])
     warnings.showwarning = _show
+    make_own_prints_harmless()
     try:
         app()
     except Exception as error:  # noqa: BLE001 (reports every error that no command handles)

@@ -1,6 +1,8 @@
 """Plain lines of output; apart from `console.py`, so that commands need not wait for rich."""
 
+import logging
 import sys
+import warnings
 
 from videogan.printable import printable
 
@@ -19,6 +21,19 @@ def print_error(text: str) -> None:
     for line in lines:
         n_more = len(line) - MOST_CHARACTERS
         print_line(line if n_more <= 0 else f"{line[:MOST_CHARACTERS]}... ({n_more:,} more characters)", error=True)
+
+
+class _PrintableFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
+def make_own_prints_harmless() -> None:
+    """The same for what Python prints by itself: warnings, and records of loggers that have no handler."""
+    as_python_does = warnings.formatwarning
+    warnings.formatwarning = lambda *given, **more: printable(as_python_does(*given, **more))
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_PrintableFormatter())
 
 
 def print_line(text: object, error: bool = False) -> None:

@@ -1,6 +1,8 @@
 """What a stranger's text can do on a terminal: nothing."""
 
 import io
+import logging
+import warnings
 
 import pytest
 from rich.live import Live
@@ -8,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vgsearch.terminal.console import Terminal
-from vgsearch.terminal.line import MOST_CHARACTERS, MOST_LINES, print_error, print_line
+from vgsearch.terminal.line import MOST_CHARACTERS, MOST_LINES, make_own_prints_harmless, print_error, print_line
 from vgsearch.terminal.words import progress_bar
 
 HOSTILE = "x[/red][bold]:smile:\x1b[2J\x07\udce9"
@@ -73,3 +75,13 @@ def test_an_error_is_printed_without_secrets_and_cut_where_it_is_too_long(capsys
     assert first == "error: s3://KEY:***@bucket"
     assert second == "x" * MOST_CHARACTERS + "... (5 more characters)"
     assert (lines[MOST_LINES // 2], len(lines), last) == ("(3 more lines)", MOST_LINES + 1, "reason")
+
+
+def test_what_python_prints_by_itself_has_no_controls(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+    make_own_prints_harmless()
+    record = logging.LogRecord("vgsearch", logging.WARNING, "file.py", 1, "%s", (HOSTILE,), None)
+    assert logging.lastResort is not None
+    for told in (warnings.formatwarning(HOSTILE, UserWarning, "file.py", 1, ""), logging.lastResort.format(record)):
+        assert SHOWN in told
+        assert "\x1b" not in told
