@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from vgsearch.object_store.conditional import Changed, create
 from videogan.config import ConfigurationError
 from videogan.storage.places import Place, RemotePath
 
 MOST_BYTES = 200
 """File systems take 255 bytes for a name; some of our files add to the name of their experiment."""
+RESERVED = ".reserved"
 SHOWN = 40
 """Characters of a refused name that an error shows."""
 _FILES_OF_FOLDS = r"(?:-fold-\d+|\.json)?"
@@ -49,13 +51,20 @@ def reserved_name(out: Place, given: str | None, stem: str, first: str = "", res
     """The `given` name, or else the next one under `out`, of which no other process gets the same.
 
     It is reserved by creating the folder `<name><first>`, which is deleted at the end if it is empty: what asked for it
-    was refused. On an object store, which has no folders, the experiment's lease keeps the second process out.
+    was refused. On an object store, which has no folders, it is an object that only one process can create.
     """
     if given is not None:
         yield checked_name(given, "--name")
         return
-    if isinstance(out, RemotePath) or not reserve:
+    if not reserve:
         yield next_name(out, stem)
+        return
+    if isinstance(out, RemotePath):
+        name = _created(out, stem)
+        try:
+            yield name
+        finally:
+            (out / name / RESERVED).unlink(missing_ok=True)
         return
     name, folder = _made(out, stem, first)
     try:
@@ -63,6 +72,16 @@ def reserved_name(out: Place, given: str | None, stem: str, first: str = "", res
     finally:
         with suppress(OSError):  # it is in use
             folder.rmdir()
+
+
+def _created(out: RemotePath, stem: str) -> str:
+    while True:
+        name = next_name(out, stem)
+        try:
+            create(out / name / RESERVED, b"")
+        except Changed:  # another process was faster
+            continue
+        return name
 
 
 def _made(out: Path, stem: str, first: str) -> tuple[str, Path]:

@@ -4,8 +4,10 @@ import json
 import multiprocessing
 import os
 import socket
+import threading
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from tests.s3_server import Holding
 from tests.waiting import wait_until
 from vgsearch.experiment.ledger import Ledger, LedgerReader, read_ledger
+from vgsearch.experiment.names import reserved_name
 from vgsearch.experiment.paths import DRIVEN, Experiment
 from vgsearch.object_store import conditional
 from vgsearch.object_store import lease as lease_module
@@ -302,3 +305,16 @@ def test_keys_of_a_profile_are_used_unless_the_environment_has_some(tmp_path: Pa
     assert conditional._settings("bucket") == {"aws_access_key_id": "b", "aws_secret_access_key": "c%d"}
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "of the environment")
     assert conditional._settings("bucket") == {}
+
+
+def test_names_taken_at_once_on_an_object_store_differ(kept: RemotePath):
+    out, taken = kept.parent, threading.Barrier(3)
+
+    def take(_: int) -> str:
+        with reserved_name(out, None, "mvt") as name:
+            taken.wait(60)  # all three hold their names
+            return name
+
+    with ThreadPoolExecutor(3) as pool:
+        assert sorted(pool.map(take, range(3))) == ["mvt-001", "mvt-002", "mvt-003"]
+    assert out.files() == {}
