@@ -22,7 +22,8 @@ from videogan.sampling.sampling import codes, in_classes, sampling_copy
 from videogan.training.checkpoint import CheckpointFolder, load_checkpoint, networks_of
 
 REPORT, README = Path("reports/first-sweep"), Path("README.md")
-BEGIN, END = "<!-- written by tests.benchmarks.first_sweep -->\n", "<!-- end -->\n"
+PICTURE, TRANSCRIPT = "picture", "transcript"
+"""The parts of README.md that are written here, each between two lines: see `_replaced`."""
 N_EACH = 4
 """Real clips, and samples, of each class."""
 WIDTH = 118
@@ -102,11 +103,20 @@ def main() -> None:
         "\n".join(["# The first sweep", "", told(record, seconds) + ".", "", "```", *lines, "```", "",
                    "![Real clips on the left, generated ones on the right](real-and-generated.gif)", "", caption, ""])
     )  # fmt: skip
-    block = [f"![Real clips on the left, generated ones on the right]({REPORT}/real-and-generated.gif)", "", caption,
-             f"{told(record, seconds)} ([log]({REPORT}/README.md)); long lines are cut.", "",
-             "```", *transcript(lines), "```", ""]  # fmt: skip
-    before, _, rest = README.read_text().partition(BEGIN)
-    README.write_text(before + BEGIN + "\n".join(block) + END + rest.partition(END)[2])
+    picture = [f"![Real clips on the left, generated ones on the right]({REPORT}/real-and-generated.gif)", "",
+               caption, f"Of {told(record, seconds)} ([log]({REPORT}/README.md))."]  # fmt: skip
+    shown = [f"From {told(record, seconds)}; long lines are cut. A terminal shows a live table instead.", "",
+             "```", *transcript(lines), "```"]  # fmt: skip
+    README.write_text(_replaced(_replaced(README.read_text(), PICTURE, picture), TRANSCRIPT, shown))
+
+
+def _replaced(text: str, part: str, lines: list[str]) -> str:
+    """README with new lines between `<!-- part -->` and `<!-- end of part -->`; ValueError if it has no such part."""
+    begin, end = f"<!-- {part} -->\n", f"<!-- end of {part} -->\n"
+    if begin not in text or end not in text:
+        raise ValueError(f"{README} must have the lines {begin.strip()} and {end.strip()}.")
+    before, _, rest = text.partition(begin)
+    return before + begin + "\n".join(lines) + "\n" + end + rest.partition(end)[2]
 
 
 if __name__ == "__main__":
