@@ -35,7 +35,7 @@ def submit(
     from vgsearch.cluster.submit import remote_command
     from vgsearch.runtime.cluster.submission import connected, follow
     from vgsearch.runtime.cluster.submission import submit as start
-    from videogan.storage.places import without_secrets
+    from videogan.storage.address_secrets import without_secrets
 
     commands: Mapping[str, Any] = getattr(context.find_root().command, "commands", {})  # typer's own, of the root group
     command = remote_command(space, context.args, commands)

@@ -27,7 +27,7 @@ from vgsearch.space.yaml_text import write_yaml
 from vgsearch.terminal.sweep_table import objective_value, pruning_line
 from vgsearch.terminal.trial import changed_from_paper
 from vgsearch.terminal.words import duration, interval, number, short_name, value
-from videogan.storage.places import without_secrets
+from videogan.storage.address_secrets import without_secrets
 
 N_TOP = 4  # trials in the grid of samples
 

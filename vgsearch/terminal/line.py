@@ -5,6 +5,7 @@ import sys
 import warnings
 
 from videogan.printable import printable
+from videogan.storage.address_secrets import without_secrets
 
 MOST_LINES, MOST_CHARACTERS = 200, 2_000
 """Of an error, and of each of its lines: a message may quote what it refuses, however long that is."""
@@ -12,8 +13,6 @@ MOST_LINES, MOST_CHARACTERS = 200, 2_000
 
 def print_error(text: str) -> None:
     """Print an error on stderr, without the secrets of its addresses; what is too long is cut, and the cut told."""
-    from videogan.storage.places import without_secrets  # imports pydantic, which --help need not wait for
-
     lines = without_secrets(text).splitlines() or [""]
     if n_more := max(len(lines) - MOST_LINES, 0):  # the middle, since a traceback ends with its reason
         half = MOST_LINES // 2

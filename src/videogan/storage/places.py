@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 
 from videogan.config import ConfigurationError
+from videogan.storage.address_secrets import has_secret, without_secrets
 from videogan.storage.atomic import write_atomically
 
 if TYPE_CHECKING:  # imported inside functions: code that only names a place need not wait for pyarrow
@@ -32,12 +33,6 @@ if TYPE_CHECKING:  # imported inside functions: code that only names a place nee
 
 # One slash is enough: pathlib turns s3://bucket into s3:/bucket. At least two letters: c:/ is a disk.
 _ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/{1,2}([^/]+)/?(.*)", re.DOTALL)
-# KEY:SECRET@ after the scheme, where a secret may hold slashes, but host:8020/ is a port; and ?secret_key=SECRET.
-_SECRET = re.compile(
-    r"(?P<user>\b[a-zA-Z][a-zA-Z0-9+.-]+:/{1,2}[^\s/@:]*:)(?!\d+(?:/|$))[^\s@]+(?=@)"
-    r"|(?P<name>[?&;][\w.-]*(?:(?:access|account|api)_?key|secret|token|passw|pwd|sig|credential)[\w.-]*=)(?!\*\*\*)[^\s&;]+",
-    re.IGNORECASE,
-)
 
 
 class StorageError(ConfigurationError):
@@ -219,16 +214,6 @@ def place(address: str | Place) -> Place:
             f"{address}: an address must not contain . or .. as a folder; write the folder's path."
         )
     return RemotePath(f"{match[1]}://{match[2]}", match[3].strip("/"))
-
-
-def has_secret(address: str) -> bool:
-    """Whether an address contains a password (user:password@host) or a parameter that is one (?secret_key=...)."""
-    return _SECRET.search(address) is not None
-
-
-def without_secrets(text: str) -> str:
-    """A text with the secrets of its addresses replaced by ***."""
-    return _SECRET.sub(lambda found: f"{found['user'] or found['name']}***", text)
 
 
 def joined(folder: Place, path: str | Place) -> Place:

@@ -7,17 +7,16 @@ from pyarrow import fs
 
 from videogan.config import ConfigurationError
 from videogan.data.manifest import read_manifest, write_manifest
+from videogan.storage.address_secrets import has_secret, without_secrets
 from videogan.storage.atomic import SECONDS_OF_A_WRITE, delete_parts, write_atomically
 from videogan.storage.places import (
     RemotePath,
     StorageError,
     fetched,
     file_names,
-    has_secret,
     joined,
     mirrored,
     place,
-    without_secrets,
 )
 from videogan.storage.set_aside import DamagedFile
 

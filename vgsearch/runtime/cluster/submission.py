@@ -15,7 +15,7 @@ from ray.job_submission import JobSubmissionClient
 
 from vgsearch.terminal.line import print_line
 from videogan.config import ConfigurationError
-from videogan.storage.places import without_secrets
+from videogan.storage.address_secrets import without_secrets
 
 SECONDS_TO_SAVE = 300
 """Time after SIGTERM in which a stopped job's trials can save; Ray's default is 3 seconds."""
