@@ -44,6 +44,7 @@ def diagnose() -> list[MachineCheck]:
         _cpus,
         _disk,
         _shared_memory,
+        _temporary,
         _ports,
         _token,
         _reachable,
@@ -97,8 +98,11 @@ def _gpu() -> MachineCheck:
 
 
 def _cpus() -> MachineCheck:
-    n_cpus = len(os.sched_getaffinity(0))  # a container or taskset may allow fewer than the machine has
-    return MachineCheck("cpu", True, f"{n_cpus} cores: {n_cpus} trials of one thread each run in parallel")
+    from vgsearch.runtime.cluster.cpus import usable_cpus
+
+    n_cpus, whole = usable_cpus(), os.cpu_count() or 1
+    of = f" of {whole}, by its affinity or quota" if n_cpus < whole else ""
+    return MachineCheck("cpu", True, f"{n_cpus} cores{of}: {n_cpus} trials of one thread each run in parallel")
 
 
 def _disk() -> MachineCheck:
@@ -113,9 +117,18 @@ def _shared_memory() -> MachineCheck:
     if not folder.exists():
         return MachineCheck("memory", True, "no /dev/shm; Ray uses the disk for objects")
     free = shutil.disk_usage(folder).free / 1e9
-    return MachineCheck(
-        "memory", free >= LEAST_SHARED_MEMORY_GB, f"{free:.0f} GB of shared memory ({LEAST_SHARED_MEMORY_GB} GB needed)"
-    )
+    if free < LEAST_SHARED_MEMORY_GB:
+        finding = f"{free:.1f} GB of shared memory: Ray keeps objects on the disk instead; docker run --shm-size=2g"
+        return MachineCheck("memory", False, finding, blocks=False)
+    return MachineCheck("memory", True, f"{free:.0f} GB of shared memory")
+
+
+def _temporary() -> MachineCheck:
+    """Whether Ray can put its files and sockets into the folder of temporary files."""
+    from vgsearch.runtime.cluster.temporary import temporary_folder, unusable_folder
+
+    problem = unusable_folder()
+    return MachineCheck("temp", not problem, problem or f"{temporary_folder()} takes Ray's files and sockets")
 
 
 def _ports() -> MachineCheck:

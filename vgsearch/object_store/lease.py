@@ -49,7 +49,7 @@ class Lease:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._left.set()
-        self._thread.join()
+        self._thread.join(SECONDS_BETWEEN_RENEWALS)  # it may be asking a storage that does not answer
         if self._own_tag() is not None:
             self._where.unlink(missing_ok=True)
 

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +9,10 @@ from dataclasses import dataclass
 import ray
 
 from vgsearch.runtime.cluster.autoscaler import addable_nodes
-from vgsearch.runtime.cluster.token import make_private
+from vgsearch.runtime.cluster.signals import interrupt, on_ending_signal
+from vgsearch.runtime.cluster.start import start_ray
+from vgsearch.runtime.waits.waiting import waiting
+from vgsearch.runtime.waits.watch import watched
 from videogan.config import ConfigurationError
 
 
@@ -79,19 +81,20 @@ class Resources:
 
 @contextmanager
 def connect(address: str | None = None) -> Iterator[Resources]:
-    """Connect to the cluster at `address` (or RAY_ADDRESS), else start a local Ray that ends with the command."""
+    """Connect to the cluster at `address` (or RAY_ADDRESS), else start a local Ray that ends with the command.
+
+    Signals that end a command raise KeyboardInterrupt; RayLost is raised if Ray dies meanwhile. Raises as `start_ray`.
+    """
     logging.getLogger("ray").setLevel(logging.ERROR)
-    address = address or os.environ.get("RAY_ADDRESS")
-    make_private(create=not address)
-    if address:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    else:
-        # No dashboard: it takes a gigabyte, and nothing here needs its State API (see sweep/placement_groups.py).
-        ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    try:
-        yield resources(is_open=bool(address))
-    finally:
-        ray.shutdown()
+    with on_ending_signal(interrupt):
+        is_cluster = start_ray(address)
+        try:
+            # Ray's start sets its own handler of SIGTERM, which prints where the command was.
+            with on_ending_signal(interrupt), watched():
+                yield resources(is_open=is_cluster)
+        finally:
+            with waiting("Ray's end", "Ctrl-C leaves it"):
+                ray.shutdown()
 
 
 def resources(is_open: bool = True) -> Resources:

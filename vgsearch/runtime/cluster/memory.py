@@ -11,6 +11,9 @@ import torch
 from rich.console import Console
 
 from vgsearch.runtime.cluster.cluster import Resources
+from vgsearch.runtime.waits.beats import beating
+from vgsearch.runtime.waits.waiting import waiting
+from vgsearch.runtime.waits.watch import TaskStalled, state_of_tasks, why_ended
 from vgsearch.space.domains import ChoiceDomain, is_active
 from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.words import size
@@ -28,6 +31,7 @@ ACTIVATIONS = 0.08
 """Bytes of activations, divided by the bytes of a batch and by the square root of the numbers in a checkpoint. Twice
 the value of any shipped network: weights grow with the square of the width, activations with the width, and MVT-GAN has
 0.04 at 8 and at 96 channels."""
+STEP = "one step of the largest trial"
 TINY = 0.5
 """If the estimate is below this share of the available memory, no step is tried."""
 
@@ -109,9 +113,13 @@ def _measured(sweep: Sweep, config: RunConfig, share: float) -> tuple[float, flo
     gpus = sweep.gpus_per_worker
     # A separate process, so that its peak memory is that of the step.
     task = ray.remote(num_cpus=1, num_gpus=gpus, max_calls=1, max_retries=0)(_peak_of_a_step)
+    running = task.remote(config.model_dump(mode="json"), sweep.n_workers, "cuda" if gpus else "cpu")
     try:
-        peak, of_gpu = ray.get(task.remote(config.model_dump(mode="json"), sweep.n_workers, "cuda" if gpus else "cpu"))
-    except (ray.exceptions.OutOfMemoryError, ray.exceptions.WorkerCrashedError):
+        with waiting(STEP, "it ends after the step; Ctrl-C stops", state_of_tasks(STEP)):
+            peak, of_gpu = ray.get(running)
+    except (ray.exceptions.OutOfMemoryError, ray.exceptions.WorkerCrashedError) as error:
+        if reason := why_ended(STEP):
+            raise TaskStalled(reason) from error
         return math.inf, share
     # Workers that share a GPU share its memory; a worker with several computes on one of them.
     return peak, of_gpu * min(gpus, 1) if gpus else share
@@ -125,7 +133,8 @@ def _peak_of_a_step(values: dict[str, Any], n_workers: int, device: str) -> tupl
     config = config.model_copy(update={"loop": loop})
     total = torch.cuda.get_device_properties(0).total_memory if device == "cuda" else 0
     try:
-        Training(config, lambda network: network, Shard(), torch.device(device)).step_(1, _NoiseClips(config))
+        with beating(STEP):
+            Training(config, lambda network: network, Shard(), torch.device(device)).step_(1, _NoiseClips(config))
     except torch.OutOfMemoryError:
         return math.inf, total
     if device == "cuda":

@@ -10,11 +10,14 @@ from pathlib import Path
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from vgsearch.runtime.waits.waiting import waiting
 from videogan.config import ConfigurationError
 from videogan.protocols.classifier import WeightsFile, weights_file
 from videogan.storage.places import Place
 
 PACKAGES = ("vgsearch", "torch", "ray")
+SECONDS_OF_AN_ANSWER = 120
+"""A node may first have to start a process and import torch, on a busy machine."""
 READ_ONLY = "--data"
 """The option whose folder may be read-only; in the other folders a marker file is created and looked for."""
 
@@ -41,6 +44,8 @@ def refuse_unfit_nodes(folders: Mapping[str, Place], weights: WeightsFile | None
             )
             for node, address in nodes.items()
         }
+        with waiting("an answer of each node", f"it ends after {SECONDS_OF_AN_ANSWER} s; Ctrl-C stops"):
+            ray.wait(list(answers.values()), num_returns=len(answers), timeout=SECONDS_OF_AN_ANSWER)
         problems = [problem for address, answer in answers.items() for problem in _problems(address, answer, local)]
     finally:
         for mark in marks.values():
@@ -84,7 +89,12 @@ def versions() -> dict[str, str]:
 
 def _problems(address: str, answer: "ray.ObjectRef", folders: Mapping[str, Path]) -> list[str]:
     try:
-        theirs, unseen, other_weights = ray.get(answer)
+        theirs, unseen, other_weights = ray.get(answer, timeout=0)
+    except ray.exceptions.GetTimeoutError:
+        return [
+            f"node {address} does not answer within {SECONDS_OF_AN_ANSWER} s, or no process can start there; "
+            "repair it, or remove it from the cluster."
+        ]
     except ray.exceptions.RayError as error:
         last = str(error).strip().splitlines()[-1]
         return [f"node {address} does not run vgsearch ({last}); install the same wheel there."]

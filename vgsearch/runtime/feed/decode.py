@@ -13,6 +13,9 @@ import numpy as np
 import ray
 import ray.data
 
+from vgsearch.runtime.waits.beats import beating
+from vgsearch.runtime.waits.waiting import waiting
+from vgsearch.runtime.waits.watch import state_of_tasks
 from videogan.data.cache import (
     ClipShard,
     clip_cache_folder,
@@ -39,6 +42,8 @@ FILES_PER_TASK = 8
 # Retries of a decoding task whose process died. Ray Data retries forever by default, so a file that always crashes the
 # decoder would stop the work without an error.
 MOST_RETRIES = 3
+INSPECTION, DECODING = "inspection of videos", "decoding of clips"
+KEPT = "it ends when all are decoded; Ctrl-C stops and keeps those"
 MOST_ALONE = 64  # files inspected at once, each in its own task
 # The row of an unreadable file. All rows have the same types ("" for none): the Arrow blocks of a data set must agree.
 UNKNOWN = {"n_frames": 0, "fps": 0.0, "width": 0, "height": 0, "codec": "", "sha": "", "warning": "", "thumbnails": ""}
@@ -62,9 +67,10 @@ def inspect_videos(paths: Sequence[Path], limits: Limits, on_progress: OnProgres
     if found:
         on_progress(len(found), len(paths))
     rows = [{"path": str(path)} for path in paths if path not in found]
-    for row in _inspections(rows, partial(_inspected, limits=limits, journal=journal)) if rows else ():
-        found[Path(row.pop("path"))] = row
-        on_progress(len(found), len(paths))
+    with waiting(INSPECTION, KEPT, state_of_tasks(INSPECTION)):
+        for row in _inspections(rows, partial(_inspected, limits=limits, journal=journal)) if rows else ():
+            found[Path(row.pop("path"))] = row
+            on_progress(len(found), len(paths))
     return {path: row | {name: row[name] or None for name in _TEXTS} for path, row in found.items()}
 
 
@@ -85,7 +91,7 @@ def _inspections(rows: list[dict[str, str]], inspected: Callable[[dict], dict]) 
             while waiting and len(running) < MOST_ALONE:
                 path = waiting.pop()
                 running[task.remote(path)] = path
-            (ready,), _ = ray.wait(list(running), num_returns=1)
+            (ready,), _ = ray.wait(list(running), num_returns=1)  # `waiting` tells
             path = running.pop(ready)
             try:
                 columns = ray.get(ready)
@@ -98,7 +104,7 @@ def _inspections(rows: list[dict[str, str]], inspected: Callable[[dict], dict]) 
 def _inspected(batch: dict[str, np.ndarray], limits: Limits, journal: Place) -> dict[str, list[Any]]:
     """`path` and the columns of `_inspection` for each file, which the journal gets one by one."""
     rows = []
-    with journal_writer(journal) as write:
+    with journal_writer(journal) as write, beating(f"{INSPECTION}, from {batch['path'][0]} on"):
         for path in map(str, batch["path"]):
             before = signature(Path(path))
             row = _inspection(path, limits)
@@ -148,10 +154,11 @@ def build_cache(
         write = partial(_decode_shard, folder=folder, preprocessing=preprocessing, limits=config.limits)
         dataset = silent_ray_data().from_items(rows, override_num_blocks=len(rows))
         lost: list[str] = []
-        for row in decoding(dataset.map, write, DECODE_CPUS).iter_rows():
-            lost += row["lost"]
-            n_done += row["n_clips"]
-            on_progress(n_done, len(files))
+        with waiting(DECODING, KEPT, state_of_tasks(DECODING)):
+            for row in decoding(dataset.map, write, DECODE_CPUS).iter_rows():
+                lost += row["lost"]
+                n_done += row["n_clips"]
+                on_progress(n_done, len(files))
         if lost:
             raise DataError(f"{lost[0]} ({len(lost)} such files). Make the manifest again with: vgsearch data import")
     if not is_complete(folder):
@@ -179,7 +186,8 @@ def _decode_shard(row: dict[str, Any], folder: Place, preprocessing: str, limits
             except UnreadableVideo as error:
                 yield sha, error.reason
 
-    write_shard(folder, shard, clips())
+    with beating(f"{DECODING}, from {row['paths'][0]} on"):
+        write_shard(folder, shard, clips())
     return done
 
 

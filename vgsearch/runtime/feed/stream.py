@@ -11,6 +11,7 @@ from ray.data import DataIterator, Dataset, ExecutionOptions
 from ray.train import DataConfig as TrainDataConfig
 
 from vgsearch.runtime.feed.decode import decoding, silent_ray_data
+from vgsearch.runtime.waits.beats import beating
 from videogan.config import ConfigurationError
 from videogan.data.decode import Limits, decode
 from videogan.data.journal import signature
@@ -26,6 +27,7 @@ if TYPE_CHECKING:  # they import torch, which workers that decode do without
 
 STREAM_CPUS = 0.5  # CPUs of a decoding task: two fit on the CPU that trainings leave free
 MOST_STREAM_BLOCKS = 1000
+STREAM = "stream of clips"
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,8 @@ def _decoded_windows(
 ) -> dict[str, np.ndarray]:
     batches, places = np.divmod(batch["id"], plan.batch_size // n_ranks)
     positions = rank_positions(start + batches, plan.batch_size, rank, n_ranks)[np.arange(len(batches)), places]
-    clips = list(plan.decoded(positions))
+    with beating(STREAM):
+        clips = list(plan.decoded(positions))
     return {
         "position": positions,
         "frames": np.stack([frames for frames, _ in clips]),
@@ -177,7 +180,8 @@ class WindowStream:
 
 
 def _window_of(row: dict[str, Any], preprocessing: str, limits: Limits, n_frames: int) -> dict[str, Any]:
-    return {"frames": _decoded_window(row, preprocessing, limits, n_frames)}
+    with beating(STREAM):
+        return {"frames": _decoded_window(row, preprocessing, limits, n_frames)}
 
 
 def _row(selection: Selection, clip: int, start: int) -> dict[str, Any]:

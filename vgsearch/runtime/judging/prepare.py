@@ -14,6 +14,9 @@ from vgsearch.runtime.feed.decode import build_cache
 from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.judging.judge import Judge, objective_scores, sampling_copy_of, score_of, synthetic_set
 from vgsearch.runtime.judging.real_classifiers import fit_real_classifiers
+from vgsearch.runtime.waits.beats import beating
+from vgsearch.runtime.waits.waiting import waiting
+from vgsearch.runtime.waits.watch import state_of_tasks
 from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.words import progress_bar
 from videogan.config import parse_config
@@ -29,6 +32,7 @@ from videogan.storage.places import Place, RemotePath
 from videogan.training.loop import untrained
 from videogan.training.run_config import RunConfig
 
+WINDOWS, FLOOR = "windows of training clips", "the floor"
 Needed = Mapping[ClassifierProtocol, tuple[int, ...]]
 """The classifiers that scores need, and their seeds."""
 
@@ -67,9 +71,10 @@ def _prepare_copies(inputs: Inputs, config: RunConfig, console: Console) -> None
     if _is_whole(windows, load_training_windows) and _is_whole(features, load_training_features):
         return
     with progress_bar(console) as bars:
-        bar = bars.add_task("windows of training clips", total=1)
+        bar = bars.add_task(WINDOWS, total=1)
         find = ray.remote(num_cpus=1, num_gpus=inputs.gpus_per_worker)(_find_windows)
-        ray.get(find.remote(inputs, config.model_dump(mode="json")))
+        with waiting(WINDOWS, "it ends when all are read; Ctrl-C stops", state_of_tasks(WINDOWS)):
+            ray.get(find.remote(inputs, config.model_dump(mode="json")))
         bars.advance(bar)
 
 
@@ -81,8 +86,9 @@ def _is_whole(path: Place, read: Callable[[Place], object]) -> bool:
 def _find_windows(inputs: Inputs, values: dict[str, Any]) -> None:
     torch.set_num_threads(1)
     config = parse_config(RunConfig, values)
-    judge = Judge(inputs, config.data, config.model.n_frames)
-    judge.prepare_copies(config.evaluation.s3_protocol.classifier)
+    with beating(WINDOWS):
+        judge = Judge(inputs, config.data, config.model.n_frames)
+        judge.prepare_copies(config.evaluation.s3_protocol.classifier)
 
 
 def described(inputs: Inputs, protocol: ClassifierProtocol, seeds: Sequence[int]) -> str:
@@ -155,6 +161,7 @@ class FloorTask:
 def _measure_floor(inputs: Inputs, values: dict[str, Any]) -> Score:
     torch.set_num_threads(1)
     config = parse_config(RunConfig, values)
-    judge = Judge(inputs, config.data, config.model.n_frames)
-    sampler = sampling_copy_of(untrained(config).generator.to(inputs.device), config)
-    return score_of(objective_scores(config, judge, synthetic_set(sampler, config)))
+    with beating(FLOOR):
+        judge = Judge(inputs, config.data, config.model.n_frames)
+        sampler = sampling_copy_of(untrained(config).generator.to(inputs.device), config)
+        return score_of(objective_scores(config, judge, synthetic_set(sampler, config)))

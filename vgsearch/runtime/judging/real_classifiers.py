@@ -12,6 +12,9 @@ from rich.progress import Progress
 
 from vgsearch.runtime.cluster.trainer import MAX_CONTROLLER_FAILURES, MAX_WORKER_FAILURES, Trainer
 from vgsearch.runtime.feed.inputs import Inputs
+from vgsearch.runtime.waits.beats import beating
+from vgsearch.runtime.waits.waiting import waiting
+from vgsearch.runtime.waits.watch import state_of_tasks
 from videogan.config import ConfigurationError
 from videogan.data.clip_set import RealClips
 from videogan.data.clips import DataConfig
@@ -24,6 +27,8 @@ from videogan.protocols.classifier import (
 )
 from videogan.shard import Shard
 from videogan.storage.cached_file import read_if_whole
+
+FIT = "real-trained classifier"
 
 
 def fit_real_classifiers(
@@ -40,7 +45,7 @@ def fit_real_classifiers(
     """
     wanted = [(protocol, seed) for protocol, seeds in needed.items() for seed in seeds]
     missing = [one for one in wanted if read_if_whole(inputs.classifier_path(*one), load_real_classifier) is None]
-    bar = bars.add_task("real-trained classifiers", total=len(wanted))
+    bar = bars.add_task(f"{FIT}s", total=len(wanted))
     bars.update(bar, completed=len(wanted) - len(missing))
     if inputs.n_workers == 1:
         fit = ray.remote(num_cpus=1, num_gpus=inputs.gpus_per_worker)(_fit_in_this_process)
@@ -50,17 +55,18 @@ def fit_real_classifiers(
     # has several workers, since Ray Train gives up on a group that waits too long for the CPUs of another.
     at_once = len(missing) if inputs.cache and inputs.n_workers == 1 else 1
     running: list[Any] = []
-    while missing or running:
-        while missing and len(running) < at_once:
-            running.append(fit.remote(inputs, config, n_frames, *missing.pop(0)))
-        ready, running = ray.wait(running)
-        try:
-            ray.get(ready)
-        except ray.exceptions.RayTaskError as error:
-            raise ConfigurationError(
-                f"the real-trained classifiers of {inputs.data} could not be fitted: {error.cause}"
-            ) from error
-        bars.advance(bar)
+    with waiting(f"{FIT}s", "it ends when all are fitted; Ctrl-C stops and keeps those", state_of_tasks(FIT)):
+        while missing or running:
+            while missing and len(running) < at_once:
+                running.append(fit.remote(inputs, config, n_frames, *missing.pop(0)))
+            ready, running = ray.wait(running)
+            try:
+                ray.get(ready)
+            except ray.exceptions.RayTaskError as error:
+                raise ConfigurationError(
+                    f"the real-trained classifiers of {inputs.data} could not be fitted: {error.cause}"
+                ) from error
+            bars.advance(bar)
 
 
 def _fit_in_this_process(
@@ -68,7 +74,8 @@ def _fit_in_this_process(
 ) -> None:
     torch.set_num_threads(1)
     folder = inputs.classifier_path(protocol, seed).parent
-    cached_real_classifier(folder, protocol, *_real_clips(inputs, config, n_frames), seed)
+    with beating(f"{FIT} {seed}"):
+        cached_real_classifier(folder, protocol, *_real_clips(inputs, config, n_frames), seed)
 
 
 def _fit_on_workers(inputs: Inputs, config: DataConfig, n_frames: int, protocol: ClassifierProtocol, seed: int) -> None:
@@ -105,8 +112,9 @@ def _worker_loop(parameters: dict[str, Any]) -> None:
     inputs, config, n_frames, protocol, seed = parameters["given"]
     context = ray.train.get_context()
     shard = Shard(context.get_world_rank(), context.get_world_size())
-    train, held_back = _real_clips(inputs, config, n_frames)
-    classifier = fit_on_real(protocol, train, held_back, seed, wrap=prepare_model, shard=shard)
+    with beating(f"{FIT} {seed}, worker {shard.rank}"):
+        train, held_back = _real_clips(inputs, config, n_frames)
+        classifier = fit_on_real(protocol, train, held_back, seed, wrap=prepare_model, shard=shard)
     if shard.rank == 0:
         save_real_classifier(inputs.classifier_path(protocol, seed), classifier)
 

@@ -1,6 +1,7 @@
 """Scores of one or several subjects, each in its own Ray task, with progress bars."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +14,15 @@ from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.judging.gam import gam_of
 from vgsearch.runtime.judging.judge import Judge
 from vgsearch.runtime.judging.subjects import CheckpointSubject, Subject
+from vgsearch.runtime.waits.beats import beating
+from vgsearch.runtime.waits.waiting import waiting
+from vgsearch.runtime.waits.watch import state_of_tasks
 from vgsearch.terminal.words import progress_bar
 from videogan.data.clips import DataConfig
 from videogan.protocols.classifier import ClassifierProtocol
 
 SECONDS_BETWEEN_UPDATES = 0.3
+SECONDS_OF_THE_BOARD = 5.0
 
 
 @dataclass(frozen=True)
@@ -64,17 +69,18 @@ def measured(
     """
     board: Any = ray.remote(num_cpus=0)(ProgressBoard).remote()  # Any: Ray adds `remote` to its methods
     measure = ray.remote(num_cpus=1, num_gpus=inputs.gpus_per_worker)(_measured)
-    waiting = list(enumerate(measurements))
+    queue = list(enumerate(measurements))
     running: dict[Any, int] = {}
-    at_once = len(waiting) if inputs.cache else 1
-    with progress_bar(console) as bars:
+    at_once = len(queue) if inputs.cache else 1
+    ends = "it ends when all are measured; Ctrl-C stops and keeps those"
+    with progress_bar(console) as bars, waiting("measurements", ends, state_of_tasks("")):
         rows = [bars.add_task(f"{m.name}  {m.subject.name}", total=None, start=False) for m in measurements]
-        while waiting or running:
-            while waiting and len(running) < at_once:
-                number, measurement = waiting.pop(0)
+        while queue or running:
+            while queue and len(running) < at_once:
+                number, measurement = queue.pop(0)
                 running[measure.remote(number, measurement, inputs, data, n_frames, board)] = number
             ready, _ = ray.wait(list(running), timeout=SECONDS_BETWEEN_UPDATES)
-            for number, (done, total) in ray.get(board.progress.remote()).items():
+            for number, (done, total) in _progress(board).items():
                 bars.start_task(rows[number])
                 bars.update(rows[number], completed=done, total=total)
             for reference in ready:
@@ -82,6 +88,14 @@ def measured(
                 n_steps = bars.tasks[number].total or 1
                 bars.update(rows[number], completed=n_steps, total=n_steps)
                 yield number, _result(reference, measurements[number])
+
+
+def _progress(board: Any) -> dict[int, tuple[int, int | None]]:
+    """What the board knows; nothing if it does not answer at once, since the bars can wait."""
+    with suppress(ray.exceptions.GetTimeoutError, ray.exceptions.RayActorError):
+        known: dict[int, tuple[int, int | None]] = ray.get(board.progress.remote(), timeout=SECONDS_OF_THE_BOARD)
+        return known
+    return {}
 
 
 def _result(reference: Any, measurement: Measurement) -> Any:
@@ -97,6 +111,11 @@ def _measured(
 ) -> Any:
     torch.set_num_threads(1)
     board.update.remote(number, 0, None)  # it has started
+    with beating(f"{measurement.name} of {measurement.subject.name}"):
+        return _score(number, measurement, inputs, data, n_frames, board)
+
+
+def _score(number: int, measurement: Measurement, inputs: Inputs, data: DataConfig, n_frames: int, board: Any) -> Any:
     judge, subject, measure = Judge(inputs, data, n_frames), measurement.subject, measurement.measure
     if isinstance(measure, Opponent):
         assert isinstance(subject, CheckpointSubject)  # gam refuses others, without a discriminator

@@ -12,11 +12,13 @@ from vgsearch.experiment.paths import Experiment, TrialFolder
 from vgsearch.experiment.retention import CheckpointDisk
 from vgsearch.experiment.score import Floor
 from vgsearch.runtime.feed.inputs import Inputs
-from vgsearch.runtime.judging.prepare import FloorTask
+from vgsearch.runtime.judging.prepare import FLOOR, FloorTask
 from vgsearch.runtime.study.population import successor
 from vgsearch.runtime.study.proposal import Proposal
 from vgsearch.runtime.sweep.resuming import at_half_the_batch
 from vgsearch.runtime.sweep.spec import TrialSpec
+from vgsearch.runtime.waits.waiting import waiting
+from vgsearch.runtime.waits.watch import state_of_tasks
 from vgsearch.space.sweep import Sweep
 from vgsearch.space.yaml_text import write_yaml
 from vgsearch.terminal.sweep_table import SweepView
@@ -175,8 +177,9 @@ class Driver:
 
     def await_floor(self) -> None:
         """Wait until the floor is measured, or the sweep is asked to stop."""
-        while not self.stopping and not self._take_floor(timeout=0.5):
-            pass
+        with waiting(FLOOR, "it ends when that is measured; Ctrl-C stops", state_of_tasks(FLOOR)):
+            while not self.stopping and not self._take_floor(timeout=0.5):
+                pass
 
     def _take_floor(self, timeout: float = 0.0) -> bool:
         """Record the floor, or why it failed, once it is measured; returns whether the wait is over."""

@@ -2,13 +2,11 @@
 
 import importlib.metadata
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 
@@ -24,6 +22,7 @@ from vgsearch.runtime.cluster import preflight
 from vgsearch.runtime.cluster.cluster import Resources, connect
 from vgsearch.runtime.cluster.memory import refuse_what_memory_cannot_hold
 from vgsearch.runtime.cluster.nodes import refuse_unfit_nodes
+from vgsearch.runtime.cluster.signals import REPEATABLE, on_ending_signal
 from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.judging.prepare import FloorTask, prepare_inputs
 from vgsearch.runtime.study.proposal import Proposal
@@ -35,6 +34,7 @@ from vgsearch.runtime.sweep.driver import Driver
 from vgsearch.runtime.sweep.request import SweepRequest, refuse_idle_race, requested_space, requested_sweep
 from vgsearch.runtime.sweep.result import print_result
 from vgsearch.runtime.sweep.tune import run_trials
+from vgsearch.runtime.waits.watch import RayLost
 from vgsearch.space.space import Space, parse_overrides
 from vgsearch.space.sweep import Sweep, load_sweep
 from vgsearch.terminal.console import Terminal
@@ -47,6 +47,7 @@ from videogan.data.manifest import SPLITS, Manifest, ScoredSplit, read_manifest
 from videogan.storage.places import Place, StorageError, place
 
 EXIT_NO_USABLE_TRIAL, EXIT_INTERRUPTED = 3, 130
+SECONDS_OF_GIT = 10
 
 
 def launch(request: SweepRequest, address: str | None, dry_run: bool, json_lines: bool) -> Place | None:
@@ -263,10 +264,10 @@ def refuse_other_protocol(
 
 @contextmanager
 def _resume_command_printed(experiment: Experiment, console: Console) -> Iterator[None]:
-    """Print how to resume after a storage error, or after a Ctrl-C that stops at once (a second, or outside trials)."""
+    """Print how to resume after an error of storage or Ray, or a Ctrl-C that stops at once (a second, or no trials)."""
     try:
         yield
-    except StorageError:
+    except (StorageError, RayLost):
         if experiment.sweep.exists():
             console.print(f"resume with: vgsearch resume {typed(experiment.place)}", soft_wrap=True)
         raise
@@ -279,23 +280,20 @@ def _resume_command_printed(experiment: Experiment, console: Console) -> Iterato
 
 @contextmanager
 def stop_on_interrupt(experiment: Experiment, console: Console) -> Iterator[None]:
-    """On the first Ctrl-C or SIGTERM ask every trial to save and end; on the second end this process at once."""
+    """On an ending signal ask every trial to save and end; on a second Ctrl-C or SIGTERM end this process at once."""
 
     pressed: list[int] = []
 
-    def ask(signum: int, frame: FrameType | None) -> None:
-        if pressed:
+    def ask(signum: int) -> None:
+        if pressed and signum not in REPEATABLE:
             raise KeyboardInterrupt
-        pressed.append(signum)
+        if signum not in REPEATABLE:
+            pressed.append(signum)
         experiment.ask_to_stop()
         console.print("saving and stopping (Ctrl-C again: stop at once; a resume starts from the newest checkpoints)")
 
-    before = {signum: signal.signal(signum, ask) for signum in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with on_ending_signal(ask):
         yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
 
 
 def _heading(experiment: Experiment, sweep: Sweep, manifest: Manifest, cluster: Resources) -> str:
@@ -325,6 +323,8 @@ def _versions() -> dict[str, str]:
     versions = {name: importlib.metadata.version(name) for name in ("vgsearch", "torch", "ray", "optuna")}
     root = Path(__file__).parents[3]
     if (root / ".git").exists() and (git := shutil.which("git")):
-        head = subprocess.run([git, "-C", root, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-        versions |= {"commit": head.stdout.strip()} if head.returncode == 0 else {}
+        command = [git, "-C", root, "rev-parse", "--short", "HEAD"]
+        with suppress(subprocess.TimeoutExpired):  # a checkout on a disk that does not answer
+            head = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_OF_GIT)
+            versions |= {"commit": head.stdout.strip()} if head.returncode == 0 else {}
     return versions

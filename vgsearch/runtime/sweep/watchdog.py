@@ -1,8 +1,8 @@
 """Ends trials that stalled: no report and no written file for far longer than any trial of the sweep before."""
 
 import logging
-import os
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import ray
@@ -10,11 +10,12 @@ from ray import tune
 from ray.tune.experiment import Trial
 
 from vgsearch.experiment.paths import DRIVEN, TrialFolder
+from vgsearch.runtime.waits.silence import SECONDS_AT_LEAST
+from vgsearch.runtime.waits.waiting import Telling, tell
+from vgsearch.runtime.waits.watch import not_started
 from vgsearch.terminal.words import duration
 from videogan.storage.places import Place, RemotePath, StorageError
 
-SECONDS_AT_LEAST = float(os.environ.get("VGSEARCH_STALLED_AFTER", 600))
-"""Shortest silence that counts as a stall; three times as long before the first sign: a node may be starting."""
 TIMES_LONGEST = 3
 SECONDS_OF_A_CHECK = 10.0
 SECONDS_BEFORE_REQUESTS = 60.0
@@ -52,6 +53,27 @@ class Pulse:
         return [_n_bytes(self._folder.place / name) for name in self._names]
 
 
+class Starts:
+    """Tells while trials wait and none runs: other jobs hold the CPUs of a shared cluster, or nodes are starting."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+        self._telling = Telling()
+
+    def check(self, trials: Sequence[Trial], now: float) -> None:
+        """Note the time, in seconds, if trials wait and none runs."""
+        states = {trial.status for trial in trials}
+        if Trial.PENDING not in states or Trial.RUNNING in states:
+            self._since, self._telling = None, Telling()
+            return
+        self._since = now if self._since is None else self._since
+        if self._telling.is_due(now - self._since):
+            tell(
+                f"waiting for the first trial since {duration(now - self._since)}: {not_started()}; "
+                "it ends when enough are free; Ctrl-C stops"
+            )
+
+
 class Watchdog(tune.Callback):
     """Ends trials that stalled; `stalled` has the reasons, by Ray Tune's trial id."""
 
@@ -59,6 +81,7 @@ class Watchdog(tune.Callback):
         self._longest = 0.0
         self._pulses: dict[str, Pulse] = {}
         self._checked = 0.0
+        self._starts = Starts()
         self.stalled: dict[str, str] = {}
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -74,6 +97,7 @@ class Watchdog(tune.Callback):
         now = time.monotonic()
         if now - self._checked < 1:
             return
+        self._starts.check(trials, now)
         self._checked = now
         for trial in trials:
             pulse = self._pulses.get(trial.trial_id)
@@ -85,7 +109,10 @@ class Watchdog(tune.Callback):
                 self._end(trial, pulse)
 
     def _limit(self, pulse: Pulse) -> float:
-        """Seconds of silence after which the trial is ended."""
+        """Seconds of silence after which the trial is ended; three times as long before the first sign.
+
+        Its node may be starting.
+        """
         return max(SECONDS_AT_LEAST * (1 if pulse.has_begun else 3), TIMES_LONGEST * self._longest)
 
     def _end(self, trial: Trial, pulse: Pulse) -> None:

@@ -1,0 +1,144 @@
+"""Processes that stop or die while others wait for them: the user is told within a minute; nothing waits forever."""
+
+import os
+import pty
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.machine import BY_DISTANCE, TINY, VGSEARCH, Machine, processes_of
+from tests.waiting import wait_until
+from vgsearch.experiment.ledger import SweepRecord, read_events, read_ledger
+from vgsearch.experiment.paths import Experiment
+from videogan.data.synthetic import make_moving_shapes
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+LONG = ["--set", "loop.n_steps=100000", "--set", "loop.look_every=20"]
+SHORT = ["--set", "loop.n_steps=4", "--set", "loop.look_every=2"]
+SECONDS_TOLD = 75.0
+"""A minute, and the time in which a busy machine's thread that tells gets its turn."""
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1, n_groups=16).folder
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    made = Machine(tmp_path / "machine", str(tmp_path))
+    made.own |= {"VGSEARCH_STALLED_AFTER": "40", "PYTHONUNBUFFERED": "1"}
+    yield made
+    for pid in processes_of(made):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def tune(machine: Machine, shapes: Path, *settings: str) -> subprocess.Popen[str]:
+    return machine.start("tune", "mvt_tsa", "--data", shapes, "--trials", "1", "--name", "s", "--no-confirm-best",
+                         *TINY, *settings)  # fmt: skip
+
+
+def record(machine: Machine) -> SweepRecord:
+    return read_ledger(Experiment(machine.folder / "runs" / "s").ledger)
+
+
+def process_named(machine: Machine, name: str) -> int | None:
+    """A process of the machine's user whose command line contains `name`."""
+    for pid in processes_of(machine):
+        with suppress(OSError):
+            if name in Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode():
+                return pid
+    return None
+
+
+def signalled(machine: Machine, run: subprocess.Popen[str], name: str, signum: int) -> int:
+    """Sends a signal to the process `name` as soon as there is one."""
+    wait_until(lambda: run.poll() is not None or process_named(machine, name), lambda: machine.log("tune"))
+    pid = process_named(machine, name)
+    assert pid is not None, machine.log("tune")
+    os.kill(pid, signum)
+    return pid
+
+
+def told(machine: Machine, run: subprocess.Popen[str], line: str) -> None:
+    def log() -> str:
+        return machine.log("tune")
+
+    wait_until(lambda: line in log() or run.poll() is not None, log, SECONDS_TOLD)
+    assert line in log(), log()
+
+
+@pytest.mark.parametrize(
+    ("task", "named"),
+    [("ray::_fit_in_this_process", "real-trained classifier 0"), ("ray::_measure_floor", "the floor")],
+)
+def test_a_stopped_task_is_named_and_started_again(machine: Machine, shapes: Path, task: str, named: str):
+    run = tune(machine, shapes, *SHORT)
+    pid = signalled(machine, run, task, signal.SIGSTOP)
+    told(machine, run, f"{named}: no sign of life for ")
+    assert f"process {pid} on " in machine.log("tune")
+    assert f"`kill -CONT {pid}` continues it" in machine.log("tune")
+    told(machine, run, "it is ended, and Ray starts the task again")
+    assert run.wait(1500) == 0, machine.log("tune")
+    assert record(machine).floor is not None
+    assert [trial.state for trial in record(machine).trials.values()] == ["done"]
+
+
+@pytest.mark.parametrize(
+    ("process", "signum", "reason"),
+    [
+        ("raylet/raylet ", signal.SIGKILL, "was killed by SIGKILL"),
+        ("gcs_server ", signal.SIGKILL, "was killed by SIGKILL"),
+        ("raylet/raylet ", signal.SIGSTOP, "is stopped"),
+        ("gcs_server ", signal.SIGSTOP, "is stopped"),
+    ],
+)
+def test_without_ray_the_sweep_ends_within_minutes_and_can_be_resumed(
+    machine: Machine, shapes: Path, process: str, signum: int, reason: str
+):
+    run = tune(machine, shapes, *BY_DISTANCE, *LONG)
+    wait_until(lambda: run.poll() is not None or "step 20/" in machine.log("tune"), lambda: machine.log("tune"))
+    pid = signalled(machine, run, process, signum)
+    assert run.wait(SECONDS_TOLD) == 1, machine.log("tune")
+    assert f"(process {pid}) {reason}" in machine.log("tune")
+    assert "Traceback" not in machine.log("tune")
+    wait_until(lambda: not processes_of(machine), lambda: processes_of(machine), 60)
+
+
+@contextmanager
+def terminal(machine: Machine, *arguments: str | Path) -> Iterator[tuple[int, int]]:
+    """Runs a command as the leader of a terminal's session; yields its process id and the terminal's other end."""
+    pid, end = pty.fork()
+    if pid == 0:
+        os.chdir(machine.folder)
+        os.execvpe(VGSEARCH[0], [*VGSEARCH, *map(str, arguments)], {**os.environ, **machine.own})
+    try:
+        yield pid, end
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_a_closed_terminal_saves_and_stops_as_ctrl_c(machine: Machine, shapes: Path):
+    arguments = ["tune", "mvt_tsa", "--data", shapes, "--trials", "1", "--name", "s", *TINY, *BY_DISTANCE, *LONG]
+    ledger = machine.folder / "runs" / "s" / "ledger.jsonl"
+    with terminal(machine, *arguments) as (pid, end):
+        os.set_blocking(end, False)
+
+        def looked() -> bool:
+            with suppress(BlockingIOError):
+                os.read(end, 65536)
+            return ledger.exists() and any(event["event"] == "look" for event in read_events(ledger))
+
+        wait_until(looked, lambda: ledger.exists() and ledger.read_text())
+        os.close(end)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
+    assert [trial.state for trial in record(machine).trials.values()] == ["interrupted"]
+    assert record(machine).ended == "interrupted"
+    wait_until(lambda: not processes_of(machine), lambda: processes_of(machine), 60)

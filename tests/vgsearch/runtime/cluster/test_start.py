@@ -1,0 +1,108 @@
+"""Ray's start: an address without a cluster, or a folder that Ray cannot use, is one line with the remedy."""
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from ray._private import services
+
+from vgsearch.runtime.cluster import start
+from vgsearch.runtime.cluster.cpus import usable_cpus
+from vgsearch.runtime.cluster.start import SETTINGS, no_answer, start_ray
+from vgsearch.runtime.cluster.temporary import unusable_folder
+from videogan.config import ConfigurationError
+
+
+@contextmanager
+def server(answer: bytes | None) -> Iterator[int]:
+    """Listens on loopback, answers each connection with some bytes, or with nothing; yields its port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        held = []
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                held.append(connection)
+                if answer is not None:
+                    connection.sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        for connection in held:
+            connection.close()
+
+
+@pytest.mark.parametrize("address", ["nonsense", "http://127.0.0.1:8265", "10.0.0.1", "a:b", ":6379", "h:70000"])
+@pytest.mark.parametrize("by_option", [True, False])
+def test_a_text_that_is_no_address_is_refused_with_one(address: str, by_option: bool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RAY_ADDRESS", "" if by_option else address)
+    with pytest.raises(ConfigurationError) as error:
+        start_ray(address if by_option else None)
+    assert str(error.value).startswith(
+        f"{'--address ' if by_option else 'RAY_ADDRESS='}{address}: must be the HOST:PORT"
+    )
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_a_port_without_a_server_is_refused_at_once(scheme: str):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(
+        ConfigurationError, match=rf"--address {scheme}127.0.0.1:{port}: no cluster answers there \(Conn"
+    ):
+        start_ray(f"{scheme}127.0.0.1:{port}")
+
+
+def test_a_server_of_another_kind_or_one_that_stays_silent_is_no_cluster(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(start, "SECONDS_TO_CONNECT", 0.2)
+    with server(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
+        assert no_answer("127.0.0.1", port) == "another program answers"
+    with server(None) as port:
+        assert no_answer("127.0.0.1", port).startswith("no answer within ")
+    with server(bytes([0, 0, 0, SETTINGS, 0, 0, 0, 0, 0])) as port:
+        assert no_answer("127.0.0.1", port) == ""
+
+
+def test_auto_without_a_ray_on_this_machine_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    monkeypatch.setattr(services, "find_gcs_addresses", set)  # another user's Ray may run on this machine
+    with pytest.raises(ConfigurationError, match="RAY_ADDRESS=auto: no Ray runs on this machine; `ray start` it, or"):
+        start_ray(None)
+
+
+def test_a_folder_whose_sockets_have_too_long_paths_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RAY_TMPDIR", "/tmp")
+    assert unusable_folder() == ""
+    monkeypatch.setenv("RAY_TMPDIR", "/" + 89 * "t")
+    with pytest.raises(
+        ConfigurationError, match="must have at most 37 bytes for Ray's sockets, got 90; set RAY_TMPDIR to"
+    ):
+        start_ray("local")
+
+
+def test_cpus_are_those_of_the_affinity(tmp_path: Path):
+    usable = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(usable)})
+        assert usable_cpus(tmp_path) == 1
+    finally:
+        os.sched_setaffinity(0, usable)
+    assert usable_cpus(tmp_path) == len(usable)
+
+
+@pytest.mark.parametrize(("quota", "n_cpus"), [("100000 100000", 1), ("50000 100000", 1), ("max 100000", None)])
+def test_cpus_are_at_most_those_of_the_containers_quota(tmp_path: Path, quota: str, n_cpus: int | None):
+    (tmp_path / "cpu.max").write_text(f"{quota}\n")
+    assert usable_cpus(tmp_path) == (n_cpus or len(os.sched_getaffinity(0)))

@@ -1,0 +1,141 @@
+"""Ray's start: an address, a folder or a machine that does not work is one line with the remedy, in bounded time."""
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+
+# Internals of Ray 2.60, which pyproject.toml pins.
+from ray._private import services
+
+from vgsearch.runtime.cluster.cpus import usable_cpus
+from vgsearch.runtime.cluster.signals import spared_by_hang_ups
+from vgsearch.runtime.cluster.temporary import unusable_folder
+from vgsearch.runtime.cluster.token import make_private
+from vgsearch.runtime.waits.waiting import waiting
+from videogan.config import ConfigurationError
+
+SECONDS_TO_CONNECT = 10.0
+SECONDS_TO_START = 180.0
+"""Ray's own limit, 30 seconds, is too short for a busy machine."""
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+"""The start of an HTTP/2 connection and an empty SETTINGS frame (RFC 9113, sections 3.4 and 6.5)."""
+SETTINGS = 4
+EXPECTED = "the HOST:PORT of a cluster's head, such as 10.0.0.1:6379, or auto"
+
+
+class RayNotStarted(RuntimeError):
+    """Ray did not start on this machine."""
+
+
+def start_ray(address: str | None, **options: Any) -> bool:
+    """Connect to the cluster at `address`, or RAY_ADDRESS, else start a local Ray; returns whether it is a cluster.
+
+    Raises ConfigurationError for an address without a cluster and for a folder that Ray cannot use, and RayNotStarted.
+    """
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    source = f"--address {address}" if address else f"RAY_ADDRESS={os.environ.get('RAY_ADDRESS')}"
+    address = address or os.environ.get("RAY_ADDRESS")
+    is_cluster = bool(address) and address != "local"
+    make_private(create=not is_cluster)
+    if is_cluster:
+        address = _reachable(address or "", source)
+        what, ends = f"the cluster at {address}", "Ctrl-C stops"
+    else:
+        if problem := unusable_folder():
+            raise ConfigurationError(problem)
+        # No dashboard: it takes a gigabyte, and nothing here needs its State API (see sweep/placement_groups.py).
+        quiet |= {"include_dashboard": False, "num_cpus": usable_cpus()}
+        address, what = "local", "Ray's start"
+        ends = f"it takes longer on a busy machine and gives up after {SECONDS_TO_START:.0f} s; Ctrl-C stops"
+    with waiting(what, ends), _patient_start(), spared_by_hang_ups():
+        try:
+            ray.init(address=address, **quiet, **options)
+        except (Exception, SystemExit) as error:  # Ray raises Exception itself, and exits where it cannot write
+            ray.shutdown()
+            raise _in_one_line(error, source if is_cluster else "") from error
+    return is_cluster
+
+
+def _reachable(address: str, source: str) -> str:
+    """The address of a server that speaks Ray's protocol; raises ConfigurationError if there is none."""
+    found = services.get_ray_address_from_environment(address, None) if address == "auto" else address
+    if not found:
+        raise ConfigurationError(f"{source}: no Ray runs on this machine; `ray start` it, or leave the address out.")
+    scheme, _, rest = found.rpartition("://")
+    host, _, port = rest.rpartition(":")
+    if scheme not in ("", "ray") or not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ConfigurationError(f"{source}: must be {EXPECTED}; leave it out for a local Ray.")
+    if problem := no_answer(host.strip("[]"), int(port)):
+        raise ConfigurationError(
+            f"{source}: no cluster answers there ({problem}). Expected {EXPECTED}; start one with "
+            "`ray start --head`, or leave the address out for a local Ray."
+        )
+    return found
+
+
+def no_answer(host: str, port: int) -> str:
+    """Why no gRPC server answers at a port within seconds, as Ray's would; empty if one does."""
+    try:
+        with socket.create_connection((host, port), SECONDS_TO_CONNECT) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") not in ("", "0"):
+                return ""  # it would answer only to an encrypted message
+            connection.settimeout(SECONDS_TO_CONNECT)
+            connection.sendall(PREFACE)
+            answer = connection.recv(9)
+    except TimeoutError:
+        return f"no answer within {SECONDS_TO_CONNECT:.0f} s"
+    except OSError as error:
+        return error.strerror or str(error)
+    return "" if len(answer) > 3 and answer[3] == SETTINGS else "another program answers"
+
+
+@contextmanager
+def _patient_start() -> Iterator[None]:
+    """Let a local Ray register within SECONDS_TO_START: Ray asks its head for 30 seconds only."""
+    ask = services.get_node
+    services.get_node = _patiently(ask)
+    try:
+        yield
+    finally:
+        services.get_node = ask
+
+
+def _patiently(ask: Callable[..., Any]) -> Callable[..., Any]:
+    def asked(*arguments: Any) -> Any:
+        deadline = time.monotonic() + SECONDS_TO_START
+        while True:
+            try:
+                return ask(*arguments)
+            except RuntimeError:  # not registered yet
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
+    return asked
+
+
+def _in_one_line(error: BaseException, source: str) -> Exception:
+    """What a user reads of an error of ray.init."""
+    said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    if source:
+        return ConfigurationError(f"{source}: could not connect ({said}).")
+    if "auth" in said.lower() and "token" in said.lower():
+        return ConfigurationError(
+            f"Ray's token cannot be read or written ({said}); set RAY_AUTH_TOKEN_PATH to a file in a folder of yours."
+        )
+    if isinstance(error, OSError):
+        return ConfigurationError(
+            f"{error.filename or 'a file'}: Ray cannot write ({error.strerror}); set RAY_TMPDIR to a folder of yours."
+        )
+    if "timed out during startup" in said:
+        load = " ".join(f"{n:.0f}" for n in os.getloadavg()[:1])
+        said = f"no answer within {SECONDS_TO_START:.0f} s; load {load} on {usable_cpus()} CPUs"
+    return RayNotStarted(
+        f"Ray did not start: {said}. Try again when the machine is less busy; `vgsearch doctor` checks it."
+    )

@@ -1,0 +1,168 @@
+"""The watch of a connection to Ray: a thread that notices when Ray itself is gone, and which processes are silent."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+import ray
+
+# Internals of Ray 2.60, which pyproject.toml pins: the processes of a local Ray.
+from ray._private import worker as ray_worker
+
+from vgsearch.runtime.waits.beats import beats, forget, state_of
+from vgsearch.runtime.waits.silence import Silences, kill_on_node, state_on_node
+from vgsearch.runtime.waits.waiting import tell
+
+SECONDS_BETWEEN_LOOKS = 5.0
+LOOKS_BEFORE_LOST = 6
+"""Half a minute in which Ray's process is stopped, or its node does not count as alive."""
+SECONDS_TO_LEAVE = 30.0
+"""Time for the main thread to end after Ray is lost, before the process ends without it."""
+SIGNAL = signal.SIGUSR2
+REMEDY = "What is finished is kept; start the same command again, or resume the sweep."
+
+
+class RayLost(RuntimeError):
+    """Ray itself died or stopped answering, so nothing that the command waits for can come."""
+
+
+class TaskStalled(RuntimeError):
+    """A task's process was ended because it gave no sign of life."""
+
+
+class _Watch:
+    """Looks every few seconds; raises RayLost in the main thread."""
+
+    def __init__(self) -> None:
+        self.left = threading.Event()
+        self.lost: RayLost | None = None
+        self.silences = Silences(state_on_node, kill_on_node)
+        self._job, self._node = ray.get_runtime_context().get_job_id(), ray.get_runtime_context().get_node_id()
+        self._n_suspect = 0
+
+    def run(self) -> None:
+        """Look at Ray itself until the connection is left."""
+        while not self.left.wait(SECONDS_BETWEEN_LOOKS):
+            if reason := self._death() or self._suspect():
+                self._leave(RayLost(f"{reason}. {REMEDY}"))
+                return
+
+    def follow_beats(self) -> None:
+        """Look at the processes of tasks until the connection is left."""
+        while not self.left.wait(SECONDS_BETWEEN_LOOKS):
+            # A lost head is noticed by `run`.
+            with suppress(ray.exceptions.RayError):
+                for key in self.silences.look(beats(self._job), time.monotonic()):
+                    forget(key)
+
+    def _death(self) -> str:
+        """Which of the processes that this process started for Ray has died, and how; empty if none."""
+        for name, process in _own_processes():
+            if (code := process.poll()) is not None:
+                how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+                return f"Ray's {name} (process {process.pid}) {how}, perhaps for lack of memory"
+        return ""
+
+    def _suspect(self) -> str:
+        """Which part of Ray does not work for half a minute; empty if all do, or not for so long."""
+        reason = _stopped() or self._node_lost()
+        self._n_suspect = self._n_suspect + 1 if reason else 0
+        return reason if self._n_suspect >= LOOKS_BEFORE_LOST else ""
+
+    def _node_lost(self) -> str:
+        """Whether the cluster no longer counts this node; only where Ray was started by others."""
+        if _own_processes():
+            return ""
+        alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+        return "" if self._node in alive else "the Ray of this node has left the cluster: it died, or the head did"
+
+    def _leave(self, error: RayLost) -> None:
+        """Raise in the main thread; end the process if that does not leave in time."""
+        self.lost = error
+        signal.pthread_kill(threading.main_thread().ident or 0, SIGNAL)
+        if not self.left.wait(SECONDS_TO_LEAVE):
+            tell(f"error: {error}")
+            os._exit(1)
+
+    def raise_lost(self, signum: int, frame: FrameType | None) -> None:
+        if self.lost is not None:
+            raise self.lost
+
+
+_current: list[_Watch] = []
+
+
+def _own_processes() -> list[tuple[str, subprocess.Popen[bytes]]]:
+    """The processes of a Ray that this process started, those without which nothing works, by name."""
+    node = ray_worker._global_node
+    if node is None:
+        return []
+    named = {"gcs_server": "head (gcs_server)", "raylet": "raylet"}
+    return [
+        (named[kind], info.process)
+        for kind, infos in list(node.all_processes.items())
+        if kind in named
+        for info in infos
+    ]
+
+
+def _stopped() -> str:
+    for name, process in _own_processes():
+        if state_of(process.pid) in ("T", "t"):
+            return (
+                f"Ray's {name} (process {process.pid}) is stopped; `kill -CONT {process.pid}` continues such a process"
+            )
+    return ""
+
+
+@contextmanager
+def watched() -> Iterator[None]:
+    """Watch Ray while the block runs; raises RayLost in the main thread if Ray dies."""
+    watch = _Watch()
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(SIGNAL, watch.raise_lost)
+    # Two threads: a head that does not answer keeps the one that reads beats waiting.
+    looking = [threading.Thread(target=look, daemon=True) for look in (watch.run, watch.follow_beats)]
+    for thread in looking:
+        thread.start()
+    _current.append(watch)
+    try:
+        yield
+    finally:
+        _current.remove(watch)
+        signal.signal(SIGNAL, before)
+        if watch.lost is None:
+            watch.left.set()
+            for thread in looking:
+                thread.join(SECONDS_TO_LEAVE)
+
+
+def state_of_tasks(what: str) -> Callable[[], str]:
+    """A function that says where tasks whose name starts with `what` run, or that they wait for a free CPU."""
+
+    def state() -> str:
+        running = [beat.process for watch in _current for beat in watch.silences.running(what)]
+        return ", ".join(running[:3]) or not_started()
+
+    return state
+
+
+def not_started() -> str:
+    """That a task waits, and the CPUs and GPUs that are free."""
+    with suppress(ray.exceptions.RayError):
+        free, whole = ray.available_resources(), ray.cluster_resources()
+        shares = [f"{free.get(name, 0):g} of {whole[name]:g} {name}s" for name in ("CPU", "GPU") if whole.get(name)]
+        return f"not started; {' and '.join(shares)} are free"
+    return "not started"
+
+
+def why_ended(what: str) -> str:
+    """Why a task's process was ended; empty if it was not."""
+    return next((watch.silences.ended[what] for watch in _current if what in watch.silences.ended), "")
