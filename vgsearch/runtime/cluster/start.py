@@ -64,9 +64,12 @@ def start_ray(address: str | None, **options: Any) -> bool:
 
 def _reachable(address: str, source: str) -> str:
     """The address of a server that speaks Ray's protocol; raises ConfigurationError if there is none."""
-    found = services.get_ray_address_from_environment(address, None) if address == "auto" else address
-    if not found:
-        raise ConfigurationError(f"{source}: no Ray runs on this machine; `ray start` it, or leave the address out.")
+    try:
+        found = services.get_ray_address_from_environment(address, None) if address == "auto" else address
+    except ConnectionError:
+        raise ConfigurationError(
+            f"{source}: no Ray runs on this machine; `ray start` it, or leave the address out."
+        ) from None
     scheme, _, rest = found.rpartition("://")
     host, _, port = rest.rpartition(":")
     if scheme not in ("", "ray") or not host or not port.isdigit() or not 0 < int(port) < 65536:
