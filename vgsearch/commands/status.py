@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from vgsearch.experiment.ledger import LedgerReader, SweepRecord
+    from vgsearch.experiment.paths import Experiment
+    from vgsearch.terminal.sweep_table import SweepView
 
 SECONDS_BETWEEN_READINGS = 0.5
 SECONDS_BETWEEN_REQUESTS = 3.0
@@ -43,7 +45,7 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
     if not console.is_terminal:
         console.width = 200
     if watch:
-        _watch(reader, console, json)
+        _watch(folder, reader, console, json)
         return
     reader.read()
     record = reader.record
@@ -67,10 +69,11 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
         console.print(line, soft_wrap=True)
 
 
-def _watch(reader: "LedgerReader", console: "Console", json_lines: bool) -> None:
-    """Show a live table on a terminal, or one line per event elsewhere, until the sweep ends."""
-    import time
+def _watch(experiment: "Experiment", reader: "LedgerReader", console: "Console", json_lines: bool) -> None:
+    """Show a live table on a terminal, or one line per event elsewhere, until the sweep or its driver ends.
 
+    Exits with 1 if the driver is gone and the sweep has not ended.
+    """
     from vgsearch.terminal.sweep_table import SweepView
     from vgsearch.terminal.words import shown
 
@@ -81,14 +84,38 @@ def _watch(reader: "LedgerReader", console: "Console", json_lines: bool) -> None
         with view.live():
             for event in events:
                 view.print_event(event)
-            while not reader.record.ended:
-                time.sleep(SECONDS_BETWEEN_READINGS if isinstance(reader.place, Path) else SECONDS_BETWEEN_REQUESTS)
-                for event in reader.read():
-                    view.print_event(event)
+            gone = _follow(experiment, reader, view)
     except KeyboardInterrupt:
         return
+    if gone:
+        left = f"{shown(reader.place.parent)}: {gone} ended without a word, killed perhaps; the sweep waits for "
+        typer.echo(f"{left}vgsearch resume {shown(reader.place.parent)}", err=True)
+        raise typer.Exit(1)
     if not json_lines:
         console.print(f"{shown(reader.place.parent)}   {reader.record.ended}", soft_wrap=True)
+
+
+def _follow(experiment: "Experiment", reader: "LedgerReader", view: "SweepView") -> str:
+    """Print each new event until the sweep ends; returns its driver if that ended before."""
+    import time
+
+    from vgsearch.experiment.driver_signs import DriverSigns
+    from vgsearch.runtime.waits.waiting import Telling, tell
+    from vgsearch.terminal.words import duration
+
+    driver, telling, heard = DriverSigns(experiment), Telling(), time.monotonic()
+    while not reader.record.ended:
+        time.sleep(SECONDS_BETWEEN_READINGS if isinstance(reader.place, Path) else SECONDS_BETWEEN_REQUESTS)
+        now = time.monotonic()
+        gone = driver.gone(now)  # before the reading: what it wrote at its end is read
+        for event in reader.read():
+            view.print_event(event)
+            telling, heard = Telling(), now
+        if gone and not reader.record.ended:
+            return gone
+        if telling.is_due(now - heard):
+            tell(f"no event for {duration(now - heard)}; it ends when the sweep does; Ctrl-C stops watching")
+    return ""
 
 
 def _print_json(record: "SweepRecord") -> None:

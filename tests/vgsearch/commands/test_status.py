@@ -1,6 +1,9 @@
 """vgsearch status reads a sweep from its ledger, also while another process writes it."""
 
 import json
+import os
+import socket
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -9,7 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from vgsearch.cli import app
+from vgsearch.experiment.driver_signs import DriverSigns
 from vgsearch.experiment.ledger import Ledger, LedgerReader
+from vgsearch.experiment.paths import Experiment
 from videogan.metrics.retraining_noise import retraining_noise
 
 N_MANY = 1000
@@ -40,6 +45,26 @@ def test_a_following_reader_returns_every_event_once_and_no_partial_line(ledger:
         events += reader.read()
     assert [event["event"] for event in events] == ["sweep_started", "trial_started"]
     assert reader.record == ledger.record
+
+
+def test_watching_ends_when_the_driver_is_gone_and_says_how_to_resume(ledger: Ledger):
+    start(ledger, 0)
+    with subprocess.Popen(["true"]) as driver:
+        driver.wait()
+    lock = ledger.path.parent / ".lock"
+    lock.write_text(f"process {driver.pid} on {socket.gethostname()}\n")
+    watched = CliRunner().invoke(app, ["status", str(ledger.path.parent), "--watch"])
+    assert watched.exit_code == 1
+    assert f"its driver, process {driver.pid} on {socket.gethostname()}, ended without a word" in watched.output
+    assert f"vgsearch resume {ledger.path.parent}" in watched.output
+
+
+@pytest.mark.parametrize(
+    "holder", [f"process {os.getpid()} on {socket.gethostname()}\n", "process 1 on elsewhere\n", ""]
+)
+def test_a_driver_that_runs_or_may_run_on_another_machine_is_not_gone(ledger: Ledger, holder: str):
+    (ledger.path.parent / ".lock").write_text(holder)
+    assert DriverSigns(Experiment(ledger.path.parent)).gone(0.0) == ""
 
 
 def test_watching_prints_what_another_process_writes_and_stops_when_the_sweep_ends(ledger: Ledger):

@@ -3,22 +3,26 @@
 import asyncio
 import logging
 import shlex
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from ray.job_submission import JobSubmissionClient
 
+from vgsearch.runtime.waits.waiting import waiting
 from vgsearch.terminal.line import print_line
 from videogan.config import ConfigurationError
 from videogan.storage.address_secrets import without_secrets
 
 SECONDS_TO_SAVE = 300
 """Time after SIGTERM in which a stopped job's trials can save; Ray's default is 3 seconds."""
+SECONDS_TO_CONNECT = 10.0
 SECONDS_BETWEEN_TRIES = 5.0
 ENDED = ("SUCCEEDED", "FAILED")
 EXIT_STOPPED = 130
@@ -32,13 +36,24 @@ def connected(address: str) -> "JobSubmissionClient":
     """Connect to the job API at http://host:port; raises ConfigurationError if it is down or refuses the token."""
     logging.getLogger("ray.dashboard").setLevel(logging.ERROR)
     try:
-        return JobSubmissionClient(address)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+        _refuse_unreachable(address)
+        with waiting(f"the job API at {address}", "Ctrl-C stops"):
+            return JobSubmissionClient(address)
+    except (OSError, RuntimeError, ValueError) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ConfigurationError(
             f"--address {without_secrets(f'{address}: {reason}')}. Expected a cluster's dashboard, such as http://127.0.0.1:8265 "
             "after `ray dashboard cluster.yaml`, and its token in ~/.ray/auth_token or RAY_AUTH_TOKEN."
         ) from error
+
+
+def _refuse_unreachable(address: str) -> None:
+    """Raise OSError if no program listens at http://host:port; Ray's client would wait as long as the network does."""
+    url = urlsplit(address)
+    if url.scheme in ("http", "https") and url.hostname:
+        port = url.port or (443 if url.scheme == "https" else 80)
+        with socket.create_connection((url.hostname, port), SECONDS_TO_CONNECT):
+            pass
 
 
 def submit(client: "JobSubmissionClient", arguments: Sequence[str], space_file: Path | None) -> str:
@@ -48,7 +63,7 @@ def submit(client: "JobSubmissionClient", arguments: Sequence[str], space_file: 
     without its folder.
     """
     environment = {"RAY_JOB_STOP_WAIT_TIME_S": str(SECONDS_TO_SAVE)}
-    with _folder_of(space_file) as folder:
+    with _folder_of(space_file) as folder, waiting("the job's start", "Ctrl-C stops; see then: ray job list"):
         return client.submit_job(
             entrypoint=shlex.join(["vgsearch", *arguments]),
             runtime_env={"env_vars": environment} | ({"working_dir": folder} if folder else {}),
@@ -84,7 +99,9 @@ def follow(client: "JobSubmissionClient", job: str, write: Callable[[str], Any])
         ) as error:  # this machine slept or changed networks; the job continues
             if "does not exist" in str(error) or "404" in str(error):
                 raise JobFailed(f"the cluster no longer knows job {job}: {error}") from error
-            print_line(f"cluster unreachable ({type(error).__name__}), trying again", error=True)
+            print_line(
+                f"cluster unreachable ({type(error).__name__}), trying again until Ctrl-C; the job runs on", error=True
+            )
             time.sleep(SECONDS_BETWEEN_TRIES)
             continue
         if info.status == "STOPPED":

@@ -87,7 +87,7 @@ def test_a_folder_whose_sockets_have_too_long_paths_is_refused_with_the_remedy(m
     assert unusable_folder() == ""
     monkeypatch.setenv("RAY_TMPDIR", "/" + 89 * "t")
     with pytest.raises(
-        ConfigurationError, match="must have at most 37 bytes for Ray's sockets, got 90; set RAY_TMPDIR to"
+        ConfigurationError, match="must have at most 39 bytes for Ray's sockets, got 90; set RAY_TMPDIR to"
     ):
         start_ray("local")
 
