@@ -30,6 +30,7 @@ from vgsearch.commands import (
     tune,
 )
 from vgsearch.terminal.line import make_own_prints_harmless, print_error, print_line
+from vgsearch.terminal.refused_place import refused_place
 
 EPILOGUE = """
 Environment variables:
@@ -80,10 +81,12 @@ def main() -> None:
     try:
         app()
     except Exception as error:  # noqa: BLE001 (reports every error that no command handles)
-        # Errors from our own packages are written for the user; any other is a defect and needs its traceback.
+        # Errors from our own packages are written for the user; any other is a defect and needs its traceback, except
+        # a place that cannot be used.
         is_ours = type(error).__module__.partition(".")[0] in ("vgsearch", "videogan")
-        if is_ours and "VGSEARCH_TRACEBACK" not in os.environ:
-            print_error(f"error: {error}")
+        line = str(error) if is_ours else refused_place(error)
+        if line and "VGSEARCH_TRACEBACK" not in os.environ:
+            print_error(f"error: {line}")
         else:
             print_error(traceback.format_exc())
         sys.exit(1)

@@ -128,10 +128,6 @@ def _in_one_line(error: BaseException, source: str) -> Exception:
     said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     if source:
         return ConfigurationError(f"{source}: could not connect ({said}).")
-    if "auth" in said.lower() and "token" in said.lower():
-        return ConfigurationError(
-            f"Ray's token cannot be read or written ({said}); set RAY_AUTH_TOKEN_PATH to a file in a folder of yours."
-        )
     if isinstance(error, OSError):
         return ConfigurationError(
             f"{error.filename or 'a file'}: Ray cannot write ({error.strerror}); set RAY_TMPDIR to a folder of yours."
