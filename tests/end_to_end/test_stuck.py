@@ -74,15 +74,12 @@ def told(machine: Machine, run: subprocess.Popen[str], line: str) -> None:
     assert line in log(), log()
 
 
-@pytest.mark.parametrize(
-    ("task", "named"),
-    [("ray::_fit_in_this_process", "real-trained classifier 0"), ("ray::_measure_floor", "the floor")],
-)
-def test_a_stopped_task_is_named_and_started_again(machine: Machine, shapes: Path, task: str, named: str):
+@pytest.mark.parametrize("task", ["ray::_fit_in_this_process", "ray::_measure_floor"])
+def test_a_stopped_task_is_named_and_started_again(machine: Machine, shapes: Path, task: str):
     run = tune(machine, shapes, *SHORT)
     pid = signalled(machine, run, task, signal.SIGSTOP)
-    told(machine, run, f"{named}: no sign of life for ")
-    assert f"process {pid} on " in machine.log("tune")
+    told(machine, run, f" from process {pid} on ")
+    assert "no sign of life for " in machine.log("tune")
     assert f"`kill -CONT {pid}` continues it" in machine.log("tune")
     told(machine, run, "it is ended, and Ray starts the task again")
     assert run.wait(1500) == 0, machine.log("tune")
@@ -109,6 +106,17 @@ def test_without_ray_the_sweep_ends_within_minutes_and_can_be_resumed(
     assert f"(process {pid}) {reason}" in machine.log("tune")
     assert "Traceback" not in machine.log("tune")
     wait_until(lambda: not processes_of(machine), lambda: processes_of(machine), 60)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGHUP, signal.SIGUSR1])
+def test_a_hang_up_and_a_scheduler_s_warning_save_and_stop_as_ctrl_c(machine: Machine, shapes: Path, signum: int):
+    run = tune(machine, shapes, *BY_DISTANCE, *LONG)
+    wait_until(lambda: run.poll() is not None or "step 20/" in machine.log("tune"), lambda: machine.log("tune"))
+    os.killpg(run.pid, signum)  # a shell and a scheduler send them to the whole job, Ray's processes included
+    os.killpg(run.pid, signum)
+    assert run.wait(300) == 130, machine.log("tune")
+    assert [trial.state for trial in record(machine).trials.values()] == ["interrupted"]
+    assert record(machine).ended == "interrupted"
 
 
 @contextmanager

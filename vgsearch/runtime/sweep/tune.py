@@ -26,6 +26,7 @@ from vgsearch.runtime.study.searcher import LookScheduler, StudySearcher
 from vgsearch.runtime.sweep.driver import Driver
 from vgsearch.runtime.sweep.executors import inline_trial
 from vgsearch.runtime.sweep.failures import end_of_process, full_disk, oom_kills
+from vgsearch.runtime.sweep.own_signals import OwnSignals
 from vgsearch.runtime.sweep.placement_groups import PlacementGroupReaper
 from vgsearch.runtime.sweep.ray_train import ray_train_trial
 from vgsearch.runtime.sweep.retries import MAX_FAILURES, Retries
@@ -117,7 +118,7 @@ def _tuner(searcher: StudySearcher, driver: Driver, cluster: Resources, executor
             storage_path=str(driver.experiment.ray),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
-            callbacks=[*executor.callbacks, Retries(), watchdog],
+            callbacks=[*executor.callbacks, Retries(), watchdog, OwnSignals()],
         ),
     )
 

@@ -17,7 +17,7 @@ from ray.experimental.internal_kv import _internal_kv_del, _internal_kv_get, _in
 
 NAMESPACE = "vgsearch-beats"
 SECONDS_BETWEEN_BEATS = 5.0
-SECONDS_BEFORE_FIRST = 1.0
+SECONDS_BEFORE_FIRST = 0.1
 """A shorter task gives no sign, and costs no request."""
 
 
@@ -84,17 +84,17 @@ def forget(key: str) -> None:
 
 def started(pid: int) -> int:
     """When a process of this machine started, in ticks since the boot; 0 if there is no such process."""
-    fields = _stat(pid)
+    fields = stat(pid)
     return int(fields[19]) if fields else 0
 
 
 def state_of(pid: int) -> str:
     """A process's state in one letter, as `ps` prints it: T is stopped, Z has ended; empty if there is none."""
-    fields = _stat(pid)
+    fields = stat(pid)
     return fields[0] if fields else ""
 
 
-def _stat(pid: int) -> list[str]:
+def stat(pid: int) -> list[str]:
     """The fields of /proc/PID/stat after the name, which may have spaces and brackets."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

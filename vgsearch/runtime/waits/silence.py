@@ -11,6 +11,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from vgsearch.runtime.waits import beats
 from vgsearch.runtime.waits.beats import Beat
 from vgsearch.runtime.waits.waiting import tell
+from vgsearch.runtime.waits.workers import STOPPED, TRIAL
 from vgsearch.terminal.words import duration
 
 SECONDS_AT_LEAST = float(os.environ.get("VGSEARCH_STALLED_AFTER", 600))
@@ -77,20 +78,21 @@ class Silences:
         if not (state := self._state_of(beat)):
             return True  # it ended without deleting its signs: killed, or its node is gone
         silence = f"{beat.what}: no sign of life for {duration(pulse.silent)} from {beat.process}"
-        if pulse.silent >= SECONDS_AT_LEAST:
+        if pulse.silent >= SECONDS_AT_LEAST and not beat.what.startswith(TRIAL):
             self.ended[beat.what] = f"{silence}; VGSEARCH_STALLED_AFTER=<seconds> waits longer"
             tell(f"{silence}; it is ended, and Ray starts the task again up to three times")
             self._end(beat)
             return True
+        if not pulse.told:
+            tell(f"{silence}{_why(state, beat)}. It is ended after {duration(SECONDS_AT_LEAST)}; Ctrl-C stops")
         pulse.told = True
-        tell(f"{silence}{_why(state, beat)}. It is ended after {duration(SECONDS_AT_LEAST)}; Ctrl-C stops")
         return False
 
 
 def _why(state: str, beat: Beat) -> str:
     if state == UNREACHABLE:
         return ", whose node does not answer"
-    return f", which is stopped; there `kill -CONT {beat.pid}` continues it" if state in "Tt" else ""
+    return f", which is stopped; there `kill -CONT {beat.pid}` continues it" if state in STOPPED else ""
 
 
 def state_on_node(beat: Beat) -> str:

@@ -14,9 +14,10 @@ import ray
 # Internals of Ray 2.60, which pyproject.toml pins: the processes of a local Ray.
 from ray._private import worker as ray_worker
 
-from vgsearch.runtime.waits.beats import beats, forget, state_of
+from vgsearch.runtime.waits.beats import Beat, beats, forget, state_of
 from vgsearch.runtime.waits.silence import Silences, kill_on_node, state_on_node
 from vgsearch.runtime.waits.waiting import tell
+from vgsearch.runtime.waits.workers import STOPPED, stopped_workers
 
 SECONDS_BETWEEN_LOOKS = 5.0
 LOOKS_BEFORE_LOST = 6
@@ -57,8 +58,17 @@ class _Watch:
         while not self.left.wait(SECONDS_BETWEEN_LOOKS):
             # A lost head is noticed by `run`.
             with suppress(ray.exceptions.RayError):
-                for key in self.silences.look(beats(self._job), time.monotonic()):
-                    forget(key)
+                found = beats(self._job)
+                known = {beat.pid for beat in found.values()}
+                stopped = {key: beat for key, beat in self._stopped_workers().items() if beat.pid not in known}
+                for key in self.silences.look(found | stopped, time.monotonic()):
+                    if key in found:
+                        forget(key)
+
+    def _stopped_workers(self) -> dict[str, Beat]:
+        """Those of a local Ray; on a cluster others may stop theirs."""
+        raylet = next((process.pid for name, process in _own_processes() if name == "raylet"), None)
+        return {} if raylet is None else stopped_workers(raylet, self._node, ray.util.get_node_ip_address())
 
     def _death(self) -> str:
         """Which of the processes that this process started for Ray has died, and how; empty if none."""
@@ -113,7 +123,7 @@ def _own_processes() -> list[tuple[str, subprocess.Popen[bytes]]]:
 
 def _stopped() -> str:
     for name, process in _own_processes():
-        if state_of(process.pid) in ("T", "t"):
+        if state_of(process.pid) in STOPPED:
             return (
                 f"Ray's {name} (process {process.pid}) is stopped; `kill -CONT {process.pid}` continues such a process"
             )

@@ -12,6 +12,7 @@ from tests.waiting import wait_until
 from vgsearch.runtime.waits import beats, silence
 from vgsearch.runtime.waits.beats import Beat, kill, state_of, state_of_beat
 from vgsearch.runtime.waits.silence import UNREACHABLE, Silences
+from vgsearch.runtime.waits.workers import stopped_workers
 
 
 @pytest.fixture
@@ -80,6 +81,27 @@ def test_a_process_that_ended_is_forgotten_without_a_word_and_never_another_of_i
     assert capsys.readouterr().err == ""
     kill(other)
     assert sleeper.poll() is None
+
+
+def test_a_stopped_child_is_found_although_it_never_beat_and_no_other_process(sleeper: subprocess.Popen):
+    assert workers_of_this_process() == {}
+    sleeper.send_signal(signal.SIGSTOP)
+    wait_until(workers_of_this_process, lambda: state_of(sleeper.pid), 60)
+    (found,) = workers_of_this_process().values()
+    assert (found.what, found.pid, found.began) == ("sleep", sleeper.pid, beats.started(sleeper.pid))
+
+
+def test_a_trial_is_told_and_left_to_the_watchdog_of_trials(
+    beat: Beat, sleeper: subprocess.Popen, capsys: pytest.CaptureFixture[str]
+):
+    trial = replace(beat, what="ray::ImplicitFunc.train")
+    assert looked(Silences(state_of_beat, kill), trial, range(0, 1000, 5)) == []
+    assert capsys.readouterr().err.count("no sign of life for 30s") == 1
+    assert sleeper.poll() is None
+
+
+def workers_of_this_process() -> dict[str, Beat]:
+    return stopped_workers(os.getpid(), "n", "10.0.0.7")
 
 
 def test_a_node_that_does_not_answer_is_told(beat: Beat, capsys: pytest.CaptureFixture[str]):
