@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Any
 
 import ray
@@ -60,9 +60,8 @@ class Starts:
         self._since: float | None = None
         self._telling = Telling()
 
-    def check(self, trials: Sequence[Trial], now: float) -> None:
-        """Note the time, in seconds, if trials wait and none runs."""
-        states = {trial.status for trial in trials}
+    def check(self, states: Collection[str], now: float) -> None:
+        """Note the time, in seconds, if trials of these states wait and none runs."""
         if Trial.PENDING not in states or Trial.RUNNING in states:
             self._since, self._telling = None, Telling()
             return
@@ -97,7 +96,7 @@ class Watchdog(tune.Callback):
         now = time.monotonic()
         if now - self._checked < 1:
             return
-        self._starts.check(trials, now)
+        self._starts.check({trial.status for trial in trials}, now)
         self._checked = now
         for trial in trials:
             pulse = self._pulses.get(trial.trial_id)

@@ -1,4 +1,4 @@
-"""Ending signals call what a command does at its end; ignored ones stay ignored, and processes that start are spared."""
+"""Ending signals call what a command does at its end; ignored ones stay ignored; processes that start are spared."""
 
 import os
 import pty

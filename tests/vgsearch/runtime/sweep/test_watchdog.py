@@ -6,7 +6,7 @@ import pytest
 
 from vgsearch.experiment.paths import TrialFolder
 from vgsearch.runtime.sweep import watchdog
-from vgsearch.runtime.sweep.watchdog import Pulse, Watchdog
+from vgsearch.runtime.sweep.watchdog import Pulse, Starts, Watchdog
 
 
 @pytest.fixture
@@ -46,3 +46,22 @@ def test_limit_is_longest_before_the_first_sign_and_grows_with_what_was_seen(fol
     assert dog._limit(pulse) == 100
     dog._longest = 90.0
     assert dog._limit(pulse) == 270
+
+
+def test_trials_that_wait_while_none_runs_are_told_within_half_a_minute_and_again(capsys: pytest.CaptureFixture[str]):
+    starts = Starts()
+    for second in range(100, 171):
+        starts.check({"PENDING", "TERMINATED"}, float(second))
+    told = capsys.readouterr().err.splitlines()
+    assert [line.partition(":")[0] for line in told] == [
+        "waiting for the first trial since 30s",
+        "waiting for the first trial since 1m00s",
+    ]
+    assert told[0].endswith("not started; it ends when enough are free; Ctrl-C stops")
+
+
+def test_nothing_is_told_while_a_trial_runs_and_the_time_starts_anew(capsys: pytest.CaptureFixture[str]):
+    starts = Starts()
+    for second in range(0, 300):
+        starts.check({"PENDING"} if second % 20 else {"PENDING", "RUNNING"}, float(second))
+    assert capsys.readouterr().err == ""
