@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
 VGSEARCH = [sys.executable, "-c", "from vgsearch.cli import main; main()"]
 TINY = ["--budget", "smoke", "--set", "model.channels=2", "--set", "model.gru_hidden=8", "--set", "loop.log_every=1"]
 BY_DISTANCE = ["--set", "evaluation.objective=-kvd"]
@@ -22,11 +23,16 @@ class Machine:
 
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
         """Starts the command in its own session, its output in a file, so that it never waits for a reader."""
-        with open(self.folder / f"{arguments[0]}.log", "w") as log:
-            return subprocess.Popen(
-                [*VGSEARCH, *map(str, arguments)], cwd=self.folder, env={**os.environ, **self.own}, text=True,
-                stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-            )  # fmt: skip
+        return self._started([*VGSEARCH, *map(str, arguments)], str(arguments[0]), self.folder)
+
+    def start_module(self, module: str, *arguments: str | Path) -> subprocess.Popen[str]:
+        """Starts a module of the tests in the same way; its log has the module's name."""
+        return self._started([sys.executable, "-m", module, *map(str, arguments)], module, ROOT)
+
+    def _started(self, command: list[str], log_name: str, folder: Path) -> subprocess.Popen[str]:
+        with open(self.folder / f"{log_name}.log", "w") as log:
+            return subprocess.Popen(command, cwd=folder, env={**os.environ, **self.own}, text=True, stdout=log,
+                                    stderr=subprocess.STDOUT, start_new_session=True)  # fmt: skip
 
     def log(self, command: str) -> str:
         return (self.folder / f"{command}.log").read_text()

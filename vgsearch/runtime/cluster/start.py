@@ -128,7 +128,7 @@ def _in_one_line(error: BaseException, source: str) -> Exception:
     said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     if source:
         return ConfigurationError(f"{source}: could not connect ({said}).")
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and error.strerror:
         return ConfigurationError(
             f"{error.filename or 'a file'}: Ray cannot write ({error.strerror}); set RAY_TMPDIR to a folder of yours."
         )

@@ -12,7 +12,7 @@ from ray._private import services
 
 from vgsearch.runtime.cluster import start
 from vgsearch.runtime.cluster.cpus import usable_cpus
-from vgsearch.runtime.cluster.start import SETTINGS, no_answer, start_ray
+from vgsearch.runtime.cluster.start import SETTINGS, _in_one_line, _patient_start, no_answer, start_ray
 from vgsearch.runtime.cluster.temporary import unusable_folder
 from videogan.config import ConfigurationError
 
@@ -106,3 +106,45 @@ def test_cpus_are_those_of_the_affinity(tmp_path: Path):
 def test_cpus_are_at_most_those_of_the_containers_quota(tmp_path: Path, quota: str, n_cpus: int | None):
     (tmp_path / "cpu.max").write_text(f"{quota}\n")
     assert usable_cpus(tmp_path) == (n_cpus or len(os.sched_getaffinity(0)))
+
+
+def test_a_local_ray_may_register_late_and_ray_s_own_limit_returns(monkeypatch: pytest.MonkeyPatch):
+    asked = []
+
+    def ask(*arguments: str) -> str:
+        asked.append(arguments)
+        if len(asked) < 4:
+            raise RuntimeError("not registered")
+        return "node"
+
+    monkeypatch.setattr(services, "get_node", ask)
+    with _patient_start():
+        assert services.get_node("head", "id") == "node"
+    assert asked == [("head", "id")] * 4
+    assert services.get_node is ask
+    monkeypatch.setattr(start, "SECONDS_TO_START", 0.0)
+    asked.clear()
+    with _patient_start(), pytest.raises(RuntimeError, match="not registered"):
+        services.get_node("head", "id")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            Exception("The current node timed out during startup. This could happen"),
+            "Ray did not start: no answer within 180 s; load ",
+        ),
+        (
+            PermissionError(13, "Permission denied", "/r/ray"),
+            "/r/ray: Ray cannot write (Permission denied); set RAY_TMPDIR",
+        ),
+        (RuntimeError("\n first line\nsecond"), "Ray did not start: first line. Try again"),
+        (SystemExit(), "Ray did not start: SystemExit. Try again"),
+    ],
+)
+def test_an_error_of_ray_s_start_is_one_line_with_the_remedy(error: BaseException, line: str):
+    said = str(_in_one_line(error, ""))
+    assert said.startswith(line)
+    assert "\n" not in said
+    assert str(_in_one_line(error, "--address a:1")).startswith("--address a:1: could not connect (")
