@@ -88,13 +88,14 @@ def connect(address: str | None = None) -> Iterator[Resources]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     with on_ending_signal(interrupt):
         is_cluster = start_ray(address)
-        try:
-            # Ray's start sets its own handler of SIGTERM, which prints where the command was.
-            with on_ending_signal(interrupt), watched():
-                yield resources(is_open=is_cluster)
-        finally:
-            with waiting("Ray's end", "Ctrl-C leaves it"):
-                ray.shutdown()
+        # Again: Ray's start sets its own handler of SIGTERM, which prints where the command was.
+        with on_ending_signal(interrupt), watched(_shut_down):
+            yield resources(is_open=is_cluster)
+
+
+def _shut_down() -> None:
+    with waiting("Ray's end", "Ctrl-C leaves it"):
+        ray.shutdown()
 
 
 def resources(is_open: bool = True) -> Resources:

@@ -40,8 +40,9 @@ class _Watch:
     """Looks every few seconds; raises RayLost in the main thread."""
 
     def __init__(self) -> None:
-        self.left = threading.Event()
+        self.left, self._closed = threading.Event(), threading.Event()
         self.lost: RayLost | None = None
+        self._leaving = threading.Lock()
         self.silences = Silences(state_on_node, kill_on_node)
         self._job, self._node = ray.get_runtime_context().get_job_id(), ray.get_runtime_context().get_node_id()
         self._n_suspect = 0
@@ -56,8 +57,8 @@ class _Watch:
     def follow_beats(self) -> None:
         """Look at the processes of tasks until the connection is left."""
         while not self.left.wait(SECONDS_BETWEEN_LOOKS):
-            # A lost head is noticed by `run`.
-            with suppress(ray.exceptions.RayError):
+            # A lost head is noticed by `run`; the other errors come from a store that is being shut down.
+            with suppress(ray.exceptions.RayError, AttributeError, ValueError):
                 found = beats(self._job)
                 known = {beat.pid for beat in found.values()}
                 stopped = {key: beat for key, beat in self._stopped_workers().items() if beat.pid not in known}
@@ -88,16 +89,31 @@ class _Watch:
         """Whether the cluster no longer counts this node; only where Ray was started by others."""
         if _own_processes():
             return ""
-        alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+        try:
+            alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+        except (ray.exceptions.RayError, AttributeError, ValueError):
+            return "the cluster's head does not answer"
         return "" if self._node in alive else "the Ray of this node has left the cluster: it died, or the head did"
 
     def _leave(self, error: RayLost) -> None:
-        """Raise in the main thread; end the process if that does not leave in time."""
-        self.lost = error
-        signal.pthread_kill(threading.main_thread().ident or 0, SIGNAL)
-        if not self.left.wait(SECONDS_TO_LEAVE):
+        """Raise in the main thread; end the process if that does not close the connection in time."""
+        with self._leaving:
+            if self.left.is_set():
+                return
+            self.lost = error
+            signal.pthread_kill(threading.main_thread().ident or 0, SIGNAL)
+        if not self._closed.wait(SECONDS_TO_LEAVE):
             tell(f"error: {error}")
             os._exit(1)
+
+    def close(self, shut_down: Callable[[], None]) -> None:
+        """Stop looking, since Ray's processes are about to end, and shut down."""
+        with self._leaving:
+            self.left.set()
+        try:
+            shut_down()
+        finally:
+            self._closed.set()
 
     def raise_lost(self, signum: int, frame: FrameType | None) -> None:
         if self.lost is not None:
@@ -131,27 +147,26 @@ def _stopped() -> str:
 
 
 @contextmanager
-def watched() -> Iterator[None]:
-    """Watch Ray while the block runs; raises RayLost in the main thread if Ray dies."""
-    watch = _Watch()
+def watched(shut_down: Callable[[], None]) -> Iterator[None]:
+    """Watch Ray while the block runs, then call `shut_down`; raises RayLost in the main thread if Ray dies."""
     if threading.current_thread() is not threading.main_thread():
-        yield
+        try:
+            yield
+        finally:
+            shut_down()
         return
+    watch = _Watch()
     before = signal.signal(SIGNAL, watch.raise_lost)
     # Two threads: a head that does not answer keeps the one that reads beats waiting.
-    looking = [threading.Thread(target=look, daemon=True) for look in (watch.run, watch.follow_beats)]
-    for thread in looking:
-        thread.start()
+    for look in (watch.run, watch.follow_beats):
+        threading.Thread(target=look, daemon=True).start()
     _current.append(watch)
     try:
         yield
     finally:
+        watch.close(shut_down)
         _current.remove(watch)
         signal.signal(SIGNAL, before)
-        if watch.lost is None:
-            watch.left.set()
-            for thread in looking:
-                thread.join(SECONDS_TO_LEAVE)
 
 
 def state_of_tasks(what: str) -> Callable[[], str]:
