@@ -37,7 +37,7 @@ Environment variables:
 
   VGSEARCH_CACHE          folder or s3:// address of the cache
   VGSEARCH_MOST_NODES     nodes that a cluster may grow to (see cluster/)
-  VGSEARCH_STALLED_AFTER  shortest silence, in seconds, that ends a trial (600)
+  VGSEARCH_STALLED_AFTER  silence, in seconds, that ends a trial or a task (600)
   VGSEARCH_TRACEBACK      if set, every error is printed with its traceback
 
 Exit codes: 0 success, 1 error, 2 wrong usage, 3 no trial succeeded,

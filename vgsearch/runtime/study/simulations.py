@@ -16,6 +16,7 @@ from vgsearch.replay.prunings import WatchedTrials
 from vgsearch.replay.recorded import RecordedTrials
 from vgsearch.runtime.study.simulated_pruning import simulated_pruning
 from vgsearch.runtime.study.simulated_search import distance_between_proposals, simulated_search
+from vgsearch.runtime.waits.waiting import waiting
 from vgsearch.space.sweep import Sweep
 
 BLOCK = 5
@@ -89,7 +90,11 @@ def simulated(
         for start in range(0, len(seeds), BLOCK)
     ]
     found = list[list[np.ndarray]]()
-    with _mapped(blocks, n_processes) as results:
+    ends = "it ends when all are done; Ctrl-C stops after those that run"
+    with (
+        waiting("simulated searches", ends, lambda: f"{len(found)} of {len(blocks)} parts"),
+        _mapped(blocks, n_processes) as results,
+    ):
         for result in results:
             found.append(result)
             told(len(found), len(blocks))
