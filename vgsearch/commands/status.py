@@ -74,6 +74,7 @@ def _watch(experiment: "Experiment", reader: "LedgerReader", console: "Console",
 
     Exits with 1 if the driver is gone and the sweep has not ended.
     """
+    from vgsearch.terminal.line import print_line
     from vgsearch.terminal.sweep_table import SweepView
     from vgsearch.terminal.words import shown
 
@@ -89,7 +90,7 @@ def _watch(experiment: "Experiment", reader: "LedgerReader", console: "Console",
         return
     if gone:
         left = f"{shown(reader.place.parent)}: {gone} ended without a word, killed perhaps; the sweep waits for "
-        typer.echo(f"{left}vgsearch resume {shown(reader.place.parent)}", err=True)
+        print_line(f"{left}vgsearch resume {shown(reader.place.parent)}", error=True)
         raise typer.Exit(1)
     if not json_lines:
         console.print(f"{shown(reader.place.parent)}   {reader.record.ended}", soft_wrap=True)

@@ -1,11 +1,11 @@
 """A wait that tells: after half a minute the user reads what is waited for and what ends the wait."""
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from vgsearch.terminal.line import print_line
 from vgsearch.terminal.words import duration
 
 FIRST_TOLD = 30.0
@@ -31,7 +31,7 @@ class Telling:
 
 def tell(line: str) -> None:
     """Print a line on stderr, from any thread; a live table or a progress bar lets it pass above itself."""
-    print(line, file=sys.stderr, flush=True)
+    print_line(line, error=True)
 
 
 @contextmanager
