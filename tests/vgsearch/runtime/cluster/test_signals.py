@@ -14,8 +14,8 @@ WAITS_FOR_A_HANG_UP = """
 import signal, time
 from vgsearch.runtime.cluster.signals import interrupt, on_ending_signal
 with on_ending_signal(interrupt):
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)
         time.sleep(600)
     except KeyboardInterrupt:
         print("saved", flush=True)
