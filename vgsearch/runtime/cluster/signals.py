@@ -31,6 +31,7 @@ def on_ending_signal(act: Callable[[int], None]) -> Iterator[None]:
 
     # nohup ignores hang-ups.
     heeded = [signum for signum in ENDING if signal.getsignal(signum) is not signal.SIG_IGN]
+    # Any: a handler is a function, a number or None.
     before: dict[int, Any] = {signum: signal.signal(signum, handle) for signum in heeded}
     try:
         yield

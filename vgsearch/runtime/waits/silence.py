@@ -36,7 +36,7 @@ class Silences:
     `state_of` asks for a process's state on its node, `end` kills it there.
     """
 
-    def __init__(self, state_of: Callable[[Beat], str], end: Callable[[Beat], Any]) -> None:
+    def __init__(self, state_of: Callable[[Beat], str], end: Callable[[Beat], object]) -> None:
         self._state_of, self._end = state_of, end
         self._pulses: dict[str, _Pulse] = {}
         self._looked: float | None = None
