@@ -101,8 +101,8 @@ def _cpus() -> MachineCheck:
     from vgsearch.runtime.cluster.cpus import usable_cpus
 
     n_cpus, whole = usable_cpus(), os.cpu_count() or 1
-    of = f" of {whole}, by its affinity or quota" if n_cpus < whole else ""
-    return MachineCheck("cpu", True, f"{n_cpus} cores{of}: {n_cpus} trials of one thread each run in parallel")
+    why = " by affinity or quota" if n_cpus < whole else ""
+    return MachineCheck("cpu", True, f"{n_cpus} of {whole} cores{why}: as many trials of one thread each run in parallel")
 
 
 def _disk() -> MachineCheck:
