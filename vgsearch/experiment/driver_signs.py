@@ -4,6 +4,7 @@ import os
 import re
 import socket
 
+from vgsearch.experiment.folder_lock import LOCK
 from vgsearch.experiment.paths import Experiment
 from vgsearch.object_store.lease import SECONDS
 from videogan.storage.places import FileStamp, RemotePath
@@ -13,7 +14,7 @@ class DriverSigns:
     """The holder of an experiment's lock: its process on this machine, or its lease on an object store."""
 
     def __init__(self, experiment: Experiment) -> None:
-        self._lock = experiment.place / ".lock"
+        self._lock = experiment.place / LOCK
         self._stamp: FileStamp | None = None
         self._changed = 0.0
 
