@@ -102,7 +102,9 @@ def _cpus() -> MachineCheck:
 
     n_cpus, whole = usable_cpus(), os.cpu_count() or 1
     why = " by affinity or quota" if n_cpus < whole else ""
-    return MachineCheck("cpu", True, f"{n_cpus} of {whole} cores{why}: as many trials of one thread each run in parallel")
+    return MachineCheck(
+        "cpu", True, f"{n_cpus} of {whole} cores{why}: as many trials of one thread each run in parallel"
+    )
 
 
 def _disk() -> MachineCheck:
