@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -58,6 +59,8 @@ def start_ray(address: str | None, **options: Any) -> bool:
             ray.init(address=address, **quiet, **options)
         except (Exception, SystemExit) as error:  # Ray raises Exception itself, and exits where it cannot write
             ray.shutdown()
+            if isinstance(error, SystemExit) and error.code == signal.SIGTERM:  # Ray's own handler
+                raise KeyboardInterrupt from None
             raise _in_one_line(error, source if is_cluster else "") from error
     return is_cluster
 
