@@ -29,7 +29,7 @@ from vgsearch.commands import (
     train,
     tune,
 )
-from vgsearch.terminal.line import make_own_prints_harmless, print_error, print_line
+from vgsearch.terminal.line import foreign_error, make_own_prints_harmless, print_error, print_line
 from vgsearch.terminal.refused_place import refused_place
 
 EPILOGUE = """
@@ -84,11 +84,12 @@ def main() -> None:
         # Errors from our own packages are written for the user; any other is a defect and needs its traceback, except
         # a place that cannot be used.
         is_ours = type(error).__module__.partition(".")[0] in ("vgsearch", "videogan")
-        line = str(error) if is_ours else refused_place(error)
-        if line and "VGSEARCH_TRACEBACK" not in os.environ:
+        if "VGSEARCH_TRACEBACK" in os.environ:
+            print_error(traceback.format_exc())
+        elif line := str(error) if is_ours else refused_place(error):
             print_error(f"error: {line}")
         else:
-            print_error(traceback.format_exc())
+            print_error(f"error: {foreign_error(error)}")
         sys.exit(1)
 
 

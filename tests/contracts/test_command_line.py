@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import typer
 
 from vgsearch import cli
+from vgsearch.terminal.line import foreign_error
 
 COMMANDS = """
 tune SPACE --data= --folds= --one-per-class --budget=laptop --set=* --classifier-weights= --out=runs
@@ -134,6 +136,33 @@ def test_a_home_folder_after_an_equals_sign_is_expanded(tmp_path: Path, monkeypa
     with pytest.raises(SystemExit):
         cli.main()
     assert [path.name for path in tmp_path.iterdir()] == ["a copy.md"]
+
+
+class Foreign(Exception):
+    """An error of another library."""
+
+
+def failing(error: Exception) -> None:
+    raise error
+
+
+def test_an_error_of_another_library_is_one_line_that_names_the_file_of_its_traceback(capsys, monkeypatch, tmp_path):
+    monkeypatch.delenv("VGSEARCH_TRACEBACK", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(cli, "app", lambda: failing(ZeroDivisionError("first line\nsecond line")))
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    (file,) = tmp_path.iterdir()
+    line = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert line.startswith("error: ZeroDivisionError: first line second line. ")
+    assert line.endswith(f"its traceback is in {file}\n")
+    assert line.count("\n") == 1
+    assert file.read_text("utf-8").startswith("Traceback (most recent call last):")
+    assert "in failing" in file.read_text("utf-8")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    assert "Traceback (most recent call last):" not in line
+    assert "could be written:\n" in foreign_error(Foreign()), "the traceback is not lost"
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -1,6 +1,5 @@
 """The contents and the problems of a data set, after every file was decoded."""
 
-import shlex
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -9,11 +8,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from videogan.data.formats.contract import Found
 from videogan.data.formats.rows import manifest_rows, mirrored_rows, shown_name, skip_report, split_rule
-from videogan.data.manifest import MANIFEST_NAME, SCHEMA, SPLITS, DataError, Manifest, lack_of_select, leaking_groups
+from videogan.data.manifest import (
+    MANIFEST_NAME,
+    SPLITS,
+    DataError,
+    Manifest,
+    lack_of_select,
+    leaking_groups,
+    read_table,
+)
 
 WINDOW = 16  # the papers' clip length T; import and check count the shorter videos
 NOT_DRAWN = "not drawn"  # the split of clips that the import could not split
@@ -210,14 +215,7 @@ def check_found(folder: Path, found: Found, inspected: Mapping[Path, Mapping[str
 
 def manifest_as_it_is(folder: Path) -> Manifest:
     """The folder's manifest, even with a leak, which `read_manifest` refuses. Raises DataError if it is unreadable."""
-    file = folder / MANIFEST_NAME
-    try:
-        table = pq.read_table(file, columns=SCHEMA.names).cast(SCHEMA)
-    except ValueError as error:  # the base of pyarrow's errors
-        raise DataError(
-            f"{file}: {error}. Make it again with: vgsearch data import {shlex.quote(str(folder))}"
-        ) from None
-    return Manifest(folder, table)
+    return Manifest(folder, read_table(folder / MANIFEST_NAME))
 
 
 def check_manifest(manifest: Manifest, inspected: Mapping[Path, Mapping[str, Any]]) -> DataCheck:

@@ -2,6 +2,8 @@
 
 import logging
 import sys
+import tempfile
+import traceback
 import warnings
 
 from videogan.printable import printable
@@ -9,6 +11,8 @@ from videogan.storage.address_secrets import without_secrets
 
 MOST_LINES, MOST_CHARACTERS = 200, 2_000
 """Of an error, and of each of its lines: a message may quote what it refuses, however long that is."""
+MOST_OF_REASON = 500
+"""Characters of the reason of a foreign error: some libraries put whole tables into it."""
 
 
 def print_error(text: str) -> None:
@@ -33,6 +37,26 @@ def make_own_prints_harmless() -> None:
     warnings.formatwarning = lambda *given, **more: printable(as_python_does(*given, **more))
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(_PrintableFormatter())
+
+
+def foreign_error(error: Exception) -> str:
+    """An error that no code of ours explains, in one line, and the file that its traceback was written to.
+
+    If no file can be written, the traceback follows the line.
+    """
+    from videogan.storage.places import without_secrets  # as in `print_error`
+
+    reason = " ".join(str(error).split())
+    line = f"{type(error).__name__}: {reason[:MOST_OF_REASON] or 'no message'}."
+    written = without_secrets("".join(traceback.format_exception(error)))
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", errors="backslashreplace", prefix="vgsearch-error-", suffix=".txt", delete=False
+        ) as file:
+            file.write(written)
+    except OSError:  # a full or read-only disk
+        return f"{line} No traceback file could be written:\n{written}"
+    return f"{line} This is not an error that vgsearch explains; its traceback is in {file.name}"
 
 
 def print_line(text: object, error: bool = False) -> None:

@@ -1,12 +1,12 @@
 """The manifest: one row per video file of a data set, with its label, group and split; the data set's identity."""
 
 import hashlib
-import io
+import itertools
 import json
 import os
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,8 @@ MANIFEST_NAME = "manifest.parquet"
 SPLITS = ("train", "select", "test")  # trained on; searches are judged on it; final scores use it
 ScoredSplit = Literal["select", "test"]
 """The real clips that a score is measured on: `select` while a search chooses, `test` for results."""
+_OF_USED = ("label", "group", "split", "n_frames", "width", "height", "sha")
+"""Columns that are null only for a clip that is skipped."""
 LEAST_TRAINING_GROUPS = 2  # of a class, so that one can be moved to select
 SCHEMA = pa.schema(
     [
@@ -116,28 +118,73 @@ class Manifest:
 def read_manifest(folder: Place | str) -> Manifest:
     """Read the manifest of a data folder.
 
-    Raises DataError if it is missing, lacks columns, or has a group in two splits; StorageError if the folder's
-    storage does not answer.
+    Raises DataError if it is missing or damaged, as `read_table` does, or has a group in two splits; StorageError if
+    the folder's storage does not answer.
     """
     folder = place(folder).absolute()
     file = folder / MANIFEST_NAME
     if not file.is_file():
         raise DataError(f"{folder}: no {MANIFEST_NAME} in this folder. Create it with: {_import(folder)}")
-    try:
-        table = pq.read_table(io.BytesIO(file.read_bytes()))
-    except pa.ArrowInvalid as error:
-        raise DataError(f"{file}: not a parquet file ({error}). {_recreate(folder)}") from None
-    missing = [name for name in SCHEMA.names if name not in table.column_names]
-    if missing:
-        raise DataError(f"{file}: these columns are missing: {', '.join(missing)}. {_recreate(folder)}")
-    metadata = table.schema.metadata
-    manifest = Manifest(folder, table.select(SCHEMA.names).cast(SCHEMA).replace_schema_metadata(metadata))
+    manifest = Manifest(folder, read_table(file))
     refuse_leak(manifest.usable.to_pylist())
     return manifest
 
 
-def _recreate(folder: Place) -> str:
-    return f"Make it again with: {_import(folder)}"
+def read_table(file: Place) -> pa.Table:
+    """The table in a manifest file, whatever its splits are.
+
+    Raises DataError if the file is damaged or a row cannot be used: a null, an unknown split, a path twice.
+    """
+    content, again = file.read_bytes(), f"Make it again with: {_import(file.parent)}"
+    try:
+        # Without Arrow's threads: if one still holds these bytes when the process exits, the process aborts.
+        stored = pq.ParquetFile(pa.BufferReader(content), pre_buffer=False).read(use_threads=False)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DataError(f"{file}: not a parquet file ({_in_one_line(error)}). {again}") from None
+    if missing := [name for name in SCHEMA.names if name not in stored.column_names]:
+        raise DataError(f"{file}: these columns are missing: {', '.join(missing)}. {again}")
+    try:
+        table = stored.select(SCHEMA.names).cast(SCHEMA).replace_schema_metadata(stored.schema.metadata)
+        table.validate(full=True)
+    except (pa.ArrowException, KeyError, ValueError) as error:
+        raise DataError(f"{file}: not the columns of a manifest ({_in_one_line(error)}). {again}") from None
+    if problem := next(itertools.chain(_problems_of_rows(table.to_pylist()), _problems_of_metadata(table)), None):
+        raise DataError(f"{file}: {problem} {again}")
+    return table
+
+
+def _problems_of_rows(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    paths: set[str] = set()
+    for number, row in enumerate(rows, 1):
+        path, is_used = row["path"], row["skipped"] is None
+        if not path or "\0" in path or path in paths:
+            yield f"row {number}: path must be that of one file, and of no other row, got {path!r}."
+        paths.add(path)
+        if lacking := [name for name in _OF_USED if is_used and row[name] is None]:
+            yield f"row {number} ({path}): a clip that is used must have {', '.join(lacking)}."
+        elif is_used and row["split"] not in SPLITS:
+            yield f"row {number} ({path}): split must be train, select or test, got {row['split']!r}."
+        elif is_used and min(row["n_frames"], row["width"], row["height"]) < 1:
+            yield f"row {number} ({path}): n_frames, width and height must be at least 1."
+
+
+def _problems_of_metadata(table: pa.Table) -> Iterator[str]:
+    """What is wrong with the entries that `write_manifest` writes beside the columns."""
+    metadata = table.schema.metadata or {}
+    for name, default in ((b"classes", []), (b"mirrored", {}), (b"fold", "")):
+        try:
+            text = metadata.get(name, b"").decode()
+            written = text if name == b"fold" else json.loads(text or json.dumps(default))
+        except (ValueError, RecursionError) as error:
+            yield f"its entry {name.decode()} is damaged ({_in_one_line(error)})."
+            continue
+        texts = list(written.values()) if isinstance(written, dict) else written
+        if type(written) is not type(default) or not all(isinstance(text, str) for text in texts):
+            yield f"its entry {name.decode()} must be a {type(default).__name__} of texts."
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _import(folder: Place) -> str:

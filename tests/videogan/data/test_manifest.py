@@ -1,12 +1,23 @@
 import hashlib
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from videogan.data.manifest import DataError, read_manifest, write_manifest
+from videogan.data.manifest import MANIFEST_NAME, SCHEMA, DataError, read_manifest, write_manifest
 
 
 def row(path, group, split, label="run", **columns):
-    return {"path": path, "label": label, "group": group, "split": split, "n_frames": 20, "sha": str(path)} | columns
+    return {
+        "path": path,
+        "label": label,
+        "group": group,
+        "split": split,
+        "n_frames": 20,
+        "width": 64,
+        "height": 64,
+        "sha": str(path),
+    } | columns
 
 
 def test_a_manifest_reads_back_as_it_was_written(tmp_path):
@@ -94,3 +105,64 @@ def test_no_group_may_be_in_any_two_splits(tmp_path, first, second):
         write_manifest(tmp_path, rows)
     with pytest.raises(DataError, match="group 'ira' is in train, select and test: 3 clips"):
         write_manifest(tmp_path, [row(split, "ira", split) for split in ("train", "select", "test")])
+
+
+def damaged(folder, change) -> str:
+    """What `read_manifest` says of a manifest whose table was changed."""
+    folder.mkdir(exist_ok=True)
+    rows = [row(f"{split}{n}", f"{split}{n}", split) for split in ("train", "select", "test") for n in range(2)]
+    pq.write_table(change(write_manifest(folder, rows).table), folder / MANIFEST_NAME)
+    with pytest.raises(DataError) as caught:
+        read_manifest(folder)
+    message = str(caught.value)
+    assert message.startswith(f"{folder / MANIFEST_NAME}: ")
+    assert message.endswith(f" Make it again with: vgsearch data import {folder}")
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("name", ["path", "label", "group", "split", "n_frames", "width", "height", "sha"])
+def test_a_manifest_with_a_null_or_a_value_of_another_type_is_refused_in_one_line(tmp_path, name):
+    def with_column(values):
+        return lambda table: table.set_column(table.schema.get_field_index(name), name, values)
+
+    nulls = with_column(pa.nulls(6, SCHEMA.field(name).type))
+    assert ("path must be that of one file" if name == "path" else f"must have {name}") in damaged(tmp_path, nulls)
+    damaged(tmp_path, with_column(pa.array([[1]] * 6)))
+    damaged(tmp_path, with_column(pa.array([b"\xff\xfe"] * 6)))
+    damaged(tmp_path, lambda table: table.append_column(name, table[name]))
+    assert f"missing: {name}" in damaged(tmp_path, lambda table: table.drop_columns([name]))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("path", "train1", "path must be that of one file, and of no other row, got 'train1'"),
+        ("split", "val", "split must be train, select or test, got 'val'"),
+        ("n_frames", 0, "n_frames, width and height must be at least 1"),
+    ],
+)
+def test_an_impossible_row_is_named(tmp_path, name, value, message):
+    def first_row_with(table):
+        index = table["path"].to_pylist().index("train0")
+        rows = [one | ({name: value} if n == index else {}) for n, one in enumerate(table.to_pylist())]
+        return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+    assert message in damaged(tmp_path, first_row_with)
+
+
+@pytest.mark.parametrize(
+    "metadata", [{"classes": "[1]"}, {"classes": "{"}, {"mirrored": "[]"}, {"mirrored": '{"a": 1}'}, {"fold": b"\xff"}]
+)
+def test_damaged_entries_beside_the_columns_are_refused(tmp_path, metadata):
+    assert "its entry" in damaged(tmp_path, lambda table: table.replace_schema_metadata(metadata))
+
+
+def test_a_manifest_cut_at_any_byte_or_garbled_is_refused(tmp_path):
+    write_manifest(tmp_path, [row("a", "a", "train"), row("b", "b", "test")])
+    whole = (tmp_path / MANIFEST_NAME).read_bytes()
+    for n in (0, 3, 4, len(whole) // 2, len(whole) - 1):
+        for content in (whole[:n], whole[:n] + b"\xff" * (len(whole) - n)):
+            (tmp_path / MANIFEST_NAME).write_bytes(content)
+            with pytest.raises(DataError, match="not a parquet file"):
+                read_manifest(tmp_path)

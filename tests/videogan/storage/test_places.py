@@ -24,7 +24,16 @@ MEMORY = RemotePath("memory://storage")
 
 
 def row(path, group, split, **columns):
-    return {"path": path, "label": "run", "group": group, "split": split, "n_frames": 20, "sha": str(path)} | columns
+    return {
+        "path": path,
+        "label": "run",
+        "group": group,
+        "split": split,
+        "n_frames": 20,
+        "width": 64,
+        "height": 64,
+        "sha": str(path),
+    } | columns
 
 
 @pytest.fixture(params=["local", "memory", "s3"])

@@ -38,7 +38,10 @@ def test_validation_is_for_test_and_clips_without_labels_are_left_out(jester, fi
 
 def test_class_numbers_follow_the_file_of_labels(jester, find):
     found = find(jester)
-    inspected = {video.path: {"sha": video.group, "n_frames": 4, "skipped": None} for video in found.videos}
+    inspected = {
+        video.path: {"sha": video.group, "n_frames": 4, "width": 64, "height": 64, "skipped": None}
+        for video in found.videos
+    }
     rows = manifest_rows(jester, found, inspected)
     official = write_manifest(jester, rows, found.classes)
     assert official.classes == read_manifest(jester).classes == list(LABELS)
