@@ -1,5 +1,6 @@
 """The table of contents of the command line; each command has its own file in `commands/`."""
 
+import io
 import os
 import sys
 import traceback
@@ -75,6 +76,9 @@ app.command("gc")(gc.gc)
 
 def main() -> None:
     """Run a command; the epilogue of --help lists the exit codes, of which typer gives 130 on Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # not the streams of a test
+            stream.reconfigure(errors="backslashreplace")  # what the terminal's encoding lacks is written out
     sys.argv[1:] = map(_with_home, sys.argv[1:])
     warnings.showwarning = _show
     make_own_prints_harmless()

@@ -19,7 +19,7 @@ def module_names() -> dict[str, Path]:
 
 
 MODULES = module_names()
-TREES = {name: ast.parse(path.read_text(), str(path)) for name, path in MODULES.items()}
+TREES = {name: ast.parse(path.read_text("utf-8"), str(path)) for name, path in MODULES.items()}
 
 
 def package_of(name: str) -> str:

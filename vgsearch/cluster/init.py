@@ -23,11 +23,11 @@ def copy_out(kind: str, out: Path | None, fill: Sequence[str]) -> tuple[Path, li
     shipped = shipped_files()
     if kind not in shipped:
         raise ConfigurationError(f"cluster init: there is no '{kind}'{suggestion(kind, list(shipped))}")
-    text = filled(shipped[kind].read_text(), dict(map(_assignment, fill)))
+    text = filled(shipped[kind].read_text("utf-8"), dict(map(_assignment, fill)))
     file = out or Path(shipped[kind].name)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("x") as stream:
+        with file.open("x", encoding="utf-8") as stream:
             stream.write(text)
     except FileExistsError:
         raise ConfigurationError(f"{file} exists and may contain your changes; move it, or use --out.") from None

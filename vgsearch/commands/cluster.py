@@ -64,13 +64,9 @@ def check(
 
     from vgsearch.cluster.check.check import check_text
     from vgsearch.terminal.console import Terminal
-    from videogan.config import ConfigurationError
+    from videogan.storage.text_file import read_text
 
-    try:
-        text = file.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{file}: a cluster file must be readable text, got: {error}.") from None
-    findings = check_text(text, _what_needs_gpus(space, budget))
+    findings = check_text(read_text(file), _what_needs_gpus(space, budget))
     if json:
         print(json_module.dumps([finding.record(str(file)) for finding in findings]))
     else:

@@ -118,7 +118,7 @@ def append_to_trial(folder: TrialFolder, step: int, rows: Sequence[Scored]) -> N
     finite = {name: value for name, value in values.items() if math.isfinite(value)}
     with appended_records(folder) as has_ended:
         if has_ended:
-            with open(folder.metrics, "a") as stream:
+            with open(folder.metrics, "a", encoding="utf-8") as stream:
                 stream.write(json.dumps({"step": step, **finite}) + "\n")
             board = TrialBoard(folder.tensorboard, None)
             board.scalars(finite, step)

@@ -65,7 +65,7 @@ class TrialFolder(StoredFolder):
         """The trial of a checkpoint file on this machine, in the trial's folder or its working copy."""
         folder = checkpoint.absolute().parent.parent
         written = folder / ADDRESS
-        address = place(written.read_text()) if written.is_file() else None
+        address = place(written.read_text("utf-8")) if written.is_file() else None
         # Only our own working copy is believed: a stranger's folder could name an address to send the results to.
         is_copy = isinstance(address, RemotePath) and cls.at(address, OPENED).folder.absolute() == folder
         return cls(folder, address if isinstance(address, RemotePath) and is_copy else None)

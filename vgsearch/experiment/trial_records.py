@@ -27,10 +27,10 @@ class TrialRecords:
     def __enter__(self) -> Self:
         self._folder.folder.mkdir(parents=True, exist_ok=True)
         _drop_lines_after(self._folder.metrics, self._step)
-        self._metrics = open(self._folder.metrics, "a", buffering=1)
+        self._metrics = open(self._folder.metrics, "a", buffering=1, encoding="utf-8")
         sync_folder(self._folder.folder)
         self.board = TrialBoard(self._folder.tensorboard, self._step + 1)
-        self._handler = logging.FileHandler(self._folder.log)
+        self._handler = logging.FileHandler(self._folder.log, encoding="utf-8")
         self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logging.getLogger().addHandler(self._handler)
         logging.getLogger("vgsearch").setLevel(logging.INFO)

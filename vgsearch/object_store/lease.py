@@ -136,7 +136,7 @@ class Lease:
 def _machine() -> str:
     """This boot of this machine and this PID namespace: several hosts or containers may share a hostname."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip()
         return f"{boot}-{os.stat('/proc/self/ns/pid').st_ino}"
     except OSError:  # not Linux
         return f"{socket.gethostname()}-{uuid.getnode()}"

@@ -49,12 +49,12 @@ def used_copy(copy: Path, root: Path) -> Iterator[None]:
     with suppress(FileNotFoundError):
         shutil.rmtree(copy)
     copy.mkdir(parents=True)
-    with open(copy / HELD, "a") as held:
+    with open(copy / HELD, "ab") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         for other in list(root.rglob(HELD)):
             if other.parent == copy:
                 continue
-            with suppress(OSError), open(other, "a") as unheld:  # locked, or just deleted
+            with suppress(OSError), open(other, "ab") as unheld:  # locked, or just deleted
                 fcntl.flock(unheld, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(other.parent, ignore_errors=True)
         try:

@@ -273,7 +273,9 @@ def _commands(subject: ExperimentData) -> list[Block]:
     blocks: list[Block] = [Lines("\n".join(typed) or "# not recorded by this ledger")]
     for trial in record.trials.values():
         path = subject.experiment.trial(trial.trial_id).config
-        config = path.read_text(errors="replace") if path.is_file() else "# the trial's folder has no config.yaml\n"
+        config = (
+            path.read_text("utf-8", errors="replace") if path.is_file() else "# the trial's folder has no config.yaml\n"
+        )
         title = f"{trial.trial_id}  {trial.state}" + ("  the paper's point" if trial.is_paper_point else "")
         tail = f"\n# the end of its log\n{trial.log_tail}" if trial.log_tail else ""
         blocks.append(Lines(f"{training_command(sweep, trial)}\n\n{config}{tail}", title))

@@ -26,7 +26,7 @@ def write_html(page: Page, path: Path) -> None:
     )
     environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
     environment.filters["plotly"] = plotly_json
-    template = environment.from_string(resources.files("vgsearch.report").joinpath(TEMPLATE).read_text())
+    template = environment.from_string(resources.files("vgsearch.report").joinpath(TEMPLATE).read_text("utf-8"))
     has_charts = any(isinstance(block, Chart) for section in page.sections for block in section.blocks)
     html = template.render(page=page, plotly=_plotly_js() if has_charts else "")
     path.parent.mkdir(parents=True, exist_ok=True)

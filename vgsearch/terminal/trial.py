@@ -1,6 +1,7 @@
 """One trial in a terminal: why it ended, its scores, what was chosen, its curve, its files."""
 
 import math
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +20,8 @@ from vgsearch.terminal.vitals import vitals_lines
 from vgsearch.terminal.words import duration, number, short_name, shown, size, value
 from videogan.config import ConfigurationError
 
-BARS = "▁▂▃▄▅▆▇█"
+BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", "_.-~:=*#"
+"""Of small to large values; the second where the terminal's encoding lacks the first."""
 N_LOG_LINES = 12
 _LABEL = 13
 
@@ -129,12 +131,23 @@ def _config_lines(record: SweepRecord, trial: TrialRecord) -> list[str]:
 
 def sparkline(values: Sequence[float]) -> str:
     """One bar for each value, its height from the smallest to the largest; a dot for a value that is not finite."""
+    bars, undefined = (BARS, "·") if _has_bars(sys.stdout.encoding) else (ASCII_BARS, "?")
     finite = [value for value in values if math.isfinite(value)]
     low, span = min(finite, default=0.0), max(finite, default=0.0) - min(finite, default=0.0)
     return "".join(
-        (BARS[round((value - low) / span * (len(BARS) - 1))] if span else BARS[0]) if math.isfinite(value) else "·"
+        (bars[round((value - low) / span * (len(bars) - 1))] if span else bars[0])
+        if math.isfinite(value)
+        else undefined
         for value in values
     )
+
+
+def _has_bars(encoding: str | None) -> bool:
+    try:
+        BARS.encode(encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _curve(record: SweepRecord, trial: TrialRecord) -> list[tuple[str, str]]:
@@ -179,7 +192,7 @@ def _files(trial: TrialRecord, folder: TrialFolder) -> list[tuple[str, str]]:
     rest = (("settings", folder.config), ("tensorboard", folder.tensorboard))
     lines += [(label, shown(folder.place_of(path))) for label, path in rest if path.exists()]
     if folder.log.is_file():
-        newest = folder.log.read_text(errors="replace").splitlines()[-N_LOG_LINES:]
+        newest = folder.log.read_text("utf-8", errors="replace").splitlines()[-N_LOG_LINES:]
         lines += [("log", shown(folder.place_of(folder.log))), *(("", line) for line in newest)]
     return lines
 

@@ -135,7 +135,11 @@ def read_table(file: Place) -> pa.Table:
 
     Raises DataError if the file is damaged or a row cannot be used: a null, an unknown split, a path twice.
     """
-    content, again = file.read_bytes(), f"Make it again with: {_import(file.parent)}"
+    again = f"Make it again with: {_import(file.parent)}"
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read: {error.strerror or error}.") from None
     try:
         # Without Arrow's threads: if one still holds these bytes when the process exits, the process aborts.
         stored = pq.ParquetFile(pa.BufferReader(content), pre_buffer=False).read(use_threads=False)

@@ -179,6 +179,8 @@ def stills_sha(path: Path | str) -> str:
             content = file.read_bytes()
         except FileNotFoundError:
             raise MissingVideo(path, "no such file") from None
+        except OSError as error:
+            raise UnreadableVideo(path, f"{file.name} cannot be read ({error.strerror})") from None
         digest.update(len(content).to_bytes(8) if folder else b"")  # so that frame boundaries matter
         digest.update(content)
     return digest.hexdigest()
@@ -201,9 +203,11 @@ def open_clips(file: Path) -> np.ndarray:
     if not file.is_file():
         raise MissingVideo(file, "no such file")
     try:
-        clips = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError) as error:
-        raise UnreadableVideo(file, f"not an array that numpy reads ({error})") from None
+        # Not np.load: it would also read an archive, or a pickle. A damaged header raises almost anything.
+        clips = np.lib.format.open_memmap(file, mode="r")
+    except Exception as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UnreadableVideo(file, f"not an array that numpy reads ({reason[:100]})") from error
     if clips.ndim != 4 or clips.dtype != np.uint8 or 0 in clips.shape:
         raise UnreadableVideo(file, f"{clips.dtype} {clips.shape}, expected uint8 (T, n, H, W): time first")
     return clips

@@ -228,7 +228,8 @@ def file_names(folder: Place) -> set[str]:
         return folder.file_names()
     try:
         with os.scandir(folder) as entries:
-            return {entry.name for entry in entries if entry.is_file()}
+            # Not entry.is_file(): it raises for a link that leads to itself, as this does not.
+            return {entry.name for entry in entries if os.path.isfile(entry.path)}
     except FileNotFoundError:
         return set()
 

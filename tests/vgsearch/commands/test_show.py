@@ -4,6 +4,7 @@ import io
 import json
 import math
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,12 @@ def test_a_curve_has_one_bar_per_look_and_a_dot_for_a_value_that_is_not_finite()
     assert sparkline([0.3, 0.3]) == "▁▁"
     assert sparkline([0.0, math.nan, 1.0, math.inf]) == "▁·█·"
     assert sparkline([]) == ""
+
+
+def test_bars_are_ascii_where_the_terminals_encoding_has_no_others(monkeypatch):
+    for encoding, drawn in (("ascii", "_:#?"), ("latin-1", "_:#?"), ("utf-8", "▁▅█·")):
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding))
+        assert sparkline([0.0, 0.5, 1.0, math.nan]) == drawn
 
 
 def test_the_command_reads_only_the_ledger_and_accepts_the_trials_own_folder(ledger: Ledger, experiment: Experiment):

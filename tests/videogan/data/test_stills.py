@@ -5,7 +5,7 @@ from PIL import Image
 from videogan.data.decode import content_sha, decode, inspect, probe
 from videogan.data.preprocessing import preprocessing_named
 from videogan.data.source import Limits, MissingVideo, UnreadableVideo
-from videogan.data.stills import is_stills, row_of
+from videogan.data.stills import is_stills, open_clips, row_of, stills_sha
 
 
 def smooth(n_frames, height=64, width=64, seed=0):
@@ -129,6 +129,40 @@ def test_paths_that_are_not_clips_are_errors_with_the_reason(tmp_path):
     for name, reason in reasons.items():
         with pytest.raises(UnreadableVideo, match=reason):
             inspect(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{", b"'", b"[" * 60, b"{'descr': '|u1', 'fortran_order': False, 'shape': (4, 1, 8, 8)", b"\xff" * 40,
+        b"{'descr': '|O', 'fortran_order': False, 'shape': (4, 1, 8, 8), }",
+        b"{'descr': 3, 'fortran_order': False, 'shape': (4, 1, 8, 8), }",
+        b"{'descr': '|u1', 'fortran_order': False, 'shape': (-4, 1, 8, 8), }",
+        b"{'descr': '|u1', 'fortran_order': False, 'shape': (" + b"9" * 30 + b", 1, 8, 8), }",
+        b"{'descr': '|u1', 'fortran_order': False, 'shape': ('a', 1, 8, 8), }", b"lambda: 0", b"{1: 2}",
+    ],
+)  # fmt: skip
+def test_an_array_with_a_damaged_header_is_an_error_with_its_name(tmp_path, header):
+    np.save(tmp_path / "a.npy", np.zeros((4, 1, 8, 8), np.uint8))
+    content = (tmp_path / "a.npy").read_bytes()
+    (tmp_path / "a.npy").write_bytes(content[:10] + header.ljust(118)[:117] + b"\n" + content[128:])
+    for read in (lambda: inspect(tmp_path / "a.npy#0"), lambda: open_clips(tmp_path / "a.npy")):
+        with pytest.raises(UnreadableVideo, match=r"a\.npy.*not an array that numpy reads \([^\n]+\)$"):
+            read()
+    (tmp_path / "a.npy").write_bytes(b"PK\x03\x04" + content)
+    with pytest.raises(UnreadableVideo, match="not an array"):
+        open_clips(tmp_path / "a.npy")
+
+
+def test_links_that_lead_to_themselves_are_clips_that_cannot_be_read(tmp_path):
+    for name in ("a.jpg", "frames/0.jpg", "b.npy"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).symlink_to(tmp_path / name)
+    for name in ("a.jpg", "frames", "b.npy#0"):
+        with pytest.raises(UnreadableVideo):
+            inspect(tmp_path / name)
+        with pytest.raises(UnreadableVideo):
+            stills_sha(tmp_path / name)
 
 
 def test_limits_hold_on_headers(tmp_path):

@@ -73,10 +73,10 @@ def _closed(schema: Mapping[str, Any], name: str, definitions: Schema) -> Schema
 
 def main(crd_file: str, source: str) -> None:
     """Write the file; one definition a line, so that a new version's changes can be read as a diff."""
-    schema = field_schema(yaml.safe_load(Path(crd_file).read_text()), source)
+    schema = field_schema(yaml.safe_load(Path(crd_file).read_text("utf-8")), source)
     lines = [f"{json.dumps(name)}: {json.dumps(part)}" for name, part in schema["definitions"].items()]
     text = f'{{"source": {json.dumps(source)},\n"definitions": {{\n' + ",\n".join(lines) + "\n}}\n"
-    FIELDS.write_text(text)
+    FIELDS.write_text(text, "utf-8")
     print(f"wrote {FIELDS}: {len(lines)} definitions, {len(text)} bytes")
 
 

@@ -26,7 +26,7 @@ _PROVIDER_BEYOND_SCHEMA = (
 @functools.cache
 def node_names() -> dict[str, Names]:
     """node_settings.yaml: the names under node_config for aws and gcp, and those of an ip_permission."""
-    tables = yaml.safe_load((File(__file__).parent / "node_settings.yaml").read_text())
+    tables = yaml.safe_load((File(__file__).parent / "node_settings.yaml").read_text("utf-8"))
     return {cloud: _names(table) for cloud, table in tables.items()}
 
 

@@ -35,7 +35,7 @@ _REMEDIES = Remedies(
 @functools.cache
 def kuberay_fields() -> dict[str, Any]:
     """kuberay_fields.json, which generate_kuberay_fields.py writes: its source, and JSON Schemas by definition."""
-    fields: dict[str, Any] = json.loads((Path(__file__).parent / "kuberay_fields.json").read_text())
+    fields: dict[str, Any] = json.loads((Path(__file__).parent / "kuberay_fields.json").read_text("utf-8"))
     return fields
 
 

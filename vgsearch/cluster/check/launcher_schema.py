@@ -28,7 +28,7 @@ def _autoscaler() -> Path:
 @functools.cache
 def launcher_schema() -> dict[str, Any]:
     """ray-schema.json of the installed Ray."""
-    schema: dict[str, Any] = json.loads((_autoscaler() / "ray-schema.json").read_text())
+    schema: dict[str, Any] = json.loads((_autoscaler() / "ray-schema.json").read_text("utf-8"))
     return schema
 
 
@@ -38,7 +38,7 @@ def launcher_defaults(provider: str) -> dict[str, Any] | None:
     file = _autoscaler() / provider / "defaults.yaml"
     if provider == "external":
         return {"max_workers": 0}
-    defaults: dict[str, Any] | None = yaml.safe_load(file.read_text()) if file.is_file() else None
+    defaults: dict[str, Any] | None = yaml.safe_load(file.read_text("utf-8")) if file.is_file() else None
     return defaults
 
 

@@ -61,7 +61,7 @@ def _of_launcher(file: Path) -> tuple[list[Amounts], float]:
     """Each worker that the launcher's file allows, and their maximum number; empty without the file."""
     if not file.is_file():
         return [], 0
-    cluster = yaml.safe_load(file.read_text())
+    cluster = yaml.safe_load(file.read_text("utf-8"))
     return list(_workers(cluster)), cluster.get("max_workers", math.inf)
 
 

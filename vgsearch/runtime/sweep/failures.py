@@ -62,7 +62,7 @@ def oom_kills() -> int:
     """The number of processes that the kernel killed here for lack of memory; 0 if unknown."""
     if not os.access(_OOM_KILLS, os.R_OK):
         return 0
-    counts = dict(line.split() for line in _OOM_KILLS.read_text().splitlines())
+    counts = dict(line.split() for line in _OOM_KILLS.read_text("utf-8").splitlines())
     return int(counts.get("oom_kill", 0))
 
 

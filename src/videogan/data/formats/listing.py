@@ -53,7 +53,8 @@ def in_or_beside(folder: Path, name: str) -> Path | None:
 def files_in(folder: Path, wanted: Callable[[Path], bool]) -> list[Path]:
     """The files in `folder` that are `wanted`, by name, without hidden ones; broken links count as files."""
     with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and not entry.is_dir())
+        # Not entry.is_dir(): it raises for a link that leads to itself, as this does not.
+        names = sorted(entry.name for entry in entries if entry.name[0] != "." and not os.path.isdir(entry.path))
     return [folder / name for name in names if wanted(folder / name)]
 
 

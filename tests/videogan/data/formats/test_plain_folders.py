@@ -50,6 +50,7 @@ def test_videos_are_found_in_class_folders_by_suffix_or_content(tmp_path):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "walk/renamed.dat").write_bytes(b"\x1aE\xdf\xa3rest")
     (tmp_path / "walk/dangling.mkv").symlink_to("nowhere")
+    (tmp_path / "walk/loop.mkv").symlink_to("loop.mkv")
     found = {(video.path.name, video.label) for video in find(tmp_path, ImportOptions()).videos}
     assert found == {
         ("a.AVI", "run"),
@@ -57,6 +58,7 @@ def test_videos_are_found_in_class_folders_by_suffix_or_content(tmp_path):
         ("c.gif", "walk"),
         ("renamed.dat", "walk"),
         ("dangling.mkv", "walk"),
+        ("loop.mkv", "walk"),
     }
 
 
