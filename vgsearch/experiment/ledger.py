@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from vgsearch.experiment.end import End
+from vgsearch.experiment.event_fields import checked_event
 from vgsearch.experiment.moved import MovedExperiment, refuse_moved
 from vgsearch.experiment.names import checked_name
 from vgsearch.experiment.objective import Objective, pareto_front, parsed
@@ -335,7 +336,7 @@ class LedgerReader:
     def _applied(self, line: bytes) -> Event:
         self.n_lines += 1
         try:
-            event: Event = json.loads(line)
+            event: Event = checked_event(json.loads(line))
             self.record.apply(event)
         # By the field that is damaged: KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError.
         except Exception as error:

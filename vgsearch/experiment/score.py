@@ -7,11 +7,11 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, get_type_hints
 
 from videogan.metrics import SCORES_OF_S3
 from videogan.metrics.interval import Interval
-from videogan.storage.json_values import json_values
+from videogan.storage.json_values import fits, json_values
 
 DIGITS_OF_DIGEST = 6
 """Number of leading hex digits of a digest that are printed."""
@@ -27,8 +27,7 @@ class _Measured:
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> Self:
         """The scores in a JSON object (hence Any); null becomes NaN, fields of other versions are left out."""
-        names = [each.name for each in dataclasses.fields(cls)]  # type: ignore[arg-type]  # both are dataclasses
-        return cls(**{name: _typed(written[name]) for name in names if name in written})
+        return cls(**_typed_fields(cls, written))
 
     def to_json(self) -> dict[str, Any]:
         """JSON that `from_json` reads; NaN becomes null."""
@@ -131,8 +130,7 @@ class CopyShare:
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> "CopyShare":
         """Any: JSON; null becomes NaN, fields of other versions are left out."""
-        names = [each.name for each in dataclasses.fields(cls)]
-        return cls(**{name: _typed(written[name]) for name in names if name in written})
+        return cls(**_typed_fields(cls, written))
 
     def to_json(self) -> dict[str, Any]:
         return {each.name: json_values(getattr(self, each.name)) for each in dataclasses.fields(self)}
@@ -164,6 +162,8 @@ class Score:
         """The score in an event of the ledger or in status.json; any: JSON."""
         features = {name: FeatureScore.from_json(part) for name, part in written.items()
                     if name not in _OTHER_FIELDS and isinstance(part, Mapping) and "mean" in part}  # fmt: skip
+        if not fits(written.get("over_training_seeds", {}), Mapping[str, Sequence[float]]):
+            raise ValueError(f"the score's over_training_seeds is damaged, got {written['over_training_seeds']!r:.80}")
         s3 = S3Score.from_json(written) if "s3" in written else None
         copies = CopyShare.from_json(written["copies"]) if written.get("copies") else None
         return cls(s3, features, written.get("over_training_seeds", {}), copies)
@@ -234,12 +234,27 @@ def _interval(*parts: float | None) -> Interval:
     return Interval(*(math.nan if part is None else part for part in parts))
 
 
+def _typed_fields(cls: Any, written: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a dataclass that JSON holds; raises ValueError, which names it, for one of another type."""
+    kinds = {name: kind for name, kind in get_type_hints(cls).items() if name in written}
+    fields = {name: _typed(written[name]) for name in kinds}
+    for name, kind in kinds.items():
+        if written[name] is None and not fits(fields[name], kind):
+            fields[name] = None
+        if not fits(fields[name], kind):
+            raise ValueError(f"the score's {name} is damaged, got {written[name]!r:.80}")
+    return fields
+
+
 def _typed(value: Any) -> Any:
     """The inverse of `json_values`; any: JSON."""
     if value is None:
         return math.nan
     if isinstance(value, Mapping):
         if "mean" in value:
-            return Interval(*(_typed(value.get(name)) for name in Interval._fields))
+            parts = [_typed(value.get(name)) for name in Interval._fields]
+            if not fits(parts, Sequence[float]):
+                raise ValueError(f"the interval of a score must be three numbers, got {value!r:.80}")
+            return Interval(*parts)
         return {name: _typed(part) for name, part in value.items()}
     return [_typed(part) for part in value] if isinstance(value, list) else value

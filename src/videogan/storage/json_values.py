@@ -1,7 +1,12 @@
-"""Results as values that JSON can hold."""
+"""Results as values that JSON can hold, and the types of values that came from JSON."""
 
 import math
-from typing import Any
+import numbers
+from collections.abc import Mapping, Sequence
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
+
+_NUMBERS: dict[Any, type] = {int: numbers.Integral, float: numbers.Real}
 
 
 def json_values(value: Any) -> Any:
@@ -13,3 +18,21 @@ def json_values(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [json_values(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def fits(value: Any, kind: Any) -> bool:
+    """Whether a value read from JSON is of a type such as Mapping[str, Sequence[float] | None]; true is no number."""
+    if kind is Any:
+        return True
+    if kind in _NUMBERS:
+        return isinstance(value, _NUMBERS[kind]) and not isinstance(value, bool)
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return any(fits(value, part) for part in parts)
+    if origin is Sequence:
+        return isinstance(value, list | tuple) and all(fits(item, parts[0]) for item in value)
+    if origin in (Mapping, dict):
+        return isinstance(value, Mapping) and all(
+            fits(name, parts[0]) and fits(value[name], parts[1]) for name in value
+        )
+    return value is None if kind in (None, NoneType) else isinstance(value, kind)
