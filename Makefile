@@ -37,6 +37,7 @@ drills: $(TESTABLE)
 	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || echo "no Chromium: apt-get could not install one"
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/python -m pytest tests/vgsearch/report/test_browser.py
+	$(BIN)/python -m tests.fuzzing.fuzz
 
 # Tries random points of every search space for 50 steps; goes on where a stopped run ended.
 ranges: $(TESTABLE)

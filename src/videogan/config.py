@@ -50,10 +50,11 @@ def parse_config(config_type: type[ConfigType], values: Mapping[str, Any], sourc
         ) from None
 
 
-def with_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+def with_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any], within: str = "") -> dict[str, Any]:
     """A copy of nested `values` with each dotted path of `overrides` ("model.sigma_a") set to its new value.
 
-    A mapping changes a section's settings that it names, as their dotted paths do, and leaves the others.
+    A mapping changes a section's settings that it names, as their dotted paths do, and leaves the others. `within` is
+    the start of the paths in errors.
     """
     merged = {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
     for path, value in overrides.items():
@@ -61,12 +62,14 @@ def with_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> d
         section = merged.get(head)
         if not rest:
             is_section = isinstance(section, Mapping) and isinstance(value, Mapping)
-            merged[head] = with_overrides(section, value) if is_section else value
+            merged[head] = with_overrides(section, value, f"{within}{head}.") if is_section else value
             continue
         section = {} if section is None else section
         if not isinstance(section, Mapping):
-            raise ConfigurationError(f"{path}: '{head}' is the value {section!r}, not a section; remove '.{rest}'.")
-        merged[head] = with_overrides(section, {rest: value})
+            raise ConfigurationError(
+                f"{within}{path}: '{within}{head}' is the value {section!r:.80}, not a section; remove '.{rest}'."
+            )
+        merged[head] = with_overrides(section, {rest: value}, f"{within}{head}.")
     return merged
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vgsearch.experiment.objective import parsed
 from videogan.storage.json_values import fits
 
 _PARENT = ("trial", "index", "step")
@@ -34,15 +35,16 @@ def checked_event(event: Any) -> dict[str, Any]:
         set(_PARENT) <= set(event["parent"]) and fits(event["parent"]["trial"], str)
     ):
         raise ValueError(f"parent must have {', '.join(_PARENT)}, got {_shown(event['parent'])}")
+    if "objective" in event and not parsed(event["objective"]):
+        raise ValueError("objective must name at least one score, got []")
     if event.get("health") is not None:
         _refuse_damaged_health(event["health"])
     return event
 
 
 def _refuse_damaged_health(health: Mapping[str, Any]) -> None:
-    if not fits(health.get("states"), Mapping[str, str]) or not fits(
-        health.get("vitals"), Mapping[str, float | None] | None
-    ):
+    states, vitals = health.get("states"), health.get("vitals", "")
+    if not (fits(states, Mapping[str, str]) and fits(vitals, Mapping[str, float | None] | None)):
         raise ValueError(f"health must have states, a text each, and vitals, a number each, got {_shown(health)}")
 
 

@@ -176,9 +176,11 @@ def _problems_of_metadata(table: pa.Table) -> Iterator[str]:
     """What is wrong with the entries that `write_manifest` writes beside the columns."""
     metadata = table.schema.metadata or {}
     for name, default in ((b"classes", []), (b"mirrored", {}), (b"fold", "")):
+        if name not in metadata:
+            continue
         try:
-            text = metadata.get(name, b"").decode()
-            written = text if name == b"fold" else json.loads(text or json.dumps(default))
+            text = metadata[name].decode()
+            written = text if name == b"fold" else json.loads(text)
         except (ValueError, RecursionError) as error:
             yield f"its entry {name.decode()} is damaged ({_in_one_line(error)})."
             continue
