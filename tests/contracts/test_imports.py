@@ -84,6 +84,7 @@ LATE_IMPORTS = {
     "vgsearch.charts.image_grid": {"matplotlib"},  # `vgsearch report --help` draws nothing
     "vgsearch.charts.png": {"matplotlib"},
     "vgsearch.report.writing": {"plotly"},
+    "vgsearch.terminal.line": {"videogan"},  # the masking of secrets imports pydantic
     "vgsearch.runtime.feed.stream": {"torch"},  # Ray Data's workers decode without torch
 }
 """Outside `vgsearch.commands`, whose late imports keep `--help` fast: what else a module imports inside a function."""

@@ -31,7 +31,7 @@ def fits(value: Any, kind: Any) -> bool:
         return any(fits(value, part) for part in parts)
     if origin is Sequence:
         return isinstance(value, list | tuple) and all(fits(item, parts[0]) for item in value)
-    if origin in (Mapping, dict):
+    if origin is Mapping:
         return isinstance(value, Mapping) and all(
             fits(name, parts[0]) and fits(value[name], parts[1]) for name in value
         )

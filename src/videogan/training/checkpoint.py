@@ -58,8 +58,9 @@ class Checkpoint:
 
         A protocol of an earlier version is read as today's of its name: scores of the checkpoint are measured anew.
         """
-        written, protocol = self.config, self.config.get("evaluation", {}).get("protocol", "")
-        if (version := earlier_version(protocol)) is not None:
+        written, evaluation = self.config, self.config.get("evaluation")
+        protocol = evaluation.get("protocol") if isinstance(evaluation, dict) else None
+        if isinstance(protocol, str) and (version := earlier_version(protocol)) is not None:
             written = with_overrides(written, {"evaluation.protocol": protocol.replace(f"_{version}", f"_{VERSION}")})
         return parse_config(RunConfig, written, source=str(source))
 
