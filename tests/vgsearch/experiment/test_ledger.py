@@ -319,3 +319,28 @@ def test_a_ledger_that_is_a_folder_is_named(tmp_path: Path):
     (tmp_path / "ledger.jsonl").mkdir()
     with pytest.raises(DamagedLedger, match=r"ledger.jsonl must be a readable file \(Is a directory\)"):
         read_ledger(tmp_path / "ledger.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("number", "field", "value"),
+    [
+        (0, "objective", []), (0, "objective", ["s4"]), (0, "argv", "vgsearch"), (1, "index", True), (1, "overrides", [1]),
+        (1, "time", "noon"), (1, "parent", {"trial": "t0"}), (2, "look", None), (2, "step", 1.5), (2, "losses", {"d": "x"}),
+        (2, "health", {"states": ["x"], "vitals": None}), (2, "health", {"states": {}}), (3, "seconds", [1]),
+        (3, "score", {"s3": {"mean": "high"}}), (3, "score", {"s3": {"mean": 0.5}, "n_test": "many"}),
+        (3, "score", {"s3": {"mean": 0.5}, "over_training_seeds": {"s3": 1}}), (3, "reason", 7), (3, "state", None),
+    ],
+)  # fmt: skip
+def test_a_field_of_another_type_is_named_with_its_line(ledger: Ledger, number: int, field: str, value: Any):
+    ledger.append("sweep_started", space="mvt_tsa", budget="smoke", objective=["s3"], argv=["vgsearch"])
+    trial = started(ledger, 0)
+    ledger.append(
+        "look", trial=trial, step=50, look=0.25, losses={"d_image": 2.0}, health={"states": {}, "vitals": None}
+    )
+    ledger.append("trial_ended", trial=trial, state="done", step=300, score=score(0.6), seconds=1.0)
+    lines = [json.loads(line) for line in ledger.path.read_text().splitlines()]
+    assert read_ledger(ledger.path) == ledger.record
+    lines[number][field] = value
+    ledger.path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(DamagedLedger, match=f"line {number + 1} is not a valid event"):
+        read_ledger(ledger.path)

@@ -1,4 +1,6 @@
 import hashlib
+import subprocess
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -166,3 +168,13 @@ def test_a_manifest_cut_at_any_byte_or_garbled_is_refused(tmp_path):
             (tmp_path / MANIFEST_NAME).write_bytes(content)
             with pytest.raises(DataError, match="not a parquet file"):
                 read_manifest(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_process_that_fails_right_after_reading_a_manifest_never_aborts(tmp_path):
+    write_manifest(tmp_path, [row(f"{n}", f"g{n}", "train") for n in range(64)])
+    code = (
+        "import sys, torch; from videogan.data.manifest import read_manifest; read_manifest(sys.argv[1]); sys.exit(1)"
+    )
+    ends = [subprocess.run([sys.executable, "-c", code, tmp_path], check=False).returncode for _ in range(50)]
+    assert ends == [1] * 50
