@@ -5,6 +5,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from videogan.nets.narrow_norm import conditional_batch_norm
+
 Normalisation = Literal["batch", "none"]
 
 
@@ -23,4 +25,6 @@ class ConditionalNorm(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         gain, bias = 1 + self.gain(condition), self.bias(condition)
-        return torch.addcmul(bias[:, :, None, None], gain[:, :, None, None], self.norm(x))
+        if isinstance(self.norm, nn.BatchNorm2d):
+            return conditional_batch_norm(self.norm, x, gain, bias)
+        return torch.addcmul(bias[:, :, None, None], gain[:, :, None, None], x)

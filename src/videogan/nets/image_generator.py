@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from videogan.nets.conditional_norm import Normalisation
+from videogan.nets.narrow_norm import own_batch_norm
 from videogan.nets.resblocks import UpBlock
 from videogan.nets.self_attention import SelfAttention
 from videogan.nets.temporal_shift import ShiftDirection, temporal_shift
@@ -72,4 +73,6 @@ class ImageGenerator(nn.Module):
             x = block(branch, shortcut, condition)
             if i == self.attention_after:
                 x = self.attention(x)
-        return self.output(relu(self.norm(x))).tanh().unflatten(0, (-1, n_frames))
+        if isinstance(self.norm, nn.BatchNorm2d):
+            x = own_batch_norm(self.norm, x)
+        return self.output(relu(x)).tanh().unflatten(0, (-1, n_frames))

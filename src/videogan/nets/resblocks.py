@@ -1,9 +1,10 @@
 """Residual blocks of BigGAN's generator and discriminator."""
 
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, relu
+from torch.nn.functional import avg_pool2d, conv2d, interpolate, relu
 
 from videogan.nets.conditional_norm import ConditionalNorm, Normalisation
+from videogan.nets.upsampled_conv import upsampled_conv2d
 
 
 class UpBlock(nn.Module):
@@ -22,7 +23,7 @@ class UpBlock(nn.Module):
         self.shortcut = nn.Conv2d(n_in, n_out, 1)
 
     def forward(self, branch: Tensor, shortcut: Tensor, condition: Tensor) -> Tensor:
-        hidden = self.conv1(_doubled(relu(self.norm1(branch, condition))))
+        hidden = upsampled_conv2d(relu(self.norm1(branch, condition)), self.conv1.weight, self.conv1.bias)
         hidden = self.conv2(relu(self.norm2(hidden, condition)))
         # a 1x1 convolution commutes with nearest upsampling and costs a quarter before it
         return hidden + _doubled(self.shortcut(shortcut))
@@ -45,12 +46,13 @@ class DownBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.conv1(relu(x) if self.preactivation else x)
-        hidden = self.conv2(relu(hidden))
-        # pooling is linear: the 1x1 convolution gives the same result after it, at a lower cost
-        return self._pooled(hidden) + self.shortcut(self._pooled(x))
-
-    def _pooled(self, x: Tensor) -> Tensor:
-        return avg_pool2d(x, 2) if self.down else x
+        if not self.down:
+            return self.conv2(relu(hidden)) + self.shortcut(x)
+        # Pooling is linear: the 1x1 convolution gives the same result after it, at a lower cost, and a pooled 3x3
+        # convolution is one with stride 2 whose kernel is the mean of four shifted ones.
+        kernel = avg_pool2d(self.conv2.weight, 2, 1, padding=1)
+        hidden = conv2d(relu(hidden), kernel, self.conv2.bias, stride=2, padding=1)
+        return hidden + self.shortcut(avg_pool2d(x, 2))
 
 
 def _doubled(x: Tensor) -> Tensor:

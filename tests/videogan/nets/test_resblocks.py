@@ -15,11 +15,16 @@ def test_the_shortcut_before_upsampling_equals_the_shortcut_after():
     assert torch.allclose(block(x, x, condition), expected, atol=1e-5)
 
 
-def test_the_shortcut_after_pooling_equals_the_shortcut_before():
+def test_pooling_inside_the_convolutions_equals_pooling_after_them():
     torch.manual_seed(0)
-    block, x = DownBlock(4, 6), torch.randn(3, 4, 8, 8)
+    block, x = DownBlock(4, 6).double(), torch.randn(3, 4, 8, 8, dtype=torch.float64, requires_grad=True)
     expected = avg_pool2d(block.conv2(relu(block.conv1(relu(x)))) + block.shortcut(x), 2)
-    assert torch.allclose(block(x), expected, atol=1e-5)
+    value = block(x)
+    assert torch.allclose(value, expected, rtol=1e-12, atol=1e-12)
+    of = [x, *block.parameters()]
+    gradients = (torch.autograd.grad(result.square().sum(), of) for result in (value, expected))
+    for gradient, right in zip(*gradients, strict=True):
+        assert torch.allclose(gradient, right, rtol=1e-10, atol=1e-10)
 
 
 def test_the_first_block_sees_negative_pixels():
