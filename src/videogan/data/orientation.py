@@ -11,7 +11,7 @@ import numpy as np
 from av.sidedata.sidedata import Type
 
 # Kinds of side data that PyAV has no name for, such as EXIF. It lists no side data of a frame that has one of them.
-_UNNAMED = sorted(set(range(64)) - {kind.value for kind in Type})
+_UNNAMED = sorted(set(range(48)) - {kind.value for kind in Type})
 
 
 class Orientation(NamedTuple):

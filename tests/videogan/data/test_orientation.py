@@ -45,7 +45,7 @@ def with_matrix(path, matrix):
         stream = container.add_stream("libx264", rate=25, options={"qp": "1"})
         stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
         stream.set_display_matrix((a, b, 0, c, d, 0, 0, 0, 1 << 30))
-        for _ in range(3):
+        for _ in range(2):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(), format="rgb24")))
         container.mux(stream.encode())
 
@@ -73,8 +73,7 @@ def test_a_clip_is_shown_as_its_container_or_its_exif_says(tmp_path, suffix, num
         exif[0x0112] = number
         path = tmp_path / "clip"
         path.mkdir()
-        for frame in range(3):
-            Image.fromarray(picture()).save(path / f"{frame}.{suffix}", exif=exif)
+        Image.fromarray(picture()).save(path / f"1.{suffix}", exif=exif)
     else:
         with_matrix(path, matrix)
     seen = inspect(path)
