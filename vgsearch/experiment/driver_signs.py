@@ -30,7 +30,7 @@ class DriverSigns:
             if stamp != self._stamp:
                 self._stamp, self._changed = stamp, now
             return "its driver" if now - self._changed > SECONDS else ""
-        held = re.fullmatch(r"process (\d+) on (.+)\n?", self._lock.read_text() if self._lock.is_file() else "")
+        held = re.fullmatch(r"process (\d+) on (.+)\n?", self._lock.read_text("utf-8") if self._lock.is_file() else "")
         if not held or held[2] != socket.gethostname() or _exists(int(held[1])):
             return ""
         return f"its driver, {held[0].strip()},"

@@ -17,7 +17,7 @@ def _quota(cgroup: Path) -> float:
     """The CPUs of a control group's quota, version 2 or 1; infinite without one."""
     for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
         try:
-            quota, period = " ".join((cgroup / name).read_text() for name in names).split()
+            quota, period = " ".join((cgroup / name).read_text("utf-8") for name in names).split()
             return int(quota) / int(period) if int(quota) > 0 else math.inf
         except (OSError, ValueError):  # another version of control groups, or "max"
             continue

@@ -97,7 +97,7 @@ def state_of(pid: int) -> str:
 def stat(pid: int) -> list[str]:
     """The fields of /proc/PID/stat after the name, which may have spaces and brackets."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
     except OSError:
         return []
 
