@@ -76,7 +76,7 @@ def _watch(experiment: "Experiment", reader: "LedgerReader", console: "Console",
     """
     from vgsearch.terminal.line import print_line
     from vgsearch.terminal.sweep_table import SweepView
-    from vgsearch.terminal.words import shown
+    from vgsearch.terminal.words import shown, typed
 
     events = reader.read()
     n_trials = reader.record.header.get("n_trials", 0)
@@ -90,7 +90,7 @@ def _watch(experiment: "Experiment", reader: "LedgerReader", console: "Console",
         return
     if gone:
         left = f"{shown(reader.place.parent)}: {gone} ended without a word, killed perhaps; the sweep waits for "
-        print_line(f"{left}vgsearch resume {shown(reader.place.parent)}", error=True)
+        print_line(f"{left}vgsearch resume {typed(reader.place.parent)}", error=True)
         raise typer.Exit(1)
     if not json_lines:
         console.print(f"{shown(reader.place.parent)}   {reader.record.ended}", soft_wrap=True)

@@ -53,7 +53,7 @@ def start_ray(address: str | None, **options: Any) -> bool:
         # No dashboard: it takes a gigabyte, and nothing here needs its State API (see sweep/placement_groups.py).
         quiet |= {"include_dashboard": False, "num_cpus": usable_cpus()}
         address, what = "local", "Ray's start"
-        ends = f"it takes longer on a busy machine and gives up after {SECONDS_TO_START:.0f} s; Ctrl-C stops"
+        ends = f"it gives up {SECONDS_TO_START:.0f} s after its last process began; Ctrl-C stops"
     with waiting(what, ends), _patient_start(), spared_by_hang_ups():
         try:
             ray.init(address=address, **quiet, **options)
