@@ -51,7 +51,7 @@ def video_stream(container: av.container.InputContainer) -> av.VideoStream | Non
     """
     pictures = av.stream.Disposition.attached_pic
     best = container.streams.best("video")
-    if best is not None and not best.disposition & pictures:
+    if isinstance(best, av.VideoStream) and not best.disposition & pictures:
         return best
     return next((stream for stream in container.streams.video if not stream.disposition & pictures), None)
 

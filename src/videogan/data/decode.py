@@ -69,7 +69,8 @@ def decode(
         wanted = None if reader.ticks is None else reader.ticks[start:end]
         first, last = (start, end) if wanted is None or not len(wanted) else (int(wanted[0]), int(wanted[-1]) + 1)
         kept = None if wanted is None else set(wanted.tolist())
-        convert, images = _Converter(path, preprocessing, reader.pixel_aspect), []
+        convert = _Converter(path, preprocessing, reader.pixel_aspect)
+        images: list[np.ndarray] = []
         whole = preprocessing.deinterlaces  # then a frame depends on the one before it
         for frame in islice(deinterlaced(reader.frames()), first, None) if whole else reader.frames(first):
             is_kept = kept is None or first + len(images) in kept
@@ -133,7 +134,7 @@ class _Reader:
             self.packets = self._packets_of_avi() if self._is_avi else self._packets()
             self.shown = sorted(packet.pts for packet in self.packets)  # timestamps in display order
             self.even = self._even_frames()
-            self.ticks = self.even and self.even.frames
+            self.ticks = None if self.even is None else self.even.frames
         except BaseException:
             self.container.close()
             raise

@@ -4,7 +4,7 @@ Containers (MP4, MOV, MKV) hold a display matrix. FFmpeg's decoders of JPEG and 
 """
 
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
@@ -37,6 +37,7 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
     The matrix is 9 integers (a b u, c d v, x y w): the stored point (p, q), q downwards, is shown at
     (a p + c q, b p + d q). A negative determinant is a reflection, which `frame.rotation` does not know.
     """
+    found: Any  # PyAV's side data is a buffer, which its stubs do not say
     try:
         found = frame.side_data.get("DISPLAYMATRIX")
     except ValueError:
@@ -51,8 +52,8 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
 
 def _without_unnamed_side_data(frame: av.VideoFrame) -> av.VideoFrame:
     graph = av.filter.Graph()
-    size = {"width": frame.width, "height": frame.height, "format": frame.format}
-    nodes = [graph.add_buffer(**size, time_base=Fraction(1, 1000))]
+    time_base = Fraction(1, 1000)
+    nodes = [graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=time_base)]
     nodes += [graph.add("sidedata", f"mode=delete:type={kind}") for kind in _UNNAMED]
     graph.link_nodes(*nodes, graph.add("buffersink")).configure()
     graph.vpush(frame)
