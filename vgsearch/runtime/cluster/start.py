@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -18,6 +19,7 @@ from vgsearch.runtime.cluster.cpus import usable_cpus
 from vgsearch.runtime.cluster.signals import spared_by_hang_ups
 from vgsearch.runtime.cluster.temporary import unusable_folder
 from vgsearch.runtime.cluster.token import make_private
+from vgsearch.runtime.waits.beats import stat
 from vgsearch.runtime.waits.waiting import waiting
 from videogan.config import ConfigurationError
 
@@ -119,11 +121,21 @@ def _patiently(ask: Callable[..., Any]) -> Callable[..., Any]:
             try:
                 return ask(*arguments)
             except RuntimeError:  # not registered yet
-                if time.monotonic() > deadline:
+                if time.monotonic() > deadline or raylet_died():
                     raise
                 time.sleep(0.1)
 
     return asked
+
+
+def raylet_died() -> bool:
+    """Whether a raylet that this process started has ended: on a busy machine it gives up on its agents after 15 s."""
+    mine = str(os.getpid())
+    for folder in Path("/proc").glob("[0-9]*"):
+        fields = stat(int(folder.name))
+        if fields and fields[:2] == ["Z", mine] and (folder / "comm").read_text().strip() == "raylet":
+            return True
+    return False
 
 
 def _in_one_line(error: BaseException, source: str) -> Exception:
@@ -137,7 +149,9 @@ def _in_one_line(error: BaseException, source: str) -> Exception:
         )
     if "timed out during startup" in said:
         load = " ".join(f"{n:.0f}" for n in os.getloadavg()[:1])
-        said = f"no answer within {SECONDS_TO_START:.0f} s; load {load} on {usable_cpus()} CPUs"
+        said = (
+            f"its raylet died, or gave no answer within {SECONDS_TO_START:.0f} s; load {load} on {usable_cpus()} CPUs"
+        )
     return RayNotStarted(
         f"Ray did not start: {said}. Try again when the machine is less busy; `vgsearch doctor` checks it."
     )

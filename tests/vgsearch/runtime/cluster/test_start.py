@@ -1,7 +1,9 @@
 """Ray's start: an address without a cluster, or a folder that Ray cannot use, is one line with the remedy."""
 
 import os
+import shutil
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +12,10 @@ from pathlib import Path
 import pytest
 from ray._private import services
 
+from tests.waiting import wait_until
 from vgsearch.runtime.cluster import start
 from vgsearch.runtime.cluster.cpus import usable_cpus
-from vgsearch.runtime.cluster.start import SETTINGS, _in_one_line, _patient_start, no_answer, start_ray
+from vgsearch.runtime.cluster.start import SETTINGS, _in_one_line, _patient_start, no_answer, raylet_died, start_ray
 from vgsearch.runtime.cluster.temporary import unusable_folder
 from videogan.config import ConfigurationError
 
@@ -133,7 +136,7 @@ def test_a_local_ray_may_register_late_and_ray_s_own_limit_returns(monkeypatch: 
     [
         (
             Exception("The current node timed out during startup. This could happen"),
-            "Ray did not start: no answer within 180 s; load ",
+            "Ray did not start: its raylet died, or gave no answer within 180 s; load ",
         ),
         (
             PermissionError(13, "Permission denied", "/r/ray"),
@@ -148,3 +151,11 @@ def test_an_error_of_ray_s_start_is_one_line_with_the_remedy(error: BaseExceptio
     assert said.startswith(line)
     assert "\n" not in said
     assert str(_in_one_line(error, "--address a:1")).startswith("--address a:1: could not connect (")
+
+
+def test_a_raylet_that_died_is_not_waited_for(tmp_path: Path):
+    assert not raylet_died()
+    shutil.copy("/bin/true", tmp_path / "raylet")
+    with subprocess.Popen([tmp_path / "raylet"]):
+        wait_until(raylet_died, lambda: "no dead raylet was seen", 60)
+    assert not raylet_died()
