@@ -5,7 +5,7 @@ import os
 import sys
 import traceback
 import warnings
-from typing import Any
+from typing import TextIO
 
 import typer
 
@@ -104,12 +104,19 @@ def _with_home(argument: str) -> str:
     return f"{name}={os.path.expanduser(value)}" if is_path else argument
 
 
-def _show(message: Warning | str, category: type[Warning], *place: Any) -> None:
-    """Print a warning about a damaged file as a note for the user; others as Python does. Any: Python's arguments."""
+def _show(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print a warning about a damaged file as a note for the user; others as Python does."""
     if category.__name__ == "DamagedFile":  # by name: to import it takes a second
         print_line(f"note: {message}", error=True)
     else:
-        _show_as_python_does(message, category, *place)
+        _show_as_python_does(message, category, filename, lineno, file, line)
 
 
 _show_as_python_does = warnings.showwarning

@@ -61,8 +61,9 @@ def with_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any], with
         head, _, rest = path.partition(".")
         section = merged.get(head)
         if not rest:
-            is_section = isinstance(section, Mapping) and isinstance(value, Mapping)
-            merged[head] = with_overrides(section, value, f"{within}{head}.") if is_section else value
+            if isinstance(section, Mapping) and isinstance(value, Mapping):
+                value = with_overrides(section, value, f"{within}{head}.")
+            merged[head] = value
             continue
         section = {} if section is None else section
         if not isinstance(section, Mapping):

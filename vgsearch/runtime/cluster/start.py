@@ -41,7 +41,7 @@ def start_ray(address: str | None, **options: Any) -> bool:
 
     Raises ConfigurationError for an address without a cluster and for a folder that Ray cannot use, and RayNotStarted.
     """
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     source = f"--address {address}" if address else f"RAY_ADDRESS={os.environ.get('RAY_ADDRESS')}"
     address = address or os.environ.get("RAY_ADDRESS")
     is_cluster = bool(address) and address != "local"

@@ -323,7 +323,7 @@ def _versions() -> dict[str, str]:
     versions = {name: importlib.metadata.version(name) for name in ("vgsearch", "torch", "ray", "optuna")}
     root = Path(__file__).parents[3]
     if (root / ".git").exists() and (git := shutil.which("git")):
-        command = [git, "-C", root, "rev-parse", "--short", "HEAD"]
+        command = [git, "-C", str(root), "rev-parse", "--short", "HEAD"]
         with suppress(subprocess.TimeoutExpired):  # a checkout on a disk that does not answer
             head = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_OF_GIT)
             versions |= {"commit": head.stdout.strip()} if head.returncode == 0 else {}

@@ -111,7 +111,8 @@ def _on_node(beat: Beat, ask: Callable[[Beat], Any], otherwise: Any) -> Any:
     if beat.node == ray.get_runtime_context().get_node_id():
         return ask(beat)
     there = NodeAffinitySchedulingStrategy(beat.node, soft=False)
-    task = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=there)(ask).remote(beat)
+    asking: Any = ray.remote(ask)  # Any: Ray types no remote function that takes options
+    task = asking.options(num_cpus=0, max_retries=0, scheduling_strategy=there).remote(beat)
     try:
         return ray.get(task, timeout=SECONDS_OF_AN_ANSWER)
     except ray.exceptions.RayError:
