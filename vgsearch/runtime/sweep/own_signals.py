@@ -13,6 +13,10 @@ class OwnSignals(tune.Callback):
     def __init__(self) -> None:
         self._handler = signal.getsignal(signal.SIGUSR1)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Ray Tune pickles its callbacks, but a handler belongs to this process."""
+        return {}
+
     def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGUSR1, self._handler)
