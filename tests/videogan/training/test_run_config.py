@@ -95,8 +95,8 @@ def test_each_player_has_its_own_rate_and_one_factor_scales_both():
 def test_a_file_of_an_earlier_version_says_the_rate_of_d_by_its_ratio_to_that_of_g():
     assert OptimiserConfig(**{"lr_g": 1e-4, "lr_ratio": 8}) == OptimiserConfig(lr_g=1e-4, lr_d=8e-4)
     assert OptimiserConfig(**{"lr_ratio": 4}) == OptimiserConfig()
-    for values in ({"lr_d": 1e-4, "lr_ratio": 4}, {"lr_g": "fast", "lr_ratio": 4}):
-        with pytest.raises(ConfigurationError, match="lr_ratio"):
+    for values, named in (({"lr_d": 1e-4, "lr_ratio": 4}, "lr_ratio"), ({"lr_g": "fast", "lr_ratio": 4}, "lr_g")):
+        with pytest.raises(ConfigurationError, match=named):
             parse_config(OptimiserConfig, values)
 
 

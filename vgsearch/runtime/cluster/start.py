@@ -133,7 +133,7 @@ def raylet_died() -> bool:
     mine = str(os.getpid())
     for folder in Path("/proc").glob("[0-9]*"):
         fields = stat(int(folder.name))
-        if fields and fields[:2] == ["Z", mine] and (folder / "comm").read_text().strip() == "raylet":
+        if fields and fields[:2] == ["Z", mine] and (folder / "comm").read_text(encoding="utf-8").strip() == "raylet":
             return True
     return False
 

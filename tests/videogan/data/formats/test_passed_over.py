@@ -48,7 +48,11 @@ def test_a_name_that_is_not_utf8_is_skipped_by_an_escaped_name(tmp_path):
         (r"w\xe4lk/b_1.mp4", r"w\xe4lk"): "its name is not UTF-8; rename it",
     }
     assert passed_over(tmp_path, [video.path for video in videos]) == [r"run/caf\xe9.txt"]
-    rows = [{"path": v.path, "label": v.label, "group": v.group, "split": None, "skipped": v.skipped} for v in videos]
+    decoded = {"split": "train", "n_frames": 16, "width": 8, "height": 8, "sha": "0" * 64}
+    rows = [
+        {"path": v.path, "label": v.label, "group": v.group, "skipped": v.skipped} | ({} if v.skipped else decoded)
+        for v in videos
+    ]
     write_manifest(tmp_path, rows)
     assert read_manifest(tmp_path).table["path"].to_pylist() == [
         "run/a_1.mp4",
