@@ -60,7 +60,9 @@ def test_watching_ends_when_the_driver_is_gone_and_says_how_to_resume(ledger: Le
 
 
 @pytest.mark.parametrize(
-    "holder", [f"process {os.getpid()} on {socket.gethostname()}\n", "process 1 on elsewhere\n", ""]
+    "holder",
+    [f"process {os.getpid()} on {socket.gethostname()}\n", "process 1 on elsewhere\n", ""],
+    ids=["this process", "another machine", "unknown"],  # every worker of pytest must name the tests alike
 )
 def test_a_driver_that_runs_or_may_run_on_another_machine_is_not_gone(ledger: Ledger, holder: str):
     (ledger.path.parent / ".lock").write_text(holder)
