@@ -48,9 +48,15 @@ def three_domains() -> dict[str, Any]:
     kept, found = (SIGMA_A, CONSTRAINT, N_CLIP), load_space("mvt_tsa").model_dump()
     found["domains"] = {path: domain for path, domain in found["domains"].items() if path in kept}
     found["paper_points"] = [{path: v for path, v in point.items() if path in kept} for point in found["paper_points"]]
-    for budget in found["budgets"].values():
-        budget["domains"] = {path: domain for path, domain in budget["domains"].items() if path in kept}
-    return {**found, "constraints": []}
+    return {**found, "constraints": [], "budgets": budgets_of(found, found["domains"])}
+
+
+def budgets_of(space: dict[str, Any], domains: dict[str, Any]) -> dict[str, Any]:
+    """The budgets of a space's values, searching only `domains`."""
+    return {
+        name: {**budget, "domains": {path: domain for path, domain in budget["domains"].items() if path in domains}}
+        for name, budget in space["budgets"].items()
+    }
 
 
 class NoiseClips:

@@ -88,11 +88,11 @@ def test_a_step_of_the_largest_trial_is_measured_and_fewer_trials_are_proposed_i
     peak = float(takes) * (GB if unit.startswith("GB") else 1e6)
     with pytest.raises(ConfigurationError) as refused:
         printed_by(sweep, manifest, 1.5 * peak)
-    assert "the largest trial (loop.batch_size = 16, model.n_frames_image = 16, model.fold_div = 16" in str(
+    assert "the largest trial (loop.batch_size = 8, model.n_frames_image = 16, model.fold_div = 16" in str(
         refused.value
     )
     assert "with 2 trials in parallel each has" in str(refused.value)
-    assert "Use --max-concurrent 1, or lower its size, e.g. --set loop.batch_size=8." in str(refused.value)
+    assert "Use --max-concurrent 1, or lower its size, e.g. --set loop.batch_size=4." in str(refused.value)
 
 
 def test_a_ray_of_our_own_serves_no_metrics(ray_cluster: Resources):

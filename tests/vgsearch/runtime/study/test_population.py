@@ -127,7 +127,7 @@ def test_settings_without_effect_are_refused():
 def driver(tmp_path: Path) -> Driver:
     experiment = Experiment(tmp_path / "s")
     ledger = Ledger(experiment.ledger)
-    sweep = a_sweep()
+    sweep = a_sweep(every=50)
     ledger.append("sweep_started", space="mvt_mc_pbt", budget="smoke", objective=["s3"], seed=0)
     view = SweepView(Console(file=io.StringIO()), ledger.record, sweep.n_trials)
     return Driver(experiment, sweep, Inputs("data", "plain_32", "cache"), ledger, view)

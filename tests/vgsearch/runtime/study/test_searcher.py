@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from ray import tune
 from ray.tune.search.searcher import Searcher
 
-from tests.builders import CONSTRAINT, N_CLIP, SIGMA_A, tiny_sweep
+from tests.builders import CONSTRAINT, N_CLIP, SIGMA_A, budgets_of, tiny_sweep
 from vgsearch.experiment.end import End
 from vgsearch.experiment.ledger import Ledger, TrialRecord, read_ledger
 from vgsearch.runtime.cluster.cluster import Resources
@@ -36,6 +36,7 @@ def a_sweep(
     """The shipped mvt_tsa with a random start short enough for a dozen trials to reach TPE."""
     limits, overrides = {"n_startup_trials": N_STARTUP, "pruning": pruning}, {"evaluation.objective": objective}
     values = load_space("mvt_tsa").model_dump() | space
+    values["budgets"] = budgets_of(values, values["domains"])
     return tiny_sweep(values, limits=limits, overrides=overrides, n_trials=n_trials, seed=seed)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from optuna.trial import TrialState
 
-from tests.builders import SIGMA_A, three_domains, tiny_sweep
+from tests.builders import SIGMA_A, budgets_of, three_domains, tiny_sweep
 from tests.recorded_trials import events_of, near_the_paper, record_of
 from vgsearch.experiment.ledger import SweepRecord
 from vgsearch.replay.recorded import RecordedTrials, recorded_trials
@@ -96,6 +96,7 @@ def test_proposals_that_know_of_one_another_keep_apart_and_random_ones_do_not_ca
     (point,) = values["paper_points"]
     values |= {"domains": {path: values["domains"][path] for path in numbers}, "constraints": []}
     values |= {"paper_points": [{path: point[path] for path in numbers}]}
+    values |= {"budgets": budgets_of(values, values["domains"])}
     table = recorded_trials("a", tiny_sweep(values), a_record(tiny_sweep(values)))
 
     def mean(sampler: str, told: bool) -> float:
