@@ -7,6 +7,7 @@ and real clips beside samples of the best trial as GIF and PNG), and the part of
 import argparse
 from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import fill
 
 import torch
 from torch import Tensor
@@ -103,10 +104,11 @@ def main() -> None:
         "\n".join(["# The first sweep", "", told(record, seconds) + ".", "", "```", *lines, "```", "",
                    "![Real clips on the left, generated ones on the right](real-and-generated.gif)", "", caption, ""])
     )  # fmt: skip
-    picture = [f"![Real clips on the left, generated ones on the right]({REPORT}/real-and-generated.gif)", "",
-               caption, f"Of {told(record, seconds)} ([log]({REPORT}/README.md))."]  # fmt: skip
-    shown = [f"From {told(record, seconds)}; long lines are cut. A terminal shows a live table instead.", "",
-             "```", *transcript(lines), "```"]  # fmt: skip
+    link = f"{REPORT}/real-and-generated.gif"
+    of_run = fill(f"{caption} Of {told(record, seconds)} ([log]({REPORT}/README.md)).", WIDTH)
+    picture = [f"![Real clips on the left, generated ones on the right]({link})", "", of_run]
+    above = fill(f"From {told(record, seconds)}; long lines are cut. A terminal shows a live table instead.", WIDTH)
+    shown = [above, "", "```", *transcript(lines), "```"]
     README.write_text(_replaced(_replaced(README.read_text(), PICTURE, picture), TRANSCRIPT, shown))
 
 
