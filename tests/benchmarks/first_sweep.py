@@ -105,7 +105,7 @@ def main() -> None:
                    "![Real clips on the left, generated ones on the right](real-and-generated.gif)", "", caption, ""])
     )  # fmt: skip
     link = f"{REPORT}/real-and-generated.gif"
-    of_run = fill(f"{caption} Of {told(record, seconds)} ([log]({REPORT}/README.md)).", WIDTH)
+    of_run = fill(f"{caption} Of {told(record, seconds)} ([log]({REPORT}/README.md)).", WIDTH, break_on_hyphens=False)
     picture = [f"![Real clips on the left, generated ones on the right]({link})", "", of_run]
     above = fill(f"From {told(record, seconds)}; long lines are cut. A terminal shows a live table instead.", WIDTH)
     shown = [above, "", "```", *transcript(lines), "```"]
