@@ -59,6 +59,12 @@ def budgets_of(space: dict[str, Any], domains: dict[str, Any]) -> dict[str, Any]
     }
 
 
+def manifest_row(path: Any, group: str, split: str | None, label: str = "run", **columns: Any) -> dict[str, Any]:
+    """A row of a manifest of clips of 20 frames of 64 px."""
+    facts = {"n_frames": 20, "width": 64, "height": 64, "sha": str(path)}
+    return {"path": path, "label": label, "group": group, "split": split} | facts | columns
+
+
 class NoiseClips:
     """A clip source of uniform noise: batch i is a pure function of i, and each rank gets its part of it."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vgsearch.experiment.ledger import SweepRecord, read_ledger
+from vgsearch.experiment.ledger import read_ledger
 from vgsearch.experiment.paths import Experiment, short_id
 from vgsearch.space.sweep import load_sweep
 from vgsearch.terminal.words import interval
@@ -31,14 +31,14 @@ class Search:
     again: Interval
     paper: Interval
     paper_by_seed: list[float]
-    difference: float
-    """The mean over fresh seeds of the found point minus the paper's; 0 if they are one."""
+    difference: Interval
+    """Of the found point minus the paper's, over fresh seeds; 0 if they are one."""
 
 
 def read_search(folder: Path) -> Search:
     """A confirmed search. Raises FileNotFoundError without confirm.json."""
     experiment = Experiment.at(folder)
-    record: SweepRecord = read_ledger(experiment.ledger)
+    record = read_ledger(experiment.ledger)
     written: dict[str, Any] = json.loads((folder / "confirm.json").read_text())
     best, paper = written["points"][0], next(point for point in written["points"] if point["is_paper_point"])
     against = best["against_paper"]
@@ -51,7 +51,7 @@ def read_search(folder: Path) -> Search:
         again=Interval(**best["interval"]),
         paper=Interval(**paper["interval"]),
         paper_by_seed=list(paper["by_seed"].values()),
-        difference=0.0 if against is None else against["mean"],
+        difference=Interval(0, 0, 0) if against is None else Interval(*(against[part] for part in Interval._fields)),
     )
 
 
@@ -65,9 +65,9 @@ def table(searches: list[Search]) -> list[str]:
         floor = "-" if search.floor is None else interval(search.floor)
         rows.append(
             f"| {search.seed} | {search.found} | {search.in_search:.2f} | {floor} | {interval(search.again)} "
-            f"| {interval(search.paper)} | {search.difference:+.2f} |"
+            f"| {interval(search.paper)} | {interval(search.difference, '+')} |"
         )
-    differences = [search.difference for search in searches]
+    differences = [search.difference.mean for search in searches]
     of_paper = [score for search in searches for score in search.paper_by_seed]
     n_better = sum(difference > 0 for difference in differences)
     return [

@@ -5,6 +5,7 @@ and real clips beside samples of the best trial as GIF and PNG), and the part of
 """
 
 import argparse
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import fill
@@ -14,13 +15,14 @@ from torch import Tensor
 
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord, read_ledger
 from vgsearch.experiment.paths import Experiment, short_id
+from vgsearch.runtime.judging.judge import sampling_copy_of
 from vgsearch.terminal.words import duration
 from videogan.data.decode import decode
 from videogan.data.manifest import Manifest, read_manifest
 from videogan.data.preprocessing import Preprocessing, preprocessing_named
 from videogan.sampling.pictures import contact_sheet, labelled_grid, write_gif, write_png
-from videogan.sampling.sampling import codes, in_classes, sampling_copy
-from videogan.training.checkpoint import CheckpointFolder, load_checkpoint, networks_of
+from videogan.sampling.sampling import codes, in_classes
+from videogan.training.checkpoint import CheckpointFolder, generator_from
 
 REPORT, README = Path("reports/first-sweep"), Path("README.md")
 PICTURE, TRANSCRIPT = "picture", "transcript"
@@ -29,17 +31,15 @@ N_EACH = 4
 """Real clips, and samples, of each class."""
 WIDTH = 118
 """Characters of a line of README's transcript."""
-N_LINES = 12
+N_OTHERS = 3
+"""Trials after the first whose ends README's transcript shows."""
 
 
 def pictured(experiment: Experiment, trial: TrialRecord, manifest: Manifest) -> Tensor:
     """Real clips of the test split and samples of a trial side by side, a class in each row: uint8 (T, H, W, 3)."""
-    path = CheckpointFolder(experiment.trial(trial.trial_id).checkpoints).newest()
-    file = CheckpointFolder(experiment.trial(trial.trial_id).checkpoints).path(path.step)
-    networks, config = networks_of(load_checkpoint(file), file)
-    sampler = sampling_copy(
-        networks.generator, config.model.n_classes, config.evaluation.standing_batches, seed=config.seed
-    )
+    checkpoints = CheckpointFolder(experiment.trial(trial.trial_id).checkpoints)
+    generator, config = generator_from(checkpoints.path(max(checkpoints.steps())))
+    sampler = sampling_copy_of(generator, config)
     n_frames, preprocessing = config.model.n_frames, preprocessing_named(config.preprocessing)
     made = in_classes(
         sampler, codes(sampler, N_EACH, 0, n_frames=n_frames), torch.arange(len(manifest.classes)), n_frames
@@ -67,7 +67,7 @@ def transcript(log: list[str]) -> list[str]:
         if line.startswith("t0") and line not in of_first and (" done " in line or " pruned " in line)
     ]
     closing = log[next(i for i, line in enumerate(log) if " trials: " in line) :]
-    chosen = [*header, of_first[0], of_first[-2], of_first[-1], *others[: N_LINES - 9], *closing[:4]]
+    chosen = [*header, of_first[0], of_first[-2], of_first[-1], *others[:N_OTHERS], *closing[:4]]
     return [line if len(line) <= WIDTH else line[: WIDTH - 4].rstrip() + " ..." for line in chosen]
 
 
@@ -77,8 +77,8 @@ def told(record: SweepRecord, seconds: float) -> str:
     command = " ".join([Path(header["argv"][0]).name, *header["argv"][1:]])
     day = datetime.fromtimestamp(header["time"], UTC).date()
     return (
-        f"`{command}`, {day}, commit {header['versions']['commit']}, seed {header['seed']}, embedded moving shapes, two CPU "
-        f"cores, {duration(seconds)}"
+        f"`{command}`, {day}, commit {header['versions']['commit']}, seed {header['seed']}, data "
+        f"{Path(header['data']).name}, {os.cpu_count()} CPU cores, {duration(seconds)}"
     )
 
 
@@ -96,20 +96,21 @@ def main() -> None:
     REPORT.mkdir(parents=True, exist_ok=True)
     write_gif(REPORT / "real-and-generated.gif", frames)
     write_png(REPORT / "real-and-generated.png", contact_sheet(frames))
-    log = chosen.log.read_text().splitlines()
+    log = chosen.log.read_text("utf-8").splitlines()
     lines = log[next(i for i, line in enumerate(log) if line.startswith("vgsearch ")) :]
     steps = best.looks and max(best.looks)
     caption = f"Left real, right generated: {short_id(best.trial_id)}, the best of {len(record.trials)} trials, {steps} steps."
     (REPORT / "README.md").write_text(
         "\n".join(["# The first sweep", "", told(record, seconds) + ".", "", "```", *lines, "```", "",
-                   "![Real clips on the left, generated ones on the right](real-and-generated.gif)", "", caption, ""])
+                   "![Real clips on the left, generated ones on the right](real-and-generated.gif)", "", caption, ""]),
+        "utf-8",
     )  # fmt: skip
     link = f"{REPORT}/real-and-generated.gif"
     of_run = fill(f"{caption} Of {told(record, seconds)} ([log]({REPORT}/README.md)).", WIDTH, break_on_hyphens=False)
     picture = [f"![Real clips on the left, generated ones on the right]({link})", "", of_run]
     above = fill(f"From {told(record, seconds)}; long lines are cut. A terminal shows a live table instead.", WIDTH)
     shown = [above, "", "```", *transcript(lines), "```"]
-    README.write_text(_replaced(_replaced(README.read_text(), PICTURE, picture), TRANSCRIPT, shown))
+    README.write_text(_replaced(_replaced(README.read_text("utf-8"), PICTURE, picture), TRANSCRIPT, shown), "utf-8")
 
 
 def _replaced(text: str, part: str, lines: list[str]) -> str:

@@ -32,7 +32,7 @@ from videogan.training.run_config import RunConfig
 
 
 @dataclass(frozen=True)
-class Judge:
+class Scorer:
     """One real-trained classifier of the budget's S3, and the real clips."""
 
     config: RunConfig
@@ -40,11 +40,11 @@ class Judge:
     network: VideoClassifier
 
     @staticmethod
-    def fitted(config: RunConfig, clips: ClipStore) -> "Judge":
+    def fitted(config: RunConfig, clips: ClipStore) -> "Scorer":
         protocol = config.evaluation.s3_protocol.classifier
         network = protocol.build(config.model.n_classes, 0)
         fit(network, clips.real_clips("train", config.model.n_frames).random(0), protocol.recipe, 0)
-        return Judge(config, clips, network)
+        return Scorer(config, clips, network)
 
     def scores(self, training: Training) -> tuple[float, float]:
         """(SeR, ReS) of the average generator."""
@@ -91,14 +91,14 @@ def main() -> None:
     changes = dict(parse_override(text) for text in chosen.set)
     config = run_config(chosen.space, chosen.budget, chosen.seed, chosen.steps, changes)
     clips = opened(config, chosen.data)
-    judge = Judge.fitted(config, clips)
-    began, judging = time.process_time(), 0.0
+    scorer = Scorer.fitted(config, clips)
+    began, scoring = time.process_time(), 0.0
     source = TrainingClips(clips, config.loop.batch_size, config.model.n_frames, config.seed)
     for progress in train(config, source):
         if progress.step in chosen.steps:
-            seconds = time.process_time() - began - judging
-            ser, res = judge.scores(progress.training)
-            judging = time.process_time() - began - seconds
+            seconds = time.process_time() - began - scoring
+            ser, res = scorer.scores(progress.training)
+            scoring = time.process_time() - began - seconds
             print(f"{chosen.space} {' '.join(chosen.set)} seed {chosen.seed} step {progress.step}: SeR {ser:.2f}  "
                   f"ReS {res:.2f}  {seconds:.0f} s", flush=True)  # fmt: skip
 

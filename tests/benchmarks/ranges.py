@@ -13,7 +13,6 @@ import json
 import multiprocessing
 import os
 import random
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # read by torch when it is imported
 import torch
 from rich.console import Console
 
+from tests.checkout import commit
 from vgsearch.data_check.moving_shapes import moving_shapes
 from vgsearch.runtime.cluster.cluster import connect
 from vgsearch.runtime.feed.decode import build_cache
@@ -206,12 +206,11 @@ def is_broken(point: Point) -> bool:
 
 
 def _report(points: list[Point]) -> str:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     hours = sum(point.seconds for point in points) / 3600
     lines = [
         "# Which points of the search spaces train",
         "",
-        f"`make ranges`, {date.today()}, commit {commit}, {os.cpu_count()} CPUs, {hours:.1f} hours of one of them. For",
+        f"`make ranges`, {date.today()}, commit {commit()}, {os.cpu_count()} CPUs, {hours:.1f} hours of one of them. For",
         f"each shipped space {N_POINTS} random points are trained for {N_STEPS} steps on moving shapes, with the seeds 0 to",
         f"{N_POINTS - 1}. Budgets that differ only later share their points. At the paper's size a point is built, and one",
         "step traced, without memory for its numbers.",

@@ -14,10 +14,12 @@ import time
 import traceback
 import warnings
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch when it is imported
 
+from tests.checkout import commit
 from tests.fuzzing.inputs import KINDS
 
 N_INPUTS, REPORT = 5000, Path("reports/fuzzing/README.md")
@@ -82,8 +84,8 @@ def main() -> None:
     print("\n".join(defects), file=sys.stderr)
     total = sum(each.n_read + each.n_refused + len(each.defects) for each in outcomes.values())
     REPORT.parent.mkdir(parents=True, exist_ok=True)
-    head = f"# Damaged inputs\n\n{total} inputs, seed {seed}: python -m tests.fuzzing.fuzz {n_inputs} {seed}. Each is read, or "
-    head += "refused by an error that says why; any other exception is a defect.\n\n"
+    head = f"# Damaged inputs\n\n`python -m tests.fuzzing.fuzz {n_inputs} {seed}`, {date.today()}, commit {commit()}: {total} "
+    head += "inputs.\nEach is read, or refused by an error that says why; any other exception is a defect.\n\n"
     REPORT.write_text(head + table(outcomes), "utf-8")
     print(table(outcomes))
     sys.exit(1 if defects else 0)

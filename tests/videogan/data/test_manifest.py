@@ -6,27 +6,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.builders import manifest_row
 from videogan.data.manifest import MANIFEST_NAME, SCHEMA, DataError, read_manifest, write_manifest
-
-
-def row(path, group, split, label="run", **columns):
-    return {
-        "path": path,
-        "label": label,
-        "group": group,
-        "split": split,
-        "n_frames": 20,
-        "width": 64,
-        "height": 64,
-        "sha": str(path),
-    } | columns
 
 
 def test_a_manifest_reads_back_as_it_was_written(tmp_path):
     rows = [
-        row(tmp_path / "run/b.mp4", "b", "test"),
-        row("/elsewhere/a.mp4", "a", "train"),
-        row(tmp_path / "c", "c", None, skipped="empty file"),
+        manifest_row(tmp_path / "run/b.mp4", "b", "test"),
+        manifest_row("/elsewhere/a.mp4", "a", "train"),
+        manifest_row(tmp_path / "c", "c", None, skipped="empty file"),
     ]
     written, read = write_manifest(tmp_path, rows), read_manifest(tmp_path)
     assert read.table.equals(written.table)
@@ -37,10 +25,10 @@ def test_a_manifest_reads_back_as_it_was_written(tmp_path):
 
 
 def test_a_manifest_remembers_mirrored_copies_and_their_originals(tmp_path):
-    rows = [row(tmp_path / "a.mp4", "a", "train"), row("/elsewhere/b.mp4", "b", "test")]
+    rows = [manifest_row(tmp_path / "a.mp4", "a", "train"), manifest_row("/elsewhere/b.mp4", "b", "test")]
     copies = [
-        row(tmp_path / "a_flip.mp4", "a", "train", copy_of=tmp_path / "a.mp4"),
-        row(tmp_path / "c.mp4", "b", None, skipped="mirrored copy of b", copy_of="/elsewhere/b.mp4"),
+        manifest_row(tmp_path / "a_flip.mp4", "a", "train", copy_of=tmp_path / "a.mp4"),
+        manifest_row(tmp_path / "c.mp4", "b", None, skipped="mirrored copy of b", copy_of="/elsewhere/b.mp4"),
     ]
     write_manifest(tmp_path, [*rows, *copies])
     read = read_manifest(tmp_path)
@@ -49,7 +37,7 @@ def test_a_manifest_remembers_mirrored_copies_and_their_originals(tmp_path):
 
 
 def test_the_digest_depends_on_content_and_split_but_not_on_the_folder(tmp_path):
-    rows = [row("a.mp4", "a", "train", sha="1"), row("b.mp4", "b", "test", sha="2")]
+    rows = [manifest_row("a.mp4", "a", "train", sha="1"), manifest_row("b.mp4", "b", "test", sha="2")]
     here, there = (write_manifest(tmp_path / name, rows) for name in ("here", "there"))
     assert here.digest == there.digest
     assert (
@@ -59,7 +47,7 @@ def test_the_digest_depends_on_content_and_split_but_not_on_the_folder(tmp_path)
 
 
 def test_a_group_in_both_splits_is_refused_with_its_clips_counted(tmp_path):
-    rows = [row("a1", "ira", "train"), row("a2", "ira", "test"), row("b", "ido", "train")]
+    rows = [manifest_row("a1", "ira", "train"), manifest_row("a2", "ira", "test"), manifest_row("b", "ido", "train")]
     with pytest.raises(
         DataError, match=r"group 'ira' is in train and test: 2 clips\. S3 would be inflated\. Fix split\.csv"
     ):
@@ -73,7 +61,9 @@ def test_a_folder_without_manifest_names_the_command_that_makes_one(tmp_path):
 
 
 def test_a_manifest_of_two_splits_is_read_and_says_what_it_lacks(tmp_path):
-    rows = [row(f"{label}{n}", f"g{n}", "test" if n == 3 else "train", label) for label in "ab" for n in range(4)]
+    rows = [
+        manifest_row(f"{label}{n}", f"g{n}", "test" if n == 3 else "train", label) for label in "ab" for n in range(4)
+    ]
     write_manifest(tmp_path, rows)
     read = read_manifest(tmp_path)
     assert (read.has_select, read.search_split, len(read.split("select"))) == (False, "test", 0)
@@ -89,30 +79,32 @@ def test_a_manifest_of_two_splits_is_read_and_says_what_it_lacks(tmp_path):
 
 
 def test_a_manifest_whose_groups_are_too_few_is_not_told_to_be_imported_again(tmp_path):
-    rows = [row("a0", "g0", "train", "a"), row("a1", "g1", "test", "a")]
+    rows = [manifest_row("a0", "g0", "train", "a"), manifest_row("a1", "g1", "test", "a")]
     lack = write_manifest(tmp_path, rows).lack_of_select or ""
     assert "It takes training groups, but class 'a' has 1: add clips of other groups, or take --folds." in lack
 
 
 def test_the_digest_of_a_manifest_of_two_splits_is_what_it_was(tmp_path):
-    rows = [row("a.mp4", "a", "train", sha="1"), row("b.mp4", "b", "test", sha="2")]
+    rows = [manifest_row("a.mp4", "a", "train", sha="1"), manifest_row("b.mp4", "b", "test", sha="2")]
     identity = '[["1", "run", "a", "train", 20], ["2", "run", "b", "test", 20]]'
     assert write_manifest(tmp_path, rows).digest == hashlib.sha256(identity.encode()).hexdigest()
 
 
 @pytest.mark.parametrize(("first", "second"), [("train", "select"), ("train", "test"), ("select", "test")])
 def test_no_group_may_be_in_any_two_splits(tmp_path, first, second):
-    rows = [row("a1", "ira", first), row("a2", "ira", second)]
+    rows = [manifest_row("a1", "ira", first), manifest_row("a2", "ira", second)]
     with pytest.raises(DataError, match=f"group 'ira' is in {first} and {second}: 2 clips"):
         write_manifest(tmp_path, rows)
     with pytest.raises(DataError, match="group 'ira' is in train, select and test: 3 clips"):
-        write_manifest(tmp_path, [row(split, "ira", split) for split in ("train", "select", "test")])
+        write_manifest(tmp_path, [manifest_row(split, "ira", split) for split in ("train", "select", "test")])
 
 
 def damaged(folder, change) -> str:
     """What `read_manifest` says of a manifest whose table was changed."""
     folder.mkdir(exist_ok=True)
-    rows = [row(f"{split}{n}", f"{split}{n}", split) for split in ("train", "select", "test") for n in range(2)]
+    rows = [
+        manifest_row(f"{split}{n}", f"{split}{n}", split) for split in ("train", "select", "test") for n in range(2)
+    ]
     pq.write_table(change(write_manifest(folder, rows).table), folder / MANIFEST_NAME)
     with pytest.raises(DataError) as caught:
         read_manifest(folder)
@@ -161,7 +153,7 @@ def test_damaged_entries_beside_the_columns_are_refused(tmp_path, metadata):
 
 
 def test_a_manifest_cut_at_any_byte_or_garbled_is_refused(tmp_path):
-    write_manifest(tmp_path, [row("a", "a", "train"), row("b", "b", "test")])
+    write_manifest(tmp_path, [manifest_row("a", "a", "train"), manifest_row("b", "b", "test")])
     whole = (tmp_path / MANIFEST_NAME).read_bytes()
     for n in (0, 3, 4, len(whole) // 2, len(whole) - 1):
         for content in (whole[:n], whole[:n] + b"\xff" * (len(whole) - n)):
@@ -172,7 +164,7 @@ def test_a_manifest_cut_at_any_byte_or_garbled_is_refused(tmp_path):
 
 @pytest.mark.slow
 def test_a_process_that_fails_right_after_reading_a_manifest_never_aborts(tmp_path):
-    write_manifest(tmp_path, [row(f"{n}", f"g{n}", "train") for n in range(64)])
+    write_manifest(tmp_path, [manifest_row(f"{n}", f"g{n}", "train") for n in range(64)])
     code = (
         "import sys, torch; from videogan.data.manifest import read_manifest; read_manifest(sys.argv[1]); sys.exit(1)"
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pyarrow import fs
 
+from tests.builders import manifest_row
 from videogan.config import ConfigurationError
 from videogan.data.manifest import read_manifest, write_manifest
 from videogan.storage.address_secrets import has_secret, without_secrets
@@ -21,19 +22,6 @@ from videogan.storage.places import (
 from videogan.storage.set_aside import DamagedFile
 
 MEMORY = RemotePath("memory://storage")
-
-
-def row(path, group, split, **columns):
-    return {
-        "path": path,
-        "label": "run",
-        "group": group,
-        "split": split,
-        "n_frames": 20,
-        "width": 64,
-        "height": 64,
-        "sha": str(path),
-    } | columns
 
 
 @pytest.fixture(params=["local", "memory", "s3"])
@@ -145,9 +133,9 @@ def test_a_fetched_file_exists_under_its_own_name_during_the_block(folder):
 
 def test_a_manifest_reads_back_from_any_storage_and_its_paths_lead_to_the_files(folder):
     rows = [
-        row(folder / "run" / "b.mp4", "b", "test"),
-        row("/elsewhere/a.mp4", "a", "train"),
-        row("c.mp4", "c", "train"),
+        manifest_row(folder / "run" / "b.mp4", "b", "test"),
+        manifest_row("/elsewhere/a.mp4", "a", "train"),
+        manifest_row("c.mp4", "c", "train"),
     ]
     written, read = write_manifest(folder, rows), read_manifest(str(folder))
     assert read.table.equals(written.table)
@@ -162,7 +150,7 @@ def test_a_manifest_reads_back_from_any_storage_and_its_paths_lead_to_the_files(
 
 
 def test_a_manifest_may_list_files_of_another_storage(tmp_path):
-    write_manifest(tmp_path, [row("s3://bucket/a.mp4", "a", "train")])
+    write_manifest(tmp_path, [manifest_row("s3://bucket/a.mp4", "a", "train")])
     assert read_manifest(tmp_path).location("s3://bucket/a.mp4") == RemotePath("s3://bucket", "a.mp4")
 
 
