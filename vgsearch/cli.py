@@ -30,7 +30,7 @@ from vgsearch.commands import (
     train,
     tune,
 )
-from vgsearch.terminal.line import foreign_error, make_own_prints_harmless, print_error, print_line
+from vgsearch.terminal.line import foreign_error, is_own, make_own_prints_harmless, print_error, print_line
 from vgsearch.terminal.refused_place import refused_place
 
 EPILOGUE = """
@@ -85,12 +85,10 @@ def main() -> None:
     try:
         app()
     except Exception as error:  # noqa: BLE001 (reports every error that no command handles)
-        # Errors from our own packages are written for the user; any other is a defect and needs its traceback, except
-        # a place that cannot be used.
-        is_ours = type(error).__module__.partition(".")[0] in ("vgsearch", "videogan")
+        # Any error but our own is a defect and needs its traceback, except a place that cannot be used.
         if "VGSEARCH_TRACEBACK" in os.environ:
             print_error(traceback.format_exc())
-        elif line := str(error) if is_ours else refused_place(error):
+        elif line := str(error) if is_own(error) else refused_place(error):
             print_error(f"error: {line}")
         else:
             print_error(f"error: {foreign_error(error)}")

@@ -21,6 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch when it is import
 
 from tests.checkout import commit
 from tests.fuzzing.inputs import KINDS
+from vgsearch.terminal.line import is_own
 
 N_INPUTS, REPORT = 5000, Path("reports/fuzzing/README.md")
 
@@ -47,7 +48,7 @@ def _of_kind(name: str, n_inputs: int, seed: int) -> Outcome:
         error = _error_of(name, number, seed)
         if error is None:
             outcome.n_read += 1
-        elif type(error).__module__.partition(".")[0] in ("vgsearch", "videogan") and str(error).strip():
+        elif is_own(error) and str(error).strip():
             outcome.n_refused += 1
         else:
             outcome.defects.append(f"{name} {number}: {''.join(traceback.format_exception(error))}")

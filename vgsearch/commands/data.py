@@ -152,21 +152,34 @@ def import_folder(
         paths = [video.path for video in found.videos if video.skipped is None]
         inspected = inspect_videos(paths, limits, on_progress)
     rows = manifest_rows(folder, found, inspected)
-    skipped = {shown_name(folder, row["path"]): row["skipped"] for row in rows if row["skipped"]}
-    if len(skipped) == len(rows) or (strict and skipped):
-        listed = "\n".join(f"  {name}: {reason}" for name, reason in skipped.items())
-        raise DataError(f"{folder}: {len(skipped)} of {len(rows)} videos cannot be used.\n{listed}")
+    _refuse_skipped(folder, rows, strict)
     manifest = write_manifest(out or folder, rows, found.classes)
     warnings = {shown_name(folder, path): seen["warning"] for path, seen in inspected.items() if seen["warning"]}
     rules = {"layout": chosen.NAME, "group_rule": found.group_rule, "split_rule": split_rule(found, rows)}
-    mirrored = [row for row in rows if "copy_of" in row]
-    copies = {"n_mirrored": len(mirrored), "n_mirrored_kept": sum(row["skipped"] is None for row in mirrored)}
+    copies = _mirrored_copies(rows)
     # Whoever wrote a list chose its files.
     others = [] if chosen.NAME == "csv" else passed_over(folder, {holder(video.path) for video in found.videos})
     _print_summary(manifest, rules | copies | {"warnings": warnings, "passed_over": others}, as_json)
 
 
 app.command("check")(check)
+
+
+def _refuse_skipped(folder: Path, rows: list[dict[str, Any]], strict: bool) -> None:
+    """Raise DataError, which names the skipped videos, if all are skipped, or if any is under `strict`."""
+    from videogan.data.formats.rows import shown_name
+    from videogan.data.manifest import DataError
+
+    skipped = {shown_name(folder, row["path"]): row["skipped"] for row in rows if row["skipped"]}
+    if len(skipped) == len(rows) or (strict and skipped):
+        listed = "\n".join(f"  {name}: {reason}" for name, reason in skipped.items())
+        raise DataError(f"{folder}: {len(skipped)} of {len(rows)} videos cannot be used.\n{listed}")
+
+
+def _mirrored_copies(rows: list[dict[str, Any]]) -> dict[str, int]:
+    """How many rows are mirrored copies of others, and how many of these are kept."""
+    mirrored = [row for row in rows if "copy_of" in row]
+    return {"n_mirrored": len(mirrored), "n_mirrored_kept": sum(row["skipped"] is None for row in mirrored)}
 
 
 def _limits(overrides: list[str]) -> "Limits":

@@ -1,12 +1,11 @@
 """Whether the driver of an experiment still runs, as far as a reader of its folder can see."""
 
-import os
 import re
 import socket
 
 from vgsearch.experiment.folder_lock import LOCK
 from vgsearch.experiment.paths import Experiment
-from vgsearch.object_store.lease import SECONDS
+from vgsearch.object_store.lease import SECONDS, process_exists
 from videogan.storage.places import FileStamp, RemotePath
 
 
@@ -31,16 +30,6 @@ class DriverSigns:
                 self._stamp, self._changed = stamp, now
             return "its driver" if now - self._changed > SECONDS else ""
         held = re.fullmatch(r"process (\d+) on (.+)\n?", self._lock.read_text("utf-8") if self._lock.is_file() else "")
-        if not held or held[2] != socket.gethostname() or _exists(int(held[1])):
+        if not held or held[2] != socket.gethostname() or process_exists(int(held[1])):
             return ""
         return f"its driver, {held[0].strip()},"
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # another user's
-        return True
-    return True

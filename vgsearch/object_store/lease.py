@@ -144,12 +144,15 @@ def _machine() -> str:
 
 def _is_gone(holder: dict[str, Any]) -> bool:
     """Whether the holder was a process of this machine that no longer exists."""
-    if holder["machine"] != _machine() or holder["pid"] == os.getpid():
-        return False
+    return holder["machine"] == _machine() and not process_exists(holder["pid"])
+
+
+def process_exists(pid: int) -> bool:
+    """Whether this machine has a process of that id, also another user's."""
     try:
-        os.kill(holder["pid"], 0)
+        os.kill(pid, 0)
     except ProcessLookupError:
-        return True
-    except PermissionError:  # another user's
         return False
-    return False
+    except PermissionError:  # another user's
+        return True
+    return True

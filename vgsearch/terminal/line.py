@@ -39,6 +39,11 @@ def make_own_prints_harmless() -> None:
         logging.lastResort.setFormatter(_PrintableFormatter())
 
 
+def is_own(error: BaseException) -> bool:
+    """Whether an error comes from our own packages, and so is written for the user."""
+    return type(error).__module__.partition(".")[0] in ("vgsearch", "videogan")
+
+
 def foreign_error(error: Exception) -> str:
     """An error that no code of ours explains, in one line, and the file that its traceback was written to.
 

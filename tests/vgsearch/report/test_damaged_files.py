@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from tests.vgsearch.report.conftest import WriteSweep
 from vgsearch.cli import app
 from vgsearch.experiment.paths import Experiment
+from vgsearch.terminal.line import is_own
 
 
 def _into_folder(path: Path) -> None:
@@ -69,6 +70,6 @@ def test_a_damaged_file_gives_the_right_answer_or_its_name(
             error = CliRunner().invoke(app, command).exception
             if error is None or isinstance(error, SystemExit):
                 continue
-            assert type(error).__module__.partition(".")[0] in ("vgsearch", "videogan"), (how, command, repr(error))
+            assert is_own(error), (how, command, repr(error))
             is_named = path.rpartition("/")[2] in str(error) or "no trial has started" in str(error)
             assert is_named, (how, command, str(error))

@@ -76,7 +76,7 @@ def _is_list(path: Path) -> bool:
         return False
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as text:
         header = next(csv.reader([text.readline(4096)]), [])
-    return {"label", "youtube_id", "time_start", "time_end"} <= {cell.strip() for cell in header}
+    return set(_COLUMNS) - {"split"} <= {cell.strip() for cell in header}
 
 
 def _rows(file: Path) -> Iterator[tuple[str, tuple[str, str, str]]]:
