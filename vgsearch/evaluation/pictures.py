@@ -24,7 +24,6 @@ BLACK, GREY, BLUE, RED = "#000000", "#6e6e6e", "#4678b4", "#be3c32"
 
 def write_neighbours(folder: Path, neighbours: Neighbours) -> list[Path]:
     """A GIF and a still of first and last frames: each row is a sample and its nearest training clips."""
-    folder.mkdir(parents=True, exist_ok=True)
     groups = {
         "sample": neighbours.synthetic.unsqueeze(1),
         "nearest in features": neighbours.by_features,
@@ -33,8 +32,8 @@ def write_neighbours(folder: Path, neighbours: Neighbours) -> list[Path]:
     grids = {name: grid_frames(enlarged(clips).flatten(0, 1), clips.shape[1]) for name, clips in groups.items()}
     frames = _side_by_side(grids)
     gif, still = (folder / f"neighbours.{suffix}" for suffix in ("gif", "png"))
-    write_gif(gif, frames)
-    _first_and_last(frames).save(still)
+    write_atomically(gif, lambda stream: write_gif(stream, frames))
+    write_atomically(still, lambda stream: _first_and_last(frames).save(stream, format="PNG"))
     return [gif, still]
 
 

@@ -18,7 +18,7 @@ from vgsearch.experiment.tensorboard import TrialBoard
 from vgsearch.terminal.words import interval, number, plain_table
 from videogan.data.windows import EveryNth
 from videogan.metrics.interval import Interval
-from videogan.storage.atomic import write_atomically
+from videogan.storage.atomic import named, write_atomically
 
 SCORES_NAME = "scores.json"
 BLIND_SPOTS, GAM = "blind_spots", "gam"
@@ -118,7 +118,7 @@ def append_to_trial(folder: TrialFolder, step: int, rows: Sequence[Scored]) -> N
     finite = {name: value for name, value in values.items() if math.isfinite(value)}
     with appended_records(folder) as has_ended:
         if has_ended:
-            with open(folder.metrics, "a", encoding="utf-8") as stream:
+            with named(folder.metrics), open(folder.metrics, "a", encoding="utf-8") as stream:
                 stream.write(json.dumps({"step": step, **finite}) + "\n")
             board = TrialBoard(folder.tensorboard, None)
             board.scalars(finite, step)

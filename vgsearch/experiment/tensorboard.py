@@ -18,6 +18,7 @@ from torch import Tensor
 from vgsearch.experiment.objective import LABELS
 from videogan.printable import printable
 from videogan.sampling.pictures import write_gif
+from videogan.storage.atomic import named
 
 SECONDS_BETWEEN_FLUSHES = 5.0
 
@@ -33,7 +34,7 @@ class TrialBoard:
         folder.mkdir(parents=True, exist_ok=True)
         # TensorBoard reads files in the order of their names, so they are numbered.
         n_before = sum(1 for _ in folder.glob("*.tfevents.*"))
-        self._writer = EventsWriter(str(folder / f"{n_before:04d}.events"))
+        self._writer, self._folder = EventsWriter(str(folder / f"{n_before:04d}.events")), folder
         self._flushed = time.monotonic()
         if first_step is not None:
             self._add(Event(session_log=SessionLog(status=SessionLog.START)), first_step)
@@ -65,15 +66,18 @@ class TrialBoard:
 
     def flush(self) -> None:
         """Write the events in memory to disk."""
-        self._writer.flush()
+        with named(self._folder):
+            self._writer.flush()
         self._flushed = time.monotonic()
 
     def close(self) -> None:
-        self._writer.close()
+        with named(self._folder):
+            self._writer.close()
 
     def _add(self, event: Event, step: int) -> None:
         event.wall_time, event.step = time.time(), step
-        self._writer.write_event(event)
+        with named(self._folder):
+            self._writer.write_event(event)
         if time.monotonic() - self._flushed > SECONDS_BETWEEN_FLUSHES:
             self.flush()
 
@@ -96,9 +100,10 @@ def write_columns(folder: Path, hyperparameters: Mapping[str, Sequence[Any]], sc
     plugin = SummaryMetadata.PluginData(plugin_name="hparams", content=content)
     value = Summary.Value(tag="_hparams_/experiment", metadata=SummaryMetadata(plugin_data=plugin))
     folder.mkdir(parents=True, exist_ok=True)
-    writer = EventsWriter(str(folder / "columns"))
-    writer.write_event(Event(summary=Summary(value=[value]), wall_time=time.time()))
-    writer.close()
+    with named(folder):
+        writer = EventsWriter(str(folder / "columns"))
+        writer.write_event(Event(summary=Summary(value=[value]), wall_time=time.time()))
+        writer.close()
 
 
 def _type_of(values: Sequence[Any]) -> DataType:

@@ -11,7 +11,7 @@ from vgsearch.experiment.metrics_lines import read_lines, what_is_damaged, whole
 from vgsearch.experiment.moved import refuse_moved
 from vgsearch.experiment.paths import TrialFolder
 from vgsearch.experiment.tensorboard import TrialBoard
-from videogan.storage.atomic import sync_folder, write_atomically
+from videogan.storage.atomic import named, sync_folder, write_atomically
 from videogan.storage.set_aside import set_aside
 
 SCORE = "score/"
@@ -38,7 +38,8 @@ class TrialRecords:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._metrics.close()
+        with named(self._folder.metrics):
+            self._metrics.close()
         self.board.close()
         logging.getLogger().removeHandler(self._handler)
         logging.captureWarnings(False)
@@ -53,14 +54,14 @@ class TrialRecords:
 
         An attempt that died right after them is scored again, to the same values.
         """
-        named = {f"{SCORE}{name}": value for name, value in scores.items()} | (measures or {})
-        if any(named.keys() & line.keys() for line in self.lines()):
+        values = {f"{SCORE}{name}": value for name, value in scores.items()} | (measures or {})
+        if any(values.keys() & line.keys() for line in self.lines()):
             return
-        self.board.scalars(named, step)
+        self.board.scalars(values, step)
         self.board.mark_success()
         # The line last: if it exists, so do the points on the board.
         self.board.flush()
-        self._metrics.write(json.dumps({"step": step, **named}) + "\n")
+        self._write_line({"step": step, **values})
 
     def refuse_moved(self) -> None:
         """Raise MovedExperiment if metrics.jsonl is no longer the file that this attempt opened."""
@@ -70,13 +71,18 @@ class TrialRecords:
         """Write everything to disk: before a checkpoint, from which a later attempt continues."""
         self.refuse_moved()
         self.board.flush()
-        os.fsync(self._metrics.fileno())
+        with named(self._folder.metrics):
+            os.fsync(self._metrics.fileno())
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Write one line of metrics.jsonl, and a point on each TensorBoard curve; raises MovedExperiment."""
         self.refuse_moved()
-        self._metrics.write(json.dumps({"step": step, **values}) + "\n")
+        self._write_line({"step": step, **values})
         self.board.scalars(values, step)
+
+    def _write_line(self, line: dict[str, float]) -> None:
+        with named(self._folder.metrics):
+            self._metrics.write(json.dumps(line) + "\n")
 
 
 def set_wrong_kinds_aside(folder: TrialFolder) -> None:

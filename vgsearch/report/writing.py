@@ -29,7 +29,6 @@ def write_html(page: Page, path: Path) -> None:
     template = environment.from_string(resources.files("vgsearch.report").joinpath(TEMPLATE).read_text("utf-8"))
     has_charts = any(isinstance(block, Chart) for section in page.sections for block in section.blocks)
     html = template.render(page=page, plotly=_plotly_js() if has_charts else "")
-    path.parent.mkdir(parents=True, exist_ok=True)
     # A file name may hold bytes that are not text.
     write_atomically(path, lambda stream: stream.write(html.encode("utf-8", "replace")))
 
@@ -47,7 +46,6 @@ def _plotly_js() -> str:
 
 def write_markdown(page: Page, folder: Path) -> Path:
     """Write README.md, a PNG for each chart, and samples.gif; returns the path of README.md."""
-    folder.mkdir(parents=True, exist_ok=True)
     parts = [f"# {_escaped(page.title)}", _escaped(page.subtitle)]
     parts += [
         "\n".join(
@@ -75,11 +73,11 @@ def _markdown(block: Block, folder: Path) -> list[str]:
         # Text that the page folds is also in the trials' folders.
         return [] if block.title else ["\n".join(f"    {line}" for line in printable(block.text).splitlines())]
     if isinstance(block, SampleGrid):
-        (folder / SAMPLES).write_bytes(block.gif)
+        write_atomically(folder / SAMPLES, lambda stream: stream.write(block.gif))
         names = f"Columns: {', '.join(block.columns)}. Rows: {', '.join(block.rows)}."
         return [f"![samples]({SAMPLES})", _escaped(names)]
     content, caption = (block.png, "") if isinstance(block, Picture) else (png([block.figure]), block.caption)
-    (folder / f"{block.name}.png").write_bytes(content)
+    write_atomically(folder / f"{block.name}.png", lambda stream: stream.write(content))
     return [f"![{block.name}]({block.name}.png)", *([_escaped(caption)] if caption else [])]
 
 

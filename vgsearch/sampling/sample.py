@@ -155,14 +155,13 @@ def folder_of(request: SampleRequest) -> Path:
 
 def write_files(picture: Picture, folder: Path, request: SampleRequest, settings: PictureSettings) -> list[Path]:
     """Write GIF, mp4, PNG and, for subspaces, the changes as JSON; returns the paths."""
-    folder.mkdir(parents=True, exist_ok=True)
     name = f"{request.checkpoint.stem}-{request.show}-seed{request.seed}"
     name += f"-frames{request.n_frames}" if request.n_frames else ""
     name += f"-tau{request.truncation:g}" if request.truncation else ""
     gif, mp4, png, changes = (folder / f"{name}.{suffix}" for suffix in ("gif", "mp4", "png", "json"))
-    write_gif(gif, picture.frames, picture.fps)
-    write_mp4(mp4, picture.frames, picture.fps)
-    write_png(png, picture.still)
+    write_atomically(gif, lambda stream: write_gif(stream, picture.frames, picture.fps))
+    write_atomically(mp4, lambda stream: write_mp4(stream, picture.frames, picture.fps))
+    write_atomically(png, lambda stream: write_png(stream, picture.still))
     if picture.changes is None:
         return [gif, mp4, png]
     content = {

@@ -2,7 +2,9 @@
 
 import errno
 
-REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG)
+FULL = (errno.ENOSPC, errno.EDQUOT)
+REFUSALS = (*FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG)
+PLACES = "--out, VGSEARCH_CACHE, RAY_TMPDIR, TMPDIR"
 
 
 def refused_place(error: BaseException | None) -> str:
@@ -10,9 +12,9 @@ def refused_place(error: BaseException | None) -> str:
     seen = set[int]()
     while error is not None and id(error) not in seen:
         if isinstance(error, OSError) and error.filename and error.errno in REFUSALS:
-            name = error.filename2 or error.filename
+            remedy = "Free some space there" if error.errno in FULL else "Make it usable"
             return (
-                f"{name}: {error.strerror}. Make it usable, or choose another place: --out, VGSEARCH_CACHE, RAY_TMPDIR."
+                f"{error.filename2 or error.filename}: {error.strerror}. {remedy}, or choose another place: {PLACES}."
             )
         seen.add(id(error))
         within = getattr(error, "cause", None)  # Ray's, of an error in a task

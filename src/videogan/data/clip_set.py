@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from videogan.data.windows import Selection, random_starts, spaced_starts
+from videogan.storage.atomic import reserve
 
 Request = tuple[Tensor, int]
 """(positions (m,), draw): window number `draw` of each of the clips at these positions of a set."""
@@ -339,7 +341,7 @@ class Spooled:
             shape = (len(self), *self.shape)
             with tempfile.NamedTemporaryFile(prefix="vgsearch-clips-") as file:  # the mapping outlives the name
                 size = int(np.prod(shape))
-                file.truncate(size)
+                reserve(Path(file.name), size)
                 self._frames = torch.from_file(file.name, shared=True, size=size, dtype=torch.uint8).view(shape)
         self._draw = None  # an interrupted fill leaves no draw
         requests = list(in_batches(len(self), CLIPS_AT_ONCE, draw))

@@ -21,7 +21,7 @@ from videogan.data.cache import cache_folder
 from videogan.data.decode import DECODER_VERSION
 from videogan.data.source import Limits
 from videogan.data.stills import holder
-from videogan.storage.atomic import write_atomically
+from videogan.storage.atomic import named, write_atomically
 from videogan.storage.places import Place, file_names
 
 COLUMNS_VERSION = 3  # of a result: increase it when an inspection tells more or other things about a file
@@ -81,11 +81,13 @@ def journal_writer(folder: Place) -> Iterator[Write]:
     """
     if isinstance(folder, Path):
         folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / f"{socket.gethostname()}-{os.getpid()}.jsonl", "ab", buffering=0) as stream:
+        file = folder / f"{socket.gethostname()}-{os.getpid()}.jsonl"
+        with open(file, "ab", buffering=0) as stream:
 
             def write(*line: Any) -> None:
                 # The line break comes first: it ends an unfinished line of a dead process with the same process id.
-                stream.write(b"\n" + json.dumps(line).encode() + b"\n")
+                with named(file):
+                    stream.write(b"\n" + json.dumps(line).encode() + b"\n")
 
             yield write
         return

@@ -10,6 +10,7 @@ from videogan.data.cache import staged
 from videogan.data.manifest import DataError, Manifest, read_manifest, write_manifest
 from videogan.data.splits import split_by_group
 from videogan.data.stills import row_of, stills_sha
+from videogan.storage.atomic import reserve
 
 LABEL = "digits"  # the data set has one class
 SIZE, DIGIT_SIZE, N_DIGITS = 64, 28, 2
@@ -46,6 +47,7 @@ def make_moving_mnist(
     with staged(folder) as staging:
         file, rows = staging / ARRAY_NAME, []
         clips = np.lib.format.open_memmap(file, "w+", np.uint8, (n_frames, n_clips, SIZE, SIZE))
+        reserve(file, file.stat().st_size)
         for index in range(n_clips):
             rng = np.random.default_rng([seed, index])
             clips[:, index] = moving_digits(rng, n_frames, images)

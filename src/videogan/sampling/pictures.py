@@ -101,11 +101,11 @@ def write_gif(path: Path | BinaryIO, frames: Tensor, fps: float = FPS) -> None:
     images[0].save(path, format="GIF", save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0)
 
 
-def write_mp4(path: Path, frames: Tensor, fps: float = FPS) -> None:
+def write_mp4(path: Path | BinaryIO, frames: Tensor, fps: float = FPS) -> None:
     """Write uint8 `frames` (T, H, W, 3) as H.264; an odd height or width repeats its last row or column."""
     pixels = frames.numpy()
     pixels = np.pad(pixels, ((0, 0), (0, pixels.shape[1] % 2), (0, pixels.shape[2] % 2), (0, 0)), mode="edge")
-    with av.open(str(path), "w", format="mp4") as container:
+    with av.open(path, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000), options={"crf": "16"})
         stream.height, stream.width, stream.pix_fmt = *pixels.shape[1:3], "yuv420p"
         for frame in pixels:
@@ -113,6 +113,6 @@ def write_mp4(path: Path, frames: Tensor, fps: float = FPS) -> None:
         container.mux(stream.encode())
 
 
-def write_png(path: Path, picture: Tensor) -> None:
+def write_png(path: Path | BinaryIO, picture: Tensor) -> None:
     """Write a uint8 `picture` (H, W, 3)."""
-    Image.fromarray(picture.numpy()).save(path)
+    Image.fromarray(picture.numpy()).save(path, format="PNG")

@@ -4,8 +4,8 @@ import errno
 import os
 import time
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -29,8 +29,8 @@ def write_atomically(path: Path | WritesWhole, write: Callable[[BinaryIO], objec
     """Write a private file beside `path` with `write(stream)`, sync it to disk and rename it to `path`.
 
     Readers see the old file or the complete new one, also after a loss of power: the folder's entry is synced too. The
-    last of two writers wins. A folder of that name is set aside, with a warning. A failed write leaves nothing behind;
-    a killed process leaves a .part file, which `delete_parts` deletes.
+    last of two writers wins. A folder of that name is set aside, with a warning. A failed write leaves nothing behind,
+    and its OSError names `path`; a killed process leaves a .part file, which `delete_parts` deletes.
     """
     if not isinstance(path, Path):
         path.write_whole(write)
@@ -38,21 +38,49 @@ def write_atomically(path: Path | WritesWhole, write: Callable[[BinaryIO], objec
     make_folder(path.parent)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
-        with open(part, "wb") as stream:
-            write(stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        try:
-            part.replace(path)
-        except IsADirectoryError:
-            set_aside(path, "must be a file, but is a folder", "writing the file")
-            part.replace(path)
-        except FileNotFoundError:
-            if not path.is_file():  # if it exists, another writer finished this file and removed our .part
-                raise
-        sync_folder(path.parent)
+        with named(path):
+            with open(part, "wb") as stream:
+                write(stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            _replace(part, path)
+            sync_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _replace(part: Path, path: Path) -> None:
+    try:
+        part.replace(path)
+    except IsADirectoryError:
+        set_aside(path, "must be a file, but is a folder", "writing the file")
+        part.replace(path)
+    except FileNotFoundError:
+        if not path.is_file():  # if it exists, another writer finished this file and removed our .part
+            raise
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Put `path` into an OSError of the block that names no file, as writes to a full disk do, or its .part file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and (error.filename is None or str(error.filename).endswith(".part")):
+            error.filename = str(path)
+        raise
+
+
+def reserve(path: Path, n_bytes: int) -> None:
+    """Give a file its size and take the space on the disk now.
+
+    A process that writes to a mapped file on a full disk is killed (SIGBUS). Raises OSError.
+    """
+    with named(path), open(path, "r+b") as stream:
+        if hasattr(os, "posix_fallocate"):  # not on macOS
+            os.posix_fallocate(stream.fileno(), 0, n_bytes)
+        else:
+            stream.truncate(n_bytes)
 
 
 def delete_parts(folder: Path) -> None:

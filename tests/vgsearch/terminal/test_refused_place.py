@@ -12,7 +12,8 @@ from vgsearch.terminal.refused_place import refused_place
 
 def test_a_refusal_is_found_in_what_an_error_was_raised_from_and_in_ray_s_errors():
     refusal = PermissionError(errno.EACCES, "Permission denied", "/ro/cache")
-    line = "/ro/cache: Permission denied. Make it usable, or choose another place: --out, VGSEARCH_CACHE, RAY_TMPDIR."
+    line = "/ro/cache: Permission denied. Make it usable, or choose another place: "
+    line += "--out, VGSEARCH_CACHE, RAY_TMPDIR, TMPDIR."
     assert refused_place(refusal) == line
     assert refused_place(RayTaskError("f", "traceback", refusal)) == line
     wrapped = ValueError("no such key")
@@ -38,4 +39,4 @@ def test_a_command_prints_one_line_for_a_place_below_a_file(
         cli.main()
     printed = capsys.readouterr().err.strip().splitlines()[-1]
     assert printed.startswith(f"error: {tmp_path / 'file'}")
-    assert printed.endswith("choose another place: --out, VGSEARCH_CACHE, RAY_TMPDIR.")
+    assert printed.endswith("choose another place: --out, VGSEARCH_CACHE, RAY_TMPDIR, TMPDIR.")

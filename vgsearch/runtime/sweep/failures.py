@@ -2,6 +2,8 @@
 
 import errno
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from ray.exceptions import RayActorError, RayTaskError, WorkerCrashedError
 from vgsearch.experiment.end import End
 
 OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
+BYTES_OF_A_FULL_DISK = 2**20
 # torch's CPU allocator and CUDA libraries have no exception class for this; the last text is Ray's memory monitor's.
 _OF_MEMORY = ("can't allocate memory", "CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "running low on memory")
 _OOM_KILLS = Path("/sys/fs/cgroup/memory.events")
@@ -47,15 +50,23 @@ def is_out_of_memory(error: BaseException) -> bool:
     return False
 
 
-def full_disk(error: BaseException) -> str:
-    """The file that could not be written because of a full disk or quota; empty if the exception has another cause."""
+def full_disk(error: BaseException, files: str = "its files") -> str:
+    """The file that could not be written because of a full disk or quota; empty if the exception has another cause.
+
+    If the exception names none: the folder of temporary files if that is full, otherwise `files`.
+    """
     for each in _chain(error):
         if isinstance(each, OSError) and each.errno in OUT_OF_SPACE:
-            return f"no space left for {each.filename or 'its files'}"
+            return f"no space left for {each.filename or _full_folder() or files}"
         # Ray turns an error that it can't pickle into text; SQLite raises its own error.
         if any(words in str(each) for words in (os.strerror(errno.ENOSPC), "database or disk is full")):
-            return "no space left for its files"
+            return f"no space left for {_full_folder() or files}"
     return ""
+
+
+def _full_folder() -> str:
+    folder = tempfile.gettempdir()
+    return f"temporary files in {folder}" if shutil.disk_usage(folder).free < BYTES_OF_A_FULL_DISK else ""
 
 
 def oom_kills() -> int:

@@ -327,9 +327,8 @@ class Trial:
         return sample_grid(sampler, n_rows, SAMPLES_PER_CLASS, seed=0, n_frames=n_frames)
 
     def _write_samples(self, grid: Tensor) -> None:
-        self.folder.samples.mkdir(parents=True, exist_ok=True)
-        write_gif(self.folder.samples / "grid.gif", grid)
-        write_mp4(self.folder.samples / "grid.mp4", grid)
+        write_atomically(self.folder.samples / "grid.gif", lambda stream: write_gif(stream, grid))
+        write_atomically(self.folder.samples / "grid.mp4", lambda stream: write_mp4(stream, grid))
 
 
 def memorisation(found: Copies) -> dict[str, float]:

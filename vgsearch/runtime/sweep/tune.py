@@ -85,11 +85,11 @@ def run_searcher(searcher: StudySearcher, driver: Driver, cluster: Resources, ex
                 f"({next(iter(str(searcher.broken).splitlines()), '')}); another program may use it. The ledger has every "
                 f"event, so that nothing is lost: vgsearch resume {typed(experiment.place)}"
             ) from error
-        if not full_disk(searcher.broken or error):
+        if not (full := full_disk(searcher.broken or error, f"the files of {experiment.folder}")):
             raise searcher.broken or error from None
         raise DiskFull(
-            f"{experiment.folder}: no space left; all finished trials are kept. "
-            f"Free some space, then: vgsearch resume {typed(experiment.place)}"
+            f"{full}; all finished trials are kept. Free some space there, then: "
+            f"vgsearch resume {typed(experiment.place)}"
         ) from error
 
 
