@@ -30,7 +30,14 @@ from vgsearch.commands import (
     train,
     tune,
 )
-from vgsearch.terminal.line import foreign_error, is_own, make_own_prints_harmless, print_error, print_line
+from vgsearch.terminal.line import (
+    foreign_error,
+    is_own,
+    make_own_prints_harmless,
+    print_error,
+    print_line,
+    within_ray,
+)
 from vgsearch.terminal.refused_place import refused_place
 
 EPILOGUE = """
@@ -86,9 +93,10 @@ def main() -> None:
         app()
     except Exception as error:  # noqa: BLE001 (reports every error that no command handles)
         # Any error but our own is a defect and needs its traceback, except a place that cannot be used.
+        own = within_ray(error)
         if "VGSEARCH_TRACEBACK" in os.environ:
             print_error(traceback.format_exc())
-        elif line := str(error) if is_own(error) else refused_place(error):
+        elif line := str(own) if is_own(own) else refused_place(error):
             print_error(f"error: {line}")
         else:
             print_error(f"error: {foreign_error(error)}")

@@ -44,6 +44,13 @@ def is_own(error: BaseException) -> bool:
     return type(error).__module__.partition(".")[0] in ("vgsearch", "videogan")
 
 
+def within_ray(error: Exception) -> Exception:
+    """The error that a task of Ray's raised, without Ray's wrapping; any other error itself."""
+    cause = getattr(error, "cause", None)
+    is_ray_s = any(kind.__module__ == "ray.exceptions" for kind in type(error).__mro__)  # not imported: a second
+    return cause if is_ray_s and isinstance(cause, Exception) else error
+
+
 def foreign_error(error: Exception) -> str:
     """An error that no code of ours explains, in one line, and the file that its traceback was written to.
 

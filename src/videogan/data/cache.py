@@ -261,7 +261,7 @@ class CachedFiles:
 
     def __init__(self, folder: Place | str) -> None:
         self.folder = place(folder)
-        self._readers: OrderedDict[str, pa.ipc.RecordBatchFileReader] = OrderedDict()
+        self._readers: OrderedDict[str, _Mapped] = OrderedDict()
         """The shards in use, the latest last."""
         if not is_complete(self.folder):
             raise DataError(
@@ -287,7 +287,7 @@ class CachedFiles:
         """
         name, row = self._places[sha]
         try:
-            batch = self._reader(name).get_batch(row)
+            batch = self._mapped(name).reader.get_batch(row)
             shape = [batch[column][0].as_py() for column in SHAPE]
             content = batch["frames"][0].as_buffer()
             if sha not in self._checked and "checksum" in batch.schema.names:
@@ -312,12 +312,32 @@ class CachedFiles:
         if not isinstance(self.folder, Path):
             (mirror_folder(self.folder) / shard).unlink(missing_ok=True)
 
-    def _reader(self, name: str) -> pa.ipc.RecordBatchFileReader:
+    def _mapped(self, name: str) -> "_Mapped":
+        """A shard, mapped anew if its file has changed since: a read beyond a cut file's end kills the process."""
         if name in self._readers:
             self._readers.move_to_end(name)
-            return self._readers[name]
+            if not self._readers[name].has_changed():
+                return self._readers[name]
+            self._checked -= set(self.shas_of(name))
         shard = mirrored(self.folder / name, mirror_folder(self.folder))
-        reader = self._readers[name] = pa.ipc.open_file(pa.memory_map(str(shard)))
+        mapped = self._readers[name] = _Mapped(shard)
         if len(self._readers) > MAX_OPEN_SHARDS:
             self._readers.popitem(last=False)
-        return reader
+        return mapped
+
+
+class _Mapped:
+    """A shard file in memory, and its size and time when it was mapped."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = pa.memory_map(str(path))
+        self._stamp = self._now()
+        self.reader: pa.ipc.RecordBatchFileReader = pa.ipc.open_file(self._file)
+
+    def has_changed(self) -> bool:
+        """Whether the mapped file was cut or written to; a new file of its name leaves it as it is."""
+        return self._now() != self._stamp
+
+    def _now(self) -> tuple[int, int]:
+        found = os.fstat(self._file.fileno())
+        return found.st_size, found.st_mtime_ns

@@ -1,3 +1,4 @@
+import os
 import pickle
 import random
 import shutil
@@ -218,6 +219,26 @@ def test_a_damaged_shard_is_decoded_again_to_the_same_frames(store, tmp_path, ho
             assert torch.equal(one, other)
     assert shard.read_bytes() == whole
     assert shard.with_name(f"{shard.name}.damaged").exists() == (how != "missing")
+
+
+@pytest.mark.filterwarnings("ignore::videogan.storage.set_aside.DamagedFile")
+@pytest.mark.parametrize("how", ["cut", "empty", "overwritten", "a bit flipped"])
+def test_a_shard_damaged_while_it_is_mapped_and_read_is_decoded_again(store, tmp_path, how: str):
+    damaged, shard = copied(store, tmp_path / "cache")
+    before = centre_windows(damaged, "train", 16)[0]
+    DAMAGES[how](shard)  # in the same file, whose pages a read beyond its new end would miss
+    with pytest.raises(DamagedShard, match=rf"{shard.name}: this shard of the clip cache is damaged"):
+        list(map(damaged.files.frames, damaged.files.shas_of(shard.name)))
+    assert torch.equal(centre_windows(damaged, "train", 16)[0], before)
+    assert shard.with_name(f"{shard.name}.damaged").exists()
+
+
+def test_a_shard_that_was_only_touched_stays_in_use(store, tmp_path):
+    touched, shard = copied(store, tmp_path / "cache")
+    before, written = centre_windows(touched, "train", 16)[0], shard.stat().st_ino
+    os.utime(shard)
+    assert torch.equal(centre_windows(touched, "train", 16)[0], before)
+    assert shard.stat().st_ino == written
 
 
 def test_a_damaged_shard_of_changed_videos_names_shard_and_video(store, tmp_path):

@@ -15,6 +15,7 @@ from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.judging.judge import Judge, objective_scores, sampling_copy_of, score_of, synthetic_set
 from vgsearch.runtime.judging.real_classifiers import fit_real_classifiers
 from vgsearch.runtime.waits.beats import beating
+from vgsearch.runtime.waits.failed_task import TaskFailed, why_failed
 from vgsearch.runtime.waits.waiting import waiting
 from vgsearch.runtime.waits.watch import state_of_tasks
 from vgsearch.space.sweep import Sweep
@@ -74,7 +75,10 @@ def _prepare_copies(inputs: Inputs, config: RunConfig, console: Console) -> None
         bar = bars.add_task(WINDOWS, total=1)
         find = ray.remote(num_cpus=1, num_gpus=inputs.gpus_per_worker)(_find_windows)
         with waiting(WINDOWS, "it ends when all are read; Ctrl-C stops", state_of_tasks(WINDOWS)):
-            ray.get(find.remote(inputs, config.model_dump(mode="json")))
+            try:
+                ray.get(find.remote(inputs, config.model_dump(mode="json")))
+            except ray.exceptions.RayError as error:
+                raise TaskFailed(f"the {WINDOWS} of {inputs.data} could not be read: {why_failed(error)}.") from error
         bars.advance(bar)
 
 

@@ -13,9 +13,9 @@ from rich.progress import Progress
 from vgsearch.runtime.cluster.trainer import MAX_CONTROLLER_FAILURES, MAX_WORKER_FAILURES, Trainer
 from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.waits.beats import beating
+from vgsearch.runtime.waits.failed_task import TaskFailed, why_failed
 from vgsearch.runtime.waits.waiting import waiting
 from vgsearch.runtime.waits.watch import state_of_tasks
-from videogan.config import ConfigurationError
 from videogan.data.clip_set import RealClips
 from videogan.data.clips import DataConfig
 from videogan.protocols.classifier import (
@@ -41,7 +41,7 @@ def fit_real_classifiers(
     """Fit the classifiers of the `needed` protocols and seeds that are not in the cache, or damaged; `bars` counts all.
 
     One Ray task for each; with several workers per trial, each task drives a Ray Train run with that many workers.
-    Raises ConfigurationError with the cause if a fit fails.
+    Raises TaskFailed with the cause if a fit fails.
     """
     wanted = [(protocol, seed) for protocol, seeds in needed.items() for seed in seeds]
     missing = [one for one in wanted if read_if_whole(inputs.classifier_path(*one), load_real_classifier) is None]
@@ -62,9 +62,10 @@ def fit_real_classifiers(
             ready, running = ray.wait(running)
             try:
                 ray.get(ready)
-            except ray.exceptions.RayTaskError as error:
-                raise ConfigurationError(
-                    f"the real-trained classifiers of {inputs.data} could not be fitted: {error.cause}"
+            except ray.exceptions.RayError as error:
+                raise TaskFailed(
+                    f"the real-trained classifiers of {inputs.data} could not be fitted: {why_failed(error)}. "
+                    "Those that are finished are kept; the same command, or a resume, fits the others."
                 ) from error
             bars.advance(bar)
 

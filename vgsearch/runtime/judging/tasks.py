@@ -15,6 +15,7 @@ from vgsearch.runtime.judging.gam import gam_of
 from vgsearch.runtime.judging.judge import Judge
 from vgsearch.runtime.judging.subjects import CheckpointSubject, Subject
 from vgsearch.runtime.waits.beats import beating
+from vgsearch.runtime.waits.failed_task import why_failed
 from vgsearch.runtime.waits.waiting import waiting
 from vgsearch.runtime.waits.watch import state_of_tasks
 from vgsearch.terminal.words import progress_bar
@@ -102,8 +103,8 @@ def _result(reference: Any, measurement: Measurement) -> Any:
     try:
         return ray.get(reference)
     except ray.exceptions.RayError as error:
-        cause = error.cause if isinstance(error, ray.exceptions.RayTaskError) else error
-        return Failure(f"{measurement.name} of {measurement.subject.name} could not be measured: {cause}", error)
+        why = why_failed(error)
+        return Failure(f"{measurement.name} of {measurement.subject.name} could not be measured: {why}", error)
 
 
 def _measured(

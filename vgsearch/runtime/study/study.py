@@ -1,7 +1,9 @@
 """The Optuna study of a sweep: its storage, its objectives, its sampler and its pruner."""
 
+import hashlib
 import os
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 import optuna
@@ -27,6 +29,8 @@ from videogan.storage.set_aside import set_aside
 
 SECONDS_OF_A_LOCK = 60.0
 """Another program, such as a backup, may lock optuna.db for so long."""
+OWNER, DIGITS_OF_OWNER = "experiment", 8
+"""The attribute of a study that names its experiment's folder; digits of another folder in the name of its study."""
 REDUCTION = 3
 """Of the trials at a rung of successive halving, one in this many goes on; Hyperband's rungs are the same."""
 
@@ -37,11 +41,31 @@ def open_study(path: Path, sweep: Sweep) -> optuna.Study:
     A killed driver left these; they are proposed again. Raises ConfigurationError if the study has other objectives
     than the sweep, and as `open_storage` does.
     """
-    study = new_study(open_storage(path, sweep), sweep)
+    storage = open_storage(path, sweep)
+    study = new_study(storage, _under_own_name(storage, path, sweep))
+    if OWNER not in study.user_attrs:
+        study.set_user_attr(OWNER, _owner(path))
     _name_objectives(study, [str(objective) for objective in sweep.objectives()], path)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
     return study
+
+
+def _under_own_name(storage: BaseStorage, path: Path, sweep: Sweep) -> Sweep:
+    """The sweep, with another name for its study if the storage has one of an experiment in another folder.
+
+    A copied experiment has the study's name of the first, whose driver may be running.
+    """
+    with suppress(KeyError):  # there is no such study
+        study = storage.get_study_id_from_name(sweep.study_name)
+        if storage.get_study_user_attrs(study).get(OWNER, _owner(path)) != _owner(path):
+            digest = hashlib.sha256(_owner(path).encode()).hexdigest()[:DIGITS_OF_OWNER]
+            return sweep.model_copy(update={"study_name": f"{sweep.study_name}-{digest}"})
+    return sweep
+
+
+def _owner(path: Path) -> str:
+    return str(path.parent.absolute())
 
 
 def new_study(storage: BaseStorage, sweep: Sweep) -> optuna.Study:
@@ -61,6 +85,7 @@ def replace_study(path: Path, sweep: Sweep, trials: list[FrozenTrial]) -> None:
     """Replace the study by one with these trials; a study in its own file is replaced atomically."""
     if sweep.storage is not None:
         storage = open_storage(path, sweep)
+        sweep = _under_own_name(storage, path, sweep)
         if sweep.study_name in {study.study_name for study in storage.get_all_studies()}:
             optuna.delete_study(study_name=sweep.study_name, storage=storage)
         new_study(storage, sweep).add_trials(trials)

@@ -17,6 +17,7 @@ from vgsearch.runtime.study.population import successor
 from vgsearch.runtime.study.proposal import Proposal
 from vgsearch.runtime.sweep.resuming import at_half_the_batch
 from vgsearch.runtime.sweep.spec import TrialSpec
+from vgsearch.runtime.waits.failed_task import why_failed
 from vgsearch.runtime.waits.waiting import waiting
 from vgsearch.runtime.waits.watch import state_of_tasks
 from vgsearch.space.sweep import Sweep
@@ -188,8 +189,8 @@ class Driver:
         try:
             score = self.floor.result(timeout)
             floor = None if score is None else Floor(score)
-        except ray.exceptions.RayTaskError as error:
-            floor = Floor(reason=f"the floor could not be measured: {error.cause}")
+        except ray.exceptions.RayError as error:
+            floor = Floor(reason=f"the floor could not be measured: {why_failed(error)}")
         if floor is None:
             return False
         self.floor = None

@@ -163,7 +163,8 @@ def _run(
     _record_start(experiment, sweep, inputs, ledger, view, lack)
     driver = Driver(experiment, sweep, inputs, ledger, view)
     driver.make_up_statuses()
-    driver.floor = FloorTask(sweep, inputs) if ledger.record.floor is None else None
+    if ledger.record.floor is None or ledger.record.floor.reason:  # a driver of before could not measure it
+        driver.floor = FloorTask(sweep, inputs)
     with stop_on_interrupt(experiment, console), view.live():
         # Workers that start all at once, and streams, must not wait for the CPU that the floor holds.
         if sweep.n_workers > 1 or inputs.cache is None:

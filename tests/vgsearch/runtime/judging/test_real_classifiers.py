@@ -13,8 +13,8 @@ from vgsearch.runtime.feed.decode import build_cache
 from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.judging.prepare import prepare
 from vgsearch.runtime.judging.real_classifiers import fit_real_classifiers
+from vgsearch.runtime.waits.failed_task import TaskFailed
 from videogan.classifiers.fit import Recipe
-from videogan.config import ConfigurationError
 from videogan.data.clip_set import all_windows
 from videogan.data.clips import DataConfig
 from videogan.data.manifest import SPLITS
@@ -101,8 +101,6 @@ def test_only_missing_classifiers_are_fitted(inputs_of):
 def test_a_failed_fit_names_its_data_and_the_reason(inputs_of, n_workers):
     inputs = inputs_of(n_workers=n_workers)
     diverging = TINY.model_copy(update={"recipe": RECIPE.model_copy(update={"lr": 1e30, "min_updates_per_epoch": 1})})
-    with pytest.raises(
-        ConfigurationError, match=r"classifiers of .*shapes could not be fitted: .*loss is not finite at step"
-    ):
+    with pytest.raises(TaskFailed, match=r"classifiers of .*shapes could not be fitted: .*loss is not finite at step"):
         fitted(inputs, {diverging: (0,)})
     assert not written(inputs)

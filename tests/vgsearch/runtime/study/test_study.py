@@ -12,7 +12,7 @@ import pytest
 
 from tests.builders import tiny_sweep
 from vgsearch.runtime.study.samplers import suggest_all
-from vgsearch.runtime.study.study import open_study
+from vgsearch.runtime.study.study import open_study, replace_study
 from vgsearch.space.sweep import Sweep, checked_storage
 from videogan.config import ConfigurationError
 
@@ -39,6 +39,19 @@ def test_a_study_in_a_journal_proposes_as_one_in_sqlite(tmp_path: Path):
     assert open_study(tmp_path / "unused.db", other).trials == []
     assert first + proposed(open_study(tmp_path / "unused.db", kept), kept, range(4, 6)) == sqlite
     assert not (tmp_path / "unused.db").exists()
+
+
+def test_a_copied_experiment_gets_its_own_study_in_a_shared_journal(tmp_path: Path):
+    kept = a_sweep(storage=str(tmp_path / "studies.journal"), study_name="mvt-001-a")
+    first = open_study(tmp_path / "first" / "optuna.db", kept)
+    running = first.ask()
+    copy = open_study(tmp_path / "copy" / "optuna.db", kept)
+    assert copy.trials == []
+    copy.add_trial(optuna.trial.create_trial(value=1.0))
+    replace_study(tmp_path / "copy" / "optuna.db", kept, copy.trials)
+    first.tell(running, 0.5)  # the copy has not closed it as a killed driver's
+    assert [trial.value for trial in open_study(tmp_path / "first" / "optuna.db", kept).trials] == [0.5]
+    assert [trial.value for trial in open_study(tmp_path / "copy" / "optuna.db", kept).trials] == [1.0]
 
 
 def test_others_can_read_the_sqlite_study_while_the_driver_writes(tmp_path: Path):

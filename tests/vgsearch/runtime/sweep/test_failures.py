@@ -3,19 +3,24 @@
 import errno
 import os
 import pickle
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import ray
 import torch
-from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
+from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, WorkerCrashedError
 
 from vgsearch.experiment.paths import TrialFolder
 from vgsearch.runtime.sweep import failures
 from vgsearch.runtime.sweep.driver import _tail
-from vgsearch.runtime.sweep.failures import end_of_error, end_of_process
+from vgsearch.runtime.sweep.failures import end_of_error, end_of_process, full_disk
 from vgsearch.runtime.sweep.retries import MAX_FAILURES, Retries
+from vgsearch.runtime.waits.failed_task import why_failed
+from vgsearch.terminal.line import is_own, within_ray
+from videogan.config import parse_config
+from videogan.training.run_config import RunConfig
 
 
 def raised(call) -> BaseException:
@@ -85,6 +90,26 @@ def test_errors_wrapped_by_ray_keep_their_end(ray_cluster):
         found = end_of_process(pickle.loads(ray.cloudpickle.dumps(error)), 0)
         assert found.state == end
         assert found.reason.startswith(("RuntimeError", "ValueError: invalid literal"))
+
+
+def test_a_task_whose_process_dies_has_a_reason_in_one_line(ray_cluster):
+    died = raised(lambda: ray.get(ray.remote(max_retries=0)(os._exit).remote(1)))
+    assert isinstance(died, WorkerCrashedError)
+    assert why_failed(died).startswith("its process died each time it was started, perhaps for lack of memory (Worker")
+    assert "\n" not in why_failed(died)
+    own = raised(lambda: ray.get(ray.remote(lambda: parse_config(RunConfig, {})).remote()))
+    assert type(own).__module__ == "ray.exceptions"
+    assert why_failed(own) == str(within_ray(own))
+    assert is_own(within_ray(own))
+    assert not is_own(within_ray(raised(lambda: ray.get(ray.remote(int).remote("four")))))
+
+
+def test_a_write_without_a_name_names_the_full_folder_of_temporary_files(monkeypatch, tmp_path: Path):
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert full_disk(full, "the files of runs/s") == "no space left for the files of runs/s"
+    monkeypatch.setattr(failures, "BYTES_OF_A_FULL_DISK", 2**60)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert full_disk(full) == f"no space left for temporary files in {tmp_path}"
 
 
 def test_the_end_of_a_long_log_is_kept(tmp_path: Path):
