@@ -3,7 +3,6 @@
 Each prints a row of the drill table (printed with -s): what was done, what was kept, what was lost.
 """
 
-import contextlib
 import json
 import os
 import random
@@ -12,12 +11,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.end_to_end.conftest import fill
 from tests.end_to_end.fake_sweep import LOOK_EVERY, N_STEPS, a_sweep
 from vgsearch.experiment.ledger import SweepRecord, read_events, read_ledger
 from vgsearch.experiment.paths import Experiment
@@ -152,25 +151,6 @@ def test_a_second_driver_is_refused_with_the_process_of_the_first(tmp_path: Path
     assert f"in use by process {os.getpid()} on " in log_of(tmp_path / "s").read_text()
     assert n_lines(tmp_path / "s") == 0
     row("a second driver on the same experiment", "the first one's ledger, untouched")
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of four megabytes."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", disk], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.decode().strip()}")
-    yield disk
-    subprocess.run(["umount", "-l", disk], check=True)
-
-
-def fill(hog: Path) -> None:
-    """Appends until the disk is full."""
-    with open(hog, "ab", buffering=0) as stream, contextlib.suppress(OSError):
-        while stream.write(b"0" * 4096):
-            pass
 
 
 @pytest.mark.slow

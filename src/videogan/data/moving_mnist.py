@@ -10,7 +10,7 @@ from videogan.data.cache import staged
 from videogan.data.manifest import DataError, Manifest, read_manifest, write_manifest
 from videogan.data.splits import split_by_group
 from videogan.data.stills import row_of, stills_sha
-from videogan.storage.atomic import reserve
+from videogan.storage.atomic import named, reserve
 
 LABEL = "digits"  # the data set has one class
 SIZE, DIGIT_SIZE, N_DIGITS = 64, 28, 2
@@ -46,7 +46,8 @@ def make_moving_mnist(
     numbers = {"n_frames": n_frames, "fps": 0.0, "width": SIZE, "height": SIZE, "codec": "npy", "label": LABEL}
     with staged(folder) as staging:
         file, rows = staging / ARRAY_NAME, []
-        clips = np.lib.format.open_memmap(file, "w+", np.uint8, (n_frames, n_clips, SIZE, SIZE))
+        with named(file):
+            clips = np.lib.format.open_memmap(file, "w+", np.uint8, (n_frames, n_clips, SIZE, SIZE))
         reserve(file, file.stat().st_size)
         for index in range(n_clips):
             rng = np.random.default_rng([seed, index])

@@ -92,13 +92,16 @@ def replace_study(path: Path, sweep: Sweep, trials: list[FrozenTrial]) -> None:
         return
     part = path.with_name(f".{path.name}.part")
     _remove(part)
-    storage = RDBStorage(_sqlite(part))
-    new_study(storage, sweep).add_trials(trials)
-    storage.engine.dispose()
-    if path.is_dir():
-        set_aside(path, "must be a database, but is a folder", "writing the study")
-    _remove(path)
-    os.replace(part, path)
+    try:
+        storage = RDBStorage(_sqlite(part))
+        new_study(storage, sweep).add_trials(trials)
+        storage.engine.dispose()
+        if path.is_dir():
+            set_aside(path, "must be a database, but is a folder", "writing the study")
+        _remove(path)
+        os.replace(part, path)
+    finally:
+        _remove(part)
 
 
 def _remove(path: Path) -> None:

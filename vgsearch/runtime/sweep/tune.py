@@ -2,8 +2,8 @@
 
 import logging
 import shutil
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,8 @@ def run_trials(
         searched = {path: domain.ends for path, domain in sweep.domains.items()}
         write_columns(experiment.tensorboard, searched, compared_scores(sweep.objectives()))
         experiment.working_copy.push(lambda name: name.startswith(f"{experiment.tensorboard.name}/"))
-    study = study_of(experiment.study, sweep, read_events(experiment.ledger))
+    with disk_full_told(experiment):
+        study = study_of(experiment.study, sweep, read_events(experiment.ledger))
     searcher = StudySearcher(study, sweep, waiting, driver, driver.record.next_index, driver.successor)
     run_searcher(searcher, driver, cluster, executor)
     return driver.record
@@ -85,12 +86,22 @@ def run_searcher(searcher: StudySearcher, driver: Driver, cluster: Resources, ex
                 f"({next(iter(str(searcher.broken).splitlines()), '')}); another program may use it. The ledger has every "
                 f"event, so that nothing is lost: vgsearch resume {typed(experiment.place)}"
             ) from error
-        if not (full := full_disk(searcher.broken or error, f"the files of {experiment.folder}")):
+        with disk_full_told(experiment):
             raise searcher.broken or error from None
-        raise DiskFull(
-            f"{full}; all finished trials are kept. Free some space there, then: "
-            f"vgsearch resume {typed(experiment.place)}"
-        ) from error
+
+
+@contextmanager
+def disk_full_told(experiment: Experiment) -> Iterator[None]:
+    """Raise DiskFull, with the file and the remedy, for an error of the block that means a full disk."""
+    try:
+        yield
+    except Exception as error:
+        if full := full_disk(error, f"the files of {experiment.folder}"):
+            raise DiskFull(
+                f"{full}; all finished trials are kept. Free some space there, then: "
+                f"vgsearch resume {typed(experiment.place)}"
+            ) from error
+        raise
 
 
 def _remove_recreated(experiment: Experiment) -> None:

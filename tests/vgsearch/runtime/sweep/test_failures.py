@@ -93,7 +93,7 @@ def test_errors_wrapped_by_ray_keep_their_end(ray_cluster):
 
 
 def test_a_task_whose_process_dies_has_a_reason_in_one_line(ray_cluster):
-    died = raised(lambda: ray.get(ray.remote(max_retries=0)(os._exit).remote(1)))
+    died = raised(lambda: ray.get(ray.remote(max_retries=0)(lambda: os._exit(1)).remote()))
     assert isinstance(died, WorkerCrashedError)
     assert why_failed(died).startswith("its process died each time it was started, perhaps for lack of memory (Worker")
     assert "\n" not in why_failed(died)
@@ -101,7 +101,7 @@ def test_a_task_whose_process_dies_has_a_reason_in_one_line(ray_cluster):
     assert type(own).__module__ == "ray.exceptions"
     assert why_failed(own) == str(within_ray(own))
     assert is_own(within_ray(own))
-    assert not is_own(within_ray(raised(lambda: ray.get(ray.remote(int).remote("four")))))
+    assert not is_own(within_ray(raised(lambda: ray.get(ray.remote(lambda: int("four")).remote()))))
 
 
 def test_a_write_without_a_name_names_the_full_folder_of_temporary_files(monkeypatch, tmp_path: Path):
