@@ -23,7 +23,6 @@ from videogan.training.run_config import EvaluationConfig, RunConfig
 
 JOURNAL = ".journal"
 """Suffix of a file in which Optuna keeps a study as a journal."""
-LEAST_CLIPS_A_WORKER = 2  # per batch: batch norm needs two
 
 
 class Sweep(Config):

@@ -36,6 +36,11 @@ class FamilyConfig(Config):
         """Whether the generator makes clips of a requested class; without classes there is no S3."""
         return False
 
+    @property
+    def compares_clips(self) -> bool:
+        """Whether `motion_loss` pairs clips of the whole batch, so that the batch cannot be trained on in parts."""
+        return False
+
 
 class Generator(nn.Module, ABC):
     """z -> video. Only `sample_z` draws random numbers: in eval mode equal z and y make equal videos."""
@@ -127,6 +132,7 @@ class GAN(ABC, Generic[ConfigT, FakesT]):
     config_type: ClassVar[type[FamilyConfig]]
     generator_type: ClassVar[type[Generator]]
     facts: ClassVar[Facts]
+    recomputes: ClassVar[bool] = False  # whether some networks are `videogan.nets.recomputation.Recomputing`
 
     @classmethod
     @abstractmethod

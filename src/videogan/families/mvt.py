@@ -131,6 +131,10 @@ class MVTConfig(FamilyConfig):
         return True
 
     @property
+    def compares_clips(self) -> bool:
+        return self.alpha > 0
+
+    @property
     def dim_z(self) -> int:
         """d = d_A + d_B + d_C."""
         return self.dim_a + self.dim_b + self.dim_c
@@ -300,6 +304,7 @@ class MVTGAN(GAN[MVTConfig, Fakes]):
     config_type = MVTConfig
     generator_type = MVTGenerator
     facts = _FACTS
+    recomputes = True
 
     @classmethod
     def build(cls, config: MVTConfig) -> Self:

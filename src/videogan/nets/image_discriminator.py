@@ -6,11 +6,12 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from videogan.nets.projection_head import ProjectionHead
+from videogan.nets.recomputation import Recomputing
 from videogan.nets.resblocks import DownBlock
 from videogan.nets.self_attention import SelfAttention
 
 
-class ImageDiscriminator(nn.Module):
+class ImageDiscriminator(Recomputing):
     """D_Image: six residual blocks of a, 2a, 4a, 8a, 16a, 16a channels, five halving the side (MVT-GAN sec. 4.2).
 
     forward: frames (B, N, 3, H, W) in [-1, 1], H and W multiples of 32, y (B,) integer labels -> (B * N,) logits, one
@@ -28,5 +29,7 @@ class ImageDiscriminator(nn.Module):
         self.head = ProjectionHead(widths[-1], n_classes)
 
     def forward(self, frames: Tensor, y: Tensor) -> Tensor:
-        features = self.blocks(frames.flatten(0, 1))
-        return self.head(relu(features), y.repeat_interleave(frames.shape[1]))
+        x = frames.flatten(0, 1)
+        for block in self.blocks:
+            x = self.run(block, x)
+        return self.head(relu(x), y.repeat_interleave(frames.shape[1]))

@@ -10,6 +10,7 @@ from torch.nn.functional import relu
 
 from videogan.nets.conditional_norm import Normalisation
 from videogan.nets.narrow_norm import own_batch_norm
+from videogan.nets.recomputation import Recomputing
 from videogan.nets.resblocks import UpBlock
 from videogan.nets.self_attention import SelfAttention
 from videogan.nets.temporal_shift import ShiftDirection, temporal_shift
@@ -33,7 +34,7 @@ class TemporalShift:
         return shifted, x if self.place == "residual" else shifted
 
 
-class ImageGenerator(nn.Module):
+class ImageGenerator(Recomputing):
     """G_Image: Z_F = [x_t; e(y)] -> linear -> five up-blocks given Z_F -> BN-ReLU-conv-tanh (MVT-GAN sec. 4.1.3).
 
     forward: codes (B, T, dim_code), y (B,) integer labels or (B, dim_embedding) embeddings -> (B, T, 3, R, R) videos in
@@ -70,9 +71,9 @@ class ImageGenerator(nn.Module):
         x = self.linear(condition).unflatten(1, self.first_map)
         for i, block in enumerate(self.blocks, start=1):
             branch, shortcut = self.shift(x, n_frames) if i <= self.shift.n_blocks else (x, x)
-            x = block(branch, shortcut, condition)
+            x = self.run(block, branch, shortcut, condition)
             if i == self.attention_after:
-                x = self.attention(x)
+                x = self.run(self.attention, x)
         if isinstance(self.norm, nn.BatchNorm2d):
             x = own_batch_norm(self.norm, x)
         return self.output(relu(x)).tanh().unflatten(0, (-1, n_frames))

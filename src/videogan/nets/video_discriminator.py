@@ -6,6 +6,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from videogan.nets.projection_head import ProjectionHead
+from videogan.nets.recomputation import Recomputing
 
 Ladder = Literal["released", "mocogan"]
 Size = int | tuple[int, int, int]
@@ -14,7 +15,7 @@ N_FRAMES_MIN = {"released": 16, "mocogan": 13}
 """The shortest clip that leaves a time step after four convolutions: floor(T / 2) four times, or T - 3 four times."""
 
 
-class VideoDiscriminator(nn.Module):
+class VideoDiscriminator(Recomputing):
     """D_Video: Conv3d 3-a-2a-4a-8a, kernel 4, no bias, LeakyReLU 0.2, batch norm on layers 2-4 (MVT-GAN sec. 4.2).
 
     ladder "released": stride 2 in time too (MVT-GAN's released code); "mocogan": stride 1 and no padding in time
@@ -38,4 +39,8 @@ class VideoDiscriminator(nn.Module):
         self.head = ProjectionHead(widths[-1], n_classes)
 
     def forward(self, video: Tensor, y: Tensor) -> Tensor:
-        return self.head(self.layers(video.transpose(1, 2)), y)
+        x = video.transpose(1, 2)
+        firsts = [i for i, layer in enumerate(self.layers) if isinstance(layer, nn.Conv3d)]
+        for first, end in pairwise([*firsts, len(self.layers)]):
+            x = self.run(self.layers[first:end], x)
+        return self.head(x, y)

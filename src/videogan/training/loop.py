@@ -3,12 +3,14 @@
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import get_total_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -19,6 +21,7 @@ from videogan.families import FAMILIES
 from videogan.families.contract import AnyGAN, Draws, Fakes, Generator, Losses
 from videogan.losses import total
 from videogan.nets.layout import lay_channels_last_
+from videogan.nets.recomputation import recompute_activations_
 from videogan.seeds import seed_of
 from videogan.shard import Shard
 from videogan.training.checkpoint import Checkpoint
@@ -106,6 +109,20 @@ def untrained(config: RunConfig) -> AnyGAN:
         return FAMILIES[config.model.family].build(config.model)
 
 
+@dataclass(frozen=True)
+class Batch:
+    """This rank's clips of one update: videos (b, T, 3, R, R), labels (b,), and the random inputs of its fakes."""
+
+    real: Tensor
+    labels: Tensor
+    draws: Draws
+
+    def part(self, i: int, k: int) -> "Batch":
+        """Part i of k equal ones."""
+        part = Shard(i, k)
+        return Batch(part.of(self.real), part.of(self.labels), {name: part.of(t) for name, t in self.draws.items()})
+
+
 class Training:
     """The generator and discriminators of one run, their optimisers, and the average of the generator's weights."""
 
@@ -121,6 +138,8 @@ class Training:
             network.to(device).train()
             if config.loop.channels_last:
                 lay_channels_last_(network)
+            if config.loop.checkpoint_activations:
+                recompute_activations_(network)
         for network in self.networks.frozen:
             network.to(device)
         self.average = _average(self.generator, config.loop.ema_decay)
@@ -135,23 +154,22 @@ class Training:
         The generator's update uses fresh fakes too, unless `reuse_fakes` is set: then those of the last discriminator
         update. Returns the losses by term and the measures.
         """
-        loop = self.config.loop
+        loop, fakes = self.config.loop, None
         for update in range(loop.n_d):
             frames, labels = clips.batch((step - 1) * loop.n_d + update)
-            real, labels = to_video(frames.to(self.device)), labels.to(self.device)
-            all_labels = self.shard.gathered(labels).cpu()
+            all_labels = self._of_all_ranks(labels)
+            real, labels = to_video(self._moved(frames)), self._moved(labels)
             draws = self._draws(f"d{update}", step, clips, all_labels)
-            fakes = self._fakes(draws, for_generator=loop.reuse_fakes and update == loop.n_d - 1)
-            terms_d = self._update_discriminators_(real, labels, fakes, draws)
+            batch = Batch(real, labels, draws)
+            terms_d, fakes = self._update_discriminators_(batch, loop.reuse_fakes and update == loop.n_d - 1)
             self.networks.constrain_update_()
         # Gamma clipping reads running variances, which differ by rank; all ranks take rank 0's.
         layers = (layer for network in self.discriminators.values() for layer in network.modules())
         self.shard.take_first_ranks_(b for layer in layers if isinstance(layer, _BatchNorm) for b in layer.buffers())
         self.networks.constrain_(step)
         if not loop.reuse_fakes:
-            draws = self._draws("g", step, clips, all_labels)
-            fakes = self._fakes(draws, for_generator=True)
-        terms_g, measures = self._update_generator_(step, real, labels, fakes, draws)
+            batch, fakes = Batch(real, labels, self._draws("g", step, clips, all_labels)), None
+        terms_g, measures = self._update_generator_(step, batch, fakes)
         if self.average is not None:
             self.average.update_parameters(self.generator)
         terms = {f"d_{name}": term for name, term in terms_d.items()} | {
@@ -166,50 +184,86 @@ class Training:
             fakes: Fakes = self.networks.generate(self.wrapped_generator if for_generator else self.generator, draws)
             return fakes
 
-    def _update_discriminators_(self, real: Tensor, labels: Tensor, fakes: Fakes, draws: Draws) -> Losses:
-        with self._precision():
-            terms = self.networks.discriminator_losses(self.wrapped_discriminators, real, labels, fakes, draws)
+    def _update_discriminators_(self, batch: Batch, keep_graph: bool) -> tuple[Losses, Fakes]:
+        """Update the discriminators; returns the losses, and the fakes of the last part, with their graph if asked."""
         self.optimiser_d.zero_grad(set_to_none=True)
-        total(terms.values()).backward()
+        losses = []
+        for part, averaged in self._parts(batch, list(self.wrapped_discriminators.values())):
+            with averaged:
+                fakes = self._fakes(part.draws, for_generator=keep_graph)
+                with self._precision():
+                    terms = self.networks.discriminator_losses(
+                        self.wrapped_discriminators, part.real, part.labels, fakes, part.draws
+                    )
+                self._backward(terms)
+            losses.append(terms)
         self.optimiser_d.step()
-        return terms
+        return _mean(losses), fakes
 
-    def _update_generator_(
-        self, step: int, real: Tensor, labels: Tensor, fakes: Fakes, draws: Draws
-    ) -> tuple[Losses, dict[str, float]]:
+    def _update_generator_(self, step: int, batch: Batch, fakes: Fakes | None) -> tuple[Losses, dict[str, float]]:
+        """Update the generator, by the `fakes` of the whole batch or by new ones; returns the losses and measures."""
         for network in self.discriminators.values():
             network.requires_grad_(False)
-        with self._precision():
-            terms = self.networks.generator_losses(self.discriminators, fakes, draws)
-            motion = self.networks.motion_loss(real, labels, fakes, draws, step, self.shard.gathered)
-        measures = {}
-        if motion is not None:
-            terms["motion"], measures["motion_pairs"] = motion[0], motion[1].item()
         self.optimiser_g.zero_grad(set_to_none=True)
-        total(terms.values()).backward()
+        losses, measures = [], {}
+        for part, averaged in self._parts(batch, [self.wrapped_generator]):
+            with averaged:
+                made = self._fakes(part.draws, for_generator=True) if fakes is None else fakes
+                with self._precision():
+                    terms = self.networks.generator_losses(self.discriminators, made, part.draws)
+                    motion = self.networks.motion_loss(
+                        part.real, part.labels, made, part.draws, step, self.shard.gathered
+                    )
+                if motion is not None:
+                    terms["motion"], measures["motion_pairs"] = motion[0], motion[1].item()
+                self._backward(terms)
+            losses.append(terms)
         self.optimiser_g.step()
         for network in self.discriminators.values():
             network.requires_grad_(True)
-        return terms, measures
+        return _mean(losses), measures
+
+    def _backward(self, terms: Losses) -> None:
+        (total(terms.values()) / self.config.loop.accumulate).backward()
+
+    def _parts(self, batch: Batch, wrapped: list[nn.Module]) -> Iterator[tuple[Batch, AbstractContextManager[object]]]:
+        """The `accumulate` parts of a batch; only the last one's backward pass averages gradients over the ranks."""
+        k = self.config.loop.accumulate
+        for i in range(k):
+            local = ExitStack()
+            for network in wrapped if i < k - 1 else ():
+                if isinstance(network, DistributedDataParallel):
+                    local.enter_context(network.no_sync())
+            yield batch.part(i, k), local
 
     def _draws(self, purpose: str, step: int, clips: ClipSource, real_labels: Tensor) -> dict[str, Tensor]:
         """This rank's part of z, fake labels and frame choices; they are drawn for the global batch on every rank."""
         rng = torch.Generator().manual_seed(seed_of(purpose, self.config.seed, step))
         draws = self.networks.draw(self.config.loop.batch_size, rng, clips.label_counts, real_labels)
-        return {name: self.shard.of(tensor).to(self.device) for name, tensor in draws.items()}
+        return {name: self._moved(self.shard.of(tensor)) for name, tensor in draws.items()}
+
+    def _moved(self, tensor: Tensor) -> Tensor:
+        """`tensor`, of the CPU, on this training's device; the CPU does not wait for a GPU's earlier work."""
+        if self.device.type != "cuda":
+            return tensor.to(self.device)
+        return tensor.pin_memory().to(self.device, non_blocking=True)  # a copy only if it is not pinned yet
+
+    def _of_all_ranks(self, labels: Tensor) -> Tensor:
+        """The labels of the global batch, on the CPU; a single rank has them there already."""
+        return labels if self.shard.n_ranks == 1 else self.shard.gathered(self._moved(labels)).cpu()
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.loop.precision == "bf16")
 
     def norms(self) -> dict[str, float]:
         """Norms of the weights of G and D, and of the gradients of their last updates."""
-        norms = {}
+        norms: dict[str, Tensor] = {}
         for player, networks in (("g", [self.generator]), ("d", self.discriminators.values())):
             weights = [parameter for network in networks for parameter in network.parameters()]
             gradients = [weight.grad for weight in weights if weight.grad is not None]
-            norms[f"gradient_{player}"] = get_total_norm(gradients).item()
-            norms[f"weight_{player}"] = get_total_norm([weight.detach() for weight in weights]).item()
-        return norms
+            norms[f"gradient_{player}"] = get_total_norm(gradients)
+            norms[f"weight_{player}"] = get_total_norm([weight.detach() for weight in weights])
+        return dict(zip(norms, torch.stack(list(norms.values())).tolist(), strict=True))  # one wait for the device
 
     def n_clips_seen(self, step: int) -> int:
         """Number of real clips that the discriminators have seen by the end of `step`, over all ranks."""
@@ -252,6 +306,13 @@ class Training:
                     "loop.ema_decay asks for. Leave loop.ema_decay out, or start a new run."
                 )
             self.average.load_state_dict(checkpoint.average)
+
+
+def _mean(losses: list[Losses]) -> Losses:
+    """The mean of each term over the parts of a batch."""
+    if len(losses) == 1:
+        return losses[0]
+    return {name: torch.stack([terms[name].detach().float() for terms in losses]).mean() for name in losses[0]}
 
 
 def _optimiser(config: RunConfig, lr: float, networks: list[nn.Module]) -> torch.optim.Optimizer:

@@ -82,14 +82,33 @@ class OptimiserConfig(Config):
         return self.lr_d * self.lr_scale
 
 
+LEAST_CLIPS = 2
+"""Clips of a worker's batch, or of a part of it: batch norm needs two."""
+
+
 class LoopConfig(Config):
-    """Length, batches and precision of training. One step is `n_d` discriminator updates and one generator update."""
+    """Length, batches, precision and memory of training. A step is `n_d` updates of the discriminators and one of G.
+
+    `accumulate` = k > 1 sums the gradients of k equal parts of each worker's batch before each update, which needs the
+    memory of one part. The gradients are those of the whole batch but for what depends on how a batch is passed:
+    - batch norm takes each part's own statistics, as on k times as many workers; running ones move k times an update;
+    - spectral norm makes a power iteration in each forward, so k times as many an update;
+    - losses are means over the parts, each before the same update.
+    A motion constraint (alpha > 0) pairs clips of the whole batch, and `reuse_fakes` keeps the generator's graph of
+    all parts: with both k > 1 is refused.
+    `checkpoint_activations` computes the activations of blocks again in the backward pass: equal gradients, about a
+    third more arithmetic.
+    """
 
     n_steps: int = Field(200_000, ge=1)
     batch_size: int = Field(40, ge=2, description="clips of the global batch, over all workers")
     n_d: int = Field(2, ge=1, description="discriminator updates per generator update (n_D)")
     reuse_fakes: bool = Field(
         False, description="the generator's update uses the fakes of the last discriminator update"
+    )
+    accumulate: int = Field(1, ge=1, description="parts of each worker's batch whose gradients are summed")
+    checkpoint_activations: bool = Field(
+        False, description="compute the activations of blocks again for the backward pass instead of keeping them"
     )
     precision: Literal["fp32", "bf16"] = "fp32"
     channels_last: bool = True
@@ -98,6 +117,23 @@ class LoopConfig(Config):
     )
     look_every: int = Field(5_000, ge=1, description="steps between two looks; each look also writes a checkpoint")
     log_every: int = Field(50, ge=1, description="steps between two lines of metrics.jsonl")
+
+    @model_validator(mode="after")
+    def _parts_of_a_batch(self) -> "LoopConfig":
+        k = self.accumulate
+        if k == 1:
+            return self
+        if self.batch_size % k or self.batch_size // k < LEAST_CLIPS:
+            raise ValueError(
+                f"loop.accumulate must split loop.batch_size {self.batch_size} into equal parts of at least "
+                f"{LEAST_CLIPS} clips, got {k}; e.g. 2 of an even batch."
+            )
+        if self.reuse_fakes:
+            raise ValueError(
+                f"loop.accumulate = {k} saves no memory with loop.reuse_fakes, which keeps the graph of all fakes. "
+                "Set loop.reuse_fakes=false, or loop.accumulate=1."
+            )
+        return self
 
 
 class EvaluationConfig(Config):
@@ -190,7 +226,21 @@ class RunConfig(Config):
                 f"got {self.model.n_frames}."
             )
         self._refuse_scores_of_labels_without_labels()
+        self._refuse_memory_savings_without_effect()
         return self
+
+    def _refuse_memory_savings_without_effect(self) -> None:
+        family, loop = self.model.family, self.loop
+        if loop.checkpoint_activations and not FAMILIES[family].recomputes:
+            raise ValueError(
+                f"loop.checkpoint_activations has no effect on {family}, whose networks keep all activations; remove "
+                "it, or set loop.accumulate."
+            )
+        if loop.accumulate > 1 and self.model.compares_clips:
+            raise ValueError(
+                f"loop.accumulate = {loop.accumulate} would split the pairs of the motion constraint, which are "
+                "formed over the whole batch. Set model.alpha=0, or loop.checkpoint_activations=true in its place."
+            )
 
     def _refuse_scores_of_labels_without_labels(self) -> None:
         """Looks are ReS, which needs labels, unless the objective starts with a distance."""

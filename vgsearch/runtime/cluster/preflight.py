@@ -11,7 +11,7 @@ from rich.console import Console
 from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.cluster.cluster import Resources
 from vgsearch.runtime.feed import stream
-from vgsearch.space.sweep import LEAST_CLIPS_A_WORKER, Sweep
+from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.words import size
 from videogan.config import ConfigurationError
 from videogan.data.cache import clip_cache_folder, decoded_bytes, is_complete, mirror_folder
@@ -19,7 +19,7 @@ from videogan.data.manifest import Manifest
 from videogan.data.preprocessing import preprocessing_named
 from videogan.data.windows import select_clips
 from videogan.training.forecast import checkpoint_bytes, forecast
-from videogan.training.run_config import RunConfig
+from videogan.training.run_config import LEAST_CLIPS, RunConfig
 
 BEST_KEPT = 1  # each trial keeps its best checkpoint in addition to the newest
 
@@ -37,11 +37,13 @@ def refuse_unusable_data(sweep: Sweep, manifest: Manifest) -> None:
 def refuse_what_no_node_fits(sweep: Sweep, manifest: Manifest, cluster: Resources) -> None:
     """Raise ConfigurationError if no node fits a trial's workers, decoding has no CPU, or the batch splits unevenly."""
     config, n_workers = _paper_config(sweep), sweep.n_workers
-    batch_size = config.loop.batch_size
-    if batch_size % n_workers or batch_size // n_workers < LEAST_CLIPS_A_WORKER:
+    batch_size, k = config.loop.batch_size, config.loop.accumulate
+    n_parts = n_workers * k
+    if batch_size % n_parts or batch_size // n_parts < LEAST_CLIPS:
+        parts = f"{n_workers} workers" if k == 1 else f"{n_workers} workers' {k} parts (loop.accumulate)"
         raise ConfigurationError(
-            f"loop.batch_size must give each of the {n_workers} workers the same {LEAST_CLIPS_A_WORKER} or more clips, "
-            f"got {batch_size}; --set loop.batch_size={max(LEAST_CLIPS_A_WORKER, batch_size // n_workers) * n_workers}."
+            f"loop.batch_size must give each of the {parts} the same {LEAST_CLIPS} or more clips, "
+            f"got {batch_size}; --set loop.batch_size={max(LEAST_CLIPS, batch_size // n_parts) * n_parts}."
         )
     if sweep.seeds_per_trial > 1 and n_workers > 1 and _streams(sweep, manifest):
         raise ConfigurationError(

@@ -7,8 +7,9 @@ from vgsearch.experiment.paths import Experiment
 from vgsearch.experiment.scoring import made_by_earlier_version
 from vgsearch.runtime.study.proposal import Proposal
 from vgsearch.space.space import load_space
-from vgsearch.space.sweep import LEAST_CLIPS_A_WORKER, Sweep, differences, load_sweep
+from vgsearch.space.sweep import Sweep, differences, load_sweep
 from videogan.config import ConfigurationError, parse_config
+from videogan.training.run_config import LEAST_CLIPS
 
 RETRIED = {"none": (), "failed": ("failed", "out_of_memory", "stalled", "lost"), "diverged": ("diverged",)}
 """The states that each value of `--retry` starts again."""
@@ -111,8 +112,10 @@ def at_half_the_batch(trial: TrialRecord, sweep: Sweep) -> Proposal | None:
     """
     if trial.state != "out_of_memory" or BATCH_SIZE in (*trial.changed, *trial.overrides):
         return None
-    half, odd = divmod(sweep.run_config(trial.overrides, trial.index, trial.changed).loop.batch_size, 2)
-    if odd or half % sweep.n_workers or half < LEAST_CLIPS_A_WORKER * sweep.n_workers:
+    loop = sweep.run_config(trial.overrides, trial.index, trial.changed).loop
+    half, odd = divmod(loop.batch_size, 2)
+    n_parts = sweep.n_workers * loop.accumulate
+    if odd or half % n_parts or half < LEAST_CLIPS * n_parts:
         return None
     return Proposal.again(trial).restarted_with({BATCH_SIZE: half})
 
