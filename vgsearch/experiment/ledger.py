@@ -29,6 +29,8 @@ from videogan.storage.places import Place, RemotePath, StorageError
 UNFINISHED = ("running", "interrupted")
 CONFIRM = "confirm_"
 """Prefix of the events of runs that confirm a finished search."""
+GPU_LEFT_OUT = "gpu_left_out"
+"""The event of a GPU that failed; its `why` is for the user."""
 Event = dict[str, Any]
 """One line of the ledger. Any: JSON."""
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vgsearch.experiment.end import ENDS
-from vgsearch.experiment.ledger import CONFIRM, UNFINISHED, Event, SweepRecord, TrialRecord
+from vgsearch.experiment.ledger import CONFIRM, GPU_LEFT_OUT, UNFINISHED, Event, SweepRecord, TrialRecord
 from vgsearch.experiment.objective import COST, Objective, looks_at_distance
 from vgsearch.experiment.paths import short_id
 from vgsearch.experiment.score import Floor
@@ -54,10 +54,11 @@ class SweepView:
             yield
 
     def print_event(self, event: Event) -> None:
-        """Print one event as a line, or as JSON; nothing on a terminal, which shows the live table."""
+        """Print one event as a line, or as JSON; on a terminal, which shows the live table, only a lost GPU."""
+        is_shown = not self.console.is_terminal or event["event"].endswith(GPU_LEFT_OUT)
         if self._json_lines:
             print(json.dumps(event), flush=True)
-        elif not self.console.is_terminal and (line := event_line(event, self._record)):
+        elif is_shown and (line := event_line(event, self._record)):
             self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def renderable(self) -> Group:
@@ -219,6 +220,8 @@ def event_line(event: Event, record: SweepRecord) -> str:
     kind, trial = event["event"].removeprefix(CONFIRM), record.trials.get(event.get("trial", ""))
     if kind == "disk_budget_reached":
         return f"stopping: {event['why']}"
+    if kind == GPU_LEFT_OUT:
+        return str(event["why"])
     if kind == "floor":
         return floor_line(record)
     return "" if trial is None else _line_of_trial(kind, event, trial, record)

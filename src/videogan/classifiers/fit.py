@@ -17,6 +17,7 @@ from videogan.data.clip_set import ClipSet, Request, Spooled, Subset
 from videogan.data.clips import to_video
 from videogan.divergence import TrainingDiverged
 from videogan.nets.layout import lay_channels_last_
+from videogan.out_of_memory import in_halves
 from videogan.shard import Shard
 
 Layer = Literal["penultimate", "logits"]
@@ -322,10 +323,14 @@ def _requests(n: int, size: int, n_windows: int) -> Iterator[Request]:
 def _outputs(classifier: VideoClassifier, batches: Iterable[Tensor], recipe: Recipe, layer: Layer) -> Iterator[Tensor]:
     classifier.eval()
     device = next(classifier.parameters()).device
-    compute = classifier.features if layer == "penultimate" else classifier
-    for batch in batches:
+    layers = classifier.features if layer == "penultimate" else classifier
+
+    def compute(frames: Tensor) -> Tensor:
         with _precision(recipe, device):
-            yield compute(to_video(batch.to(device))).float().cpu()
+            return layers(to_video(frames.to(device))).float().cpu()
+
+    for batch in batches:
+        yield in_halves(compute, batch)
 
 
 @torch.no_grad()

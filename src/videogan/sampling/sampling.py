@@ -16,6 +16,7 @@ from videogan.config import ConfigurationError
 from videogan.data.clips import to_frames
 from videogan.families.contract import Generator
 from videogan.nets.layout import lay_channels_last_
+from videogan.out_of_memory import in_halves
 from videogan.sampling.pictures import grid_frames
 from videogan.seeds import seed_of
 
@@ -113,8 +114,12 @@ def render(generator: Generator, z: Tensor, y: Tensor, n_frames: int = 16, batch
     if generator.training:
         raise ValueError("samples need a generator in eval mode, got train mode; use sampling_copy(generator, ...).")
     device = next(generator.parameters()).device
+
+    def compute(z: Tensor, y: Tensor) -> Tensor:
+        return to_frames(generator(z.to(device), y.to(device), n_frames)).cpu()
+
     batches = zip(z.split(batch_size), y.split(batch_size), strict=True)
-    return torch.cat([to_frames(generator(z_b.to(device), y_b.to(device), n_frames)).cpu() for z_b, y_b in batches])
+    return torch.cat([in_halves(compute, *batch) for batch in batches])
 
 
 def synthesise(

@@ -11,6 +11,7 @@ from ray.train.torch import prepare_model
 from rich.progress import Progress
 
 from vgsearch.runtime.cluster.trainer import MAX_CONTROLLER_FAILURES, MAX_WORKER_FAILURES, Trainer
+from vgsearch.runtime.cluster.worker_errors import first_error, placed
 from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.waits.beats import beating
 from vgsearch.runtime.waits.failed_task import TaskFailed, why_failed
@@ -101,10 +102,8 @@ def _fit_on_workers(inputs: Inputs, config: DataConfig, n_frames: int, protocol:
     )
     try:
         trainer.fit()
-    except ray.train.WorkerGroupError as error:
-        # Each failure is a whole traceback; its last line is the error itself.
-        first = str(error.worker_failures[min(error.worker_failures)])
-        raise RuntimeError(first.strip().splitlines()[-1]) from None
+    except ray.train.WorkerGroupError as group:
+        raise first_error(group) from None
 
 
 def _worker_loop(parameters: dict[str, Any]) -> None:
@@ -113,7 +112,7 @@ def _worker_loop(parameters: dict[str, Any]) -> None:
     inputs, config, n_frames, protocol, seed = parameters["given"]
     context = ray.train.get_context()
     shard = Shard(context.get_world_rank(), context.get_world_size())
-    with beating(f"{FIT} {seed}, worker {shard.rank}"):
+    with beating(f"{FIT} {seed}, worker {shard.rank}"), placed(shard.rank):
         train, held_back = _real_clips(inputs, config, n_frames)
         classifier = fit_on_real(protocol, train, held_back, seed, wrap=prepare_model, shard=shard)
     if shard.rank == 0:

@@ -7,7 +7,7 @@ from typing import Any
 import ray
 
 from vgsearch.experiment.end import End, reported
-from vgsearch.experiment.ledger import UNFINISHED, Ledger, SweepRecord, TrialRecord
+from vgsearch.experiment.ledger import GPU_LEFT_OUT, UNFINISHED, Ledger, SweepRecord, TrialRecord
 from vgsearch.experiment.paths import Experiment, TrialFolder
 from vgsearch.experiment.retention import CheckpointDisk
 from vgsearch.experiment.score import Floor
@@ -152,6 +152,10 @@ class Driver:
             if record.state in UNFINISHED or (written.is_file() and written.read_bytes() == _status_of(record)):
                 continue
             self._write_status(record)
+
+    def left_out(self, why: str) -> None:
+        """Record that a GPU is used no more."""
+        self._record(GPU_LEFT_OUT, why=why)
 
     def halt(self, reason: str) -> None:
         """Ask every trial to save and end, because the same failure would end each of them."""

@@ -7,47 +7,48 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from ray import cloudpickle
 from ray.exceptions import RayActorError, RayTaskError, WorkerCrashedError
+from ray.tune.experiment import Trial
 
 from vgsearch.experiment.end import End
+from videogan import out_of_memory
 
 OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
 BYTES_OF_A_FULL_DISK = 2**20
-# torch's CPU allocator and CUDA libraries have no exception class for this; the last text is Ray's memory monitor's.
-_OF_MEMORY = ("can't allocate memory", "CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "running low on memory")
+_OF_RAYS_MONITOR = "running low on memory"
 _OOM_KILLS = Path("/sys/fs/cgroup/memory.events")
 
 
 def end_of_error(error: BaseException) -> End:
     """The end of a trial that raised `error`, its reason in one line; a full disk interrupts it and halts the sweep."""
     if is_out_of_memory(error):
-        return End("out_of_memory", _line(error))
+        return End("out_of_memory", in_one_line(error))
     if full := full_disk(error):
         # If the disk is full for one trial, it is full for all.
         return End("interrupted", full, halts=True)
-    return End("failed", _line(error))
+    return End("failed", in_one_line(error))
 
 
 def end_of_process(error: BaseException | None, oom_kills_before: int) -> End:
     """The end of a trial whose process raised `error` to Ray Tune, or died, after its last retry."""
     if error is None:
         return End("failed", "failed twice; see log.txt")
-    died = isinstance(error, RayActorError | WorkerCrashedError) and not isinstance(error, RayTaskError)
+    # A Ray Train worker's death is the cause of an error of the task that drives it.
+    died = any(
+        isinstance(each, RayActorError | WorkerCrashedError) and not isinstance(each, RayTaskError)
+        for each in causes(error)
+    )
     if died and oom_kills() > oom_kills_before:
         return End("out_of_memory", "its process died while the kernel killed processes for lack of memory")
     if died and not is_out_of_memory(error):
-        return End("lost", f"its process or node died twice at one step: {_line(error)}")
+        return End("lost", f"its process or node died twice at one step: {in_one_line(error)}")
     return end_of_error(_deeper(error) or error)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception, or its cause, means a lack of memory: of Python, of torch on any device, of Ray."""
-    for each in _chain(error):
-        if isinstance(each, MemoryError) or type(each).__name__ == "OutOfMemoryError":
-            return True
-        if any(words in str(each) for words in _OF_MEMORY):
-            return True
-    return False
+    return any(out_of_memory.is_out_of_memory(each) or _OF_RAYS_MONITOR in str(each) for each in causes(error))
 
 
 def full_disk(error: BaseException, files: str = "its files") -> str:
@@ -55,7 +56,7 @@ def full_disk(error: BaseException, files: str = "its files") -> str:
 
     If the exception names none: the folder of temporary files if that is full, otherwise `files`.
     """
-    for each in _chain(error):
+    for each in causes(error):
         if isinstance(each, OSError) and each.errno in OUT_OF_SPACE:
             return f"no space left for {each.filename or _full_folder() or files}"
         # Ray turns an error that it can't pickle into text; SQLite raises its own error.
@@ -77,7 +78,15 @@ def oom_kills() -> int:
     return int(counts.get("oom_kill", 0))
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def error_of(trial: Trial) -> BaseException | None:
+    """What the newest attempt of a Tune trial raised, as Ray wraps it; None if Ray Tune kept nothing."""
+    path = trial.pickled_error_file
+    # Written by this process a moment ago.
+    return cloudpickle.loads(Path(path).read_bytes()) if path and Path(path).exists() else None
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception, what Ray wrapped in it or what it was raised from, and so on."""
     while error is not None:
         yield error
         error = _deeper(error)
@@ -89,5 +98,7 @@ def _deeper(error: BaseException) -> BaseException | None:
     return wrapped if isinstance(wrapped, BaseException) else error.__cause__ or error.__context__
 
 
-def _line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+def in_one_line(error: BaseException) -> str:
+    """An exception's class, the first line of its text, and its notes, which say where it was raised."""
+    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}{notes}"

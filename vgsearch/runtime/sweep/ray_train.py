@@ -5,19 +5,24 @@ from typing import Any
 
 import ray
 import ray.train
+from ray import tune
 from ray.train.torch import get_device, prepare_model
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from vgsearch.experiment.paths import TrialFolder
-from vgsearch.runtime.cluster.trainer import MAX_CONTROLLER_FAILURES, MAX_WORKER_FAILURES, Trainer
+from vgsearch.runtime.cluster.trainer import MAX_CONTROLLER_FAILURES, Trainer
+from vgsearch.runtime.cluster.worker_errors import first_error, is_death, placed
 from vgsearch.runtime.feed import stream
 from vgsearch.runtime.feed.inputs import n_batches
+from vgsearch.runtime.sweep.broken_device import BrokenDevice
 from vgsearch.runtime.sweep.classes import trial_type
+from vgsearch.runtime.sweep.failures import end_of_error
 from vgsearch.runtime.sweep.placement_groups import new_mark
 from vgsearch.runtime.sweep.seeds import over_seeds
 from vgsearch.runtime.sweep.spec import TrialSpec, is_read_by_the_next_attempt, own_copy, own_copy_in_use
 from videogan.config import parse_config
 from videogan.shard import Shard
+from videogan.storage.places import StorageError
 from videogan.training.checkpoint import CheckpointFolder
 from videogan.training.run_config import RunConfig
 
@@ -34,7 +39,7 @@ def ray_train_trial(parameters: dict[str, Any]) -> None:
     # Ray Train keeps its own bookkeeping there, on this node; it saves no checkpoint of ours.
     driving = own_copy(spec, DRIVING)
     with own_copy_in_use(driving):
-        Trainer(
+        trainer = Trainer(
             worker_loop,
             train_loop_config=parameters,
             scaling_config=ray.train.ScalingConfig(
@@ -49,11 +54,22 @@ def ray_train_trial(parameters: dict[str, Any]) -> None:
                 storage_path=str(driving.folder / ".ray"),
                 callbacks=[TuneReportCallback()],  # type: ignore[list-item]  # Ray types Train V1's callbacks
                 failure_config=ray.train.FailureConfig(
-                    max_failures=MAX_WORKER_FAILURES,
+                    max_failures=0,  # Ray Tune tries again after a death, as it does with one worker
                     controller_failure_limit=MAX_CONTROLLER_FAILURES,  # type: ignore[call-arg]  # and its settings
                 ),
             ),
-        ).fit()
+        )
+        try:
+            trainer.fit()
+        except ray.train.WorkerGroupError as group:
+            _end_or_raise(first_error(group))
+
+
+def _end_or_raise(error: BaseException) -> None:
+    """Report a worker's error as the trial's end, as a trial does; raise one after which Ray Tune tries again."""
+    if is_death(error) or isinstance(error, StorageError | BrokenDevice):
+        raise error
+    tune.report({"step": 0, "losses": {}, **end_of_error(error).to_result()})
 
 
 def worker_loop(parameters: dict[str, Any]) -> None:
@@ -71,7 +87,8 @@ def worker_loop(parameters: dict[str, Any]) -> None:
     trial = trial_type(spec)(
         spec, ray.train.report, wrap=prepare_model, shard=shard, device=get_device(), after_first_seed=over_seeds
     )
-    trial.run(open_clips)
+    with placed(shard.rank):
+        trial.run(open_clips)
 
 
 def _streams(spec: TrialSpec, config: RunConfig, folder: TrialFolder) -> dict[str, Any] | None:

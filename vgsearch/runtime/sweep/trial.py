@@ -1,5 +1,6 @@
 """One trial: it trains, looks, saves, and is scored; the same code inside the Tune trial and on Ray Train workers."""
 
+import gc
 import json
 import logging
 import math
@@ -21,7 +22,8 @@ from vgsearch.experiment.paths import SAMPLES_PER_CLASS
 from vgsearch.experiment.trial_records import TrialRecords, set_wrong_kinds_aside
 from vgsearch.object_store.retry import with_retries
 from vgsearch.runtime.judging.judge import Judge, Looks, objective_scores, sampling_copy_of, score_of, synthetic_set
-from vgsearch.runtime.sweep.failures import end_of_error
+from vgsearch.runtime.sweep.broken_device import refuse_broken
+from vgsearch.runtime.sweep.failures import end_of_error, in_one_line, is_out_of_memory
 from vgsearch.runtime.sweep.spec import TrialSpec, is_read_by_the_next_attempt, own_copy, own_copy_in_use
 from vgsearch.runtime.sweep.stop_request import StopRequest
 from videogan.config import parse_config
@@ -102,7 +104,7 @@ class Trial:
         self.report({"step": self._step, "losses": self._losses, **end.to_result()})
 
     def finish(self, open_clips: OpenClips) -> End:
-        """Train and score. Raises StorageError and, if several ranks train, all errors that Ray Train must see."""
+        """Train and score. Raises StorageError, BrokenDevice and, of several ranks, all that Ray Train must see."""
         # One thread per trial: two trials with one thread each are faster than one trial with two.
         torch.set_num_threads(1)
         with own_copy_in_use(self.folder):
@@ -161,6 +163,7 @@ class Trial:
             # The sweep continues, and the trial's log says where it happened. With several ranks the others wait for
             # this one, so Ray Train must see the failure and end them.
             LOGGER.error(traceback.format_exc())
+            refuse_broken(self.device, error)
             if self.shard.n_ranks > 1:
                 raise
             return end_of_error(error)
@@ -194,7 +197,7 @@ class Trial:
         with open_clips(config, self._step * config.loop.n_d) as clips:
             self._train(train(config, clips, start=start, wrap=self.wrap, shard=self.shard, device=self.device), looks)
         # One of several generators is not scored by itself.
-        end = self._score(judge) if judge and config.data.only_class is None else End("done")
+        end = self._scored(judge) if judge and config.data.only_class is None else End("done")
         return self._after_first_seed(self, end, open_clips)
 
     def _train(self, progresses: Iterator[Progress], looks: Looks | None) -> None:
@@ -276,6 +279,18 @@ class Trial:
         """Copy rank 0's files to the trial's address, if it has one."""
         if self.shard.rank == 0:
             with_retries(self.folder.working_copy.push)
+
+    def _scored(self, judge: Judge) -> End:
+        """Score; if memory does not suffice for that, the training is kept, and no smaller batch would help."""
+        gc.collect()  # the trained networks refer to themselves in circles, and fill the device
+        try:
+            return self._score(judge)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            LOGGER.error(traceback.format_exc())
+            why = "out of memory while it was scored; the training is kept, and resume --retry failed scores it again"
+            return End("failed", f"{why}: {in_one_line(error)}")
 
     def _score(self, judge: Judge) -> End:
         """Score the last step's generator, on rank 0, and write its samples."""

@@ -5,11 +5,10 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from optuna.exceptions import StorageInternalError
-from ray import cloudpickle, tune
+from ray import tune
 from ray.tune.experiment import Trial
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -23,9 +22,10 @@ from vgsearch.runtime.cluster.cluster import Resources
 from vgsearch.runtime.study.proposal import Proposal
 from vgsearch.runtime.study.rebuild import study_of
 from vgsearch.runtime.study.searcher import LookScheduler, StudySearcher
+from vgsearch.runtime.sweep.broken_gpus import BrokenGpus
 from vgsearch.runtime.sweep.driver import Driver
 from vgsearch.runtime.sweep.executors import inline_trial
-from vgsearch.runtime.sweep.failures import end_of_process, full_disk, oom_kills
+from vgsearch.runtime.sweep.failures import end_of_process, error_of, full_disk, oom_kills
 from vgsearch.runtime.sweep.own_signals import OwnSignals
 from vgsearch.runtime.sweep.placement_groups import PlacementGroupReaper
 from vgsearch.runtime.sweep.ray_train import ray_train_trial
@@ -113,6 +113,7 @@ def _remove_recreated(experiment: Experiment) -> None:
 
 def _tuner(searcher: StudySearcher, driver: Driver, cluster: Resources, executor: Executor) -> tune.Tuner:
     sweep, watchdog = driver.sweep, Watchdog()
+    broken = BrokenGpus(cluster.n_gpus, driver.left_out, driver.halt)
     n_fit = cluster.max_concurrent(sweep.n_workers, sweep.gpus_per_worker, driver.inputs.reserved_cpus)
     return tune.Tuner(
         tune.with_resources(executor.trainable, executor.resources),
@@ -129,7 +130,7 @@ def _tuner(searcher: StudySearcher, driver: Driver, cluster: Resources, executor
             storage_path=str(driver.experiment.ray),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
-            callbacks=[*executor.callbacks, Retries(), watchdog, OwnSignals()],
+            callbacks=[*executor.callbacks, Retries(), watchdog, broken, OwnSignals()],
         ),
     )
 
@@ -141,10 +142,7 @@ def _end_of_failed(watchdog: Watchdog) -> Callable[[Trial], End]:
     def end_of(trial: Trial) -> End:
         if reason := watchdog.stalled.get(trial.trial_id):
             return End("stalled", reason)
-        path = trial.pickled_error_file
-        # Written by this process a moment ago.
-        error = cloudpickle.loads(Path(path).read_bytes()) if path and Path(path).exists() else None
-        return end_of_process(error, kills_before)
+        return end_of_process(error_of(trial), kills_before)
 
     return end_of
 

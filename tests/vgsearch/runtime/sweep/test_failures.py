@@ -11,9 +11,13 @@ import pytest
 import ray
 import torch
 from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, WorkerCrashedError
+from ray.train import WorkerGroupError
+from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 
 from vgsearch.experiment.paths import TrialFolder
+from vgsearch.runtime.cluster.worker_errors import first_error, is_death, placed
 from vgsearch.runtime.sweep import failures
+from vgsearch.runtime.sweep.broken_device import BrokenDevice, refuse_broken
 from vgsearch.runtime.sweep.driver import _tail
 from vgsearch.runtime.sweep.failures import end_of_error, end_of_process, full_disk
 from vgsearch.runtime.sweep.retries import MAX_FAILURES, Retries
@@ -77,6 +81,56 @@ def test_a_process_that_died_is_lost_unless_the_kernel_says_it_lacked_memory(mon
     assert end_of_process(died, 2).state == "lost"
     assert end_of_process(died, 1).state == "out_of_memory"
     assert end_of_process(None, 2).state == "failed"
+
+
+def fails_on_this_machine() -> None:
+    """An error that no probe of the CUDA device follows well: a test machine has none."""
+    raise RuntimeError("CUDA error: an illegal memory access was encountered\nmore lines")
+
+
+def test_an_error_that_leaves_the_device_unusable_is_raised_to_end_the_process_and_names_the_gpu():
+    error = raised(fails_on_this_machine)
+    refuse_broken("cpu", error)  # a CPU stays usable
+    if torch.cuda.is_available():
+        refuse_broken("cuda", error)  # the device answers: the error was of the trial
+        return
+    broken = raised(lambda: refuse_broken("cuda", error))
+    assert isinstance(broken, BrokenDevice)
+    assert str(broken).startswith("GPU ? of ")
+    assert str(broken).endswith("CUDA error: an illegal memory access was encountered")
+    again = pickle.loads(pickle.dumps(broken))
+    assert (again.gpu, again.cause, str(again)) == (broken.gpu, broken.cause, str(broken))
+    assert raised(lambda: refuse_broken("cuda", broken)) is broken, "one process names its GPU once"
+    assert end_of_process(broken, 0).state == "failed"
+
+
+def failure_of(call, rank: int = 0) -> Exception:
+    def on_worker() -> None:
+        with placed(rank):
+            call()
+
+    return pickle.loads(pickle.dumps(raised(on_worker)))
+
+
+def test_a_group_of_workers_is_told_by_the_error_of_the_one_that_failed_first_and_its_line():
+    own = failure_of(fails_on_this_machine, 1)
+    follows = RuntimeError("[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:534] Connection closed by peer")
+    group = WorkerGroupError("...", {1: own, 0: follows})
+    end = end_of_error(first_error(group))
+    assert end.state == "failed"
+    assert end.reason.startswith("RuntimeError: CUDA error: an illegal memory access was encountered (worker 1, ")
+    line = fails_on_this_machine.__code__.co_firstlineno + 2
+    assert end.reason.endswith(f"test_failures.py:{line})")
+    lacks = WorkerGroupError("...", {0: failure_of(lambda: torch.empty(2**60))})
+    assert end_of_error(first_error(lacks)).state == "out_of_memory"
+
+
+def test_a_worker_that_died_is_lost_with_its_driving_task():
+    died = WorkerGroupError("...", {0: WorkerHealthCheckFailedError("x", RayActorError())})
+    found = first_error(died)
+    assert is_death(found)
+    assert not is_death(failure_of(lambda: int("four")))
+    assert end_of_process(RayTaskError("f", "traceback", found), 10**9).state == "lost"
 
 
 def test_errors_wrapped_by_ray_keep_their_end(ray_cluster):
