@@ -21,9 +21,9 @@ tune SPACE --data= --folds= --one-per-class --budget=laptop --set=* --classifier
     --time-budget= --disk-budget= --keep=2 --storage=
     --warm-start=* --address= --insecure --dry-run --json
 submit SPACE|EXP --address=! --detach
-resume EXP --trials= --retry=none --address= --insecure --json
+resume EXP --trials= --retry=none --workers-per-trial= --gpus-per-worker= --address= --insecure --json
 status EXP --watch --json
-confirm EXP --top=3 --seeds=5 --folds= --address= --insecure --json
+confirm EXP --top=3 --seeds=5 --folds= --workers-per-trial= --gpus-per-worker= --address= --insecure --json
 show EXP/TRIAL --json
 report EXP --out=reports
 compare EXP1 EXP2 ... --out=reports

@@ -14,6 +14,8 @@ def confirm(
         int, typer.Option("--seeds", metavar="N", help="Number of new training seeds per point, from 2 to 10.")
     ] = 5,
     folds: options.Folds = None,
+    n_workers: options.OtherWorkers = None,
+    gpus_per_worker: options.OtherGpus = None,
     address: options.Address = None,
     insecure: options.Insecure = False,
     json: options.Json = False,
@@ -26,5 +28,7 @@ def confirm(
     The result is written to EXP/confirm.json.
     """
     from vgsearch.runtime.sweep.confirm import confirm as confirm_points
+    from vgsearch.runtime.sweep.moving import OtherWorkers
 
-    confirm_points(experiment, top, seeds, folds or 0, address=address, json_lines=json)
+    workers = OtherWorkers(n_workers, gpus_per_worker)
+    confirm_points(experiment, top, seeds, folds or 0, address=address, json_lines=json, workers=workers)

@@ -90,11 +90,14 @@ def _codecs() -> MachineCheck:
 
 
 def _gpu() -> MachineCheck:
-    import torch
+    from vgsearch.runtime.cluster.gpus import gpu_report
 
-    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    finding = ", ".join(names) if names else "none: budgets smoke and laptop are made for CPUs, paper is not"
-    return MachineCheck("gpu", bool(names), finding, blocks=False)
+    report = gpu_report()
+    if not report.usable and not report.installed:
+        finding = "none: budgets smoke and laptop are made for CPUs, paper is not"
+    else:
+        finding = f"{report}: {report.problem}" if report.problem else str(report)
+    return MachineCheck("gpu", bool(report.usable) and not report.problem, finding, blocks=False)
 
 
 def _cpus() -> MachineCheck:

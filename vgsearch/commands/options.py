@@ -74,6 +74,18 @@ Gpus = Annotated[
         "--gpus-per-worker", metavar="N", min=0, help="GPUs per worker. Default: 1 if the cluster has GPUs, else 0."
     ),
 ]
+OtherWorkers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers-per-trial", metavar="N", min=1, help="Workers per trial from now on. Default: as the sweep has them."
+    ),
+]
+OtherGpus = Annotated[
+    float | None,
+    typer.Option(
+        "--gpus-per-worker", metavar="N", min=0, help="GPUs per worker from now on. Default: as the sweep has them."
+    ),
+]
 ClassifierWeights = Annotated[
     Path | None,
     typer.Option(

@@ -24,6 +24,8 @@ def resume(
     experiment: options.ExperimentFolder,
     trials: Trials = None,
     retry: Retry = "none",
+    n_workers: options.OtherWorkers = None,
+    gpus_per_worker: options.OtherGpus = None,
     address: options.Address = None,
     insecure: options.Insecure = False,
     json: options.Json = False,
@@ -31,6 +33,8 @@ def resume(
     """Continue a sweep: finished trials stay, unfinished ones resume from their newest checkpoints."""
     from vgsearch.runtime.sweep.confirm import confirm_best
     from vgsearch.runtime.sweep.launch import resume as resume_sweep
+    from vgsearch.runtime.sweep.moving import OtherWorkers
 
-    resume_sweep(experiment, trials=trials, retry=retry, address=address, json_lines=json)
+    workers = OtherWorkers(n_workers, gpus_per_worker)
+    resume_sweep(experiment, trials=trials, retry=retry, address=address, json_lines=json, workers=workers)
     confirm_best(experiment, address, json)

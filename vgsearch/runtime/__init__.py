@@ -5,6 +5,8 @@ Importing this package sets the environment variables that Ray reads when it is 
 
 import os
 
+HIDDEN_GPUS = "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"
+"""With "1" a task that requests no GPU sees none: else its networks would go to the first GPU of its node."""
 # Values that the user has set take precedence.
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -17,8 +19,7 @@ ENVIRONMENT = {
     "RAY_TRAIN_METRICS_ENABLED": "0",
     # Else each node serves its metrics on all interfaces, to anyone: that port asks for no token.
     "RAY_enable_metrics_collection": "0",
-    # A task that requests no GPU sees none.
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
+    HIDDEN_GPUS: "1",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",

@@ -29,8 +29,6 @@ class Node:
         by_cpu = math.floor(self.n_cpus)
         if not gpus_per_worker:
             return by_cpu
-        if gpus_per_worker >= 1:
-            return min(by_cpu, math.floor(self.n_gpus / gpus_per_worker))
         return min(by_cpu, math.floor(self.n_gpus) * math.floor(1 / gpus_per_worker + 1e-9))
 
 
@@ -59,15 +57,11 @@ class Resources:
 
     def max_concurrent(self, n_workers: int, gpus_per_worker: float, reserved_cpus: float = 0) -> int:
         """Number of trials that fit in parallel; raises ConfigurationError with the remedy if none ever fits."""
-        if gpus_per_worker > 1 and gpus_per_worker != int(gpus_per_worker):
+        refuse_impossible_gpus(n_workers, gpus_per_worker)
+        if gpus_per_worker and not self.n_gpus:
             raise ConfigurationError(
-                f"--gpus-per-worker must be a part of one GPU or a whole number of them, got {gpus_per_worker:g}. "
-                f"Use {math.floor(gpus_per_worker)} or {math.ceil(gpus_per_worker)}."
+                f"--gpus-per-worker {gpus_per_worker:g}: no node has a GPU. Use --gpus-per-worker 0."
             )
-        most = max((node.n_gpus for node in self.nodes), default=0.0)
-        if gpus_per_worker > most:
-            has = f"the largest has {most:g}" if self.n_gpus else "no node has a GPU"
-            raise ConfigurationError(f"--gpus-per-worker {gpus_per_worker:g}: {has}. Use --gpus-per-worker {most:g}.")
         n_fit = sum(node.n_workers(gpus_per_worker) for node in self.nodes)
         n_trials = math.floor(min(n_fit, self.n_cpus - reserved_cpus) / n_workers)
         if n_trials < 1:
@@ -77,6 +71,21 @@ class Resources:
                 f"{self.n_cpus:g} CPUs{kept} and {self.n_gpus:g} GPUs. Lower --workers-per-trial or add nodes."
             )
         return n_trials
+
+
+def refuse_impossible_gpus(n_workers: int, gpus_per_worker: float) -> None:
+    """Raise ConfigurationError for more than one GPU a worker, and for workers of one trial that would share a GPU."""
+    if gpus_per_worker > 1:
+        raise ConfigurationError(
+            f"--gpus-per-worker must be 0, a part of one GPU or 1, since a worker computes on one; got "
+            f"{gpus_per_worker:g}. For several GPUs a trial use --workers-per-trial {math.ceil(gpus_per_worker)} "
+            "--gpus-per-worker 1."
+        )
+    if n_workers > 1 and 0 < gpus_per_worker < 1:
+        raise ConfigurationError(
+            f"--gpus-per-worker {gpus_per_worker:g}: the {n_workers} workers of a trial must each have a GPU of their "
+            "own, which NCCL needs. Use --gpus-per-worker 1, or --workers-per-trial 1 to run several trials on a GPU."
+        )
 
 
 @contextmanager

@@ -36,9 +36,12 @@ TINY = 0.5
 """If the estimate is below this share of the available memory, no step is tried."""
 
 
-def refuse_what_memory_cannot_hold(sweep: Sweep, manifest: Manifest, cluster: Resources, console: Console) -> None:
+def refuse_what_memory_cannot_hold(
+    sweep: Sweep, manifest: Manifest, cluster: Resources, console: Console, least_gpu: float = math.inf
+) -> None:
     """Train one step of the space's largest trial on a worker, unless a generous estimate is far below the memory.
 
+    least_gpu: bytes of the smallest GPU of the cluster; the step may run on a larger one.
     Prints the result. Raises ConfigurationError if the trials that would run in parallel on a node exceed its memory.
     """
     n_trials = cluster.max_concurrent(sweep.n_workers, sweep.gpus_per_worker)
@@ -52,6 +55,7 @@ def refuse_what_memory_cannot_hold(sweep: Sweep, manifest: Manifest, cluster: Re
     config = largest_corner(sweep, checkpoint_bytes)
     console.print("memory: training one step of the largest trial", soft_wrap=True)
     peak, capacity = _measured(sweep, config, share)
+    capacity = min(capacity, least_gpu * (sweep.gpus_per_worker or 1))
     where = "GPU memory" if sweep.gpus_per_worker else "memory"
     needed = peak if sweep.gpus_per_worker else peak + clips
     if needed > capacity:

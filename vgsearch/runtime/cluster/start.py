@@ -1,5 +1,6 @@
 """Ray's start: an address, a folder or a machine that does not work is one line with the remedy, in bounded time."""
 
+import json
 import logging
 import os
 import signal
@@ -14,7 +15,9 @@ import ray
 
 # Internals of Ray 2.60, which pyproject.toml pins.
 from ray._private import services
+from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 
+from vgsearch.runtime import HIDDEN_GPUS
 from vgsearch.runtime.cluster.cpus import usable_cpus
 from vgsearch.runtime.cluster.signals import spared_by_hang_ups
 from vgsearch.runtime.cluster.temporary import unusable_folder
@@ -49,6 +52,7 @@ def start_ray(address: str | None, **options: Any) -> bool:
     if is_cluster:
         address = _reachable(address or "", source)
         what, ends = f"the cluster at {address}", "Ctrl-C stops"
+        options.setdefault("runtime_env", {"env_vars": _variables_of_workers()})
     else:
         if problem := unusable_folder():
             raise ConfigurationError(problem)
@@ -65,6 +69,12 @@ def start_ray(address: str | None, **options: Any) -> bool:
                 raise KeyboardInterrupt from None
             raise _in_one_line(error, source if is_cluster else "") from error
     return is_cluster
+
+
+def _variables_of_workers() -> dict[str, str]:
+    """The environment of workers on a cluster, which do not inherit this process's; without what their job has set."""
+    job = json.loads(os.environ.get(RAY_JOB_CONFIG_JSON_ENV_VAR, "{}")).get("runtime_env") or {}
+    return {name: os.environ[name] for name in (HIDDEN_GPUS,) if name not in job.get("env_vars", {})}
 
 
 def _reachable(address: str, source: str) -> str:

@@ -16,7 +16,8 @@ from vgsearch.evaluation.request import (
     planned,
 )
 from vgsearch.evaluation.tables import Report, Scored, append_to_trial, print_scores, value_text
-from vgsearch.runtime.cluster.cluster import Resources, connect
+from vgsearch.runtime.cluster.cluster import Resources, connect, refuse_impossible_gpus
+from vgsearch.runtime.cluster.node_gpus import least_gpu_memory
 from vgsearch.runtime.judging.prepare import described, prepare
 from vgsearch.runtime.judging.subjects import subjects_of
 from vgsearch.runtime.judging.tasks import Failure, Measurement, measured
@@ -36,6 +37,7 @@ def evaluate(request: EvaluationRequest, address: str | None, as_json: bool) -> 
     """
     console = Terminal(stderr=as_json)
     plan = planned(request)
+    refuse_impossible_gpus(request.n_workers, request.gpus_per_worker or 0)
     console.print(_heading(request, plan), soft_wrap=True)
     for note in plan.notes:
         console.print(f"note: {note}", style="yellow", soft_wrap=True)
@@ -105,6 +107,7 @@ def _measure(
     gpus = (1.0 if cluster.n_gpus else 0.0) if request.gpus_per_worker is None else request.gpus_per_worker
     feed = plan.data.chosen_feed(plan.manifest, plan.preprocessing)
     cluster.max_concurrent(request.n_workers, gpus, reserved_cpus=0 if feed == "cache" else 1)
+    least_gpu_memory(gpus, console)
     needed = classifiers_of(plan.measures)
     workers = request.n_workers, gpus
     # The ladder needs real clips that neither a fit nor a test sees: half of the groups of train and select.

@@ -19,17 +19,28 @@ from vgsearch.experiment.ledger import Ledger, SweepRecord, read_ledger
 from vgsearch.experiment.paths import DRIVEN, Experiment, short_id
 from vgsearch.runtime.cluster import preflight
 from vgsearch.runtime.cluster.cluster import connect
+from vgsearch.runtime.cluster.node_gpus import least_gpu_memory
 from vgsearch.runtime.cluster.nodes import refuse_unfit_nodes
 from vgsearch.runtime.sweep.launch import EXIT_INTERRUPTED, shared_folders, unchanged_data
+from vgsearch.runtime.sweep.moving import AS_STARTED, OtherWorkers
 from vgsearch.runtime.sweep.rerun import run_again
 from vgsearch.runtime.sweep.resuming import refuse_earlier_version
 from vgsearch.space.sweep import load_sweep
 from vgsearch.terminal.console import Terminal
+from vgsearch.terminal.line import print_line
 from vgsearch.terminal.words import shown, typed
 from videogan.storage.places import Place
 
 
-def confirm(folder: Place, top: int, n_seeds: int, n_folds: int, address: str | None, json_lines: bool) -> None:
+def confirm(
+    folder: Place,
+    top: int,
+    n_seeds: int,
+    n_folds: int,
+    address: str | None,
+    json_lines: bool,
+    workers: OtherWorkers = AS_STARTED,
+) -> None:
     """Run the runs that have not ended, write confirm.json and print it; interrupted runs continue.
 
     Raises ConfigurationError for an experiment without a score, or whose data or protocol have changed.
@@ -42,7 +53,8 @@ def confirm(folder: Place, top: int, n_seeds: int, n_folds: int, address: str | 
     with experiment.lock():
         ledger = Ledger.of(experiment)
         refuse_earlier_version(experiment, ledger.record)
-        sweep = load_sweep(experiment.sweep).model_copy(update=free)
+        before = load_sweep(experiment.sweep).model_copy(update=free)
+        sweep = workers.of(before)
         manifest = unchanged_data(experiment, sweep)
         plan = ConfirmationPlan(experiment, sweep, manifest, top, fresh_seeds(sweep, ledger.record, n_seeds))
         plans = _plans(plan, n_folds)
@@ -51,8 +63,11 @@ def confirm(folder: Place, top: int, n_seeds: int, n_folds: int, address: str | 
         if n_left:
             notes_on_weights_of(sweep)
             with connect(address) as cluster:
+                for note in workers.notes(before, cluster.n_gpus):
+                    print_line(note, error=True)
                 preflight.refuse_what_no_node_fits(sweep, manifest, cluster)
                 refuse_unfit_nodes(shared_folders(experiment, sweep), weights_of(sweep))
+                least_gpu_memory(sweep.gpus_per_worker, console)
                 experiment.withdraw_stop_request()
                 for own in plans:
                     if not experiment.is_stopping and remaining_runs(ledger.record, top, own.seeds, own.fold):
@@ -68,7 +83,7 @@ def confirm(folder: Place, top: int, n_seeds: int, n_folds: int, address: str | 
         console.print(shown(experiment.place / experiment.confirm.name), soft_wrap=True)
     if stopped:
         again = f"vgsearch confirm {typed(experiment.place)} --top {top} --seeds {n_seeds}"
-        again += f" --folds {n_folds}" if n_folds else ""
+        again += (f" --folds {n_folds}" if n_folds else "") + workers.options
         console.print(f"stopped; resume with: {again}", soft_wrap=True)
         sys.exit(EXIT_INTERRUPTED)
 

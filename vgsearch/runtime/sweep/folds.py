@@ -11,6 +11,7 @@ from vgsearch.experiment.ledger import read_ledger
 from vgsearch.experiment.names import reserved_name
 from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.sweep.launch import EXIT_NO_USABLE_TRIAL, launch, resume
+from vgsearch.runtime.sweep.moving import OtherWorkers
 from vgsearch.runtime.sweep.request import SweepRequest
 from vgsearch.space.space import load_space
 from vgsearch.terminal.console import Terminal
@@ -64,7 +65,8 @@ def _train_on(
 def _train(request: SweepRequest, experiment: Experiment, address: str | None, dry_run: bool, json_lines: bool) -> None:
     try:
         if experiment.sweep.exists():
-            resume(experiment.folder, trials=None, retry="none", address=address, json_lines=json_lines)
+            workers = OtherWorkers(gpus_per_worker=request.gpus_per_worker)
+            resume(experiment.folder, None, "none", address, json_lines, workers)
         else:
             launch(request, address=address, dry_run=dry_run, json_lines=json_lines)
     except SystemExit as end:

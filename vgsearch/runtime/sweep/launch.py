@@ -19,8 +19,9 @@ from vgsearch.experiment.names import reserved_name
 from vgsearch.experiment.objective import notes_of
 from vgsearch.experiment.paths import DRIVEN, Experiment
 from vgsearch.runtime.cluster import preflight
-from vgsearch.runtime.cluster.cluster import Resources, connect
+from vgsearch.runtime.cluster.cluster import Resources, connect, refuse_impossible_gpus
 from vgsearch.runtime.cluster.memory import refuse_what_memory_cannot_hold
+from vgsearch.runtime.cluster.node_gpus import least_gpu_memory
 from vgsearch.runtime.cluster.nodes import refuse_unfit_nodes
 from vgsearch.runtime.cluster.signals import REPEATABLE, on_ending_signal
 from vgsearch.runtime.feed.inputs import Inputs
@@ -31,6 +32,7 @@ from vgsearch.runtime.study.study import open_storage
 from vgsearch.runtime.study.warm_start import as_entries, known_trials
 from vgsearch.runtime.sweep import resuming
 from vgsearch.runtime.sweep.driver import Driver
+from vgsearch.runtime.sweep.moving import AS_STARTED, OtherWorkers
 from vgsearch.runtime.sweep.request import SweepRequest, refuse_idle_race, requested_space, requested_sweep
 from vgsearch.runtime.sweep.result import print_result
 from vgsearch.runtime.sweep.tune import run_trials
@@ -78,6 +80,7 @@ def _launched(
     sweep.refuse_impossible_domains()
     refuse_idle_race(sweep)
     refuse_unfit_sampler(sweep)
+    refuse_impossible_gpus(sweep.n_workers, sweep.gpus_per_worker)
     for note in notes_on_weights_of(sweep):
         print_line(f"note: {note}", error=True)
     if dry_run:
@@ -94,7 +97,8 @@ def _launched(
         preflight.refuse_what_no_node_fits(sweep, manifest, cluster)
         refuse_unfit_nodes(shared_folders(experiment, sweep), weights_of(sweep))
         preflight.refuse_small_disk_budget(sweep, manifest, cluster)
-        refuse_what_memory_cannot_hold(sweep, manifest, cluster, console)
+        least_gpu = least_gpu_memory(sweep.gpus_per_worker, console)
+        refuse_what_memory_cannot_hold(sweep, manifest, cluster, console, least_gpu)
         experiment.withdraw_stop_request()  # a deleted sweep of this name may have left a stop request
         _save(sweep, experiment)
         waiting = resuming.left_to_do(SweepRecord(), sweep)
@@ -102,7 +106,14 @@ def _launched(
     return experiment.place
 
 
-def resume(folder: Path, trials: str | None, retry: str, address: str | None, json_lines: bool) -> None:
+def resume(
+    folder: Path,
+    trials: str | None,
+    retry: str,
+    address: str | None,
+    json_lines: bool,
+    workers: OtherWorkers = AS_STARTED,
+) -> None:
     """Resume a sweep: finished trials stay, interrupted ones continue, the remaining ones are proposed."""
     console = Terminal(stderr=json_lines)
     experiment = Experiment.at(folder, DRIVEN)
@@ -110,7 +121,8 @@ def resume(folder: Path, trials: str | None, retry: str, address: str | None, js
     with experiment.lock(), _resume_command_printed(experiment, console):
         record = read_ledger(experiment.events)
         resuming.refuse_earlier_version(experiment, record)
-        sweep = resuming.sweep_to_resume(experiment, record, trials)
+        before = resuming.sweep_to_resume(experiment, record, trials)
+        sweep = workers.of(before)
         for note in resuming.notes_of_space(sweep):
             print_line(note, error=True)
         refuse_unfit_sampler(sweep)
@@ -125,8 +137,13 @@ def resume(folder: Path, trials: str | None, retry: str, address: str | None, js
             return
         notes_on_weights_of(sweep)
         with connect(address) as cluster:
+            for note in workers.notes(before, cluster.n_gpus):
+                print_line(note, error=True)
             preflight.refuse_what_no_node_fits(sweep, manifest, cluster)
             refuse_unfit_nodes(shared_folders(experiment, sweep), weights_of(sweep))
+            least_gpu = least_gpu_memory(sweep.gpus_per_worker, console)
+            if sweep != before:
+                refuse_what_memory_cannot_hold(sweep, manifest, cluster, console, least_gpu)
             experiment.withdraw_stop_request()
             _run(experiment, sweep, manifest, waiting, cluster, console, json_lines)
 

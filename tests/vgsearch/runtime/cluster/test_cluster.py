@@ -18,13 +18,13 @@ TWO_GPUS = Resources((Node(n_cpus=16, n_gpus=2),))
         ([Node(16, 2)], 1, 1, 0, 2),
         ([Node(16, 2)], 1, 0.5, 0, 4),
         ([Node(3, 2)], 1, 0.5, 0, 3),
-        ([Node(16, 2)], 2, 0.5, 0, 2),
+        ([Node(16, 2)], 2, 1, 0, 1),
         ([Node(16, 2)], 1, 0.6, 0, 2),
         ([Node(16, 1)], 1, 1 / 3, 0, 3),
         ([Node(16, 1)], 1, 0.1, 0, 10),
         ([Node(16, 4), Node(16)], 1, 1, 0, 4),
         ([Node(1, 4), Node(16)], 1, 1, 0, 1),
-        ([Node(16, 3), Node(16, 3)], 1, 2, 0, 2),
+        ([Node(16, 3), Node(16, 3)], 2, 1, 0, 3),
         ([Node(4, 4), Node(4, 4)], 8, 1, 0, 1),
     ],
 )
@@ -39,9 +39,10 @@ def test_as_many_trials_run_as_fit_on_the_nodes(
     [
         (Resources((Node(8),)), 1, 1, r"no node has a GPU. Use --gpus-per-worker 0\."),
         (Resources((Node(8),)), 1, 0.5, r"--gpus-per-worker 0.5: no node has a GPU"),
-        (TWO_GPUS, 1, 3, r"--gpus-per-worker 3: the largest has 2. Use --gpus-per-worker 2"),
-        (TWO_GPUS, 1, 1.5, r"part of one GPU or a whole number of them, got 1.5. Use 1 or 2"),
-        (TWO_GPUS, 5, 0.5, r"a trial needs 5 workers with 1 CPU and 0.5 GPU each; the cluster has 16 CPUs and 2 GPUs"),
+        (TWO_GPUS, 1, 3, r"a part of one GPU or 1, .* got 3\. For .* use --workers-per-trial 3 --gpus-per-worker 1"),
+        (TWO_GPUS, 1, 1.5, r"got 1.5\. For several GPUs a trial use --workers-per-trial 2 --gpus-per-worker 1"),
+        (TWO_GPUS, 2, 0.5, r"--gpus-per-worker 0.5: the 2 workers .* GPU of their own, .* Use --gpus-per-worker 1, or"),
+        (TWO_GPUS, 5, 1, r"a trial needs 5 workers with 1 CPU and 1 GPU each; the cluster has 16 CPUs and 2 GPUs"),
     ],
 )
 def test_a_trial_that_never_fits_is_refused_with_the_remedy(

@@ -1,0 +1,73 @@
+"""What is said of GPUs that PyTorch can't use: whether build or driver is the cause, and the remedy."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+import ray
+import torch
+from rich.console import Console
+
+from vgsearch.runtime.cluster.gpus import GpuReport, UsableGpu, gpu_report
+from vgsearch.runtime.cluster.node_gpus import least_gpu_memory
+from videogan.config import ConfigurationError
+
+CUDA = {"torch": "2.13.0+cu128", "platform": "CUDA 12.8", "architectures": ("sm_75", "sm_80", "sm_90a", "compute_120")}
+DRIVER = {"driver": "470.82.01", "installed": ("NVIDIA A100-SXM4-80GB (81920 MiB)",)}
+
+
+def with_gpu(name: str, *capability: int) -> GpuReport:
+    return GpuReport(**CUDA, usable=(UsableGpu(name, 85_000_000_000, capability),), driver="580.1")
+
+
+@pytest.mark.parametrize(
+    ("report", "problem"),
+    [
+        (GpuReport("2.13.0+cpu", "", (), error="x", **DRIVER), r"2.13.0\+cpu is built for CPUs only; install its CUDA"),
+        (GpuReport(**CUDA, error="Found no NVIDIA driver"), r"finds no driver \(Found no .*start the container with"),
+        (
+            GpuReport(**CUDA, error="too old", **DRIVER),
+            r"can't use driver 470.82.01 \(too old\); update the driver, or",
+        ),
+        (with_gpu("P40", 6, 1), r"no code for P40 \(compute capability 6.1; it has sm_75, sm_80, sm_90a"),
+        (with_gpu("A100", 8, 0), "$"),
+        (with_gpu("A10G", 8, 6), "$"),  # code of 8.0 runs there
+        (with_gpu("H200", 9, 0), "$"),
+        (with_gpu("a later one", 13, 0), "$"),  # from the intermediate code
+    ],
+)
+def test_gpus_that_pytorch_cannot_use_are_told_with_build_driver_and_remedy(report: GpuReport, problem: str):
+    assert re.match(r"(torch .*)?" + problem, report.problem)
+
+
+def test_a_gpu_is_shown_by_name_memory_and_driver():
+    assert str(with_gpu("NVIDIA H200", 9, 0)) == "NVIDIA H200 (85.0 GB), driver 580.1"
+    assert str(GpuReport("2.13.0+cpu", "", (), **DRIVER)) == "NVIDIA A100-SXM4-80GB (81920 MiB), driver 470.82.01"
+
+
+def test_the_report_of_this_machine_agrees_with_pytorch():
+    report = gpu_report()
+    assert report.torch == torch.__version__
+    assert bool(report.usable) is torch.cuda.is_available()
+    assert bool(report.error) is not torch.cuda.is_available()
+
+
+@pytest.fixture
+def pretended_gpu() -> Iterator[None]:
+    """A Ray that counts a GPU; this machine may have none."""
+    ray.init(address="local", num_cpus=1, num_gpus=1, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the GPU")
+@pytest.mark.usefixtures("pretended_gpu")
+def test_a_node_whose_gpus_pytorch_cannot_use_is_refused_before_a_trial_starts():
+    assert least_gpu_memory(0, Console(quiet=True)) == float("inf")
+    with pytest.raises(
+        ConfigurationError, match=r"node [\d.]+ has 1 GPU for Ray, but torch .*\.\nOr train on CPUs: --"
+    ):
+        least_gpu_memory(1, Console(quiet=True))
+    # The process that asked has ended, and no GPU is taken by it.
+    assert ray.available_resources()["GPU"] == 1
