@@ -1,10 +1,13 @@
 """The part of a batch that a data-parallel process computes on, and what processes exchange."""
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+SECONDS_BETWEEN_CHECKS = 0.5
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,19 @@ class Shard:
         if self.n_ranks > 1:
             for buffer in buffers:
                 torch.distributed.broadcast(buffer, src=0)
+
+    def wait_for_first(self, event: str) -> None:
+        """Return on every rank once rank 0 has come here; `event` is a name that a process group uses once.
+
+        For work of rank 0 that may take hours. A collective gives up after half an hour, and keeps a waiting GPU busy.
+        """
+        if self.n_ranks == 1:
+            return
+        store = torch.distributed.distributed_c10d._get_default_store()
+        if self.rank == 0:
+            store.set(event, "")
+        while not store.check([event]):
+            time.sleep(SECONDS_BETWEEN_CHECKS)
 
     def averaged(self, tensor: Tensor) -> Tensor:
         """The mean over ranks; a NaN on one rank becomes a NaN on all, so that all stop together."""

@@ -1,5 +1,8 @@
 """Parts of a batch for each rank."""
 
+import time
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -14,3 +17,23 @@ def test_uneven_parts_cover_the_batch_once_and_no_part_is_too_small(n, n_ranks, 
     parts = [Shard(rank, n_ranks).uneven_part(n, at_least) for rank in range(n_ranks)]
     assert [len(part) for part in parts] == sizes
     assert torch.equal(torch.cat(parts), torch.arange(n))
+
+
+def _waits(rank: int, folder: str) -> None:
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    shard, scored = Shard(rank, 2), Path(folder) / "scored"
+    if rank == 0:
+        time.sleep(1)
+        scored.touch()
+    shard.wait_for_first("scored")
+    assert scored.exists()
+    assert shard.averaged(torch.tensor([float(rank)])).item() == 0.5
+    torch.distributed.destroy_process_group()
+
+
+def test_other_ranks_wait_until_the_first_has_come_and_then_compute_with_it(tmp_path):
+    torch.multiprocessing.start_processes(_waits, (str(tmp_path),), nprocs=2, start_method="fork")
+
+
+def test_one_rank_waits_for_nobody():
+    Shard().wait_for_first("scored")

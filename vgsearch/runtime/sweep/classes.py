@@ -32,7 +32,7 @@ class OnePerClassTrial(Trial):
             self._seconds += training.seconds
         self._step = self.config.loop.n_steps
         judge = Judge(self.spec.inputs, self.config.data, self.config.model.n_frames) if self.shard.rank == 0 else None
-        end = self._scored(judge) if judge else End("done")
+        end = self._scored_by_first(judge)
         return self._after_first_seed(self, end, open_clips)
 
     def _training(self, number: int) -> Trial:

@@ -197,7 +197,7 @@ class Trial:
         with open_clips(config, self._step * config.loop.n_d) as clips:
             self._train(train(config, clips, start=start, wrap=self.wrap, shard=self.shard, device=self.device), looks)
         # One of several generators is not scored by itself.
-        end = self._scored(judge) if judge and config.data.only_class is None else End("done")
+        end = self._scored_by_first(judge if config.data.only_class is None else None)
         return self._after_first_seed(self, end, open_clips)
 
     def _train(self, progresses: Iterator[Progress], looks: Looks | None) -> None:
@@ -279,6 +279,19 @@ class Trial:
         """Copy rank 0's files to the trial's address, if it has one."""
         if self.shard.rank == 0:
             with_retries(self.folder.working_copy.push)
+
+    def _scored_by_first(self, judge: Judge | None) -> End:
+        """Score on rank 0, if it has a judge, while the others wait; a stop request ends all of them."""
+        end, is_stopped = End("done"), False
+        if judge is not None:
+            try:
+                end = self._scored(judge)
+            except StopRequested:
+                is_stopped = True
+        self.shard.wait_for_first(f"scored {self.config.seed} {self.config.data.only_class}")
+        if self.seen_by_any(is_stopped):
+            raise StopRequested
+        return end
 
     def _scored(self, judge: Judge) -> End:
         """Score; if memory does not suffice for that, the training is kept, and no smaller batch would help."""
