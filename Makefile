@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 TESTABLE := .venv/testable
 
-.PHONY: install sweep test drills ranges lint kuberay-fields
+.PHONY: install sweep test drills gpu ranges lint kuberay-fields
 
 install: $(INSTALLED)
 
@@ -38,6 +38,11 @@ drills: $(TESTABLE)
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/python -m pytest tests/vgsearch/report/test_browser.py
 	$(BIN)/python -m tests.fuzzing.fuzz
+
+# Needs a CUDA device: compares it with the CPU, then measures steps and memory into reports/gpu-<date>/.
+gpu: $(TESTABLE)
+	$(BIN)/python -m pytest -m gpu -rs tests/gpu
+	$(BIN)/python -m tests.gpu.measure
 
 # Tries random points of every search space for 50 steps; goes on where a stopped run ended.
 ranges: $(TESTABLE)
