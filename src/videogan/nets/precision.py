@@ -1,15 +1,40 @@
 """Full precision for some operations of mixed-precision training."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import Tensor, nn
 
 
+@contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """Whether fp32 convolutions and matrix products on GPUs may use TF32, 10 bits of mantissa; for the whole process.
+
+    After it the setting is as before; `videogan.nets` starts with no TF32.
+    """
+    parts = torch.backends.cudnn.conv, torch.backends.cudnn.rnn, torch.backends.cuda.matmul
+    before = [part.fp32_precision for part in parts]
+    try:
+        for part in parts:
+            part.fp32_precision = "tf32" if allowed else "ieee"
+        yield
+    finally:
+        for part, precision in zip(parts, before, strict=True):
+            part.fp32_precision = precision
+
+
+@contextmanager
+def _full_digits(device: str) -> Iterator[None]:
+    with torch.autocast(device, enabled=False), tf32(False):
+        yield
+
+
 def without_autocast(x: Tensor) -> AbstractContextManager:
-    """A context without autocast: operations on the device of `x` keep the precision of their inputs."""
-    # the meta device, where models are only counted, has no autocast
-    return nullcontext() if x.device.type == "meta" else torch.autocast(x.device.type, enabled=False)
+    """A context without autocast and TF32: operations on the device of `x` keep the precision of their inputs."""
+    if x.device.type == "meta":  # where models are only counted: it has no autocast, but a mode that stands for it
+        return torch._C.DisableTorchFunction()
+    return _full_digits(x.device.type) if x.is_cuda else torch.autocast(x.device.type, enabled=False)
 
 
 def full_precision(layer: nn.Module, x: Tensor) -> Tensor:

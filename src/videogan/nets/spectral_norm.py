@@ -59,7 +59,7 @@ def _divide_all(network: nn.Module, inputs: object) -> None:
     for layer in network.modules():
         if not (isinstance(layer, parametrize.ParametrizationList) and isinstance(layer[0], SpectralNorm)):
             continue
-        if layer.training and not layer.original.is_meta:
+        if layer.training:
             norms.append(layer[0])
             weights.append(layer.original)
     if weights:

@@ -1,14 +1,17 @@
 """The cost of a run, counted on the meta device without memory for its tensors."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from videogan.families import FAMILIES
-from videogan.families.contract import AnyGAN
+from videogan.families.contract import AnyGAN, Draws, Losses
 from videogan.losses import total
+from videogan.nets.recomputation import recompute_activations_
+from videogan.training.counting import Bf16OnMeta, Counted
 from videogan.training.run_config import RunConfig
 
 BYTES_FP32 = 4
@@ -18,26 +21,31 @@ STATES = {"adam": 2, "rmsprop": 1}
 
 @dataclass(frozen=True)
 class Forecast:
-    """Counted costs of one run: parameters by network, bytes, and FLOPs (twice the multiply-adds) of one step."""
+    """Counted costs of one run: parameters by network, and of one step FLOPs and bytes.
+
+    flops_per_step, bytes_moved_per_step: over all workers; FLOPs are twice the multiply-adds, and each operation reads
+    its inputs from memory and writes its outputs to it. memory_bytes: the most that one worker's tensors take.
+    """
 
     parameters: dict[str, int]
     flops_per_step: float
+    bytes_moved_per_step: float
     memory_bytes: float
     checkpoint_bytes: float
 
 
 def forecast(config: RunConfig, n_workers: int = 1) -> Forecast:
-    """Count the parameters of `config`'s networks, and the cost of one step on two clips, scaled to the batch.
+    """Count the parameters of `config`'s networks, and the cost of its second step on one worker's part of the batch.
 
-    Memory is one worker's, in fp32: weights, gradients, the optimiser's moments, the generator's average if there is
-    one, and the activations that the larger of the two updates keeps for its backward pass.
+    Memory is one worker's tensors at `loop.precision`: weights, the optimiser's moments, the generator's average if
+    there is one, and the peak of all that a step makes, gradients and activations. It has no CUDA context, no
+    workspaces of kernels, and no fragments between tensors; `gpus.OVERHEAD_BYTES` allows for these.
     """
     networks = _on_meta(config)
-    flops, activations = _traced_step(config, networks)
-    scale = config.loop.batch_size / _TRACED_CLIPS
-    parameters = _parameters(networks)
-    saved, gradients = checkpoint_bytes(config), sum(parameters.values()) * BYTES_FP32
-    return Forecast(parameters, flops * scale, saved + gradients + activations * scale / n_workers, saved)
+    traced = _TracedStep(config, networks, n_workers)
+    parameters, saved = _parameters(networks), checkpoint_bytes(config)
+    moved, memory = traced.bytes_moved * n_workers, saved + traced.peak_bytes
+    return Forecast(parameters, traced.flops * n_workers, moved, memory, saved)
 
 
 def checkpoint_bytes(config: RunConfig) -> int:
@@ -49,7 +57,13 @@ def checkpoint_bytes(config: RunConfig) -> int:
 
 def _on_meta(config: RunConfig) -> AnyGAN:
     with torch.device("meta"):
-        return FAMILIES[config.model.family].build(config.model)
+        networks = FAMILIES[config.model.family].build(config.model)
+    for network in networks.frozen:
+        network.to("meta")
+    if config.loop.checkpoint_activations:
+        for network in (networks.generator, *networks.discriminators.values()):
+            recompute_activations_(network)
+    return networks
 
 
 def _parameters(networks: AnyGAN) -> dict[str, int]:
@@ -57,49 +71,68 @@ def _parameters(networks: AnyGAN) -> dict[str, int]:
     return {name: sum(p.numel() for p in network.parameters()) for name, network in players.items()}
 
 
-_TRACED_CLIPS = 2  # batch norm needs two
+class _TracedStep:
+    """One worker's second step: FLOPs, bytes moved and peak bytes of n_d discriminator updates and one of G.
 
+    Of the parts of a batch (`loop.accumulate`) two are traced, the second of which starts with the first's gradients.
+    """
 
-def _traced_step(config: RunConfig, networks: AnyGAN) -> tuple[float, float]:
-    """FLOPs and kept activation bytes of one step (n_d discriminator updates, one generator update) on two clips."""
-    model, n = config.model, _TRACED_CLIPS
-    rng = torch.Generator().manual_seed(0)
-    labels = torch.zeros(n, dtype=torch.int64)
-    draws = networks.draw(n, rng, torch.ones(model.n_classes), labels)
-    draws = {name: tensor.to("meta") for name, tensor in draws.items()}
-    labels = labels.to("meta")
-    for network in networks.frozen:
-        network.to("meta")
-    real = torch.empty(n, model.n_frames, 3, model.resolution, model.resolution, device="meta")
-    kept = {"d": _Kept(), "g": _Kept()}
-    with FlopCounterMode(display=False) as counter, kept["d"]:
+    def __init__(self, config: RunConfig, networks: AnyGAN, n_workers: int) -> None:
+        self.networks, self.loop = networks, config.loop
+        self._n, self._traced = config.loop.batch_size // n_workers, min(config.loop.accumulate, 2)
+        model = config.model
+        shape = self._n, model.n_frames, 3, model.resolution, model.resolution
+        self.flops = self.bytes_moved = self.peak_bytes = 0.0
+        made = Counted()
+        with made:
+            self._real, self._labels = torch.empty(shape, device="meta"), torch.zeros(self._n, dtype=torch.int64)
+            held = [torch.empty_like(parameter) for parameter in networks.generator.parameters()]  # of the last step
+            draws = self._draws()
+            self._count(made, config.loop.n_d, lambda: self._discriminators(draws))
+            del held
+            for network in networks.discriminators.values():
+                network.requires_grad_(False)
+            self._count(made, 1, lambda: self._generator(draws))
+        self.peak_bytes = made.peak_bytes
+
+    def _count(self, made: Counted, times: int, update: Callable[[], Losses]) -> None:
+        """Add the costs of `times` updates."""
+        flops, bytes_moved = made.flops, made.bytes_moved
+        for _ in range(self._traced):
+            with self._precision():
+                _backward(total(update().values()))
+        share = times * self.loop.accumulate / self._traced
+        self.flops += (made.flops - flops) * share
+        self.bytes_moved += (made.bytes_moved - bytes_moved) * share
+
+    def _precision(self) -> AbstractContextManager[object]:
+        return Bf16OnMeta() if self.loop.precision == "bf16" else nullcontext()
+
+    def _draws(self) -> Draws:
+        rng, counts = torch.Generator().manual_seed(0), torch.ones(self.networks.config.n_classes)
+        draws = self.networks.draw(self._n, rng, counts, self._labels)
+        self._labels = self._labels.to("meta")
+        return {name: self._part(tensor.to("meta")) for name, tensor in draws.items()}
+
+    def _part(self, tensor: Tensor) -> Tensor:
+        return tensor[: self._n // self.loop.accumulate]
+
+    def _discriminators(self, draws: Draws) -> Losses:
+        networks = self.networks
         with torch.no_grad():
             fakes = networks.generate(networks.generator, draws)
-        total(networks.discriminator_losses(networks.discriminators, real, labels, fakes, draws).values()).backward()
-    flops = counter.get_total_flops() * config.loop.n_d
-    for network in networks.discriminators.values():
-        network.requires_grad_(False)
-    with FlopCounterMode(display=False) as counter, kept["g"]:
+        real, labels = self._part(self._real), self._part(self._labels)
+        return networks.discriminator_losses(networks.discriminators, real, labels, fakes, draws)
+
+    def _generator(self, draws: Draws) -> Losses:
+        networks = self.networks
         fakes = networks.generate(networks.generator, draws)
-        motion = networks.motion_loss(real, labels, fakes, draws, 1)
-        terms = networks.generator_losses(networks.discriminators, fakes, draws).values()
-        total([*terms, motion[0]] if motion else terms).backward()
-    return flops + counter.get_total_flops(), max(k.n_bytes for k in kept.values())
+        terms = networks.generator_losses(networks.discriminators, fakes, draws)
+        motion = networks.motion_loss(self._part(self._real), self._part(self._labels), fakes, draws, 1)
+        return terms if motion is None else {**terms, "motion": motion[0]}
 
 
-class _Kept(torch.autograd.graph.saved_tensors_hooks):
-    """Counts the bytes of the tensors that autograd keeps, each storage once."""
-
-    def __init__(self) -> None:
-        self._storages: dict[int, torch.UntypedStorage] = {}
-        super().__init__(self._keep, lambda tensor: tensor)
-
-    def _keep(self, tensor: Tensor) -> Tensor:
-        if not isinstance(tensor, torch.nn.Parameter):
-            storage = tensor.untyped_storage()
-            self._storages[storage._cdata] = storage
-        return tensor
-
-    @property
-    def n_bytes(self) -> int:
-        return sum(storage.nbytes() for storage in self._storages.values())
+def _backward(loss: Tensor) -> None:
+    """loss.backward(), which would leave the mode that stands for autocast; blocks that run again need it."""
+    arguments = (loss,), (torch.ones_like(loss),), False, False, ()
+    torch.autograd.Variable._execution_engine.run_backward(*arguments, allow_unreachable=True, accumulate_grad=True)

@@ -21,6 +21,7 @@ from videogan.families import FAMILIES
 from videogan.families.contract import AnyGAN, Draws, Fakes, Generator, Losses
 from videogan.losses import total
 from videogan.nets.layout import lay_channels_last_
+from videogan.nets.precision import tf32
 from videogan.nets.recomputation import recompute_activations_
 from videogan.seeds import seed_of
 from videogan.shard import Shard
@@ -161,7 +162,8 @@ class Training:
             real, labels = to_video(self._moved(frames)), self._moved(labels)
             draws = self._draws(f"d{update}", step, clips, all_labels)
             batch = Batch(real, labels, draws)
-            terms_d, fakes = self._update_discriminators_(batch, loop.reuse_fakes and update == loop.n_d - 1)
+            with tf32(loop.tf32):
+                terms_d, fakes = self._update_discriminators_(batch, loop.reuse_fakes and update == loop.n_d - 1)
             self.networks.constrain_update_()
         # Gamma clipping reads running variances, which differ by rank; all ranks take rank 0's.
         layers = (layer for network in self.discriminators.values() for layer in network.modules())
@@ -169,7 +171,8 @@ class Training:
         self.networks.constrain_(step)
         if not loop.reuse_fakes:
             batch, fakes = Batch(real, labels, self._draws("g", step, clips, all_labels)), None
-        terms_g, measures = self._update_generator_(step, batch, fakes)
+        with tf32(loop.tf32):
+            terms_g, measures = self._update_generator_(step, batch, fakes)
         if self.average is not None:
             self.average.update_parameters(self.generator)
         terms = {f"d_{name}": term for name, term in terms_d.items()} | {

@@ -98,6 +98,8 @@ class LoopConfig(Config):
     all parts: with both k > 1 is refused.
     `checkpoint_activations` computes the activations of blocks again in the backward pass: equal gradients, about a
     third more arithmetic.
+    `tf32` is faster on GPUs since NVIDIA's A100 and rounds the inputs of fp32 convolutions and matrix products. Scores,
+    spectral norms and singular value clipping never use it: with it the largest clipped singular value was 1.0004.
     """
 
     n_steps: int = Field(200_000, ge=1)
@@ -111,6 +113,7 @@ class LoopConfig(Config):
         False, description="compute the activations of blocks again for the backward pass instead of keeping them"
     )
     precision: Literal["fp32", "bf16"] = "fp32"
+    tf32: bool = Field(False, description="on GPUs: TF32, 10 bits of mantissa, in fp32 training; never in scores")
     channels_last: bool = True
     ema_decay: float | None = Field(
         None, gt=0, lt=1, description="decay of the average of the generator's weights; none: no average"
