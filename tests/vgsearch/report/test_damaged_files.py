@@ -1,31 +1,26 @@
-"""Each file of an experiment damaged in turn: status, show, report and gc are right, or name the file in a line."""
+"""Each file of an experiment damaged in turn: each command that reads it is right, or names the file in a line."""
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from tests.builders import manifest_row
+from tests.damages import DAMAGES
 from tests.vgsearch.report.conftest import WriteSweep
 from vgsearch.cli import app
 from vgsearch.experiment.paths import Experiment
+from vgsearch.space.sweep import load_sweep
 from vgsearch.terminal.line import is_own
+from videogan.config import parse_config
+from videogan.data.manifest import write_manifest
+from videogan.shard import Shard
+from videogan.training.checkpoint import CheckpointFolder
+from videogan.training.loop import Training
+from videogan.training.run_config import RunConfig
 
-
-def _into_folder(path: Path) -> None:
-    path.unlink()
-    (path / "inside").mkdir(parents=True)
-
-
-DAMAGES: dict[str, Callable[[Path], object]] = {
-    "cut": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3]),
-    "garbled": lambda path: path.write_bytes(b"\xff\x00{[garbled\n" * 3),
-    "empty": lambda path: path.write_bytes(b""),
-    "replaced by a folder": _into_folder,
-    "missing": lambda path: path.unlink(),
-}
 FILES = (
     "ledger.jsonl", "sweep.yaml", "confirm.json", "TRIAL/config.yaml", "TRIAL/metrics.jsonl", "TRIAL/log.txt",
     "TRIAL/status.json", "TRIAL/scores.json", "TRIAL/checkpoints/best.json", "TRIAL/checkpoints/step00000200.pt",
@@ -33,9 +28,27 @@ FILES = (
 )  # fmt: skip
 
 READ_BY_REPORT = ("ledger.jsonl", "sweep.yaml", "confirm.json", "TRIAL/config.yaml", "TRIAL/samples/grid.gif")
+CHECKPOINT = "TRIAL/checkpoints/step00000200.pt"
+MODEL = {"family": "mvt", "variant": "mvt_tsa", "resolution": 32, "n_classes": 4, "channels": 2, "gru_hidden": 4}
 
 
-def completed(experiment: Experiment) -> Path:
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = parse_config(RunConfig, {"model": MODEL, "evaluation": {"standing_batches": 1}})
+    training = Training(config, lambda module: module, Shard(), "cpu")
+    return CheckpointFolder(tmp_path_factory.mktemp("checkpoints")).save(training.checkpoint(200, trained_on="0a"))
+
+
+def with_data(experiment: Experiment, folder: Path) -> None:
+    """Gives the experiment's sweep a data set, as `resume` asks for it."""
+    rows = [manifest_row(folder / f"{label}{n}.mp4", f"{label}{n}", split, label)
+            for label in "abcd" for n, split in enumerate(("train", "select", "test"))]  # fmt: skip
+    manifest = write_manifest(folder, rows)
+    sweep = load_sweep(experiment.sweep)
+    sweep.model_copy(update={"data": str(folder), "manifest_digest": manifest.digest}).save(experiment.sweep)
+
+
+def completed(experiment: Experiment, checkpoint: Path) -> Path:
     """The experiment with the files that its trials would have written; returns the first trial's folder."""
     first, *_ = folders = sorted(experiment.trials.iterdir())
     for folder in folders:
@@ -44,7 +57,7 @@ def completed(experiment: Experiment) -> Path:
             (folder / name).write_text("{}\n")
         (folder / "checkpoints").mkdir()
         (folder / "checkpoints/best.json").write_text('{"step": 200, "look": 0.5}')
-        (folder / "checkpoints/step00000200.pt").write_bytes(bytes(1000))
+        shutil.copy(checkpoint, folder / "checkpoints/step00000200.pt")
     return first
 
 
@@ -52,11 +65,13 @@ def completed(experiment: Experiment) -> Path:
 @pytest.mark.filterwarnings("ignore::videogan.storage.set_aside.DamagedFile")
 @pytest.mark.parametrize("file", FILES)
 def test_a_damaged_file_gives_the_right_answer_or_its_name(
-    write_sweep: WriteSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+    write_sweep: WriteSweep, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
 ):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6")  # a resume that has trials to run goes no further
     whole = write_sweep("whole", 3, samples=True)
-    trial = completed(whole)
+    with_data(whole, tmp_path / "data")
+    trial = completed(whole, checkpoint)
     if file == whole.confirm.name:
         whole.confirm.write_text('{"points": [{"is_paper_point": true}], "seeds": [500000]}')
     path = file.replace("TRIAL", f"trials/{trial.name}")
@@ -65,11 +80,16 @@ def test_a_damaged_file_gives_the_right_answer_or_its_name(
         shutil.copytree(whole.folder, damaged)
         damage(damaged / path)
         shown = str(damaged)
-        report = [["report", shown]] if file in READ_BY_REPORT else []  # it takes seconds
-        for command in (["status", shown], ["show", f"{shown}/{trial.name}"], *report, ["gc", shown]):
+        slow = [["report", shown], ["compare", shown, str(whole.folder)]] if file in READ_BY_REPORT else []
+        sample = ["sample", str(damaged / CHECKPOINT.replace("TRIAL", f"trials/{trial.name}")), "--codes", "1"]
+        slow += [sample] if file == CHECKPOINT or file in READ_BY_REPORT else []
+        for command in (
+            ["status", shown], ["show", f"{shown}/{trial.name}"], *slow, ["resume", shown], ["gc", shown]
+        ):  # fmt: skip
             error = CliRunner().invoke(app, command).exception
-            if error is None or isinstance(error, SystemExit):
+            if error is None or (isinstance(error, SystemExit) and error.code in (0, None)):
                 continue
             assert is_own(error), (how, command, repr(error))
-            is_named = path.rpartition("/")[2] in str(error) or "no trial has started" in str(error)
+            goes_on = ("no trial has started", "no cluster answers")
+            is_named = any(words in str(error) for words in (path.rpartition("/")[2], *goes_on))
             assert is_named, (how, command, str(error))
