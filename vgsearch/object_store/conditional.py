@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable
 from datetime import timedelta
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from videogan.storage.places import RemotePath, StorageError
@@ -99,7 +98,7 @@ def _settings(bucket: str) -> dict[str, Any]:
         found["region"] = fs.resolve_s3_region(bucket)
     if "AWS_ACCESS_KEY_ID" not in os.environ:
         profiles = configparser.ConfigParser(interpolation=None)
-        profiles.read(Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")).expanduser())
+        profiles.read(os.path.expanduser(os.environ.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")))
         profile = os.environ.get("AWS_PROFILE", "default")
         found |= {name: profiles[profile][name] for name in _KEYS if profiles.has_option(profile, name)}
     return found

@@ -27,6 +27,7 @@ from videogan.data.decode import DECODER_VERSION
 from videogan.data.manifest import DataError, Manifest
 from videogan.data.preprocessing import Preprocessing, preprocessing_named
 from videogan.storage.atomic import write_atomically
+from videogan.storage.home import home_folder
 from videogan.storage.places import Place, file_names, mirrored, place
 from videogan.storage.set_aside import set_aside
 
@@ -75,8 +76,9 @@ def local_cache_folder(kind: str) -> Path:
 
 
 def _user_cache() -> Path:
-    usual = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
-    return Path(os.environ.get("XDG_CACHE_HOME") or usual) / "vgsearch"
+    if chosen := os.environ.get("XDG_CACHE_HOME"):
+        return Path(chosen) / "vgsearch"
+    return home_folder() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "vgsearch"
 
 
 def cache_key(manifest: Manifest, preprocessing: Preprocessing) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from vgsearch.commands import machine
 from vgsearch.commands.machine import RAY_PORTS, MachineCheck, diagnose
 
 
@@ -50,3 +51,11 @@ def test_doctor_says_what_other_machines_reach(monkeypatch: pytest.MonkeyPatch):
     assert (found("network").ok, "metrics port asks for none" in found("network").finding) == (False, True)
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     assert "asks for no token" in found("network").finding
+
+
+def test_small_shared_memory_is_a_note_with_the_remedy(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(machine, "LEAST_SHARED_MEMORY_GB", 1e9)
+    assert (found("memory").ok, found("memory").blocks) == (False, False)
+    assert found("memory").finding.endswith("Ray keeps objects on the disk instead; docker run --shm-size=2g")
+    monkeypatch.setattr(machine, "LEAST_SHARED_MEMORY_GB", 0)
+    assert found("memory").ok

@@ -2,6 +2,7 @@ import json
 import multiprocessing
 import os
 import pickle
+import pwd
 import signal
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from videogan.config import ConfigurationError
 from videogan.data.cache import (
     CLIPS_PER_SHARD,
     INDEX_NAME,
@@ -193,6 +195,19 @@ def test_the_cache_is_in_the_users_chosen_folder(monkeypatch, tmp_path):
     assert local_cache_folder("data") == tmp_path / "vgsearch" / "data"
     monkeypatch.delenv("VGSEARCH_CACHE")
     assert cache_folder("clips").parts[-2:] == ("vgsearch", "clips")
+
+
+def test_a_user_without_a_name_and_a_home_is_told_to_set_one(monkeypatch: pytest.MonkeyPatch):
+    def unknown(uid: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for name in ("HOME", "VGSEARCH_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ConfigurationError, match=r"^this user has no home folder: .* Set HOME to a folder"):
+        cache_folder("clips")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
+    assert cache_folder("clips") == Path("/caches/vgsearch/clips")
 
 
 @pytest.mark.parametrize("content", [b"", b'{"preprocessing": "plain_32"', b"[]", b'{"shards": {}}', b"\x00\xff", None])

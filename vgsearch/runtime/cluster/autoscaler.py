@@ -24,7 +24,7 @@ def addable_nodes(present: list[Mapping[str, float]]) -> list[Amounts]:
     A present node counts as one of the first kind with the same CPUs and GPUs. Raises ConfigurationError if
     VGSEARCH_MOST_NODES is not such a list.
     """
-    kinds, most = _of_variable() if os.environ.get(VARIABLE) else _of_launcher(LAUNCHER_FILE.expanduser())
+    kinds, most = _of_variable() if os.environ.get(VARIABLE) else _of_launcher(Path(os.path.expanduser(LAUNCHER_FILE)))
     left = [_key(node) for node in present]
     addable = []
     for amounts in kinds:

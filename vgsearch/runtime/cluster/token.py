@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vgsearch.terminal.line import print_line
 from videogan.config import ConfigurationError
+from videogan.storage.home import home_folder
 
 MODE, TOKEN, TOKEN_FILE = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 """Ray's environment variables."""
@@ -35,7 +36,8 @@ def refuse_no_token(insecure: bool) -> None:
 
 def token_file() -> Path:
     """Where Ray reads the token, unless RAY_AUTH_TOKEN holds it."""
-    return Path(os.environ.get(TOKEN_FILE) or Path.home() / ".ray" / "auth_token")
+    chosen = os.environ.get(TOKEN_FILE)
+    return Path(chosen) if chosen else home_folder() / ".ray" / "auth_token"
 
 
 def others_may_read(file: Path) -> bool:
