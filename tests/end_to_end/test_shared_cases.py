@@ -76,14 +76,11 @@ def refusal(*arguments: str | Path) -> str:
 
 def test_01_mirrored_videos_are_mirrored_back():
     reference = frames(CASES / "01-mirrored/ref.mp4")
-    right = {"hflip.mp4": reference[:, :, ::-1], "hflip.mkv": reference[:, :, ::-1], "vflip.mp4": reference[:, ::-1],
-             "rot90hflip.mp4": np.rot90(reference[:, :, ::-1], axes=(1, 2))}  # fmt: skip
+    mirrored = reference[:, :, ::-1]
+    right = {"hflip.mp4": mirrored, "hflip.mkv": mirrored, "vflip.mp4": reference[:, ::-1],
+             "rot90hflip.mp4": np.rot90(mirrored, -1, axes=(1, 2))}  # fmt: skip
     for name, shown in right.items():
-        seen = frames(CASES / "01-mirrored" / name)
-        turned = [np.abs(seen - np.rot90(other, 2 * half, axes=(1, 2))).mean() for other in right.values()
-                  for half in (0, 1)]  # fmt: skip
-        assert np.abs(seen - shown).mean() < 5, name
-        assert np.abs(seen - shown).mean() == min(turned), name
+        assert np.abs(frames(CASES / "01-mirrored" / name) - shown).mean() < 1, name
     red, green, blue = frames(CASES / "01-mirrored/jpg_exif2_frames")[0, 4, 4]
     assert red > 150 > max(green, blue)
 
