@@ -68,6 +68,7 @@ def _launched(
     request: SweepRequest, space: Space, experiment: Experiment, address: str | None, dry_run: bool, json_lines: bool
 ) -> Place | None:
     console = Terminal(stderr=json_lines)
+    refuse_impossible_gpus(request.n_workers, request.gpus_per_worker or 0)
     overrides = parse_overrides(request.overrides)
     if request.one_per_class:
         overrides = {"evaluation.objective": ["s3"], **overrides, "evaluation.one_per_class": True}
@@ -80,7 +81,6 @@ def _launched(
     sweep.refuse_impossible_domains()
     refuse_idle_race(sweep)
     refuse_unfit_sampler(sweep)
-    refuse_impossible_gpus(sweep.n_workers, sweep.gpus_per_worker)
     for note in notes_on_weights_of(sweep):
         print_line(f"note: {note}", error=True)
     if dry_run:

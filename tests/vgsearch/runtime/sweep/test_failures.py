@@ -6,6 +6,7 @@ import pickle
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import pytest
 import ray
@@ -14,13 +15,21 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, Worker
 from ray.train import WorkerGroupError
 from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 
+from tests.builders import tiny_sweep
+from vgsearch.experiment.end import End
+from vgsearch.experiment.ledger import TrialRecord
 from vgsearch.experiment.paths import TrialFolder
 from vgsearch.runtime.cluster.worker_errors import first_error, is_death, placed
+from vgsearch.runtime.feed.inputs import Inputs
+from vgsearch.runtime.judging.judge import Judge
 from vgsearch.runtime.sweep import failures
 from vgsearch.runtime.sweep.broken_device import BrokenDevice, refuse_broken
 from vgsearch.runtime.sweep.driver import _tail
 from vgsearch.runtime.sweep.failures import end_of_error, end_of_process, full_disk
+from vgsearch.runtime.sweep.resuming import RETRIED, at_half_the_batch
 from vgsearch.runtime.sweep.retries import MAX_FAILURES, Retries
+from vgsearch.runtime.sweep.spec import TrialSpec
+from vgsearch.runtime.sweep.trial import StopRequested, Trial
 from vgsearch.runtime.waits.failed_task import why_failed
 from vgsearch.terminal.line import is_own, within_ray
 from videogan.config import parse_config
@@ -123,6 +132,38 @@ def test_a_group_of_workers_is_told_by_the_error_of_the_one_that_failed_first_an
     assert end.reason.endswith(f"test_failures.py:{line})")
     lacks = WorkerGroupError("...", {0: failure_of(lambda: torch.empty(2**60))})
     assert end_of_error(first_error(lacks)).state == "out_of_memory"
+
+
+class LacksMemory(Trial):
+    """A trial whose score does not fit into memory, however small its batches are."""
+
+    def _score(self, judge: Judge) -> End:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+
+class Stops(Trial):
+    """A trial that is asked to stop while it is scored."""
+
+    def _score(self, judge: Judge) -> End:
+        raise StopRequested
+
+
+def test_a_trial_whose_score_lacks_memory_keeps_its_training_for_a_retry(tmp_path: Path):
+    sweep = tiny_sweep(overrides={"loop.batch_size": 16})
+    config = sweep.run_config(sweep.paper_points[0], 0)
+    spec = TrialSpec(
+        "t", str(tmp_path / "t"), config.model_dump(mode="json"), {}, str(tmp_path / "stop"), Inputs("d", "p", "c")
+    )
+    judge = cast(Judge, object())  # no score reads it
+    end = LacksMemory(spec, print)._scored_by_first(judge)
+    assert end.state == "failed"
+    assert end.reason.startswith("out of memory while it was scored; the training is kept, and resume --retry failed")
+    assert "failed" in RETRIED["failed"]
+    record = TrialRecord("t", 0, {}, state=end.state)
+    assert at_half_the_batch(record, sweep) is None, "a smaller batch would train again, and score as before"
+    assert LacksMemory(spec, print)._scored_by_first(None).is_done, "a rank that does not score"
+    with pytest.raises(StopRequested):
+        Stops(spec, print)._scored_by_first(judge)
 
 
 def test_a_worker_that_died_is_lost_with_its_driving_task():

@@ -23,7 +23,7 @@ from vgsearch.runtime.sweep.broken_device import BrokenDevice, this_gpu
 from vgsearch.runtime.sweep.tune import Driver, Executor, run_trials
 from vgsearch.terminal.sweep_table import SweepView
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(230)]
 N_GPUS, SECONDS_OF_A_TRIAL = 2, 0.3
 
 
@@ -75,22 +75,6 @@ def driven(folder: Path, cluster: Resources, trial: Any, gpus: float, n_trials: 
     return driver, [json.loads(line) for line in (experiment.folder / "attempts.jsonl").read_text().splitlines()]
 
 
-def test_fractions_fill_each_gpu_and_never_overfill_one(tmp_path: Path, two_gpus: Resources):
-    driver, seen = driven(tmp_path, two_gpus, placed_trial, 0.5, 6)
-    assert {trial.state for trial in driver.record.trials.values()} <= {"done", "diverged"}  # the fourth diverges
-    assert len(seen) == 6
-    assert all(each["gpu"] == each["sees"] for each in seen)
-    at_once = Counter(
-        sum(other["gpu"] == each["gpu"] and other["from"] < each["to"] and each["from"] < other["to"] for other in seen)
-        for each in seen
-    )
-    assert max(at_once) <= 4  # a trial overlaps itself, its neighbour, and the two that follow them
-    assert {each["gpu"] for each in seen} == {"0", "1"}
-    moments = [each["from"] for each in seen]
-    running = [Counter(e["gpu"] for e in seen if e["from"] <= moment <= e["to"]) for moment in moments]
-    assert max(max(counts.values()) for counts in running) == 2
-
-
 def test_a_gpu_on_which_three_trials_failed_is_told_and_left_out_and_the_others_go_on(
     tmp_path: Path, two_gpus: Resources
 ):
@@ -111,6 +95,22 @@ def test_a_gpu_on_which_three_trials_failed_is_told_and_left_out_and_the_others_
     while ray.available_resources().get("GPU") != N_GPUS:  # given back at the end
         assert time.monotonic() < deadline
         time.sleep(0.2)
+
+
+def test_fractions_fill_each_gpu_and_never_overfill_one(tmp_path: Path, two_gpus: Resources):
+    driver, seen = driven(tmp_path, two_gpus, placed_trial, 0.5, 6)
+    assert {trial.state for trial in driver.record.trials.values()} <= {"done", "diverged"}  # the fourth diverges
+    assert len(seen) == 6
+    assert all(each["gpu"] == each["sees"] for each in seen)
+    at_once = Counter(
+        sum(other["gpu"] == each["gpu"] and other["from"] < each["to"] and each["from"] < other["to"] for other in seen)
+        for each in seen
+    )
+    assert max(at_once) <= 4  # a trial overlaps itself, its neighbour, and the two that follow them
+    assert {each["gpu"] for each in seen} == {"0", "1"}
+    moments = [each["from"] for each in seen]
+    running = [Counter(e["gpu"] for e in seen if e["from"] <= moment <= e["to"]) for moment in moments]
+    assert max(max(counts.values()) for counts in running) == 2
 
 
 def test_without_a_gpu_left_the_sweep_stops_and_says_why(tmp_path: Path, two_gpus: Resources):
