@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from vgsearch.experiment.ledger import Ledger
+from vgsearch.experiment.ledger import GPU_LEFT_OUT, Ledger
 from vgsearch.terminal.sweep_table import SweepView, event_line, pruning_line, s3_cells, sweep_table
 
 
@@ -124,6 +124,14 @@ def test_each_event_is_one_line_for_a_log(ledger: Ledger):
     floor = event_line(ledger.append("floor", score=score(0.1)), ledger.record)
     assert floor == "floor   S3 0.10 [0.08, 0.12]  (an untrained generator of the paper's point)"
     assert event_line(ledger.append("sweep_ended", how="finished"), ledger.record) == ""
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_gpu_that_is_left_out_is_told_on_a_terminal_too(ledger: Ledger, is_terminal: bool):
+    output = io.StringIO()
+    console = Console(file=output, force_terminal=is_terminal, width=80, color_system=None)
+    SweepView(console, ledger.record, 8).print_event(ledger.append(GPU_LEFT_OUT, why="GPU 0 of [10.0.0.1] is left out"))
+    assert output.getvalue() == "GPU 0 of [10.0.0.1] is left out\n"
 
 
 def test_a_log_gets_lines_and_a_terminal_gets_the_table(ledger: Ledger):

@@ -25,12 +25,12 @@ class Gpu:
 class BrokenDevice(RuntimeError):
     """After an illegal access or a fault of the hardware no call of this process to its GPU succeeds any more."""
 
-    def __init__(self, gpu: Gpu, cause: str) -> None:
-        super().__init__(gpu, cause)
-        self.gpu, self.cause = gpu, cause
+    def __init__(self, gpu: Gpu, reason: str) -> None:
+        super().__init__(gpu, reason)
+        self.gpu, self.reason = gpu, reason
 
     def __str__(self) -> str:
-        return f"{self.gpu} is unusable in this process: {self.cause}"
+        return f"{self.gpu} is unusable in this process: {self.reason}"
 
 
 def refuse_broken(device: torch.device | str, error: BaseException) -> None:

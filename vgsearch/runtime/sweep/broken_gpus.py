@@ -104,7 +104,7 @@ class BrokenGpus(tune.Callback):
         if len(failed) < MOST_TRIALS or gpu in self._left_out or gpu in self._searches:
             return
         if n_before < MOST_TRIALS:
-            self._tell(f"{gpu} is left out: {MOST_TRIALS} trials failed there, the last by {error.cause}")
+            self._tell(f"{gpu} is left out: {MOST_TRIALS} trials failed there, the last by {error.reason}")
         if sum(len(trials) >= MOST_TRIALS for trials in self._failed.values()) >= self._n_gpus:
             self._halt(f"{MOST_TRIALS} trials failed on each of {self._n_gpus:g} GPUs; `vgsearch doctor` checks them")
         else:

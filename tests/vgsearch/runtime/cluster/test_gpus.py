@@ -1,15 +1,20 @@
 """What is said of GPUs that PyTorch can't use: whether build or driver is the cause, and the remedy."""
 
+import os
 import re
+import socket
 from collections.abc import Iterator
 
 import pytest
 import ray
 import torch
+from ray.cluster_utils import Cluster
 from rich.console import Console
 
+from vgsearch.runtime import HIDDEN_GPUS
 from vgsearch.runtime.cluster.gpus import GpuReport, UsableGpu, gpu_report
 from vgsearch.runtime.cluster.node_gpus import least_gpu_memory
+from vgsearch.runtime.cluster.start import start_ray
 from videogan.config import ConfigurationError
 
 CUDA = {"torch": "2.13.0+cu128", "platform": "CUDA 12.8", "architectures": ("sm_75", "sm_80", "sm_90a", "compute_120")}
@@ -52,22 +57,39 @@ def test_the_report_of_this_machine_agrees_with_pytorch():
     assert bool(report.error) is not torch.cuda.is_available()
 
 
-@pytest.fixture
-def pretended_gpu() -> Iterator[None]:
-    """A Ray that counts a GPU; this machine may have none."""
-    ray.init(address="local", num_cpus=1, num_gpus=1, include_dashboard=False, log_to_driver=False)
+@pytest.fixture(scope="module")
+def cluster_with_a_gpu() -> Iterator[None]:
+    """A running cluster with a pretended GPU, whose node was started without the variables of this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(HIDDEN_GPUS)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        head = {"num_cpus": 1, "num_gpus": 1, "dashboard_port": port}
+        cluster = Cluster(initialize_head=True, head_node_args=head)
+    start_ray(cluster.address)
     yield
     ray.shutdown()
+    cluster.shutdown()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster_with_a_gpu")
+def test_a_task_without_a_gpu_sees_none_on_a_cluster_that_others_started():
+    def seen() -> str | None:
+        return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+    assert ray.get(ray.remote(num_cpus=1)(seen).remote()) == ""
+    assert ray.get(ray.remote(num_cpus=1, num_gpus=1)(seen).remote()) == "0"
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the GPU")
-@pytest.mark.usefixtures("pretended_gpu")
+@pytest.mark.usefixtures("cluster_with_a_gpu")
 def test_a_node_whose_gpus_pytorch_cannot_use_is_refused_before_a_trial_starts():
     assert least_gpu_memory(0, Console(quiet=True)) == float("inf")
     with pytest.raises(
         ConfigurationError, match=r"node [\d.]+ has 1 GPU for Ray, but torch .*\.\nOr train on CPUs: --"
     ):
         least_gpu_memory(1, Console(quiet=True))
-    # The process that asked has ended, and no GPU is taken by it.
-    assert ray.available_resources()["GPU"] == 1
+    assert ray.available_resources()["GPU"] == 1, "asking takes no GPU"

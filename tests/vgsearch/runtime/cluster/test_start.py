@@ -1,5 +1,6 @@
 """Ray's start: an address without a cluster, or a folder that Ray cannot use, is one line with the remedy."""
 
+import json
 import os
 import shutil
 import socket
@@ -13,6 +14,7 @@ import pytest
 from ray._private import services
 
 from tests.waiting import wait_until
+from vgsearch.runtime import HIDDEN_GPUS
 from vgsearch.runtime.cluster import start
 from vgsearch.runtime.cluster.cpus import usable_cpus
 from vgsearch.runtime.cluster.start import SETTINGS, _in_one_line, _patient_start, no_answer, raylet_died, start_ray
@@ -159,3 +161,14 @@ def test_a_raylet_that_died_is_not_waited_for(tmp_path: Path):
     with subprocess.Popen([tmp_path / "raylet"]):
         wait_until(raylet_died, lambda: "no dead raylet was seen", 60)
     assert not raylet_died()
+
+
+def test_workers_of_a_cluster_get_the_variable_that_hides_gpus_unless_their_job_sets_it(monkeypatch):
+    monkeypatch.delenv("RAY_JOB_CONFIG_JSON_ENV_VAR", raising=False)
+    assert start._variables_of_workers() == {HIDDEN_GPUS: "1"}
+    job = {"runtime_env": {"env_vars": {"OTHER": "x"}}}
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps(job))
+    assert start._variables_of_workers() == {HIDDEN_GPUS: "1"}
+    job["runtime_env"]["env_vars"][HIDDEN_GPUS] = "0"  # Ray refuses a variable that both set
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps(job))
+    assert start._variables_of_workers() == {}

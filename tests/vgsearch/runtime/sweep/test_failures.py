@@ -108,7 +108,7 @@ def test_an_error_that_leaves_the_device_unusable_is_raised_to_end_the_process_a
     assert str(broken).startswith("GPU ? of ")
     assert str(broken).endswith("CUDA error: an illegal memory access was encountered")
     again = pickle.loads(pickle.dumps(broken))
-    assert (again.gpu, again.cause, str(again)) == (broken.gpu, broken.cause, str(broken))
+    assert (again.gpu, again.reason, str(again)) == (broken.gpu, broken.reason, str(broken))
     assert raised(lambda: refuse_broken("cuda", broken)) is broken, "one process names its GPU once"
     assert end_of_process(broken, 0).state == "failed"
 
