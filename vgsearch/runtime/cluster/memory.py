@@ -12,6 +12,7 @@ from rich.console import Console
 
 from vgsearch.runtime.cluster.cluster import Resources
 from vgsearch.runtime.waits.beats import beating
+from vgsearch.runtime.waits.failed_task import TaskFailed, why_failed
 from vgsearch.runtime.waits.waiting import waiting
 from vgsearch.runtime.waits.watch import TaskStalled, state_of_tasks, why_ended
 from vgsearch.space.domains import ChoiceDomain, is_active
@@ -19,6 +20,7 @@ from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.words import size
 from videogan.config import ConfigurationError, parse_config
 from videogan.data.manifest import Manifest
+from videogan.out_of_memory import is_out_of_memory
 from videogan.shard import Shard
 from videogan.training.forecast import checkpoint_bytes
 from videogan.training.loop import Training
@@ -125,6 +127,10 @@ def _measured(sweep: Sweep, config: RunConfig, share: float) -> tuple[float, flo
         if reason := why_ended(STEP):
             raise TaskStalled(reason) from error
         return math.inf, share
+    except ray.exceptions.RayTaskError as error:
+        if is_out_of_memory(error.cause):
+            return math.inf, share
+        raise TaskFailed(f"{STEP} failed: {why_failed(error)}") from error
     # Workers that share a GPU share its memory; a worker with several computes on one of them.
     return peak, of_gpu * min(gpus, 1) if gpus else share
 

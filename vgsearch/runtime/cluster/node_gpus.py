@@ -2,13 +2,14 @@
 
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rich.console import Console
 
-from vgsearch.runtime.cluster.gpus import GpuReport, gpu_report
+from vgsearch.runtime.cluster.gpus import GpuReport, UsableGpu, gpu_report
 from vgsearch.runtime.cluster.nodes import SECONDS_OF_AN_ANSWER
 from vgsearch.runtime.waits.waiting import waiting
 from videogan.config import ConfigurationError
@@ -19,7 +20,7 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 def least_gpu_memory(gpus_per_worker: float, console: Console) -> float:
     """The bytes of the smallest GPU of all present nodes, which every trial must fit; infinite if workers use none.
 
-    Prints a note if there are several types. Raises ConfigurationError with the remedy, a line for each node on which
+    Raises ConfigurationError with the remedy, a line for each node on which
     PyTorch can't use the GPUs that Ray counts.
     """
     if not gpus_per_worker:
@@ -32,12 +33,15 @@ def least_gpu_memory(gpus_per_worker: float, console: Console) -> float:
     ]
     if problems := [problem for problem in told if problem]:
         raise ConfigurationError("\n".join([*problems, "Or train on CPUs: --gpus-per-worker 0."]))
-    gpus = [gpu for report in reports if isinstance(report, GpuReport) for gpu in report.usable]
-    least = min((gpu.memory_bytes for gpu in gpus), default=math.inf)
+    return smallest([gpu for report in reports if isinstance(report, GpuReport) for gpu in report.usable], console)
+
+
+def smallest(gpus: Sequence[UsableGpu], console: Console) -> float:
+    """The bytes of the smallest GPU, infinite without one; prints a note if there are several types."""
     if len({gpu.name for gpu in gpus}) > 1:
         types = ", ".join(dict.fromkeys(map(str, gpus)))
         console.print(f"GPUs of several types: {types}; every trial must fit the smallest", soft_wrap=True)
-    return least
+    return min((gpu.memory_bytes for gpu in gpus), default=math.inf)
 
 
 def _asked(nodes: list[str]) -> list[GpuReport | str]:

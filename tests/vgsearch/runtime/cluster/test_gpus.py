@@ -1,5 +1,6 @@
 """What is said of GPUs that PyTorch can't use: whether build or driver is the cause, and the remedy."""
 
+import io
 import os
 import re
 import socket
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from vgsearch.runtime import HIDDEN_GPUS
 from vgsearch.runtime.cluster.gpus import GpuReport, UsableGpu, gpu_report
-from vgsearch.runtime.cluster.node_gpus import least_gpu_memory
+from vgsearch.runtime.cluster.node_gpus import least_gpu_memory, smallest
 from vgsearch.runtime.cluster.start import start_ray
 from videogan.config import ConfigurationError
 
@@ -55,6 +56,17 @@ def test_the_report_of_this_machine_agrees_with_pytorch():
     assert report.torch == torch.__version__
     assert bool(report.usable) is torch.cuda.is_available()
     assert bool(report.error) is not torch.cuda.is_available()
+
+
+def test_of_several_types_the_smallest_gpu_decides_and_that_is_told():
+    output = io.StringIO()
+    a100, l4 = UsableGpu("A100", 85_000_000_000, (8, 0)), UsableGpu("L4", 24_000_000_000, (8, 9))
+    assert smallest([a100, a100], Console(file=output)) == 85e9
+    assert output.getvalue() == ""
+    assert smallest([a100, l4, a100], Console(file=output)) == 24e9
+    assert (
+        output.getvalue() == "GPUs of several types: A100 (85.0 GB), L4 (24.0 GB); every trial must fit the smallest\n"
+    )
 
 
 @pytest.fixture(scope="module")
