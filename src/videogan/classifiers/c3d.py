@@ -4,8 +4,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from videogan.classifiers.contract import VideoClassifier
-from videogan.classifiers.resnet3d import Conv3x3x3
 from videogan.config import ConfigurationError
+from videogan.nets.conv3d import Conv3x3x3
 
 
 class C3D(VideoClassifier):

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from videogan.classifiers.contract import VideoClassifier
-from videogan.classifiers.resnet3d import Conv3x3x3
+from videogan.nets.conv3d import Conv3x3x3
 from videogan.nets.width import scaled
 
 Size = tuple[int, int, int]

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from videogan.classifiers.contract import VideoClassifier
+from videogan.nets.conv3d import Conv3x3x3
 
 Shortcut = Literal["A", "B"]
 
@@ -74,21 +75,6 @@ class ResidualBlock3D(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.residual(x) + self.shortcut(x), inplace=True)
-
-
-class Conv3x3x3(nn.Conv3d):
-    """A 3x3x3 convolution with zero padding of one on every side."""
-
-    def __init__(self, in_channels: int, out_channels: int, stride: int, bias: bool = False):
-        super().__init__(in_channels, out_channels, kernel_size=3, stride=stride, padding=1, bias=bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        # oneDNN's bf16 weight gradient (torch 2.13, AVX512-BF16 without AMX) contains uninitialised memory if the
-        # kernel is longer than its input, here with 2 frames or fewer; explicit padding gives the same sum without that
-        # bug.
-        if min(x.shape[2:]) < 3:
-            return F.conv3d(F.pad(x, (1,) * 6), self.weight, self.bias, self.stride)
-        return super().forward(x)
 
 
 class PaddedSubsample(nn.Module):

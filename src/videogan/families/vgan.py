@@ -21,6 +21,7 @@ from videogan.losses import (
     wasserstein_discriminator_loss,
     wasserstein_generator_loss,
 )
+from videogan.nets.conv3d import Conv3d
 from videogan.nets.layer_noise import LayerNoise, draw_noise_seeds
 from videogan.nets.precision import full_precision
 from videogan.nets.strided_ladders import Convolutions, Layer, deconvolutions
@@ -139,7 +140,7 @@ class VGANDiscriminator(nn.Module):
         super().__init__()
         self.noise_sigma = config.noise_sigma
         self.layers = Convolutions(
-            lambda n_in, n_out: nn.Conv3d(n_in, n_out, 4, 2, 1), _norm_d(config), [3, *config.widths], "activation"
+            lambda n_in, n_out: Conv3d(n_in, n_out, 4, 2, 1), _norm_d(config), [3, *config.widths], "activation"
         )
         n_outputs = 2 if config.loss == "bce" else 1
         self.top = nn.Conv3d(config.widths[-1], n_outputs, (config.n_first_frames, 4, 4))

@@ -5,6 +5,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from videogan.nets.conv3d import Conv3d
 from videogan.nets.projection_head import ProjectionHead
 from videogan.nets.recomputation import Recomputing
 
@@ -31,7 +32,7 @@ class VideoDiscriminator(Recomputing):
         widths = [3, channels, 2 * channels, 4 * channels, 8 * channels]
         layers: list[nn.Module] = []
         for i, (n_in, n_out) in enumerate(pairwise(widths)):
-            layers.append(nn.Conv3d(n_in, n_out, 4, stride, padding, bias=False))
+            layers.append(Conv3d(n_in, n_out, 4, stride, padding, bias=False))
             if i > 0 and norm == "bn":
                 layers.append(nn.BatchNorm3d(n_out))
             layers.append(nn.LeakyReLU(0.2, inplace=True))

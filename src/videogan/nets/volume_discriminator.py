@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from videogan.nets.beta import without_beta_
+from videogan.nets.conv3d import Conv3d
 from videogan.nets.label_volume import LabelledConv3d
 from videogan.nets.layer_noise import LayerNoise
 from videogan.nets.precision import full_precision
@@ -37,8 +38,8 @@ class VolumeDiscriminator(nn.Module):
         n_colours: int = 3,
     ) -> None:
         super().__init__()
-        first = LabelledConv3d(n_colours, n_labels, widths[0]) if n_labels else nn.Conv3d(n_colours, widths[0], 4, 2, 1)
-        self.convolutions = nn.ModuleList([first, *(nn.Conv3d(i, o, 4, 2, 1) for i, o in pairwise(widths))])
+        first = LabelledConv3d(n_colours, n_labels, widths[0]) if n_labels else Conv3d(n_colours, widths[0], 4, 2, 1)
+        self.convolutions = nn.ModuleList([first, *(Conv3d(i, o, 4, 2, 1) for i, o in pairwise(widths))])
         self.norms = nn.ModuleList([nn.Identity(), *(_norm(n, scale) for n in widths[1:])])
         self.full_connection = nn.Linear(widths[-1] * (resolution // 16) ** 2, 1)
         self.sigma = sigma

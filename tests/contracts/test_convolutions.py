@@ -1,0 +1,71 @@
+"""No network has a plain nn.Conv3d whose kernel is longer than its input: its bf16 gradient may be foreign memory."""
+
+from typing import get_args
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.contracts.test_classifiers import SIZE
+from tests.contracts.tiny_families import CASES, tiny_config
+from videogan.classifiers import CLASSIFIERS
+from videogan.families import FAMILIES
+from videogan.families.contract import AnyGAN, Settings
+from videogan.nets.conv3d import Conv3d, is_shorter_than_kernel
+
+
+def plain_and_short(networks: list[nn.Module]) -> list[str]:
+    """A list that fills, while `networks` run, with every plain Conv3d that meets an input shorter than its kernel."""
+    found: list[str] = []
+
+    def see(convolution: nn.Conv3d, inputs: tuple[Tensor, ...]) -> None:
+        if not isinstance(convolution, Conv3d) and is_shorter_than_kernel(convolution, inputs[0]):
+            found.append(f"{convolution} on {tuple(inputs[0].shape[2:])}: use videogan.nets.conv3d.Conv3d")
+
+    for network in networks:
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv3d):
+                layer.register_forward_pre_hook(see)
+    return found
+
+
+def run_on_meta(networks: AnyGAN) -> None:
+    """Both players' losses on two clips; without values, but with every shape."""
+    config = networks.config
+    labels = torch.zeros(2, dtype=torch.int64)
+    draws = networks.draw(2, torch.Generator().manual_seed(0), torch.ones(config.n_classes), labels)
+    draws = {name: tensor.to("meta") for name, tensor in draws.items()}
+    real = torch.empty(2, config.n_frames, 3, config.resolution, config.resolution, device="meta")
+    fakes = networks.generate(networks.generator, draws)
+    networks.discriminator_losses(networks.discriminators, real, labels.to("meta"), fakes, draws)
+    networks.generator_losses(networks.discriminators, fakes, draws)
+
+
+@pytest.mark.parametrize(("family", "settings"), CASES)
+@torch.no_grad()
+def test_no_network_of_a_family_has_a_plain_convolution_longer_than_its_input(family: str, settings: Settings):
+    for resolution in get_args(FAMILIES[family].config_type.model_fields["resolution"].annotation):
+        with torch.device("meta"):
+            networks = FAMILIES[family].build(tiny_config(family, {**settings, "resolution": resolution}))
+        found = plain_and_short([networks.generator, *networks.discriminators.values()])
+        run_on_meta(networks)
+        assert not found, resolution
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+@torch.no_grad()
+def test_no_classifier_has_a_plain_convolution_longer_than_its_input(name: str):
+    with torch.device("meta"):
+        classifier = CLASSIFIERS[name](3, width=4)
+    found = plain_and_short([classifier])
+    classifier(torch.empty(2, 16, 3, SIZE[name], SIZE[name], device="meta"))
+    assert not found
+
+
+def test_a_plain_convolution_is_found():
+    ladder = nn.Sequential(nn.Conv3d(3, 4, 4, 2, 1), nn.Conv3d(4, 5, 3, padding=1))
+    found = plain_and_short([ladder])
+    ladder(torch.rand(1, 3, 4, 8, 8))
+    assert len(found) == 1
+    assert "Conv3d(4, 5" in found[0]
+    assert "(2, 4, 4)" in found[0]
