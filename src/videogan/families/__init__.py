@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from videogan.families.contract import AnyGAN
 from videogan.families.installed import Families
-from videogan.families.mocogan import MoCoGAN
+from videogan.families.mocogan.mdp import MDP
+from videogan.families.mocogan.mocogan import MoCoGAN
 from videogan.families.mvt import MVTGAN
 from videogan.families.tgan.tgan import TGAN
 from videogan.families.tgan.volume3d import Volume3D
@@ -17,6 +18,7 @@ FAMILIES: Mapping[str, type[AnyGAN]] = Families(
         "volume3d": Volume3D,
         "vgan": VideoGAN,
         "mocogan": MoCoGAN,
+        "mdp": MDP,
     }
 )
 """Our own families, and those of installed packages."""

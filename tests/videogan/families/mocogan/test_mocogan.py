@@ -9,7 +9,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as bce
 from torch.nn.functional import cross_entropy, one_hot
 
 from videogan.config import ConfigurationError, parse_config
-from videogan.families.mocogan import MoCoGAN, MoCoGANConfig
+from videogan.families.mocogan.mocogan import MoCoGAN, MoCoGANConfig
 
 TINY = {"resolution": 32, "n_classes": 3, "width": 1 / 32, "noise_sigma": 0.0}
 
