@@ -1,4 +1,4 @@
-"""Random draws for the n clips of a global batch, on the CPU: codes, labels of fakes, frame choices."""
+"""Random draws for the n clips of a global batch, on the CPU: codes, labels of fakes, frame choices; chosen frames."""
 
 import math
 from typing import Literal
@@ -51,3 +51,9 @@ def draw_frames(n: int, n_frames: int, n_drawn: int, rng: torch.Generator, repla
 def frames_at(videos: Tensor, indices: Tensor) -> Tensor:
     """The frames `indices` (b, N) of videos (b, T, C, H, W): (b, N, C, H, W)."""
     return videos[torch.arange(len(videos), device=videos.device)[:, None], indices]
+
+
+def evenly_spaced(videos: Tensor, n: int) -> Tensor:
+    """N evenly spaced frames of videos (b, T, C, H, W), the first and the last among them: (b, N, C, H, W)."""
+    indices = torch.linspace(0, videos.shape[1] - 1, n, device=videos.device).round().long()
+    return videos[:, indices]

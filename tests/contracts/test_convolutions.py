@@ -19,7 +19,9 @@ def plain_and_short(networks: list[nn.Module]) -> list[str]:
     found: list[str] = []
 
     def see(convolution: nn.Conv3d, inputs: tuple[Tensor, ...]) -> None:
-        if not isinstance(convolution, Conv3d) and is_shorter_than_kernel(convolution, inputs[0]):
+        if not isinstance(convolution, Conv3d) and is_shorter_than_kernel(
+            inputs[0], convolution.weight, convolution.dilation
+        ):
             found.append(f"{convolution} on {tuple(inputs[0].shape[2:])}: use videogan.nets.conv3d.Conv3d")
 
     for network in networks:

@@ -53,8 +53,8 @@ def behaviour(config: FamilyConfig) -> list[Tensor]:
     seen = [weight.clone() for weight in (*networks.generator.parameters(), *weights)]
     fakes = networks.generate(networks.generator, draws)
     losses = networks.discriminator_losses(networks.discriminators, real, labels, fakes, draws)
-    losses |= networks.generator_losses(networks.discriminators, fakes, draws)
-    seen += [*draws.values(), fakes.videos, *losses.values()]
+    of_generator = networks.generator_losses(networks.discriminators, fakes, draws)
+    seen += [*draws.values(), fakes.videos, *losses.values(), *of_generator.values()]
     seen += networks.motion_loss(real, labels, fakes, draws, 1) or ()
     for step in range(1, 7):
         for weight in weights:

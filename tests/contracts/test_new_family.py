@@ -17,7 +17,7 @@ from videogan.families.contract import AnyGAN
 from videogan.families.installed import Families
 from videogan.families.vgan import VideoGAN
 
-CONTRACTS = ("families", "family_settings", "family_step", "spaces", "table_4")
+CONTRACTS = ("convolutions", "families", "family_settings", "family_step", "spaces", "table_4")
 PARTS = ("# pyproject.toml, under [project]:\n", "# toy_spaces/toy.yaml:\n")
 TRAIN = """
 import sys

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from videogan.families.contract import AnyGAN
+from videogan.families.dvdgan import DVDGAN
 from videogan.families.installed import Families
 from videogan.families.mocogan.mdp import MDP
 from videogan.families.mocogan.mocogan import MoCoGAN
@@ -19,6 +20,7 @@ FAMILIES: Mapping[str, type[AnyGAN]] = Families(
         "vgan": VideoGAN,
         "mocogan": MoCoGAN,
         "mdp": MDP,
+        "dvdgan": DVDGAN,
     }
 )
 """Our own families, and those of installed packages."""

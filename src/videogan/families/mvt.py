@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from videogan.constraints import singular_value_clipping_
-from videogan.draws import draw_frames, draw_labels, draw_normal, frames_at
+from videogan.draws import draw_frames, draw_labels, draw_normal, evenly_spaced, frames_at
 from videogan.families.contract import GAN, Discriminators, Draws, Facts, Fakes, FamilyConfig, Generator, Losses
 from videogan.flow.lucas_kanade import LucasKanade
 from videogan.flow.weights import pwc_net_from
@@ -385,9 +385,8 @@ class MVTGAN(GAN[MVTConfig, Fakes]):
 
     def realness(self, videos: Tensor, labels: Tensor) -> Tensor:
         """The mean logits of D_Image on N evenly spaced frames and of D_Video, weighted as in the losses."""
-        n, t = self.config.n_frames_image, videos.shape[1]
-        frames = torch.linspace(0, t - 1, n, device=videos.device).round().long().expand(len(videos), n)
-        image = self.discriminators["image"](frames_at(videos, frames), labels).view(len(videos), n).mean(1)
+        frames = evenly_spaced(videos, self.config.n_frames_image)
+        image = self.discriminators["image"](frames, labels).view(len(videos), -1).mean(1)
         video = self.discriminators["video"](videos, labels).view(len(videos))
         return self.config.lambda_img * image + self.config.lambda_vid * video
 
