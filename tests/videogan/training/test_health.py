@@ -204,6 +204,8 @@ def test_the_rule_is_off_by_default_and_refuses_settings_without_effect():
         ("mvt", {"lambda_vid": 2}, {"image": 2.0, "video": 4.0}),
         ("mvt", {"lambda_img": 0}, {"video": 2.0}),
         ("mocogan", {}, {"image": 2 * math.log(2), "video": 2 * math.log(2)}),
+        ("mdp", {}, {"image": 2 * math.log(2), "video": 2 * math.log(2)}),
+        ("dvdgan", {"lambda_temporal": 0.5}, {"spatial": 2.0, "temporal": 1.0}),
         ("vgan", {"n_frames": 16}, {"video": 2 * math.log(2)}),
         ("vgan", {"n_frames": 16, "loss": "wgan_svc"}, {}),
         ("tgan", {"regulariser": "none"}, {"video": 2 * math.log(2)}),
