@@ -21,6 +21,7 @@ from videogan.nets.conv_gru import CandidateActivation, ConvGRU
 from videogan.nets.initialisation import initialise_
 from videogan.nets.narrow_norm import own_batch_norm
 from videogan.nets.projection_head import ProjectionHead
+from videogan.nets.recomputation import Recomputing
 from videogan.nets.resblocks import DownBlock, DownBlock3d, UpBlock
 from videogan.nets.spectral_norm import normalise_spectrally
 
@@ -120,7 +121,7 @@ class Group(nn.Module):
         return self.up_block(x, x, condition).unflatten(0, (-1, self.n_frames))
 
 
-class DVDGANGenerator(Generator):
+class DVDGANGenerator(Generator, Recomputing):
     """G: c = [z; e(y)] -> linear -> groups -> BN-ReLU-conv-tanh; c also sets each group's conditional norms (sec. 3.1).
 
     No attention: recurrence in each group is what version 2 of the paper has in its place.
@@ -164,7 +165,7 @@ class DVDGANGenerator(Generator):
         condition = torch.cat([z, y if y.is_floating_point() else self.class_vectors(y)], dim=1)
         maps = self.linear(condition).unflatten(1, self.first_map)[:, None]
         for group in self.groups:
-            maps = group(maps, condition)
+            maps = self.run(group, maps, condition)
         x = maps.flatten(0, 1)
         if isinstance(self.norm, nn.BatchNorm2d):
             x = own_batch_norm(self.norm, x)
@@ -178,7 +179,7 @@ class DVDGANGenerator(Generator):
             )
 
 
-class SpatialDiscriminator(nn.Module):
+class SpatialDiscriminator(Recomputing):
     """D_S: BigGAN's residual discriminator on k frames; the frames' features are summed before the head (sec. 3.2).
 
     forward: frames (B, k, 3, R, R) in [-1, 1], y (B,) integer labels -> (B,) logits.
@@ -196,11 +197,13 @@ class SpatialDiscriminator(nn.Module):
         self.head = ProjectionHead(widths[-1], config.n_labels)
 
     def forward(self, frames: Tensor, y: Tensor) -> Tensor:
-        features = relu(self.blocks(frames.flatten(0, 1))).unflatten(0, frames.shape[:2])
-        return self.head(features.transpose(1, 2), y)
+        x = frames.flatten(0, 1)
+        for block in self.blocks:
+            x = self.run(block, x)
+        return self.head(relu(x).unflatten(0, frames.shape[:2]).transpose(1, 2), y)
 
 
-class TemporalDiscriminator(nn.Module):
+class TemporalDiscriminator(Recomputing):
     """D_T: whole clips, pooled by phi; D_S's blocks, the first two of them with 3-D kernels (sec. 3.2).
 
     Time is never pooled: the paper changes nothing but the kernels.
@@ -222,9 +225,13 @@ class TemporalDiscriminator(nn.Module):
 
     def forward(self, video: Tensor, y: Tensor) -> Tensor:
         pooled = avg_pool2d(video.flatten(0, 1), self.phi).unflatten(0, video.shape[:2])
-        maps = self.clip_blocks(pooled.transpose(1, 2)).transpose(1, 2)
-        features = relu(self.frame_blocks(maps.flatten(0, 1))).unflatten(0, video.shape[:2])
-        return self.head(features.transpose(1, 2), y)
+        x = pooled.transpose(1, 2)
+        for block in self.clip_blocks:
+            x = self.run(block, x)
+        x = x.transpose(1, 2).flatten(0, 1)
+        for block in self.frame_blocks:
+            x = self.run(block, x)
+        return self.head(relu(x).unflatten(0, video.shape[:2]).transpose(1, 2), y)
 
 
 _FACTS = Facts(
@@ -256,6 +263,7 @@ class DVDGAN(GAN[DVDGANConfig, Fakes]):
     config_type = DVDGANConfig
     generator_type = DVDGANGenerator
     facts = _FACTS
+    recomputes = True
 
     @classmethod
     def build(cls, config: DVDGANConfig) -> Self:

@@ -26,7 +26,7 @@ class ConvGRU(nn.Module):
         n = x.shape[2]
         # Read once: each read of a spectrally normalised weight is a power iteration.
         gates, candidate = self.gates.weight, self.candidate.weight
-        biases = torch.cat([self.gates.bias, self.candidate.bias])
+        biases = torch.cat([b for b in (self.gates.bias, self.candidate.bias) if b is not None])
         # What all steps need of x, in one convolution.
         of_x = conv2d(x.flatten(0, 1), torch.cat([gates[:, n:], candidate[:, :n]]), biases, padding=1)
         of_x = of_x.unflatten(0, x.shape[:2])

@@ -45,12 +45,19 @@ def tensors(training: Training) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize(
-    ("model", "loop"),
-    [({}, {}), ({"variant": "mvt_mc"}, {"precision": "bf16"}), ({"constraint_d_video": "svc", "n_clip": 2}, {})],
+    ("family", "model", "loop"),
+    [
+        ("mvt", {}, {}),
+        ("mvt", {"variant": "mvt_mc"}, {"precision": "bf16"}),
+        ("mvt", {"constraint_d_video": "svc", "n_clip": 2}, {}),
+        ("dvdgan", {}, {}),
+    ],
 )
-def test_checkpointed_activations_give_equal_losses_gradients_and_buffers(model: dict[str, Any], loop: dict[str, Any]):
-    kept, losses = trained(a_run(model=model, **loop))
-    recomputed, again = trained(a_run(model=model, checkpoint_activations=True, **loop))
+def test_checkpointed_activations_give_equal_losses_gradients_and_buffers(
+    family: str, model: dict[str, Any], loop: dict[str, Any]
+):
+    kept, losses = trained(a_run(family, model, **loop))
+    recomputed, again = trained(a_run(family, model, checkpoint_activations=True, **loop))
     assert again == losses
     one, other = tensors(kept), tensors(recomputed)
     assert one.keys() == other.keys()

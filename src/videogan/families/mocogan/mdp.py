@@ -64,6 +64,7 @@ class CausalVideoDiscriminator(nn.Module):
         super().__init__()
         self.noise_sigma = config.noise_sigma
         widths = [3, *(scaled(64 << i, config.width) for i in range(config.n_blocks))]
+        self.n_past = [(config.kernel - 1) << i for i in range(config.n_blocks)]
         self.convolutions = nn.ModuleList(
             Conv3d(n_in, n_out, (config.kernel, 4, 4), (1, 2, 2), (0, 1, 1), (1 << i, 1, 1), bias=False)
             for i, (n_in, n_out) in enumerate(pairwise(widths))
@@ -74,8 +75,7 @@ class CausalVideoDiscriminator(nn.Module):
 
     def forward(self, video: Tensor, noise_seeds: Tensor | None = None) -> Tensor:
         x, noise = video.transpose(1, 2), LayerNoise(self.noise_sigma, noise_seeds)
-        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            n_past = convolution.dilation[0] * (convolution.kernel_size[0] - 1)
+        for convolution, norm, n_past in zip(self.convolutions, self.norms, self.n_past, strict=True):
             x = norm(convolution(pad(noise(x), (0, 0, 0, 0, n_past, 0))))
             x = leaky_relu(x, 0.2, inplace=True)
         return torch.stack([full_precision(head, x).squeeze(1).flatten(2) for head in (self.score, self.value)], dim=1)
@@ -106,7 +106,7 @@ def discounted_value(values: Tensor, beta: float) -> Tensor:
 _FACTS = Facts(
     tiny={"resolution": 32, "width": 1 / 32},
     n_parameters={"generator": 3_249_684, "image": 663_296, "video": 1_984_384},
-    published_run=PUBLISHED_RUN | {"loop.batch_size": 16},
+    published_run={**PUBLISHED_RUN, "loop.batch_size": 16},
     variants=({"n_blocks": 4},),
     without_batch_norm={"norm": "none"},
     other_values={"sigma": (0.5, {}), "beta": (0.5, {})},
