@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -142,6 +143,27 @@ def test_a_sweep_moved_while_it_runs_stops_and_resumes_where_it_is(whole, tmp_pa
     assert outcome(resumed) == outcome(record)
     assert_whole(tmp_path / "moved", resumed)
     row("folder moved under the running sweep", "stopped by name; resumed at the new place as if uninterrupted")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_a_database_locked_under_a_sweep_stops_it_by_name_and_it_resumes(whole, tmp_path: Path):
+    _, record = whole
+    driver = start(tmp_path / "s")
+    while n_lines(tmp_path / "s") < 9:
+        assert driver.poll() is None, log_of(tmp_path / "s").read_text()[-3000:]
+        time.sleep(0.002)
+    other = sqlite3.connect(Experiment(tmp_path / "s").study, timeout=60)
+    other.execute("BEGIN EXCLUSIVE")
+    assert driver.wait(timeout=400) != 0
+    said = log_of(tmp_path / "s").read_text()
+    assert "database is locked" in said
+    assert "nothing is lost: vgsearch resume" in said
+    other.close()
+    resumed = finish(tmp_path / "s")
+    assert outcome(resumed) == outcome(record)
+    assert_whole(tmp_path / "s", resumed)
+    row("optuna.db locked by another program for minutes", "stopped by name; resumed as if uninterrupted")
 
 
 def test_a_second_driver_is_refused_with_the_process_of_the_first(tmp_path: Path):

@@ -18,7 +18,7 @@ from vgsearch.experiment.trial_records import TrialRecords
 from vgsearch.report.blocks import Page
 from vgsearch.report.writing import write_html, write_markdown
 from vgsearch.runtime.study.rebuild import study_of
-from vgsearch.runtime.sweep.tune import disk_full_told
+from vgsearch.runtime.sweep.tune import files_told
 from vgsearch.sampling.pictures import Picture, PictureSettings
 from vgsearch.sampling.sample import SampleRequest, write_files
 from videogan.data.cache import planned_shards, write_index, write_shard
@@ -46,7 +46,7 @@ def ledger(disk: Path) -> Write:
 
 def study(disk: Path) -> Write:
     def opened() -> None:
-        with disk_full_told(Experiment(disk)):
+        with files_told(Experiment(disk), tiny_sweep()):
             study_of(disk / "optuna.db", tiny_sweep(), [])
 
     return opened

@@ -4,6 +4,7 @@ import os
 import pty
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -93,6 +94,31 @@ def test_a_stopped_task_is_named_and_started_again(machine: Machine, shapes: Pat
     assert run.wait(1500) == 0, machine.log("tune")
     assert record(machine).floor is not None
     assert [trial.state for trial in record(machine).trials.values()] == ["done"]
+
+
+@pytest.mark.parametrize(
+    ("task", "code", "reason"),
+    [
+        ("ray::_measure_floor", 0, "the floor could not be measured: its process died each time it was started"),
+        ("ray::_fit_in_this_process", 1, "could not be fitted: its process died each time it was started"),
+    ],
+)
+def test_a_task_that_dies_each_time_is_told_in_a_line(
+    machine: Machine, shapes: Path, tmp_path: Path, task: str, code: int, reason: str
+):
+    machine.own["VGSEARCH_CACHE"] = str(tmp_path / "own cache" if code else machine.own["VGSEARCH_CACHE"])
+    run = tune(machine, shapes, *BY_DISTANCE, *SHORT)
+    while run.poll() is None:
+        if pid := process_named(machine, task):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+    said = machine.log("tune")
+    assert run.returncode == code, said
+    (line,) = [line for line in said.splitlines() if reason in line]
+    assert "WorkerCrashedError" in line
+    assert "Traceback" not in said
+    assert code or [trial.state for trial in record(machine).trials.values()] == ["done"]
 
 
 @pytest.mark.parametrize(

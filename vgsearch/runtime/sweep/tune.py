@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ def run_trials(
         searched = {path: domain.ends for path, domain in sweep.domains.items()}
         write_columns(experiment.tensorboard, searched, compared_scores(sweep.objectives()))
         experiment.working_copy.push(lambda name: name.startswith(f"{experiment.tensorboard.name}/"))
-    with disk_full_told(experiment):
+    with files_told(experiment, sweep):
         study = study_of(experiment.study, sweep, read_events(experiment.ledger))
     searcher = StudySearcher(study, sweep, waiting, driver, driver.record.next_index, driver.successor)
     run_searcher(searcher, driver, cluster, executor)
@@ -75,33 +76,33 @@ def run_searcher(searcher: StudySearcher, driver: Driver, cluster: Resources, ex
     """Run what the searcher proposes, as many trials in parallel as fit, until it has no more; raises DiskFull."""
     experiment = driver.experiment
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    try:
-        _tuner(searcher, driver, cluster, executor or _executor(driver.sweep)).fit()
-    except Exception as error:
-        if isinstance(searcher.broken, MovedExperiment):
-            _remove_recreated(experiment)
-        if isinstance(searcher.broken, StorageInternalError | SQLAlchemyError) and not full_disk(searcher.broken):
-            raise BrokenStudy(
-                f"{driver.sweep.storage or experiment.study} could not be read or written "
-                f"({next(iter(str(searcher.broken).splitlines()), '')}); another program may use it. The ledger has every "
-                f"event, so that nothing is lost: vgsearch resume {typed(experiment.place)}"
-            ) from error
-        with disk_full_told(experiment):
-            raise searcher.broken or error from None
+    with files_told(experiment, driver.sweep):
+        try:
+            _tuner(searcher, driver, cluster, executor or _executor(driver.sweep)).fit()
+        except Exception as error:
+            if isinstance(searcher.broken, MovedExperiment):
+                _remove_recreated(experiment)
+            if searcher.broken is not None:
+                raise searcher.broken from error
+            raise
 
 
 @contextmanager
-def disk_full_told(experiment: Experiment) -> Iterator[None]:
-    """Raise DiskFull, with the file and the remedy, for an error of the block that means a full disk."""
+def files_told(experiment: Experiment, sweep: Sweep) -> Iterator[None]:
+    """Raise DiskFull or BrokenStudy, with the file and the remedy, for an error of the block that means one of them."""
     try:
         yield
     except Exception as error:
+        again = f"vgsearch resume {typed(experiment.place)}"
         if full := full_disk(error, f"the files of {experiment.folder}"):
-            raise DiskFull(
-                f"{full}; all finished trials are kept. Free some space there, then: "
-                f"vgsearch resume {typed(experiment.place)}"
-            ) from error
-        raise
+            raise DiskFull(f"{full}; all finished trials are kept. Free some space there, then: {again}") from error
+        if not isinstance(error, StorageInternalError | SQLAlchemyError | sqlite3.Error):
+            raise
+        reason = next(iter(str(error.__cause__ or error).splitlines()), "")
+        raise BrokenStudy(
+            f"{sweep.storage or experiment.study} could not be read or written ({reason}); another program may use it. "
+            f"The ledger has every event, so that nothing is lost: {again}"
+        ) from error
 
 
 def _remove_recreated(experiment: Experiment) -> None:

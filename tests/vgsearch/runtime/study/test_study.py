@@ -11,8 +11,10 @@ import optuna
 import pytest
 
 from tests.builders import tiny_sweep
+from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.study.samplers import suggest_all
 from vgsearch.runtime.study.study import open_study, replace_study
+from vgsearch.runtime.sweep.tune import BrokenStudy, files_told
 from vgsearch.space.sweep import Sweep, checked_storage
 from videogan.config import ConfigurationError
 
@@ -62,6 +64,22 @@ def test_others_can_read_the_sqlite_study_while_the_driver_writes(tmp_path: Path
         writer.execute("BEGIN IMMEDIATE")
         names = [row[0] for row in sqlite3.connect(path, timeout=0.1).execute("SELECT study_name FROM studies")]
     assert names == [study.study_name]
+
+
+def test_a_database_that_another_program_locks_is_told_in_one_line_with_the_way_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("vgsearch.runtime.study.study.SECONDS_OF_A_LOCK", 0.1)
+    experiment, sweep = Experiment(tmp_path), a_sweep()
+    study = open_study(experiment.study, sweep)
+    other = sqlite3.connect(experiment.study)
+    other.execute("BEGIN EXCLUSIVE")
+    line = r"optuna\.db could not be .*database is locked.*: vgsearch resume "
+    with pytest.raises(BrokenStudy, match=line) as told, files_told(experiment, sweep):
+        study.ask()
+    assert "\n" not in str(told.value)
+    other.close()
+    assert study.ask().number == 0
 
 
 def test_a_study_is_in_its_own_file_whatever_its_folder_is_called(tmp_path: Path):
