@@ -83,7 +83,7 @@ def run_searcher(searcher: StudySearcher, driver: Driver, cluster: Resources, ex
             if isinstance(searcher.broken, MovedExperiment):
                 _remove_recreated(experiment)
             if searcher.broken is not None:
-                raise searcher.broken from error
+                raise searcher.broken  # noqa: B904 (its own cause says why)
             raise
 
 
