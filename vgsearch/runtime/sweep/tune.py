@@ -79,7 +79,7 @@ def run_searcher(searcher: StudySearcher, driver: Driver, cluster: Resources, ex
     with files_told(experiment, driver.sweep):
         try:
             _tuner(searcher, driver, cluster, executor or _executor(driver.sweep)).fit()
-        except Exception as error:
+        except Exception:
             if isinstance(searcher.broken, MovedExperiment):
                 _remove_recreated(experiment)
             if searcher.broken is not None:
