@@ -15,7 +15,7 @@ from ray._private import services
 
 from tests.waiting import wait_until
 from vgsearch.runtime import HIDDEN_GPUS
-from vgsearch.runtime.cluster import start
+from vgsearch.runtime.cluster import start, temporary
 from vgsearch.runtime.cluster.cpus import usable_cpus
 from vgsearch.runtime.cluster.start import SETTINGS, _in_one_line, _patient_start, no_answer, raylet_died, start_ray
 from vgsearch.runtime.cluster.temporary import unusable_folder
@@ -94,6 +94,13 @@ def test_a_folder_whose_sockets_have_too_long_paths_is_refused_with_the_remedy(m
     with pytest.raises(
         ConfigurationError, match="must have at most 39 bytes for Ray's sockets, got 90; set RAY_TMPDIR to"
     ):
+        start_ray("local")
+
+
+def test_a_full_folder_of_temporary_files_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(temporary, "LEAST_FREE_BYTES", 2**60)
+    monkeypatch.setenv("RAY_TMPDIR", "/tmp")
+    with pytest.raises(ConfigurationError, match=r"^/tmp: the folder for temporary files has .* free, but Ray needs"):
         start_ray("local")
 
 
