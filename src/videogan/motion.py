@@ -124,7 +124,7 @@ class RememberedFlows:
     """
 
     def __init__(self, most_bytes: int = 2**30) -> None:
-        self._most_bytes, self._bytes = most_bytes, 0
+        self.most_bytes, self._bytes = most_bytes, 0
         self._flows: OrderedDict[bytes, Tensor] = OrderedDict()
         self.n_estimated = self.n_asked = 0
 
@@ -144,7 +144,7 @@ class RememberedFlows:
             self.n_estimated += 1
             found = self._flows[key] = flow(clip)
             self._bytes += found.nbytes
-            while self._bytes > self._most_bytes and len(self._flows) > 1:
+            while self._bytes > self.most_bytes and len(self._flows) > 1:
                 self._bytes -= self._flows.popitem(last=False)[1].nbytes
         else:
             self._flows.move_to_end(key)

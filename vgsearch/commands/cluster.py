@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from vgsearch.cluster.check.finding import Finding
+    from vgsearch.cluster.check.workers import GpuNeed
 
+UCF_101 = 101
+"""Classes of the papers' largest data set."""
 app = typer.Typer(no_args_is_help=True)
 
 
@@ -56,7 +59,7 @@ def check(
 ) -> None:
     """Check a cluster file for errors, and for mistakes that Ray accepts and you would pay for.
 
-    Checks tokens, ports, shared storage, versions, setup, GPUs and spot nodes.
+    Checks tokens, ports, shared storage, versions, setup, spot nodes, GPUs, and with --space their memory.
     Starts nothing and reaches no network.
     Exit code 1 if it finds anything but notes.
     """
@@ -66,7 +69,7 @@ def check(
     from vgsearch.terminal.console import Terminal
     from videogan.storage.text_file import read_text
 
-    findings = check_text(read_text(file), _what_needs_gpus(space, budget))
+    findings = check_text(read_text(file), _what_needs_gpus(space, budget), _gpu_need(space, budget))
     if json:
         print(json_module.dumps([finding.record(str(file)) for finding in findings]))
     else:
@@ -85,6 +88,23 @@ def _what_needs_gpus(space: str | None, budget: str) -> str | None:
         raise ConfigurationError(f"--budget: '{budget}' is not a budget{suggestion(budget, list(BUDGETS))}")
     name = load_space(space).name if space else "every space"
     return f"{name} at --budget paper" if budget == "paper" else None
+
+
+def _gpu_need(space: str | None, budget: str) -> "GpuNeed | None":
+    """What the paper's point of `space` needs of a GPU at the paper's budget, as a dry run forecasts it."""
+    if space is None or budget != "paper":
+        return None
+    from vgsearch.cluster.check.workers import GpuNeed
+    from vgsearch.space.space import load_space
+    from vgsearch.space.sweep import Sweep
+    from videogan.training.fitting import as_options, gpu_bytes, settings_that_fit
+
+    found = load_space(space)
+    # The number of classes and the data barely change the size.
+    sweep = Sweep(space=found, budget=budget, data="", manifest_digest="0" * 64, n_classes=UCF_101, n_trials=1)
+    config = sweep.run_config(sweep.paper_points[0], 0)
+    search = f"the paper's point of {found.name} at --budget {budget}"
+    return GpuNeed(search, gpu_bytes(config), lambda n_bytes: as_options(settings_that_fit(config, n_bytes) or {}))
 
 
 def _print_findings(file: Path, findings: "list[Finding]", console: "Console") -> None:

@@ -24,13 +24,17 @@ class Forecast:
     """Counted costs of one run: parameters by network, and of one step FLOPs and bytes.
 
     flops_per_step, bytes_moved_per_step: over all workers; FLOPs are twice the multiply-adds, and each operation reads
-    its inputs from memory and writes its outputs to it. memory_bytes: the most that one worker's tensors take.
+    its inputs from memory and writes its outputs to it. memory_bytes: the most that one worker's tensors take in a
+    step; bucket_bytes: of the buckets in which data-parallel workers exchange gradients; kept_bytes: the most that
+    steps keep for later ones.
     """
 
     parameters: dict[str, int]
     flops_per_step: float
     bytes_moved_per_step: float
     memory_bytes: float
+    bucket_bytes: float
+    kept_bytes: float
     checkpoint_bytes: float
 
 
@@ -38,14 +42,15 @@ def forecast(config: RunConfig, n_workers: int = 1) -> Forecast:
     """Count the parameters of `config`'s networks, and the cost of its second step on one worker's part of the batch.
 
     Memory is one worker's tensors at `loop.precision`: weights, the optimiser's moments, the generator's average if
-    there is one, and the peak of all that a step makes, gradients and activations. It has no CUDA context, no
-    workspaces of kernels, and no fragments between tensors; `gpus.OVERHEAD_BYTES` allows for these.
+    there is one, and the peak of all that a step makes, gradients and activations. `gpus.needed_bytes` adds what a
+    process needs beside its tensors.
     """
     networks = _on_meta(config)
     traced = _TracedStep(config, networks, n_workers)
     parameters, saved = _parameters(networks), checkpoint_bytes(config)
-    moved, memory = traced.bytes_moved * n_workers, saved + traced.peak_bytes
-    return Forecast(parameters, traced.flops * n_workers, moved, memory, saved)
+    buckets = 0 if n_workers == 1 else sum(parameters.values()) * BYTES_FP32  # in which gradients travel
+    memory, moved = saved + traced.peak_bytes, traced.bytes_moved * n_workers
+    return Forecast(parameters, traced.flops * n_workers, moved, memory, buckets, networks.kept_bytes, saved)
 
 
 def checkpoint_bytes(config: RunConfig) -> int:

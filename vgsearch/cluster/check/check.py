@@ -1,6 +1,6 @@
 """All rules for one cluster file: which kind of file it is, and which rules apply."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from vgsearch.cluster.check import kuberay, launcher_rules, setup, storage, tokens, versions, workers
 from vgsearch.cluster.check.document import Document, NotYaml, read_documents, repeated_keys
@@ -11,7 +11,8 @@ from vgsearch.cluster.check.launcher_schema import ray_accepts_the_file
 from vgsearch.cluster.check.placeholders import placeholders_left
 from vgsearch.cluster.check.plan import ClusterPlan
 
-PLAN_RULES: tuple[Callable[[ClusterPlan], Iterator[Finding]], ...] = (
+PlanRule = Callable[[ClusterPlan], Iterator[Finding]]
+PLAN_RULES: tuple[PlanRule, ...] = (
     tokens.ray_requires_the_token,
     tokens.token_reaches_the_nodes,
     tokens.token_is_not_in_the_file,
@@ -42,8 +43,11 @@ LAUNCHER_RULES: tuple[Callable[[Document], Iterator[Finding]], ...] = (
 )
 
 
-def check_text(text: str, needs_gpus: str | None = None) -> list[Finding]:
-    """All findings: failures, then notes, each in line order. `needs_gpus` names the search that needs GPUs, if any."""
+def check_text(text: str, needs_gpus: str | None = None, need: workers.GpuNeed | None = None) -> list[Finding]:
+    """All findings: failures, then notes, each in line order.
+
+    `needs_gpus` names the search that needs GPUs, if any; `need` is what a certain one needs of each GPU.
+    """
     if text.startswith("#!"):
         must, remedy = "the file must be one for `ray up` or KubeRay", "Check a script with `bash -n` and shellcheck."
         return [Finding("kind", 1, must, "a script", remedy)]
@@ -54,16 +58,18 @@ def check_text(text: str, needs_gpus: str | None = None) -> list[Finding]:
             Finding("yaml", error.line, "the file must be YAML", str(error), "Correct this line or the one above it.")
         ]
     found = [finding for document in documents for finding in repeated_keys(document)]
-    found += _of_documents(documents, needs_gpus)
+    needs: list[PlanRule] = [] if needs_gpus is None else [workers.workers_have_gpus(needs_gpus)]
+    needs += [] if need is None else [workers.gpus_hold_a_trial(need)]
+    found += _of_documents(documents, (*PLAN_RULES, *needs))
     found += placeholders_left(text)
     return sorted(dict.fromkeys(found), key=lambda finding: (finding.is_note, finding.line))
 
 
-def _of_documents(documents: list[Document], needs_gpus: str | None) -> Iterator[Finding]:
+def _of_documents(documents: list[Document], plan_rules: Sequence[PlanRule]) -> Iterator[Finding]:
     if any(document.at("apiVersion") for document in documents):
-        yield from _of_kubernetes(documents, needs_gpus)
+        yield from _of_kubernetes(documents, plan_rules)
     elif len(documents) == 1 and isinstance(documents[0].values, dict) and documents[0].mapping("provider"):
-        yield from _of_launcher(documents[0], needs_gpus)
+        yield from _of_launcher(documents[0], plan_rules)
     else:
         must = (
             "the file must be for `ray up`, with cluster_name and provider, or have a RayJob or RayCluster of KubeRay"
@@ -72,7 +78,7 @@ def _of_documents(documents: list[Document], needs_gpus: str | None) -> Iterator
         yield Finding("kind", 1, must, came, "Start from `vgsearch cluster init aws`.")
 
 
-def _of_launcher(document: Document, needs_gpus: str | None) -> Iterator[Finding]:
+def _of_launcher(document: Document, plan_rules: Sequence[PlanRule]) -> Iterator[Finding]:
     problems = list(ray_accepts_the_file(document))
     yield from problems
     yield from settings_have_known_names(document)
@@ -80,10 +86,12 @@ def _of_launcher(document: Document, needs_gpus: str | None) -> Iterator[Finding
         return  # the other rules need a file that fits Ray's schema
     for rule in LAUNCHER_RULES:
         yield from rule(document)
-    yield from _of_plan(launcher_plan(document), needs_gpus)
+    plan = launcher_plan(document)
+    for plan_rule in plan_rules:
+        yield from plan_rule(plan)
 
 
-def _of_kubernetes(documents: list[Document], needs_gpus: str | None) -> Iterator[Finding]:
+def _of_kubernetes(documents: list[Document], plan_rules: Sequence[PlanRule]) -> Iterator[Finding]:
     known = [document for document in documents if document.at("kind") in kuberay.KINDS]
     if not known:
         kinds = ", ".join(str(document.at("kind")) for document in documents)
@@ -102,10 +110,6 @@ def _of_kubernetes(documents: list[Document], needs_gpus: str | None) -> Iterato
             yield from kuberay.token_has_its_version(cluster)
             yield from kuberay.dashboard_stays_inside(cluster)
             yield from kuberay.pods_are_isolated(cluster)
-            yield from _of_plan(kuberay.kuberay_plan(document, cluster), needs_gpus)
-
-
-def _of_plan(plan: ClusterPlan, needs_gpus: str | None) -> Iterator[Finding]:
-    rules = PLAN_RULES if needs_gpus is None else (*PLAN_RULES, workers.workers_have_gpus(needs_gpus))
-    for rule in rules:
-        yield from rule(plan)
+            plan = kuberay.kuberay_plan(document, cluster)
+            for plan_rule in plan_rules:
+                yield from plan_rule(plan)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from vgsearch.cluster.check import machines
 from vgsearch.cluster.check.document import Document
 from vgsearch.cluster.check.finding import Finding
 from vgsearch.cluster.check.plan import REMOTE, ClusterPlan, FileText, NodeGroup, Remedies
@@ -83,6 +84,7 @@ def _group(group: Document, name: str, runtime: FileText, is_head: bool) -> Node
         is_head=is_head,
         n_cpus=_number(params.get("num-cpus", limits.get("cpu", math.inf))),
         n_gpus=_number(params.get("num-gpus", limits.get(_GPU, 0))),
+        gpu=machines.selected_gpu(pod.mapping("nodeSelector")),
         most=group.at("maxReplicas"),
         least=group.at("minReplicas", default=0),
         is_spot=bool(_SPOT.search(str([pod.at("nodeSelector"), pod.at("tolerations"), pod.at("affinity")]))),

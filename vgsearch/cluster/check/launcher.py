@@ -95,6 +95,7 @@ def _cloud_group(document: Document, name: Any, is_head: bool) -> NodeGroup:
         is_head=is_head,
         n_cpus=declared.get("CPU", _number(flags.get("num-cpus"), math.inf)),
         n_gpus=declared.get("GPU", None if undeclared else gpus),
+        gpu=machines.gpu(provider, node),
         most=min(node_type.get("max_workers", limit), limit),
         least=node_type.get("min_workers", 0),
         is_spot=machines.is_spot(provider, node),

@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from videogan.training.gpus import GPU
+
 REMOTE = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 """The scheme of an address on an object store."""
 
@@ -25,6 +27,7 @@ class NodeGroup:
     is_head: bool = False
     n_cpus: float | None = None  # that Ray may give to trials
     n_gpus: float | None = None
+    gpu: GPU | None = None  # the kind that its machines have
     most: float | None = None  # maximum number of nodes
     least: float = 0
     is_spot: bool = False

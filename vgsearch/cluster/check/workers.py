@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from vgsearch.cluster.check.finding import Finding
 from vgsearch.cluster.check.plan import ClusterPlan
+from videogan.training.gpus import GPUS
 
 
 def head_runs_no_trials(plan: ClusterPlan) -> Iterator[Finding]:
@@ -47,6 +49,42 @@ def autoscaler_runs(plan: ClusterPlan) -> Iterator[Finding]:
         return
     line = plan.lines.get("autoscaler", plan.head.line)
     yield Finding("autoscaler-off", line, "the autoscaler must run to add workers", "none", plan.remedies.autoscaler)
+
+
+@dataclass(frozen=True)
+class GpuNeed:
+    """What a search needs of a GPU: its name, e.g. 'mvt_tsa at --budget paper', and the bytes of a trial's worker.
+
+    options: those with which a worker fits into so many bytes, for a finding's remedy; "" if there are none.
+    """
+
+    search: str
+    n_bytes: float
+    options: Callable[[float], str]
+
+
+def gpus_hold_a_trial(need: GpuNeed) -> Callable[[ClusterPlan], Iterator[Finding]]:
+    """gpu-memory: the GPUs of a group hold a worker of the paper's point, by the forecast of a dry run."""
+
+    def rule(plan: ClusterPlan) -> Iterator[Finding]:
+        for group in plan.workers:
+            if group.gpu is None or group.gpu.memory_bytes >= need.n_bytes:
+                continue
+            options = need.options(group.gpu.memory_bytes)
+            larger = [gpu.name for gpu in GPUS.values() if gpu.memory_bytes >= need.n_bytes]
+            yield Finding(
+                "gpu-memory",
+                group.line,
+                f"a GPU of {group.kind} must hold the {need.n_bytes / 1e9:.1f} GB of {need.search}",
+                f"{group.gpu.name} with {group.gpu.memory_bytes / 1e9:.1f} GB",
+                (f"Run it with {options}, or choose" if options else "Choose") + f" {_either(larger)}.",
+            )
+
+    return rule
+
+
+def _either(names: list[str]) -> str:
+    return ", ".join(names[:-1]) + (" or " if len(names) > 1 else "") + names[-1] if names else "a larger GPU"
 
 
 def workers_have_gpus(search: str) -> Callable[[ClusterPlan], Iterator[Finding]]:

@@ -22,7 +22,8 @@ from videogan.config import ConfigurationError, parse_config
 from videogan.data.manifest import Manifest
 from videogan.out_of_memory import is_out_of_memory
 from videogan.shard import Shard
-from videogan.training.forecast import checkpoint_bytes
+from videogan.training.fitting import as_options, settings_that_fit
+from videogan.training.forecast import checkpoint_bytes, forecast
 from videogan.training.loop import Training
 from videogan.training.run_config import RunConfig
 
@@ -59,7 +60,9 @@ def refuse_what_memory_cannot_hold(
     peak, capacity = _measured(sweep, config, share)
     capacity = min(capacity, least_gpu * (sweep.gpus_per_worker or 1))
     where = "GPU memory" if sweep.gpus_per_worker else "memory"
-    needed = peak if sweep.gpus_per_worker else peak + clips
+    cost = forecast(config, sweep.n_workers)
+    # The step ran on one worker, and kept the flows of one batch.
+    needed = peak + cost.bucket_bytes + (cost.kept_bytes if sweep.gpus_per_worker else clips)
     if needed > capacity:
         raise ConfigurationError(_refusal(sweep, config, n_trials, needed, capacity, where))
     console.print(f"memory: the largest trial takes {size(needed)} of {size(capacity)} of {where}", soft_wrap=True)
@@ -136,7 +139,10 @@ def _measured(sweep: Sweep, config: RunConfig, share: float) -> tuple[float, flo
 
 
 def _peak_of_a_step(values: dict[str, Any], n_workers: int, device: str) -> tuple[float, float]:
-    """Peak bytes of this process or its GPU after one step on noise, and the GPU's total bytes (0 on a CPU)."""
+    """Peak bytes of this process or its GPU in a second step on noise, and the GPU's total bytes (0 on a CPU).
+
+    Of a GPU it is all that is taken from it: also the CUDA context, and the memory of other programs.
+    """
     torch.set_num_threads(1)
     config = parse_config(RunConfig, values)
     loop = config.loop.model_copy(update={"batch_size": config.loop.batch_size // n_workers})
@@ -144,12 +150,25 @@ def _peak_of_a_step(values: dict[str, Any], n_workers: int, device: str) -> tupl
     total = torch.cuda.get_device_properties(0).total_memory if device == "cuda" else 0
     try:
         with beating(STEP):
-            Training(config, lambda network: network, Shard(), torch.device(device)).step_(1, _NoiseClips(config))
+            training = Training(config, lambda network: network, Shard(), torch.device(device))
+            _make_moments_(training)
+            training.step_(1, _NoiseClips(config))
     except torch.OutOfMemoryError:
         return math.inf, total
     if device == "cuda":
-        return torch.cuda.max_memory_reserved(), total
+        free, total = torch.cuda.mem_get_info()
+        beside = total - free - torch.cuda.memory_reserved()
+        return torch.cuda.max_memory_reserved() + beside, total
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, 0
+
+
+def _make_moments_(training: Training) -> None:
+    """An update by gradients of 0: the optimisers' moments and the generator's gradients take memory from then on."""
+    for optimiser in (training.optimiser_g, training.optimiser_d):
+        for group in optimiser.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = torch.zeros_like(parameter)
+        optimiser.step()
 
 
 class _NoiseClips:
@@ -175,8 +194,14 @@ def _refusal(sweep: Sweep, config: RunConfig, n_trials: int, needed: float, capa
     return (
         f"{where}: the largest trial ({corner}) takes {takes}; with {n_trials} trials in parallel "
         f"each has {size(capacity)}. "
-        f"{fewer} its size, e.g. --set loop.batch_size={max(2, config.loop.batch_size // 2)}."
+        f"{fewer} its size, e.g. --set loop.batch_size={max(2, config.loop.batch_size // 2)}{_savings(sweep, config, capacity)}."
     )
+
+
+def _savings(sweep: Sweep, config: RunConfig, capacity: float) -> str:
+    """Settings with which the same batch fits by the forecast, if any do."""
+    settings = settings_that_fit(config, capacity, sweep.n_workers)
+    return f"; the same batch fits with {as_options(settings)}" if settings else ""
 
 
 def _sizes(sweep: Sweep, config: RunConfig) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.cluster.cluster import Resources
+from vgsearch.runtime.cluster.gpu_forecast import gpu_forecast, gpu_lines
 from vgsearch.runtime.feed import stream
 from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.words import size
@@ -105,14 +106,16 @@ def print_forecast(sweep: Sweep, manifest: Manifest, console: Console, json_line
     cost, loop = forecast(config, sweep.n_workers), config.loop
     checkpoints, clips, _ = _disk_bytes(sweep, manifest)
     flops, trials = cost.flops_per_step, sweep.n_trials
+    on_gpus = gpu_forecast(config, sweep) if sweep.budget == "paper" or sweep.gpus_per_worker else {}
     if json_lines:
         totals = {"disk_bytes": checkpoints + clips, "n_trials": trials, "n_steps": loop.n_steps}
-        print(json.dumps({**asdict(cost), **totals}))
+        print(json.dumps({**asdict(cost), **totals, "gpus": on_gpus}))
         return
     rows = [(name, f"{n:,}", "parameters") for name, n in cost.parameters.items()]
     rows += [
-        ("memory per worker", size(cost.memory_bytes), "weights, gradients, Adam, activations in fp32"),
+        ("memory per worker", size(cost.memory_bytes), f"weights, gradients, moments, activations in {loop.precision}"),
         ("per step", f"{flops / 1e12:.2f} TFLOP", f"{loop.n_d} D updates and 1 G update, batch {loop.batch_size}"),
+        ("", size(cost.bytes_moved_per_step), "read and written, each operation by itself"),
         ("per trial", f"{flops * loop.n_steps / 1e15:.2f} PFLOP", f"{loop.n_steps:,} steps"),
         (
             "whole sweep",
@@ -130,6 +133,8 @@ def print_forecast(sweep: Sweep, manifest: Manifest, console: Console, json_line
     console.print(f"{sweep.space.name} ({sweep.budget}), the paper's point; counted, nothing was trained")
     for name, amount, meaning in rows:
         console.print(f"  {name:22}{amount:>16}  {meaning}", soft_wrap=True)
+    for line in gpu_lines(on_gpus) if on_gpus else ():
+        console.print(line, soft_wrap=True, highlight=False)
 
 
 def _paper_config(sweep: Sweep) -> RunConfig:

@@ -10,14 +10,19 @@ import vgsearch.cluster.check
 from tests.vgsearch.cluster.check.broken_files import BROKEN, CORRECT, BrokenFile
 from vgsearch.cluster.check.check import check_text
 from vgsearch.cluster.check.finding import Finding
+from vgsearch.cluster.check.machines import gpu, selected_gpu
+from vgsearch.cluster.check.workers import GpuNeed
 from vgsearch.cluster.init import shipped_files
 
 SHIPPED = {name: file for name, file in shipped_files().items() if file.name.endswith(".yaml")}
 NEEDS_GPUS = "mvt_tsa at --budget paper"
 
 
-def found_in(text: str, needs_gpus: str | None = NEEDS_GPUS) -> list[Finding]:
-    return check_text(text, needs_gpus)
+NEED = GpuNeed(NEEDS_GPUS, 20e9, lambda n_bytes: f"--set loop.accumulate={round(40e9 / n_bytes)}")
+
+
+def found_in(text: str, needs_gpus: str | None = NEEDS_GPUS, need: GpuNeed | None = NEED) -> list[Finding]:
+    return check_text(text, needs_gpus, need)
 
 
 def rules_of_the_code() -> set[str]:
@@ -55,6 +60,40 @@ def test_only_its_own_rule_finds_a_broken_file_and_names_its_line(file: BrokenFi
         (file.rule, file.line, file.is_note)
     }
     assert all(finding.must and finding.came and finding.remedy for finding in found)
+
+
+def test_too_small_a_gpu_is_named_with_the_settings_that_fit_and_the_gpus_that_hold_the_trial():
+    (found,) = found_in(BROKEN["aws-gpu-memory"].text)
+    assert str(found).startswith(
+        f"a GPU of worker group 'gpu' must hold the 20.0 GB of {NEEDS_GPUS}, got T4 with 16.1 GB"
+    )
+    assert "Run it with --set loop.accumulate=2, or choose V100-32GB, A10G, L4, " in str(found)
+    assert not found_in(BROKEN["aws-gpu-memory"].text, need=None)
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind"),
+    [
+        ({"cloud.google.com/gke-accelerator": "nvidia-l4"}, "L4"),
+        ({"nvidia.com/gpu.product": "NVIDIA-L40S"}, "L40S"),
+        ({"node.kubernetes.io/instance-type": "p4d.24xlarge"}, "A100-40GB"),
+        ({"node.kubernetes.io/instance-type": "a2-ultragpu-1g"}, "A100-80GB"),
+    ],
+)
+def test_the_gpu_of_kubernetes_nodes_is_read_from_their_selector(labels: dict[str, str], kind: str):
+    found = selected_gpu(labels)
+    assert found is not None
+    assert found.name == kind
+
+
+def test_the_gpu_of_a_machine_is_known_from_its_type_or_its_accelerators():
+    attached = {"machineType": "n1-standard-8", "guestAccelerators": [{"acceleratorType": "zones/z/nvidia-tesla-t4"}]}
+    kinds = [
+        gpu("aws", {"InstanceType": "g6e.2xlarge"}),
+        gpu("gcp", {"machineType": "zones/z/machineTypes/g2-standard-8"}),
+    ]
+    assert [kind and kind.name for kind in [*kinds, gpu("gcp", attached)]] == ["L40S", "L4", "T4"]
+    assert gpu("aws", {"InstanceType": "m5.large"}) is gpu("aws", {}) is selected_gpu({}) is None
 
 
 def test_every_rule_has_a_broken_file():
