@@ -116,22 +116,23 @@ class MotionConstraint:
 
 
 class RememberedFlows:
-    """A cache of flows by the content of a clip, so that a repeated window is not estimated again.
+    """A cache of flows by the content of a clip, so that a repeated window is not estimated again, on CPUs only.
 
-    Each clip's flow is estimated alone, so it does not depend on which other clips of the batch were cached: a resumed
-    run starts with an empty cache and continues bit for bit. Above `most_bytes` the least recently used flows are
-    dropped.
+    On a GPU, where a digest would need the clips on the host, the flows of each batch are estimated anew, together. On
+    a CPU each clip's flow is estimated alone, so it does not depend on which other clips of the batch were cached: a
+    resumed run starts with an empty cache and continues bit for bit. Above `most_bytes` the least recently used flows
+    are dropped.
     """
 
     def __init__(self, most_bytes: int = 2**30) -> None:
-        self.most_bytes, self._bytes = most_bytes, 0
+        self._most_bytes, self._bytes = most_bytes, 0
         self._flows: OrderedDict[bytes, Tensor] = OrderedDict()
         self.n_estimated = self.n_asked = 0
 
     @torch.no_grad()
     def __call__(self, videos: Tensor, flow: Callable[[Tensor], Tensor]) -> Tensor:
         """`flow` of each of `videos` (b, T, 3, H, W), (b, T - 1, 2, H, W)."""
-        if videos.is_meta:  # only counted
+        if not videos.is_cpu:
             return flow(videos)
         return torch.cat([self._of(clip, flow) for clip in videos.split(1)])
 
@@ -144,7 +145,7 @@ class RememberedFlows:
             self.n_estimated += 1
             found = self._flows[key] = flow(clip)
             self._bytes += found.nbytes
-            while self._bytes > self.most_bytes and len(self._flows) > 1:
+            while self._bytes > self._most_bytes and len(self._flows) > 1:
                 self._bytes -= self._flows.popitem(last=False)[1].nbytes
         else:
             self._flows.move_to_end(key)

@@ -195,11 +195,6 @@ class GAN(ABC, Generic[ConfigT, FakesT]):
         """Networks that the step uses and does not train."""
         return []
 
-    @property
-    def kept_bytes(self) -> int:
-        """The most bytes that the step keeps on the device for later steps, such as remembered flows."""
-        return 0
-
     @classmethod
     def losses_of_guessing(cls, config: Any) -> dict[str, float]:
         """By name, each discriminator loss that can fall to 0, and its value while D guesses; no Wasserstein loss can.

@@ -325,11 +325,6 @@ class MVTGAN(GAN[MVTConfig, Fakes]):
         estimator = None if self.motion is None else self.motion.estimator
         return [estimator] if isinstance(estimator, nn.Module) else []
 
-    @property
-    def kept_bytes(self) -> int:
-        """Of the remembered flows."""
-        return 0 if self.motion is None else self.motion.remembered.most_bytes
-
     @classmethod
     def losses_of_guessing(cls, config: MVTConfig) -> dict[str, float]:
         weights = {"image": config.lambda_img, "video": config.lambda_vid}

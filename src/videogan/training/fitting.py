@@ -32,7 +32,7 @@ def gpu_bytes(config: RunConfig, n_workers: int = 1) -> float:
 
 def process_bytes(cost: Forecast) -> float:
     """The same of a cost already counted."""
-    return needed_bytes(cost.memory_bytes) + cost.bucket_bytes + cost.kept_bytes
+    return needed_bytes(cost.memory_bytes) + cost.bucket_bytes
 
 
 def as_options(settings: Mapping[str, Any]) -> str:

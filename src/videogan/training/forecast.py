@@ -25,8 +25,7 @@ class Forecast:
 
     flops_per_step, bytes_moved_per_step: over all workers; FLOPs are twice the multiply-adds, and each operation reads
     its inputs from memory and writes its outputs to it. memory_bytes: the most that one worker's tensors take in a
-    step; bucket_bytes: of the buckets in which data-parallel workers exchange gradients; kept_bytes: the most that
-    steps keep for later ones.
+    step; bucket_bytes: of the buckets in which data-parallel workers exchange gradients.
     """
 
     parameters: dict[str, int]
@@ -34,7 +33,6 @@ class Forecast:
     bytes_moved_per_step: float
     memory_bytes: float
     bucket_bytes: float
-    kept_bytes: float
     checkpoint_bytes: float
 
 
@@ -48,9 +46,14 @@ def forecast(config: RunConfig, n_workers: int = 1) -> Forecast:
     networks = _on_meta(config)
     traced = _TracedStep(config, networks, n_workers)
     parameters, saved = _parameters(networks), checkpoint_bytes(config)
-    buckets = 0 if n_workers == 1 else sum(parameters.values()) * BYTES_FP32  # in which gradients travel
+    buckets = bucket_bytes(config, n_workers)
     memory, moved = saved + traced.peak_bytes, traced.bytes_moved * n_workers
-    return Forecast(parameters, traced.flops * n_workers, moved, memory, buckets, networks.kept_bytes, saved)
+    return Forecast(parameters, traced.flops * n_workers, moved, memory, buckets, saved)
+
+
+def bucket_bytes(config: RunConfig, n_workers: int) -> int:
+    """Bytes of the buckets in which data-parallel workers exchange gradients: as many as all gradients."""
+    return 0 if n_workers == 1 else sum(_parameters(_on_meta(config)).values()) * BYTES_FP32
 
 
 def checkpoint_bytes(config: RunConfig) -> int:

@@ -429,6 +429,12 @@ def test_a_full_cache_drops_the_least_recently_used_flow():
     assert flow.n_estimated == 4  # 0, 1, 2, and 1 again
 
 
+def test_clips_that_are_not_on_the_cpu_are_estimated_together_and_not_remembered():
+    flow, clips = RememberedFlows(), torch.empty(3, 1, 1, 1, 1, device="meta")
+    assert flow(clips, lambda together: together) is clips
+    assert flow.n_asked == 0
+
+
 def test_pwc_net_stays_frozen_and_guides_the_generator(tmp_path: Path):
     torch.manual_seed(0)
     network = PWCNet(0.05)

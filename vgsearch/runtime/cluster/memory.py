@@ -23,7 +23,7 @@ from videogan.data.manifest import Manifest
 from videogan.out_of_memory import is_out_of_memory
 from videogan.shard import Shard
 from videogan.training.fitting import as_options, settings_that_fit
-from videogan.training.forecast import checkpoint_bytes, forecast
+from videogan.training.forecast import bucket_bytes, checkpoint_bytes
 from videogan.training.loop import Training
 from videogan.training.run_config import RunConfig
 
@@ -60,9 +60,7 @@ def refuse_what_memory_cannot_hold(
     peak, capacity = _measured(sweep, config, share)
     capacity = min(capacity, least_gpu * (sweep.gpus_per_worker or 1))
     where = "GPU memory" if sweep.gpus_per_worker else "memory"
-    cost = forecast(config, sweep.n_workers)
-    # The step ran on one worker, and kept the flows of one batch.
-    needed = peak + cost.bucket_bytes + (cost.kept_bytes if sweep.gpus_per_worker else clips)
+    needed = peak + bucket_bytes(config, sweep.n_workers) + (0 if sweep.gpus_per_worker else clips)
     if needed > capacity:
         raise ConfigurationError(_refusal(sweep, config, n_trials, needed, capacity, where))
     console.print(f"memory: the largest trial takes {size(needed)} of {size(capacity)} of {where}", soft_wrap=True)
