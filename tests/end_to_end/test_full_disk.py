@@ -1,5 +1,6 @@
 """A full disk is told in one line with the file that could not be written; what was written before stays."""
 
+import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,7 @@ from vgsearch.sampling.sample import SampleRequest, write_files
 from videogan.data.cache import planned_shards, write_index, write_shard
 from videogan.data.clip_set import LabelledClips, Spooled
 from videogan.data.journal import journal_writer
-from videogan.data.manifest import write_manifest
+from videogan.data.manifest import read_manifest, write_manifest
 from videogan.data.moving_mnist import make_moving_mnist
 from videogan.data.preprocessing import preprocessing_named
 from videogan.data.synthetic import make_moving_shapes
@@ -155,3 +156,20 @@ def test_a_write_to_a_full_disk_is_one_line_with_its_file(
     if name == "ledger":
         assert len(list(read_events(small_disk / "ledger.jsonl"))) >= 1
     (small_disk / "hog").unlink()
+
+
+@pytest.mark.parametrize("name", ["real classifier", "report", "sample", "data import", "data make", "status"])
+def test_a_read_only_place_is_one_line_with_its_file(
+    small_disk: Path, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.delenv("VGSEARCH_TRACEBACK", raising=False)
+    write_manifest(small_disk / "data", [manifest_row("a.mp4", "g", "train")])
+    write = WRITES[name][1](small_disk)
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    monkeypatch.setattr(cli, "app", write)
+    with pytest.raises(SystemExit):
+        cli.main()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {small_disk}/")
+    assert "Read-only file system. Make it usable, or choose another place" in line
+    assert len(read_manifest(small_disk / "data").table) == 1

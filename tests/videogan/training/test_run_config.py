@@ -8,6 +8,7 @@ import torch
 from tests.builders import NoiseClips
 from videogan.config import ConfigurationError, parse_config
 from videogan.protocols import PROTOCOLS
+from videogan.seeds import LARGEST_SEED
 from videogan.shard import Shard
 from videogan.training.forecast import checkpoint_bytes, forecast
 from videogan.training.loop import Training, train
@@ -162,3 +163,11 @@ def test_s3_of_one_generator_for_each_class_has_a_protocol_of_its_own_and_needs_
         parse_config(
             RunConfig, {"model": {"family": "mvt", "n_classes": 3, "resolution": 32}, "evaluation": evaluation}
         )
+
+
+@pytest.mark.parametrize("seed", [-1, LARGEST_SEED + 1, 10**23, True, "1e3", float("inf")])
+def test_a_seed_beyond_those_that_every_generator_takes_is_refused(seed: Any):
+    model = {"family": "mvt", "variant": "mvt_tsa", "n_classes": 4}
+    assert parse_config(RunConfig, {"model": model, "seed": LARGEST_SEED}).seed == LARGEST_SEED
+    with pytest.raises(ConfigurationError, match="seed: "):
+        parse_config(RunConfig, {"model": model, "seed": seed})
