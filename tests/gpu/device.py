@@ -1,8 +1,6 @@
 """The device of these tests, and small runs on it: REHEARSE=1 runs on a CPU what needs no CUDA, to try the tests."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -38,17 +36,3 @@ def losses_on(device: str, config: RunConfig, n_steps: int = 1) -> list[dict[str
     """The losses of the first steps on noise."""
     training, clips = training_on(device, config), NoiseClips.of(config)
     return [training.step_(step, clips)[0] for step in range(1, n_steps + 1)]
-
-
-@contextmanager
-def tf32(allowed: bool) -> Iterator[None]:
-    """Products of matrices and convolutions in TF32, or in fp32."""
-    backends = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = [backend.allow_tf32 for backend in backends]
-    for backend in backends:
-        backend.allow_tf32 = allowed
-    try:
-        yield
-    finally:
-        for backend, value in zip(backends, before, strict=True):
-            backend.allow_tf32 = value

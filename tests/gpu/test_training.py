@@ -8,7 +8,7 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from tests.builders import NoiseClips
-from tests.gpu.device import DEVICE, HAS_CUDA, losses_on, small_config, tf32, training_on
+from tests.gpu.device import DEVICE, HAS_CUDA, losses_on, small_config, training_on
 from videogan.constraints import clip_singular_values_
 from videogan.shard import Shard
 from videogan.training.checkpoint import CheckpointFolder
@@ -49,11 +49,23 @@ def test_bf16_changes_a_first_step_by_less_than_its_bound():
 def test_clipped_singular_values_do_not_exceed_the_bound(shape: tuple[int, int]):
     weight = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     weight *= 1.5 / torch.linalg.matrix_norm(weight.double(), 2).float()
-    with tf32(True):  # a constraint computes in fp32, whatever the networks do
-        there = clip_singular_values_(weight.to(DEVICE, copy=True))
+    there = clip_singular_values_(weight.to(DEVICE, copy=True))
     here = clip_singular_values_(weight.clone())
     assert torch.linalg.matrix_norm(there.double(), 2).item() <= 1 + 2e-5
     torch.testing.assert_close(there.cpu(), here, rtol=1e-4, atol=1e-5)
+
+
+def test_a_training_in_tf32_clips_singular_values_in_fp32():
+    config = small_config({"constraint_d_video": "svc", "n_clip": 1}, tf32=True)
+    training = training_on(DEVICE, config)
+    training.step_(1, NoiseClips.of(config))
+    weights = training.discriminators["video"].state_dict()
+    norms = [
+        torch.linalg.matrix_norm(weight.double().flatten(1), 2).item()
+        for name, weight in weights.items()
+        if name.endswith("weight") and weight.ndim > 1
+    ]
+    assert max(norms) <= 1 + 2e-5
 
 
 @pytest.mark.parametrize(("first", "then"), [("cpu", DEVICE), (DEVICE, "cpu")])
