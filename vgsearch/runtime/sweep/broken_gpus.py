@@ -15,8 +15,9 @@ from vgsearch.runtime.sweep.failures import causes, error_of
 
 MOST_TRIALS = 3
 """Trials that fail on a GPU before it is left out: a trial may break a sound GPU by an error of its own."""
-SECONDS_OF_A_SEARCH = 20.0
-"""Ray gives any free GPU of a node; for so long those that it gives first are held, and trials wait for them."""
+SECONDS_OF_A_SEARCH = 300.0
+"""Ray gives any free GPU of a node. For so long those that it gives first are held, and trials wait for them: the GPU
+may still be held by a trial that has not failed. The next failure there starts another search."""
 
 
 class _Holder:
