@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from videogan.classifiers.contract import VideoClassifier
 from videogan.config import Config
 from videogan.data.clip_set import ClipSet, Request, Spooled, Subset
-from videogan.data.clips import to_video
+from videogan.data.clips import on_device, to_video
 from videogan.divergence import TrainingDiverged
 from videogan.nets.layout import lay_channels_last_
 from videogan.out_of_memory import in_halves
@@ -192,8 +192,8 @@ class _Fit:
         total = 0.0
         for part, frames in zip(plan, train.windows((part.clips, draw) for part in plan), strict=True):
             loss = self._loss(frames, train.labels[part.clips], part)
-            mean = self.shard.averaged(loss.detach().clone())
-            if not torch.isfinite(mean):
+            mean = self.shard.averaged(loss.detach().clone()).item()
+            if not math.isfinite(mean):
                 raise TrainingDiverged(epoch, "classifier loss")
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
@@ -203,7 +203,7 @@ class _Fit:
                 self.optimiser.param_groups[0]["lr"] = self.recipe.lr * cosine_share(self.n_updates, n_updates)
             self.optimiser.step()
             self.n_updates += 1
-            total += mean.item() * part.n_of_batch
+            total += mean * part.n_of_batch
         return total / (n_passes * len(train))
 
     def _part(self, batch: Tensor) -> "_Part":
@@ -220,8 +220,8 @@ class _Fit:
     def _loss(self, frames: Tensor, labels: Tensor, part: "_Part") -> Tensor:
         """This rank's loss, weighted so that the mean over ranks is the mean of the global batch."""
         with _precision(self.recipe, self.device):
-            logits = self.wrapped(to_video(shifted(frames.to(self.device), part.shifts)))
-        return part.weight * F.cross_entropy(logits.float(), labels.to(self.device))
+            logits = self.wrapped(to_video(shifted(on_device(frames, self.device), part.shifts)))
+        return part.weight * F.cross_entropy(logits.float(), on_device(labels, self.device))
 
     def _accuracy(self, clips: ClipSet) -> float:
         """Accuracy on draw 0 of `clips`; each rank predicts its part."""
@@ -235,10 +235,11 @@ class _Fit:
 
 
 def _optimiser(classifier: VideoClassifier, recipe: Recipe) -> torch.optim.Optimizer:
-    parameters, lr, decay = classifier.parameters(), recipe.lr, recipe.weight_decay
+    parameters, lr, decay = list(classifier.parameters()), recipe.lr, recipe.weight_decay
+    fused = True if parameters[0].is_cuda else None  # one kernel; None: torch's own choice on CPUs
     if recipe.optimiser == "adam":
-        return torch.optim.AdamW(parameters, lr, weight_decay=decay)
-    return torch.optim.SGD(parameters, lr, recipe.momentum, weight_decay=decay, nesterov=True)
+        return torch.optim.AdamW(parameters, lr, weight_decay=decay, fused=fused)
+    return torch.optim.SGD(parameters, lr, recipe.momentum, weight_decay=decay, nesterov=True, fused=fused)
 
 
 WARM_UP = 0.1
@@ -275,7 +276,7 @@ def shifted(frames: Tensor, shifts: Tensor) -> Tensor:
     if not shifts.any():
         return frames
     n, n_frames, height, width, _ = frames.shape
-    top, left = shifts.to(frames.device).unbind(1)
+    top, left = on_device(shifts, frames.device).unbind(1)
     rows = (top[:, None] + torch.arange(height, device=frames.device)).clamp(0, height - 1)
     columns = (left[:, None] + torch.arange(width, device=frames.device)).clamp(0, width - 1)
     clip, time = (torch.arange(length, device=frames.device) for length in (n, n_frames))
@@ -327,7 +328,7 @@ def _outputs(classifier: VideoClassifier, batches: Iterable[Tensor], recipe: Rec
 
     def compute(frames: Tensor) -> Tensor:
         with _precision(recipe, device):
-            return layers(to_video(frames.to(device))).float().cpu()
+            return layers(to_video(on_device(frames, device))).float().cpu()
 
     for batch in batches:
         yield in_halves(compute, batch)

@@ -1,11 +1,26 @@
 """Initial weights of whole networks."""
 
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
+import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 Initialisation = Literal["orthogonal", "xavier"]
 Network = TypeVar("Network", bound=nn.Module)
+
+
+class LoadedLater(TorchFunctionMode):
+    """While active, orthogonal weights are not made orthogonal: for networks whose weights are loaded afterwards.
+
+    The QR decompositions take 14 s of a core at MVT-GAN's size. All else, also torch's random numbers, stays.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.linalg.qr:
+            matrix = args[0]  # (rows, columns), at least as many rows
+            return matrix, matrix[: matrix.shape[1]]
+        return func(*args, **(kwargs or {}))
 
 
 def initialise_(network: Network, init: Initialisation) -> Network:

@@ -12,7 +12,9 @@ def draw_noise_seeds(n: int, rng: torch.Generator) -> Tensor:
 class LayerNoise:
     """x + sigma * N(0, 1) for each layer of one discriminator pass, in order (TGAN sec. 6.3; MoCoGAN's released code).
 
-    The noise of clip i depends on its seed, the layer's number and the device only, not on its batch or rank.
+    On CPUs the noise of clip i depends on its seed and the layer's number only, not on its batch or rank. On GPUs,
+    where a draw for each clip is dear, a layer's noise is one draw for all clips of the pass, by the seed of the first:
+    it repeats in the same run, and differs between numbers of ranks.
     seeds: (b,) int64; None adds nothing, as in evaluation. Call: x (b n, ...) with n rows a clip -> the same shape.
     """
 
@@ -21,7 +23,8 @@ class LayerNoise:
         self._clips: list[torch.Generator] = []
         # On the meta device, where models are only counted, seeds have no values.
         if seeds is not None and not seeds.is_meta and sigma != 0:
-            self._clips = [torch.Generator(seeds.device).manual_seed(seed) for seed in seeds.tolist()]
+            drawn = seeds[:1] if seeds.is_cuda else seeds
+            self._clips = [torch.Generator(seeds.device).manual_seed(seed) for seed in drawn.tolist()]
 
     def __call__(self, x: Tensor) -> Tensor:
         if not self._clips:

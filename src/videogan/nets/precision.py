@@ -25,6 +25,17 @@ def tf32(allowed: bool) -> Iterator[None]:
 
 
 @contextmanager
+def fixed_shapes() -> Iterator[None]:
+    """Within, every batch has one shape, so cuDNN may try its kernels at the first and keep the fastest."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
+@contextmanager
 def _full_digits(device: str) -> Iterator[None]:
     with torch.autocast(device, enabled=False), tf32(False):
         yield

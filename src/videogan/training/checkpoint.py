@@ -12,6 +12,7 @@ from videogan.config import Config, parse_config, with_overrides
 from videogan.families import FAMILIES
 from videogan.families.contract import AnyGAN, Generator
 from videogan.metrics import VERSION, earlier_version
+from videogan.nets.initialisation import LoadedLater
 from videogan.storage.atomic import write_atomically
 from videogan.storage.set_aside import set_aside
 from videogan.storage.step_files import StepFiles, UnreadableCheckpoint, read_checkpoint
@@ -102,7 +103,8 @@ def networks_from(path: Path | str) -> tuple[AnyGAN, RunConfig]:
 def networks_of(checkpoint: Checkpoint, path: Path | str) -> tuple[AnyGAN, RunConfig]:
     """The same for a checkpoint already read from `path`; raises UnreadableCheckpoint if its weights do not fit."""
     config = checkpoint.run_config(path)
-    networks = FAMILIES[config.model.family].build(config.model)
+    with LoadedLater():
+        networks = FAMILIES[config.model.family].build(config.model)
     try:
         _load_weights_(networks, checkpoint)
     # For a missing network, tensors of other names or shapes, or something else in the place of tensors.

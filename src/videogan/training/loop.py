@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,13 +15,14 @@ from torch.nn.utils import get_total_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from videogan.config import ConfigurationError
-from videogan.data.clips import ClipSource, to_video
+from videogan.data.clips import ClipSource, on_device, to_video
 from videogan.divergence import TrainingDiverged
 from videogan.families import FAMILIES
 from videogan.families.contract import AnyGAN, Draws, Fakes, Generator, Losses
 from videogan.losses import total
+from videogan.nets.initialisation import LoadedLater
 from videogan.nets.layout import lay_channels_last_
-from videogan.nets.precision import tf32
+from videogan.nets.precision import fixed_shapes, tf32
 from videogan.nets.recomputation import recompute_activations_
 from videogan.seeds import seed_of
 from videogan.shard import Shard
@@ -87,7 +88,8 @@ def train(
             f"manifest {start.trained_on[:6]}, got {clips.manifest_digest[:6]}. Restore that data set, or start "
             "a new run."
         )
-    training = Training(config, wrap, shard, torch.device(device))
+    with nullcontext() if start is None else LoadedLater():
+        training = Training(config, wrap, shard, torch.device(device))
     if start is not None:
         training.load_(start)
     for step in range((start.step if start else 0) + 1, config.loop.n_steps + 1):
@@ -162,7 +164,7 @@ class Training:
             real, labels = to_video(self._moved(frames)), self._moved(labels)
             draws = self._draws(f"d{update}", step, clips, all_labels)
             batch = Batch(real, labels, draws)
-            with tf32(loop.tf32):
+            with tf32(loop.tf32), fixed_shapes():
                 terms_d, fakes = self._update_discriminators_(batch, loop.reuse_fakes and update == loop.n_d - 1)
             self.networks.constrain_update_()
         # Gamma clipping reads running variances, which differ by rank; all ranks take rank 0's.
@@ -171,7 +173,7 @@ class Training:
         self.networks.constrain_(step)
         if not loop.reuse_fakes:
             batch, fakes = Batch(real, labels, self._draws("g", step, clips, all_labels)), None
-        with tf32(loop.tf32):
+        with tf32(loop.tf32), fixed_shapes():
             terms_g, measures = self._update_generator_(step, batch, fakes)
         if self.average is not None:
             self.average.update_parameters(self.generator)
@@ -246,14 +248,11 @@ class Training:
         return {name: self._moved(self.shard.of(tensor)) for name, tensor in draws.items()}
 
     def _moved(self, tensor: Tensor) -> Tensor:
-        """`tensor`, of the CPU, on this training's device; the CPU does not wait for a GPU's earlier work."""
-        if self.device.type != "cuda":
-            return tensor.to(self.device)
-        return tensor.pin_memory().to(self.device, non_blocking=True)  # a copy only if it is not pinned yet
+        return on_device(tensor, self.device)
 
     def _of_all_ranks(self, labels: Tensor) -> Tensor:
         """The labels of the global batch, on the CPU; a single rank has them there already."""
-        return labels if self.shard.n_ranks == 1 else self.shard.gathered(self._moved(labels)).cpu()
+        return (labels if self.shard.n_ranks == 1 else self.shard.gathered(self._moved(labels))).cpu()
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.loop.precision == "bf16")

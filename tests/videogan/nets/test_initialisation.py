@@ -1,9 +1,11 @@
 """Initial weights are the papers'."""
 
+from contextlib import nullcontext
+
 import torch
 from torch import nn
 
-from videogan.nets.initialisation import initialise_
+from videogan.nets.initialisation import LoadedLater, initialise_
 
 
 def layers() -> nn.ModuleDict:
@@ -41,3 +43,14 @@ def test_biases_are_zero_also_in_the_gru():
             assert (bias == 0).all()
         bound = (6 / (5 + 21)) ** 0.5
         assert net["cell"].weight_ih.abs().max() <= bound
+
+
+def test_weights_that_are_loaded_later_draw_the_same_numbers_and_are_not_made_orthogonal():
+    states = []
+    for wide, tall, context in ((9, 4, nullcontext()), (9, 4, LoadedLater())):
+        torch.manual_seed(0)
+        with context:
+            network = initialise_(nn.Sequential(nn.Linear(wide, tall), nn.Linear(tall, wide)), "orthogonal")
+        states.append(torch.get_rng_state())
+    assert torch.equal(*states)
+    assert all(torch.linalg.svdvals(layer.weight).std() > 0.1 for layer in network)

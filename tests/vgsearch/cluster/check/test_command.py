@@ -65,7 +65,9 @@ def test_check_prints_a_line_for_each_finding_and_exits_1(tmp_path: Path):
     answer = run("check", broken("aws-open-ports", tmp_path), "--space", "mvt_tsa")
     assert answer.exit_code == 1
     assert "aws-open-ports.yaml:3  open-ports  no port but 22 may be open to the internet, got" in answer.stdout
-    assert answer.stdout.splitlines()[-1].endswith("1 to fix, no notes")
+    assert "aws-open-ports.yaml:19  gpu-memory  a GPU of worker group 'gpu' must hold the " in answer.stdout
+    assert "got A10G with 24.1 GB. Run it with --set loop.checkpoint_activations=true, or choose L40S" in answer.stdout
+    assert answer.stdout.splitlines()[-1].endswith("2 to fix, no notes")
 
 
 def test_check_with_only_notes_exits_0(tmp_path: Path):
