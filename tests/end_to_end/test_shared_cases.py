@@ -171,7 +171,9 @@ def test_15_names_that_leave_their_folder_are_refused_and_brackets_are_counted(t
     assert run.returncode == 0, run.stderr
     assert not (tmp_path / "~").exists()
     one = ["taskset", "-c", str(min(os.sched_getaffinity(0))), *VGSEARCH, "doctor"]
-    assert re.search(r"\b1 core", subprocess.run(one, capture_output=True, text=True, cwd=tmp_path, env=home).stdout)
+    assert re.search(
+        r"\b1( of \d+)? cores?\b", subprocess.run(one, capture_output=True, text=True, cwd=tmp_path, env=home).stdout
+    )
 
 
 def test_17_folders_of_a_split_are_no_classes_and_wide_frames_no_strips():
@@ -210,7 +212,7 @@ def test_20_ray_s_start_fails_in_one_line(machine: Machine, shapes: Path, enviro
     own = {**os.environ, **machine.own, **environment}
     own.pop("RAY_AUTH_TOKEN_PATH", None)
     command = [*VGSEARCH, "tune", "mvt_tsa", "--data", shapes, "--budget", "smoke", "--trials", "1"]
-    run = subprocess.run(command, cwd=machine.folder, env=own, capture_output=True, text=True, timeout=120)
+    run = subprocess.run(command, cwd=machine.folder, env=own, capture_output=True, text=True, timeout=600)
     (error,) = [said for said in run.stderr.splitlines() if said.startswith("error: ")]
     assert run.returncode == 1
     assert re.search(line, error), run.stderr

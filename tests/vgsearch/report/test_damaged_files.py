@@ -63,34 +63,29 @@ def completed(experiment: Experiment, checkpoint: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::videogan.storage.set_aside.DamagedFile")
+@pytest.mark.parametrize("how", DAMAGES)
 @pytest.mark.parametrize("file", FILES)
 def test_a_damaged_file_gives_the_right_answer_or_its_name(
-    write_sweep: WriteSweep, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+    write_sweep: WriteSweep, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, how: str
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6")  # a resume that has trials to run goes no further
-    whole = write_sweep("whole", 3, samples=True)
-    with_data(whole, tmp_path / "data")
-    trial = completed(whole, checkpoint)
-    if file == whole.confirm.name:
-        whole.confirm.write_text('{"points": [{"is_paper_point": true}], "seeds": [500000]}')
-    path = file.replace("TRIAL", f"trials/{trial.name}")
-    for how, damage in DAMAGES.items():
-        damaged = tmp_path / f"{how.replace(' ', '-')}"
-        shutil.copytree(whole.folder, damaged)
-        damage(damaged / path)
-        shown = str(damaged)
-        slow = [["report", shown]] if file in READ_BY_REPORT else []  # seconds each
-        slow += [["compare", shown, str(whole.folder)]] if file in READ_BY_REPORT[:2] else []
-        sample = ["sample", str(damaged / CHECKPOINT.replace("TRIAL", f"trials/{trial.name}")), "--codes", "1"]
-        slow += [sample] if file == CHECKPOINT or file in READ_BY_REPORT else []
-        for command in (
-            ["status", shown], ["show", f"{shown}/{trial.name}"], *slow, ["resume", shown], ["gc", shown]
-        ):  # fmt: skip
-            error = CliRunner().invoke(app, command).exception
-            if error is None or (isinstance(error, SystemExit) and error.code in (0, None)):
-                continue
-            assert is_own(error), (how, command, repr(error))
-            goes_on = ("no trial has started", "no cluster answers")
-            is_named = any(words in str(error) for words in (path.rpartition("/")[2], *goes_on))
-            assert is_named, (how, command, str(error))
+    damaged = write_sweep("damaged", 3, samples=True)
+    with_data(damaged, tmp_path / "data")
+    trial = completed(damaged, checkpoint)
+    if file == damaged.confirm.name:
+        damaged.confirm.write_text('{"points": [{"is_paper_point": true}], "seeds": [500000]}')
+    whole = shutil.copytree(damaged.folder, tmp_path / "whole")
+    path, shown = file.replace("TRIAL", f"trials/{trial.name}"), str(damaged.folder)
+    DAMAGES[how](damaged.folder / path)
+    slow = [["report", shown]] if file in READ_BY_REPORT else []  # seconds each
+    slow += [["compare", shown, str(whole)]] if file in READ_BY_REPORT[:2] else []
+    sample = ["sample", str(trial / "checkpoints/step00000200.pt"), "--codes", "1"]
+    slow += [sample] if file == CHECKPOINT or file in READ_BY_REPORT else []
+    for command in (["status", shown], ["show", str(trial)], *slow, ["resume", shown], ["gc", shown]):
+        error = CliRunner().invoke(app, command).exception
+        if error is None or (isinstance(error, SystemExit) and error.code in (0, None)):
+            continue
+        assert is_own(error), (command, repr(error))
+        goes_on = ("no trial has started", "no cluster answers")
+        assert any(words in str(error) for words in (path.rpartition("/")[2], *goes_on)), (command, str(error))
