@@ -29,7 +29,7 @@ def sample(
         typer.Option(
             metavar="WHAT",
             help="grid: classes by codes. codes or classes: interpolations. "
-            "subspaces: what redrawing each subspace changes (mvt, mocogan). "
+            "subspaces: what redrawing each subspace changes (mvt, mocogan, mdp). "
             "between: new frames between frames (tgan).",
         ),
     ] = Show.GRID,
