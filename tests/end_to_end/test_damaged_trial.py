@@ -56,7 +56,7 @@ def resumed(interrupted: Machine) -> Callable[[str], tuple[TrialRecord, str]]:
             if path.is_file() and path not in kept and experiment.ray not in path.parents:
                 DAMAGES[how](path) if how in DAMAGES else None
         said = interrupted.run("resume", f"runs/{experiment.name}")
-        return trial_of(experiment), said + folder.log.read_text()
+        return trial_of(experiment), said + folder.log.read_text("utf-8", errors="replace")
 
     return resume
 
@@ -75,6 +75,5 @@ def test_a_resume_over_damaged_files_ends_with_the_same_score(
     assert trial.scores["kvd"] == undamaged.scores["kvd"]
     assert trial.looks == undamaged.looks
     assert "Traceback" not in said
-    if how not in ("missing", "unreadable"):
-        assert "metrics.jsonl" in said
-        assert ".pt" in said
+    assert how == "missing" or ".pt" in said
+    assert how in ("missing", "cut", "empty") or "metrics.jsonl" in said  # a cut or empty one may be that of a crash

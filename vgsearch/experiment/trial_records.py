@@ -1,5 +1,6 @@
 """The records that a running trial writes: metrics.jsonl, TensorBoard, log.txt; a resumed attempt appends to them."""
 
+import errno
 import json
 import logging
 import os
@@ -86,13 +87,26 @@ class TrialRecords:
 
 
 def set_wrong_kinds_aside(folder: TrialFolder) -> None:
-    """Set aside a folder in the place of a file that the trial writes, and the other way round, with a warning."""
+    """Set aside a folder in the place of a file that the trial writes, and the other way round, with a warning.
+
+    Also a link that leads to itself, in the place of such a file.
+    """
     for path in (folder.metrics, folder.log):
         if path.is_dir():
             set_aside(path, "must be a file, but is a folder", "beginning a new one")
+        elif _leads_to_itself(path):
+            set_aside(path, "must be a file, but is a link to itself", "beginning a new one")
     for path in (folder.tensorboard, folder.checkpoints, folder.samples):
         if path.exists() and not path.is_dir():
             set_aside(path, "must be a folder, but is a file", "beginning a new one")
+
+
+def _leads_to_itself(path: Path) -> bool:
+    try:
+        path.stat()
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
 
 
 def _drop_lines_after(path: Path, step: int) -> None:

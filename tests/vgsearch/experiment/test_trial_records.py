@@ -125,3 +125,15 @@ def test_files_in_the_place_of_folders_and_the_other_way_round_are_set_aside(tmp
     assert {path.name for path in tmp_path.iterdir()} == {f"{path.name}.damaged" for path in (*files, *folders)}
     resume(folder, 0, 2)
     assert [line["step"] for line in whole_lines(folder.metrics)] == [1, 2]
+
+
+def test_a_link_to_itself_in_the_place_of_a_file_is_set_aside_and_another_link_is_followed(tmp_path: Path):
+    folder = TrialFolder(tmp_path / "trial")
+    folder.folder.mkdir()
+    folder.metrics.symlink_to(folder.metrics.name)
+    folder.log.symlink_to(tmp_path / "log elsewhere")
+    with pytest.warns(DamagedFile, match=r"metrics.jsonl must be a file, but is a link to itself. Set aside as "):
+        set_wrong_kinds_aside(folder)
+    resume(folder, 0, 2)
+    assert [line["step"] for line in whole_lines(folder.metrics)] == [1, 2]
+    assert (tmp_path / "log elsewhere").is_file()
