@@ -115,8 +115,9 @@ def test_a_task_that_dies_each_time_is_told_in_a_line(
         time.sleep(0.05)
     said = machine.log("tune")
     assert run.returncode == code, said
-    (line,) = [line for line in said.splitlines() if reason in line]
-    assert "WorkerCrashedError" in line
+    lines = [line for line in said.splitlines() if reason in line]
+    assert lines, said
+    assert "WorkerCrashedError" in lines[0]
     assert "Traceback" not in said
     assert code or [trial.state for trial in record(machine).trials.values()] == ["done"]
 
