@@ -37,7 +37,8 @@ class _Search:
 
     def _ask(self) -> None:
         where = NodeAffinitySchedulingStrategy(self._gpu.node, soft=False)
-        self._asked = ray.remote(num_cpus=0, num_gpus=1)(_Holder).options(scheduling_strategy=where).remote()
+        holder: Any = ray.remote(num_cpus=0, num_gpus=1)(_Holder)  # Any: Ray adds `options` and `remote` to a class
+        self._asked = holder.options(scheduling_strategy=where).remote()
         self._answer = self._asked.gpu.remote()
 
     def goes_on(self) -> bool:
