@@ -1,28 +1,54 @@
 """Settings with which a run fits into a given memory."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from videogan.config import ConfigurationError, parse_config, with_overrides
+from videogan.families import FAMILIES
 from videogan.training.forecast import Forecast, forecast
 from videogan.training.gpus import needed_bytes
 from videogan.training.run_config import RunConfig
 
 
 def settings_that_fit(config: RunConfig, n_bytes: float, n_workers: int = 1) -> dict[str, Any] | None:
-    """The settings that change a run least, by path, for one GPU of `n_bytes` to hold a worker; None if none do.
+    """Settings by path with which one GPU of `n_bytes` holds a worker, those that change a run least; None if none do.
 
-    Tried in this order: recomputed activations (equal numbers), parts of the batch, both, and the same in bf16.
+    Tried in this order: recomputed activations, which change no number, then with them parts of the batch; the same
+    in bf16. A family that does not recompute is tried without.
     """
-    for settings in _from_least_change(config):
-        try:
-            changed = parse_config(RunConfig, with_overrides(config.model_dump(mode="json"), settings))
-        except ConfigurationError:
-            continue  # a family or a loss that refuses it
-        parts = n_workers * changed.loop.accumulate
-        if changed.loop.batch_size % parts == 0 and gpu_bytes(changed, n_workers) <= n_bytes:
+    for settings in _without_parts(config):
+        needed = _bytes_with(config, settings, n_workers)
+        if needed <= n_bytes:
             return settings
+        if math.isfinite(needed):
+            # Memory is a constant and a share of each clip of a part: the first power of two is rarely too small.
+            first = math.ceil(math.log2(needed / n_bytes))
+            for k in (2**first, 2 ** (first + 1)):
+                split = {**settings, "loop.accumulate": config.loop.accumulate * k}
+                if _bytes_with(config, split, n_workers) <= n_bytes:
+                    return split
     return None
+
+
+def _without_parts(config: RunConfig) -> Iterator[dict[str, Any]]:
+    recomputed = {"loop.checkpoint_activations": True} if FAMILIES[config.model.family].recomputes else {}
+    yield recomputed
+    if config.loop.precision != "bf16":
+        yield {"loop.precision": "bf16", **recomputed}
+
+
+def _bytes_with(config: RunConfig, settings: dict[str, Any], n_workers: int) -> float:
+    """`gpu_bytes` under changed settings; infinite if the configuration refuses them."""
+    try:
+        changed = parse_config(RunConfig, with_overrides(config.model_dump(mode="json"), settings))
+    except ConfigurationError:
+        return math.inf
+    return (
+        gpu_bytes(changed, n_workers)
+        if changed.loop.batch_size % (n_workers * changed.loop.accumulate) == 0
+        else math.inf
+    )
 
 
 def gpu_bytes(config: RunConfig, n_workers: int = 1) -> float:
@@ -38,13 +64,3 @@ def process_bytes(cost: Forecast) -> float:
 def as_options(settings: Mapping[str, Any]) -> str:
     """The options of a command that make these settings."""
     return " ".join(f"--set {path}={str(value).lower()}" for path, value in settings.items())
-
-
-def _from_least_change(config: RunConfig) -> Iterator[dict[str, Any]]:
-    recomputed = {"loop.checkpoint_activations": True}
-    parts = [{"loop.accumulate": config.loop.accumulate * k} for k in (2, 4)]
-    savings: list[dict[str, Any]] = [recomputed, *parts, *({**recomputed, **part} for part in parts)]
-    yield from savings
-    if config.loop.precision != "bf16":
-        bf16 = {"loop.precision": "bf16"}
-        yield from (bf16, *({**bf16, **saving} for saving in savings))

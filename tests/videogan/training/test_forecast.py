@@ -8,7 +8,9 @@ from tests.builders import NoiseClips
 from videogan.config import ConfigurationError, parse_config
 from videogan.shard import Shard
 from videogan.training.counting import Counted
+from videogan.training.fitting import gpu_bytes, settings_that_fit
 from videogan.training.forecast import forecast
+from videogan.training.gpus import CONTEXT_BYTES, GPUS
 from videogan.training.loop import Training
 from videogan.training.run_config import RunConfig
 
@@ -83,9 +85,6 @@ def test_what_a_step_keeps_of_the_weights_does_not_grow_with_the_batch():
 @pytest.mark.parametrize(
     ("model", "loop"),
     [
-        ({}, {}),
-        ({}, {"precision": "bf16"}),
-        ({}, {"checkpoint_activations": True}),
         ({}, {"checkpoint_activations": True, "precision": "bf16", "accumulate": 2}),
         ({"variant": "mvt_mc"}, {}),
     ],
@@ -102,6 +101,23 @@ def test_the_forecast_memory_is_the_peak_of_a_real_second_step(model: dict[str, 
     assert cost.memory_bytes - cost.checkpoint_bytes == pytest.approx(counted.peak_bytes, rel=0.06)
     assert cost.flops_per_step == pytest.approx(counted.flops, rel=0.02)
     assert cost.bytes_moved_per_step == pytest.approx(counted.bytes_moved, rel=0.05)
+
+
+def test_recomputed_activations_are_offered_first_for_a_smaller_gpu_then_parts_of_the_batch():
+    config = run_config({"channels": 8}, batch_size=16)
+    recomputed = config.model_copy(update={"loop": config.loop.model_copy(update={"checkpoint_activations": True})})
+    needed = gpu_bytes(recomputed)
+    first = {"loop.checkpoint_activations": True}
+    assert settings_that_fit(config, needed) == first
+    assert settings_that_fit(config, CONTEXT_BYTES + 0.7 * (needed - CONTEXT_BYTES)) == {**first, "loop.accumulate": 2}
+
+
+def test_the_hours_of_a_gpu_lie_between_its_peak_and_a_part_of_it():
+    a100 = GPUS["A100-80GB"]
+    least, most = a100.seconds(312e12, 0.0, "bf16")
+    assert (least, most) == pytest.approx((1 / 0.7, 1 / 0.3))
+    assert a100.seconds(0.0, 2_039e9, "bf16") == pytest.approx((1 / 0.85, 1 / 0.5))
+    assert GPUS["T4"].seconds(1.0, 1.0, "bf16") is None
 
 
 def test_a_clip_length_the_protocol_does_not_score_is_refused():

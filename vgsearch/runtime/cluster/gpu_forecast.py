@@ -50,10 +50,13 @@ def gpu_lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"  {arithmetic + ', ' + size(costs['gpu_memory_bytes']):22}{OFFERED[arithmetic]}".rstrip()
         for name, (least, most) in costs["hours_per_trial"].items():
             yield f"    {name:20}{f'{_rounded(least)} to {_rounded(most)} h':>16}"
-    yield (
-        f"  least: {FAST[0]:.0%} of the GPU's peak arithmetic and {FAST[1]:.0%} of its bandwidth, both at once; "
-        f"most: {SLOW[0]:.0%} and {SLOW[1]:.0%}, one after the other; without looks and S3"
-    )
+    (computing, moving), (slow, slow_moving) = (map(_percent, shares) for shares in (FAST, SLOW))
+    yield f"  least: at {computing} of the GPU's peak arithmetic and {moving} of its bandwidth at once;"
+    yield f"  most: at {slow} and {slow_moving}, one after the other. Without looks and S3."
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _rounded(hours: float) -> str:
