@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from videogan.families import FAMILIES
-from videogan.families.contract import AnyGAN, Draws, Losses
+from videogan.families.contract import AnyGAN, Draws, Fakes, Losses
 from videogan.losses import total
 from videogan.nets.recomputation import recompute_activations_
 from videogan.training.counting import Bf16OnMeta, Counted
@@ -91,6 +91,7 @@ class _TracedStep:
         model = config.model
         shape = self._n, model.n_frames, 3, model.resolution, model.resolution
         self.flops = self.bytes_moved = self.peak_bytes = 0.0
+        self._reused: Fakes | None = None
         made = Counted()
         with made:
             self._real, self._labels = torch.empty(shape, device="meta"), torch.zeros(self._n, dtype=torch.int64)
@@ -127,14 +128,16 @@ class _TracedStep:
 
     def _discriminators(self, draws: Draws) -> Losses:
         networks = self.networks
-        with torch.no_grad():
+        with torch.set_grad_enabled(self.loop.reuse_fakes):
             fakes = networks.generate(networks.generator, draws)
+        self._reused = fakes if self.loop.reuse_fakes else None
         real, labels = self._part(self._real), self._part(self._labels)
         return networks.discriminator_losses(networks.discriminators, real, labels, fakes, draws)
 
     def _generator(self, draws: Draws) -> Losses:
-        networks = self.networks
-        fakes = networks.generate(networks.generator, draws)
+        networks, fakes = self.networks, self._reused
+        if fakes is None:
+            fakes = networks.generate(networks.generator, draws)
         terms = networks.generator_losses(networks.discriminators, fakes, draws)
         motion = networks.motion_loss(self._part(self._real), self._part(self._labels), fakes, draws, 1)
         return terms if motion is None else {**terms, "motion": motion[0]}

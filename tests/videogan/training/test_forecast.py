@@ -86,7 +86,7 @@ def test_what_a_step_keeps_of_the_weights_does_not_grow_with_the_batch():
     ("model", "loop"),
     [
         ({}, {"checkpoint_activations": True, "precision": "bf16", "accumulate": 2}),
-        ({"variant": "mvt_mc"}, {}),
+        ({"variant": "mvt_mc"}, {"reuse_fakes": True}),
     ],
 )
 def test_the_forecast_memory_is_the_peak_of_a_real_second_step(model: dict[str, object], loop: dict[str, object]):
