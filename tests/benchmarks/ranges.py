@@ -8,6 +8,7 @@ are missing; points of an earlier version of a space are replaced.
 """
 
 import csv
+import functools
 import hashlib
 import json
 import multiprocessing
@@ -88,6 +89,7 @@ class Task:
         return sweep_of(self.space, self.budgets[0])
 
 
+@functools.cache
 def sweep_of(space: str, budget: str) -> Sweep:
     """A sweep of a shipped space on moving shapes."""
     found = load_space(space)

@@ -1,6 +1,7 @@
 """The project's own code, parsed once: its modules, what each imports, and the circles among them."""
 
 import ast
+import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -19,7 +20,12 @@ def module_names() -> dict[str, Path]:
 
 
 MODULES = module_names()
-TREES = {name: ast.parse(path.read_text("utf-8"), str(path)) for name, path in MODULES.items()}
+
+
+@functools.cache
+def nodes_of(name: str) -> list[ast.AST]:
+    """All nodes of a module's code, which is parsed when it is first asked for: collecting tests parses nothing."""
+    return list(ast.walk(ast.parse(MODULES[name].read_text("utf-8"), str(MODULES[name]))))
 
 
 def package_of(name: str) -> str:
@@ -30,7 +36,7 @@ def package_of(name: str) -> str:
 def imported(name: str) -> Iterator[str]:
     """Dotted names of all imports anywhere in a module's code; relative imports are resolved."""
     package = package_of(name)
-    for node in ast.walk(TREES[name]):
+    for node in nodes_of(name):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

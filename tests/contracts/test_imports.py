@@ -3,10 +3,9 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 
-import pytest
-
-from tests.contracts.source_code import MODULES, TREES, circle, imported, imports_of_files, imports_of_folders
+from tests.contracts.source_code import MODULES, circle, imported, imports_of_files, imports_of_folders, nodes_of
 
 SCIENCE_MAY_IMPORT = {"torch", "numpy", "av", "pydantic", "pyarrow", "PIL", "torchmetrics", "videogan"}
 PLATFORM_RUNTIME = {"ray", "optuna"}
@@ -32,10 +31,11 @@ def in_package(package: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("name", in_package("videogan"))
-def test_videogan_imports_only_the_standard_library_and_seven_packages(name: str):
+def test_videogan_imports_only_the_standard_library_and_seven_packages():
     allowed = SCIENCE_MAY_IMPORT | sys.stdlib_module_names
-    assert not sorted(found for found in imported(name) if top(found) not in allowed)
+    assert not [
+        (name, found) for name in in_package("videogan") for found in imported(name) if top(found) not in allowed
+    ]
 
 
 def family_of(name: str) -> str:
@@ -64,9 +64,9 @@ def test_metrics_import_no_data_training_classifiers_or_families():
     assert not reached
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if not is_in(name, "vgsearch.runtime")])
-def test_only_vgsearch_runtime_imports_ray_and_optuna(name: str):
-    assert not [found for found in imported(name) if top(found) in PLATFORM_RUNTIME]
+def test_only_vgsearch_runtime_imports_ray_and_optuna():
+    others = [name for name in MODULES if not is_in(name, "vgsearch.runtime")]
+    assert not [(name, found) for name in others for found in imported(name) if top(found) in PLATFORM_RUNTIME]
 
 
 def test_no_files_import_each_other_in_a_circle():
@@ -90,13 +90,19 @@ LATE_IMPORTS = {
 """Outside `vgsearch.commands`, whose late imports keep `--help` fast: what else a module imports inside a function."""
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if not is_in(name, "vgsearch.commands")])
-def test_only_slow_libraries_are_imported_inside_functions(name: str):
-    functions = [node for node in ast.walk(TREES[name]) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+def imported_inside_functions(name: str) -> set[str]:
+    """The packages that a module imports inside functions."""
+    functions = [node for node in nodes_of(name) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     inside = [node for function in functions for node in ast.walk(function)]
     found = {alias.name for node in inside if isinstance(node, ast.Import) for alias in node.names}
-    found |= {node.module or "" for node in inside if isinstance(node, ast.ImportFrom)}
-    assert {top(dotted) for dotted in found} == LATE_IMPORTS.get(name, set())
+    return {
+        top(dotted) for dotted in found | {node.module or "" for node in inside if isinstance(node, ast.ImportFrom)}
+    }
+
+
+def test_only_slow_libraries_are_imported_inside_functions():
+    others = [name for name in MODULES if not is_in(name, "vgsearch.commands")]
+    assert {name: found for name in others if (found := imported_inside_functions(name))} == LATE_IMPORTS
 
 
 def test_a_circle_is_found_and_its_modules_are_listed():
@@ -122,48 +128,55 @@ def called(node: ast.Call) -> str:
     return ast.unparse(node.func)
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_no_reader_can_run_code_from_a_file(name: str):
-    assert not [found for found in imported(name) if top(found) in UNSAFE_READERS]
-    assert not [found for found in imported(name) if found in ("torch.load", "numpy.load", "yaml.load")], (
-        "call it by module"
-    )
-    for call in (node for node in ast.walk(TREES[name]) if isinstance(node, ast.Call)):
+def calls() -> Iterator[tuple[str, ast.Call, str]]:
+    """Every call in the code: its module and line, the call, and the dotted name of what is called."""
+    for name in MODULES:
+        for node in nodes_of(name):
+            if isinstance(node, ast.Call):
+                yield f"{name}, line {node.lineno}", node, called(node)
+
+
+def attributes() -> Iterator[tuple[str, str]]:
+    """Every attribute of a name in the code, dotted, after its module and line."""
+    for name in MODULES:
+        for node in nodes_of(name):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                yield f"{name}, line {node.lineno}", f"{node.value.id}.{node.attr}"
+
+
+def test_no_reader_can_run_code_from_a_file():
+    imports = [(name, found) for name in MODULES for found in imported(name)]
+    assert not [one for one in imports if top(one[1]) in UNSAFE_READERS]
+    assert not [one for one in imports if one[1] in ("torch.load", "numpy.load", "yaml.load")], "call it by module"
+    for where, call, name in calls():
         given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
-        if called(call) == "torch.load":
-            assert given.get("weights_only") == "True", f"line {call.lineno}"
-        assert given.get("allow_pickle", "False") == "False", f"line {call.lineno}"
+        if name == "torch.load":
+            assert given.get("weights_only") == "True", where
+        assert given.get("allow_pickle", "False") == "False", where
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_yaml_is_only_read_and_written_safely(name: str):
-    used = {
-        node.attr
-        for node in ast.walk(TREES[name])
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "yaml"
-    }
-    assert used <= SAFE_YAML
-    assert not [found for found in imported(name) if found.startswith("yaml.")], "call yaml by module"
+def test_yaml_is_only_read_and_written_safely():
+    safe = {f"yaml.{name}" for name in SAFE_YAML}
+    assert not [one for one in attributes() if one[1].startswith("yaml.") and one[1] not in safe]
+    imports = [(name, found) for name in MODULES for found in imported(name)]
+    assert not [one for one in imports if one[1].startswith("yaml.")], "call yaml by module"
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_no_module_is_imported_by_a_string_or_from_a_changed_path(name: str):
-    calls = [node for node in ast.walk(TREES[name]) if isinstance(node, ast.Call)]
-    assert not [call.lineno for call in calls if called(call).rpartition(".")[2] in STRING_IMPORTS - {"eval", "exec"}]
-    assert not [call.lineno for call in calls if called(call) in {"eval", "exec"}]
-    attributes = [node for node in ast.walk(TREES[name]) if isinstance(node, ast.Attribute)]
-    assert not [node.lineno for node in attributes if ast.unparse(node) == "sys.path"]
+def test_no_module_is_imported_by_a_string_or_from_a_changed_path():
+    methods = STRING_IMPORTS - {"eval", "exec"}
+    assert not [where for where, _, name in calls() if name.rpartition(".")[2] in methods or name in ("eval", "exec")]
+    assert not [where for where, name in attributes() if name == "sys.path"]
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_all_text_for_a_terminal_passes_through_the_two_places_that_make_it_harmless(name: str):
-    if name in (
-        "vgsearch.terminal.line",
-        "vgsearch.cluster.check.generate_kuberay_fields",
-    ):  # the second is a tool of ours
-        return
-    for call in (node for node in ast.walk(TREES[name]) if isinstance(node, ast.Call)):
-        assert called(call).rpartition(".")[2] not in ("Console", "echo", "secho", "print_exc"), f"line {call.lineno}"
-        if called(call) == "print":  # JSON is ASCII, its controls are written out
+def test_all_text_for_a_terminal_passes_through_the_two_places_that_make_it_harmless():
+    ours = (
+        "vgsearch.terminal.line,",
+        "vgsearch.cluster.check.generate_kuberay_fields,",
+    )  # the second is a tool of ours
+    for where, call, name in calls():
+        if where.startswith(ours):
+            continue
+        assert name.rpartition(".")[2] not in ("Console", "echo", "secho", "print_exc"), where
+        if name == "print":  # JSON is ASCII, its controls are written out
             first = ast.unparse(call.args[0]) if call.args else ""
-            assert first.startswith(("json.dumps(", "json_module.dumps(", "report.to_json(")), f"line {call.lineno}"
+            assert first.startswith(("json.dumps(", "json_module.dumps(", "report.to_json(")), where

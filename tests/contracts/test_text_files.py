@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.source_code import MODULES, TREES
+from tests.contracts.source_code import MODULES, nodes_of
 
 OPENERS = {"open", "NamedTemporaryFile", "FileHandler"}
 WITH_ENCODING = {"read_text": 0, "write_text": 1}
@@ -32,10 +32,9 @@ def leaves_encoding(call: ast.Call) -> bool:
     return is_text or (mode is not None and "b" not in mode)
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_no_text_file_depends_on_the_locale(name: str):
-    calls = [node for node in ast.walk(TREES[name]) if isinstance(node, ast.Call)]
-    assert not [f"line {call.lineno}: {ast.unparse(call)}" for call in calls if leaves_encoding(call)]
+def test_no_text_file_depends_on_the_locale():
+    calls = [(name, node) for name in MODULES for node in nodes_of(name) if isinstance(node, ast.Call)]
+    assert not [f"{name}, line {call.lineno}: {ast.unparse(call)}" for name, call in calls if leaves_encoding(call)]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,4 @@
-import os
-import signal
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +6,11 @@ import pytest
 import ray
 import torch
 
+from tests.vgsearch.runtime.feed.deadly_plans import CrashingPlan, OnceKilledPlan
 from vgsearch.runtime.feed.decode import build_cache
 from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.feed.stream import (
     StreamedClips,
-    StreamPlan,
     WindowStream,
     refuse_starved_stream,
     stream_data_config,
@@ -200,20 +196,6 @@ def test_ranks_that_do_not_divide_the_batch_are_refused(manifest):
         stream_datasets(plan, n_batches=3, n_ranks=3)
 
 
-@dataclass(frozen=True)
-class OnceKilledPlan(StreamPlan):
-    """A plan whose worker is killed in the middle of batch 2, once, as the kernel does when memory is short."""
-
-    killed: str
-
-    def decoded(self, positions: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
-        for position, decoded in zip(positions, super().decoded(positions), strict=True):
-            if position == 20 and not os.path.exists(self.killed):
-                open(self.killed, "x").close()
-                os.kill(os.getpid(), signal.SIGKILL)
-            yield decoded
-
-
 def test_a_killed_decoding_worker_costs_a_retry_and_no_batch(store, manifest, tmp_path):
     plan = stream_plan(manifest, "plain_32", DataConfig(), BATCH, WINDOW, seed=3)
     fields = {name: getattr(plan, name) for name in plan.__dataclass_fields__}
@@ -225,16 +207,6 @@ def test_a_killed_decoding_worker_costs_a_retry_and_no_batch(store, manifest, tm
             for one, other in zip(streamed.batch(index), cached.batch(index), strict=True):
                 assert torch.equal(one, other)
     assert (tmp_path / "killed").exists()
-
-
-@dataclass(frozen=True)
-class CrashingPlan(StreamPlan):
-    """A plan with a file in it on which the decoder crashes with its process, each time."""
-
-    def decoded(self, positions: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
-        if 20 in positions:
-            os.kill(os.getpid(), signal.SIGSEGV)
-        return super().decoded(positions)
 
 
 def test_a_stream_survives_a_pause_of_the_training_beyond_ray_datas_limit(manifest, monkeypatch):

@@ -1,19 +1,16 @@
 """A real Tune run of fake trials: the ledger names every end, and the study stores it."""
 
 import json
-import os
-import signal
-import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from optuna.trial import TrialState
-from ray import tune
 from rich.console import Console
 
 from tests.builders import tiny_sweep
+from tests.vgsearch.runtime.sweep.fake_trials import fake_trial, fills_disk, silent_trial
 from vgsearch.experiment.ledger import Ledger, SweepRecord, TrialRecord, read_events, read_ledger
 from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.cluster.cluster import Resources
@@ -23,38 +20,6 @@ from vgsearch.runtime.sweep.resuming import left_to_do
 from vgsearch.runtime.sweep.tune import Driver, Executor, run_trials
 from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.sweep_table import SweepView, event_line
-
-FAULTS = {1: "raises", 2: "is killed", 3: "lacks memory", 4: "dies once", 5: "diverges"}
-SILENT = {1: "hangs", 2: "never reports"}
-SCORE = json.dumps({name: {"mean": 0.6, "low": 0.5, "high": 0.7} for name in ("s3", "ser", "res")})
-HEALTH = json.dumps({"states": {}, "vitals": {}})
-
-
-def fake_trial(parameters: dict[str, Any], faults: dict[int, str] = FAULTS) -> None:
-    """Two looks and a score, without a step of training; some trials fail between the looks."""
-    fault, folder = faults.get(int(parameters["trial_id"][1:5])), Path(parameters["folder"])
-    if fault == "never reports":
-        time.sleep(600)
-    (folder / "log.txt").write_text("what happened last\n")
-    tune.report({"step": 10, "look": 0.1, "losses": {}, "health": HEALTH})
-    first = not (folder / "attempted").exists()
-    (folder / "attempted").touch()
-    if fault == "raises":
-        raise ValueError("no such thing")
-    if fault == "is killed" or (fault == "dies once" and first):
-        os.kill(os.getpid(), signal.SIGKILL)
-    if fault == "hangs":
-        os.kill(os.getpid(), signal.SIGSTOP)
-    if fault == "lacks memory" and parameters["config"]["loop"]["batch_size"] == 16:
-        return tune.report({"step": 10, "losses": {}, "end": "out_of_memory", "reason": "MemoryError"})
-    if fault == "diverges":
-        return tune.report({"step": 12, "losses": {}, "end": "diverged", "reason": "d_video is not finite"})
-    tune.report({"step": 20, "look": 0.2, "losses": {}, "health": HEALTH})
-    return tune.report({"step": 20, "losses": {}, "end": "done", "scores": {"s3": 0.6}, "score": SCORE})
-
-
-def silent_trial(parameters: dict[str, Any]) -> None:
-    fake_trial(parameters, SILENT)
 
 
 def a_sweep(n_trials: int) -> Sweep:
@@ -124,11 +89,6 @@ def test_every_end_is_printed_in_a_line(ended):
         lines.append(event_line(event, record))
     for state in ("failed", "lost", "out_of_memory", "diverged"):
         assert any(f" {state} at step " in line for line in lines), state
-
-
-def fills_disk(parameters: dict[str, Any]) -> None:
-    halts = {"end": "interrupted", "reason": "no space left for x", "halts": True}
-    tune.report({"step": 10, "losses": {}, **halts})
 
 
 def test_a_full_disk_stops_the_sweep_and_fails_no_trial(tmp_path: Path, ray_cluster: Resources):
