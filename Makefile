@@ -23,8 +23,8 @@ sweep: $(INSTALLED)
 	$(BIN)/vgsearch tune mvt_tsa --budget smoke
 
 # Tests that start Ray run last, so that fast failures come first. Each file starts its own Ray; two files run at a time,
-# the longest ones (end_to_end) first, so that neither process waits for the other at the end.
-RAY_TESTS := tests/end_to_end tests/vgsearch/runtime tests/vgsearch/commands
+# the longest ones (end_to_end, then commands) first, so that neither process waits for the other at the end.
+RAY_TESTS := tests/end_to_end tests/vgsearch/commands tests/vgsearch/runtime
 IN_PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test: $(TESTABLE)
