@@ -12,8 +12,6 @@ VGSEARCH = [sys.executable, "-c", "from vgsearch.cli import main; main()"]
 TINY = ["--budget", "smoke", "--set", "model.channels=2", "--set", "model.gru_hidden=8", "--set", "loop.log_every=1"]
 # Looks and scores that train no classifier on samples, for tests of everything else.
 BY_DISTANCE = ["--set", "evaluation.objective=-kvd"]
-# A classifier that is fitted in half the time of the usual one, r3d18: most of a tiny sweep is fits.
-FAST = ["--set", "evaluation.protocol=s3_eco_lite_smoke_v2"]
 
 
 class Machine:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.machine import BY_DISTANCE, FAST, TINY, Machine, kill, processes_of
+from tests.end_to_end.machine import BY_DISTANCE, TINY, Machine, kill, processes_of
 from tests.s3_server import Holding
 from tests.waiting import wait_until
 from vgsearch.experiment.ledger import SweepRecord, read_ledger
@@ -33,7 +33,7 @@ def killed(failing_s3: tuple[str, Holding], tmp_path_factory: pytest.TempPathFac
     first = Machine(folder / "first", failing_s3_bucket)
     search = ["mvt_tsa", "--data", str(data), "--out", f"{failing_s3_bucket}/runs", "--name", "s", "--trials", "3"]
     holding.key = r"/trials/t0001-\w+/checkpoints/step00000006\.pt"
-    driver = first.start("tune", *search, "--max-concurrent", "1", *TINY, *FAST, *STEPS, *BY_DISTANCE)
+    driver = first.start("tune", *search, "--max-concurrent", "1", *TINY, *STEPS, *BY_DISTANCE)
     wait_until(lambda: driver.poll() is not None or holding.arrived.is_set(), lambda: first.log("tune"), seconds=1500)
     assert driver.poll() is None, first.log("tune")
     kill(driver)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.end_to_end.machine import BY_DISTANCE, FAST, TINY, VGSEARCH
+from tests.end_to_end.machine import BY_DISTANCE, TINY, VGSEARCH
 from tests.waiting import wait_until
 from vgsearch.experiment.ledger import SweepRecord, read_ledger
 from vgsearch.experiment.paths import Experiment
@@ -48,7 +48,7 @@ def record(folder: Path, name: str) -> SweepRecord:
 def sweep(shapes, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
     folder = tmp_path_factory.mktemp("sweep")
     run = vgsearch(
-        "tune", "mvt_tsa", "--data", shapes, "--trials", 2, "--name", "s", *TINY, *FAST, *steps(4, 2), folder=folder
+        "tune", "mvt_tsa", "--data", shapes, "--trials", 2, "--name", "s", *TINY, *steps(4, 2), folder=folder
     )
     assert run.returncode == 0, run.stdout + run.stderr
     return folder, run
@@ -144,7 +144,7 @@ def test_a_name_in_use_is_refused_with_the_command_to_resume(sweep, shapes):
 
 
 def test_ctrl_c_saves_and_resume_continues_from_there(shapes, tmp_path):
-    arguments = ["tune", "mvt_tsa", "--data", str(shapes), "--trials", "2", "--name", "s", *TINY, *FAST, *BY_DISTANCE]
+    arguments = ["tune", "mvt_tsa", "--data", str(shapes), "--trials", "2", "--name", "s", *TINY, *BY_DISTANCE]
     # One trial at a time: under any load, one trial is running or waiting at Ctrl-C.
     arguments += ["--max-concurrent", "1", *steps(12, 4)]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
@@ -177,7 +177,7 @@ def test_ctrl_c_saves_and_resume_continues_from_there(shapes, tmp_path):
 
 def test_a_diverging_trial_is_reported_and_a_sweep_without_another_has_no_best(shapes, tmp_path):
     run = vgsearch(
-        "train", "mvt_tsa", "--data", shapes, "--name", "s", *TINY, *FAST, *BY_DISTANCE, *steps(30, 30),
+        "train", "mvt_tsa", "--data", shapes, "--name", "s", *TINY, *BY_DISTANCE, *steps(30, 30),
         "--set", "optimiser.lr_g=1.0e+30", folder=tmp_path,
     )  # fmt: skip
     assert run.returncode == 3, run.stdout + run.stderr
@@ -244,7 +244,7 @@ def test_two_ray_train_workers_have_the_losses_of_one_process(shapes, tmp_path):
     off = [argument for name in exact for argument in ("--set", f"model.{name}")]
     precise = ["--set", "loop.precision=fp32", "--set", "optimiser.eps=0.01"]
     run = vgsearch(
-        "train", "mvt_tsa", "--data", shapes, "--name", "w2", *TINY, *FAST, *BY_DISTANCE, *steps(4, 4), *off, *precise,
+        "train", "mvt_tsa", "--data", shapes, "--name", "w2", *TINY, *BY_DISTANCE, *steps(4, 4), *off, *precise,
         "--workers-per-trial", 2, folder=tmp_path,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr
