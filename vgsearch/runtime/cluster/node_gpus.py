@@ -58,7 +58,8 @@ def _asked(nodes: list[str]) -> list[GpuReport | str]:
 
 def _report_of_node() -> GpuReport:
     """On a node: the report of the GPUs that its Ray was started with, whichever are free."""
-    started_with = dict(entry.partition("=")[::2] for entry in Path("/proc/self/environ").read_text().split("\0"))
+    environment = os.fsdecode(Path("/proc/self/environ").read_bytes())
+    started_with = dict(entry.partition("=")[::2] for entry in environment.split("\0"))
     os.environ.pop(VISIBLE, None)  # Ray hid all GPUs from this task
     if VISIBLE in started_with:
         os.environ[VISIBLE] = started_with[VISIBLE]
