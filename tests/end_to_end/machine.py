@@ -56,6 +56,13 @@ def processes_of(machine: Machine) -> list[int]:
     return found
 
 
+def command_of(pid: int) -> str:
+    """A process's command line, or the name that it gave itself; empty if it has ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    return ""
+
+
 def kill(driver: subprocess.Popen[str]) -> None:
     """Kills the driver and its Ray with SIGKILL."""
     os.killpg(driver.pid, signal.SIGKILL)

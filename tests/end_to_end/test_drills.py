@@ -3,7 +3,6 @@
 Each prints a row of the drill table (printed with -s): what was done, what was kept, what was lost.
 """
 
-import json
 import os
 import random
 import shutil
@@ -13,13 +12,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.end_to_end.conftest import fill
-from tests.end_to_end.fake_sweep import LOOK_EVERY, N_STEPS, a_sweep
-from vgsearch.experiment.ledger import SweepRecord, read_events, read_ledger
+from tests.end_to_end.fake_sweep import a_sweep, assert_whole, outcome
+from vgsearch.experiment.ledger import SweepRecord, read_ledger
 from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.study.study import open_study
 
@@ -64,23 +62,6 @@ def kill_at(folder: Path, lines: int, delay: float) -> bool:
     os.killpg(driver.pid, signal.SIGKILL)
     driver.wait()
     return killed
-
-
-def outcome(record: SweepRecord) -> list[tuple[Any, ...]]:
-    return [(t.index, t.state, t.overrides, t.looks, t.scores) for t in record.trials.values()]
-
-
-def assert_whole(folder: Path, record: SweepRecord) -> None:
-    """Fails unless each trial ended once and its lines have neither a gap nor a repeated step."""
-    ends = [e["trial"] for e in read_events(Experiment(folder).ledger) if e["event"] == "trial_ended"]
-    assert len(ends) == len(set(ends)) == len(record.trials)
-    for trial in record.trials.values():
-        lines = Experiment(folder).trial(trial.trial_id).metrics.read_text().splitlines()
-        steps = [line["step"] for line in map(json.loads, lines) if "loss" in line]
-        assert steps == list(range(1, steps[-1] + 1))
-        assert trial.state == "pruned" or steps[-1] == N_STEPS
-        looks = [line["step"] for line in map(json.loads, lines) if "look" in line]
-        assert looks == list(range(LOOK_EVERY, steps[-1] + 1, LOOK_EVERY))
 
 
 @pytest.fixture(scope="module")

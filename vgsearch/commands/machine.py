@@ -182,9 +182,9 @@ def _token() -> MachineCheck:
 
 
 def _reachable() -> MachineCheck:
-    """What other machines can reach while a Ray runs; Ray 2.60 has no setting to listen on loopback only."""
+    """What other machines can reach while a Ray runs."""
     asks = "asks for the token and encrypts nothing" if token.is_required() else "asks for no token"
     has_metrics = os.environ.get(METRICS, "0").lower() not in ("0", "false")
     metrics = f"; its metrics port asks for none ({METRICS})" if has_metrics else ""
-    finding = f"Ray listens on all interfaces, {asks}{metrics}: keep a firewall"
+    finding = f"a local Ray listens on 127.0.0.1 only, a cluster on all interfaces: it {asks}{metrics}; keep a firewall"
     return MachineCheck("network", token.is_required() and not has_metrics, finding, blocks=False)

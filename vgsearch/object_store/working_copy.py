@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from videogan.storage.places import FileStamp, RemotePath, StorageError
@@ -46,21 +46,39 @@ def used_copy(copy: Path, root: Path) -> Iterator[None]:
 
     Killed processes leave their copies behind. An old `copy` is deleted too, because the stored files are the truth.
     """
-    with suppress(FileNotFoundError):
-        shutil.rmtree(copy)
-    copy.mkdir(parents=True)
-    with open(copy / HELD, "ab") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        for other in list(root.rglob(HELD)):
-            if other.parent == copy:
-                continue
-            with suppress(OSError), open(other, "ab") as unheld:  # locked, or just deleted
-                fcntl.flock(unheld, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(other.parent, ignore_errors=True)
+    root.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as holding:
+        with _alone_in(root):
+            with suppress(FileNotFoundError):
+                shutil.rmtree(copy)
+            copy.mkdir(parents=True)
+            fcntl.flock(holding.enter_context(open(copy / HELD, "ab")), fcntl.LOCK_EX)
+            _delete_unheld(root, copy)
         try:
             yield
         finally:
-            shutil.rmtree(copy, ignore_errors=True)
+            with _alone_in(root):
+                shutil.rmtree(copy, ignore_errors=True)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Lock a folder while copies in it are made and deleted: no other process may find half of one."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _delete_unheld(root: Path, own: Path) -> None:
+    for other in list(root.rglob(HELD)):
+        if other.parent == own:
+            continue
+        with suppress(OSError), open(other, "ab") as unheld:  # locked, or just deleted
+            fcntl.flock(unheld, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(other.parent, ignore_errors=True)
 
 
 class WorkingCopy:

@@ -55,7 +55,7 @@ def print_trial(record: SweepRecord, trial: TrialRecord, folder: TrialFolder, co
 
 def seconds_taken(trial: TrialRecord, now: float) -> float:
     """Seconds of all its attempts; of a running one, until `now`."""
-    return trial.seconds + (now - trial.started if trial.state == "running" else 0.0)
+    return trial.seconds + (max(now - trial.started, 0.0) if trial.state == "running" else 0.0)  # clocks are set back
 
 
 def _lines(record: SweepRecord, trial: TrialRecord, folder: TrialFolder) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 import os
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,22 @@ def test_copies_of_killed_processes_are_deleted_and_copies_in_use_stay(tmp_path:
         assert {path.name for path in tmp_path.iterdir()} == {"other", "mine"}
         assert texts(tmp_path / "mine").keys() == {HELD}, "an old copy is not trusted"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_copies_that_are_taken_and_left_at_the_same_time_do_not_delete_one_another(tmp_path: Path):
+    def missing(number: int) -> int:
+        """Takes a copy of its own again and again; how often it was not whole while it was held."""
+        found = 0
+        for turn in range(40):
+            copy = tmp_path / f"{number}-{turn}"
+            with used_copy(copy, tmp_path):
+                (copy / "file").touch()
+                found += not ((copy / HELD).exists() and (copy / "file").exists())
+        return found
+
+    with ThreadPoolExecutor(6) as threads:
+        assert list(threads.map(missing, range(6))) == [0] * 6
+    assert not list(tmp_path.glob("*-*"))
 
 
 @pytest.fixture

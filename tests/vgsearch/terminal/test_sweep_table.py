@@ -10,6 +10,7 @@ from rich.console import Console
 
 from vgsearch.experiment.ledger import GPU_LEFT_OUT, Ledger
 from vgsearch.terminal.sweep_table import SweepView, event_line, pruning_line, s3_cells, sweep_table
+from vgsearch.terminal.trial import seconds_taken
 
 
 def score(s3: float, ser: float = 0.581, res: float = 0.61) -> dict[str, Any]:
@@ -267,3 +268,9 @@ def test_an_old_ledger_without_health_is_read(ledger: Ledger):
     start(ledger, 0)
     ledger.append("look", trial="t0000-3fa9c1", step=50, look=0.3, losses={})
     assert ledger.record.trials["t0000-3fa9c1"].worst_health == ""
+
+
+def test_a_trial_that_started_by_a_clock_ahead_of_this_one_has_taken_no_negative_time(ledger: Ledger):
+    start(ledger, 0)
+    (trial,) = ledger.record.trials.values()
+    assert seconds_taken(trial, now=trial.started - 3600) == 0.0

@@ -3,15 +3,20 @@
 import logging
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import ray
 
+# An internal of Ray 2.60, which pyproject.toml pins: what prints its errors.
+from ray._private import worker as ray_worker
+
+from vgsearch.runtime.cluster.agents import agents_end_with_driver
 from vgsearch.runtime.cluster.autoscaler import addable_nodes
 from vgsearch.runtime.cluster.signals import interrupt, on_ending_signal
-from vgsearch.runtime.cluster.start import start_ray
-from vgsearch.runtime.waits.waiting import waiting
+from vgsearch.runtime.cluster.start import replaced, start_ray
+from vgsearch.runtime.waits.waiting import tell, waiting
 from vgsearch.runtime.waits.watch import watched
 from videogan.config import ConfigurationError
 
@@ -95,11 +100,20 @@ def connect(address: str | None = None) -> Iterator[Resources]:
     Signals that end a command raise KeyboardInterrupt; RayLost is raised if Ray dies meanwhile. Raises as `start_ray`.
     """
     logging.getLogger("ray").setLevel(logging.ERROR)
-    with on_ending_signal(interrupt):
+    with agents_end_with_driver(), on_ending_signal(interrupt):
         is_cluster = start_ray(address)
         # Again: Ray's start sets its own handler of SIGTERM, which prints where the command was.
-        with on_ending_signal(interrupt), watched(_shut_down):
+        with on_ending_signal(interrupt), _short_errors(), watched(_shut_down):
             yield resources(is_open=is_cluster)
+
+
+def _short_errors() -> AbstractContextManager[None]:
+    """Tell Ray's errors, such as a worker's death, in one line on stderr: stdout may be read by a program."""
+
+    def tell_first_sentence(error: Mapping[str, Any], **options: Any) -> None:
+        tell(f"Ray: {error['lines'][0].partition('. ')[0]}")
+
+    return replaced(ray_worker, "print_to_stdstream", tell_first_sentence)
 
 
 def _shut_down() -> None:

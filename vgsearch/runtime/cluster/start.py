@@ -3,18 +3,16 @@
 import json
 import logging
 import os
-import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import ray
 
 # Internals of Ray 2.60, which pyproject.toml pins.
-from ray._private import services
+from ray._private import ray_constants, services, utils
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 
 from vgsearch.runtime import HIDDEN_GPUS
@@ -22,16 +20,18 @@ from vgsearch.runtime.cluster.cpus import usable_cpus
 from vgsearch.runtime.cluster.signals import spared_by_hang_ups
 from vgsearch.runtime.cluster.temporary import unusable_folder
 from vgsearch.runtime.cluster.token import make_private
-from vgsearch.runtime.waits.beats import stat
-from vgsearch.runtime.waits.waiting import waiting
+from vgsearch.runtime.waits.processes import children, descendants, end, is_zombie, short_name
+from vgsearch.runtime.waits.waiting import tell, waiting
 from videogan.config import ConfigurationError
 
 SECONDS_TO_CONNECT = 10.0
 SECONDS_TO_START = 180.0
 """Ray's own limit, 30 seconds, is too short for a busy machine."""
+MOST_STARTS = 3
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 """The start of an HTTP/2 connection and an empty SETTINGS frame (RFC 9113, sections 3.4 and 6.5)."""
 SETTINGS = 4
+REMEDY = "Try again when the machine is less busy; `vgsearch doctor` checks it."
 EXPECTED = "the HOST:PORT of a cluster's head, such as 10.0.0.1:6379, or auto"
 
 
@@ -39,36 +39,57 @@ class RayNotStarted(RuntimeError):
     """Ray did not start on this machine."""
 
 
+class RayTooSlow(RayNotStarted):
+    """Ray's start took too long, or its raylet died on the way, as on a busy machine: a second one may work."""
+
+
 def start_ray(address: str | None, **options: Any) -> bool:
     """Connect to the cluster at `address`, or RAY_ADDRESS, else start a local Ray; returns whether it is a cluster.
 
-    Raises ConfigurationError for an address without a cluster and for a folder that Ray cannot use, and RayNotStarted.
+    A local Ray listens on loopback only, and its start is tried again if it was too slow or its raylet died. Raises
+    ConfigurationError for an address without a cluster and for a folder that Ray cannot use, and RayNotStarted.
     """
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    options |= {"log_to_driver": False, "logging_level": logging.ERROR}
     source = f"--address {address}" if address else f"RAY_ADDRESS={os.environ.get('RAY_ADDRESS')}"
     address = address or os.environ.get("RAY_ADDRESS")
     is_cluster = bool(address) and address != "local"
     make_private(create=not is_cluster)
     if is_cluster:
-        address = _reachable(address or "", source)
-        what, ends = f"the cluster at {address}", "Ctrl-C stops"
+        found = _reachable(address or "", source)
         options.setdefault("runtime_env", {"env_vars": _variables_of_workers()})
-    else:
-        if problem := unusable_folder():
-            raise ConfigurationError(problem)
-        # No dashboard: it takes a gigabyte, and nothing here needs its State API (see sweep/placement_groups.py).
-        quiet |= {"include_dashboard": False, "num_cpus": usable_cpus()}
-        address, what = "local", "Ray's start"
-        ends = f"it gives up {SECONDS_TO_START:.0f} s after its last process began; Ctrl-C stops"
-    with waiting(what, ends), _patient_start(), spared_by_hang_ups():
+        with waiting(f"the cluster at {found}", "Ctrl-C stops"), _own_sigterm(), spared_by_hang_ups():
+            _init(found, source, options)
+        return True
+    if problem := unusable_folder():
+        raise ConfigurationError(problem)
+    # No dashboard: it takes a gigabyte, and nothing here needs its State API (see sweep/placement_groups.py).
+    options |= {"include_dashboard": False, "num_cpus": usable_cpus()}
+    ends = f"it gives up {SECONDS_TO_START:.0f} s after its last process began; Ctrl-C stops"
+    with waiting("Ray's start", ends), _own_sigterm(), _on_loopback(), _patient_start(), spared_by_hang_ups():
+        _init_until_it_works(options)
+    return False
+
+
+def _init_until_it_works(options: dict[str, Any]) -> None:
+    """Start a local Ray, up to MOST_STARTS times if its start takes too long or its raylet dies on the way."""
+    for number in range(1, MOST_STARTS + 1):
+        before = descendants(os.getpid())
         try:
-            ray.init(address=address, **quiet, **options)
-        except (Exception, SystemExit) as error:  # Ray raises Exception itself, and exits where it cannot write
-            ray.shutdown()
-            if isinstance(error, SystemExit) and error.code == signal.SIGTERM:  # Ray's own handler
-                raise KeyboardInterrupt from None
-            raise _in_one_line(error, source if is_cluster else "") from error
-    return is_cluster
+            _init("local", "", options)
+            return
+        except RayTooSlow as error:
+            end(descendants(os.getpid()) - before)
+            if number == MOST_STARTS:
+                raise
+            tell(f"{str(error).removesuffix(REMEDY)}Starting it again ({number + 1} of {MOST_STARTS}).")
+
+
+def _init(address: str, source: str, options: dict[str, Any]) -> None:
+    try:
+        ray.init(address=address, **options)
+    except (Exception, SystemExit) as error:  # Ray raises Exception itself, and exits where it cannot write
+        ray.shutdown()
+        raise _in_one_line(error, source) from error
 
 
 def _variables_of_workers() -> dict[str, str]:
@@ -114,14 +135,29 @@ def no_answer(host: str, port: int) -> str:
 
 
 @contextmanager
-def _patient_start() -> Iterator[None]:
-    """Let a local Ray register within SECONDS_TO_START: Ray asks its head for 30 seconds only."""
-    ask = services.get_node
-    services.get_node = _patiently(ask)
+def replaced(module: Any, name: str, value: Any) -> Iterator[None]:
+    """Set an attribute of a module of Ray during the block. Any: Ray's own."""
+    before = getattr(module, name)
+    setattr(module, name, value)
     try:
         yield
     finally:
-        services.get_node = ask
+        setattr(module, name, before)
+
+
+def _patient_start() -> AbstractContextManager[None]:
+    """Let a local Ray register within SECONDS_TO_START: Ray asks its head for 30 seconds only."""
+    return replaced(services, "get_node", _patiently(services.get_node))
+
+
+def _on_loopback() -> AbstractContextManager[None]:
+    """Let a local Ray listen on 127.0.0.1 only, as it does on macOS: on Linux it would be open to the network."""
+    return replaced(ray_constants, "ENABLE_RAY_CLUSTER", False)
+
+
+def _own_sigterm() -> AbstractContextManager[None]:
+    """Keep the command's own handler of SIGTERM: Ray's would end the command as if its start had failed."""
+    return replaced(utils, "set_sigterm_handler", lambda handler: None)
 
 
 def _patiently(ask: Callable[..., Any]) -> Callable[..., Any]:
@@ -131,21 +167,16 @@ def _patiently(ask: Callable[..., Any]) -> Callable[..., Any]:
             try:
                 return ask(*arguments)
             except RuntimeError:  # not registered yet
-                if time.monotonic() > deadline or raylet_died():
+                if time.monotonic() > deadline or ray_died():
                     raise
                 time.sleep(0.1)
 
     return asked
 
 
-def raylet_died() -> bool:
-    """Whether a raylet that this process started has ended: on a busy machine it gives up on its agents after 15 s."""
-    mine = str(os.getpid())
-    for folder in Path("/proc").glob("[0-9]*"):
-        fields = stat(int(folder.name))
-        if fields and fields[:2] == ["Z", mine] and (folder / "comm").read_text(encoding="utf-8").strip() == "raylet":
-            return True
-    return False
+def ray_died() -> bool:
+    """Whether the head or the raylet that this process started has ended: a raylet waits 15 s for its agents."""
+    return any(is_zombie(pid) and short_name(pid) in ("raylet", "gcs_server") for pid, _ in children(os.getpid()))
 
 
 def _in_one_line(error: BaseException, source: str) -> Exception:
@@ -157,11 +188,10 @@ def _in_one_line(error: BaseException, source: str) -> Exception:
         return ConfigurationError(
             f"{error.filename or 'a file'}: Ray cannot write ({error.strerror}); set RAY_TMPDIR to a folder of yours."
         )
-    if "timed out during startup" in said:
+    if "timed out during startup" in said or ray_died():
         load = " ".join(f"{n:.0f}" for n in os.getloadavg()[:1])
-        said = (
-            f"its raylet died, or gave no answer within {SECONDS_TO_START:.0f} s; load {load} on {usable_cpus()} CPUs"
+        return RayTooSlow(
+            f"Ray did not start: its head or raylet died, or gave no answer within {SECONDS_TO_START:.0f} s; "
+            f"load {load} on {usable_cpus()} CPUs. {REMEDY}"
         )
-    return RayNotStarted(
-        f"Ray did not start: {said}. Try again when the machine is less busy; `vgsearch doctor` checks it."
-    )
+    return RayNotStarted(f"Ray did not start: {said}. {REMEDY}")

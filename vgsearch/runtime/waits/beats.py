@@ -8,12 +8,13 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import ray
 
 # Ray 2.60, which pyproject.toml pins, has no public store; an actor would take a process and 100 MB for each command.
 from ray.experimental.internal_kv import _internal_kv_del, _internal_kv_get, _internal_kv_list, _internal_kv_put
+
+from vgsearch.runtime.waits.processes import started, state_of
 
 NAMESPACE = "vgsearch-beats"
 SECONDS_BETWEEN_BEATS = 5.0
@@ -80,26 +81,6 @@ def beats(job: str) -> dict[str, Beat]:
 def forget(key: str) -> None:
     """Delete the signs of a process that has ended."""
     _internal_kv_del(key, namespace=NAMESPACE)
-
-
-def started(pid: int) -> int:
-    """When a process of this machine started, in ticks since the boot; 0 if there is no such process."""
-    fields = stat(pid)
-    return int(fields[19]) if fields else 0
-
-
-def state_of(pid: int) -> str:
-    """A process's state in one letter, as `ps` prints it: T is stopped, Z has ended; empty if there is none."""
-    fields = stat(pid)
-    return fields[0] if fields else ""
-
-
-def stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat after the name, which may have spaces and brackets."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
-    except OSError:
-        return []
 
 
 def state_of_beat(beat: Beat) -> str:

@@ -10,8 +10,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from vgsearch.runtime.waits import beats
 from vgsearch.runtime.waits.beats import Beat
+from vgsearch.runtime.waits.processes import STOPPED
 from vgsearch.runtime.waits.waiting import tell
-from vgsearch.runtime.waits.workers import STOPPED, TRIAL
+from vgsearch.runtime.waits.workers import TRIAL
 from vgsearch.terminal.words import duration
 
 SECONDS_AT_LEAST = float(os.environ.get("VGSEARCH_STALLED_AFTER", 600))

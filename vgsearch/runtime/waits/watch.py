@@ -14,10 +14,11 @@ import ray
 # Internals of Ray 2.60, which pyproject.toml pins: the processes of a local Ray.
 from ray._private import worker as ray_worker
 
-from vgsearch.runtime.waits.beats import Beat, beats, forget, state_of
+from vgsearch.runtime.waits.beats import Beat, beats, forget
+from vgsearch.runtime.waits.processes import STOPPED, state_of
 from vgsearch.runtime.waits.silence import Silences, kill_on_node, state_on_node
 from vgsearch.runtime.waits.waiting import tell
-from vgsearch.runtime.waits.workers import STOPPED, stopped_workers
+from vgsearch.runtime.waits.workers import stopped_workers
 
 SECONDS_BETWEEN_LOOKS = 5.0
 LOOKS_BEFORE_LOST = 6

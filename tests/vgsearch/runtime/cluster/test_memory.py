@@ -1,8 +1,9 @@
-"""A sweep is refused if the nodes cannot hold as many of its largest trials as would run in parallel."""
+"""What a sweep and a local Ray take of a machine: memory that the nodes must have, and ports on loopback only."""
 
 import io
 from typing import Any
 
+import psutil
 import pytest
 import ray
 from rich.console import Console
@@ -97,3 +98,13 @@ def test_a_step_of_the_largest_trial_is_measured_and_fewer_trials_are_proposed_i
 
 def test_a_ray_of_our_own_serves_no_metrics(ray_cluster: Resources):
     assert [node["MetricsExportPort"] for node in ray.nodes()] == [-1]
+
+
+def test_a_local_ray_can_be_reached_from_this_machine_only(ray_cluster: Resources):
+    ray.get(ray.remote(lambda: 1).remote())  # a worker listens too
+    processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    names = {process.name() for process in processes}
+    assert names >= {"gcs_server", "raylet"}
+    listening = [socket for process in processes for socket in process.net_connections() if socket.status == "LISTEN"]
+    assert len(listening) > 5
+    assert {socket.laddr.ip.removeprefix("::ffff:") for socket in listening} == {"127.0.0.1"}

@@ -3,22 +3,33 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from ray._private import services
+from ray._private import services, utils
 
 from tests.waiting import wait_until
 from vgsearch.runtime import HIDDEN_GPUS
 from vgsearch.runtime.cluster import start, temporary
 from vgsearch.runtime.cluster.cpus import usable_cpus
-from vgsearch.runtime.cluster.start import SETTINGS, _in_one_line, _patient_start, no_answer, raylet_died, start_ray
+from vgsearch.runtime.cluster.start import (
+    SETTINGS,
+    RayTooSlow,
+    _in_one_line,
+    _patient_start,
+    no_answer,
+    ray_died,
+    start_ray,
+)
 from vgsearch.runtime.cluster.temporary import unusable_folder
+from vgsearch.runtime.waits.processes import state_of
 from videogan.config import ConfigurationError
 
 
@@ -145,7 +156,7 @@ def test_a_local_ray_may_register_late_and_ray_s_own_limit_returns(monkeypatch: 
     [
         (
             Exception("The current node timed out during startup. This could happen"),
-            "Ray did not start: its raylet died, or gave no answer within 180 s; load ",
+            "Ray did not start: its head or raylet died, or gave no answer within 180 s; load ",
         ),
         (
             PermissionError(13, "Permission denied", "/r/ray"),
@@ -162,14 +173,6 @@ def test_an_error_of_ray_s_start_is_one_line_with_the_remedy(error: BaseExceptio
     assert str(_in_one_line(error, "--address a:1")).startswith("--address a:1: could not connect (")
 
 
-def test_a_raylet_that_died_is_not_waited_for(tmp_path: Path):
-    assert not raylet_died()
-    shutil.copy("/bin/true", tmp_path / "raylet")
-    with subprocess.Popen([tmp_path / "raylet"]):
-        wait_until(raylet_died, lambda: "no dead raylet was seen", 60)
-    assert not raylet_died()
-
-
 def test_workers_of_a_cluster_get_the_variable_that_hides_gpus_unless_their_job_sets_it(monkeypatch):
     monkeypatch.delenv("RAY_JOB_CONFIG_JSON_ENV_VAR", raising=False)
     assert start._variables_of_workers() == {HIDDEN_GPUS: "1"}
@@ -179,3 +182,50 @@ def test_workers_of_a_cluster_get_the_variable_that_hides_gpus_unless_their_job_
     job["runtime_env"]["env_vars"][HIDDEN_GPUS] = "0"  # Ray refuses a variable that both set
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps(job))
     assert start._variables_of_workers() == {}
+
+
+@pytest.mark.parametrize("name", ["raylet", "gcs_server"])
+def test_a_part_of_ray_that_died_is_not_waited_for(tmp_path: Path, name: str):
+    assert not ray_died()
+    shutil.copy("/bin/true", tmp_path / name)
+    with subprocess.Popen([tmp_path / name]):
+        wait_until(ray_died, lambda: "no dead part of Ray was seen", 60)
+    assert not ray_died()
+
+
+def test_a_start_that_takes_too_long_is_tried_again_without_the_processes_of_the_first(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    started = []
+
+    def slow(**options: Any) -> None:
+        started.append(subprocess.Popen(["sleep", "600"]))
+        if len(started) < 3:
+            raise Exception("The current node timed out during startup. This could happen")
+
+    monkeypatch.setattr(start.ray, "init", slow)
+    assert not start_ray("local")
+    first, second, third = started
+    assert (state_of(first.pid), state_of(second.pid)) == ("", "")
+    assert third.poll() is None
+    third.kill()
+    third.wait()
+    told = capsys.readouterr().err.splitlines()
+    assert [line[-28:] for line in told] == [" Starting it again (2 of 3).", " Starting it again (3 of 3)."]
+    monkeypatch.setattr(start.ray, "init", ray_that_never_starts)
+    with pytest.raises(RayTooSlow, match="Ray did not start: its head or raylet died, or gave no answer within 180 s"):
+        start_ray("local")
+
+
+def ray_that_never_starts(**options: Any) -> None:
+    raise Exception("The current node timed out during startup")
+
+
+def test_ray_s_handler_of_sigterm_does_not_replace_the_command_s_while_ray_starts(monkeypatch: pytest.MonkeyPatch):
+    def init(**options: Any) -> None:
+        utils.set_sigterm_handler(lambda signum, frame: None)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(start.ray, "init", init)
+    start_ray("local")
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 
 from tests.waiting import wait_until
-from vgsearch.runtime.waits import beats, silence
-from vgsearch.runtime.waits.beats import Beat, kill, state_of, state_of_beat
+from vgsearch.runtime.waits import silence
+from vgsearch.runtime.waits.beats import Beat, beating, kill, state_of_beat
+from vgsearch.runtime.waits.processes import started, state_of
 from vgsearch.runtime.waits.silence import UNREACHABLE, Silences
 from vgsearch.runtime.waits.workers import stopped_workers
 
@@ -24,7 +25,7 @@ def sleeper() -> Iterator[subprocess.Popen]:
 
 @pytest.fixture
 def beat(sleeper: subprocess.Popen) -> Beat:
-    return Beat("a fit", sleeper.pid, beats.started(sleeper.pid), "n", "10.0.0.7", 1)
+    return Beat("a fit", sleeper.pid, started(sleeper.pid), "n", "10.0.0.7", 1)
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +89,7 @@ def test_a_stopped_child_is_found_although_it_never_beat_and_no_other_process(sl
     sleeper.send_signal(signal.SIGSTOP)
     wait_until(workers_of_this_process, lambda: state_of(sleeper.pid), 60)
     (found,) = workers_of_this_process().values()
-    assert (found.what, found.pid, found.began) == ("sleep", sleeper.pid, beats.started(sleeper.pid))
+    assert (found.what, found.pid, found.began) == ("sleep", sleeper.pid, started(sleeper.pid))
 
 
 def test_a_trial_is_told_and_left_to_the_watchdog_of_trials(
@@ -116,5 +117,5 @@ def test_running_tasks_are_found_by_the_start_of_their_name(beat: Beat):
 
 
 def test_a_process_without_ray_gives_no_signs():
-    with beats.beating("a fit"):
+    with beating("a fit"):
         assert os.getpid()

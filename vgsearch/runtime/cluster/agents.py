@@ -1,0 +1,38 @@
+"""The agents of a local Ray end soon after its driver: Ray itself lets them live on for a minute after a killed one."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+GUARD = """(
+    read -r _
+    sleep 3
+    for process in /proc/[0-9]*; do
+        read -r pid name _ parent group _ < $process/stat && [ "$group" = "$1" ] || continue
+        case $name in "(ray::Dashboard"* | "(ray::RuntimeEnv"*) ;; *) continue ;; esac
+        read -r _ name _ < /proc/$parent/stat
+        [ "$name" = "(raylet)" ] || kill -9 $pid
+    done
+) <&0 &"""
+"""A shell that waits until its standard input closes, which the kernel does when the driver dies, however it dies.
+
+It kills the agents of a process group whose raylet has ended. Its names are the first 15 bytes, as in /proc.
+"""
+
+
+@contextmanager
+def agents_end_with_driver() -> Iterator[None]:
+    """Kill what is left of Ray's agents 3 s after the block, or after this process has died in it.
+
+    The raylet ends with its driver, and its agents notice, but first they try for a minute to tell the dead head.
+    """
+    waits, holds = os.pipe()
+    # A session of its own: Ctrl-C and a closed terminal reach the driver, which needs the guard until it has ended.
+    subprocess.run(["sh", "-c", GUARD, "guard", str(os.getpgrp())], stdin=waits, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL, start_new_session=True, check=True)  # fmt: skip
+    os.close(waits)
+    try:
+        yield
+    finally:
+        os.close(holds)
