@@ -38,6 +38,7 @@ drills: $(TESTABLE)
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/python -m pytest tests/vgsearch/report/test_browser.py
 	$(BIN)/python -m tests.fuzzing.fuzz
+	$(BIN)/python -m tests.end_to_end.process_faults
 
 # Needs a CUDA device: compares it with the CPU, then measures steps and memory into reports/gpu-<date>/.
 gpu: $(TESTABLE)

@@ -20,6 +20,7 @@ from vgsearch.runtime.feed.decode import build_cache
 from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.judging.prepare import FloorTask
 from vgsearch.runtime.judging.real_classifiers import fit_real_classifiers
+from vgsearch.runtime.sweep.launch import EXIT_INTERRUPTED
 from vgsearch.space.sweep import Sweep
 from videogan.data.cache import clip_cache_folder
 from videogan.data.clips import DataConfig
@@ -79,4 +80,7 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).absolute())
+    try:
+        main(Path(sys.argv[1]).absolute())
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)

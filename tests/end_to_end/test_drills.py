@@ -157,6 +157,22 @@ def test_a_second_driver_is_refused_with_the_process_of_the_first(tmp_path: Path
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_three_sweeps_at_once_come_out_as_one_alone(whole, tmp_path: Path):
+    _, record = whole
+    folders = [tmp_path / str(number) / "s" for number in range(3)]
+    for folder in folders:
+        folder.parent.mkdir()
+    drivers = [start(folder) for folder in folders]
+    for driver, folder in zip(drivers, folders, strict=True):
+        assert driver.wait(timeout=1500) == 0, log_of(folder).read_text()[-3000:]
+        found = read_ledger(Experiment(folder).ledger)
+        assert outcome(found) == outcome(record)
+        assert_whole(folder, found)
+    row("three sweeps started at once", "each as if alone")
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_a_full_disk_stops_the_sweep_and_with_space_it_resumes(whole, small_disk: Path, tmp_path: Path):
     _, record = whole

@@ -20,10 +20,11 @@ from videogan.data.synthetic import make_moving_shapes
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 LONG = ["--set", "loop.n_steps=100000", "--set", "loop.look_every=20"]
-SHORT = ["--set", "loop.n_steps=4", "--set", "loop.look_every=2"]
-FAKE = "tests.end_to_end.fake_sweep"
+FAKE, PREPARATION = "tests.end_to_end.fake_sweep", "tests.end_to_end.fake_preparation"
 SECONDS_TOLD = 75.0
 """A minute, and the time in which a busy machine's thread that tells gets its turn."""
+SECONDS_LEFT = 20.0
+"""Until nothing of an ended command is left."""
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +48,6 @@ def machine(tmp_path: Path, cache: Path) -> Iterator[Machine]:
             os.kill(pid, signal.SIGKILL)
 
 
-def tune(machine: Machine, shapes: Path, *settings: str) -> subprocess.Popen[str]:
-    return machine.start("tune", "mvt_tsa", "--data", shapes, "--trials", "1", "--name", "s", "--no-confirm-best",
-                         *TINY, *settings)  # fmt: skip
-
-
 def record(machine: Machine) -> SweepRecord:
     return read_ledger(Experiment(machine.folder / "runs" / "s").ledger)
 
@@ -72,24 +68,24 @@ def signalled(machine: Machine, run: subprocess.Popen[str], name: str, signum: i
 
 def told(machine: Machine, run: subprocess.Popen[str], line: str) -> None:
     def log() -> str:
-        return machine.log("tune")
+        return machine.log(PREPARATION)
 
     wait_until(lambda: line in log() or run.poll() is not None, log, SECONDS_TOLD)
     assert line in log(), log()
 
 
-@pytest.mark.parametrize("task", ["ray::_fit_in_this_process", "ray::_measure_floor"])
-def test_a_stopped_task_is_named_and_started_again(machine: Machine, shapes: Path, task: str):
-    # The first finds an empty cache, so that classifiers are fitted.
-    run = tune(machine, shapes, *SHORT)
+@pytest.mark.parametrize("task", ["ray::Map", "ray::_fit_in_this_process", "ray::_measure_floor"])
+def test_a_stopped_task_is_named_and_started_again(machine: Machine, task: str):
+    run = machine.start_module(PREPARATION, machine.folder)
     pid = signalled(machine, run, task, signal.SIGSTOP)
     told(machine, run, f" from process {pid} on ")
-    assert "no sign of life for " in machine.log("tune")
-    assert f"`kill -CONT {pid}` continues it" in machine.log("tune")
+    assert "no sign of life for " in machine.log(PREPARATION)
+    assert f"`kill -CONT {pid}` continues it" in machine.log(PREPARATION)
     told(machine, run, "it is ended, and Ray starts the task again")
-    assert run.wait(1500) == 0, machine.log("tune")
-    assert record(machine).floor is not None
-    assert [trial.state for trial in record(machine).trials.values()] == ["done"]
+    n_rounds = machine.log(PREPARATION).count("round ")
+    told(machine, run, f"round {n_rounds + 1}\n")
+    (machine.folder / "enough").touch()
+    assert run.wait(1500) == 0, machine.log(PREPARATION)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +138,32 @@ def test_without_ray_a_sweep_ends_within_a_minute_by_name(machine: Machine, proc
     assert run.wait(SECONDS_TOLD) == 1, machine.log(FAKE)
     assert f"(process {pid}) {reason}" in machine.log(FAKE).strip().splitlines()[-1]
     assert set(read_ledger(Experiment(folder).events).trials) >= set(ended.trials)
-    wait_until(lambda: not processes_of(machine), lambda: processes_of(machine), 60)
+    nothing_is_left(machine)
+
+
+def nothing_is_left(machine: Machine) -> None:
+    def left() -> list[str]:
+        return [command_of(pid)[:80] for pid in processes_of(machine)]
+
+    wait_until(lambda: not left(), left, SECONDS_LEFT)
+
+
+def test_of_a_killed_driver_nothing_is_left(machine: Machine):
+    run = machine.start_module(FAKE, machine.folder / "runs" / "s", "1000")
+    signalled(machine, run, "ray::ImplicitFunc", signal.SIGCONT)  # Ray and its agents run
+    run.kill()
+    run.wait()
+    nothing_is_left(machine)
+
+
+@pytest.mark.parametrize("process", ["gcs_server ", "raylet/raylet ", "ray::_fit_in_this_process"])
+def test_sigterm_while_ray_starts_or_a_sweep_prepares_ends_it_without_a_stack(machine: Machine, process: str):
+    run = machine.start_module(PREPARATION, machine.folder)
+    signalled(machine, run, process, signal.SIGCONT)  # it has come so far
+    run.terminate()
+    assert run.wait(SECONDS_TOLD) == 130, machine.log(PREPARATION)
+    assert machine.log(PREPARATION) == ""
+    nothing_is_left(machine)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGHUP, signal.SIGUSR1])
@@ -188,4 +209,4 @@ def test_a_closed_terminal_saves_and_stops_as_ctrl_c(machine: Machine, shapes: P
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
     assert [trial.state for trial in record(machine).trials.values()] == ["interrupted"]
     assert record(machine).ended == "interrupted"
-    wait_until(lambda: not processes_of(machine), lambda: processes_of(machine), 60)
+    nothing_is_left(machine)

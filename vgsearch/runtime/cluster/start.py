@@ -20,7 +20,7 @@ from vgsearch.runtime.cluster.cpus import usable_cpus
 from vgsearch.runtime.cluster.signals import spared_by_hang_ups
 from vgsearch.runtime.cluster.temporary import unusable_folder
 from vgsearch.runtime.cluster.token import make_private
-from vgsearch.runtime.waits.processes import children, descendants, end, is_zombie, short_name
+from vgsearch.runtime.waits.processes import STOPPED, children, descendants, end, short_name, state_of
 from vgsearch.runtime.waits.waiting import tell, waiting
 from videogan.config import ConfigurationError
 
@@ -65,7 +65,13 @@ def start_ray(address: str | None, **options: Any) -> bool:
     # No dashboard: it takes a gigabyte, and nothing here needs its State API (see sweep/placement_groups.py).
     options |= {"include_dashboard": False, "num_cpus": usable_cpus()}
     ends = f"it gives up {SECONDS_TO_START:.0f} s after its last process began; Ctrl-C stops"
-    with waiting("Ray's start", ends), _own_sigterm(), _on_loopback(), _patient_start(), spared_by_hang_ups():
+    with (
+        waiting("Ray's start", ends, _stopped_parts),
+        _own_sigterm(),
+        _on_loopback(),
+        _patient_start(),
+        spared_by_hang_ups(),
+    ):
         _init_until_it_works(options)
     return False
 
@@ -176,7 +182,19 @@ def _patiently(ask: Callable[..., Any]) -> Callable[..., Any]:
 
 def ray_died() -> bool:
     """Whether the head or the raylet that this process started has ended: a raylet waits 15 s for its agents."""
-    return any(is_zombie(pid) and short_name(pid) in ("raylet", "gcs_server") for pid, _ in children(os.getpid()))
+    return any(state_of(pid) == "Z" for pid in _parts_of_ray())
+
+
+def _stopped_parts() -> str:
+    stopped = [f"`kill -CONT {pid}` continues its {name}" for pid, name in _parts_of_ray().items()
+               if state_of(pid) in STOPPED]  # fmt: skip
+    return ", ".join(stopped)
+
+
+def _parts_of_ray() -> dict[int, str]:
+    """The head and the raylet that this process has started, also those that have ended, by process id."""
+    started = {pid: short_name(pid) for pid, _ in children(os.getpid())}
+    return {pid: name for pid, name in started.items() if name in ("raylet", "gcs_server")}
 
 
 def _in_one_line(error: BaseException, source: str) -> Exception:

@@ -53,11 +53,6 @@ def short_name(pid: int) -> str:
         return ""
 
 
-def is_zombie(pid: int) -> bool:
-    """Whether a process has ended, but its parent has not waited for it."""
-    return state_of(pid) == "Z"
-
-
 def children(pid: int) -> set[Process]:
     """The processes that a process has started and that have not been waited for."""
     every = ((int(folder.name), stat(int(folder.name))) for folder in Path("/proc").glob("[0-9]*"))

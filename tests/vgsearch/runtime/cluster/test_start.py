@@ -24,6 +24,7 @@ from vgsearch.runtime.cluster.start import (
     RayTooSlow,
     _in_one_line,
     _patient_start,
+    _stopped_parts,
     no_answer,
     ray_died,
     start_ray,
@@ -191,6 +192,16 @@ def test_a_part_of_ray_that_died_is_not_waited_for(tmp_path: Path, name: str):
     with subprocess.Popen([tmp_path / name]):
         wait_until(ray_died, lambda: "no dead part of Ray was seen", 60)
     assert not ray_died()
+
+
+def test_a_stopped_raylet_is_named_while_ray_starts(tmp_path: Path):
+    shutil.copy("/bin/sleep", tmp_path / "raylet")
+    with subprocess.Popen([tmp_path / "raylet", "600"]) as raylet:
+        assert _stopped_parts() == ""
+        raylet.send_signal(signal.SIGSTOP)
+        wait_until(_stopped_parts, lambda: "no stopped raylet was seen", 60)
+        assert _stopped_parts() == f"`kill -CONT {raylet.pid}` continues its raylet"
+        raylet.kill()
 
 
 def test_a_start_that_takes_too_long_is_tried_again_without_the_processes_of_the_first(
