@@ -30,7 +30,7 @@ from videogan.data.synthetic import make_moving_shapes
 from videogan.protocols.classifier import load_real_classifier
 
 PREPROCESSING, N_FRAMES = "plain_32", 16
-SECONDS_OF_A_FLOOR = 600.0
+SECONDS_OF_A_FLOOR, DONE = 600.0, "done:"
 TINY = {"model.channels": 2, "model.gru_hidden": 8, "evaluation.objective": ["-kvd"]}
 
 
@@ -39,6 +39,7 @@ def clips(manifest: Manifest) -> tuple[str, str]:
     shutil.rmtree(clip_cache_folder(manifest, preprocessing_named(PREPROCESSING)), ignore_errors=True)
     folder = build_cache(manifest, PREPROCESSING, DataConfig())
     shards = sorted(path for path in Path(str(folder)).iterdir() if path.suffix != ".json")
+    print(DONE, "clips", flush=True)
     return str(folder), hashlib.sha256(b"".join(shard.read_bytes() for shard in shards)).hexdigest()
 
 
@@ -50,6 +51,7 @@ def one_round(inputs: Inputs, sweep: Sweep) -> tuple[Any, ...]:
     short = protocol.classifier.model_copy(update={"recipe": recipe})
     shutil.rmtree(inputs.classifiers, ignore_errors=True)
     fit_real_classifiers(inputs, DataConfig(), N_FRAMES, {short: (0,)}, Progress(disable=True))
+    print(DONE, "fit", flush=True)
     fitted = inputs.classifier_path(short, 0)
     for seed in protocol.seeds:  # in place of the protocol's own, which take minutes
         target = Path(str(inputs.classifier_path(protocol.classifier, seed)))
@@ -76,7 +78,7 @@ def main(folder: Path) -> None:
             if found != first:
                 sys.exit(f"round {n_rounds} found {found}, the first {first}")
             n_rounds += 1
-            print(f"round {n_rounds}", flush=True)
+            print(DONE, f"floor, and round {n_rounds}", flush=True)
 
 
 if __name__ == "__main__":

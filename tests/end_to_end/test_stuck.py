@@ -82,8 +82,9 @@ def test_a_stopped_task_is_named_and_started_again(machine: Machine, task: str):
     assert "no sign of life for " in machine.log(PREPARATION)
     assert f"`kill -CONT {pid}` continues it" in machine.log(PREPARATION)
     told(machine, run, "it is ended, and Ray starts the task again")
-    n_rounds = machine.log(PREPARATION).count("round ")
-    told(machine, run, f"round {n_rounds + 1}\n")
+    n_rounds = machine.log(PREPARATION).count("and round ")
+    wait_until(lambda: run.poll() is not None or f"and round {n_rounds + 1}\n" in machine.log(PREPARATION),
+               lambda: machine.log(PREPARATION))  # fmt: skip
     (machine.folder / "enough").touch()
     assert run.wait(1500) == 0, machine.log(PREPARATION)
 
