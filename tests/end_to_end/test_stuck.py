@@ -163,7 +163,8 @@ def test_sigterm_while_ray_starts_or_a_sweep_prepares_ends_it_without_a_stack(ma
     signalled(machine, run, process, signal.SIGCONT)  # it has come so far
     run.terminate()
     assert run.wait(SECONDS_TOLD) == 130, machine.log(PREPARATION)
-    assert machine.log(PREPARATION) == ""
+    assert "Traceback" not in machine.log(PREPARATION)
+    assert "***" not in machine.log(PREPARATION), "the stack that Ray's C++ prints"
     nothing_is_left(machine)
 
 
