@@ -5,16 +5,19 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-GUARD = """(
-    read -r _
-    sleep 3
+SECONDS_TO_END = 3
+"""The agents' own time to end after a raylet that ends in order."""
+GUARD = """exec 3<&0  # a shell gives a command in the background no standard input
+(
+    read -r _ <&3
+    sleep $2
     for process in /proc/[0-9]*; do
         read -r pid name _ parent group _ < $process/stat && [ "$group" = "$1" ] || continue
         case $name in "(ray::Dashboard"* | "(ray::RuntimeEnv"*) ;; *) continue ;; esac
         read -r _ name _ < /proc/$parent/stat
         [ "$name" = "(raylet)" ] || kill -9 $pid
     done
-) <&0 &"""
+) &"""
 """A shell that waits until its standard input closes, which the kernel does when the driver dies, however it dies.
 
 It kills the agents of a process group whose raylet has ended. Its names are the first 15 bytes, as in /proc.
@@ -23,14 +26,15 @@ It kills the agents of a process group whose raylet has ended. Its names are the
 
 @contextmanager
 def agents_end_with_driver() -> Iterator[None]:
-    """Kill what is left of Ray's agents 3 s after the block, or after this process has died in it.
+    """Kill what is left of Ray's agents soon after the block, or after this process has died in it.
 
     The raylet ends with its driver, and its agents notice, but first they try for a minute to tell the dead head.
     """
     waits, holds = os.pipe()
     # A session of its own: Ctrl-C and a closed terminal reach the driver, which needs the guard until it has ended.
-    subprocess.run(["sh", "-c", GUARD, "guard", str(os.getpgrp())], stdin=waits, stdout=subprocess.DEVNULL,
-                   stderr=subprocess.DEVNULL, start_new_session=True, check=True)  # fmt: skip
+    command = ["sh", "-c", GUARD, "guard", str(os.getpgrp()), str(SECONDS_TO_END)]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run(command, stdin=waits, start_new_session=True, check=True, **quiet)
     os.close(waits)
     try:
         yield

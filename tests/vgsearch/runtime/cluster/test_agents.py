@@ -10,9 +10,11 @@ from tests.waiting import wait_until
 from vgsearch.runtime.waits.processes import state_of
 
 DRIVER = """
-import os, signal, subprocess, sys
-from vgsearch.runtime.cluster.agents import agents_end_with_driver
-with agents_end_with_driver():
+import os, signal, subprocess, sys, time
+from vgsearch.runtime.cluster import agents
+agents.SECONDS_TO_END = 0
+with agents.agents_end_with_driver():
+    time.sleep(1)  # a guard that does not wait for this process's end would be over now
     for agent in sys.argv[1:]:
         print(subprocess.Popen([agent, "600"], stdout=subprocess.DEVNULL).pid, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
