@@ -33,8 +33,8 @@ def agents_end_with_driver() -> Iterator[None]:
     waits, holds = os.pipe()
     # A session of its own: Ctrl-C and a closed terminal reach the driver, which needs the guard until it has ended.
     command = ["sh", "-c", GUARD, "guard", str(os.getpgrp()), str(SECONDS_TO_END)]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    subprocess.run(command, stdin=waits, start_new_session=True, check=True, **quiet)
+    nowhere = subprocess.DEVNULL
+    subprocess.run(command, stdin=waits, stdout=nowhere, stderr=nowhere, start_new_session=True, check=True)
     os.close(waits)
     try:
         yield
