@@ -2,8 +2,9 @@
 
 import pytest
 import ray
+from ray._private import worker as ray_worker
 
-from vgsearch.runtime.cluster.cluster import Node, Resources
+from vgsearch.runtime.cluster.cluster import Node, Resources, _short_errors
 from videogan.config import ConfigurationError
 
 TWO_GPUS = Resources((Node(n_cpus=16, n_gpus=2),))
@@ -50,6 +51,13 @@ def test_a_trial_that_never_fits_is_refused_with_the_remedy(
 ):
     with pytest.raises(ConfigurationError, match=message):
         cluster.max_concurrent(n_workers, gpus)
+
+
+def test_an_error_of_ray_is_one_line_on_stderr_and_leaves_stdout_to_programs(capsys: pytest.CaptureFixture[str]):
+    lines = ["A worker died while executing a task. To troubleshoot the problem, check the logs.\nLease ID: 08"]
+    with _short_errors():
+        ray_worker.print_to_stdstream({"lines": lines, "pid": "raylet", "is_err": False}, ignore_prefix=False)
+    assert capsys.readouterr() == ("", "Ray: A worker died while executing a task\n")
 
 
 def test_ray_never_splits_a_worker_over_two_gpus():
