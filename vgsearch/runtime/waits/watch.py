@@ -77,7 +77,8 @@ class _Watch:
         for name, process in _own_processes():
             if (code := process.poll()) is not None:
                 how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
-                return f"Ray's {name} (process {process.pid}) {how}, perhaps for lack of memory"
+                why = ", perhaps for lack of memory" if code == -signal.SIGKILL else ""
+                return f"Ray's {name} (process {process.pid}) {how}{why}"
         return ""
 
     def _suspect(self) -> str:
