@@ -20,6 +20,7 @@ from videogan.data.synthetic import make_moving_shapes
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 LONG = ["--set", "loop.n_steps=100000", "--set", "loop.look_every=20"]
+SHORT = ["--set", "loop.n_steps=4", "--set", "loop.look_every=2"]
 FAKE, PREPARATION = "tests.end_to_end.fake_sweep", "tests.end_to_end.fake_preparation"
 SECONDS_TOLD = 75.0
 """A minute, and the time in which a busy machine's thread that tells gets its turn."""
@@ -46,6 +47,11 @@ def machine(tmp_path: Path, cache: Path) -> Iterator[Machine]:
     for pid in processes_of(made):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def tune(machine: Machine, shapes: Path, *settings: str) -> subprocess.Popen[str]:
+    return machine.start("tune", "mvt_tsa", "--data", shapes, "--trials", "1", "--name", "s", "--no-confirm-best",
+                         *TINY, *settings)  # fmt: skip
 
 
 def record(machine: Machine) -> SweepRecord:
