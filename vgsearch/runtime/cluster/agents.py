@@ -12,15 +12,18 @@ GUARD = """exec 3<&0  # a shell gives a command in the background no standard in
     read -r _ <&3
     sleep $2
     for process in /proc/[0-9]*; do
-        read -r pid name _ parent group _ < $process/stat && [ "$group" = "$1" ] || continue
-        case $name in "(ray::Dashboard"* | "(ray::RuntimeEnv"*) ;; *) continue ;; esac
+        read -r pid _ _ parent group _ < $process/stat && [ "$group" = "$1" ] || continue
         read -r _ name _ < /proc/$parent/stat
-        [ "$name" = "(raylet)" ] || kill -9 $pid
+        [ "$name" = "(raylet)" ] && continue
+        case $(cat $process/cmdline) in
+            *ray::DashboardAgent* | *ray::RuntimeEnvAgent*) kill -9 $pid ;;
+            */ray/dashboard/agent.py* | */ray/_private/runtime_env/agent/main.py*) kill -9 $pid ;;
+        esac
     done
 ) &"""
 """A shell that waits until its standard input closes, which the kernel does when the driver dies, however it dies.
 
-It kills the agents of a process group whose raylet has ended. Its names are the first 15 bytes, as in /proc.
+It kills the agents of a process group whose raylet has ended, also those that have not yet given themselves a name.
 """
 
 

@@ -25,7 +25,10 @@ RAYLET = (
 
 
 def test_agents_of_a_killed_driver_end_and_those_of_a_living_raylet_and_other_programs_stay(tmp_path: Path):
-    agents = [tmp_path / "ray::DashboardAgent", tmp_path / "ray::RuntimeEnvAgent", tmp_path / "ray::Another"]
+    unnamed = tmp_path / "ray" / "dashboard" / "agent.py"
+    unnamed.parent.mkdir(parents=True)
+    agents = [*(tmp_path / f"ray::{name}" for name in ("DashboardAgent", "RuntimeEnvAgent")), unnamed,
+              tmp_path / "ray::Another"]  # fmt: skip
     for agent in agents:
         shutil.copy("/bin/sleep", agent)
     raylet = tmp_path / "raylet"
