@@ -41,6 +41,8 @@ CONTINUED = "SIGSTOP, then SIGCONT"
 OF_THE_DRIVER = {("driver", fault) for fault in ("SIGKILL", "SIGTERM", "SIGHUP")}
 ENDING = OF_THE_DRIVER | {(kind, fault) for kind in ("raylet", "gcs") for fault in ("SIGKILL", "SIGTERM", "SIGSTOP")}
 """What ends the driver; those of Ray end it only after Ray's start, which is tried again."""
+SECONDS_OF_SWEEPS, SECONDS_OF_TASKS = 900.0, 420.0
+"""After these no more faults begin: with the stalls and the last sweep the drill takes at most about 25 minutes."""
 SECONDS_TOLD = 75.0
 """A minute, and the time in which a busy machine's processes get their turn."""
 SECONDS_TO_GO_ON = 600.0
@@ -130,6 +132,29 @@ def within(seconds: float, reached: Callable[[], object]) -> float | None:
             return time.monotonic() - began
         time.sleep(0.05)
     return None
+
+
+def deadline(seconds: float) -> float:
+    return time.monotonic() + seconds
+
+
+def until(due: float, faults: list[tuple[str, str]], inject: Callable[[tuple[str, str]], None]) -> int:
+    """Injects faults until a moment, so that the drill is bounded on a busy machine too; returns how many."""
+    for number, fault in enumerate(faults):
+        if time.monotonic() > due:
+            return number
+        inject(fault)
+    return len(faults)
+
+
+def in_rounds(numbers: dict[tuple[str, str], int], draw: random.Random) -> list[tuple[str, str]]:
+    """Each fault as often as its number says, shuffled, but a second time only after each other had its first."""
+    faults = []
+    for number in range(max(numbers.values())):
+        one_round = [fault for fault, n in numbers.items() if n > number]
+        draw.shuffle(one_round)
+        faults += one_round
+    return faults
 
 
 class SweepDrill(Drill):
@@ -229,10 +254,8 @@ def sweep_part(seed: int, n_moments: int, n_ends: int, rows: dict[tuple[str, str
     kinds = [(kind, fault) for kind in ("driver", "trial", "raylet", "gcs")
              for fault in ("SIGKILL", "SIGTERM", "SIGHUP", "SIGSTOP", CONTINUED)
              if (kind, fault) not in (("driver", "SIGSTOP"), ("trial", "SIGSTOP"))]  # fmt: skip
-    faults = [each for each in kinds for _ in range(n_ends if each in ENDING else n_moments)]
-    drill.draw.shuffle(faults)
-    for kind, fault in faults:
-        drill.inject(kind, fault)
+    faults = in_rounds({each: n_ends if each in ENDING else n_moments for each in kinds}, drill.draw)
+    n_injected = until(deadline(SECONDS_OF_SWEEPS), faults, lambda fault: drill.inject(*fault))
     drill.finish()
     undisturbed.finish()
     expected = outcome(undisturbed.record())
@@ -241,7 +264,7 @@ def sweep_part(seed: int, n_moments: int, n_ends: int, rows: dict[tuple[str, str
         assert_whole(folder, record)
         if outcome(record) != expected:
             rows.setdefault(("sweep", "all"), Row()).wrong.append(f"{folder} is not as without faults")
-    print(f"{len(drill.folders)} sweeps of {N_TRIALS} trials had {len(faults)} faults", flush=True)
+    print(f"{len(drill.folders)} sweeps of {N_TRIALS} trials had {n_injected} of {len(faults)} faults", flush=True)
 
 
 class TasksDrill(Drill):
@@ -269,10 +292,12 @@ def tasks_part(seed: int, n_moments: int, n_ends: int, rows: dict[tuple[str, str
     """Faults in the tasks that prepare a sweep; each must find what an undisturbed one finds."""
     drill = TasksDrill(seed, rows)
     wait_until(lambda: not drill.runs() or "and round 1" in drill.text(), drill.text)
-    for turn in range(n_moments):
-        for fault in ("SIGKILL", "SIGTERM", "SIGHUP", CONTINUED, *(("SIGSTOP",) if turn < 1 else ())):
-            for kind in ("data worker", "fit", "floor"):
-                drill.inject(kind, fault)
+    kinds = ("data worker", "fit", "floor")  # in the order in which a round has them
+    faults = [(kind, fault) for turn in range(n_moments)
+              for fault in ("SIGKILL", "SIGTERM", "SIGHUP", CONTINUED, *(("SIGSTOP",) if turn < 1 else ()))
+              for kind in kinds]  # fmt: skip
+    n_injected = until(deadline(SECONDS_OF_TASKS), faults, lambda fault: drill.inject(*fault))
+    print(f"the tasks had {n_injected} of {len(faults)} faults", flush=True)
     (drill.machine.folder / "enough").touch()
     assert drill.driver is not None
     assert drill.driver.wait(1500) == 0, drill.text()[-3000:]
