@@ -65,8 +65,13 @@ def one_round(inputs: Inputs, sweep: Sweep) -> tuple[Any, ...]:
 def main(folder: Path) -> None:
     """Prepares until the file `enough` exists; fails if a round finds anything else than the first."""
     manifest = make_moving_shapes(folder / "shapes", n_clips_each=1, n_groups=16, n_frames=N_FRAMES)
-    facts = {"data": str(manifest.folder), "manifest_digest": manifest.digest, "n_classes": len(manifest.classes)}
-    sweep, first, n_rounds = tiny_sweep(overrides=TINY, **facts), None, 0
+    facts: dict[str, Any] = {
+        "data": str(manifest.folder),
+        "manifest_digest": manifest.digest,
+        "n_classes": len(manifest.classes),
+    }
+    sweep, n_rounds = tiny_sweep(overrides=TINY, **facts), 0
+    first: tuple[Any, ...] = ()
     n_clips = tuple((split, len(manifest.split(split))) for split in SPLITS)
     with connect():
         while not (folder / "enough").exists():

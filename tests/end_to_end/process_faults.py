@@ -149,7 +149,7 @@ def until(due: float, faults: list[tuple[str, str]], inject: Callable[[tuple[str
 
 def in_rounds(numbers: dict[tuple[str, str], int], draw: random.Random) -> list[tuple[str, str]]:
     """Each fault as often as its number says, shuffled, but a second time only after each other had its first."""
-    faults = []
+    faults: list[tuple[str, str]] = []
     for number in range(max(numbers.values())):
         one_round = [fault for fault, n in numbers.items() if n > number]
         draw.shuffle(one_round)

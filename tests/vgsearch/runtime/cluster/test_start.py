@@ -207,7 +207,7 @@ def test_a_stopped_raylet_is_named_while_ray_starts(tmp_path: Path):
 def test_a_start_that_takes_too_long_is_tried_again_without_the_processes_of_the_first(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    started = []
+    started: list[subprocess.Popen[bytes]] = []
 
     def slow(**options: Any) -> None:
         started.append(subprocess.Popen(["sleep", "600"]))
