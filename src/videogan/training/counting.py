@@ -1,13 +1,14 @@
 """What a stretch of computation costs, counted from its operations: on the meta device without memory or arithmetic."""
 
 import weakref
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 from torch.utils.flop_counter import flop_registry
 
 
@@ -30,7 +31,7 @@ class Counted(TorchDispatchMode):
         # torch's FlopCounterMode keeps recomputed tensors alive, which would spoil the peak.
         if func._overloadpacket in flop_registry:
             self.flops += flop_registry[func._overloadpacket](*args, **kwargs, out_val=results)
-        given, made = _tensors((args, kwargs)), _tensors(results)
+        given, made = [*_tensors(args), *_tensors(kwargs.values())], [*_tensors((results,))]
         old = {id(tensor.untyped_storage()) for tensor in given}
         new = [tensor for tensor in made if id(tensor.untyped_storage()) not in old]
         if new or func._schema.is_mutable:
@@ -53,8 +54,13 @@ class Counted(TorchDispatchMode):
         self.peak_bytes = max(self.peak_bytes, self._alive)
 
 
-def _tensors(values: Any) -> list[Tensor]:
-    return [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
+def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
+    """The tensors among an operation's arguments or results, also in lists."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _tensors(value)
 
 
 class Bf16OnMeta(TorchFunctionMode):

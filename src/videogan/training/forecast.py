@@ -45,7 +45,8 @@ def forecast(config: RunConfig, n_workers: int = 1) -> Forecast:
     """
     networks = _on_meta(config)
     traced = _TracedStep(config, networks, n_workers)
-    parameters, saved = _parameters(networks), checkpoint_bytes(config)
+    parameters = _parameters(networks)
+    saved = _saved_bytes(config, parameters)
     buckets = bucket_bytes(config, n_workers)
     memory, moved = saved + traced.peak_bytes, traced.bytes_moved * n_workers
     return Forecast(parameters, traced.flops * n_workers, moved, memory, buckets, saved)
@@ -58,7 +59,10 @@ def bucket_bytes(config: RunConfig, n_workers: int) -> int:
 
 def checkpoint_bytes(config: RunConfig) -> int:
     """Bytes of one checkpoint: weights, the optimiser's moments, and the generator's average if there is one."""
-    parameters = _parameters(_on_meta(config))
+    return _saved_bytes(config, _parameters(_on_meta(config)))
+
+
+def _saved_bytes(config: RunConfig, parameters: dict[str, int]) -> int:
     n_averaged = 0 if config.loop.ema_decay is None else parameters["generator"]
     return (sum(parameters.values()) * (1 + STATES[config.optimiser.name]) + n_averaged) * BYTES_FP32
 
