@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,8 @@ def tf32(allowed: bool) -> Iterator[None]:
 
     After it the setting is as before; `videogan.nets` starts with no TF32.
     """
-    parts = torch.backends.cudnn.conv, torch.backends.cudnn.rnn, torch.backends.cuda.matmul
+    backends: Any = torch.backends  # torch types cudnn as a plain module
+    parts = backends.cudnn.conv, backends.cudnn.rnn, backends.cuda.matmul
     before = [part.fp32_precision for part in parts]
     try:
         for part in parts:

@@ -43,8 +43,8 @@ def _fused(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     fill up the narrow ones and change no product. Without any of these torch silently computes the whole map.
     """
     width = values.shape[2]
-    heads = [pad(x, (0, width - x.shape[2]))[:, None].contiguous() for x in (queries, keys, values)]
-    return scaled_dot_product_attention(*heads, scale=1.0).squeeze(1)
+    q, k, v = (pad(x, (0, width - x.shape[2]))[:, None].contiguous() for x in (queries, keys, values))
+    return scaled_dot_product_attention(q, k, v, scale=1.0).squeeze(1)
 
 
 def _positions(x: Tensor) -> Tensor:

@@ -30,15 +30,6 @@ class TwoClips:
         return torch.zeros(2, 16, 32, 32, 3, dtype=torch.uint8), torch.tensor([0, 1])
 
 
-class TwoUnlikeClips(TwoClips):
-    """Two different clips, so that the flow of each is estimated."""
-
-    def batch(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        frames, labels = super().batch(index)
-        frames[1] = 255
-        return frames, labels
-
-
 @pytest.mark.parametrize("n_d", [1, 2])
 def test_the_forecast_flops_are_those_of_a_real_step(n_d):
     config = run_config(n_d=n_d)
@@ -46,15 +37,6 @@ def test_the_forecast_flops_are_those_of_a_real_step(n_d):
     with FlopCounterMode(display=False) as counter:
         training.step_(1, TwoClips())
     assert forecast(config).flops_per_step == pytest.approx(counter.get_total_flops(), rel=0.02)
-
-
-def test_the_forecast_counts_the_motion_constraint():
-    config = run_config({"variant": "mvt_mc"})
-    training = Training(config, lambda module: module, Shard(), torch.device("cpu"))
-    with FlopCounterMode(display=False) as counter:
-        training.step_(1, TwoUnlikeClips())
-    assert forecast(config).flops_per_step == pytest.approx(counter.get_total_flops(), rel=0.02)
-    assert forecast(config).flops_per_step > 1.01 * forecast(run_config({"variant": "mvt"})).flops_per_step
 
 
 def test_the_forecast_parameters_and_checkpoint_are_the_real_ones(tmp_path):
@@ -92,14 +74,8 @@ def test_the_forecast_memory_is_the_peak_of_a_real_second_step(model: dict[str, 
         training.step_(2, clips)
     cost = forecast(config)
     assert cost.memory_bytes - cost.checkpoint_bytes == pytest.approx(counted.peak_bytes, rel=0.06)
-    assert cost.flops_per_step == pytest.approx(counted.flops, rel=0.02)
+    assert cost.flops_per_step == pytest.approx(counted.flops, rel=0.002)  # the motion constraint's are 1 %
     assert cost.bytes_moved_per_step == pytest.approx(counted.bytes_moved, rel=0.05)
-
-
-def test_recomputed_activations_are_offered_first_for_a_smaller_gpu():
-    config = run_config({"channels": 8}, batch_size=16)
-    recomputed = config.model_copy(update={"loop": config.loop.model_copy(update={"checkpoint_activations": True})})
-    assert settings_that_fit(config, gpu_bytes(recomputed)) == {"loop.checkpoint_activations": True}
 
 
 def test_a_family_that_keeps_its_activations_is_offered_parts_of_the_batch():

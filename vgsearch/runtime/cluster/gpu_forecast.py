@@ -18,10 +18,10 @@ OFFERED: dict[Arithmetic, str] = {
 }
 
 
-def gpu_forecast(config: RunConfig, sweep: Sweep) -> dict[str, Any]:
+def gpu_forecast(config: RunConfig, sweep: Sweep) -> dict[Arithmetic, dict[str, Any]]:
     """By arithmetic: the GPU memory of a worker, and hours per trial, least and most, on each GPU that holds it."""
     costs = {precision: forecast(_at(config, precision), sweep.n_workers) for precision in ("fp32", "bf16")}
-    found = {}
+    found: dict[Arithmetic, dict[str, Any]] = {}
     for arithmetic in OFFERED:
         cost = costs["bf16" if arithmetic == "bf16" else "fp32"]
         needed = process_bytes(cost)
@@ -43,7 +43,7 @@ def _hours(
     return None if seconds is None else (seconds[0] * n_steps / 3600, seconds[1] * n_steps / 3600)
 
 
-def gpu_lines(found: dict[str, Any]) -> Iterator[str]:
+def gpu_lines(found: dict[Arithmetic, dict[str, Any]]) -> Iterator[str]:
     """The forecast as lines of a terminal."""
     yield "  hours per trial on GPUs that hold a worker; counted costs, assumed speeds, no GPU was measured:"
     for arithmetic, costs in found.items():
