@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from videogan.nets.conv3d import Conv3d
 from videogan.nets.image_discriminator import ImageDiscriminator
 from videogan.nets.projection_head import ProjectionHead
 from videogan.nets.video_discriminator import N_FRAMES_MIN, VideoDiscriminator
@@ -51,7 +52,7 @@ def test_the_shortest_clip_is_scored_and_a_shorter_one_is_not(ladder: str):
 
 def test_only_layers_two_to_four_have_batch_norm():
     kinds = [type(layer) for layer in VideoDiscriminator(1, 2).layers]
-    assert kinds == [nn.Conv3d, nn.LeakyReLU, *[nn.Conv3d, nn.BatchNorm3d, nn.LeakyReLU] * 3]
+    assert kinds == [Conv3d, nn.LeakyReLU, *[Conv3d, nn.BatchNorm3d, nn.LeakyReLU] * 3]
     assert not any(isinstance(layer, nn.BatchNorm3d) for layer in VideoDiscriminator(1, 2, norm="none").layers)
 
 
