@@ -12,7 +12,8 @@ GUARD = """exec 3<&0  # a shell gives a command in the background no standard in
     read -r _ <&3
     sleep $2
     for process in /proc/[0-9]*; do
-        read -r pid _ _ parent group _ < $process/stat && [ "$group" = "$1" ] || continue
+        read -r pid name _ parent group _ < $process/stat && [ "$group" = "$1" ] || continue
+        [ "$name" = "(raylet)" ] && continue  # its command line has the commands of its agents
         read -r _ name _ < /proc/$parent/stat
         [ "$name" = "(raylet)" ] && continue
         case $(cat $process/cmdline) in

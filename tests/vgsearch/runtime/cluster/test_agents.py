@@ -33,13 +33,14 @@ def test_agents_of_a_killed_driver_end_and_those_of_a_living_raylet_and_other_pr
         shutil.copy("/bin/sleep", agent)
     raylet = tmp_path / "raylet"
     raylet.symlink_to(sys.executable)
-    command = [raylet, "-S", "-c", RAYLET.format(agents[0])]
+    command = [raylet, "-S", "-c", RAYLET.format(agents[0]), unnamed]  # a raylet's command line has its agents' ones
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as living:
         assert living.stdout
         owned = int(living.stdout.readline())
         ended = subprocess.run([sys.executable, "-c", DRIVER, *agents], stdout=subprocess.PIPE, text=True)
         *orphans, other = map(int, ended.stdout.split())
         wait_until(lambda: not any(map(state_of, orphans)), lambda: list(map(state_of, orphans)), 120)
+        assert living.poll() is None
         assert state_of(owned)
         assert state_of(other)
         for pid in (owned, other):
