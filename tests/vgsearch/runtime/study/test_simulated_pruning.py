@@ -1,6 +1,7 @@
 """Simulated pruning is the pruning of tune on recorded looks."""
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ class _Silent:
 def pruned_by_tune(sweep: Sweep, order: list[int]) -> np.ndarray:
     """The recorded trials through the searcher that Ray Tune drives, with an SQL study."""
     table, _ = recorded(sweep)
-    study = open_study(":memory:", sweep)  # type: ignore[arg-type]
+    study = open_study(Path(":memory:"), sweep)
     searcher = StudySearcher(study, sweep, [], _Silent())
     ended = np.zeros(len(order), dtype=int)
     for row in order:
