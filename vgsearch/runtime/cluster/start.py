@@ -78,6 +78,7 @@ def start_ray(address: str | None, **options: Any) -> bool:
 
 def _init_until_it_works(options: dict[str, Any]) -> None:
     """Start a local Ray, up to MOST_STARTS times if its start takes too long or its raylet dies on the way."""
+    _reap_dead_parts()
     for number in range(1, MOST_STARTS + 1):
         before = descendants(os.getpid())
         try:
@@ -88,6 +89,12 @@ def _init_until_it_works(options: dict[str, Any]) -> None:
             if number == MOST_STARTS:
                 raise
             tell(f"{str(error).removesuffix(REMEDY)}Starting it again ({number + 1} of {MOST_STARTS}).")
+
+
+def _reap_dead_parts() -> None:
+    """Reap the parts of an earlier Ray that died: `ray_died` would take them for parts of the next one."""
+    parts = _parts_of_ray()
+    end(child for child in children(os.getpid()) if child.pid in parts and state_of(child.pid) == "Z")
 
 
 def _init(address: str, source: str, options: dict[str, Any]) -> None:

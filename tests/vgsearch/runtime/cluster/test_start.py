@@ -194,6 +194,14 @@ def test_a_part_of_ray_that_died_is_not_waited_for(tmp_path: Path, name: str):
     assert not ray_died()
 
 
+def test_a_part_that_died_with_an_earlier_ray_does_not_look_like_the_death_of_the_next(tmp_path: Path):
+    shutil.copy("/bin/true", tmp_path / "raylet")
+    with subprocess.Popen([tmp_path / "raylet"]):
+        wait_until(ray_died, lambda: "no dead part of Ray was seen", 60)
+        start._reap_dead_parts()
+        assert not ray_died()
+
+
 def test_a_stopped_raylet_is_named_while_ray_starts(tmp_path: Path):
     shutil.copy("/bin/sleep", tmp_path / "raylet")
     with subprocess.Popen([tmp_path / "raylet", "600"]) as raylet:
