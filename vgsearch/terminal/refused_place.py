@@ -3,6 +3,7 @@
 import errno
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of a full disk and of a used-up quota."""
 REFUSALS = (*FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG)
 PLACES = "--out, VGSEARCH_CACHE, RAY_TMPDIR, TMPDIR"
 

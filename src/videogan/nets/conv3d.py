@@ -12,9 +12,9 @@ def safe_conv3d(
 ) -> Tensor:
     """torch's conv3d, which pads x (B, n_in, T, H, W) first where x is shorter than the kernel.
 
-    oneDNN's bf16 weight gradient (torch 2.13, AVX512-BF16 without AMX) contains uninitialised memory, or writes past
-    its end, at most kernels longer than their input: 3 taps on 2 frames, 4 taps on 2 rows. Explicit padding gives the
-    same sum without that bug.
+    oneDNN's bf16 weight gradient (torch 2.13, AVX512-BF16 without AMX) contains uninitialised memory, or is written
+    past its end, for most kernels longer than their input: 3 taps on 2 frames, 4 taps on 2 rows. Explicit padding gives
+    the same sum without that bug.
     """
     if is_shorter_than_kernel(x, weight, dilation):
         time, height, width = padding

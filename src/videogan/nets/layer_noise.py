@@ -13,7 +13,7 @@ class LayerNoise:
     """x + sigma * N(0, 1) for each layer of one discriminator pass, in order (TGAN sec. 6.3; MoCoGAN's released code).
 
     On CPUs the noise of clip i depends on its seed and the layer's number only, not on its batch or rank. On GPUs,
-    where a draw for each clip is dear, a layer's noise is one draw for all clips of the pass, by the seed of the first:
+    where a draw for each clip is slow, a layer's noise is one draw for all clips of the pass, by the seed of the first:
     it repeats in the same run, and differs between numbers of ranks.
     seeds: (b,) int64; None adds nothing, as in evaluation. Call: x (b n, ...) with n rows a clip -> the same shape.
     """

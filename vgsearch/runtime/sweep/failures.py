@@ -12,9 +12,9 @@ from ray.exceptions import RayActorError, RayTaskError, WorkerCrashedError
 from ray.tune.experiment import Trial
 
 from vgsearch.experiment.end import End
+from vgsearch.terminal.refused_place import FULL
 from videogan import out_of_memory
 
-OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
 BYTES_OF_A_FULL_DISK = 2**20
 _OF_RAYS_MONITOR = "running low on memory"
 _OOM_KILLS = Path("/sys/fs/cgroup/memory.events")
@@ -57,7 +57,7 @@ def full_disk(error: BaseException, files: str = "its files") -> str:
     If the exception names none: the folder of temporary files if that is full, otherwise `files`.
     """
     for each in causes(error):
-        if isinstance(each, OSError) and each.errno in OUT_OF_SPACE:
+        if isinstance(each, OSError) and each.errno in FULL:
             return f"no space left for {each.filename or _full_folder() or files}"
         # Ray turns an error that it can't pickle into text; SQLite raises its own error.
         if any(words in str(each) for words in (os.strerror(errno.ENOSPC), "database or disk is full")):

@@ -186,7 +186,7 @@ def _run(
     _record_start(experiment, sweep, inputs, ledger, view, lack)
     driver = Driver(experiment, sweep, inputs, ledger, view)
     driver.make_up_statuses()
-    if ledger.record.floor is None or ledger.record.floor.reason:  # a driver of before could not measure it
+    if ledger.record.floor is None or ledger.record.floor.reason:  # an earlier driver could not measure it
         driver.floor = FloorTask(sweep, inputs)
     with stop_on_interrupt(experiment, console), view.live():
         # Workers that start all at once, and streams, must not wait for the CPU that the floor holds.

@@ -1,4 +1,4 @@
-"""A sweep that goes on on other machines: with other workers or GPUs per trial than it started with."""
+"""A sweep that continues on other machines: with other workers or GPUs per trial than it started with."""
 
 from dataclasses import asdict, dataclass
 
