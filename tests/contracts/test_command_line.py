@@ -27,7 +27,7 @@ confirm EXP --top=3 --seeds=5 --folds= --workers-per-trial= --gpus-per-worker= -
 show EXP/TRIAL --json
 report EXP --out=reports
 compare EXP1 EXP2 ... --out=reports
-replay EXP --sampler=* --pruner=* --trials= --repeats=100 --parallel=1,8 --seed=0 --json
+replay EXP ... --sampler=* --pruner=* --trials= --repeats=100 --parallel=1,8 --seed=0 --json
 train SPACE --point= --data= --folds= --one-per-class --budget=laptop --set=* --classifier-weights= --out=runs
     --name= --seed=0 --workers-per-trial=1
     --gpus-per-worker= --address= --insecure --dry-run --json

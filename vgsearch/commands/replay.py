@@ -1,10 +1,22 @@
-"""vgsearch replay EXP: which sampler and pruner would have served best on the trials of a finished sweep."""
+"""vgsearch replay EXP ...: which sampler and pruner would have served best on the trials of finished sweeps."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vgsearch.commands import options
+
+if TYPE_CHECKING:
+    from vgsearch.replay.recorded import FinishedSweep
+
+Experiments = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="EXP ...",
+        help="Folder of the experiment, e.g. runs/mvt_tsa-001; several of one search, with other seeds, make one table.",
+    ),
+]
 
 Samplers = Annotated[
     list[str] | None,
@@ -36,7 +48,7 @@ Seed = Annotated[
 
 
 def replay(
-    experiment: options.ExperimentFolder,
+    experiments: Experiments,
     sampler: Samplers = None,
     pruner: Pruners = None,
     trials: After = None,
@@ -45,35 +57,26 @@ def replay(
     seed: Seed = 0,
     json: options.Json = False,
 ) -> None:
-    """Ask a finished sweep which sampler and which pruner would have served best on its trials.
+    """Ask finished sweeps which sampler and which pruner would have served best on their trials.
 
     Simulates searches and prunings of the recorded trials, and trains nothing; writes nothing.
     """
     import json as json_module
     import os
 
-    from vgsearch.experiment.ledger import read_ledger
-    from vgsearch.experiment.paths import Experiment
     from vgsearch.replay.output import as_json, print_replay
+    from vgsearch.replay.recorded import joined
     from vgsearch.replay.request import ReplayRequest
-    from vgsearch.space.sweep import load_sweep
     from vgsearch.terminal.console import Terminal
-    from vgsearch.terminal.words import counted, shown
-    from videogan.config import ConfigurationError
+    from vgsearch.terminal.words import counted
 
     request = ReplayRequest.of(sampler or (), pruner or (), trials or "", parallel, repeats, seed)
-    folder = Experiment.at(experiment)
-    folder.working_copy.pull(lambda name: name == folder.sweep.name)
-    if not folder.has_events:
-        raise ConfigurationError(
-            f"{folder.place} contains no sweep ({folder.ledger.name} is missing); give the folder of an experiment."
-        )
-    sweep, record = load_sweep(folder.sweep), read_ledger(folder.events)
+    table = joined([_finished(folder) for folder in dict.fromkeys(experiments)])
     # Optuna and Ray take seconds to import.
     from vgsearch.runtime.study.replay import replay as replayed
 
     with counted("simulating", silent=json) as told:
-        answer = replayed(shown(folder.place), sweep, record, request, os.cpu_count() or 1, told)
+        answer = replayed(table.name, table.sweep, table.record, request, os.cpu_count() or 1, told)
     if json:
         print(json_module.dumps(as_json(answer)))
         return
@@ -81,3 +84,21 @@ def replay(
     if not console.is_terminal:
         console.width = 120
     print_replay(answer, console)
+
+
+def _finished(place: Path) -> "FinishedSweep":
+    """The sweep of an experiment's folder; raises ConfigurationError without a ledger."""
+    from vgsearch.experiment.ledger import read_ledger
+    from vgsearch.experiment.paths import Experiment
+    from vgsearch.replay.recorded import FinishedSweep
+    from vgsearch.space.sweep import load_sweep
+    from vgsearch.terminal.words import shown
+    from videogan.config import ConfigurationError
+
+    folder = Experiment.at(place)
+    folder.working_copy.pull(lambda name: name == folder.sweep.name)
+    if not folder.has_events:
+        raise ConfigurationError(
+            f"{folder.place} contains no sweep ({folder.ledger.name} is missing); give the folder of an experiment."
+        )
+    return FinishedSweep(shown(folder.place), load_sweep(folder.sweep), read_ledger(folder.events))

@@ -1,9 +1,9 @@
-"""The done trials of a finished sweep, as the table that simulated searches look up."""
+"""The done trials of one or more finished sweeps, as the table that simulated searches look up."""
 
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -53,6 +53,16 @@ class RecordedTrials:
         return [row for row, trial in enumerate(self.trials) if trial.is_paper_point]
 
     @property
+    def paper_starts(self) -> list[list[int]]:
+        """The rows that a search from the paper's points on can start with: in a table of several sweeps, those of one
+        of them; empty without a row of a paper's point."""
+        trainings: dict[str, list[int]] = {}
+        for row in self.paper_rows:
+            trainings.setdefault(str(sorted(self.trials[row].overrides.items())), []).append(row)
+        n = min(map(len, trainings.values()), default=0)
+        return [[rows[k] for rows in trainings.values()] for k in range(n)]
+
+    @property
     def neighbours(self) -> np.ndarray:
         """For each row (n) the row nearest to it."""
         every = np.ones(len(self.trials), dtype=bool)
@@ -63,6 +73,52 @@ class RecordedTrials:
         """The row, among the `unused` ones (n, bool), whose point is nearest; the first of equally near ones."""
         apart = distances(coordinates([point], self.domains)[0], self.coordinates)
         return int(np.where(unused, apart, np.inf).argmin())
+
+
+@dataclass(frozen=True)
+class FinishedSweep:
+    """A sweep and what its ledger records."""
+
+    name: str
+    """The experiment's, for messages."""
+    sweep: Sweep
+    record: SweepRecord
+
+
+def joined(sweeps: Sequence[FinishedSweep]) -> FinishedSweep:
+    """Several sweeps of one search, each with another seed, as one; its trials are called EXP/TRIAL.
+
+    Raises ConfigurationError for sweeps whose trials do not compare: of another space, budget, setting or data set.
+    """
+    first, *others = sweeps
+    if not others:
+        return first
+    for other in others:
+        theirs = _search_of(other.sweep)
+        if differing := [what for what, value in _search_of(first.sweep).items() if value != theirs[what]]:
+            raise ConfigurationError(
+                f"{other.name}: sweeps replayed together may differ only in their seed, but the {differing[0]} is not "
+                f"that of {first.name}; replay it alone."
+            )
+    renamed = (
+        replace(trial, trial_id=f"{each.name}/{trial.trial_id}")
+        for each in sweeps
+        for trial in each.record.trials.values()
+    )
+    record = replace(first.record, trials={trial.trial_id: trial for trial in renamed})
+    return FinishedSweep(f"{first.name} and {len(others)} more", first.sweep, record)
+
+
+def _search_of(sweep: Sweep) -> Mapping[str, Any]:
+    """What two sweeps must agree in."""
+    return {
+        "space": sweep.space,
+        "budget": sweep.budget,
+        "data set": sweep.manifest_digest,
+        "set of --set values": sweep.overrides,
+        "scored split": sweep.scored,
+        "number of seeds per trial": (sweep.seeds_per_trial, sweep.racing),
+    }
 
 
 def recorded_trials(name: str, sweep: Sweep, record: SweepRecord) -> RecordedTrials:

@@ -118,17 +118,28 @@ def any_order(recorded: RecordedTrials, after: int, paper_first: bool) -> AnyOrd
 
     Of n trials from best to worst, the k-th is the best of m draws with probability C(n - k, m - 1) / C(n, m).
     """
-    first = recorded.paper_rows[:after] if paper_first else []
-    rows = [int(row) for row in np.argsort(recorded.losses, kind="stable") if row not in first]
-    n, m = len(rows), after - len(first)
-    if m == 0:
-        rows, chances = first, [1.0 / len(first)] * len(first)
-    else:
-        chances = [math.comb(n - k, m - 1) / math.comb(n, m) for k in range(1, n + 1)]
-    best = [min([row, *first], key=lambda each: recorded.losses[each]) for row in rows]
-    median = best[int(np.searchsorted(np.cumsum(chances), 0.5 - ROUNDING))]
-    rank = sum(chance * int(recorded.ranks[row]) for chance, row in zip(chances, best, strict=True))
+    starts = recorded.paper_starts if paper_first else [[]]
+    chances = np.zeros(len(recorded.trials))
+    for start in starts:
+        chances += _chances_of_best(recorded, after, start[:after]) / len(starts)
+    by_loss = np.argsort(recorded.losses, kind="stable")
+    median = int(by_loss[int(np.searchsorted(np.cumsum(chances[by_loss]), 0.5 - ROUNDING))])
+    rank = float(chances @ recorded.ranks)
     return AnyOrder(paper_first, after, recorded.objective.value_of(recorded.trials[median].scores), rank)
+
+
+def _chances_of_best(recorded: RecordedTrials, after: int, first: Sequence[int]) -> np.ndarray:
+    """For each row (rows) the probability that it is the best of `after` trials that start with the rows `first`."""
+    chances = np.zeros(len(recorded.trials))
+    by_loss = [int(row) for row in np.argsort(recorded.losses, kind="stable")]
+    rows, m = [row for row in by_loss if row not in first], after - len(first)
+    if m == 0:
+        chances[min(first, key=by_loss.index)] = 1
+        return chances
+    for k, row in enumerate(rows, start=1):
+        best = min([row, *first], key=lambda each: recorded.losses[each])
+        chances[best] += math.comb(len(rows) - k, m - 1) / math.comb(len(rows), m)
+    return chances
 
 
 def neighbours_correlation(recorded: RecordedTrials, seed: int) -> Interval:

@@ -12,8 +12,9 @@ from vgsearch.experiment.ledger import SweepRecord
 from vgsearch.experiment.score import CopyShare, Score
 from vgsearch.replay.notes import notes_on_trials
 from vgsearch.replay.prunings import watched
-from vgsearch.replay.recorded import recorded_trials
+from vgsearch.replay.recorded import FinishedSweep, joined, recorded_trials
 from vgsearch.replay.request import ReplayRequest
+from vgsearch.replay.searches import any_order
 from vgsearch.space.sweep import Sweep
 from videogan.config import ConfigurationError
 
@@ -133,3 +134,33 @@ def test_a_request_names_what_exists_and_numbers_that_the_table_can_carry():
             ReplayRequest.of(*arguments)
     with pytest.raises(ConfigurationError, match="--trials 20: the table has 20 trials"):
         ReplayRequest.of([], [], "8,20", "1", 20, 0).after_in(table)
+
+
+def finished(name: str, n: int, seed: int, **settings: Any) -> FinishedSweep:
+    sweep = a_sweep(seed=seed, **settings)
+    return FinishedSweep(name, sweep, record_of(events_of(sweep, n, near_the_paper, seed=seed)))
+
+
+def test_searches_with_other_seeds_are_one_table_in_which_each_trial_has_its_experiments_name():
+    both = joined([finished("runs/a", 9, 0), finished("runs/b", 5, 1)])
+    table = recorded_trials(both.name, both.sweep, both.record)
+    assert [trial.trial_id for trial in table.trials][7:11] == [
+        "runs/a/t0007-aaaaaa",
+        "runs/a/t0008-aaaaaa",
+        "runs/b/t0000-aaaaaa",
+        "runs/b/t0001-aaaaaa",
+    ]
+    assert table.paper_rows == [0, 9]
+    assert table.paper_starts == [[0], [9]], "a search starts with one training of the paper's point"
+
+
+def test_any_order_from_the_papers_point_is_the_mean_over_its_trainings():
+    both = joined([finished("runs/a", 6, 0), finished("runs/b", 4, 1)])
+    both.record.trials["runs/b/t0000-aaaaaa"].scores["s3"] = -1.0
+    table = recorded_trials(both.name, both.sweep, both.record)
+    assert any_order(table, 1, True).rank == (table.ranks[0] + table.ranks[6]) / 2
+
+
+def test_searches_that_differ_in_more_than_their_seed_are_not_joined():
+    with pytest.raises(ConfigurationError, match=r"^runs/b: .* the set of --set values is not that of runs/a"):
+        joined([finished("runs/a", 9, 0), FinishedSweep("runs/b", a_sweep("-kvd"), a_record(9))])

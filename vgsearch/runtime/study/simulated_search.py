@@ -24,7 +24,8 @@ def simulated_search(
     that belong together. `at_once` trials run; all take equally long, so the oldest ends when the next one starts.
     """
     search = TableSearch(sweep, recorded)
-    first = recorded.paper_rows if paper_first else []
+    starts = recorded.paper_starts if paper_first else [[]]
+    first = starts[sweep.seed % len(starts)]
     running: deque[tuple[optuna.Trial, int]] = deque()
     finished = list[int]()
     for index in range(n_trials):
