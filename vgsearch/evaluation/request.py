@@ -146,15 +146,24 @@ def _plan_of_clips(request: EvaluationRequest) -> EvaluationPlan:
     else:
         name = f"{manifest.folder.name}-ladder"
         usual = usual.replace("s3,", "s3,s3_tsn,")  # only one of the two sees the order of frames
+    measures = _measures(request, usual, f"s3_r3d18_{scale}{VERSION}", manifest)
     return EvaluationPlan(
         manifest=manifest,
         preprocessing=request.preprocessing or ("plain_32" if scale else "plain_96"),
         data=DataConfig(),
-        measures=_measures(request, usual, f"s3_r3d18_{scale}{VERSION}", manifest),
+        measures=measures if request.ladder is None else tuple(map(_for_half, measures)),
         out=request.out or EVALUATIONS / name,
         videos=_found_videos(request.videos, manifest) if request.videos is not None else (),
         rungs=_rungs(request.rungs) if request.ladder is not None else (),
     )
+
+
+def _for_half(measure: Measure) -> Measure:
+    """The measure for the ladder; an S3's classifiers learn as much from half of the clips as a score's from all."""
+    if not isinstance(measure, S3Protocol):
+        return measure
+    recipe = measure.classifier.recipe.for_half
+    return measure.model_copy(update={"classifier": measure.classifier.model_copy(update={"recipe": recipe})})
 
 
 def _rungs(wanted: Sequence[str]) -> tuple[str, ...]:

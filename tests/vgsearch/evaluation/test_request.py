@@ -331,3 +331,15 @@ def test_classifiers_are_shared_by_the_measures_that_need_the_same_one():
     s3, kvd = PROTOCOLS["s3_r3d18_smoke_v2"], PROTOCOLS["kvd_r3d18_smoke_v2"]
     assert classifiers_of([kvd, s3, s3.classifier, Opponent("b.pt")]) == {s3.classifier: (0, 1, 2)}
     np.testing.assert_equal(classifiers_of([Opponent("b.pt")]), {})
+
+
+@pytest.mark.parametrize(("budget", "times"), [("laptop", 2), ("smoke", 1)])
+def test_a_ladder_fits_the_cosine_of_s3_for_twice_the_epochs_because_it_has_half_of_the_clips(
+    data: Path, tmp_path: Path, budget: str, times: int
+):
+    (of_ladder,) = planned(EvaluationRequest(ladder=data, metrics="s3", budget=budget)).measures
+    of_score = PROTOCOLS[of_ladder.name]
+    assert of_ladder.classifier.recipe.max_epochs == times * of_score.classifier.recipe.max_epochs
+    made = videos(tmp_path, dict.fromkeys(CLASSES, 2))
+    (of_videos,) = planned(EvaluationRequest(videos=made, data=data, metrics="s3", budget=budget)).measures
+    assert of_videos == of_score

@@ -111,6 +111,14 @@ def test_adam_on_a_cosine_learns_separable_classes():
     assert accuracy(predict(classifier, test.frames, recipe()), test.labels) == 1
 
 
+def test_half_of_the_clips_take_as_many_updates_on_a_cosine_and_a_plateau_is_waited_for_all_the_same():
+    whole, half = Noting(2), Noting(2)
+    fit(whole, coloured_clips(32), recipe(**COSINE, max_epochs=3), 0)
+    fit(half, coloured_clips(16), recipe(**COSINE, max_epochs=3).for_half, 0)
+    assert len(half.trained_on) == len(whole.trained_on) == 3 * 32, "clips, in batches of 8"
+    assert recipe().for_half == recipe()
+
+
 @pytest.mark.parametrize(
     ("values", "problem"),
     [
