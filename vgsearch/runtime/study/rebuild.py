@@ -1,7 +1,9 @@
 """Rebuilds the study from the ledger: gives the sweep's events to the same searcher, without training or drawing."""
 
 import sqlite3
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,17 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from vgsearch.experiment.end import End
 from vgsearch.experiment.ledger import SweepRecord
+from vgsearch.runtime.study.mirror import mirrored
 from vgsearch.runtime.study.proposal import Proposal
 from vgsearch.runtime.study.searcher import StudySearcher
-from vgsearch.runtime.study.study import new_study, open_study, replace_study
+from vgsearch.runtime.study.study import new_study, open_storage, open_study, replace_study
 from vgsearch.runtime.study.warm_start import add_known
+from vgsearch.runtime.waits.waiting import waiting
 from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.line import print_line
+
+SECONDS_OF_A_LOCK = 60.0
+"""How long a start waits for a program that has locked the database, before it makes another."""
 
 
 class _Listener:
@@ -66,7 +73,7 @@ def study_of(path: Path, sweep: Sweep, events: Iterable[dict[str, Any]]) -> optu
     rebuilt = new_study(InMemoryStorage(), sweep)
     rebuild(events, rebuilt, sweep)
     try:
-        study = open_study(path, sweep)
+        study = _unlocked(path, sweep)
         if _content(study) == _content(rebuilt):
             return study
         why = "disagrees with the ledger"
@@ -76,6 +83,28 @@ def study_of(path: Path, sweep: Sweep, events: Iterable[dict[str, Any]]) -> optu
         print_line(f"note: the study in {sweep.storage or path} {why}; rebuilt from the ledger", error=True)
     replace_study(path, sweep, rebuilt.get_trials(deepcopy=False))
     return open_study(path, sweep)
+
+
+@contextmanager
+def driven_study(path: Path, sweep: Sweep, events: Iterable[dict[str, Any]]) -> Iterator[optuna.Study]:
+    """The study of `study_of` for a driver: a lock or a loss of its database does not stop the sweep."""
+    study = study_of(path, sweep, events)
+    with mirrored(open_storage(path, sweep), study, sweep, str(sweep.storage or path)) as in_memory:
+        yield in_memory
+
+
+def _unlocked(path: Path, sweep: Sweep) -> optuna.Study:
+    """The study at `path`; waits for a program that has locked its database, such as a backup."""
+    deadline = time.monotonic() + SECONDS_OF_A_LOCK
+    ends = f"if another program locks it for {SECONDS_OF_A_LOCK:.0f} s, the ledger makes another; Ctrl-C stops"
+    with waiting(f"the study in {path}", ends):
+        while True:
+            try:
+                return open_study(path, sweep)
+            except (sqlite3.Error, SQLAlchemyError, StorageInternalError) as error:
+                if "database is locked" not in f"{error} {error.__cause__}" or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
 
 def _content(study: optuna.Study) -> list[tuple[Any, ...]]:

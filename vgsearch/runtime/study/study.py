@@ -27,8 +27,8 @@ from vgsearch.space.sweep import JOURNAL, Sweep
 from videogan.config import ConfigurationError
 from videogan.storage.set_aside import set_aside
 
-SECONDS_OF_A_LOCK = 60.0
-"""Another program, such as a backup, may lock optuna.db for so long."""
+SECONDS_OF_A_TRY = 1.0
+"""How long one use of optuna.db waits if another program has locked it; Ctrl-C does nothing meanwhile."""
 OWNER, DIGITS_OF_OWNER = "experiment", 8
 """The attribute of a study that names its experiment's folder; digits of another folder in the name of its study."""
 REDUCTION = 3
@@ -122,7 +122,7 @@ def open_storage(path: Path, sweep: Sweep) -> BaseStorage:
     if sweep.storage is None:
         if str(path) != ":memory:":
             _write_ahead(path)
-        return RDBStorage(_sqlite(path), engine_kwargs={"connect_args": {"timeout": SECONDS_OF_A_LOCK}})
+        return RDBStorage(_sqlite(path), engine_kwargs={"connect_args": {"timeout": SECONDS_OF_A_TRY}})
     if sweep.storage.endswith(JOURNAL):
         return JournalStorage(JournalFileBackend(sweep.storage))
     try:
@@ -140,7 +140,7 @@ def open_storage(path: Path, sweep: Sweep) -> BaseStorage:
 
 def _write_ahead(path: Path) -> None:
     """Turn on SQLite's write-ahead log, stored in the file: a dashboard can read while the driver writes."""
-    connection = sqlite3.connect(path)
+    connection = sqlite3.connect(path, timeout=SECONDS_OF_A_TRY)
     try:
         connection.execute("PRAGMA journal_mode=WAL")
     finally:

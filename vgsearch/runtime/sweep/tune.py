@@ -21,7 +21,7 @@ from vgsearch.experiment.paths import Experiment
 from vgsearch.experiment.tensorboard import write_columns
 from vgsearch.runtime.cluster.cluster import Resources
 from vgsearch.runtime.study.proposal import Proposal
-from vgsearch.runtime.study.rebuild import study_of
+from vgsearch.runtime.study.rebuild import driven_study
 from vgsearch.runtime.study.searcher import LookScheduler, StudySearcher
 from vgsearch.runtime.sweep.broken_gpus import BrokenGpus
 from vgsearch.runtime.sweep.driver import Driver
@@ -65,10 +65,9 @@ def run_trials(
         searched = {path: domain.ends for path, domain in sweep.domains.items()}
         write_columns(experiment.tensorboard, searched, compared_scores(sweep.objectives()))
         experiment.working_copy.push(lambda name: name.startswith(f"{experiment.tensorboard.name}/"))
-    with files_told(experiment, sweep):
-        study = study_of(experiment.study, sweep, read_events(experiment.ledger))
-    searcher = StudySearcher(study, sweep, waiting, driver, driver.record.next_index, driver.successor)
-    run_searcher(searcher, driver, cluster, executor)
+    with files_told(experiment, sweep), driven_study(experiment.study, sweep, read_events(experiment.ledger)) as study:
+        searcher = StudySearcher(study, sweep, waiting, driver, driver.record.next_index, driver.successor)
+        run_searcher(searcher, driver, cluster, executor)
     return driver.record
 
 

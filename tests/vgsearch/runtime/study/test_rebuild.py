@@ -2,6 +2,10 @@
 
 import itertools
 import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,7 @@ from vgsearch.experiment.end import End
 from vgsearch.experiment.ledger import Ledger, SweepRecord, read_events, read_ledger
 from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.study.proposal import Proposal
-from vgsearch.runtime.study.rebuild import study_of
+from vgsearch.runtime.study.rebuild import driven_study, study_of
 from vgsearch.runtime.study.searcher import StudySearcher
 from vgsearch.runtime.study.study import open_study
 from vgsearch.runtime.sweep.resuming import left_to_do
@@ -39,8 +43,10 @@ class Killed(BaseException):
 class Book:
     """Writes the ledger as a driver does, and dies before or after its n-th line."""
 
-    def __init__(self, ledger: Ledger, dies_before: int | None = None, dies_after: int | None = None) -> None:
-        self.ledger, self.before, self.after, self.n = ledger, dies_before, dies_after, 0
+    def __init__(self, ledger: Ledger, dies_before: int | None = None, dies_after: int | None = None,
+                 then: dict[int, Callable[[], object]] | None = None) -> None:  # fmt: skip
+        """`then` is what happens after a line."""
+        self.ledger, self.before, self.after, self.n, self.then = ledger, dies_before, dies_after, 0, then or {}
 
     def begin(self, proposal: Proposal) -> dict[str, Any]:
         name = f"t{proposal.index:04d}-aaaaaa"
@@ -62,19 +68,21 @@ class Book:
         self.ledger.append(event, **fields)
         if self.n == self.after:
             raise Killed
+        self.then.get(self.n, int)()
 
 
-def drive(experiment: Experiment, sweep: Sweep, **death: int) -> SweepRecord:
+def drive(experiment: Experiment, sweep: Sweep, **events: Any) -> SweepRecord:
     """Runs one driver from the ledger's state: instant fake trials, one at a time, scored by their values."""
     ledger = Ledger(experiment.ledger)
     waiting = left_to_do(ledger.record, sweep)
-    study = study_of(experiment.study, sweep, read_events(experiment.ledger))
-    searcher = StudySearcher(study, sweep, waiting, Book(ledger, **death), ledger.record.next_index)
-    for name in map(str, itertools.count()):
-        chosen = searcher.suggest(name)
-        if chosen == Searcher.FINISHED:
-            return read_ledger(experiment.ledger)
-        run_fake_trial(searcher, name, chosen)
+    with driven_study(experiment.study, sweep, read_events(experiment.ledger)) as study:
+        searcher = StudySearcher(study, sweep, waiting, Book(ledger, **events), ledger.record.next_index)
+        for name in map(str, itertools.count()):
+            chosen = searcher.suggest(name)
+            if chosen == Searcher.FINISHED:
+                break
+            run_fake_trial(searcher, name, chosen)
+    return read_ledger(experiment.ledger)
 
 
 def run_fake_trial(searcher: StudySearcher, name: str, chosen: dict[str, Any]) -> None:
@@ -139,7 +147,7 @@ def test_a_damaged_database_is_rebuilt_and_proposes_the_same(
         drive(experiment, a_sweep(), dies_after=17)
     other = sqlite3.connect(experiment.study)
     if harm == "locked":
-        monkeypatch.setattr("vgsearch.runtime.study.study.SECONDS_OF_A_LOCK", 0.1)
+        monkeypatch.setattr("vgsearch.runtime.study.rebuild.SECONDS_OF_A_LOCK", 0.1)
         other.execute("BEGIN EXCLUSIVE")
     elif harm in ("deleted", "a folder"):
         experiment.study.unlink()
@@ -150,6 +158,66 @@ def test_a_damaged_database_is_rebuilt_and_proposes_the_same(
     other.close()
     assert ends_in(experiment, a_sweep()) == ends_in(uninterrupted, a_sweep())
     assert not list(tmp_path.glob(".optuna*"))
+
+
+LOCKS = """
+import sqlite3, sys
+other = sqlite3.connect(sys.argv[1], timeout=60)
+other.execute("BEGIN EXCLUSIVE")
+print("locked", flush=True)
+input()
+"""
+
+
+@contextmanager
+def other_program(study: Path) -> Iterator[tuple[Callable[[], object], Callable[[], object]]]:
+    """Another process; yields what makes it lock the database, and what makes it end."""
+    running: list[subprocess.Popen[str]] = []
+
+    def lock() -> None:
+        running.append(subprocess.Popen([sys.executable, "-c", LOCKS, study], text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE))  # fmt: skip
+        assert running[0].stdout
+        assert running[0].stdout.readline() == "locked\n"
+
+    def end() -> None:
+        running[0].communicate("\n")
+
+    yield lock, end
+    if running[0].poll() is None:
+        end()
+
+
+@pytest.mark.parametrize("until", [30, 1000], ids=["for a while", "to the end"])
+def test_a_database_that_another_process_locks_stops_no_sweep(
+    whole, tmp_path: Path, until: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    uninterrupted, record = whole
+    monkeypatch.setattr("vgsearch.runtime.study.study.SECONDS_OF_A_TRY", 0.01)
+    for name in ("SECONDS_BETWEEN_TRIES", "SECONDS_AT_END", "FIRST_TOLD"):
+        monkeypatch.setattr(f"vgsearch.runtime.study.mirror.{name}", 0.0)
+    experiment = Experiment(tmp_path)
+    with other_program(experiment.study) as (lock, end):
+        assert outcome(drive(experiment, a_sweep(), then={10: lock, until: end})) == outcome(record)
+        told = capsys.readouterr().err
+        assert f"note: {experiment.study} could not be written for" in told
+        assert "(database is locked); the sweep goes on without it" in told
+        assert told.count("it misses nothing") == (until == 30)
+        assert told.count("and the next start of this sweep writes them") == (until != 30)
+    study_of(experiment.study, a_sweep(), read_events(experiment.ledger))  # as the next start does
+    assert ("rebuilt from the ledger" in capsys.readouterr().err) == (until != 30)
+    assert ends_in(experiment, a_sweep()) == ends_in(uninterrupted, a_sweep())
+
+
+def test_a_trial_deleted_from_the_database_stops_no_sweep(whole, tmp_path: Path):
+    _, record = whole
+    experiment = Experiment(tmp_path)
+
+    def delete() -> None:
+        with sqlite3.connect(experiment.study) as other:
+            other.execute("DELETE FROM trials")
+
+    assert outcome(drive(experiment, a_sweep(), then={10: delete})) == outcome(record)
 
 
 def rungs(trial: FrozenTrial) -> dict[str, Any]:

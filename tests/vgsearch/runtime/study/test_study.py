@@ -69,7 +69,7 @@ def test_others_can_read_the_sqlite_study_while_the_driver_writes(tmp_path: Path
 def test_a_database_that_another_program_locks_is_told_in_one_line_with_the_way_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("vgsearch.runtime.study.study.SECONDS_OF_A_LOCK", 0.1)
+    monkeypatch.setattr("vgsearch.runtime.study.study.SECONDS_OF_A_TRY", 0.1)
     experiment, sweep = Experiment(tmp_path), a_sweep()
     study = open_study(experiment.study, sweep)
     other = sqlite3.connect(experiment.study)
