@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -61,6 +63,34 @@ def command_of(pid: int) -> str:
     with suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     return ""
+
+
+def within(machine: Machine, seconds: float, reached: Callable[[], object]) -> float | None:
+    """After how many seconds `reached()` was true; None if it was not.
+
+    Time in which the machine's processes waited for a CPU that other programs used does not count.
+    """
+    began, before = time.monotonic(), seconds_without_cpu(machine)
+    while not reached():
+        passed = time.monotonic() - began
+        if passed > seconds and passed > seconds + _lost(before, seconds_without_cpu(machine)):
+            return None
+        time.sleep(0.05 if passed < seconds else 0.5)
+    return time.monotonic() - began
+
+
+def seconds_without_cpu(machine: Machine) -> dict[int, float]:
+    """How long each thread of the machine's processes was ready to run and had no CPU."""
+    found = {}
+    for pid in processes_of(machine):
+        for thread in Path(f"/proc/{pid}/task").glob("*"):
+            with suppress(OSError):  # it ended meanwhile
+                found[int(thread.name)] = int((thread / "schedstat").read_text().split()[1]) / 1e9
+    return found
+
+
+def _lost(before: dict[int, float], now: dict[int, float]) -> float:
+    return sum(max(0.0, seconds - before.get(thread, 0.0)) for thread, seconds in now.items())
 
 
 def kill(driver: subprocess.Popen[str]) -> None:

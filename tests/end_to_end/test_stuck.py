@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.machine import BY_DISTANCE, TINY, VGSEARCH, Machine, command_of, processes_of
+from tests.end_to_end.machine import BY_DISTANCE, TINY, VGSEARCH, Machine, command_of, processes_of, within
 from tests.waiting import wait_until
 from vgsearch.experiment.ledger import SweepRecord, read_events, read_ledger
 from vgsearch.experiment.paths import Experiment
@@ -23,7 +23,7 @@ LONG = ["--set", "loop.n_steps=100000", "--set", "loop.look_every=20"]
 SHORT = ["--set", "loop.n_steps=4", "--set", "loop.look_every=2"]
 FAKE, PREPARATION = "tests.end_to_end.fake_sweep", "tests.end_to_end.fake_preparation"
 SECONDS_TOLD = 75.0
-"""A minute, and the time in which a busy machine's thread that tells gets its turn."""
+"""A minute, and what is between two looks of the thread that tells."""
 SECONDS_LEFT = 20.0
 """Until nothing of an ended command is left."""
 
@@ -76,7 +76,7 @@ def told(machine: Machine, run: subprocess.Popen[str], line: str) -> None:
     def log() -> str:
         return machine.log(PREPARATION)
 
-    wait_until(lambda: line in log() or run.poll() is not None, log, SECONDS_TOLD)
+    within(machine, SECONDS_TOLD, lambda: line in log() or run.poll() is not None)
     assert line in log(), log()
 
 
@@ -142,17 +142,16 @@ def test_without_ray_a_sweep_ends_within_a_minute_by_name(machine: Machine, proc
 
     wait_until(lambda: run.poll() is not None or has_ended(), lambda: machine.log(FAKE))
     pid = signalled(machine, run, process, signum)
-    assert run.wait(SECONDS_TOLD) == 1, machine.log(FAKE)
+    assert within(machine, SECONDS_TOLD, lambda: run.poll() is not None), machine.log(FAKE)
+    assert run.returncode == 1, machine.log(FAKE)
     assert f"(process {pid}) {reason}" in machine.log(FAKE).strip().splitlines()[-1]
     assert set(read_ledger(Experiment(folder).events).trials) >= set(ended.trials)
     nothing_is_left(machine)
 
 
 def nothing_is_left(machine: Machine) -> None:
-    def left() -> list[str]:
-        return [command_of(pid)[:80] for pid in processes_of(machine)]
-
-    wait_until(lambda: not left(), left, SECONDS_LEFT)
+    within(machine, SECONDS_LEFT, lambda: not processes_of(machine))
+    assert [command_of(pid)[:80] for pid in processes_of(machine)] == []
 
 
 def test_of_a_killed_driver_nothing_is_left(machine: Machine):
@@ -163,12 +162,22 @@ def test_of_a_killed_driver_nothing_is_left(machine: Machine):
     nothing_is_left(machine)
 
 
+def test_of_a_killed_driver_whose_trial_has_several_workers_nothing_is_left(machine: Machine, shapes: Path):
+    run = tune(machine, shapes, *BY_DISTANCE, *LONG, "--workers-per-trial", "2")
+    signalled(machine, run, "ray::RayTrainWorker", signal.SIGCONT)
+    assert process_named(machine, "ray::TrainController"), "it has a process group of its own"
+    run.kill()
+    run.wait()
+    nothing_is_left(machine)
+
+
 @pytest.mark.parametrize("process", ["gcs_server ", "raylet/raylet ", "ray::_fit_in_this_process"])
 def test_sigterm_while_ray_starts_or_a_sweep_prepares_ends_it_without_a_stack(machine: Machine, process: str):
     run = machine.start_module(PREPARATION, machine.folder)
     signalled(machine, run, process, signal.SIGCONT)  # it has come so far
     run.terminate()
-    assert run.wait(SECONDS_TOLD) == 130, machine.log(PREPARATION)
+    assert within(machine, SECONDS_TOLD, lambda: run.poll() is not None), machine.log(PREPARATION)
+    assert run.returncode == 130, machine.log(PREPARATION)
     assert "Traceback" not in machine.log(PREPARATION)
     assert "***" not in machine.log(PREPARATION), "the stack that Ray's C++ prints"
     nothing_is_left(machine)
@@ -181,7 +190,7 @@ def test_a_hang_up_and_a_scheduler_s_warning_save_and_stop_as_ctrl_c(machine: Ma
     wait_until(lambda: run.poll() is not None or (ledger.exists() and record(machine).done), lambda: machine.log(FAKE))
     os.killpg(run.pid, signum)  # a shell and a scheduler send them to the whole job, Ray's processes included
     os.killpg(run.pid, signum)
-    assert run.wait(300) == 130, machine.log(FAKE)
+    assert run.wait(1500) == 130, machine.log(FAKE)
     assert "saving and stopping" in machine.log(FAKE)
     assert {trial.state for trial in record(machine).trials.values()} <= {"done", "pruned", "diverged", "interrupted"}
     assert record(machine).ended == "interrupted"

@@ -12,8 +12,8 @@ import ray
 # An internal of Ray 2.60, which pyproject.toml pins: what prints its errors.
 from ray._private import worker as ray_worker
 
-from vgsearch.runtime.cluster.agents import agents_end_with_driver
 from vgsearch.runtime.cluster.autoscaler import addable_nodes
+from vgsearch.runtime.cluster.guard import guarded
 from vgsearch.runtime.cluster.signals import interrupt, on_ending_signal
 from vgsearch.runtime.cluster.start import replaced, start_ray
 from vgsearch.runtime.waits.waiting import tell, waiting
@@ -100,8 +100,9 @@ def connect(address: str | None = None) -> Iterator[Resources]:
     Signals that end a command raise KeyboardInterrupt; RayLost is raised if Ray dies meanwhile. Raises as `start_ray`.
     """
     logging.getLogger("ray").setLevel(logging.ERROR)
-    with agents_end_with_driver(), on_ending_signal(interrupt):
-        is_cluster = start_ray(address)
+    with guarded() as marking, on_ending_signal(interrupt):
+        with marking:
+            is_cluster = start_ray(address)
         # Again: Ray's start sets its own handler of SIGTERM, which prints where the command was.
         with on_ending_signal(interrupt), _short_errors(), watched(_shut_down):
             yield resources(is_open=is_cluster)

@@ -1,0 +1,59 @@
+"""A guard ends what is left of a local Ray soon after its driver, however that died."""
+
+import os
+import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+MARK = "VGSEARCH_RAY"
+"""A variable in the environment of a local Ray's processes; each driver has a value of its own."""
+SECONDS_TO_END = 3
+"""The time that Ray's processes have to end by themselves; its agents would take a minute, and some workers more."""
+GUARD = """exec 3<&0  # a shell gives a command in the background no standard input
+(
+    read -r _ <&3
+    sleep $2
+    for round in 1 2 3 4 5 6 7 8 9 10; do
+        left=$(grep -Fxlsz "$1" /proc/[0-9]*/environ)
+        [ -n "$left" ] || exit
+        for environ in $left; do
+            pid=${environ#/proc/}
+            kill -9 ${pid%/environ}
+        done
+        sleep 1  # the next round ends what one of them has started meanwhile
+    done
+) &"""
+"""A shell that waits until its standard input closes, which the kernel does when the driver dies, however it dies.
+
+Then it kills the processes that have the driver's mark. Nothing else tells them from those of another Ray on the
+machine: workers have process groups of their own, and names that every Ray gives.
+"""
+
+
+@contextmanager
+def guarded() -> Iterator[AbstractContextManager[None]]:
+    """Kill what is left of a local Ray soon after the block, or after this process has died in it.
+
+    Yields the context in which Ray must start: it marks the processes that start meanwhile, and those they start.
+    """
+    mark = uuid.uuid4().hex
+    waits, holds = os.pipe()
+    # A session of its own: Ctrl-C and a closed terminal reach the driver, which needs the guard until it has ended.
+    command = ["sh", "-c", GUARD, "guard", f"{MARK}={mark}", str(SECONDS_TO_END)]
+    nowhere = subprocess.DEVNULL
+    subprocess.run(command, stdin=waits, stdout=nowhere, stderr=nowhere, start_new_session=True, check=True)
+    os.close(waits)
+    try:
+        yield _marking(mark)
+    finally:
+        os.close(holds)
+
+
+@contextmanager
+def _marking(mark: str) -> Iterator[None]:
+    os.environ[MARK] = mark
+    try:
+        yield
+    finally:
+        del os.environ[MARK]
