@@ -30,7 +30,7 @@ from videogan.data.synthetic import make_moving_shapes
 from videogan.protocols.classifier import load_real_classifier
 
 PREPROCESSING, N_FRAMES = "plain_32", 16
-SECONDS_OF_A_FLOOR, DONE = 600.0, "done:"
+SECONDS_OF_A_FLOOR, DONE = 3600.0, "done:"
 TINY = {"model.channels": 2, "model.gru_hidden": 8, "evaluation.objective": ["-kvd"]}
 
 

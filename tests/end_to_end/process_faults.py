@@ -1,11 +1,14 @@
 """Signals to each kind of process of a sweep at random moments: it survives, or ends within a minute by name.
 
-`make drills` runs it: python -m tests.end_to_end.process_faults [SEED] [MOMENTS] [ENDS] [PART...] prints a table and
-fails if anything is wrong. Parts: sweep (driver, trial, raylet, gcs of a sweep of millisecond trials), tasks (data
-worker, fit, floor of real tiny preparations), stalls (processes that stay stopped). Each signal comes at MOMENTS
-moments; one that ends the driver, which must then start again, at ENDS. In the end the sweep must be as without faults.
+python -m tests.end_to_end.process_faults [SEED] [MOMENTS] [ENDS] [PART...] [--minutes N] [--into FILE]
+
+It prints a table and fails if anything is wrong. Parts: sweep (driver, trial, raylet, gcs of a sweep of millisecond
+trials), tasks (data worker, fit, floor of real tiny preparations), stalls (trials that stay stopped). Each signal comes
+at MOMENTS moments; one that ends the driver, which must then start again, at ENDS. In the end the sweeps must be as
+without faults. After N minutes no more faults begin; the next run into the same FILE goes on with those that are left.
 """
 
+import argparse
 import os
 import random
 import signal
@@ -15,18 +18,18 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.checkout import commit
 from tests.end_to_end.fake_preparation import DONE
 from tests.end_to_end.fake_sweep import assert_whole, outcome
-from tests.end_to_end.machine import Machine, command_of, processes_of
+from tests.end_to_end.fault_table import Fault, FaultTable, Moment
+from tests.end_to_end.machine import Machine, command_of, processes_of, within
 from tests.waiting import wait_until
 from vgsearch.experiment.ledger import SweepRecord, read_ledger
 from vgsearch.experiment.paths import Experiment
 
-N_MOMENTS, N_ENDS, N_TRIALS = 20, 3, 30
+N_MOMENTS, N_ENDS, N_TRIALS, N_MINUTES = 20, 3, 30, 22.0
 SWEEP, PREPARATION = "tests.end_to_end.fake_sweep", "tests.end_to_end.fake_preparation"
 NAMES = {
     "trial": "ray::ImplicitFunc",
@@ -41,31 +44,22 @@ CONTINUED = "SIGSTOP, then SIGCONT"
 OF_THE_DRIVER = {("driver", fault) for fault in ("SIGKILL", "SIGTERM", "SIGHUP")}
 ENDING = OF_THE_DRIVER | {(kind, fault) for kind in ("raylet", "gcs") for fault in ("SIGKILL", "SIGTERM", "SIGSTOP")}
 """What ends the driver; those of Ray end it only after Ray's start, which is tried again."""
-SECONDS_OF_SWEEPS, SECONDS_OF_TASKS = 900.0, 420.0
-"""After these no more faults begin: with the stalls and the last sweep the drill takes at most about 25 minutes."""
 SECONDS_TOLD = 75.0
-"""A minute, and the time in which a busy machine's processes get their turn."""
+"""A minute, and what is between two looks of the thread that tells."""
 SECONDS_TO_GO_ON = 600.0
-"""A limit for hangs: what survives starts processes again, on a busy machine slowly."""
+"""A limit for hangs: what survives starts processes again."""
 SECONDS_LEFT = 20.0
 """Until no process of an ended sweep is left."""
 
 
-@dataclass
-class Row:
-    """What happened at the moments of one fault."""
-
-    survived: int = 0
-    ended: int = 0
-    longest: float = 0.0
-    wrong: list[str] = field(default_factory=list)
-
-
 class Drill:
-    """One machine, its driver that runs or has ended, and the rows of the table."""
+    """One machine, its driver that runs or has ended, and the table."""
 
-    def __init__(self, seed: int, rows: dict[tuple[str, str], Row]) -> None:
-        self.rows, self.draw = rows, random.Random(seed)
+    shuffles = True
+
+    def __init__(self, part: str, seed: int, table: FaultTable) -> None:
+        self.part, self.table = part, table
+        self.draw = random.Random(f"{seed} {table.n_of(part)}")
         self.machine = Machine(Path(tempfile.mkdtemp(prefix="faults-")) / "machine", "")
         self.machine.own |= {"VGSEARCH_CACHE": str(self.machine.folder / "clips"), "PYTHONUNBUFFERED": "1"}
         self.driver: subprocess.Popen[str] | None = None
@@ -81,7 +75,7 @@ class Drill:
         """Sends a fault to a process `at` seconds after there is one; returns its id, 0 if the driver has ended."""
         while self.runs():
             if (pid := self.pid_of(kind)) is None:
-                time.sleep(0.02)
+                time.sleep(0.05)
                 continue
             time.sleep(at)
             if self.pid_of(kind) != pid:
@@ -98,24 +92,29 @@ class Drill:
         return self.driver is not None and self.driver.poll() is None
 
     def note(self, kind: str, fault: str, seconds: float, wrong: str = "") -> None:
-        """Counts one moment."""
-        row = self.rows.setdefault((kind, fault), Row())
-        row.longest = max(row.longest, seconds)
-        if wrong:
-            row.wrong.append(wrong)
-        elif self.runs():
-            row.survived += 1
-        else:
-            row.ended += 1
-        print(f"{kind} {fault}: {seconds:.0f} s {wrong or ('survived' if self.runs() else 'ended')}", flush=True)
+        """Writes one moment down."""
+        self.table.add(Moment(self.part, kind, fault, round(seconds, 1), self.runs(), wrong))
+
+    def within(self, seconds: float, reached: Callable[[], object]) -> float | None:
+        return within(self.machine, seconds, reached)
+
+    def inject_each(self, numbers: dict[Fault, int], seconds: float) -> None:
+        """Injects what is left of the faults, until a moment, so that a busy machine's drill is bounded too."""
+        due = time.monotonic() + seconds
+        for fault in self.table.left(self.part, numbers, self.draw if self.shuffles else None):
+            if time.monotonic() > due:
+                break
+            self.inject(*fault)
+        print(f"{self.part}: {self.table.n_of(self.part)} of {sum(numbers.values())} faults", flush=True)
+
+    def inject(self, kind: str, fault: str) -> None:
+        raise NotImplementedError
 
     def leftovers(self) -> str:
         """The processes that are left although the driver has ended a while ago; empty if none."""
-        try:
-            wait_until(lambda: not processes_of(self.machine), lambda: "", SECONDS_LEFT)
-        except AssertionError:
-            return f"left: {[command_of(pid)[:80] for pid in processes_of(self.machine)]}"
-        return ""
+        if self.within(SECONDS_LEFT, lambda: not processes_of(self.machine)) is not None:
+            return ""
+        return f"left: {[command_of(pid)[:80] for pid in processes_of(self.machine)]}"
 
     def clear(self) -> None:
         """Kill what is left."""
@@ -124,44 +123,11 @@ class Drill:
                 os.kill(pid, signal.SIGKILL)
 
 
-def within(seconds: float, reached: Callable[[], object]) -> float | None:
-    """After how many seconds `reached()` was true; None if it was not."""
-    began = time.monotonic()
-    while time.monotonic() - began < seconds:
-        if reached():
-            return time.monotonic() - began
-        time.sleep(0.05)
-    return None
-
-
-def deadline(seconds: float) -> float:
-    return time.monotonic() + seconds
-
-
-def until(due: float, faults: list[tuple[str, str]], inject: Callable[[tuple[str, str]], None]) -> int:
-    """Injects faults until a moment, so that the drill is bounded on a busy machine too; returns how many."""
-    for number, fault in enumerate(faults):
-        if time.monotonic() > due:
-            return number
-        inject(fault)
-    return len(faults)
-
-
-def in_rounds(numbers: dict[tuple[str, str], int], draw: random.Random) -> list[tuple[str, str]]:
-    """Each fault as often as its number says, shuffled, but a second time only after each other had its first."""
-    faults: list[tuple[str, str]] = []
-    for number in range(max(numbers.values())):
-        one_round = [fault for fault, n in numbers.items() if n > number]
-        draw.shuffle(one_round)
-        faults += one_round
-    return faults
-
-
 class SweepDrill(Drill):
     """Faults in sweeps of millisecond trials, each resumed after each end, and the next one begun when it is over."""
 
-    def __init__(self, seed: int, rows: dict[tuple[str, str], Row]) -> None:
-        super().__init__(seed, rows)
+    def __init__(self, part: str, seed: int, table: FaultTable) -> None:
+        super().__init__(part, seed, table)
         self.folders = [self.machine.folder / "runs" / "s0"]
         self.log = self.machine.folder / f"{SWEEP}.log"
         self.expected_end, self.n_lines_at_start = False, 0
@@ -204,7 +170,7 @@ class SweepDrill(Drill):
         before, finished = self.n_lines(), self.record().done
         is_ending = (kind, fault) in ENDING and before > self.n_lines_at_start
         limit = SECONDS_TOLD if is_ending else SECONDS_TO_GO_ON
-        seconds = within(limit, lambda: self.is_over(before, (kind, fault)))
+        seconds = self.within(limit, lambda: self.is_over(before, (kind, fault)))
         if seconds is None:
             wrong = f"neither survived nor ended: {self.last_line()}"
         elif self.runs() or (self.record().ended == "finished" and self.driver and self.driver.wait() == 0):
@@ -229,7 +195,7 @@ class SweepDrill(Drill):
         wait_until(lambda: not self.runs() or (self.n_lines() >= due and self.pid_of("raylet")), self.log.read_text)
         return self.signalled(kind, fault, self.draw.uniform(0, 0.2))
 
-    def is_over(self, n_lines: int, fault: tuple[str, str]) -> bool:
+    def is_over(self, n_lines: int, fault: Fault) -> bool:
         """Whether a fault has had its effect: the driver has ended, or two more events show that it goes on."""
         return not self.runs() or (self.n_lines() > n_lines + 1 and fault not in OF_THE_DRIVER)
 
@@ -248,30 +214,32 @@ class SweepDrill(Drill):
         return (self.log.read_text().strip().splitlines() or ["nothing"])[-1][:200]
 
 
-def sweep_part(seed: int, n_moments: int, n_ends: int, rows: dict[tuple[str, str], Row]) -> None:
+def sweep_part(drill: SweepDrill, n_moments: int, n_ends: int, seconds: float) -> None:
     """Faults of all kinds, shuffled, in sweeps that must come out as an undisturbed one."""
-    drill, undisturbed = SweepDrill(seed, rows), SweepDrill(seed, {})
     kinds = [(kind, fault) for kind in ("driver", "trial", "raylet", "gcs")
              for fault in ("SIGKILL", "SIGTERM", "SIGHUP", "SIGSTOP", CONTINUED)
              if (kind, fault) not in (("driver", "SIGSTOP"), ("trial", "SIGSTOP"))]  # fmt: skip
-    faults = in_rounds({each: n_ends if each in ENDING else n_moments for each in kinds}, drill.draw)
-    n_injected = until(deadline(SECONDS_OF_SWEEPS), faults, lambda fault: drill.inject(*fault))
+    drill.inject_each({each: n_ends if each in ENDING else n_moments for each in kinds}, seconds)
     drill.finish()
+    undisturbed = SweepDrill(drill.part, 0, drill.table)
     undisturbed.finish()
     expected = outcome(undisturbed.record())
     for folder in drill.folders:
         record = read_ledger(Experiment(folder).ledger)
         assert_whole(folder, record)
         if outcome(record) != expected:
-            rows.setdefault(("sweep", "all"), Row()).wrong.append(f"{folder} is not as without faults")
-    print(f"{len(drill.folders)} sweeps of {N_TRIALS} trials had {n_injected} of {len(faults)} faults", flush=True)
+            wrong = f"{folder} is not as without faults"
+            drill.table.add(Moment(drill.part, "sweep", "all together", 0.0, survived=False, wrong=wrong))
+    print(f"{len(drill.folders)} sweeps of {N_TRIALS} trials had these faults", flush=True)
 
 
 class TasksDrill(Drill):
     """Faults in preparations, which go on until told that they are enough."""
 
-    def __init__(self, seed: int, rows: dict[tuple[str, str], Row]) -> None:
-        super().__init__(seed, rows)
+    shuffles = False  # a round has the tasks in the order of their faults
+
+    def __init__(self, part: str, seed: int, table: FaultTable) -> None:
+        super().__init__(part, seed, table)
         self.machine.own |= {"VGSEARCH_STALLED_AFTER": "40"}
         self.driver = self.machine.start_module(PREPARATION, self.machine.folder)
 
@@ -281,70 +249,73 @@ class TasksDrill(Drill):
     def inject(self, kind: str, fault: str) -> None:
         """One fault; the task must then be done."""
         pid, n_done = self.signalled(kind, fault, self.draw.uniform(0, 0.3)), self.text().count(DONE)
-        seconds = within(SECONDS_TO_GO_ON, lambda: not self.runs() or self.text().count(DONE) > n_done)
+        seconds = self.within(SECONDS_TO_GO_ON, lambda: not self.runs() or self.text().count(DONE) > n_done)
         wrong = "" if seconds is not None and self.runs() else f"stuck, or ended: {self.text()[-300:]}"
         if fault == "SIGSTOP" and not wrong and f"from process {pid} on" not in self.text():
             wrong = f"process {pid} was not named"
         self.note(kind, fault, seconds or SECONDS_TO_GO_ON, wrong)
 
 
-def tasks_part(seed: int, n_moments: int, n_ends: int, rows: dict[tuple[str, str], Row]) -> None:
+def tasks_part(drill: TasksDrill, n_moments: int, n_ends: int, seconds: float) -> None:
     """Faults in the tasks that prepare a sweep; each must find what an undisturbed one finds."""
-    drill = TasksDrill(seed, rows)
     wait_until(lambda: not drill.runs() or "and round 1" in drill.text(), drill.text)
-    kinds = ("data worker", "fit", "floor")  # in the order in which a round has them
-    faults = [(kind, fault) for turn in range(n_moments)
-              for fault in ("SIGKILL", "SIGTERM", "SIGHUP", CONTINUED, *(("SIGSTOP",) if turn < 1 else ()))
-              for kind in kinds]  # fmt: skip
-    n_injected = until(deadline(SECONDS_OF_TASKS), faults, lambda fault: drill.inject(*fault))
-    print(f"the tasks had {n_injected} of {len(faults)} faults", flush=True)
+    numbers = {(kind, fault): 1 if fault == "SIGSTOP" else n_moments
+               for fault in ("SIGKILL", "SIGTERM", "SIGHUP", CONTINUED, "SIGSTOP")
+               for kind in ("data worker", "fit", "floor")}  # fmt: skip
+    drill.inject_each(numbers, seconds)
     (drill.machine.folder / "enough").touch()
     assert drill.driver is not None
     assert drill.driver.wait(1500) == 0, drill.text()[-3000:]
 
 
-def stalls_part(seed: int, n_moments: int, n_ends: int, rows: dict[tuple[str, str], Row]) -> None:
-    """A trial that stays stopped is told and ended by name, and the sweep goes on."""
-    drill = SweepDrill(seed, rows)
+class StallsDrill(SweepDrill):
+    """Trials that stay stopped are told and ended by name, and the sweep goes on."""
+
+    def inject(self, kind: str, fault: str) -> None:
+        due = self.n_lines() + self.draw.randrange(1, 6)
+        wait_until(lambda: not self.runs() or self.n_lines() >= due, self.log.read_text)
+        n_stalled = self.record().count("stalled")
+        pid = self.signalled(kind, fault, self.draw.uniform(0, 0.05))
+        seconds = self.within(SECONDS_TOLD, lambda: not self.runs() or self.record().count("stalled") > n_stalled)
+        told = f"from process {pid} on" in self.log.read_text()
+        wrong = "" if seconds is not None and told else f"not ended, or not told: {self.last_line()}"
+        self.note(kind, fault, seconds or SECONDS_TOLD, wrong)
+
+
+def stalls_part(drill: StallsDrill, n_moments: int, n_ends: int, seconds: float) -> None:
+    """Trials that stay stopped, in one sweep."""
     drill.machine.own |= {"VGSEARCH_STALLED_AFTER": "40"}
     drill.start()
-    for _ in range(n_ends):
-        due = drill.n_lines() + drill.draw.randrange(1, 6)
-        wait_until(lambda due=due: not drill.runs() or drill.n_lines() >= due, drill.log.read_text)
-        n_stalled = drill.record().count("stalled")
-        pid = drill.signalled("trial", "SIGSTOP", drill.draw.uniform(0, 0.05))
-        seconds = within(SECONDS_TOLD, lambda n=n_stalled: not drill.runs() or drill.record().count("stalled") > n)
-        told = f"from process {pid} on" in drill.log.read_text()
-        wrong = "" if seconds is not None and told else f"not ended, or not told: {drill.last_line()}"
-        drill.note("trial", "SIGSTOP", seconds or SECONDS_TOLD, wrong)
+    drill.inject_each({("trial", "SIGSTOP"): n_ends}, seconds)
     assert drill.driver is not None
     assert drill.driver.wait(1500) == 0, drill.log.read_text()[-3000:]
 
 
-PARTS = {"sweep": sweep_part, "tasks": tasks_part, "stalls": stalls_part}
-
-
-def table(rows: dict[tuple[str, str], Row]) -> str:
-    """The rows as a Markdown table."""
-    lines = [
-        f"| {kind} | {fault} | {row.survived} | {row.ended} | {row.longest:.0f} | {'; '.join(row.wrong) or 'nothing'} |"
-        for (kind, fault), row in sorted(rows.items())
-    ]
-    head = ["| process | signal | survived | ended by name | longest, s | wrong |", "|---|---|---|---|---|---|"]
-    return "\n".join([*head, *lines])
+PARTS: dict[str, tuple[Callable[..., Drill], Callable[..., None], int]] = {
+    "sweep": (SweepDrill, sweep_part, 3),
+    "tasks": (TasksDrill, tasks_part, 2),
+    "stalls": (StallsDrill, stalls_part, 1),
+}
+"""The drill of each part, its faults, and its share of the time."""
 
 
 def main() -> None:
-    numbers = [int(each) for each in sys.argv[1:] if each.isdigit()]
-    seed, n_moments, n_ends = [*numbers, *(0, N_MOMENTS, N_ENDS)[len(numbers) :]]
-    parts = [each for each in sys.argv[1:] if not each.isdigit()] or list(PARTS)
-    rows: dict[tuple[str, str], Row] = {}
-    began = time.monotonic()
+    parser = argparse.ArgumentParser()
+    for name, default in (("seed", 0), ("moments", N_MOMENTS), ("ends", N_ENDS)):
+        parser.add_argument(name, nargs="?", type=int, default=default)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
+    parser.add_argument("--minutes", type=float, default=N_MINUTES)
+    parser.add_argument("--into", type=Path, default=Path(tempfile.mkdtemp(prefix="faults-")) / "moments.jsonl")
+    given = parser.parse_args()
+    parts, table, began = given.parts or list(PARTS), FaultTable(given.into), time.monotonic()
     for part in parts:
-        PARTS[part](seed, n_moments, n_ends, rows)
-    print(f"seed {seed}, {n_moments} moments, {n_ends} of faults that end the driver; parts {', '.join(parts)}; "
-          f"commit {commit()}; {(time.monotonic() - began) / 60:.0f} min\n\n{table(rows)}")  # fmt: skip
-    sys.exit(1 if any(row.wrong for row in rows.values()) else 0)
+        drill, faults, share = PARTS[part]
+        seconds = 60 * given.minutes * share / sum(PARTS[each][2] for each in parts)
+        faults(drill(part, given.seed, table), given.moments, given.ends, seconds)
+    print(f"seed {given.seed}, {given.moments} moments, {given.ends} of faults that end the driver; "
+          f"parts {', '.join(parts)}; commit {commit()}; {(time.monotonic() - began) / 60:.0f} min; "
+          f"moments in {given.into}\n\n{table.markdown()}")  # fmt: skip
+    sys.exit(1 if table.wrong else 0)
 
 
 if __name__ == "__main__":
