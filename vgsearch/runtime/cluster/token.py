@@ -55,12 +55,12 @@ def make_private(create: bool) -> None:
         return
     file = token_file()
     try:
-        if create and not file.exists():
+        if not file.exists():
+            if not create:
+                return
             _create(file)
         if not others_may_read(file):
             return
-    except FileNotFoundError:
-        return
     except OSError as error:
         raise ConfigurationError(
             f"Ray's token file {file} can't be read or made: {error.strerror}. "

@@ -68,8 +68,13 @@ def test_no_token_is_made_for_a_cluster_or_beside_one_in_the_environment(file: P
     assert not file.exists()
 
 
-def test_a_token_that_cannot_be_made_is_told_with_the_way_out(file: Path):
-    file.parent.touch()
+@pytest.mark.parametrize("home", ["a file", "nowhere"])
+def test_a_token_that_cannot_be_made_is_told_with_the_way_out(file: Path, home: str, monkeypatch: pytest.MonkeyPatch):
+    if home == "nowhere":
+        monkeypatch.delenv("RAY_AUTH_TOKEN_PATH")
+        monkeypatch.setenv("HOME", "/proc/nowhere")
+    else:
+        file.parent.touch()
     with pytest.raises(
         ConfigurationError, match=r"can't be read or made: .* a file that can be written in RAY_AUTH_TOKEN_P"
     ):
