@@ -26,6 +26,8 @@ from vgsearch.terminal.line import print_line
 
 SECONDS_OF_A_LOCK = 60.0
 """How long a start waits for a program that has locked the database, before it makes another."""
+LOCKED = ("database is locked", "lock timeout")
+"""What SQLite and PostgreSQL say of a lock."""
 
 
 class _Listener:
@@ -102,7 +104,8 @@ def _unlocked(path: Path, sweep: Sweep) -> optuna.Study:
             try:
                 return open_study(path, sweep)
             except (sqlite3.Error, SQLAlchemyError, StorageInternalError) as error:
-                if "database is locked" not in f"{error} {error.__cause__}" or time.monotonic() > deadline:
+                locked = any(words in f"{error} {error.__cause__}" for words in LOCKED)
+                if not locked or time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)
 

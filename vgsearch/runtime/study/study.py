@@ -5,6 +5,7 @@ import os
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.pruners import (
@@ -18,7 +19,7 @@ from optuna.pruners import (
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import URL
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from vgsearch.runtime.study.population import PopulationPruner
@@ -28,7 +29,9 @@ from videogan.config import ConfigurationError
 from videogan.storage.set_aside import set_aside
 
 SECONDS_OF_A_TRY = 1.0
-"""How long one use of optuna.db waits if another program has locked it; Ctrl-C does nothing meanwhile."""
+"""How long one use of a database waits if another program has locked it; of optuna.db even Ctrl-C waits."""
+SECONDS_OF_A_SERVER = 10
+"""How long a PostgreSQL server has to accept a connection."""
 OWNER, DIGITS_OF_OWNER = "experiment", 8
 """The attribute of a study that names its experiment's folder; digits of another folder in the name of its study."""
 REDUCTION = 3
@@ -126,7 +129,7 @@ def open_storage(path: Path, sweep: Sweep) -> BaseStorage:
     if sweep.storage.endswith(JOURNAL):
         return JournalStorage(JournalFileBackend(sweep.storage))
     try:
-        return RDBStorage(sweep.storage)
+        return RDBStorage(sweep.storage, engine_kwargs={"connect_args": _limits_of_waits(sweep.storage)})
     except ImportError as error:
         raise ConfigurationError(
             f"--storage {sweep.storage}: {error.msg.splitlines()[0]} pip install vgsearch[postgresql]."
@@ -136,6 +139,15 @@ def open_storage(path: Path, sweep: Sweep) -> BaseStorage:
         raise ConfigurationError(
             f"--storage {sweep.storage} cannot be opened: {reason}. Set a password in PGPASSWORD or ~/.pgpass."
         ) from error
+
+
+def _limits_of_waits(server: str) -> dict[str, Any]:
+    """Settings of connections to a PostgreSQL server, which would wait for ever, unless its address has them.
+
+    Any: each setting has its own type.
+    """
+    own = {"connect_timeout": SECONDS_OF_A_SERVER, "options": f"-c lock_timeout={1000 * SECONDS_OF_A_TRY:.0f}"}
+    return {name: value for name, value in own.items() if name not in make_url(server).query}
 
 
 def _write_ahead(path: Path) -> None:

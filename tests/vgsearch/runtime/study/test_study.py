@@ -12,6 +12,7 @@ import pytest
 
 from tests.builders import tiny_sweep
 from vgsearch.experiment.paths import Experiment
+from vgsearch.runtime.study.rebuild import driven_study
 from vgsearch.runtime.study.samplers import suggest_all
 from vgsearch.runtime.study.study import open_study, replace_study
 from vgsearch.runtime.sweep.tune import BrokenStudy, files_told
@@ -153,3 +154,26 @@ def test_a_study_on_a_postgresql_server_proposes_as_one_in_sqlite(postgresql: st
     kept = a_sweep(storage=postgresql, study_name="mvt-001-a")
     first = proposed(open_study(tmp_path / "unused.db", kept), kept, range(4))
     assert first + proposed(open_study(tmp_path / "unused.db", kept), kept, range(4, 6)) == sqlite
+
+
+@pytest.mark.slow
+def test_a_lock_and_a_lost_connection_of_a_server_change_no_proposal(
+    postgresql: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    import psycopg
+
+    monkeypatch.setattr("vgsearch.runtime.study.study.SECONDS_OF_A_TRY", 0.05)
+    monkeypatch.setattr("vgsearch.runtime.study.mirror.SECONDS_BETWEEN_TRIES", 0.0)
+    sqlite = proposed(open_study(tmp_path / "optuna.db", a_sweep()), a_sweep(), range(6))
+    kept = a_sweep(storage=postgresql, study_name="mvt-001-a")
+    with driven_study(tmp_path / "unused.db", kept, []) as study, psycopg.connect(postgresql, autocommit=True) as other:
+        first = proposed(study, kept, range(2))
+        with other.transaction():
+            other.execute("LOCK TABLE trials IN ACCESS EXCLUSIVE MODE")
+            first += proposed(study, kept, range(2, 4))
+        others = "pid <> pg_backend_pid() AND datname = current_database()"
+        other.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+        assert first + proposed(study, kept, range(4, 6)) == sqlite
+    assert [trial.params for trial in open_study(tmp_path / "unused.db", kept).trials] == [
+        trial.params for trial in open_study(tmp_path / "optuna.db", a_sweep()).trials
+    ]
