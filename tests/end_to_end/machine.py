@@ -9,6 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from vgsearch.runtime.waits.processes import stat
+
 ROOT = Path(__file__).parents[2]
 VGSEARCH = [sys.executable, "-c", "from vgsearch.cli import main; main()"]
 TINY = ["--budget", "smoke", "--set", "model.channels=2", "--set", "model.gru_hidden=8", "--set", "loop.log_every=1"]
@@ -23,6 +25,7 @@ class Machine:
         self.folder = folder
         folder.mkdir()
         self.own = {"XDG_CACHE_HOME": str(folder / "cache"), "VGSEARCH_CACHE": f"{bucket}/cache"}
+        self.sessions: set[int] = set()
 
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
         """Starts the command in its own session, its output in a file, so that it never waits for a reader."""
@@ -34,8 +37,10 @@ class Machine:
 
     def _started(self, command: list[str], log_name: str, folder: Path) -> subprocess.Popen[str]:
         with open(self.folder / f"{log_name}.log", "w") as log:
-            return subprocess.Popen(command, cwd=folder, env={**os.environ, **self.own}, text=True, stdout=log,
-                                    stderr=subprocess.STDOUT, start_new_session=True)  # fmt: skip
+            process = subprocess.Popen(command, cwd=folder, env={**os.environ, **self.own}, text=True, stdout=log,
+                                       stderr=subprocess.STDOUT, start_new_session=True)  # fmt: skip
+        self.sessions.add(process.pid)
+        return process
 
     def log(self, command: str) -> str:
         return (self.folder / f"{command}.log").read_text()
@@ -49,11 +54,16 @@ class Machine:
 
 
 def processes_of(machine: Machine) -> list[int]:
-    """Processes that the machine's user started and that still run, Ray's among them; known by their environment."""
+    """Processes that the machine's user started and that still run, Ray's among them.
+
+    Known by their session or, where they have their own, by their environment, which the names of some overwrite.
+    """
     own, found = f"XDG_CACHE_HOME={machine.own['XDG_CACHE_HOME']}".encode(), []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it ended meanwhile, or is another user's
-            if own in (folder / "environ").read_bytes().split(b"\0"):
+            fields = stat(int(folder.name))
+            in_session = fields and fields[0] != "Z" and int(fields[3]) in machine.sessions
+            if in_session or own in (folder / "environ").read_bytes().split(b"\0"):
                 found.append(int(folder.name))
     return found
 

@@ -1,9 +1,11 @@
-"""What is left of a driver's Ray is killed soon after the driver; what another program has started stays."""
+"""What is left of a driver's Ray is killed soon after the driver; parts of a living Ray and other programs stay."""
 
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -11,48 +13,66 @@ from tests.waiting import wait_until
 from vgsearch.runtime.cluster.guard import MARK
 from vgsearch.runtime.waits.processes import state_of
 
-DRIVER = """
+STARTED = """
 import os, signal, subprocess, sys, time
 from vgsearch.runtime.cluster import guard
 
-def started(**options):
-    sleep = subprocess.Popen(["sleep", "600"], stdout=subprocess.DEVNULL, **options)
-    print(sleep.pid, flush=True)
-    return sleep
-
+def started(program="sleep", **options):
+    sleeps = subprocess.Popen([program, "600"], stdout=subprocess.DEVNULL, **options)
+    print(sleeps.pid, flush=True)
+    return sleeps.pid
+"""
+DRIVER = (
+    STARTED
+    + """
 guard.SECONDS_TO_END = 0
+_, how, *agents = sys.argv
 with guard.guarded() as marking:
     with marking:
-        started()
-        started(start_new_session=True)  # as Ray's workers
-        # Its child has its parent's mark, and was started after the guard.
-        later = subprocess.Popen(["sh", "-c", "sleep 600 > /dev/null & echo $!"], start_new_session=True)
-        stopped = started(start_new_session=True)
-        os.kill(stopped.pid, signal.SIGSTOP)
-        later.wait()
-    started()
+        worker = started(start_new_session=True)
+        os.kill(started(start_new_session=True), signal.SIGSTOP)
+        subprocess.run(["sh", "-c", "sleep 600 > /dev/null & echo $!"])  # what a marked process starts
+    for agent in agents:
+        started(agent)
     time.sleep(1)  # a guard that does not wait for this process's end would be over now
-    print(*[os.path.exists(f"/proc/{stopped.pid}")], flush=True)
-    if sys.argv[1] == "killed":
+    os.kill(worker, 0)
+    if how == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
 """
+)
+RAYLET = (
+    STARTED
+    + """
+started(sys.argv[1])
+input()
+"""
+)
 
 
 @pytest.mark.parametrize("how", ["killed", "ended"])
-def test_what_a_driver_s_ray_leaves_ends_and_other_programs_stay(how: str):
-    others = [subprocess.Popen(["sleep", "600"], env={**os.environ, **mark}) for mark in ({}, {MARK: "another's"})]
-    run = subprocess.run([sys.executable, "-c", DRIVER, how], stdout=subprocess.PIPE, text=True)
-    *pids, lived = run.stdout.split()
-    *left, unmarked = map(int, pids)
+def test_what_a_driver_s_ray_leaves_ends_and_a_living_ray_and_other_programs_stay(tmp_path: Path, how: str):
+    unnamed = tmp_path / "ray" / "dashboard" / "agent.py"
+    unnamed.parent.mkdir(parents=True)
+    agents = [*(tmp_path / f"ray::{name}" for name in ("DashboardAgent", "RuntimeEnvAgent")), unnamed,
+              tmp_path / "ray::Another"]  # fmt: skip
+    for agent in agents:
+        shutil.copy("/bin/sleep", agent)
+    raylet = tmp_path / "raylet"
+    raylet.symlink_to(sys.executable)
+    # A raylet's command line has its agents' commands.
+    living = subprocess.Popen([raylet, "-c", RAYLET, agents[0], unnamed], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              text=True, env={**os.environ, MARK: "another's"})  # fmt: skip
+    assert living.stdout
+    stay, left = [living.pid, int(living.stdout.readline())], []
     try:
-        assert len(left) == 4
-        assert lived == "True", "the guard did not wait for the driver's end"
+        run = subprocess.run([sys.executable, "-c", DRIVER, how, *agents], stdout=subprocess.PIPE, text=True)
+        *left, other = map(int, run.stdout.split())
+        stay.append(other)
+        assert (len(left), run.returncode) == (6, -9 if how == "killed" else 0)
         wait_until(lambda: not any(map(state_of, left)), lambda: list(map(state_of, left)), 120)
-        assert state_of(unmarked), "the driver started it for itself"
-        assert all(other.poll() is None for other in others)
+        assert all(state_of(pid) not in ("", "Z") for pid in stay)
     finally:
-        for pid in (unmarked, *left, *(other.pid for other in others)):
+        for pid in [*stay, *left]:
             with suppress(ProcessLookupError):
                 os.kill(pid, 9)
-        for other in others:
-            other.wait()
+        living.communicate()
