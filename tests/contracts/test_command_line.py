@@ -15,7 +15,7 @@ from vgsearch import cli
 from vgsearch.terminal.line import foreign_error
 
 COMMANDS = """
-tune SPACE --data= --folds= --one-per-class --budget=laptop --set=* --classifier-weights= --out=runs
+tune SPACE --point= --data= --folds= --one-per-class --budget=laptop --set=* --classifier-weights= --out=runs
     --name= --trials= --seed=0 --workers-per-trial=1
     --gpus-per-worker= --max-concurrent= --seeds-per-trial=1 --racing --pruning --no-pruning --confirm-best --no-confirm-best
     --time-budget= --disk-budget= --keep=2 --storage=

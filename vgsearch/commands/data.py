@@ -153,7 +153,7 @@ def import_folder(
         inspected = inspect_videos(paths, limits, on_progress)
     rows = manifest_rows(folder, found, inspected)
     _refuse_skipped(folder, rows, strict)
-    manifest = write_manifest(out or folder, rows, found.classes)
+    manifest = write_manifest(out or folder, rows, found.classes, layout=chosen.NAME)
     warnings = {shown_name(folder, path): seen["warning"] for path, seen in inspected.items() if seen["warning"]}
     rules = {"layout": chosen.NAME, "group_rule": found.group_rule, "split_rule": split_rule(found, rows)}
     copies = _mirrored_copies(rows)

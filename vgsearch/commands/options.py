@@ -15,6 +15,15 @@ Space = Annotated[str, typer.Argument(metavar="SPACE", help="A name from `vgsear
 ExperimentFolder = Annotated[
     Path, typer.Argument(metavar="EXP", help="Folder of the experiment, e.g. runs/mvt_tsa-001.")
 ]
+Point = Annotated[
+    str | None,
+    typer.Option(
+        "--point",
+        metavar="NAME",
+        help="A paper point or data set of the space, see `vgsearch spaces`. Default: all of its points, and the data "
+        "set that was imported.",
+    ),
+]
 Data = Annotated[
     Path | None,
     typer.Option("--data", metavar="DIR", help="Folder of an imported data set. Default: generated moving shapes."),

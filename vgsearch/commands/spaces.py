@@ -22,6 +22,8 @@ def spaces(json: options.Json = False) -> None:
         console.print(Text.assemble((space.name, "bold"), f"  {space.title}  ({space.paper})"), soft_wrap=True)
         console.print(f"  searches {', '.join(map(short_name, space.domains))}", soft_wrap=True)
         if space.point_names:
-            console.print(f"  train --point {', '.join(space.point_names)}", soft_wrap=True)
+            console.print(f"  --point {', '.join(space.point_names)}", soft_wrap=True)
+        if space.data_sets:
+            console.print(f"  data sets with settings of their own: {', '.join(space.data_sets)}", soft_wrap=True)
         for name, budget in space.budgets.items():
             console.print(f"  --budget {name}: {budget.n_trials} trials, {budget.purpose}", soft_wrap=True)

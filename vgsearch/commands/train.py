@@ -1,22 +1,11 @@
 """vgsearch train SPACE: one training run, no search."""
 
-from typing import Annotated
-
-import typer
-
 from vgsearch.commands import options
-
-Point = Annotated[
-    str | None,
-    typer.Option(
-        "--point", metavar="NAME", help="A paper point that `vgsearch spaces` names. Default: the first of the space."
-    ),
-]
 
 
 def train(
     space: options.Space,
-    point: Point = None,
+    point: options.Point = None,
     data: options.Data = None,
     folds: options.Folds = None,
     one_per_class: options.OnePerClass = False,

@@ -91,6 +91,7 @@ SearchFolds = Annotated[
 
 def tune(
     space: options.Space,
+    point: options.Point = None,
     data: options.Data = None,
     folds: SearchFolds = None,
     one_per_class: options.OnePerClass = False,

@@ -48,7 +48,7 @@ def _written(manifest: Manifest, n_folds: int, fold: int, with_select: bool) -> 
     placed = [_placed(manifest, row, split) for row, split in zip(rows, splits, strict=True)]
     name = f"{manifest.folder.name}-{manifest.digest[:8]}-fold-{fold + 1}-of-{n_folds}"
     folder = cache_folder("folds") / (f"{name}-search" if with_select else name)
-    return write_manifest(folder, placed, manifest.classes, fold=f"{fold + 1} of {n_folds}")
+    return write_manifest(folder, placed, manifest.classes, fold=f"{fold + 1} of {n_folds}", layout=manifest.layout)
 
 
 def _placed(manifest: Manifest, row: Mapping[str, Any], split: str) -> dict[str, Any]:

@@ -16,12 +16,14 @@ from vgsearch.space.domains import Domain, Searched, is_active
 from vgsearch.space.inequality import Inequality
 from vgsearch.space.yaml_text import read_yaml
 from videogan.config import Config, ConfigurationError, flattened, parse_config, suggestion, with_overrides
+from videogan.data.formats import FORMATS
 from videogan.storage.text_file import read_text
 
 OF_ANCHORS = "x-"
 """Start of the keys at the top of a space's file that only carry anchors."""
 _CHANGE_REAL_CLIPS = ("model.resolution", "data", "data.preprocessing", "data.every_nth", "data.short_clips")
 """Settings that change the real clips, against which all trials of a sweep are scored."""
+_OF_THE_FRAME_SIZE = ("model.resolution", "data.preprocessing")
 
 
 class Space(Config):
@@ -35,6 +37,10 @@ class Space(Config):
     constraints: list[str] = Field([], description='between domains: "model.sigma_a <= model.sigma_b"')
     paper_points: list[dict[str, Any]] = Field(min_length=1)
     point_names: list[str] = Field([], description="one for each of several paper_points, in their order")
+    data_sets: dict[str, dict[str, Any]] = Field(
+        {},
+        description="what the paper sets for a data set, by its layout's name and dotted paths: over base and points",
+    )
     budgets: dict[str, Budget]
 
     @field_validator("name")
@@ -48,6 +54,7 @@ class Space(Config):
         problems += [problem for path in self.domains for problem in self._problems_of_condition(path)]
         problems += [problem for name in self.budgets for problem in self._problems_of_budget_domains(name)]
         problems += [problem for path in self.domains for problem in _problems_of_scoring(path)]
+        problems += [problem for name in self.data_sets for problem in self._problems_of_data_set(name)]
         names, n_points = self.point_names, len(self.paper_points)
         if names and (len(names) != n_points or len(set(names)) != n_points):
             problems.append(f"point_names: each of the {n_points} paper_points needs a different name, got {names}.")
@@ -67,10 +74,29 @@ class Space(Config):
     def at_point(self, name: str) -> "Space":
         """This space with only the paper point of that name; raises ConfigurationError for an unknown name."""
         if name not in self.point_names:
-            known = suggestion(name, self.point_names) if self.point_names else ": it has only one; remove --point."
+            names = [*self.point_names, *self.data_sets]
+            known = suggestion(name, names) if names else ": it has only one; remove --point."
             raise ConfigurationError(f"--point: {self.name} has no point '{name}'{known}")
         return self.model_copy(
             update={"paper_points": [self.paper_points[self.point_names.index(name)]], "point_names": [name]}
+        )
+
+    def on_data_set(self, name: str, fixed: Collection[str] = ()) -> "Space":
+        """This space with what the paper sets for a data set; without settings for one that the space does not name.
+
+        `fixed`: dotted paths that a budget or a user sets. If one is the frame size, the paper's frames do not fit.
+        """
+        settings = self.data_sets.get(name, {})
+        if "model.resolution" in fixed:
+            settings = {path: value for path, value in settings.items() if path not in _OF_THE_FRAME_SIZE}
+        of_points = {path: value for path, value in settings.items() if path in self.domains}
+        of_base = {path: value for path, value in settings.items() if path not in self.domains}
+        return self.model_copy(
+            update={
+                "base": with_overrides(self.base, of_base),
+                "paper_points": [{**point, **of_points} for point in self.paper_points],
+                "data_sets": {name: settings} if settings else {},
+            }
         )
 
     def without_pruning(self, budget: str) -> "Space":
@@ -101,6 +127,16 @@ class Space(Config):
                  if own[path].when != self.domains[path].when]  # fmt: skip
         points = [problem for point in self.paper_points for problem in self._problems_of(point, own)] if own else []
         return other + [f"budgets.{budget}: {problem}" for problem in points]
+
+    def _problems_of_data_set(self, name: str) -> list[str]:
+        if name not in FORMATS:
+            return [f"data_sets: no import has the layout '{name}'{suggestion(name, list(FORMATS))}"]
+        of_points = {path: value for path, value in self.data_sets[name].items() if path in self.domains}
+        return [
+            f"data_sets.{name}: {path} must be in its domain {self.domains[path].ends}, got {value!r}."
+            for path, value in of_points.items()
+            if value not in self.domains[path]
+        ]
 
     def _problems_of_steps(self) -> list[str]:
         stepped = [path for path, domain in self.domains.items() if getattr(domain, "steps", None) is not None]

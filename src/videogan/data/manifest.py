@@ -99,6 +99,11 @@ class Manifest:
         return (self.table.schema.metadata or {}).get(b"fold", b"").decode()
 
     @property
+    def layout(self) -> str:
+        """The name of the layout that an import read, such as "ucf101"; empty if none did."""
+        return (self.table.schema.metadata or {}).get(b"layout", b"").decode()
+
+    @property
     def lack_of_select(self) -> str | None:
         """What a manifest of two splits lacks, and the remedy, in a sentence; None if it has `select` or is a fold."""
         if self.fold:
@@ -175,12 +180,12 @@ def _problems_of_rows(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _problems_of_metadata(table: pa.Table) -> Iterator[str]:
     """What is wrong with the entries that `write_manifest` writes beside the columns."""
     metadata = table.schema.metadata or {}
-    for name, default in ((b"classes", []), (b"mirrored", {}), (b"fold", "")):
+    for name, default in ((b"classes", []), (b"mirrored", {}), (b"fold", ""), (b"layout", "")):
         if name not in metadata:
             continue
         try:
             text = metadata[name].decode()
-            written = text if name == b"fold" else json.loads(text)
+            written = text if default == "" else json.loads(text)
         except (ValueError, RecursionError) as error:
             yield f"its entry {name.decode()} is damaged ({_in_one_line(error)})."
             continue
@@ -198,20 +203,24 @@ def _import(folder: Place) -> str:
 
 
 def write_manifest(
-    folder: Place | str, rows: Iterable[Mapping[str, Any]], classes: Sequence[str] | None = None, fold: str = ""
+    folder: Place | str,
+    rows: Iterable[Mapping[str, Any]],
+    classes: Sequence[str] | None = None,
+    fold: str = "",
+    layout: str = "",
 ) -> Manifest:
     """Write `rows` (mappings with SCHEMA's keys; absent keys become null) as the folder's manifest, atomically.
 
     A row's `copy_of`, if it has one, is the path of the original whose mirrored copy it is.
-    `classes`: the data set's own order of its classes, if it has one; `fold`: "1 of 3" for a fold of a data set. Raises
-    DataError if a group is in two splits.
+    `classes`: the data set's own order of its classes, if it has one; `fold`: "1 of 3" for a fold of a data set;
+    `layout`: what the import read. Raises DataError if a group is in two splits.
     """
     folder = place(folder).absolute()
     placed = [{**row, "path": _relative(folder, row["path"])} for row in rows]
     refuse_leak([row for row in placed if row.get("skipped") is None])
     table = pa.Table.from_pylist(sorted(placed, key=lambda row: row["path"]), schema=SCHEMA)
     metadata = {} if classes is None else {"classes": json.dumps(classes)}
-    metadata |= {"fold": fold} if fold else {}
+    metadata |= {name: text for name, text in {"fold": fold, "layout": layout}.items() if text}
     mirrored = {row["path"]: _relative(folder, row["copy_of"]) for row in placed if row.get("copy_of") is not None}
     metadata |= {"mirrored": json.dumps(mirrored)} if mirrored else {}
     if metadata:

@@ -57,7 +57,7 @@ def make_moving_mnist(
             path = row_of(file, index, n_clips)
             rows.append({"path": path, "group": group, "split": split, "sha": stills_sha(path)} | numbers)
             on_progress(index + 1, n_clips)
-        write_manifest(staging, rows)
+        write_manifest(staging, rows, layout="moving_mnist")
     return read_manifest(folder)
 
 

@@ -202,6 +202,15 @@ def test_an_unknown_key_is_reported_with_the_nearest_known_one():
     assert budget == "tiny.yaml: budgets: 'smoky' is not a budget; did you mean 'smoke'?"
 
 
+def test_data_sets_are_layouts_of_imports_and_their_values_lie_in_the_domains():
+    assert problems(data_sets={"ucf": {}})[0].startswith(
+        "tiny.yaml: data_sets: no import has the layout 'ucf'; did you mean 'ucf101'"
+    )
+    assert problems(data_sets={"ucf101": {RATE: 9.0}})[0].startswith(
+        f"tiny.yaml: data_sets.ucf101: {RATE} must be in its domain"
+    )
+
+
 def test_point_names_are_as_many_as_the_points_and_all_different():
     point = GOOD["paper_points"][0]
     two = {"paper_points": [point, {**point, RATE: 2e-4}]}

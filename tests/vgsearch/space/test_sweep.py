@@ -75,7 +75,7 @@ def test_no_shipped_space_contains_a_point_that_cannot_train(space: str):
 
 
 def test_an_end_of_a_domain_that_cannot_train_is_refused_by_name():
-    too_many = {"model.n_frames_image": {"type": "choice", "choices": [4, 20]}}
+    too_many = {"model.n_frames_image": {"type": "choice", "choices": [4, 8, 20]}}
     with pytest.raises(ConfigurationError) as caught:
         a_sweep(domains=too_many).refuse_impossible_domains()
     assert "domain model.n_frames_image contains 20, which cannot train" in str(caught.value)

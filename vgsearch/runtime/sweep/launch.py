@@ -33,7 +33,13 @@ from vgsearch.runtime.study.warm_start import as_entries, known_trials
 from vgsearch.runtime.sweep import resuming
 from vgsearch.runtime.sweep.driver import Driver
 from vgsearch.runtime.sweep.moving import AS_STARTED, OtherWorkers
-from vgsearch.runtime.sweep.request import SweepRequest, refuse_idle_race, requested_space, requested_sweep
+from vgsearch.runtime.sweep.request import (
+    SweepRequest,
+    on_its_data_set,
+    refuse_idle_race,
+    requested_space,
+    requested_sweep,
+)
 from vgsearch.runtime.sweep.result import print_result
 from vgsearch.runtime.sweep.tune import run_trials
 from vgsearch.runtime.waits.watch import RayLost
@@ -77,6 +83,10 @@ def _launched(
     manifest = moving_shapes(console) if request.data is None else read_manifest(request.data)
     if request.folds is not None:
         manifest = search_manifest(manifest, request.folds)
+    space = on_its_data_set(request, space, overrides, manifest.layout)
+    for name, settings in space.data_sets.items():
+        told = ", ".join(f"{path}={value}" for path, value in settings.items())
+        console.print(f"data set {name}: the paper's {told}; --set changes them", soft_wrap=True)
     sweep = requested_sweep(request, space, overrides, manifest, experiment)
     sweep.refuse_impossible_domains()
     refuse_idle_race(sweep)

@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from vgsearch.experiment.paths import Experiment
 from vgsearch.experiment.retention import parse_size
 from vgsearch.space.space import Space, load_space, source_of
 from vgsearch.space.sweep import Sweep, checked_storage
-from videogan.config import ConfigurationError, suggestion
+from videogan.config import ConfigurationError, flattened, suggestion
 from videogan.data.manifest import Manifest, ScoredSplit
 from videogan.storage.places import Place
 
@@ -24,7 +24,8 @@ class SweepRequest:
     budget: str
     out: Path
     point: str | None = None
-    """Name of the paper point to train; None: all paper points of the space."""
+    """Name of a paper point, the only one to train, or of a data set, whose settings to take; None: all paper points,
+    and the settings of the data set whose layout the import read."""
     data: Place | None = None
     folds: int | None = None
     """Search on fold 1 of so many."""
@@ -62,13 +63,19 @@ def requested_space(request: SweepRequest) -> Space:
     Raises ConfigurationError for a point or a budget that the space does not have.
     """
     space = load_space(request.space)
-    if request.point is not None:
+    if request.point is not None and request.point not in space.data_sets:
         space = space.at_point(request.point)
     if request.budget not in space.budgets:
         raise ConfigurationError(
             f"no budget '{request.budget}' in {space.name}{suggestion(request.budget, list(space.budgets))}"
         )
     return space if request.prunes else space.without_pruning(request.budget)
+
+
+def on_its_data_set(request: SweepRequest, space: Space, overrides: Mapping[str, Any], layout: str) -> Space:
+    """The space with what its paper sets for the data set that `point` names, else for that of an import's layout."""
+    fixed = {**flattened(space.budgets[request.budget].overrides), **overrides}
+    return space.on_data_set(request.point if request.point in space.data_sets else layout, fixed)
 
 
 def requested_sweep(

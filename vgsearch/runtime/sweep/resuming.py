@@ -72,6 +72,11 @@ def notes_of_space(sweep: Sweep) -> list[str]:
         now = load_space(sweep.space_source)
     except ConfigurationError:
         return []  # deleted, or of another version; the sweep does not need it
+    for name, settings in sweep.space.data_sets.items():
+        # The settings that were left out then are left out now.
+        now = now.on_data_set(name, () if "data.preprocessing" in settings else ("model.resolution",))
+    if not sweep.space.data_sets:
+        now = now.on_data_set("")
     # Without its paper's points: `vgsearch train --point` keeps only the one it trains.
     before, after = (space.model_dump(mode="json", exclude={"paper_points"}) for space in (sweep.space, now))
     lines = differences(before, after)
