@@ -27,7 +27,7 @@ _UNIT = {"sigma_a": 1.0, "sigma_b": 1.0, "sigma_c": 1.0, "shift_blocks": 0}
 _VAR = {"sigma_a": 0.5, "sigma_b": 1.0, "sigma_c": 2.0, "shift_blocks": 0}
 VARIANT_DEFAULTS: dict[str, dict[str, Any]] = {
     "mvt": _UNIT,
-    "mvt_mc": {**_UNIT, "alpha": 1.0, "label_sampling": "match_real"},
+    "mvt_mc": {**_UNIT, "alpha": 1.0},
     "mvt_var": _VAR,
     "mvt_tsa": {**_VAR, "shift_blocks": 2},
 }
@@ -96,7 +96,7 @@ class MVTConfig(FamilyConfig):
     lambda_img: float = Field(1.0, ge=0, description="Weight of D_Image's terms (released code: 1)")
     lambda_vid: float = Field(1.0, ge=0, description="Weight of D_Video's terms (released code: 1)")
     label_sampling: Literal["uniform", "empirical", "match_real"] = Field(
-        "uniform", description="Labels of fakes (released)"
+        "uniform", description="Labels of fakes (released; with a motion constraint those of the real clips)"
     )
     alpha: float = Field(0.0, ge=0, description="Weight of the motion constraint (eq. 6: MVT-MC 1, else 0)")
     alpha_warm_up: int = Field(0, ge=0, description="Steps over which alpha rises evenly from 0 (paper: none)")
@@ -118,7 +118,9 @@ class MVTConfig(FamilyConfig):
         if not isinstance(values, Mapping):
             return values
         variant = values.get("variant", cls.model_fields["variant"].default)
-        return {**VARIANT_DEFAULTS.get(str(variant), {}), **values}
+        filled = {**VARIANT_DEFAULTS.get(str(variant), {}), **values}
+        # The motion constraint compares a fake with a real clip of its class, so each fake needs one.
+        return {"label_sampling": "match_real", **filled} if filled.get("alpha", 0) != 0 else filled
 
     @model_validator(mode="after")
     def _refuse_impossible_settings(self) -> Self:

@@ -111,6 +111,14 @@ def test_the_motion_constraint_of_the_paper_has_weight_1_and_the_labels_of_the_r
     assert (config.sigma_a, config.sigma_b, config.sigma_c, config.shift_blocks) == (1.0, 1.0, 1.0, 0)
 
 
+def test_the_motion_constraint_brings_the_labels_of_the_real_clips_to_mvt_tsa_too():
+    def labels_of(**values: Any) -> str:
+        return MVTConfig(variant="mvt_tsa", n_classes=10, **values).label_sampling
+
+    assert (labels_of(), labels_of(alpha=0.5)) == ("uniform", "match_real")
+    assert labels_of(alpha=0.5, label_sampling="uniform") == "uniform"
+
+
 @pytest.mark.parametrize("variant", ["mvt", "mvt_mc", "mvt_var", "mvt_tsa"])
 def test_a_resolved_configuration_reads_back_as_itself(variant: str):
     config = MVTConfig(variant=variant, n_classes=10)
