@@ -34,7 +34,7 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     wait_until(lambda: run.poll() is not None or f"step {2 * LOOK_EVERY}/" in machine.log("train"),
                lambda: machine.log("train"))  # fmt: skip
     run.send_signal(signal.SIGTERM)
-    assert run.wait(600) == 130, machine.log("train")
+    assert run.wait(1500) == 130, machine.log("train")
     return machine
 
 

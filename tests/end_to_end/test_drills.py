@@ -115,7 +115,7 @@ def test_a_sweep_moved_while_it_runs_stops_and_resumes_where_it_is(whole, tmp_pa
         assert driver.poll() is None, log_of(tmp_path / "s").read_text()[-3000:]
         time.sleep(0.002)
     shutil.move(tmp_path / "s", tmp_path / "moved")
-    assert driver.wait(timeout=300) != 0
+    assert driver.wait(timeout=1500) != 0
     said = log_of(tmp_path / "s").read_text()
     assert "MovedExperiment" in said
     assert "resume it where it is now" in said
@@ -150,7 +150,7 @@ def test_a_database_that_another_program_locks_does_not_stop_a_sweep(whole, tmp_
 def test_a_second_driver_is_refused_with_the_process_of_the_first(tmp_path: Path):
     with Experiment(tmp_path / "s").lock():
         second = start(tmp_path / "s")
-        assert second.wait(timeout=200) == 1
+        assert second.wait(timeout=1500) == 1
     assert f"in use by process {os.getpid()} on " in log_of(tmp_path / "s").read_text()
     assert n_lines(tmp_path / "s") == 0
     row("a second driver on the same experiment", "the first one's ledger, untouched")

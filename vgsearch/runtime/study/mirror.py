@@ -3,18 +3,14 @@
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
-import optuna
 from optuna.exceptions import OptunaError
 from optuna.storages import BaseStorage, InMemoryStorage
 from sqlalchemy.exc import SQLAlchemyError
 
-from vgsearch.runtime.study.study import new_study
 from vgsearch.runtime.waits.waiting import FIRST_TOLD, tell
-from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.words import duration
 
 SECONDS_BETWEEN_TRIES = 5.0
@@ -113,11 +109,3 @@ def _reason(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return next(iter(str(error).splitlines()), "") or type(error).__name__
-
-
-@contextmanager
-def mirrored(database: BaseStorage, study: optuna.Study, sweep: Sweep, named: str) -> Iterator[optuna.Study]:
-    """A study of a database, with the sweep's sampler and pruner, in memory until the end of the block."""
-    storage = MirroredStorage(database, study.study_name, named)
-    yield new_study(storage, sweep.model_copy(update={"study_name": study.study_name}))
-    storage.finish()

@@ -2,10 +2,10 @@
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import optuna
 from optuna.exceptions import StorageInternalError
@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from vgsearch.experiment.end import End
 from vgsearch.experiment.ledger import SweepRecord
-from vgsearch.runtime.study.mirror import mirrored
+from vgsearch.runtime.study.mirror import MirroredStorage
 from vgsearch.runtime.study.proposal import Proposal
 from vgsearch.runtime.study.searcher import StudySearcher
 from vgsearch.runtime.study.study import new_study, open_storage, open_study, replace_study
@@ -28,6 +28,7 @@ SECONDS_OF_A_LOCK = 60.0
 """How long a start waits for a program that has locked the database, before it makes another."""
 LOCKED = ("database is locked", "lock timeout")
 """What SQLite and PostgreSQL say of a lock."""
+Opened = TypeVar("Opened")
 
 
 class _Listener:
@@ -75,7 +76,7 @@ def study_of(path: Path, sweep: Sweep, events: Iterable[dict[str, Any]]) -> optu
     rebuilt = new_study(InMemoryStorage(), sweep)
     rebuild(events, rebuilt, sweep)
     try:
-        study = _unlocked(path, sweep)
+        study = _unlocked(path, lambda: open_study(path, sweep))
         if _content(study) == _content(rebuilt):
             return study
         why = "disagrees with the ledger"
@@ -90,19 +91,20 @@ def study_of(path: Path, sweep: Sweep, events: Iterable[dict[str, Any]]) -> optu
 @contextmanager
 def driven_study(path: Path, sweep: Sweep, events: Iterable[dict[str, Any]]) -> Iterator[optuna.Study]:
     """The study of `study_of` for a driver: a lock or a loss of its database does not stop the sweep."""
-    study = study_of(path, sweep, events)
-    with mirrored(open_storage(path, sweep), study, sweep, str(sweep.storage or path)) as in_memory:
-        yield in_memory
+    study, named = study_of(path, sweep, events), str(sweep.storage or path)
+    storage = _unlocked(path, lambda: MirroredStorage(open_storage(path, sweep), study.study_name, named))
+    yield new_study(storage, sweep.model_copy(update={"study_name": study.study_name}))
+    storage.finish()
 
 
-def _unlocked(path: Path, sweep: Sweep) -> optuna.Study:
-    """The study at `path`; waits for a program that has locked its database, such as a backup."""
+def _unlocked(path: Path, opened: Callable[[], Opened]) -> Opened:
+    """What `opened()` returns; waits for a program that has locked the study's database, such as a backup."""
     deadline = time.monotonic() + SECONDS_OF_A_LOCK
     ends = f"if another program locks it for {SECONDS_OF_A_LOCK:.0f} s, the ledger makes another; Ctrl-C stops"
     with waiting(f"the study in {path}", ends):
         while True:
             try:
-                return open_study(path, sweep)
+                return opened()
             except (sqlite3.Error, SQLAlchemyError, StorageInternalError) as error:
                 locked = any(words in f"{error} {error.__cause__}" for words in LOCKED)
                 if not locked or time.monotonic() > deadline:
