@@ -92,7 +92,7 @@ def test_a_driver_killed_at_ten_random_moments_loses_nothing_and_proposes_the_sa
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(3000)
 def test_a_moved_sweep_without_its_database_resumes_unchanged(whole, tmp_path: Path):
     _, record = whole
     assert kill_at(tmp_path / "s", 17, 0.0)
@@ -107,7 +107,7 @@ def test_a_moved_sweep_without_its_database_resumes_unchanged(whole, tmp_path: P
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(3000)
 def test_a_sweep_moved_while_it_runs_stops_and_resumes_where_it_is(whole, tmp_path: Path):
     _, record = whole
     driver = start(tmp_path / "s")
@@ -127,7 +127,7 @@ def test_a_sweep_moved_while_it_runs_stops_and_resumes_where_it_is(whole, tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(3000)
 def test_a_database_that_another_program_locks_does_not_stop_a_sweep(whole, tmp_path: Path):
     _, record = whole
     driver = start(tmp_path / "s")
@@ -173,7 +173,7 @@ def test_three_sweeps_at_once_come_out_as_one_alone(whole, tmp_path: Path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(3000)
 def test_a_full_disk_stops_the_sweep_and_with_space_it_resumes(whole, small_disk: Path, tmp_path: Path):
     _, record = whole
     folder = small_disk / "s"

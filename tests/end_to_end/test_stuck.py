@@ -17,7 +17,7 @@ from vgsearch.experiment.ledger import SweepRecord, read_events, read_ledger
 from vgsearch.experiment.paths import Experiment
 from videogan.data.synthetic import make_moving_shapes
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 LONG = ["--set", "loop.n_steps=100000", "--set", "loop.look_every=20"]
 SHORT = ["--set", "loop.n_steps=4", "--set", "loop.look_every=2"]
