@@ -14,7 +14,7 @@ from videogan.data.cache import cache_folder
 from videogan.data.manifest import Manifest, write_manifest
 from videogan.data.mirrored import reason_of_copy
 from videogan.data.splits import carve_select, folds_by_group
-from videogan.metrics.s3 import MAX_SEEDS, seed_interval
+from videogan.metrics.s3 import MAX_SEEDS, score_interval
 from videogan.storage.atomic import write_atomically
 from videogan.storage.json_values import json_values
 
@@ -73,7 +73,7 @@ def print_folds(scores: Mapping[str, Sequence[float]], n_folds: int, console: Co
     for name, values in scores.items():
         lacking = f"   ({n_folds - len(values)} of {n_folds} folds have no score)" if len(values) < n_folds else ""
         by_fold = " ".join(f"{value:.2f}" for value in values) + lacking
-        table.add_row(name, interval(seed_interval(list(values))) if values else "-", by_fold)
+        table.add_row(name, interval(score_interval(name.split()[0], list(values))) if values else "-", by_fold)
     console.print(table)
     console.print(f"note: Student's 95 % over {n_folds} folds, which no two share a group", style="yellow")
 
@@ -81,7 +81,7 @@ def print_folds(scores: Mapping[str, Sequence[float]], n_folds: int, console: Co
 def save_folds(path: Path, scores: Mapping[str, Sequence[float]], n_folds: int) -> None:
     """Write each score's values by fold, mean and interval."""
     found = {
-        name: {"by_fold": list(values), **seed_interval(list(values))._asdict()}
+        name: {"by_fold": list(values), **score_interval(name.split()[0], list(values))._asdict()}
         for name, values in scores.items()
         if values
     }

@@ -11,7 +11,7 @@ from vgsearch.experiment.paths import short_id
 from vgsearch.experiment.signal import trainings
 from vgsearch.terminal.words import interval
 from videogan.metrics.interval import Interval
-from videogan.metrics.s3 import seed_interval
+from videogan.metrics.s3 import score_interval
 from videogan.metrics.t_test import difference
 
 
@@ -49,7 +49,7 @@ def methods(record: SweepRecord) -> list[Method]:
         is_first = values is first
         name = names[trial.index] if trial.index < len(names) else short_id(trial.trial_id)
         against = (None, None) if is_first else (apart, p)
-        found.append(Method(name, trial.trial_id, values, seed_interval(values), *against))
+        found.append(Method(name, trial.trial_id, values, score_interval(objective.name, values), *against))
     return found
 
 

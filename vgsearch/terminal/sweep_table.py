@@ -12,14 +12,23 @@ from rich.table import Table
 from rich.text import Text
 
 from vgsearch.experiment.end import ENDS
-from vgsearch.experiment.ledger import CONFIRM, GPU_LEFT_OUT, UNFINISHED, Event, SweepRecord, TrialRecord
+from vgsearch.experiment.ledger import CONFIRM, ENOUGH, GPU_LEFT_OUT, UNFINISHED, Event, SweepRecord, TrialRecord
 from vgsearch.experiment.objective import COST, Objective, looks_at_distance
 from vgsearch.experiment.paths import short_id
 from vgsearch.experiment.score import Floor
+from vgsearch.terminal.time_left import TimeLeft
+from vgsearch.terminal.verbosity import is_quiet
 from vgsearch.terminal.words import duration, interval, number, short_name, size, value
 
-WIDTH_OF_REASON = 40
+WIDTH_OF_NOTE, SHORTEST_NOTE = 40, 13
+"""Characters that other columns leave to the note if they can, and fewer than which it is left out."""
 S3_COLUMNS = ("S3 [95 %]", "SeR/ReS")
+ALWAYS = ("id", "state", "step", "look", S3_COLUMNS[0], "health")
+"""The columns of any width, beside the objectives; 80 characters hold them."""
+IF_IT_FITS = ("time", "", S3_COLUMNS[1], "D-loss")
+"""The next columns, the most important first; after them the searched values."""
+LONG_TRAINING = 10_000
+"""Steps from which they are counted in thousands."""
 COLOURS = {
     **dict.fromkeys(("diverged", "failed", "out_of_memory", "stalled", "lost"), "red"),
     **dict.fromkeys(("pruned", "unscored"), "yellow"),
@@ -41,46 +50,54 @@ class SweepView:
     ) -> None:
         self.console, self._record, self._n_trials, self._json_lines = console, record, n_trials, json_lines
         self._on_interrupt = on_interrupt
-        self._began = time.monotonic()
-        self._ended_before = _n_ended(record)
+        self._time_left = TimeLeft(record, n_trials, time.monotonic())
 
     @contextmanager
     def live(self) -> Iterator[None]:
         """Redraw the table twice a second on a terminal; elsewhere `print_event` prints."""
-        if not self.console.is_terminal or self._json_lines:
+        if not self.console.is_terminal or self._json_lines or is_quiet():
             yield
             return
         with Live(console=self.console, get_renderable=self.renderable, refresh_per_second=2):
             yield
 
     def print_event(self, event: Event) -> None:
-        """Print one event as a line, or as JSON; on a terminal, which shows the live table, only a lost GPU."""
-        is_shown = not self.console.is_terminal or event["event"].endswith(GPU_LEFT_OUT)
+        """Print one event as a line, or as JSON; on a terminal, which shows the live table, what it lacks."""
+        is_shown = not self.console.is_terminal or event["event"].endswith((GPU_LEFT_OUT, ENOUGH))
         if self._json_lines:
             print(json.dumps(event), flush=True)
-        elif is_shown and (line := event_line(event, self._record)):
+        elif is_shown and not is_quiet() and (line := event_line(event, self._record)):
             self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def renderable(self) -> Group:
-        # Besides the rows: head, two captions, and a summary that may take two lines.
-        table = sweep_table(self._record, self.console.width, max(1, self.console.height - 5))
-        return Group(table, Text(self.summary(), style="dim"))
+        # Besides the rows: head, two captions, a line of the running trials, and a summary that may take two lines.
+        table = sweep_table(self._record, self.console.width, max(1, self.console.height - 6))
+        running = Text(phases(self._record), "cyan", no_wrap=True, overflow="ellipsis")
+        return Group(table, *([running] if running else []), Text(self.summary(), style="dim"))
 
     def summary(self) -> str:
         finished = [state for state in ENDS if state not in UNFINISHED]
         counts = " ".join(f"{n} {state}" for state in (*finished, "running") if (n := self._record.count(state)))
-        ended = _n_ended(self._record)
-        if best := _best(self._record):
+        if best := best_line(self._record):
             counts += f"   {best}"
+        left = self._time_left.seconds(time.monotonic())
         return (
-            f"{ended}/{self._n_trials} trials   {counts}   ETA {self._eta(ended)}   Ctrl-C once: {self._on_interrupt}"
+            f"{_n_ended(self._record)}/{self._n_trials} trials   {counts}   ETA "
+            f"{'-' if left is None else duration(left)}   Ctrl-C once: {self._on_interrupt}"
         )
 
-    def _eta(self, ended: int) -> str:
-        ended_here = ended - self._ended_before
-        if not ended_here:
-            return "-"
-        return duration((time.monotonic() - self._began) / ended_here * (self._n_trials - ended))
+
+def phases(record: SweepRecord) -> str:
+    """What each running trial does: t0003 scoring 18/24   t0004 training 150/200; empty if none runs."""
+    running = [trial for trial in list(record.trials.values()) if trial.state == "running"]
+    return "   ".join(f"{short_id(trial.trial_id)} {trial.phase or _likely_phase(trial)}" for trial in running)
+
+
+def _likely_phase(trial: TrialRecord) -> str:
+    """What a trial does that has not reported it, as far as its steps say."""
+    if not trial.step:
+        return "starting"
+    return "scoring" if trial.step == trial.n_steps else f"training {steps(trial)}"
 
 
 def sweep_table(record: SweepRecord, width: int, n_rows: int | None = None) -> Table:
@@ -93,23 +110,45 @@ def sweep_table(record: SweepRecord, width: int, n_rows: int | None = None) -> T
     shown_trials = _chosen_rows(trials, [trial.trial_id for trial in record.front], n_rows)
     objectives = [objective.name for objective in _beside_s3(record.objectives)]
     columns = _columns(record, shown_trials, objectives)
-    domains = [name for name in columns if "." in name]
     widths = {name: max(map(len, cells)) + 2 for name, cells in columns.items()}
-    # A long reason is cut, so that it hides neither an id nor a score; `vgsearch show` prints it whole.
-    widths[""] = min(widths[""], WIDTH_OF_REASON)
-    names = [name for name in columns if name not in domains]
-    for path in domains:
-        if sum(widths[name] for name in names) + widths[path] <= width:
-            names.insert(-1, path)
+    names = _fitting(widths, objectives, width)
     table = _empty_table({name: columns[name][0] for name in names}, widths, width, objectives)
     for row, trial in enumerate(shown_trials, start=1):
         table.add_row(*_styled({name: columns[name][row] for name in names}, trial))
-    hidden = [short_name(path) for path in domains if path not in names]
+    hidden = [short_name(name) or "notes" for name in columns if name not in names]
     n_more = len(trials) - len(shown_trials)
     captions = [f"{n_more} more trials: vgsearch status"] if n_more else []
-    captions += [f"a wider terminal also shows {', '.join(hidden)}"] if hidden else []
+    captions += [_hidden_line(hidden, sum(widths[name] for name in names if name) - 2)] if hidden else []
     table.caption = "\n".join(captions) or None
     return table
+
+
+def _hidden_line(hidden: Sequence[str], width: int) -> str:
+    """The columns left out, as many by name as one line holds."""
+    for n_named in range(len(hidden), -1, -1):
+        named, n_more = list(hidden[:n_named]), len(hidden) - n_named
+        line = f"a wider terminal also shows {', '.join([*named, *([f'{n_more} more'] if n_more else [])])}"
+        if len(line) <= width:
+            break
+    return line
+
+
+def _fitting(widths: Mapping[str, int], objectives: Sequence[str], width: int) -> list[str]:
+    """The columns to show, in their order: always what says how the search goes, and of the rest what fits `width`.
+
+    The rest are the time, the note, single accuracies and losses, the searched values, in this order. A long note is
+    cut, so that it hides no number; `vgsearch show` prints it whole.
+    """
+    names = [name for name in widths if name in (*ALWAYS, *objectives)]
+    for name in sorted(set(widths) - set(names), key=lambda name: _priority(name, list(widths))):
+        left = width - sum(widths[chosen] if chosen else min(widths[""], WIDTH_OF_NOTE) for chosen in names)
+        if (min(widths[""], SHORTEST_NOTE) if not name else widths[name]) <= left + 2:  # the last has no gap after it
+            names.append(name)
+    return [name for name in widths if name in names]
+
+
+def _priority(name: str, order: Sequence[str]) -> tuple[int, int]:
+    return (IF_IT_FITS.index(name) if name in IF_IT_FITS else len(IF_IT_FITS)), order.index(name)
 
 
 def _columns(record: SweepRecord, trials: Sequence[TrialRecord], objectives: Sequence[str]) -> dict[str, list[str]]:
@@ -130,14 +169,14 @@ def _columns(record: SweepRecord, trials: Sequence[TrialRecord], objectives: Seq
 
 def _empty_table(heads: Mapping[str, str], widths: Mapping[str, int], width: int, objectives: Sequence[str]) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0), caption_justify="left")
-    for_reason = width - sum(widths[name] for name in heads if name)
-    fits = for_reason >= WIDTH_OF_REASON // 4
+    for_note = width - sum(widths[name] for name in heads if name)
+    fits = for_note >= 0
     for name, head in heads.items():
         table.add_column(
             head,
             no_wrap=True,
             min_width=widths[name] - 2 if name in ("id", "state") or (name and fits) else None,
-            max_width=None if name else max(for_reason, WIDTH_OF_REASON // 4),
+            max_width=None if name else max(for_note, SHORTEST_NOTE - 2),
             justify="right" if name in ("step", "look", "time", *objectives) else "left",
         )
     return table
@@ -189,7 +228,7 @@ def _cells(trial: TrialRecord, on_front: bool, objectives: Sequence[Objective]) 
     return {
         "id": f"{'*' if on_front else ' '}{short_id(trial.trial_id)}",
         "state": trial.state,
-        "step": f"{trial.step}/{trial.n_steps}",
+        "step": steps(trial),
         "look": _look(trial, objectives),
         **dict(zip(S3_COLUMNS, (s3, accuracies), strict=True)),
         **beside,
@@ -198,6 +237,13 @@ def _cells(trial: TrialRecord, on_front: bool, objectives: Sequence[Objective]) 
         "time": duration(trial.seconds + since_start),
         "": note(trial),
     }
+
+
+def steps(trial: TrialRecord) -> str:
+    """150/200, and 14.5k/20k of a long training."""
+    unit, spec = (1000, ".3g") if trial.n_steps >= LONG_TRAINING else (1, ".0f")
+    k = "k" if unit > 1 else ""
+    return "/".join(f"{n / unit:{spec}}{k}" for n in (trial.step, trial.n_steps))
 
 
 def note(trial: TrialRecord) -> str:
@@ -222,6 +268,8 @@ def event_line(event: Event, record: SweepRecord) -> str:
         return f"stopping: {event['why']}"
     if kind == GPU_LEFT_OUT:
         return str(event["why"])
+    if kind == ENOUGH:
+        return f"no more trials start: {event['why']} (--stop-when)"
     if kind == "floor":
         return floor_line(record)
     return "" if trial is None else _line_of_trial(kind, event, trial, record)
@@ -300,7 +348,7 @@ def _look(trial: TrialRecord, objectives: Sequence[Objective]) -> str:
     return number(trial.look, ".3g") if looks_at_distance(objectives) else number(100 * trial.look, ".1f")
 
 
-def _best(record: SweepRecord) -> str:
+def best_line(record: SweepRecord) -> str:
     """best t0004 s3 0.66, or front t0001 t0004; empty before a trial is scored."""
     best, objectives = record.best, record.objectives
     if best is None:

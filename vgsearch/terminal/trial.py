@@ -18,28 +18,11 @@ from vgsearch.experiment.scoring import notes_on_scores
 from vgsearch.terminal.sweep_table import COLOURS, trial_result
 from vgsearch.terminal.vitals import vitals_lines
 from vgsearch.terminal.words import duration, number, short_name, shown, size, value
-from videogan.config import ConfigurationError
 
 BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", "_.-~:=*#"
 """Of small to large values; the second where the terminal's encoding lacks the first."""
 N_LOG_LINES = 12
 _LABEL = 13
-
-
-def find_trial(record: SweepRecord, written: str) -> TrialRecord:
-    """The trial whose id begins with `written`; raises ConfigurationError if none does, or more than one."""
-    found = [trial for trial_id, trial in record.trials.items() if trial_id.startswith(written)]
-    if len(found) == 1 and written:
-        return found[0]
-    ids = list(record.trials)
-    if not ids:
-        raise ConfigurationError(f"no trial '{written}': no trial has started yet.")
-    if found and written:
-        raise ConfigurationError(
-            f"'{written}' matches {len(found)} trials: {', '.join(t.trial_id for t in found[:8])}."
-        )
-    span = f"there are {len(ids)}, {ids[0]} to {ids[-1]}" if len(ids) > 1 else f"there is only {ids[0]}"
-    raise ConfigurationError(f"no trial begins with '{written}'; {span}.")
 
 
 def print_trial(record: SweepRecord, trial: TrialRecord, folder: TrialFolder, console: Console) -> None:

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from vgsearch.terminal.console import Terminal
+from vgsearch.terminal.verbosity import is_quiet
 from videogan.metrics.interval import Interval
 from videogan.storage.places import Place, RemotePath
 
@@ -106,7 +107,7 @@ def plain_table(*columns: str) -> Table:
 
 
 def progress_bar(console: Console) -> Progress:
-    """A progress bar with an estimate of the time left; nothing if the console is not a terminal."""
+    """A progress bar with an estimate of the time left; nothing under -q, or if the console is not a terminal."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -114,7 +115,7 @@ def progress_bar(console: Console) -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=console, transient=False, disable=not console.is_terminal)
+    return Progress(*columns, console=console, transient=False, disable=is_quiet() or not console.is_terminal)
 
 
 @contextmanager

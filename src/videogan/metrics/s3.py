@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from videogan.metrics import ACCURACIES, SCORES_OF_S3
 from videogan.metrics.interval import Interval
 
 # 0.975 quantiles of Student's t for 1, 2, ... degrees of freedom (from any table).
@@ -60,6 +61,16 @@ def seed_interval(values: Sequence[float]) -> Interval:
     variance = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
     margin = T_QUANTILES[n - 2] * math.sqrt(variance / n)
     return Interval(mean, mean - margin, mean + margin)
+
+
+def score_interval(name: str, values: Sequence[float]) -> Interval:
+    """`seed_interval` of the score `name`, limited to what it can be: accuracies to 0 to 1, S3 to 0 and above."""
+    mean, low, high = seed_interval(values)
+    if name in ACCURACIES or name in SCORES_OF_S3:
+        low = low if math.isnan(low) else max(0.0, low)  # max and min would take a NaN for a bound
+    if name in ACCURACIES:
+        high = high if math.isnan(high) else min(1.0, high)
+    return Interval(mean, low, high)
 
 
 def confusion_matrix(predictions: Tensor, labels: Tensor, n_classes: int) -> Tensor:

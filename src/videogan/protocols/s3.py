@@ -15,6 +15,7 @@ from videogan.classifiers.fit import Epoch, classes_of, fit, predict_windows
 from videogan.config import Config
 from videogan.data.clip_set import CLIPS_AT_ONCE, ClipSet, Grouped, RealSet, Spooled, in_batches
 from videogan.data.manifest import ScoredSplit
+from videogan.metrics import ACCURACIES
 from videogan.metrics.interval import Interval
 from videogan.metrics.s3 import (
     FEWEST_GROUPS,
@@ -269,7 +270,7 @@ def _result(protocol: S3Protocol, digest: str, predictions: dict[str, Tensor], r
     over_seeds = {name: seed_interval(values) for name, values in per_seed.items()}
     over_clips = bootstrap_intervals(judged)
     whole = {
-        name: whole_interval(over_seeds[name], over_clips[name], 1.0 if name in ("ser", "res", "rer") else math.inf)
+        name: whole_interval(over_seeds[name], over_clips[name], 1.0 if name in ACCURACIES else math.inf)
         for name in over_seeds
     }
     confusion = {

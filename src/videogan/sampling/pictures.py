@@ -113,6 +113,16 @@ def write_mp4(path: Path | BinaryIO, frames: Tensor, fps: float = FPS) -> None:
         container.mux(stream.encode())
 
 
+def write_lossless_mp4(path: Path | BinaryIO, frames: Tensor, fps: float = FPS) -> None:
+    """Write uint8 `frames` (T, H, W, 3) as H.264 in RGB that decodes to the same bytes; few browsers show it."""
+    with av.open(path, "w", format="mp4") as container:
+        stream = container.add_stream("libx264rgb", rate=Fraction(fps).limit_denominator(1000), options={"qp": "0"})
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "rgb24"
+        for frame in frames.numpy():
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+
+
 def write_png(path: Path | BinaryIO, picture: Tensor) -> None:
     """Write a uint8 `picture` (H, W, 3)."""
     Image.fromarray(picture.numpy()).save(path, format="PNG")

@@ -1,11 +1,13 @@
 """Checkpoints of a run: written atomically, loaded with `weights_only`, the newest two and the best kept."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import torch
 from pydantic import ValidationError
 
 from videogan.config import Config, parse_config, with_overrides
@@ -91,8 +93,18 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
 
 def generator_from(path: Path | str) -> tuple[Generator, RunConfig]:
     """The generator to sample from (the average if there is one), in eval mode, and the run's configuration."""
-    networks, config = networks_from(path)
-    return networks.generator, config
+    return generator_of(load_checkpoint(path), path)
+
+
+def generator_of(checkpoint: Checkpoint, path: Path | str) -> tuple[Generator, RunConfig]:
+    """The same for a checkpoint already read from `path`, of which only the generator's weights must be there.
+
+    Raises UnreadableCheckpoint if they do not fit.
+    """
+    networks, config = _built(checkpoint, path)
+    with _fitting(path):
+        _load_generator_(networks.generator, checkpoint)
+    return networks.generator.eval(), config
 
 
 def networks_from(path: Path | str) -> tuple[AnyGAN, RunConfig]:
@@ -102,30 +114,55 @@ def networks_from(path: Path | str) -> tuple[AnyGAN, RunConfig]:
 
 def networks_of(checkpoint: Checkpoint, path: Path | str) -> tuple[AnyGAN, RunConfig]:
     """The same for a checkpoint already read from `path`; raises UnreadableCheckpoint if its weights do not fit."""
-    config = checkpoint.run_config(path)
-    with LoadedLater():
-        networks = FAMILIES[config.model.family].build(config.model)
-    try:
-        _load_weights_(networks, checkpoint)
-    # For a missing network, tensors of other names or shapes, or something else in the place of tensors.
-    except (KeyError, RuntimeError, TypeError, AttributeError) as error:
-        said = " ".join(str(error).split())[:300]
-        raise UnreadableCheckpoint(f"{path} does not fit its own configuration ({said}); train it again.") from error
+    if not checkpoint.discriminators:
+        raise UnreadableCheckpoint(f"{path} holds a generator only, as vgsearch export writes it; give its checkpoint.")
+    networks, config = _built(checkpoint, path)
+    with _fitting(path):
+        _load_generator_(networks.generator, checkpoint)
+        for name, network in networks.discriminators.items():
+            network.load_state_dict(checkpoint.discriminators[name])
     for network in networks.discriminators.values():
         network.eval()
     networks.generator.eval()
     return networks, config
 
 
-def _load_weights_(networks: AnyGAN, checkpoint: Checkpoint) -> None:
-    if checkpoint.average is None:
-        networks.generator.load_state_dict(checkpoint.generator)
-    else:
-        prefix = "module."
-        average = {k.removeprefix(prefix): value for k, value in checkpoint.average.items() if k.startswith(prefix)}
-        networks.generator.load_state_dict(average)
-    for name, network in networks.discriminators.items():
-        network.load_state_dict(checkpoint.discriminators[name])
+def generator_only(checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint without all that only training needs; its generator is the one to sample from."""
+    weights = checkpoint.generator if checkpoint.average is None else _averaged(checkpoint.average)
+    return replace(checkpoint, generator=weights, average=None, discriminators={}, optimiser_g={}, optimiser_d={})
+
+
+def save_checkpoint(checkpoint: Checkpoint, stream: BinaryIO) -> None:
+    """Write a file that `load_checkpoint` reads."""
+    torch.save(dict(_fields(checkpoint)), stream)
+
+
+def _built(checkpoint: Checkpoint, path: Path | str) -> tuple[AnyGAN, RunConfig]:
+    """The networks of a checkpoint before their weights, and the run's configuration."""
+    config = checkpoint.run_config(path)
+    with LoadedLater():
+        return FAMILIES[config.model.family].build(config.model), config
+
+
+@contextmanager
+def _fitting(path: Path | str) -> Iterator[None]:
+    """Raise UnreadableCheckpoint for weights that do not fit the networks."""
+    try:
+        yield
+    # For a missing network, tensors of other names or shapes, or something else in the place of tensors.
+    except (KeyError, RuntimeError, TypeError, AttributeError) as error:
+        said = " ".join(str(error).split())[:300]
+        raise UnreadableCheckpoint(f"{path} does not fit its own configuration ({said}); train it again.") from error
+
+
+def _load_generator_(generator: Generator, checkpoint: Checkpoint) -> None:
+    generator.load_state_dict(checkpoint.generator if checkpoint.average is None else _averaged(checkpoint.average))
+
+
+def _averaged(average: Mapping[str, Any]) -> dict[str, Any]:
+    prefix = "module."
+    return {name.removeprefix(prefix): value for name, value in average.items() if name.startswith(prefix)}
 
 
 class CheckpointFolder(StepFiles[Checkpoint]):

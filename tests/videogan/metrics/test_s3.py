@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from videogan.metrics.s3 import accuracy, s3_chance_corrected, s3_of_guessing, s3_score, seed_interval
+from videogan.metrics.s3 import accuracy, s3_chance_corrected, s3_of_guessing, s3_score, score_interval, seed_interval
 
 # (SeR, ReS, ReR) in percent and S3 to six digits: rows of MVT-GAN's Table 2, recomputed by hand.
 PUBLISHED = [
@@ -77,3 +77,14 @@ def test_accuracy_is_the_fraction_of_right_predictions():
     assert accuracy(torch.tensor([0, 1, 2, 3]), torch.tensor([0, 1, 2, 0])) == 0.75
     with pytest.raises(ValueError, match="got 2 and 3"):
         accuracy(torch.tensor([0, 1]), torch.tensor([0, 1, 2]))
+
+
+def test_the_interval_of_an_accuracy_over_seeds_stays_within_0_and_100_percent():
+    low, high = [0.01, 0.3], [0.99, 0.7]
+    for name in ("ser", "res", "rer"):
+        assert score_interval(name, low).low == 0.0 > seed_interval(low).low
+        assert score_interval(name, high).high == 1.0 < seed_interval(high).high
+    assert score_interval("s3", low).low == 0.0
+    assert score_interval("s3", high).high == seed_interval(high).high > 1
+    assert score_interval("kvd", low) == seed_interval(low)
+    assert math.isnan(score_interval("ser", [0.5]).low)

@@ -44,7 +44,9 @@ class OnePerClassTrial(Trial):
 
         def report(result: dict[str, Any]) -> None:
             # A sign of life; looks of one class say nothing about the others.
-            self.report({"step": result["step"], "losses": result["losses"]})
+            n_steps = self.config.loop.n_steps
+            phase = f"class {number + 1} of {self.spec.n_classes}: {result['step']}/{n_steps}"
+            self.report({"step": result["step"], "losses": result["losses"], "phase": phase})
 
         return Trial(own, report, self.wrap, self.shard, self.device)
 

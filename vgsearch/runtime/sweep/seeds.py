@@ -9,7 +9,7 @@ from vgsearch.experiment.metrics_lines import whole_lines
 from vgsearch.experiment.objective import COST, Objective, parsed
 from vgsearch.experiment.trial_records import SCORE
 from vgsearch.runtime.sweep.trial import OpenClips, Trial
-from videogan.metrics.s3 import seed_interval
+from videogan.metrics.s3 import score_interval, seed_interval
 
 APART = 10_000
 """Between the seeds of one point: above the indices of trials in a sweep, below the fresh seeds of `confirm`."""
@@ -52,7 +52,10 @@ def _trained_with(first: Trial, number: int, open_clips: OpenClips) -> End:
 
     def report(result: dict[str, Any]) -> None:
         # A sign of life; the trial's own looks and steps are those of the first training.
-        first.report({"step": first.config.loop.n_steps, "losses": result["losses"]})
+        n_steps = first.config.loop.n_steps
+        does = result.get("phase") or f"{result['step']}/{n_steps}"
+        phase = f"seed {number + 1} of {first.spec.n_seeds}: {does}"
+        first.report({"step": n_steps, "losses": result["losses"], "phase": phase})
 
     further = type(first)(own, report, first.wrap, first.shard, first.device)
     scores = _earlier_scores(further)
@@ -79,7 +82,7 @@ def averaged(ends: Sequence[End]) -> End:
     first = ends[0]
     names = [name for name in first.scores if all(name in end.scores for end in ends)]
     values = {name: [end.scores[name] for end in ends] for name in names}
-    intervals = {name: seed_interval(of_seeds) for name, of_seeds in values.items()}
+    intervals = {name: score_interval(name, of_seeds) for name, of_seeds in values.items()}
     scores = {name: sum(of_seeds) / len(of_seeds) for name, of_seeds in values.items()}
     scores[COST] = sum(values[COST])
     measured = [end.score.copies for end in ends if end.score.copies is not None]

@@ -1,0 +1,99 @@
+"""What the scores of a search say in words: from their 95 % intervals, the floor's, and the signal."""
+
+import math
+
+from vgsearch.experiment.ledger import SweepRecord, TrialRecord
+from vgsearch.experiment.objective import COST, LABELS, Objective
+from vgsearch.experiment.paths import short_id
+from vgsearch.experiment.score import Score
+from vgsearch.experiment.signal import has_several_seeds, signal_of_search
+from vgsearch.terminal.words import shown
+from videogan.metrics.interval import Interval
+from videogan.storage.places import Place
+
+UNTRAINED, PAPER = "an untrained generator", "the paper's point"
+FEW_GROUPS = 10
+"""Scored groups below which testing every group, by folds, is worth its cost."""
+
+
+def verdict(record: SweepRecord, experiment: Place) -> str:
+    """Whether the best trial is distinguishable from an untrained generator and from the paper's point, on how much
+    data that rests, and what would tell. Empty before a trial is scored.
+
+    Two scores are distinguishable if their intervals do not overlap.
+    """
+    best, objective = record.best, _objective(record)
+    own = None if best is None else best.score.interval(objective.name)
+    if best is None or own is None or objective.name not in best.scores:
+        return ""
+    if math.isnan(own.low) or math.isnan(own.high):
+        unknown = f"{LABELS[objective.name]} of {short_id(best.trial_id)} has no interval, so chance may explain it"
+        return f"{unknown}; {_remedy(best, experiment)}"
+    floor = None if record.floor is None else record.floor.score.interval(objective.name)
+    against_floor = against(UNTRAINED, own, floor, objective)
+    if floor is None or not _differ(own, floor):
+        return f"{against_floor}: {_rests_on(best.score, objective, record)}; {_remedy(best, experiment)}"
+    return f"{against_floor}; {_against_paper(best, own, objective, record, experiment)}"
+
+
+def _objective(record: SweepRecord) -> Objective:
+    """The first that is a score."""
+    return next(objective for objective in record.objectives if objective.name != COST)
+
+
+def against(what: str, own: Interval, other: Interval | None, objective: Objective) -> str:
+    """Better than, worse than, or not distinguishable from what the score `other` belongs to."""
+    if other is None or math.isnan(other.mean):
+        return f"not compared with {what}, which has no score"
+    if not _differ(own, other):
+        return f"not distinguishable from {what}"
+    is_better = (own.mean > other.mean) == (objective.direction == "maximize")
+    return f"{'better' if is_better else 'worse'} than {what}"
+
+
+def _differ(one: Interval, other: Interval) -> bool:
+    """Whether two intervals do not overlap; one without bounds is its mean."""
+    (low, high), (other_low, other_high) = (
+        (part.mean, part.mean) if math.isnan(part.low) or math.isnan(part.high) else (part.low, part.high)
+        for part in (one, other)
+    )
+    return low > other_high or other_low > high
+
+
+def _against_paper(
+    best: TrialRecord, own: Interval, objective: Objective, record: SweepRecord, experiment: Place
+) -> str:
+    if best.is_paper_point:
+        return f"no trial scores higher than {PAPER}"
+    paper = next((trial for trial in record.done if trial.is_paper_point), None)
+    papers = None if paper is None else paper.score.interval(objective.name)
+    said = against(PAPER, own, papers, objective)
+    if papers is None:
+        return said
+    if _differ(own, papers):
+        return f"{said} on the clips that chose it; fresh seeds may differ: vgsearch confirm {shown(experiment)}"
+    return f"{said}: {_rests_on(best.score, objective, record)}; {_remedy(best, experiment)}"
+
+
+def _rests_on(score: Score, objective: Objective, record: SweepRecord) -> str:
+    """16 test clips of 4 groups; or what the search's own seeds say."""
+    if has_several_seeds(record):
+        noise = signal_of_search(record)[objective.name]
+        if noise.seeds is not None and noise.seeds.n is not None:
+            n_seeds = max(map(len, score.over_training_seeds.values()), default=1)
+            return f"{n_seeds} seeds a point, where {noise.seeds.n} would be needed"
+    s3, of_features = score.s3, score.features.get(objective.name)
+    if s3 is not None and s3.n_test:
+        groups = f" of {s3.n_groups} groups" if s3.n_groups else ""
+        return f"{s3.n_test} {s3.split or 'test'} clips{groups}, one training"
+    if of_features is not None and of_features.n_real_test:
+        return f"{of_features.n_real_test} {of_features.split or 'test'} clips, one training"
+    return "one training"
+
+
+def _remedy(best: TrialRecord, experiment: Place) -> str:
+    """The command that would tell more: on folds if few groups were scored."""
+    s3 = best.score.s3
+    few = s3 is not None and s3.n_groups is not None and s3.n_groups < FEW_GROUPS
+    folds = " --folds 3" if few else ""
+    return f"vgsearch confirm {shown(experiment)} --seeds 5{folds} would tell more"
