@@ -1,11 +1,14 @@
 """The table of contents of the command line; each command has its own file in `commands/`."""
 
+import importlib.metadata
 import io
 import os
+import platform
 import sys
 import traceback
 import warnings
-from typing import TextIO
+from collections.abc import Iterable
+from typing import Annotated, TextIO
 
 import typer
 
@@ -16,8 +19,10 @@ from vgsearch.commands import (
     data,
     doctor,
     evaluate,
+    export,
     flow,
     gc,
+    ls,
     replay,
     report,
     resume,
@@ -25,6 +30,7 @@ from vgsearch.commands import (
     show,
     spaces,
     status,
+    stop,
     study,
     submit,
     train,
@@ -39,6 +45,7 @@ from vgsearch.terminal.line import (
     within_ray,
 )
 from vgsearch.terminal.refused_place import refused_place
+from vgsearch.terminal.verbosity import TRACEBACK, be_quiet, be_verbose
 
 EPILOGUE = """
 Environment variables:
@@ -47,6 +54,9 @@ Environment variables:
   VGSEARCH_MOST_NODES     nodes that a cluster may grow to (see cluster/)
   VGSEARCH_STALLED_AFTER  silence, in seconds, that ends a trial or a task (600)
   VGSEARCH_TRACEBACK      if set, every error is printed with its traceback
+  NO_COLOR                if set, as --no-color
+
+--no-color, -q and -v may stand anywhere in a command.
 
 Exit codes: 0 success, 1 error, 2 wrong usage, 3 no trial succeeded,
 130 interrupted (a sweep can be resumed).
@@ -57,13 +67,49 @@ app = typer.Typer(
     help="Search the hyperparameters of video GANs on Ray, scored by the Symmetric Similarity Score (S3).",
     epilog=EPILOGUE.strip(),
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+COMMON = ("--no-color", "-q", "--quiet", "-v", "--verbose")
+"""The options of every command, which stand before its name when typer reads them."""
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        packages = (f"{name} {importlib.metadata.version(name)}" for name in ("torch", "ray", "optuna"))
+        version = importlib.metadata.version("vgsearch")
+        print_line(f"vgsearch {version} (Python {platform.python_version()}, {', '.join(packages)})")
+        raise typer.Exit()
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print versions and exit.")
+    ] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", help="Print without colours.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print results, warnings and errors, but no progress.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also print tracebacks, and what libraries log.")
+    ] = False,
+) -> None:
+    """Apply the options of every command."""
+    if no_color:
+        os.environ["NO_COLOR"] = "1"
+    if quiet:
+        be_quiet()
+    if verbose:
+        be_verbose()
+
+
 app.command("tune")(tune.tune)
 app.command("submit", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(submit.submit)
 app.command("resume")(resume.resume)
+app.command("stop")(stop.stop)
 app.command("status")(status.status)
+app.command("ls")(ls.ls)
 app.command("confirm")(confirm.confirm)
 app.command("show")(show.show)
 app.command("report")(report.report)
@@ -73,6 +119,7 @@ app.command("train")(train.train)
 app.command("study")(study.study)
 app.command("evaluate")(evaluate.evaluate)
 app.command("sample")(sample.sample)
+app.command("export")(export.export)
 app.add_typer(data.app, name="data")
 app.add_typer(flow.app, name="flow")
 app.command("spaces")(spaces.spaces)
@@ -86,7 +133,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # not the streams of a test
             stream.reconfigure(errors="backslashreplace")  # what the terminal's encoding lacks is written out
-    sys.argv[1:] = map(_with_home, sys.argv[1:])
+    sys.argv[1:] = _common_first(map(_with_home, sys.argv[1:]))
     warnings.showwarning = _show
     make_own_prints_harmless()
     try:
@@ -94,13 +141,21 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 (reports every error that no command handles)
         # Any error but our own is a defect and needs its traceback, except a place that cannot be used.
         own = within_ray(error)
-        if "VGSEARCH_TRACEBACK" in os.environ:
+        if TRACEBACK in os.environ:
             print_error(traceback.format_exc())
         elif line := str(own) if is_own(own) else refused_place(error):
             print_error(f"error: {line}")
         else:
             print_error(f"error: {foreign_error(error)}")
         sys.exit(1)
+
+
+def _common_first(arguments: Iterable[str]) -> list[str]:
+    """The arguments with those of every command in front, wherever they stood before a "--"."""
+    arguments = list(arguments)
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    common = [argument for argument in arguments[:end] if argument in COMMON]
+    return common + [argument for argument in arguments[:end] if argument not in COMMON] + arguments[end:]
 
 
 def _with_home(argument: str) -> str:

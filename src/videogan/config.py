@@ -1,7 +1,7 @@
 """Typed, frozen configuration: unknown keys are errors with a suggestion, and all problems are reported at once."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
@@ -104,7 +104,7 @@ def _describe(problem: Mapping[str, Any], config_type: type[Config], source: str
     if problem["type"] == "extra_forbidden":
         section, known = _section(config_type, path[:-1])
         under = f" under {section}" if section else ""
-        return f"{source}: unknown key '{path[-1]}'{under}{suggestion(path[-1], known)}"
+        return f"{source}: unknown key '{path[-1]}'{under}{_suggested(path[-1], section, known, config_type)}"
     if problem["type"] == "missing":
         section, _ = _section(config_type, path[:-1])
         return f"{source}: '{path[-1]}' is missing{f' under {section}' if section else ''}."
@@ -117,6 +117,21 @@ def _describe(problem: Mapping[str, Any], config_type: type[Config], source: str
         return f"{_place(source, section)}{problem['msg']}, got {problem['input']!r}."
     lines = str(problem["ctx"]["error"]).splitlines()
     return "\n".join(_place(source, "" if line.startswith(section) else section) + line for line in lines)
+
+
+def _suggested(key: str, section: str, known: list[str], config_type: type[Config]) -> str:
+    """The setting that an unknown key probably means: of its section, or by its dotted path in another one."""
+    named = (path.rpartition(".") for path in _paths(config_type))
+    elsewhere = sorted(f"{above}.{name}" for above, _, name in named if name == key and above not in ("", section))
+    return f"; did you mean '{elsewhere[0]}'?" if elsewhere else suggestion(key, known)
+
+
+def _paths(config_type: type[Config], above: str = "") -> Iterator[str]:
+    """The dotted paths of all settings, also of each member of a union."""
+    for name, field in config_type.model_fields.items():
+        yield f"{above}{name}"
+        for nested in _config_types(field.annotation):
+            yield from _paths(nested, f"{above}{name}.")
 
 
 def _place(source: str, section: str) -> str:

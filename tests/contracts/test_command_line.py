@@ -13,30 +13,35 @@ import typer
 
 from vgsearch import cli
 from vgsearch.terminal.line import foreign_error
+from vgsearch.terminal.verbosity import QUIET, TRACEBACK
 
 COMMANDS = """
 tune SPACE --point= --data= --folds= --one-per-class --budget=laptop --set=* --classifier-weights= --out=runs
-    --name= --trials= --seed=0 --workers-per-trial=1
+    --name= --tag=* --trials= --seed=0 --workers-per-trial=1
     --gpus-per-worker= --max-concurrent= --seeds-per-trial=1 --racing --pruning --no-pruning --confirm-best --no-confirm-best
-    --time-budget= --disk-budget= --keep=2 --storage=
+    --time-budget= --gpu-hours= --stop-when= --disk-budget= --keep=2 --storage=
     --warm-start=* --address= --insecure --dry-run --json
 submit SPACE|EXP --address=! --detach
-resume EXP --trials= --retry=none --workers-per-trial= --gpus-per-worker= --address= --insecure --json
+resume EXP --trials= --retry=none --workers-per-trial= --gpus-per-worker= --data= --max-concurrent= --time-budget=
+    --gpu-hours= --stop-when= --disk-budget= --address= --insecure --json
+stop EXP[/TRIAL] --json
 status EXP --watch --json
+ls DIR? --tag=* --json
 confirm EXP --top=3 --seeds=5 --folds= --workers-per-trial= --gpus-per-worker= --address= --insecure --json
 show EXP/TRIAL --json
-report EXP --out=reports
-compare EXP1 EXP2 ... --out=reports
 replay EXP ... --sampler=* --pruner=* --trials= --repeats=100 --parallel=1,8 --seed=0 --json
+report EXP --out=reports --json
+compare EXP1 EXP2 ... --out=reports --json
 train SPACE --point= --data= --folds= --one-per-class --budget=laptop --set=* --classifier-weights= --out=runs
-    --name= --seed=0 --workers-per-trial=1
+    --name= --tag=* --seed=0 --workers-per-trial=1
     --gpus-per-worker= --address= --insecure --dry-run --json
-study SPACE --data= --one-per-class --seeds=5 --budget=laptop --set=* --classifier-weights= --out=runs --name= --seed=0
+study SPACE --data= --one-per-class --seeds=5 --budget=laptop --set=* --classifier-weights= --out=runs --name= --tag=* --seed=0
     --workers-per-trial=1 --gpus-per-worker= --address= --insecure --dry-run --json
 evaluate CKPT? --videos= --ladder= --rung=* --data= --folds= --metrics= --against= --budget= --preprocessing= --classifier-weights=
     --workers-per-trial=1 --gpus-per-worker= --out= --address= --insecure --json
-sample CKPT --show=grid --classes= --codes= --steps= --n-frames= --truncation= --seed=0 --out=
-spaces --json
+sample CKPT --show=grid --classes= --codes= --steps= --n-frames= --truncation= --seed=0 --out= --clips= --json
+export EXP[/TRIAL] DIR --json
+spaces NAME? --json
 doctor --json
 gc EXP --disk-budget= --dry-run --json
 data make NAME --out= --seed=0 --digits= --clips= --json
@@ -52,6 +57,8 @@ B? is an optional argument.
 """
 EXIT_CODES = {
     ("--help",): 0,
+    ("--version",): 0,
+    ("spaces", "--no-color", "-q"): 0,
     ("cluster", "init", "README", "--out", "copy.md"): 0,
     ("resume", "nowhere"): 1,
     ("tune", "mvt_tas"): 1,
@@ -93,10 +100,29 @@ def test_the_commands_have_the_arguments_options_and_defaults_of_the_table():
 @pytest.mark.parametrize(("arguments", "code"), EXIT_CODES.items())
 def test_a_command_ends_with_its_exit_code(arguments: tuple[str, ...], code: int, tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    for name in ("NO_COLOR", QUIET, TRACEBACK):  # what the options set is unset after the test
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
     monkeypatch.setattr(sys, "argv", ["vgsearch", *arguments])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == code
+
+
+def test_the_options_of_every_command_stand_before_it_or_anywhere():
+    own = [" ".join(map(str, option.opts)) for option in ROOT.params]
+    assert own == ["--version", "--no-color", "--quiet -q", "--verbose -v", "--install-completion", "--show-completion"]
+    assert cli._common_first(["ls", "-q", "runs", "--", "-v"]) == ["-q", "ls", "runs", "--", "-v"]
+
+
+def test_the_package_runs_as_a_module_prints_its_version_and_completes_in_a_shell():
+    said = subprocess.run([sys.executable, "-m", "vgsearch", "--version"], capture_output=True, text=True, check=True)
+    assert said.stdout.startswith("vgsearch ")
+    assert "torch 2" in said.stdout
+    asked = {"_VGSEARCH_COMPLETE": "complete_bash", "COMP_WORDS": "vgsearch stat", "COMP_CWORD": "1"}
+    program = [sys.executable, "-c", "import sys; sys.argv[0] = 'vgsearch'; from vgsearch.cli import main; main()"]
+    found = subprocess.run(program, capture_output=True, text=True, env={**os.environ, **asked})
+    assert found.stdout.split() == ["status"]
 
 
 def test_ctrl_c_ends_any_command_with_130(tmp_path: Path):

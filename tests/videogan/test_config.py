@@ -6,6 +6,7 @@ import pytest
 from pydantic import Field, ValidationError, model_validator
 
 from videogan.config import Config, ConfigurationError, flattened, parse_config, suggestion, with_overrides
+from videogan.training.run_config import RunConfig
 
 
 class Round(Config):
@@ -137,3 +138,10 @@ def test_an_override_below_a_plain_value_is_refused():
 def test_suggestions_are_made_for_close_words_only():
     assert suggestion("mvt_tas", ["mvt", "mvt_tsa"]) == "; did you mean 'mvt_tsa'?"
     assert suggestion("zzz", ["b", "a"]) == "; it must be one of a, b."
+
+
+def test_a_setting_without_its_section_is_suggested_by_its_path():
+    with pytest.raises(ConfigurationError, match=r"--set: unknown key 'sigma_a'; did you mean 'model.sigma_a'\?"):
+        parse_config(RunConfig, {"model": {"family": "mvt", "n_classes": 2}, "sigma_a": 1}, "--set")
+    with pytest.raises(ConfigurationError, match=r"unknown key 'lr_g' under model; did you mean 'optimiser.lr_g'\?"):
+        parse_config(RunConfig, {"model": {"family": "mvt", "n_classes": 2, "lr_g": 1}}, "--set")

@@ -35,7 +35,8 @@ def remote_command(space: str, options: Sequence[str], commands: Mapping[str, Ty
     if space.startswith("-"):
         raise ConfigurationError("SPACE comes first: vgsearch submit SPACE --address URL, then the options of tune.")
     if _is_experiment(space):
-        _parsed(commands["resume"], [space, *options])
+        if (moved := _parsed(commands["resume"], [space, *options])["data"]) is not None:
+            _refuse_own_place("--data", moved)
         return RemoteCommand(["resume", space, *options, "--address", "auto"], None, space)
     given = _parsed(commands["tune"], [space, *options])
     out = str(given["out"])

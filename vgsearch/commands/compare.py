@@ -12,13 +12,20 @@ from vgsearch.terminal.line import print_line
 def compare(
     experiments: Annotated[list[Path], typer.Argument(metavar="EXP1 EXP2 ...", help="Folders of the experiments.")],
     out: options.ReportsFolder = options.DEFAULT_REPORTS,
+    json: options.Json = False,
 ) -> None:
     """Write a report that compares experiments: expected best score after n trials, costs, samples."""
+    import json as json_module
+
     from vgsearch.report.writing import write_html, write_markdown
     from vgsearch.runtime.sweep.reporting import comparison_of
 
     page = comparison_of(experiments)
     folder = out / page.title
     write_html(page, folder / "report.html")
+    markdown = write_markdown(page, folder)
+    if json:
+        print_line(json_module.dumps({"html": str(folder / "report.html"), "markdown": str(markdown)}))
+        return
     print_line(folder / "report.html")
-    print_line(write_markdown(page, folder))
+    print_line(markdown)

@@ -104,7 +104,7 @@ def import_folder(
         typer.Option(metavar="DIR", help="Folder for manifest.parquet, local or s3://bucket/path. Default: DIR."),
     ] = None,
     group: Annotated[
-        str | None, typer.Option(metavar="REGEX", help="Pattern that finds the group in a file's name.")
+        str | None, typer.Option(metavar="REGEX", help="Pattern that finds the group in a file's name, or each-file.")
     ] = None,
     split_by: Annotated[
         SplitBy | None,
@@ -227,9 +227,14 @@ def _print_summary(manifest: "Manifest", found: dict[str, Any], as_json: bool) -
         print_line(
             f"short    {summary['n_short']} clips have fewer than {WINDOW} frames; data.short_clips applies to them"
         )
-    print_line(
-        f"manifest {summary['manifest']}\nnext     vgsearch tune mvt_tsa --data {shlex.quote(str(manifest.folder))}"
-    )
+    print_line(f"manifest {summary['manifest']}\nnext     {_next_command(manifest, summary)}")
+
+
+def _next_command(manifest: "Manifest", summary: dict[str, Any]) -> str:
+    """A search that this data set can be scored by: S3 needs two classes, and clips that are long enough."""
+    settings = "" if len(manifest.classes) > 1 else " --set evaluation.objective=-kvd"
+    settings += " --set data.short_clips=repeat_last" if summary["n_short"] == summary["n_clips"] else ""
+    return f"vgsearch tune mvt_tsa --data {shlex.quote(str(manifest.folder))}{settings}"
 
 
 def _print_splits(summary: dict[str, Any], found: dict[str, Any]) -> None:

@@ -21,7 +21,10 @@ def check(
     ] = None,
     group: Annotated[
         str | None,
-        typer.Option(metavar="REGEX", help="Pattern that finds the group in a file's name, if there is no manifest."),
+        typer.Option(
+            metavar="REGEX",
+            help="Pattern that finds the group in a file's name, or each-file; if there is no manifest.",
+        ),
     ] = None,
     insecure: options.Insecure = False,
     as_json: options.Json = False,

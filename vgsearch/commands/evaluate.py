@@ -10,7 +10,7 @@ from vgsearch.commands import options
 
 def evaluate(
     checkpoint: Annotated[
-        Path | None, typer.Argument(metavar="CKPT", help="A checkpoint, e.g. .../checkpoints/step00001000.pt.")
+        Path | None, typer.Argument(metavar="CKPT", help="A checkpoint file, or EXP or EXP/TRIAL for its best.")
     ] = None,
     videos: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Score these videos instead, DIR/CLASS/*.mp4; needs --data.")
@@ -72,13 +72,14 @@ def evaluate(
     from contextlib import ExitStack
 
     from vgsearch.evaluation.request import EvaluationRequest
-    from vgsearch.experiment.paths import opened_checkpoint
+    from vgsearch.experiment.chosen_checkpoint import chosen_checkpoint
+    from vgsearch.experiment.opened_trial import opened_checkpoint
     from vgsearch.runtime.judging.evaluate import evaluate, evaluate_on_folds
-    from videogan.config import ConfigurationError
 
     with ExitStack() as opened:
         judged, opponent = (
-            None if path is None else opened.enter_context(opened_checkpoint(path)) for path in (checkpoint, against)
+            None if path is None else opened.enter_context(opened_checkpoint(chosen_checkpoint(path)))
+            for path in (checkpoint, against)
         )
         request = EvaluationRequest(
             checkpoint=judged,
@@ -97,7 +98,5 @@ def evaluate(
         )
         if folds is None:
             evaluate(request, address=address, as_json=json)
-        elif json:
-            raise ConfigurationError("--folds prints no JSON; leave out --json and read folds.json.")
         else:
-            evaluate_on_folds(request, folds, address=address)
+            evaluate_on_folds(request, folds, address=address, as_json=json)

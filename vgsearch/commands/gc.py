@@ -23,7 +23,8 @@ def gc(
 
     from vgsearch.experiment.ledger import Ledger
     from vgsearch.experiment.paths import DRIVEN, Experiment
-    from vgsearch.experiment.retention import CheckpointDisk, parse_size, ray_leftovers
+    from vgsearch.experiment.retention import CheckpointDisk, ray_leftovers
+    from vgsearch.space.amounts import bytes_of
     from vgsearch.space.sweep import load_sweep
     from vgsearch.terminal.console import Terminal
     from vgsearch.terminal.sweep_table import trial_result
@@ -33,7 +34,7 @@ def gc(
     console = Terminal(quiet=json)
     folder.refuse_missing()
     with folder.lock():
-        budget = parse_size(disk_budget) if disk_budget else load_sweep(folder.sweep).disk_budget_bytes
+        budget = bytes_of(disk_budget, "--disk-budget") if disk_budget else load_sweep(folder.sweep).disk_budget_bytes
         ledger = Ledger.of(folder)
         disk, freed = CheckpointDisk(folder, ledger, budget), 0
         before, dropped = disk.used, list(disk.to_drop())

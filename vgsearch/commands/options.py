@@ -43,6 +43,10 @@ Out = Annotated[
 Name = Annotated[
     str | None, typer.Option("--name", metavar="NAME", help="Name of the experiment. Default: SPACE-001 and so on.")
 ]
+Tags = Annotated[
+    list[str] | None,
+    typer.Option("--tag", metavar="TAG", help="A word by which `vgsearch ls --tag` finds the experiment. Repeatable."),
+]
 OnePerClass = Annotated[
     bool,
     typer.Option(
@@ -108,8 +112,32 @@ DiskBudget = Annotated[
     typer.Option(
         "--disk-budget",
         metavar="SIZE",
-        help="Maximum disk space for checkpoints, e.g. 50GB. "
+        help="Maximum disk space for checkpoints, e.g. 50G or 0.3GiB. "
         "When exceeded, checkpoints of the worst trials are deleted.",
+    ),
+]
+TimeBudget = Annotated[
+    str | None,
+    typer.Option("--time-budget", metavar="TIME", help="Save and stop after this time, e.g. 8h, 1h30m or 90m."),
+]
+GpuHours = Annotated[
+    float | None,
+    typer.Option(
+        "--gpu-hours",
+        metavar="N",
+        help="Save and stop when the trials, in all attempts, have taken N hours times GPUs.",
+    ),
+]
+MaxConcurrent = Annotated[
+    int | None,
+    typer.Option("--max-concurrent", metavar="N", min=1, help="Maximum number of trials to run in parallel."),
+]
+StopWhen = Annotated[
+    str | None,
+    typer.Option(
+        "--stop-when",
+        metavar="CONDITION",
+        help="Start no more trials after no-improvement:10 (ended trials) or at target:0.8 (score); or never.",
     ),
 ]
 ReportsFolder = Annotated[

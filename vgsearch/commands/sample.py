@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from vgsearch.commands import options
 from vgsearch.commands.options import LARGEST_SEED
 
 
@@ -22,7 +23,7 @@ class Show(StrEnum):
 
 def sample(
     checkpoint: Annotated[
-        Path, typer.Argument(metavar="CKPT", help="A checkpoint, e.g. .../checkpoints/step00001000.pt.")
+        Path, typer.Argument(metavar="CKPT", help="A checkpoint file, or EXP or EXP/TRIAL for its best.")
     ],
     show: Annotated[
         Show,
@@ -63,12 +64,25 @@ def sample(
         Path | None,
         typer.Option(metavar="DIR", help="Folder to write. Default: samples/ beside the checkpoint's folder."),
     ] = None,
+    n_clips: Annotated[
+        int | None,
+        typer.Option(
+            "--clips",
+            metavar="N",
+            min=1,
+            help="Instead of a picture write N clips of each class, lossless: DIR/CLASS/0000.mp4 and so on, "
+            "which evaluate --videos reads.",
+        ),
+    ] = None,
+    json: options.Json = False,
 ) -> None:
-    """Write samples of a checkpoint's generator as GIF, mp4 and PNG."""
+    """Write samples of a checkpoint's generator as GIF, mp4 and PNG, or as loose clips."""
     # Set before torch reads it: otherwise waiting threads spin, and take most of the CPU from a running sweep.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    from vgsearch.experiment.paths import opened_checkpoint
+    from vgsearch.experiment.chosen_checkpoint import chosen_checkpoint
+    from vgsearch.experiment.opened_trial import opened_checkpoint
     from vgsearch.sampling.sample import SampleRequest, sample
 
-    with opened_checkpoint(checkpoint) as file:
-        sample(SampleRequest(file, show.value, classes, n_codes, steps, n_frames, truncation, seed, out))
+    with opened_checkpoint(chosen_checkpoint(checkpoint)) as file:
+        request = SampleRequest(file, show.value, classes, n_codes, steps, n_frames, truncation, seed, out, n_clips)
+        sample(request, as_json=json)

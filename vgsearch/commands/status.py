@@ -31,26 +31,21 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
     from vgsearch.terminal.console import Terminal
     from vgsearch.terminal.signal_line import search_signal_lines
     from vgsearch.terminal.sweep_table import floor_line, pruning_line, sweep_table, table_lines
+    from vgsearch.terminal.verdict import verdict
     from vgsearch.terminal.words import duration, shown
-    from videogan.config import ConfigurationError
 
     folder = Experiment.at(experiment)
     if not folder.has_events:
-        raise ConfigurationError(
-            f"{folder.place} contains no sweep ({folder.ledger.name} is missing); give the folder of an experiment."
-        )
+        raise folder.missing()
     reader = LedgerReader(folder.events)
-    # Without a terminal there is no width to fit.
     console = Terminal()
-    if not console.is_terminal:
-        console.width = 200
     if watch:
         _watch(folder, reader, console, json)
         return
     reader.read()
     record = reader.record
     if json:
-        _print_json(record)
+        _print_json(record, folder)
         return
     if not record.header:
         console.print(f"{shown(folder.place)}   no events yet", soft_wrap=True)
@@ -63,6 +58,8 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
         console.print(floor_line(record))
     if pruned := pruning_line(record):
         console.print(pruned, soft_wrap=True)
+    if said := verdict(record, folder.place):
+        console.print(f"verdict {said}", soft_wrap=True)
     for note in notes_on_scores(record):
         console.print(f"note: {note}", style="yellow", soft_wrap=True, markup=False)
     for line in search_signal_lines(record):
@@ -119,12 +116,13 @@ def _follow(experiment: "Experiment", reader: "LedgerReader", view: "SweepView")
     return ""
 
 
-def _print_json(record: "SweepRecord") -> None:
+def _print_json(record: "SweepRecord", folder: "Experiment") -> None:
     import json
     from dataclasses import asdict
 
     from vgsearch.experiment.scoring import notes_on_scores
     from vgsearch.experiment.signal import signal_of_search
+    from vgsearch.terminal.verdict import verdict
     from videogan.storage.json_values import json_values
 
     state = {
@@ -133,6 +131,7 @@ def _print_json(record: "SweepRecord") -> None:
         "ended": record.ended,
         "floor": record.floor and record.floor.to_json(),
         "best": record.best and record.best.trial_id,
+        "verdict": verdict(record, folder.place),
         "front": [trial.trial_id for trial in record.front],
         "signal": {name: json_values(asdict(noise)) for name, noise in signal_of_search(record).items()},
         "steps_saved": record.steps_saved,

@@ -27,6 +27,7 @@ def study(
     classifier_weights: options.ClassifierWeights = None,
     out: options.Out = options.DEFAULT_OUT,
     name: options.Name = None,
+    tags: options.Tags = None,
     seed: options.Seed = 0,
     n_workers: options.Workers = 1,
     gpus_per_worker: options.Gpus = None,

@@ -14,6 +14,7 @@ def train(
     classifier_weights: options.ClassifierWeights = None,
     out: options.Out = options.DEFAULT_OUT,
     name: options.Name = None,
+    tags: options.Tags = None,
     seed: options.Seed = 0,
     n_workers: options.Workers = 1,
     gpus_per_worker: options.Gpus = None,

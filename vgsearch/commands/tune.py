@@ -10,10 +10,6 @@ from vgsearch.commands import options
 Trials = Annotated[
     int | None, typer.Option("--trials", metavar="N", min=1, help="Number of trials. Default: the budget's.")
 ]
-MaxConcurrent = Annotated[
-    int | None,
-    typer.Option("--max-concurrent", metavar="N", min=1, help="Maximum number of trials to run in parallel."),
-]
 Seeds = Annotated[
     int,
     typer.Option(
@@ -46,10 +42,6 @@ ConfirmBest = Annotated[
         "Default: on at the budgets laptop and paper.",
         show_default=False,
     ),
-]
-TimeBudget = Annotated[
-    str | None,
-    typer.Option("--time-budget", metavar="TIME", help="Save and stop after this time, e.g. 8h, 30m or 90s."),
 ]
 Keep = Annotated[
     int,
@@ -100,16 +92,19 @@ def tune(
     classifier_weights: options.ClassifierWeights = None,
     out: options.Out = options.DEFAULT_OUT,
     name: options.Name = None,
+    tags: options.Tags = None,
     n_trials: Trials = None,
     seed: options.Seed = 0,
     n_workers: options.Workers = 1,
     gpus_per_worker: options.Gpus = None,
-    max_concurrent: MaxConcurrent = None,
+    max_concurrent: options.MaxConcurrent = None,
     seeds_per_trial: Seeds = 1,
     racing: Racing = False,
     prunes: Prunes = True,
     confirm_best: ConfirmBest = None,
-    time_budget: TimeBudget = None,
+    time_budget: options.TimeBudget = None,
+    gpu_hours: options.GpuHours = None,
+    stop_when: options.StopWhen = None,
     disk_budget: options.DiskBudget = None,
     keep: Keep = 2,
     storage: Storage = None,

@@ -13,18 +13,20 @@ from rich.console import Console
 from rich.table import Table
 
 from vgsearch.experiment.ledger import UNFINISHED, SweepRecord, TrialRecord
-from vgsearch.experiment.objective import Objective
+from vgsearch.experiment.objective import LABELS, Objective
 from vgsearch.experiment.paths import Experiment, run_id, short_id
+from vgsearch.experiment.scoring import split_of
 from vgsearch.experiment.signal import signal_of, trainings
 from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.signal_line import signal_line
 from vgsearch.terminal.sweep_table import objective_value
+from vgsearch.terminal.verdict import UNTRAINED, against
 from vgsearch.terminal.words import interval
 from videogan.config import ConfigurationError
 from videogan.data.manifest import Manifest
 from videogan.metrics.interval import Interval
 from videogan.metrics.retraining_noise import RetrainingNoise
-from videogan.metrics.s3 import MAX_SEEDS, seed_interval
+from videogan.metrics.s3 import MAX_SEEDS, score_interval, seed_interval
 from videogan.metrics.t_test import paired_p
 from videogan.storage.atomic import write_atomically
 from videogan.storage.json_values import json_values
@@ -155,7 +157,9 @@ def _confirmed(
         by_seed=scores,
         by_training=_by_training(runs, objective, len(folds)),
         ends={seed: run.state for (seed, _), run in runs.items() if run.state != "done"},
-        interval=seed_interval(list(scores.values())) if scores else Interval(math.nan, math.nan, math.nan),
+        interval=score_interval(objective.name, list(scores.values()))
+        if scores
+        else Interval(math.nan, math.nan, math.nan),
         against_paper=None if paper_scores is None else compared(scores, paper_scores, objective),
     )
 
@@ -210,6 +214,7 @@ def save(path: Path, points: Sequence[Confirmed], record: SweepRecord, seeds: Se
         "interval": "Student's 95 % over training seeds",
         "comparison": "minus the paper's point, seed by seed, larger being better: Student's 95 % and p",
         "answer": answer(points, record.objectives[0]),
+        "verdict": verdict_on(points, record),
         "signal": asdict(signal_between(points, record)),
         "points": [asdict(point) for point in points],
     }
@@ -246,12 +251,26 @@ def answer(points: Sequence[Confirmed], objective: Objective) -> str:
     )
 
 
+def verdict_on(points: Sequence[Confirmed], record: SweepRecord) -> str:
+    """Whether the best point, trained again on fresh seeds, is distinguishable from an untrained generator."""
+    objective, best = record.objectives[0], points[0]
+    floor = None if record.floor is None else record.floor.score.interval(objective.name)
+    name, n = short_id(best.trial_id), len(best.by_seed)
+    if n < 2:
+        return f"none yet: {name} has fewer than 2 scored fresh seeds"
+    split = split_of(record)
+    beside = (
+        "" if floor is None else f"; that of the untrained one is {interval(floor)}{f' on {split}' if split else ''}"
+    )
+    measured = f"{LABELS[objective.name]} {interval(best.interval)} on {n} fresh seeds{beside}"
+    return f"{name} is {against(UNTRAINED, best.interval, floor, objective)}: {measured}"
+
+
 def print_confirmation(points: Sequence[Confirmed], record: SweepRecord, console: Console) -> None:
     """Print the points as a table, how much of their scores is signal, and notes on what the numbers mean."""
-    if not console.is_terminal:
-        console.width = 200  # a file has no width to fit
     console.print(confirmed_table(points, record.objectives[0]))
     console.print(f"answer: {answer(points, record.objectives[0])}", soft_wrap=True)
+    console.print(f"verdict: {verdict_on(points, record)}", soft_wrap=True)
     signal = signal_line(record.objectives[0].name, signal_between(points, record), "these points")
     console.print(f"signal: {signal}", soft_wrap=True)
     for note in notes_on(points):

@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from vgsearch.experiment.objective import DISTANCES
-from vgsearch.experiment.paths import TrialFolder, appended_records
+from vgsearch.experiment.opened_trial import appended_records
+from vgsearch.experiment.paths import TrialFolder
 from vgsearch.experiment.score import DIGITS_OF_DIGEST, FeatureScore, S3Score
 from vgsearch.experiment.tensorboard import TrialBoard
 from vgsearch.terminal.words import interval, number, plain_table

@@ -31,6 +31,8 @@ CONFIRM = "confirm_"
 """Prefix of the events of runs that confirm a finished search."""
 GPU_LEFT_OUT = "gpu_left_out"
 """The event of a GPU that failed; its `why` is for the user."""
+ENOUGH = "enough"
+"""The event of a search that starts no more trials, by `stop_when`; its `why` is for the user."""
 Event = dict[str, Any]
 """One line of the ledger. Any: JSON."""
 
@@ -60,6 +62,8 @@ class TrialRecord:
     """The end of its log, if it ended by an error."""
     health: dict[str, Any] | None = None
     """The newest look's "states" (problems, the worst first, with their evidence) and "vitals" (what was measured)."""
+    phase: str = ""
+    """What it does now, as it reported to this driver: "scoring 18/24"; a ledger does not hold it."""
     checkpoints_dropped: str = ""
     """Why its checkpoints were deleted."""
     seconds: float = 0.0
@@ -88,13 +92,13 @@ class TrialRecord:
             self.seconds += self.seconds_of_attempt
         self.state, self.started, self.reason, self.seconds_of_attempt = "running", event["time"], "", 0.0
         self.attempts.append((event["time"], event["time"]))
-        self.checkpoints_dropped = self.log_tail = ""
+        self.checkpoints_dropped = self.log_tail = self.phase = ""
         self.changed = event.get("changed", {})
         if event.get("anew"):
             self.step, self.looks, self.losses, self.health, self.score, self.scores = 0, {}, {}, None, Score(), {}
 
     def looked(self, event: Event) -> None:
-        self.step, self.looks[event["step"]] = event["step"], event["look"]
+        self.step, self.looks[event["step"]], self.phase = event["step"], event["look"], ""
         # Old ledgers hold no health.
         self.losses, self.health = event["losses"] or self.losses, event.get("health")
         self.seconds_of_attempt = event.get("seconds", 0.0)

@@ -1,9 +1,9 @@
 """Every path and file name under runs/, in one place."""
 
+import difflib
 import errno
 import re
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -157,6 +157,16 @@ class TrialFolder(StoredFolder):
     def status(self) -> Path:
         return self.folder / "status.json"
 
+    @property
+    def stop_request(self) -> Place:
+        """A file; while it exists, this trial ends as pruned."""
+        return self.place / ".stop"
+
+    def ask_to_stop(self) -> None:
+        """Ask the trial, from any process, to end as pruned."""
+        request = self.stop_request
+        request.put(b"stop") if isinstance(request, RemotePath) else request.touch()
+
 
 @dataclass(frozen=True)
 class Experiment(StoredFolder):
@@ -232,12 +242,21 @@ class Experiment(StoredFolder):
         """A file; while it exists, every running trial saves and ends."""
         return self.place / ".stop"
 
+    def missing(self) -> ConfigurationError:
+        """The error for a place without a sweep; it names the experiment beside it whose name is nearest."""
+        beside = self.folder.parent
+        names = [] if self.address is not None or not beside.is_dir() else sorted(p.name for p in beside.iterdir())
+        known = [name for name in names if (beside / name / self.ledger.name).is_file()]
+        near = difflib.get_close_matches(self.name, known, n=1, cutoff=0.5)
+        did = (
+            f"did you mean {beside / near[0]}?" if near else "give the folder of an experiment; vgsearch ls lists them."
+        )
+        return ConfigurationError(f"{self.place} contains no sweep ({self.ledger.name} is missing); {did}")
+
     def refuse_missing(self) -> None:
         """Raise ConfigurationError if there is no sweep; call it before `lock`, which creates the folder."""
         if not self.has_events and not (self.place / self.sweep.name).exists():
-            raise ConfigurationError(
-                f"{self.place} contains no sweep ({self.sweep.name} is missing); give the folder of an experiment."
-            )
+            raise self.missing()
 
     def refuse_lost(self) -> None:
         """Raise MovedExperiment if the folder was moved, ExperimentInUse if another driver has taken over."""
@@ -261,6 +280,16 @@ class Experiment(StoredFolder):
             with suppress(StorageError):
                 self.stop_request.put(b"stop")
                 sent.touch()
+
+    def ask_to_stop_from_outside(self) -> None:
+        """Leave the request where trials look for it; the driver takes it up when the first of them has ended."""
+        request = self.stop_request
+        request.put(b"stop") if isinstance(request, RemotePath) else request.touch()
+
+    @property
+    def is_stopped_from_outside(self) -> bool:
+        """Whether a stop request exists, which another process may have left."""
+        return self.stop_request.exists()
 
     def withdraw_stop_request(self) -> None:
         """Delete the stop request."""
@@ -308,53 +337,6 @@ def _refuse_long(folder: Path) -> None:
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise ConfigurationError(f"{folder}: {error.strerror}; give a shorter path.") from None
-
-
-@contextmanager
-def opened_checkpoint(path: Path) -> Iterator[Path]:
-    """A checkpoint file on this machine: itself, or in a working copy of its trial, which is uploaded on exit.
-
-    Raises ConfigurationError if there is no checkpoint of a trial at an address.
-    """
-    where = place(path)
-    if not isinstance(where, RemotePath):
-        yield path
-        return
-    trial_place = where.parent.parent
-    trial = TrialFolder.at(trial_place, OPENED)
-    if where.parent.name != trial.checkpoints.name or not where.is_file():
-        raise ConfigurationError(
-            f"{where} must be the checkpoint of a trial, .../trials/<trial>/checkpoints/<step>.pt; none was found."
-        )
-    experiment, copy = Experiment(trial.folder.parent.parent, trial_place.parent.parent), trial.checkpoints / where.name
-    experiment.working_copy.pull(lambda name: name == experiment.sweep.name, delete=False)
-    trial.working_copy.pull(
-        lambda name: name == f"{trial.checkpoints.name}/{where.name}" or _is_record(trial, name), delete=False
-    )
-    write_atomically(trial.folder / ADDRESS, lambda stream: stream.write(str(trial_place).encode()))
-    try:
-        yield copy
-        trial.working_copy.push(lambda name: name.startswith((f"{trial.evaluations.name}/", f"{trial.samples.name}/")))
-    finally:
-        copy.unlink()
-
-
-def _is_record(trial: TrialFolder, name: str) -> bool:
-    return name == trial.metrics.name or name.startswith(f"{trial.tensorboard.name}/")
-
-
-@contextmanager
-def appended_records(trial: TrialFolder) -> Iterator[bool]:
-    """The trial's metrics and curves, downloaded to add to them, and uploaded on exit.
-
-    Yields whether they may be added to: not while the trial runs, since its next upload would replace the addition.
-    """
-    if not isinstance(trial.place, RemotePath):
-        yield True
-        return
-    trial.working_copy.pull(lambda name: name == trial.status.name or _is_record(trial, name))
-    yield trial.status.exists()  # written when a trial ends
-    trial.working_copy.push(lambda name: _is_record(trial, name))
 
 
 def _step_of(name: str) -> int | None:

@@ -1,26 +1,15 @@
 """Which checkpoints a sweep deletes to keep its disk budget: those of the worst ended trials first."""
 
 import math
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from vgsearch.experiment.ledger import UNFINISHED, Event, Ledger, SweepRecord, TrialRecord
 from vgsearch.experiment.paths import Experiment
 from vgsearch.object_store.working_copy import WorkingCopy
-from videogan.config import ConfigurationError
 
-_UNITS = {"MB": 1e6, "GB": 1e9, "TB": 1e12}
 # Of ended trials the least valuable are deleted first; among equals the one with the worse score or look.
 _WORTH = {"pruned": 1, "unscored": 2, "done": 3}
-
-
-def parse_size(text: str) -> float:
-    """50GB, 500MB or 1.5TB as bytes; raises ConfigurationError."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(MB|GB|TB)", text.strip().upper())
-    if not match or float(match[1]) == 0:
-        raise ConfigurationError(f"--disk-budget must look like 50GB, 500MB or 1.5TB, got '{text}'.")
-    return float(match[1]) * _UNITS[match[2]]
 
 
 def droppable(record: SweepRecord) -> list[TrialRecord]:

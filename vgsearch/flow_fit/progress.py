@@ -12,7 +12,7 @@ from rich.console import Console
 
 from vgsearch.terminal.console import Terminal
 from vgsearch.terminal.words import duration, progress_bar, shown, typed
-from videogan.flow.recipe import FlowRecipe
+from videogan.flow.recipe import RECIPES, FlowRecipe
 
 SECONDS_BETWEEN_LINES = 60.0  # if there is no bar
 FITTED = "PWC-Net"
@@ -86,5 +86,17 @@ def _result_lines(out: Path, report: dict[str, Any]) -> Iterator[str]:
     yield f"{report['n_parameters']:,} parameters  fitted in {seconds}, CPU {cpu_seconds}"
     for name, file in (("weights", "flow.pt"), ("errors", "flow.json"), ("picture", "flow.png")):
         yield f"{name:<8} {shown(out / file)}"
+    if worse_than := [name for name in names if name != FITTED and fitted[FITTED] >= fitted[name]]:
+        yield f"note     this flow is no better than {' and '.join(worse_than)}: it would mislead the motion constraint"
+        yield f"next     {_longer(report['recipe'])}; or, with Lucas-Kanade flow: vgsearch tune mvt_mc"
+        return
     given = f"--set model.flow=pwc_net --set model.flow_weights={typed(out / 'flow.pt')}"
     yield f"next     vgsearch tune mvt_mc {given}"
+
+
+def _longer(recipe: dict[str, Any]) -> str:
+    """The command of a longer fit: the next larger budget, or more steps than the largest."""
+    larger = [name for name, other in RECIPES.items() if other.n_steps > recipe["n_steps"]]
+    if larger:
+        return f"fit longer: vgsearch flow fit --budget {larger[0]}"
+    return f"fit longer: vgsearch flow fit --budget paper --set n_steps={2 * recipe['n_steps']} --out DIR"

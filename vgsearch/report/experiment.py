@@ -7,7 +7,7 @@ import shlex
 from collections import Counter
 from collections.abc import Sequence
 
-from vgsearch.evaluation.confirmation import confirmed_table, notes_on
+from vgsearch.evaluation.confirmation import confirmed_table, notes_on, verdict_on
 from vgsearch.evaluation.methods import methods, methods_table, note_on_methods
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord
 from vgsearch.experiment.objective import COST
@@ -26,10 +26,12 @@ from vgsearch.space.sweep import Sweep
 from vgsearch.space.yaml_text import write_yaml
 from vgsearch.terminal.sweep_table import objective_value, pruning_line
 from vgsearch.terminal.trial import changed_from_paper
+from vgsearch.terminal.verdict import verdict
 from vgsearch.terminal.words import duration, interval, number, short_name, value
 from videogan.storage.address_secrets import without_secrets
 
 N_TOP = 4  # trials in the grid of samples
+FEWEST_DOTS = 2  # of a chart: one dot has axes without meaning
 
 
 def experiment_page(subject: ExperimentData, found: Importances) -> Page:
@@ -161,7 +163,9 @@ def _best(subject: ExperimentData) -> Section:
         return Section("Best", [Text(why, warning=True), *passed_over])
     changed = changed_from_paper(best, record)
     rows = [(path, value(chosen), value(papers)) for path, chosen, papers in changed]
-    blocks: list[Block] = [Facts(_facts_of(best, record), half=bool(rows))]
+    said = verdict(record, subject.experiment.place)
+    blocks: list[Block] = [Text(f"{said[:1].upper()}{said[1:]}.", warning="not dist" in said)] if said else []
+    blocks.append(Facts(_facts_of(best, record), half=bool(rows)))
     if rows:
         heads = ("differs from the paper's point", "chosen", "paper")
         blocks.append(Table(heads, rows, frozenset({"chosen", "paper"}), half=True))
@@ -214,18 +218,21 @@ def _confirmation(subject: ExperimentData) -> list[Block]:
         return []
     title = f"Trained again on {max(len(point.by_seed) + len(point.ends) for point in points)} fresh seeds"
     table = dataclasses.replace(as_block(confirmed_table(points, subject.objective)), title=title)
-    return [table, *(Text(note) for note in notes_on(points))]
+    said = verdict_on(points, subject.record)
+    return [table, Text(f"{said}.", warning="not dist" in said), *(Text(note) for note in notes_on(points))]
 
 
 def _progress(subject: ExperimentData, clock: SweepClock) -> list[Block]:
     record = subject.record
     blocks: list[Block] = []
-    if subject.scored:
+    if len(subject.scored) >= FEWEST_DOTS:
         blocks.append(Chart("score-against-time", figures.against_clock(subject, clock)))
         blocks.append(Chart("score-against-steps", figures.against_steps(subject)))
-    if any(trial.looks for trial in record.trials.values()):
+    if any(len(trial.looks) > 1 for trial in record.trials.values()):
         blocks.append(Chart("looks", figures.looks(record), _LOOKS, wide=True))
-    return blocks or [Text("No trial has had a look yet.")]
+    if subject.scored and len(subject.scored) < FEWEST_DOTS:
+        blocks.append(Text(f"{len(subject.scored)} of {len(record.trials)} trials has a score, too few for a chart."))
+    return blocks or [Text("No trial has had two looks yet.")]
 
 
 _LOOKS = "Looks are the cheap score by which trials are pruned; they are not S3."
@@ -252,7 +259,7 @@ def _importance(subject: ExperimentData, found: Importances) -> list[Block]:
 
 def _trade_offs(subject: ExperimentData) -> list[Block]:
     blocks: list[Block] = []
-    if any(COST in trial.scores for trial in subject.scored):
+    if sum(COST in trial.scores for trial in subject.scored) >= FEWEST_DOTS:
         blocks.append(Chart("score-against-cost", figures.pareto(subject)))
     if any({"ser", "res"} <= set(trial.scores) for trial in subject.scored):
         blocks.append(Chart("ser-res", figures.ser_res(subject)))
@@ -261,7 +268,7 @@ def _trade_offs(subject: ExperimentData) -> list[Block]:
 
 def _expected_best(subject: ExperimentData) -> list[Block]:
     curve = subject.expected()
-    if curve is None:
+    if curve is None or len(curve.mean) < FEWEST_DOTS:
         return []
     chart = figures.expected_best_chart({subject.sweep.space.name: curve}, subject.objective)
     return [Chart("expected-best", chart, wide=True)]

@@ -1,7 +1,7 @@
 """vgsearch sample: checks the request, draws the picture, writes the files."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from rich.console import Console
 
 from vgsearch.evaluation.request import data_of
 from vgsearch.experiment.paths import TrialFolder
+from vgsearch.sampling.loose_clips import write_loose_clips
 from vgsearch.sampling.pictures import (
     PICTURES,
     Picture,
@@ -28,7 +29,7 @@ from videogan.sampling.pictures import write_gif, write_mp4, write_png
 from videogan.sampling.sampling import sampling_copy
 from videogan.sampling.subspaces import Change
 from videogan.storage.atomic import write_atomically
-from videogan.training.checkpoint import load_checkpoint, networks_of
+from videogan.training.checkpoint import generator_of, load_checkpoint
 from videogan.training.run_config import RunConfig
 
 MOST_ROWS = 10  # unless --classes names more
@@ -55,26 +56,48 @@ class SampleRequest:
     truncation: float | None = None
     seed: int = 0
     out: Path | None = None
+    n_clips: int | None = None
+    """Loose clips of each class to write instead of a picture."""
 
 
-def sample(request: SampleRequest) -> None:
-    """Draw the picture and write it; raises ConfigurationError before drawing if the request is impossible."""
-    console, folder = Terminal(), folder_of(request)
+def sample(request: SampleRequest, as_json: bool = False) -> None:
+    """Draw the picture, or loose clips, and write it; raises ConfigurationError before drawing if the request is
+    impossible.
+    """
+    console, folder = Terminal(stderr=as_json), folder_of(request)
     checkpoint = load_checkpoint(request.checkpoint)
-    networks, config = networks_of(checkpoint, request.checkpoint)
-    generator = networks.generator.to("cuda" if torch.cuda.is_available() else "cpu")
+    generator, config = generator_of(checkpoint, request.checkpoint)
+    generator = generator.to("cuda" if torch.cuda.is_available() else "cpu")
     names, note = class_names(request.checkpoint, checkpoint.trained_on, config.model.n_classes)
     settings = settings_of(request, generator, config, names)
     refuse_unsupported(generator, request.show, settings)
     if note and settings.classes:
         console.print(f"note: {note}", style="yellow", soft_wrap=True)
     sampler = sampling_copy(generator, config.model.n_classes, config.evaluation.standing_batches, seed=config.seed)
+    if request.n_clips is not None:
+        with counted("drawing clips", silent=as_json) as on_progress:
+            files = write_loose_clips(sampler, folder, settings, request.n_clips, on_progress)
+        said = f"{len(files)} clips, {request.n_clips} of each class, as vgsearch evaluate --videos reads them"
+        _print_written(
+            console, as_json, [folder], said, {"n_clips": len(files), "classes": [*settings.classes.values()]}
+        )
+        return
     with counted(f"drawing {request.show}", silent=False) as on_progress:
         picture = PICTURES[request.show](sampler, settings, on_progress)
-    console.print(f"{picture.description}; {len(picture.frames)} frames", soft_wrap=True)
     if picture.changes is not None:
         print_changes(picture.changes, console)
-    for path in write_files(picture, folder, request, settings):
+    said = f"{picture.description}; {len(picture.frames)} frames"
+    facts = {"n_frames": len(picture.frames), "description": picture.description}
+    _print_written(console, as_json, write_files(picture, folder, request, settings), said, facts)
+
+
+def _print_written(console: Console, as_json: bool, files: Sequence[Path], said: str, facts: dict[str, object]) -> None:
+    """Print what was written where: as lines, or as JSON on stdout."""
+    if as_json:
+        print(json.dumps({"files": list(map(str, files)), **facts}))
+        return
+    console.print(said, soft_wrap=True)
+    for path in files:
         console.print(shown(path), soft_wrap=True)
 
 
@@ -82,6 +105,8 @@ def settings_of(request: SampleRequest, generator: Generator, config: RunConfig,
     """The settings with defaults; raises ConfigurationError for an option without effect or an unknown class."""
     given = {"codes": request.n_codes, "steps": request.n_steps}
     takes = DEFAULTS[request.show]
+    if request.n_clips is not None and (request.show != "grid" or any(n is not None for n in given.values())):
+        raise ConfigurationError("--clips writes loose clips, no picture; leave out --show, --codes and --steps.")
     for option in given:
         if given[option] is not None and option not in takes:
             users = " and ".join(show for show, options in DEFAULTS.items() if option in options)
@@ -89,7 +114,8 @@ def settings_of(request: SampleRequest, generator: Generator, config: RunConfig,
             raise ConfigurationError(f"--{option} has no effect on {where}; leave it out.")
     labels: list[int] = []
     if knows_classes(generator):
-        labels = list(range(len(names)))[:MOST_ROWS] if request.classes is None else chosen(request.classes, names)
+        every = list(range(len(names)))[: MOST_ROWS if request.n_clips is None else None]
+        labels = every if request.classes is None else chosen(request.classes, names)
     elif request.classes is not None:
         raise ConfigurationError(f"--classes: this {config.model.family} generates without labels; leave it out.")
     if request.show == "classes" and knows_classes(generator) and len(labels) < 2:
@@ -147,7 +173,8 @@ def print_changes(changes: Mapping[str, Change], console: Console) -> None:
 
 def folder_of(request: SampleRequest) -> Path:
     """The output folder; raises ConfigurationError if it is a file."""
-    folder = request.out or TrialFolder(request.checkpoint.absolute().parent.parent).samples
+    samples = TrialFolder(request.checkpoint.absolute().parent.parent).samples
+    folder = request.out or (samples if request.n_clips is None else samples / f"clips-{request.checkpoint.stem}")
     if folder.exists() and not folder.is_dir():
         raise ConfigurationError(f"--out {folder} is a file; give a folder.")
     return folder

@@ -1,5 +1,6 @@
 """Search spaces: one YAML file each, read into typed domains over the paths of a run's configuration."""
 
+import difflib
 import itertools
 from collections.abc import Collection, Iterable, Mapping
 from importlib import resources
@@ -13,8 +14,9 @@ from pydantic import Field, field_validator, model_validator
 from vgsearch.experiment.names import checked_name
 from vgsearch.space.budgets import BUDGETS, Budget, Pruning, with_shared_budgets
 from vgsearch.space.domains import Domain, Searched, is_active
+from vgsearch.space.extending import EXTENDS, extended
 from vgsearch.space.inequality import Inequality
-from vgsearch.space.yaml_text import read_yaml
+from vgsearch.space.yaml_text import read_yaml, write_yaml
 from videogan.config import Config, ConfigurationError, flattened, parse_config, suggestion, with_overrides
 from videogan.data.formats import FORMATS
 from videogan.storage.text_file import read_text
@@ -247,15 +249,22 @@ def _yaml_files(folder: Traversable) -> dict[str, Traversable]:
 
 def load_space(name_or_path: str) -> Space:
     """An installed space by name, or any YAML file by path; raises ConfigurationError with the names that exist."""
+    return parse_space(*_text_of(name_or_path))
+
+
+def _text_of(name_or_path: str) -> tuple[str, str]:
+    """The YAML text of a space, and its name in errors."""
     installed = installed_spaces()
     if name_or_path in installed:
-        return parse_space(installed[name_or_path].read_text("utf-8"), f"{name_or_path}.yaml")
+        return installed[name_or_path].read_text("utf-8"), f"{name_or_path}.yaml"
     path = Path(name_or_path)
     if not path.is_file():
+        close = difflib.get_close_matches(name_or_path, installed, n=1, cutoff=0.5)
+        near = f"; did you mean '{close[0]}'? Or " if close else "; "
         raise ConfigurationError(
-            f"no search space '{name_or_path}'; choose one of {', '.join(installed)}, or give the path of a YAML file."
+            f"no search space '{name_or_path}'{near}choose one of {', '.join(installed)}, or give the path of a YAML file."
         )
-    return parse_space(read_text(path), str(path))
+    return read_text(path), str(path)
 
 
 def source_of(name_or_path: str) -> str:
@@ -265,10 +274,7 @@ def source_of(name_or_path: str) -> str:
 
 def parse_space(text: str, source: str) -> Space:
     """A search space from YAML text; `source` names it in errors."""
-    values = read_yaml(text, source)
-    if not isinstance(values, dict):
-        raise ConfigurationError(f"{source}: expected a mapping with name, base, domains, paper_points, budgets.")
-    values = {key: value for key, value in values.items() if not key.startswith(OF_ANCHORS)}
+    values = _written(text, source, ())
     try:
         budgets = (
             {"budgets": with_shared_budgets(values["budgets"], _keys(values.get("domains")))}
@@ -278,6 +284,28 @@ def parse_space(text: str, source: str) -> Space:
     except ConfigurationError as error:
         raise ConfigurationError(f"{source}: {error}") from None
     return parse_config(Space, values | budgets, source)
+
+
+def yaml_of(space: Space) -> str:
+    """A space as YAML that `parse_space` reads to the same space, its shared budgets spelled out."""
+    return write_yaml(space.model_dump(mode="json", exclude_unset=True))
+
+
+def _written(text: str, source: str, extending: Collection[str]) -> dict[str, Any]:
+    """The values of a space's file, with those of the space that it extends; `extending`: the files that led here."""
+    values = read_yaml(text, source)
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"{source}: expected a mapping with name, base, domains, paper_points, budgets.")
+    values = {key: value for key, value in values.items() if not key.startswith(OF_ANCHORS)}
+    if EXTENDS not in values:
+        return values
+    if source in extending:
+        raise ConfigurationError(f"{source}: {EXTENDS} leads back to this file; remove one of them.")
+    try:
+        text_above, source_above = _text_of(str(values[EXTENDS]))
+        return extended(_written(text_above, source_above, (*extending, source)), values)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{source}: {EXTENDS}: {error}") from None
 
 
 def _keys(section: Any) -> Collection[str]:

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from vgsearch.experiment.objective import Objective, read_objectives
 from vgsearch.experiment.paths import trial_id
+from vgsearch.experiment.stop_when import NEVER, StopWhen
 from vgsearch.space.domains import Domain, Searched, is_active
 from vgsearch.space.space import Budget, Space
 from vgsearch.space.yaml_text import read_yaml_file, write_yaml
@@ -54,6 +55,11 @@ class Sweep(Config):
         None, gt=0, description="disk space that the checkpoints of all trials may take"
     )
     time_budget_hours: float | None = Field(None, gt=0)
+    gpu_hours: float | None = Field(
+        None, gt=0, description="hours times GPUs of all trials, in all attempts, after which the sweep stops"
+    )
+    stop_when: str = Field(NEVER, description="when no more trials start: no-improvement:N, target:VALUE; see StopWhen")
+    tags: list[str] = Field([], description="words by which `vgsearch ls --tag` finds the experiment")
     space_source: str = Field("", description="the shipped space's name, or the path of the file")
     storage: str | None = Field(None, description="where Optuna keeps the study; default: the experiment's folder")
     study_name: str = Field("vgsearch", description="the study's name, unique within its storage")
@@ -65,6 +71,12 @@ class Sweep(Config):
     @classmethod
     def _known_storage(cls, storage: str | None) -> str | None:
         return None if storage is None else checked_storage(storage)
+
+    @field_validator("stop_when")
+    @classmethod
+    def _known_condition(cls, written: str) -> str:
+        StopWhen.parse(written)
+        return written
 
     @property
     def limits(self) -> Budget:

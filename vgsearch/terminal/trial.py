@@ -21,7 +21,7 @@ from vgsearch.terminal.words import duration, number, short_name, shown, size, v
 
 BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", "_.-~:=*#"
 """Of small to large values; the second where the terminal's encoding lacks the first."""
-N_LOG_LINES = 12
+N_LOG_LINES, LETTERS_OF_LOG = 12, 200
 _LABEL = 13
 
 
@@ -176,8 +176,14 @@ def _files(trial: TrialRecord, folder: TrialFolder) -> list[tuple[str, str]]:
     lines += [(label, shown(folder.place_of(path))) for label, path in rest if path.exists()]
     if folder.log.is_file():
         newest = folder.log.read_text("utf-8", errors="replace").splitlines()[-N_LOG_LINES:]
-        lines += [("log", shown(folder.place_of(folder.log))), *(("", line) for line in newest)]
+        lines += [("log", shown(folder.place_of(folder.log))), *(("", _cut(line)) for line in newest)]
     return lines
+
+
+def _cut(line: str) -> str:
+    """A line of a log, which may quote whatever another library wrote."""
+    n_more = len(line) - LETTERS_OF_LOG
+    return line if n_more <= 0 else f"{line[:LETTERS_OF_LOG]}... ({n_more:,} more characters)"
 
 
 def last_measures(folder: TrialFolder) -> dict[str, float]:

@@ -10,6 +10,10 @@ import numpy as np
 
 from videogan.data.manifest import DataError
 
+BY_NAME = (
+    "--group '_(\\d{4})' makes IMG_2024.mp4 group 2024; --group each-file makes every file a group, where no two show the "
+    "same person or scene."
+)
 ATTEMPTS = 200  # orders of the groups that are tried: the greedy choice can reach a dead end
 
 
@@ -26,7 +30,7 @@ def split_by_group(labels: Sequence[str], groups: Sequence[str], seed: int = 0) 
         if len(members) < 2:
             raise DataError(
                 f"class '{label}' has 1 group ('{min(members)}'), but at least 2 are needed to split it. "
-                "Add clips of another group, or pass a --group REGEX that finds more groups in the file names."
+                f"Add clips of another group, or find more in the file names. {BY_NAME}"
             )
     wanted = {label: max(1, int(len(members) / 4 + 0.5)) for label, members in of_class.items()}
     fewer = {label: max(1, int(np.ceil(len(members) / 4 - 0.5))) for label, members in of_class.items()}
@@ -43,7 +47,7 @@ def split_by_group(labels: Sequence[str], groups: Sequence[str], seed: int = 0) 
             return ["test" if group in test else "train" for group in groups]
     raise DataError(
         "cannot split by group: no choice of test groups gives every class clips in both train and test. "
-        "Pass a --group REGEX that finds more groups in the file names."
+        f"Find more groups in the file names. {BY_NAME}"
     )
 
 

@@ -1,4 +1,5 @@
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,12 @@ from ray.cluster_utils import Cluster
 from typer.testing import CliRunner
 
 from vgsearch.commands.data import LayoutName, app
+from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.cluster.cluster import connect
+from vgsearch.runtime.cluster.preflight import refuse_unusable_data
 from vgsearch.runtime.feed.decode import build_cache
+from vgsearch.runtime.sweep.request import SweepRequest, requested_space, requested_sweep
+from vgsearch.space.space import parse_overrides
 from videogan.config import ConfigurationError
 from videogan.data.clips import DataConfig, open_cache
 from videogan.data.formats import FORMATS
@@ -115,7 +120,9 @@ def test_an_option_without_effect_on_the_layout_is_refused_before_ray_starts(tmp
 def test_moving_mnist_is_generated_imported_and_decoded_into_the_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("VGSEARCH_CACHE", str(tmp_path / "cache"))
     arguments = ("make", "moving-mnist", "--out", tmp_path / "digits", "--clips", 8)
-    assert "digits   drawn glyphs, not MNIST; --digits CSV takes real ones" in vgsearch_data(*arguments)
+    output = vgsearch_data(*arguments)
+    assert "digits   drawn glyphs, not MNIST; --digits CSV takes real ones" in output
+    assert_next_is_possible(output)
     made = read_manifest(tmp_path / "digits")
     printed = vgsearch_data("import", tmp_path / "digits")
     assert "layout   moving_mnist" in printed
@@ -132,6 +139,18 @@ def test_moving_mnist_is_generated_imported_and_decoded_into_the_cache(tmp_path,
         monkeypatch.setenv("VGSEARCH_CACHE", str(tmp_path / "another"))
         with pytest.raises(DataError, match="changed since the manifest was made"):
             build_cache(made, "plain_64", DataConfig())
+
+
+def assert_next_is_possible(printed: str) -> None:
+    """Fails unless nothing refuses the search that `printed` recommends, up to the start of Ray."""
+    _, name, space, _, data, *settings = shlex.split(printed.splitlines()[-1].removeprefix("next"))
+    assert (name, space) == ("tune", "mvt_tsa")
+    request = SweepRequest(space, "laptop", Path("runs"), data=Path(data), overrides=settings[1::2])
+    manifest = read_manifest(request.data)
+    overrides = parse_overrides(request.overrides)
+    sweep = requested_sweep(request, requested_space(request), overrides, manifest, Experiment.at("runs/next"))
+    sweep.refuse_impossible_domains()
+    refuse_unusable_data(sweep, manifest)
 
 
 def test_options_of_another_embedded_data_set_are_refused(tmp_path):

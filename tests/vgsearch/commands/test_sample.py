@@ -4,20 +4,29 @@ import json
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 import torch
 import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
+from tests.builders import tiny_sweep
 from vgsearch.cli import app
+from vgsearch.experiment.chosen_checkpoint import chosen_checkpoint
+from vgsearch.experiment.ledger import Ledger
+from vgsearch.experiment.paths import Experiment
+from vgsearch.export.export import export
 from vgsearch.sampling.sample import chosen, class_names
 from videogan.config import ConfigurationError, parse_config
+from videogan.data.formats import plain_folders
+from videogan.data.formats.contract import ImportOptions
 from videogan.data.manifest import read_manifest
 from videogan.data.synthetic import make_moving_shapes
 from videogan.sampling.pictures import LINE, MARGIN, text_width
+from videogan.sampling.sampling import codes, render, sampling_copy
 from videogan.shard import Shard
-from videogan.training.checkpoint import CheckpointFolder, UnreadableCheckpoint
+from videogan.training.checkpoint import CheckpointFolder, UnreadableCheckpoint, generator_from, networks_from
 from videogan.training.loop import Training
 from videogan.training.run_config import RunConfig
 
@@ -189,3 +198,96 @@ def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path):
     (tmp_path / "step1.pt").write_bytes(b"no checkpoint")
     with pytest.raises(UnreadableCheckpoint, match="does not load"):
         sample(tmp_path / "step1.pt")
+
+
+def test_loose_clips_are_lossless_in_a_folder_for_each_class_and_found_as_videos(checkpoint, tmp_path):
+    asked = ["sample", checkpoint, "--clips", 2, "--classes", "0,2", "--seed", 5, "--out", tmp_path, "--json"]
+    result = CliRunner().invoke(app, [*map(str, asked)], catch_exceptions=False)
+    assert json.loads(result.stdout) == {"files": [str(tmp_path)], "n_clips": 4, "classes": ["class 0", "class 2"]}
+    names = [f"{label}/{number:04d}.mp4" for label in ("class 0", "class 2") for number in range(2)]
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.mp4")) == names
+    generator, config = generator_from(checkpoint)
+    sampler = sampling_copy(generator, config.model.n_classes, config.evaluation.standing_batches, seed=config.seed)
+    z = codes(sampler, 2, 5, first=2_000_000)
+    drawn = render(sampler, z, torch.full((2,), 2))
+    for number in range(2):
+        with av.open(str(tmp_path / names[2 + number])) as container:
+            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        assert torch.equal(torch.from_numpy(np.stack(frames)), drawn[number])
+    assert [video.label for video in plain_folders.find(tmp_path, ImportOptions(split_by="group")).videos] == [
+        "class 0", "class 0", "class 2", "class 2",
+    ]  # fmt: skip
+    with pytest.raises(ConfigurationError, match="--clips writes loose clips, no picture"):
+        sample(checkpoint, "--clips", 2, "--show", "codes")
+
+
+def an_experiment(folder: Path, checkpoint: Path) -> Experiment:
+    """Three trials: the paper's point, the best one, and a pruned one whose middle look is its best."""
+    experiment = Experiment.at(folder)
+    tiny_sweep().save(experiment.sweep)
+    ledger = Ledger(experiment.ledger)
+    ledger.append("sweep_started", space="mvt_tsa", budget="smoke", objective=["s3"], n_trials=3,
+                  sweep={"tags": ["night"], "manifest_digest": "0" * 64})  # fmt: skip
+    for index, state in enumerate(("done", "done", "pruned")):
+        name = f"t{index:04d}-abcdef"
+        ledger.append("trial_started", trial=name, index=index, overrides={"model.sigma_a": 0.5},
+                      is_paper_point=not index, n_steps=9)  # fmt: skip
+        for step, look in ((3, 0.2), (7, 0.6), (9, 0.4)):
+            ledger.append("look", trial=name, step=step, look=look, losses={})
+            path = experiment.trial(name).checkpoints / f"step{step:08d}.pt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(checkpoint.read_bytes())
+        s3 = {"s3": {"mean": 0.5 + 0.1 * index, "low": 0.4, "high": 0.8}}
+        ledger.append("trial_ended", trial=name, state=state, step=9, **({"score": s3} if state == "done" else {}))
+    return experiment
+
+
+def test_an_experiment_or_a_trial_stands_for_its_best_checkpoint(checkpoint, tmp_path):
+    experiment = an_experiment(tmp_path / "x-001", checkpoint)
+    best = experiment.trial("t0001-abcdef").checkpoints / "step00000009.pt"
+    pruned = experiment.trial("t0002-abcdef")
+    assert chosen_checkpoint(experiment.folder) == chosen_checkpoint(experiment.folder / "t0001") == best
+    assert chosen_checkpoint(pruned.folder) == pruned.checkpoints / "step00000007.pt"
+    assert chosen_checkpoint(checkpoint) == checkpoint
+    printed = sample(experiment.folder, "--codes", 1)
+    assert "trials/t0001-abcdef/samples/step00000009-grid-seed0.gif" in printed
+    for path in pruned.checkpoints.iterdir():
+        path.unlink()
+    for where, said in (("x-001/t0002", "has no checkpoint"), ("x-001/t7", "no trial begins"), ("y", "no sweep")):
+        with pytest.raises(ConfigurationError, match=said):
+            chosen_checkpoint(tmp_path / where)
+
+
+def test_ls_lists_experiments_with_state_best_and_tags(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    an_experiment(tmp_path / "runs" / "x-001", checkpoint)
+    (tmp_path / "runs" / "no-experiment").mkdir()
+    runner = CliRunner()
+    listed = json.loads(runner.invoke(app, ["ls", "--json"], catch_exceptions=False).stdout)
+    (found,) = listed
+    assert (found["name"], found["state"], found["best"]) == ("x-001", "running", "t0001-abcdef")
+    assert (found["n_done"], found["n_trials"], found["tags"]) == (2, 3, ["night"])
+    assert found["bytes"] > 9 * checkpoint.stat().st_size
+    text = runner.invoke(app, ["ls", "runs", "--tag", "night"], catch_exceptions=False).stdout
+    assert "x-001       running     2/3  t0001 s3 0.60" in text
+    assert "no experiment tagged day" in runner.invoke(app, ["ls", "--tag", "day"], catch_exceptions=False).stdout
+
+
+def test_an_export_is_a_model_that_samples_the_same_clips_with_its_card_and_command(checkpoint, tmp_path):
+    experiment = an_experiment(tmp_path / "x-001", checkpoint)
+    result = CliRunner().invoke(app, ["export", str(experiment.folder), str(tmp_path / "m")], catch_exceptions=False)
+    assert result.exit_code == 0
+    model = tmp_path / "m" / "generator.pt"
+    ours, theirs = generator_from(model)[0].state_dict(), generator_from(checkpoint)[0].state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert model.stat().st_size < 0.6 * checkpoint.stat().st_size
+    card = (tmp_path / "m" / "README.md").read_text()
+    assert "# x-001 t0001-abcdef" in card
+    assert "S3 0.60 [0.40, 0.80]" in card
+    assert "vgsearch train mvt_tsa --budget smoke --data data --seed 1 --set model.sigma_a=0.5" in card
+    assert len(list((tmp_path / "m" / "clips").rglob("*.mp4"))) == 4 * 3
+    assert "generator-grid-seed0.gif" in sample(model, "--codes", 1, "--out", tmp_path / "s")
+    with pytest.raises(ConfigurationError, match="must be a new or empty folder"):
+        export(experiment.folder, tmp_path / "m")
+    with pytest.raises(UnreadableCheckpoint, match="holds a generator only"):
+        networks_from(model)

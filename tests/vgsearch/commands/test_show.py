@@ -12,9 +12,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from vgsearch.cli import app
+from vgsearch.experiment.chosen_checkpoint import find_trial
 from vgsearch.experiment.ledger import Ledger
 from vgsearch.experiment.paths import Experiment
-from vgsearch.terminal.trial import find_trial, print_trial, sparkline
+from vgsearch.terminal.trial import print_trial, sparkline
 from videogan.config import ConfigurationError
 
 PAPER = {"optimiser.lr_g": 5e-5, "model.fold_div": 8}
@@ -61,7 +62,7 @@ def test_values_that_differ_from_the_papers_point_come_first(ledger: Ledger, exp
 def test_the_reason_it_ended_and_its_last_log_lines_are_printed_unchanged(ledger: Ledger, experiment: Experiment):
     folder = experiment.trial("t0001-abcdef")
     folder.folder.mkdir(parents=True)
-    folder.log.write_text("\n".join(f"line {n} [bold]" for n in range(40)))
+    folder.log.write_text("\n".join(["x" * 1700, *(f"line {n} [bold]" for n in range(29, 40))]))
     ledger.append("look", trial="t0001-abcdef", step=50, look=0.25, losses={"d_image": math.nan})
     ledger.append("trial_ended", trial="t0001-abcdef", state="failed", step=60, reason="KeyError: [/red] 'x'")
     text = printed(ledger, experiment, "t0001-abcdef")
@@ -69,7 +70,7 @@ def test_the_reason_it_ended_and_its_last_log_lines_are_printed_unchanged(ledger
     assert "why          KeyError: [/red] 'x'" in text
     assert "d_image -" in text
     assert "line 39 [bold]" in text
-    assert "line 20 [bold]" not in text
+    assert f"{'x' * 200}... (1,500 more characters)\n" in text
 
 
 def test_a_curve_has_one_bar_per_look_and_a_dot_for_a_value_that_is_not_finite():

@@ -11,8 +11,7 @@ from tests.builders import tiny_sweep
 from vgsearch.cli import app
 from vgsearch.experiment.ledger import Ledger, read_ledger
 from vgsearch.experiment.paths import Experiment
-from vgsearch.experiment.retention import CheckpointDisk, droppable, parse_size
-from videogan.config import ConfigurationError
+from vgsearch.experiment.retention import CheckpointDisk, droppable
 
 KB = 1000
 
@@ -172,10 +171,3 @@ def test_the_checkpoints_of_each_classs_generator_count_and_go_but_their_records
     assert folder.checkpoint_sizes() == {}
     assert disk.used == 2 * recorded.size
     assert (folder.of_class(1) / "metrics.jsonl").exists()
-
-
-def test_sizes_are_read_with_their_units():
-    assert [parse_size(text) for text in ("50GB", "1.5 tb", "500MB")] == [50e9, 1.5e12, 500e6]
-    for text in ("50", "0GB", "GB", "-1GB"):
-        with pytest.raises(ConfigurationError, match=r"--disk-budget must look like 50GB"):
-            parse_size(text)

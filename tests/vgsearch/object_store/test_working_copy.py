@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from vgsearch.experiment.paths import OPENED, TrialFolder, appended_records, opened_checkpoint
+from vgsearch.experiment.opened_trial import appended_records, opened_checkpoint
+from vgsearch.experiment.paths import OPENED, TrialFolder
 from vgsearch.object_store.working_copy import HELD, WorkingCopy, copy_folder, used_copy
 from videogan.config import ConfigurationError
 from videogan.storage.places import RemotePath, place

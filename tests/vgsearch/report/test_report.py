@@ -253,3 +253,22 @@ def test_the_best_of_the_report_is_the_best_of_the_ledger(write_sweep):
         subject = subject_of(experiment.folder)
         assert subject.scored[0] is subject.record.best
         assert subject.record.best.trial_id[:5] in page_of(experiment.folder).headline[0][2]
+
+
+@pytest.mark.parametrize("n_done", [1, 2, 5])
+def test_few_done_trials_have_no_chart_of_one_dot_and_a_floor_only_where_it_is_drawn(
+    write_sweep, tmp_path, n_done: int
+):
+    experiment = write_sweep("s", n_done, ends=[DONE], finished=True)
+    html, markdown = written(experiment, tmp_path / "reports")
+    of_dots = {"score-against-time", "score-against-steps", "score-against-cost", "expected-best"}
+    found = charts(html)
+    assert (of_dots & set(found)) == (of_dots if n_done > 1 else set())
+    assert ("too few for a chart" in html) == (n_done == 1)
+    for values in found.values():
+        for trace in values["data"]:
+            if trace["showlegend"] and trace["name"] == "untrained generator":
+                (low, high), floor = trace["x"], trace["y"]
+                assert low < high
+                assert None not in floor
+    assert re.search("better than|worse than|not distinguishable|not compared", markdown.lower())

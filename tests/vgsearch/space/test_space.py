@@ -7,7 +7,15 @@ import pytest
 import yaml
 
 from vgsearch.space.domains import ChoiceDomain, FloatDomain, IntDomain, is_active
-from vgsearch.space.space import Space, installed_spaces, load_space, parse_override, parse_overrides, parse_space
+from vgsearch.space.space import (
+    Space,
+    installed_spaces,
+    load_space,
+    parse_override,
+    parse_overrides,
+    parse_space,
+    yaml_of,
+)
 from videogan.config import ConfigurationError
 
 RATE, CONSTRAINT, N_CLIP = "optimiser.lr_g", "model.constraint", "model.n_clip"
@@ -364,3 +372,49 @@ def test_steps_of_a_domain_are_evenly_spaced_and_refused_if_no_budget_has_a_grid
     assert parsed(domains=stepped, budgets=on_grid).domains[RATE].grid == pytest.approx([1e-5, 1e-4, 1e-3], rel=1e-12)
     assert FloatDomain(type="float", low=0, high=2, or_off=-1, steps=3).grid == [-1, 0, 1, 2]
     assert IntDomain(type="int", low=1, high=3).grid == [1, 2, 3]
+
+
+@pytest.mark.parametrize("name", installed_spaces())
+def test_a_space_printed_as_yaml_is_read_as_the_same_space(name: str):
+    space = load_space(name)
+    assert parse_space(yaml_of(space), f"{name}.yaml") == space
+
+
+def extending(**own: Any) -> Space:
+    return parse_space(yaml.safe_dump({"name": "mine", "extends": "mvt_tsa", **own}, sort_keys=False), "mine.yaml")
+
+
+def test_a_space_that_extends_another_of_two_lines_is_that_space_under_its_own_name():
+    assert extending() == load_space("mvt_tsa").model_copy(update={"name": "mine"})
+
+
+def test_what_an_extending_space_names_replaces_the_same_part_only():
+    above = load_space("mvt_tsa")
+    narrow = {"type": "float", "low": 0.2, "high": 0.6}
+    space = extending(
+        base={"loop": {"batch_size": 16}},
+        domains={"model.sigma_a": narrow, "model.alpha": None},
+        budgets={"smoke": {"n_trials": 3, "pruning": None}},
+    )
+    assert space.base["loop"] == {**above.base["loop"], "batch_size": 16}
+    assert space.base["model"] == above.base["model"]
+    assert set(above.domains) - set(space.domains) == {"model.alpha"}
+    assert (space.domains["model.sigma_a"].low, space.domains["model.sigma_a"].high) == (0.2, 0.6)
+    assert space.domains["model.sigma_b"] == above.domains["model.sigma_b"]
+    assert space.paper_points == [
+        {k: v for k, v in point.items() if k != "model.alpha"} for point in above.paper_points
+    ]
+    smoke = above.budgets["smoke"]
+    changed = smoke.model_copy(update={"n_trials": 3, "pruning": type(smoke.pruning)()})
+    assert space.budgets == {**above.budgets, "smoke": changed}
+
+
+def test_a_space_that_extends_nothing_that_exists_or_itself_is_refused(tmp_path: Path):
+    with pytest.raises(
+        ConfigurationError, match=r"mine.yaml: extends: no search space 'mvt_tsaa'; did you mean 'mvt_tsa'"
+    ):
+        extending(extends="mvt_tsaa")
+    own = tmp_path / "own.yaml"
+    own.write_text(f"name: own\nextends: {own}\n")
+    with pytest.raises(ConfigurationError, match="extends leads back to this file"):
+        load_space(str(own))

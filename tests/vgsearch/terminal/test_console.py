@@ -85,3 +85,10 @@ def test_what_python_prints_by_itself_has_no_controls(monkeypatch: pytest.Monkey
     for told in (warnings.formatwarning(HOSTILE, UserWarning, "file.py", 1, ""), logging.lastResort.format(record)):
         assert SHOWN in told
         assert "\x1b" not in told
+
+
+def test_a_pipe_gets_lines_of_200_characters(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    Terminal().print(" ".join(["word"] * 50))
+    first, second = capsys.readouterr().out.splitlines()
+    assert (len(first.rstrip()), len(second)) == (199, 49)

@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from vgsearch.experiment.ledger import GPU_LEFT_OUT, Ledger
-from vgsearch.terminal.sweep_table import SweepView, event_line, pruning_line, s3_cells, sweep_table
+from vgsearch.terminal.sweep_table import SweepView, event_line, phases, pruning_line, s3_cells, steps, sweep_table
+from vgsearch.terminal.time_left import SCORING, TimeLeft
 from vgsearch.terminal.trial import seconds_taken
 
 
@@ -80,10 +81,65 @@ def test_a_narrow_screen_keeps_scores_whole_and_names_the_values_it_leaves_out(l
     end(ledger, 0, "done", score=score(0.62))
     header, row, *caption = shown(ledger, width=92)
     assert "0.62 [0.60, 0.64]" in row
-    left_out = {"lr_g", "n_frames_image"} - set(header.split())
-    assert left_out
-    assert all(name in " ".join(caption) for name in left_out)
+    assert "n_frames_image" not in header.split()
+    assert "n_frames_image" in " ".join(caption)
     assert len(shown(ledger)) == 2
+
+
+@pytest.mark.parametrize("state", ["pruned", "out_of_memory"])
+def test_80_columns_hold_id_state_step_look_score_and_health_whole(ledger: Ledger, state: str):
+    for index in range(2):
+        start(ledger, index)
+        ledger.append("look", trial=f"t{index:04d}-3fa9c1", step=150, look=0.625, losses={"d_image": 1.0},
+                      health={"states": {"exploding norms": "x"}, "vitals": {}})  # fmt: skip
+    end(ledger, 0, "done", score=score(0.62))
+    ledger.append("trial_ended", trial="t0001-3fa9c1", state=state, reason="no memory " * 9, step=150)
+    lines = shown(ledger, 80)
+    assert lines[0].split()[:6] == ["id", "state", "step", "look", "S3", "[95"]
+    assert lines[1].split()[:7] == ["*t0000", "done", "300/300", "62.5", "0.62", "[0.60,", "0.64]"]
+    assert lines[2].split()[:5] == ["t0001", state, "150/300", "62.5", "-"]
+    assert all("exploding norms" in line for line in lines[1:3])
+    assert all(len(line) <= 80 for line in lines)
+    assert len(lines) == 4, "one line names the columns left out"
+
+
+def test_steps_of_a_long_training_are_short(ledger: Ledger):
+    start(ledger, 0)
+    (trial,) = ledger.record.trials.values()
+    trial.n_steps, trial.step = 100_000, 14_500
+    assert steps(trial) == "14.5k/100k"
+
+
+def test_a_line_says_what_each_running_trial_does(ledger: Ledger):
+    for index in range(4):
+        start(ledger, index)
+    trials = list(ledger.record.trials.values())
+    trials[1].step, trials[2].step, trials[2].phase = 150, 300, "scoring 18/24"
+    end(ledger, 3, "done", score=score(0.62))
+    line = phases(ledger.record)
+    assert line == "t0000 starting   t0001 training 150/300   t0002 scoring 18/24"
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, height=20, color_system=None)
+    console.print(SweepView(console, ledger.record, 8).renderable())
+    assert line in console.file.getvalue().splitlines()[-3:][0]
+
+
+def test_the_time_left_follows_the_steps_and_does_not_grow_while_work_is_done(ledger: Ledger):
+    start(ledger, 0)
+    (trial,) = ledger.record.trials.values()
+    left, seen = TimeLeft(ledger.record, 4, began=1000.0), []
+    assert left.seconds(1010.0) is None
+    trial.step = 30
+    assert left.seconds(1010.0) == pytest.approx(10 / 30 * (4 * 300 * (1 + SCORING) - 30))
+    # Steps become slower, then the trial is scored, and takes longer for that than expected.
+    for step, now in ((60, 1020.0), (90, 1100.0), (300, 1300.0), (300, 2000.0)):
+        trial.step = step
+        seen.append(left.seconds(now))
+    assert seen == sorted(seen, reverse=True)
+    end(ledger, 0, "done", score=score(0.5))
+    assert left.seconds(2010.0) <= seen[-1]
+    ledger.append("trial_started", trial=trial.trial_id, changed={"loop.batch_size": 8}, anew=True)
+    trial.step = 3
+    assert left.seconds(2020.0) > seen[-1], "all of the trial's work is to do again"
 
 
 @pytest.mark.parametrize("width", [80, 120, 200])
@@ -219,7 +275,7 @@ def test_the_estimate_after_a_resume_counts_this_drivers_trials_only(ledger: Led
     start(ledger, 0)
     end(ledger, 0, "done", score=score(0.5))
     start(ledger, 1)
-    end(ledger, 1, "interrupted", reason="stopped")
+    ledger.append("trial_ended", trial="t0001-3fa9c1", state="interrupted", reason="stopped", step=0)
     monkeypatch.setattr("time.monotonic", lambda: 1000.0)
     resumed = view(ledger, n_trials=4)
     start(ledger, 1)

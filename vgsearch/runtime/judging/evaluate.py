@@ -22,6 +22,7 @@ from vgsearch.runtime.judging.prepare import described, prepare
 from vgsearch.runtime.judging.subjects import subjects_of
 from vgsearch.runtime.judging.tasks import Failure, Measurement, measured
 from vgsearch.terminal.console import Terminal
+from vgsearch.terminal.line import print_line
 from vgsearch.terminal.words import shown
 from videogan.config import ConfigurationError
 from videogan.data.manifest import read_manifest
@@ -29,13 +30,13 @@ from videogan.protocols.blind_spots import Neighbours
 from videogan.protocols.classifier import TrainPart
 
 
-def evaluate(request: EvaluationRequest, address: str | None, as_json: bool) -> list[Scored]:
-    """Run an evaluation, print and return its scores.
+def evaluate(request: EvaluationRequest, address: str | None, as_json: bool, is_part: bool = False) -> list[Scored]:
+    """Run an evaluation, print and return its scores; one that `is_part` of another prints no JSON of its own.
 
     Raises ConfigurationError, before anything starts, for an impossible request. Finished measurements are saved even
     if the rest fails or is interrupted.
     """
-    console = Terminal(stderr=as_json)
+    console = Terminal(stderr=as_json or is_part)
     plan = planned(request)
     refuse_impossible_gpus(request.n_workers, request.gpus_per_worker or 0)
     console.print(_heading(request, plan), soft_wrap=True)
@@ -60,7 +61,7 @@ def evaluate(request: EvaluationRequest, address: str | None, as_json: bool) -> 
         report.written += write_ladder(plan.out, report.rows)
     if as_json:
         print(report.to_json(), flush=True)
-    else:
+    else:  # on stderr if it is a part
         print_scores(report.rows, console)
     for path in report.written:
         console.print(shown(path), soft_wrap=True)
@@ -69,8 +70,8 @@ def evaluate(request: EvaluationRequest, address: str | None, as_json: bool) -> 
     return report.rows
 
 
-def evaluate_on_folds(request: EvaluationRequest, n_folds: int, address: str | None) -> None:
-    """Run an evaluation on each fold of its data set, and print the means over the folds.
+def evaluate_on_folds(request: EvaluationRequest, n_folds: int, address: str | None, as_json: bool) -> None:
+    """Run an evaluation on each fold of its data set, and print the means over the folds, or folds.json.
 
     Raises ConfigurationError for an impossible request: a checkpoint was trained on the groups that folds test.
     """
@@ -79,7 +80,7 @@ def evaluate_on_folds(request: EvaluationRequest, n_folds: int, address: str | N
     folder = request.ladder or request.data
     if folder is None:
         raise ConfigurationError("--videos needs --data: the real clips to judge by.")
-    console, manifest = Terminal(), read_manifest(folder)
+    console, manifest = Terminal(stderr=as_json), read_manifest(folder)
     parts = fold_manifests(manifest, n_folds)
     out = request.out or EVALUATIONS / f"{(request.videos or manifest.folder).absolute().name}-{n_folds}-folds"
     console.print(f"{n_folds} folds of {shown(manifest.folder)}, one after the other: classifiers are fitted on each")
@@ -87,12 +88,14 @@ def evaluate_on_folds(request: EvaluationRequest, n_folds: int, address: str | N
     for number, part in enumerate(parts, start=1):
         own = replace(request, out=out / f"fold-{number}")
         own = replace(own, ladder=part.folder) if request.ladder is not None else replace(own, data=part.folder)
-        for row in evaluate(own, address, as_json=False):
+        for row in evaluate(own, address, as_json=False, is_part=as_json):
             if math.isfinite(row.value):
                 found.setdefault(f"{row.measure}  {row.subject}", []).append(row.value)
     print_folds(found, n_folds, console)
     save_folds(out / "folds.json", found, n_folds)
     console.print(shown(out / "folds.json"), soft_wrap=True)
+    if as_json:
+        print_line((out / "folds.json").read_text("utf-8").rstrip())
 
 
 def _measure(

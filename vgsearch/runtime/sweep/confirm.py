@@ -17,6 +17,7 @@ from vgsearch.evaluation.folds import fold_manifests
 from vgsearch.evaluation.initial_weights import notes_on_weights_of, weights_of
 from vgsearch.experiment.ledger import Ledger, SweepRecord, read_ledger
 from vgsearch.experiment.paths import DRIVEN, Experiment, short_id
+from vgsearch.experiment.stop_when import NEVER
 from vgsearch.runtime.cluster import preflight
 from vgsearch.runtime.cluster.cluster import connect
 from vgsearch.runtime.cluster.node_gpus import least_gpu_memory
@@ -47,8 +48,8 @@ def confirm(
     """
     console = Terminal(stderr=json_lines)
     experiment = Experiment.at(folder, DRIVEN)
-    # The budgets of time and disk are those of the search.
-    free = {"time_budget_hours": None, "disk_budget_bytes": None}
+    # The budgets of time, GPUs and disk, and when to stop, are those of the search.
+    free = {"time_budget_hours": None, "disk_budget_bytes": None, "gpu_hours": None, "stop_when": NEVER}
     experiment.refuse_missing()
     with experiment.lock():
         ledger = Ledger.of(experiment)

@@ -7,10 +7,11 @@ from typing import Any
 import ray
 
 from vgsearch.experiment.end import End, reported
-from vgsearch.experiment.ledger import GPU_LEFT_OUT, UNFINISHED, Ledger, SweepRecord, TrialRecord
+from vgsearch.experiment.ledger import ENOUGH, GPU_LEFT_OUT, UNFINISHED, Ledger, SweepRecord, TrialRecord
 from vgsearch.experiment.paths import Experiment, TrialFolder
 from vgsearch.experiment.retention import CheckpointDisk
 from vgsearch.experiment.score import Floor
+from vgsearch.experiment.stop_when import StopWhen
 from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.judging.prepare import FLOOR, FloorTask
 from vgsearch.runtime.study.population import successor
@@ -23,7 +24,7 @@ from vgsearch.runtime.waits.watch import state_of_tasks
 from vgsearch.space.sweep import Sweep
 from vgsearch.space.yaml_text import write_yaml
 from vgsearch.terminal.sweep_table import SweepView
-from vgsearch.terminal.words import size
+from vgsearch.terminal.words import size, typed
 from videogan.storage.atomic import write_atomically
 from videogan.training.run_config import RunConfig
 
@@ -45,6 +46,8 @@ class Driver:
         self._began: dict[str, float] = {}
         self.halted = ""
         """Why the sweep was stopped, if no trial could have continued."""
+        self.enough = ""
+        """Why no more trials are to start, by the sweep's `stop_when`."""
         self.floor: FloorTask | None = None
         """Runs beside the trials; None once its result is in the ledger, so that a resumed sweep does not repeat it."""
 
@@ -63,13 +66,14 @@ class Driver:
     def begin(self, proposal: Proposal) -> dict[str, Any] | None:
         """Prepare a trial's folder and record its start; returns its parameters, or None if the sweep is stopping."""
         self.experiment.refuse_lost()
-        if self.stopping:
+        if self.stopping or self._has_found_enough():
             return None
         config = self.sweep.run_config(proposal.overrides, proposal.index, proposal.changed)
         trial_id = self.name_of(proposal)
         folder = self.folder_of(trial_id)
         if proposal.anew:
             folder.set_aside()
+        folder.stop_request.unlink(missing_ok=True)  # it asked an earlier attempt
         text = write_yaml(config.model_dump(mode="json"))
         write_atomically(folder.config, lambda stream: stream.write(text.encode()))
         folder.working_copy.push(lambda name: name == folder.config.name)
@@ -87,6 +91,7 @@ class Driver:
             config=config.model_dump(mode="json"),
             hyperparameters=proposal.overrides,
             stop_request=str(self.experiment.stop_request),
+            own_stop_request=str(folder.stop_request),
             inputs=self.inputs,
             keep=self.sweep.keep,
             n_classes=self.sweep.n_classes,
@@ -122,9 +127,10 @@ class Driver:
                 self._record("look", trial=trial, step=step, **look, seconds=self._seconds_of(trial))
             self._keep_disk_budget(trial)
         elif "end" not in result:
-            record.step, record.losses = step, losses
+            record.step, record.losses, record.phase = step, losses, result.get("phase", "")
         self._take_floor()
-        if (self._deadline is not None and time.monotonic() > self._deadline) or self.stopping:
+        is_over = self._deadline is not None and time.monotonic() > self._deadline
+        if is_over or self.stopping or self._gpu_hours_are_over():
             self.experiment.ask_to_stop()
 
     def ended(self, parameters: dict[str, Any], end: End) -> Proposal | None:
@@ -134,10 +140,29 @@ class Driver:
             self.halt(end.reason)
         log = {"log_tail": _tail(self.folder_of(trial))} if end.state in WITH_LOG else {}
         self._record("trial_ended", trial=trial, **end.to_event(), **log, seconds=self._seconds_of(trial))
+        if end.state == "interrupted" and not self.stopping and self.experiment.is_stopped_from_outside:
+            self.experiment.ask_to_stop()
         record = self.record.trials[trial]
         self._write_status(record)
         self._keep_disk_budget(trial)
         return at_half_the_batch(record, self.sweep)
+
+    def _has_found_enough(self) -> bool:
+        """Whether no more trials are to start, by `stop_when`; recorded once."""
+        if self.enough or not (why := StopWhen.parse(self.sweep.stop_when).met(self.record)):
+            return bool(self.enough)
+        self.enough = why
+        self._record(ENOUGH, why=why)
+        return True
+
+    def _gpu_hours_are_over(self) -> bool:
+        """Whether all attempts of all trials, also of earlier drivers, took the GPU-hours of the sweep."""
+        if self.sweep.gpu_hours is None:
+            return False
+        trials = self.record.trials.values()
+        seconds = sum(trial.seconds for trial in trials)
+        seconds += sum(self._seconds_of(trial.trial_id) for trial in trials if trial.state == "running")
+        return seconds * self.sweep.n_workers * self.sweep.gpus_per_worker >= 3600 * self.sweep.gpu_hours
 
     def _write_status(self, record: TrialRecord) -> None:
         text, folder = _status_of(record), self.folder_of(record.trial_id)
@@ -176,7 +201,7 @@ class Driver:
             self.view.print_event(self._disk.drop(worst, budget))
         if self._disk.is_exceeded and not self.stopping:
             why = f"the checkpoints that are always kept take {size(self._disk.needed)}, more than {budget}; "
-            why += f"raise disk_budget_bytes in {self.experiment.sweep.name} and resume"
+            why += f"go on with vgsearch resume {typed(self.experiment.place)} --disk-budget SIZE"
             self._record("disk_budget_reached", why=why)
             self.experiment.ask_to_stop()
 

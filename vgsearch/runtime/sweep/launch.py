@@ -32,10 +32,11 @@ from vgsearch.runtime.study.study import open_storage
 from vgsearch.runtime.study.warm_start import as_entries, known_trials
 from vgsearch.runtime.sweep import resuming
 from vgsearch.runtime.sweep.driver import Driver
-from vgsearch.runtime.sweep.moving import AS_STARTED, OtherWorkers
+from vgsearch.runtime.sweep.moving import AS_STARTED, SETTINGS_AS_STARTED, OtherSettings, OtherWorkers
 from vgsearch.runtime.sweep.request import (
     SweepRequest,
     on_its_data_set,
+    refuse_idle_gpu_hours,
     refuse_idle_race,
     requested_space,
     requested_sweep,
@@ -56,6 +57,14 @@ from videogan.storage.places import Place, StorageError, place
 
 EXIT_NO_USABLE_TRIAL, EXIT_INTERRUPTED = 3, 130
 SECONDS_OF_GIT = 10
+
+
+class SweepEnded(SystemExit):
+    """The end of a sweep that was interrupted, or in which no trial succeeded, by its exit code."""
+
+    def __init__(self, code: int, place: Place) -> None:
+        super().__init__(code)
+        self.place = place
 
 
 def launch(request: SweepRequest, address: str | None, dry_run: bool, json_lines: bool) -> Place | None:
@@ -104,6 +113,7 @@ def _launched(
         _refuse_taken(experiment)  # again: another sweep may have had the lock since
         if request.gpus_per_worker is None:
             sweep = sweep.model_copy(update={"gpus_per_worker": 1.0 if cluster.n_gpus else 0.0})
+        refuse_idle_gpu_hours(sweep)
         preflight.refuse_what_no_node_fits(sweep, manifest, cluster)
         refuse_unfit_nodes(shared_folders(experiment, sweep), weights_of(sweep))
         preflight.refuse_small_disk_budget(sweep, manifest, cluster)
@@ -123,6 +133,7 @@ def resume(
     address: str | None,
     json_lines: bool,
     workers: OtherWorkers = AS_STARTED,
+    settings: OtherSettings = SETTINGS_AS_STARTED,
 ) -> None:
     """Resume a sweep: finished trials stay, interrupted ones continue, the remaining ones are proposed."""
     console = Terminal(stderr=json_lines)
@@ -132,7 +143,8 @@ def resume(
         record = read_ledger(experiment.events)
         resuming.refuse_earlier_version(experiment, record)
         before = resuming.sweep_to_resume(experiment, record, trials)
-        sweep = workers.of(before)
+        sweep = workers.of(settings.of(before))
+        refuse_idle_gpu_hours(sweep)
         for note in resuming.notes_of_space(sweep):
             print_line(note, error=True)
         refuse_unfit_sampler(sweep)
@@ -152,6 +164,8 @@ def resume(
             preflight.refuse_what_no_node_fits(sweep, manifest, cluster)
             refuse_unfit_nodes(shared_folders(experiment, sweep), weights_of(sweep))
             least_gpu = least_gpu_memory(sweep.gpus_per_worker, console)
+            if sweep.disk_budget_bytes != before.disk_budget_bytes:
+                preflight.refuse_small_disk_budget(sweep, manifest, cluster)
             if sweep != before:
                 refuse_what_memory_cannot_hold(sweep, manifest, cluster, console, least_gpu)
             experiment.withdraw_stop_request()
@@ -237,14 +251,14 @@ def _record_start(
 
 
 def _exit(driver: Driver, interrupted: bool, console: Console) -> None:
-    """Exit with 130 if the sweep was interrupted, with 3 if no trial succeeded."""
+    """Raise SweepEnded with 130 if the sweep was interrupted, with 3 if no trial succeeded."""
     if driver.halted:
         console.print(f"stopped: {driver.halted}", style="red", soft_wrap=True)
     if interrupted:
         console.print(f"stopped; resume with: vgsearch resume {typed(driver.experiment.place)}", soft_wrap=True)
-        sys.exit(EXIT_INTERRUPTED)
+        raise SweepEnded(EXIT_INTERRUPTED, driver.experiment.place)
     if not driver.record.done:
-        sys.exit(EXIT_NO_USABLE_TRIAL)
+        raise SweepEnded(EXIT_NO_USABLE_TRIAL, driver.experiment.place)
 
 
 def _refuse_taken(experiment: Experiment) -> None:

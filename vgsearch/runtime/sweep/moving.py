@@ -1,9 +1,13 @@
 """A sweep that continues on other machines: with other workers or GPUs per trial than it started with."""
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
+from vgsearch.experiment.stop_when import StopWhen
 from vgsearch.runtime.cluster.cluster import refuse_impossible_gpus
+from vgsearch.space.amounts import bytes_of, hours_of
 from vgsearch.space.sweep import Sweep
+from videogan.storage.places import place
 
 
 @dataclass(frozen=True)
@@ -44,4 +48,42 @@ class OtherWorkers:
         return notes
 
 
-AS_STARTED = OtherWorkers()
+@dataclass(frozen=True)
+class OtherSettings:
+    """Settings of a sweep from now on that leave its trials comparable; None: as the sweep has them."""
+
+    data: str | None = None
+    max_concurrent: int | None = None
+    time_budget_hours: float | None = None
+    gpu_hours: float | None = None
+    stop_when: str | None = None
+    disk_budget_bytes: float | None = None
+
+    @classmethod
+    def of_options(
+        cls,
+        data: Path | None,
+        max_concurrent: int | None,
+        time_budget: str | None,
+        gpu_hours: float | None,
+        stop_when: str | None,
+        disk_budget: str | None,
+    ) -> "OtherSettings":
+        """Those of a command; raises ConfigurationError for one that cannot be read."""
+        if stop_when is not None:
+            StopWhen.parse(stop_when)
+        return cls(
+            None if data is None else str(place(data).absolute()),
+            max_concurrent,
+            None if time_budget is None else hours_of(time_budget, "--time-budget"),
+            gpu_hours,
+            stop_when,
+            None if disk_budget is None else bytes_of(disk_budget, "--disk-budget"),
+        )
+
+    def of(self, sweep: Sweep) -> Sweep:
+        """The sweep with these settings."""
+        return sweep.model_copy(update={name: value for name, value in asdict(self).items() if value is not None})
+
+
+AS_STARTED, SETTINGS_AS_STARTED = OtherWorkers(), OtherSettings()

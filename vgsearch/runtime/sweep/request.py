@@ -1,6 +1,5 @@
 """A request of `vgsearch tune`, `train` or `study` as the settings of a sweep; refuses what cannot be searched."""
 
-import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from vgsearch.experiment.paths import Experiment
-from vgsearch.experiment.retention import parse_size
+from vgsearch.experiment.stop_when import NEVER
+from vgsearch.space.amounts import bytes_of, hours_of
 from vgsearch.space.space import Space, load_space, source_of
 from vgsearch.space.sweep import Sweep, checked_storage
 from videogan.config import ConfigurationError, flattened, suggestion
@@ -31,12 +31,15 @@ class SweepRequest:
     """Search on fold 1 of so many."""
     overrides: Sequence[str] = ()
     name: str | None = None
+    tags: Sequence[str] = ()
     n_trials: int | None = None
     seed: int = 0
     n_workers: int = 1
     gpus_per_worker: float | None = None
     max_concurrent: int | None = None
     time_budget: str | None = None
+    gpu_hours: float | None = None
+    stop_when: str = NEVER
     seeds_per_trial: int = 1
     racing: bool = False
     """Train further seeds only of points whose interval overlaps that of the best so far."""
@@ -95,12 +98,15 @@ def requested_sweep(
         gpus_per_worker=request.gpus_per_worker or 0,
         max_concurrent=request.max_concurrent,
         seeds_per_trial=request.seeds_per_trial,
-        time_budget_hours=_hours(request.time_budget),
-        disk_budget_bytes=parse_size(request.disk_budget) if request.disk_budget else None,
+        time_budget_hours=hours_of(request.time_budget, "--time-budget") if request.time_budget else None,
+        gpu_hours=request.gpu_hours,
+        stop_when=request.stop_when,
+        disk_budget_bytes=bytes_of(request.disk_budget, "--disk-budget") if request.disk_budget else None,
         racing=request.racing,
         scored=request.scored,
         confirm_best=_confirms_best(request, space),
         keep=request.keep,
+        tags=list(request.tags),
         space_source=source_of(request.space),
         **_storage(request, experiment),
         warm_start=[str(_with_ledger(folder)) for folder in request.warm_start],
@@ -132,6 +138,12 @@ def refuse_idle_race(sweep: Sweep) -> None:
         raise ConfigurationError("--racing compares points by one objective; give one, or leave --racing out.")
 
 
+def refuse_idle_gpu_hours(sweep: Sweep) -> None:
+    """Raise ConfigurationError for a budget of GPU-hours of trials that use no GPU."""
+    if sweep.gpu_hours is not None and not sweep.gpus_per_worker:
+        raise ConfigurationError("--gpu-hours counts GPUs, but the trials use none; give --time-budget.")
+
+
 def _storage(request: SweepRequest, experiment: Experiment) -> dict[str, str]:
     """Where the study is stored, and its name there, which no other sweep may have."""
     if request.storage is None:
@@ -147,13 +159,3 @@ def _with_ledger(folder: Path) -> Place:
     if not experiment.has_events:
         raise ConfigurationError(f"--warm-start {folder} contains no experiment ({experiment.ledger.name} is missing).")
     return experiment.place
-
-
-def _hours(budget: str | None) -> float | None:
-    """8h, 30m or 90s as hours."""
-    if budget is None:
-        return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([hms])", budget)
-    if not match or float(match[1]) == 0:
-        raise ConfigurationError(f"--time-budget must look like 8h, 30m or 90s, got '{budget}'.")
-    return float(match[1]) / {"h": 1, "m": 60, "s": 3600}[match[2]]

@@ -5,11 +5,12 @@ from rich.console import Console
 from vgsearch.evaluation.methods import methods, methods_table, note_on_methods
 from vgsearch.experiment.end import ENDS
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord
-from vgsearch.experiment.paths import Experiment
+from vgsearch.experiment.paths import Experiment, short_id
 from vgsearch.experiment.scoring import notes_on_scores
 from vgsearch.terminal.signal_line import search_signal_lines
 from vgsearch.terminal.sweep_table import floor_line, pruning_line, trial_result
 from vgsearch.terminal.trial import protocol_lines
+from vgsearch.terminal.verdict import verdict
 from vgsearch.terminal.words import number, short_name, shown, typed, value
 from videogan.metrics import ONE_PER_CLASS
 
@@ -24,8 +25,19 @@ def print_result(record: SweepRecord, experiment: Experiment, console: Console) 
     _print_passed_over(record, console)
     if best is None:
         why = "every scored trial copies training clips" if record.passed_over else "no trial was scored"
-        console.print(f"{why}; vgsearch status shows why each ended")
+        console.print(f"{why}; why each ended: vgsearch status {typed(experiment.place)}", soft_wrap=True)
         return
+    _print_best(best, record, console)
+    if said := verdict(record, experiment.place):
+        console.print(f"verdict {said}", soft_wrap=True)
+    for line in search_signal_lines(record):
+        console.print(line, soft_wrap=True)
+    _print_methods(record, console)
+    _print_next_commands(best, experiment, console)
+
+
+def _print_best(best: TrialRecord, record: SweepRecord, console: Console) -> None:
+    """The front, the best trial, its protocols and what they warn of, its values."""
     if len(record.objectives) > 1:
         for trial in record.front:
             console.print(f"front   {_line(trial, record)}", soft_wrap=True)
@@ -40,17 +52,11 @@ def print_result(record: SweepRecord, experiment: Experiment, console: Console) 
             console.print(f"        note: {note}", style="yellow", soft_wrap=True)
     chosen = "  ".join(f"{short_name(path)} {value(v)}" for path, v in best.overrides.items())
     console.print(f"        {chosen}", soft_wrap=True)
-    for line in search_signal_lines(record):
-        console.print(line, soft_wrap=True)
-    _print_methods(record, console)
-    _print_next_commands(best, experiment, console)
 
 
 def _print_methods(record: SweepRecord, console: Console) -> None:
     """The paper's points side by side, if several were trained with several seeds."""
     if found := methods(record):
-        if not console.is_terminal:
-            console.width = 200  # a file has no width to fit
         console.print(methods_table(found, record))
         console.print(f"note: {note_on_methods(record)}", style="yellow", soft_wrap=True)
 
@@ -65,21 +71,24 @@ def _print_passed_over(record: SweepRecord, console: Console) -> None:
 
 
 def _print_next_commands(best: TrialRecord, experiment: Experiment, console: Console) -> None:
-    folder = experiment.trial(best.trial_id)
+    folder, written = experiment.trial(best.trial_id), typed(experiment.place)
     checkpoint = folder.place / folder.checkpoints.name / f"step{best.step:08d}.pt"
+    sampled = written
     packages = f"tensorboard{_storage_package(experiment)}"
-    evaluate = [f"            vgsearch evaluate {typed(checkpoint)}"]
+    evaluate = [f"            vgsearch evaluate {written}"]
     if best.score.s3 is not None and ONE_PER_CLASS in (best.score.s3.protocol or ""):
         # The generator of the first class; only all of them together are scored.
         checkpoint = folder.of_class(0) / folder.checkpoints.name / checkpoint.name
-        evaluate = []
+        evaluate, sampled = [], typed(checkpoint)
     for line in (
         f"checkpoint  {shown(checkpoint)}",
         f"samples     {shown(folder.place / folder.samples.name)}",
-        f"next        vgsearch confirm {typed(experiment.place)}",
+        f"next        vgsearch report {written}",
+        f"            vgsearch confirm {written}",
+        f"            vgsearch show {written}/{short_id(best.trial_id)}",
         *evaluate,
-        f"            vgsearch sample {typed(checkpoint)}",
-        f"            tensorboard --logdir {typed(experiment.place)}   (pip install {packages})",
+        f"            vgsearch sample {sampled}",
+        f"            tensorboard --logdir {written}   (pip install {packages})",
     ):
         console.print(line, soft_wrap=True)
 

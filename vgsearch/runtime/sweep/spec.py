@@ -21,7 +21,10 @@ class TrialSpec:
     config: dict[str, Any]
     hyperparameters: dict[str, Any]
     stop_request: str
+    """Path or address of the file that asks all trials to save and end."""
     inputs: Inputs
+    own_stop_request: str = ""
+    """The same of this trial alone, which then ends as pruned; empty: there is none."""
     keep: int = 2
     """Number of newest checkpoints to keep, in addition to the best."""
     n_classes: int = 1

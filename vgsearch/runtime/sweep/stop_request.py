@@ -1,4 +1,4 @@
-"""The file by which the driver asks every trial of a sweep to save and end."""
+"""The file by which every trial of a sweep, or one of them, is asked to save and end."""
 
 import logging
 import math
@@ -13,16 +13,16 @@ SECONDS_BETWEEN_REQUESTS = 5.0
 
 
 class StopRequest:
-    """Whether the driver has asked the sweep's trials to end, at a path or an address."""
+    """Whether trials were asked to end, by a file at a path or an address; "" for one that no file can ask."""
 
     def __init__(self, where: str) -> None:
-        self._where, self._looked, self._seen = place(where), -math.inf, False
+        self._where, self._looked, self._seen = place(where) if where else None, -math.inf, False
 
     @property
     def exists(self) -> bool:
         """Whether the file exists; on an object store, at most one request in a few seconds."""
-        if isinstance(self._where, Path):
-            return self._where.exists()
+        if self._where is None or isinstance(self._where, Path):
+            return self._where is not None and self._where.exists()
         if not self._seen and time.monotonic() - self._looked > SECONDS_BETWEEN_REQUESTS:
             try:
                 self._seen = self._where.exists()

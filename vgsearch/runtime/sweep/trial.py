@@ -45,7 +45,8 @@ from videogan.training.run_config import RunConfig
 
 LOGGER = logging.getLogger(__name__)
 Report = Callable[[dict[str, Any]], None]
-"""Is called with "step" and "losses", after a look also "look" and "health", at the end with `End.to_result`."""
+"""Is called with "step" and "losses", after a look also "look" and "health", while it is scored "phase", at the end
+with `End.to_result`."""
 OpenClips = Callable[[RunConfig, int], AbstractContextManager[ClipSource]]
 """(configuration, first batch) -> the training clips."""
 AfterFirstSeed = Callable[["Trial", End, OpenClips], End]
@@ -85,7 +86,7 @@ class Trial:
         self.config = parse_config(RunConfig, spec.config, spec.trial_id)
         self.folder = own_copy(spec, shard.rank)
         self.checkpoints = CheckpointFolder(self.folder.checkpoints, spec.keep)
-        self._stop_request = StopRequest(spec.stop_request)
+        self._stop_request, self._own_stop_request = StopRequest(spec.stop_request), StopRequest(spec.own_stop_request)
         self._records: TrialRecords | None = None
         """Rank 0's records while it runs."""
         self._step, self._losses = 0, dict[str, float]()
@@ -262,11 +263,14 @@ class Trial:
         return self.shard.averaged(torch.tensor([float(seen)], device=self.device)).item() > 0
 
     def _stop_if_requested(self, progress: Progress) -> None:
-        """On a stop request save, on rank 0, and end all ranks."""
-        if self.seen_by_any(self._stop_request.exists):
-            if self.shard.rank == 0:
-                self._save(progress)
-            raise StopRequested
+        """On a stop request save, on rank 0, and end all ranks: as pruned if the request is for this trial alone."""
+        if not self.seen_by_any(self._stop_request.exists or self._own_stop_request.exists):
+            return
+        if self.shard.rank == 0:
+            self._save(progress)
+        if self.seen_by_any(self._own_stop_request.exists):
+            raise Unhealthy("stopped by vgsearch stop")
+        raise StopRequested
 
     def _save(self, progress: Progress) -> None:
         """Save a checkpoint, after all records up to it: the attempt that continues from it repeats none of them."""
@@ -310,7 +314,7 @@ class Trial:
         synthetic, grid = self._samples()
         self._write_samples(grid)
         LOGGER.info("scoring")
-        self._signed = time.monotonic()
+        self._signed = self._reported = time.monotonic()
         try:
             results = objective_scores(self.config, judge, synthetic, self._while_scoring)
         except TrainingDiverged as error:
@@ -344,6 +348,10 @@ class Trial:
     def _while_scoring(self, done: int, total: int) -> None:
         if self._stop_request.exists:
             raise StopRequested
+        # Of several ranks the others wait for the score, and Ray Train would wait for their reports.
+        if self.shard.n_ranks == 1 and time.monotonic() - self._reported > SECONDS_BETWEEN_REPORTS:
+            self.report({"step": self._step, "losses": self._losses, "phase": f"scoring {done}/{total}"})
+            self._reported = time.monotonic()
         if time.monotonic() - self._signed > SECONDS_BETWEEN_SIGNS:
             LOGGER.info("scoring: %d of %d", done, total)
             self.folder.working_copy.push_seldom()

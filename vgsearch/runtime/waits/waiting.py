@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from vgsearch.terminal.line import print_line
+from vgsearch.terminal.verbosity import is_quiet
 from vgsearch.terminal.words import duration
 
 FIRST_TOLD = 30.0
@@ -30,8 +31,9 @@ class Telling:
 
 
 def tell(line: str) -> None:
-    """Print a line on stderr, from any thread; a live table or a progress bar lets it pass above itself."""
-    print_line(line, error=True)
+    """Print a line on stderr, from any thread, but not under -q; a live table or a progress bar lets it pass above."""
+    if not is_quiet():
+        print_line(line, error=True)
 
 
 @contextmanager

@@ -84,6 +84,10 @@ def _is_text(start: bytes) -> bool:
     return not any(byte < 32 and byte not in b"\t\n\f\r" for byte in start) and not start.startswith(b"YUV4MPEG2")
 
 
+EACH_FILE = "each-file"
+"""The `--group` by which every file is its own group."""
+
+
 def group_by_name(names: Sequence[str], pattern: str | None = None) -> Grouping:
     """The group of each file name, and the rule that gave it.
 
@@ -110,7 +114,9 @@ def _default_group(stem: str) -> tuple[str, str]:
 
 
 def matched_group(pattern: str, name: str) -> str:
-    """The part of a name that `--group` matches. Raises DataError if nothing matches."""
+    """The part of a name that `--group` matches, or for `each-file` all of it. Raises DataError if nothing matches."""
+    if pattern == EACH_FILE:
+        return name
     try:
         match = re.search(pattern, name)
     except re.error as error:

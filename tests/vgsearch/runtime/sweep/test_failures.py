@@ -29,10 +29,11 @@ from vgsearch.runtime.sweep.failures import end_of_error, end_of_process, full_d
 from vgsearch.runtime.sweep.resuming import RETRIED, at_half_the_batch
 from vgsearch.runtime.sweep.retries import MAX_FAILURES, Retries
 from vgsearch.runtime.sweep.spec import TrialSpec
-from vgsearch.runtime.sweep.trial import StopRequested, Trial
+from vgsearch.runtime.sweep.trial import StopRequested, Trial, Unhealthy
 from vgsearch.runtime.waits.failed_task import why_failed
 from vgsearch.terminal.line import is_own, within_ray
 from videogan.config import parse_config
+from videogan.training.loop import Progress
 from videogan.training.run_config import RunConfig
 
 
@@ -141,6 +142,15 @@ class LacksMemory(Trial):
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
 
+class Saves(Trial):
+    """A trial that only counts its checkpoints."""
+
+    saved = 0
+
+    def _save(self, progress: Progress) -> None:
+        self.saved += 1
+
+
 class Stops(Trial):
     """A trial that is asked to stop while it is scored."""
 
@@ -164,6 +174,23 @@ def test_a_trial_whose_score_lacks_memory_keeps_its_training_for_a_retry(tmp_pat
     assert LacksMemory(spec, print)._scored_by_first(None).is_done, "a rank that does not score"
     with pytest.raises(StopRequested):
         Stops(spec, print)._scored_by_first(judge)
+
+
+def test_a_stop_of_one_trial_ends_it_as_pruned_and_of_the_sweep_as_interrupted(tmp_path: Path):
+    sweep = tiny_sweep()
+    config = sweep.run_config(sweep.paper_points[0], 0).model_dump(mode="json")
+    own, whole = tmp_path / "own", tmp_path / "stop"
+    spec = TrialSpec("t", str(tmp_path / "t"), config, {}, str(whole), Inputs("d", "p", "c"), own_stop_request=str(own))
+    trial = Saves(spec, print)
+    trial._stop_if_requested(cast(Progress, object()))
+    assert not trial.saved
+    whole.touch()
+    with pytest.raises(StopRequested):
+        trial._stop_if_requested(cast(Progress, object()))
+    own.touch()
+    with pytest.raises(Unhealthy, match="stopped by vgsearch stop"):
+        trial._stop_if_requested(cast(Progress, object()))
+    assert trial.saved == 2
 
 
 def test_a_worker_that_died_is_lost_with_its_driving_task():

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from videogan.data.formats.contract import Found, FoundVideo, ImportOptions
@@ -5,6 +7,7 @@ from videogan.data.formats.listing import group_by_name
 from videogan.data.formats.plain_folders import find, read_split
 from videogan.data.formats.rows import manifest_rows
 from videogan.data.manifest import DataError, write_manifest
+from videogan.data.splits import split_by_group
 
 
 def test_the_default_group_is_ucfs_number_as_a_whole_word_or_the_first_part():
@@ -121,3 +124,15 @@ def test_a_split_file_that_leaks_a_group_is_refused_and_copies_are_skipped(tmp_p
         write_manifest(tmp_path, rows)
     drawn = find(tmp_path, ImportOptions(split_by="group"))
     assert {video.split for video in drawn.videos} == {None}
+
+
+def test_files_without_groups_are_refused_with_an_example_that_works_for_them_and_each_file_may_be_a_group():
+    names = [f"IMG_20{number}.mp4" for number in range(10, 18)]
+    with pytest.raises(DataError, match="has 1 group") as refused:
+        split_by_group(["run"] * 8, group_by_name(names).groups)
+    pattern = re.search("--group '([^']*)' makes IMG_2024.mp4 group 2024; --group each-file", str(refused.value))[1]
+    for chosen in (pattern, "each-file"):
+        groups = group_by_name(names, chosen).groups
+        assert len(set(groups)) == 8
+        assert set(split_by_group(["run"] * 8, groups)) == {"train", "select", "test"}
+    assert group_by_name(["IMG_2024.mp4"], pattern).groups == ("2024",)
