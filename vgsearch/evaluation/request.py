@@ -17,7 +17,7 @@ from videogan.data.manifest import DataError, Manifest, read_manifest
 from videogan.data.preprocessing import preprocessing_named
 from videogan.data.windows import Selection, halves_by_group, select_clips
 from videogan.metrics import VERSION
-from videogan.protocols import PROTOCOLS, SCALES, USUAL_CLASSIFIER
+from videogan.protocols import PROTOCOLS, USUAL_CLASSIFIER, protocol_named
 from videogan.protocols.classifier import ClassifierProtocol, WeightsFile, weights_file
 from videogan.protocols.features import FeatureProtocol
 from videogan.protocols.initial_weights import predicts_classes, with_weights
@@ -309,7 +309,6 @@ def _measures(request: EvaluationRequest, usual: str, s3: str, manifest: Manifes
 
 
 def _measure(name: str, s3: str, request: EvaluationRequest) -> Measure:
-    scale = next(scale for scale in reversed(SCALES) if f"_{scale}{VERSION}" in s3)
     if name == "gam":
         if request.checkpoint is None or request.against is None:
             raise ConfigurationError(
@@ -318,11 +317,8 @@ def _measure(name: str, s3: str, request: EvaluationRequest) -> Measure:
         return Opponent(str(request.against.absolute()))
     if name == "blind_spots":
         return PROTOCOLS[s3].classifier
-    if name == "s3":
-        return PROTOCOLS[s3]
-    for candidate in (name, f"{name}_{scale}{VERSION}", f"{name}_{USUAL_CLASSIFIER.get(name)}_{scale}{VERSION}"):
-        if candidate in PROTOCOLS:
-            return PROTOCOLS[candidate]
+    if (named := protocol_named(name, s3)) is not None:
+        return named
     short = [*USUAL_CLASSIFIER, "blind_spots", "gam"]
     # The list of all PROTOCOLS would fill the screen.
     close = suggestion(name, [*short, *PROTOCOLS])

@@ -135,3 +135,15 @@ def _scheduled_as_the_paper() -> list[S3Protocol]:
 PROTOCOLS = {protocol.name: protocol for protocol in _named()}
 # The classifier of a metric named without one: the papers' own, and I3D for the FVD-style distance.
 USUAL_CLASSIFIER = {"s3": "r3d18", "is": "c3d", "fid": "tsn", "fvd": "i3d", "kvd": "r3d18"}
+
+
+def protocol_named(name: str, s3: str) -> S3Protocol | FeatureProtocol | None:
+    """The protocol of a metric's name, such as fid, fid_tsn or s3_tsn_laptop_v2; None if there is none.
+
+    s3: the name of the protocol that "s3" means; names without a scale have its scale.
+    """
+    if name == "s3":
+        return PROTOCOLS[s3]
+    scale = next(scale for scale in reversed(SCALES) if f"_{scale}{VERSION}" in s3)
+    written = (name, f"{name}_{scale}{VERSION}", f"{name}_{USUAL_CLASSIFIER.get(name)}_{scale}{VERSION}")
+    return next((PROTOCOLS[each] for each in written if each in PROTOCOLS), None)

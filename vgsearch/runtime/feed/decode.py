@@ -24,13 +24,12 @@ from videogan.data.cache import (
     missing_shards,
     planned_shards,
     write_index,
-    write_shard,
 )
-from videogan.data.decode import Limits, MissingVideo, UnreadableVideo, inspect
+from videogan.data.decode import Limits, UnreadableVideo, inspect
 from videogan.data.journal import journal_folder, journal_writer, read_journal, signature
 from videogan.data.manifest import DataError, Manifest
 from videogan.data.preprocessing import preprocessing_named
-from videogan.data.shard_repair import decoded_files, why_lost
+from videogan.data.shard_decoding import decode_shard
 from videogan.storage.places import Place, RemotePath, place
 
 if TYPE_CHECKING:  # it imports torch, which workers that decode do without
@@ -171,24 +170,8 @@ def _decode_shard(row: dict[str, Any], folder: Place, preprocessing: str, limits
     shard = ClipShard(tuple(map(str, row["shas"])))
     places = {sha: place(str(path)) for sha, path in zip(shard.shas, row["paths"], strict=True)}
     done: dict[str, Any] = {"n_clips": len(shard.shas), "lost": []}
-    if not missing_shards(folder, [shard]):
-        return done  # another builder has written it meanwhile
-    lost = [f"{places[sha]}: {reason}" for sha in shard.shas if (reason := why_lost(places[sha], sha))]
-    if lost:
-        return done | {"lost": lost}
-
-    def clips() -> Iterator[tuple[str, np.ndarray | str]]:
-        for sha in shard.shas:
-            try:
-                yield from decoded_files({sha: places[sha]}, preprocessing, limits)
-            except MissingVideo:
-                raise  # the file existed a moment ago: not a defect of the video to record
-            except UnreadableVideo as error:
-                yield sha, error.reason
-
     with beating(f"{DECODING}, from {row['paths'][0]} on"):
-        write_shard(folder, shard, clips())
-    return done
+        return done | {"lost": decode_shard(folder, shard, places, preprocessing, limits)}
 
 
 def decoding(

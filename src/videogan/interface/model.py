@@ -1,0 +1,86 @@
+"""A trained generator to sample from."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from videogan.config import ConfigurationError, suggestion
+from videogan.families.contract import Generator
+from videogan.sampling.sampling import codes, render, sampling_copy
+from videogan.training.checkpoint import generator_of, load_checkpoint
+from videogan.training.run_config import RunConfig
+
+GENERATOR, CLASSES = "generator.pt", "classes.json"
+"""The files of an exported model that are read here."""
+
+
+class Model:
+    """A generator in eval mode, with standing statistics, and what is known of it."""
+
+    def __init__(
+        self, generator: Generator, config: RunConfig, classes: Sequence[str], trained_on: str, source: Path
+    ) -> None:
+        self.config, self.classes, self.trained_on, self.source = config, tuple(classes), trained_on, source
+        standing = config.evaluation.standing_batches
+        self.generator = sampling_copy(generator, config.model.n_classes, standing, seed=config.seed)
+
+    def sample(
+        self,
+        n: int,
+        labels: int | str | Sequence[int | str] | None = None,
+        seed: int = 0,
+        n_frames: int | None = None,
+        truncation: float | None = None,
+    ) -> Tensor:
+        """`n` clips, uint8 (n, T, H, W, 3) on the CPU; clip i depends on the seed, i and its label only.
+
+        labels: a class by number or name for all, or one for each clip; None: the classes in turn. truncation: redraws
+        values beyond so many standard deviations. Raises ConfigurationError for what the model does not offer.
+        """
+        if n < 1:
+            raise ConfigurationError(f"n must be at least 1 clip, got {n}.")
+        z = codes(self.generator, n, seed, n_frames=n_frames, truncation=truncation)
+        return render(self.generator, z, self._labels(n, labels), n_frames or self.config.model.n_frames)
+
+    def _labels(self, n: int, labels: int | str | Sequence[int | str] | None) -> Tensor:
+        if labels is None:
+            return torch.arange(n) % self.config.n_conditions
+        if not self.config.model.is_conditional:
+            raise ConfigurationError(f"labels: this {self.config.model.family} generates without labels; leave it out.")
+        each = [labels] * n if isinstance(labels, int | str) else list(labels)
+        if len(each) != n:
+            raise ConfigurationError(f"labels must be one for all clips, or {n}, one for each, got {len(each)}.")
+        return torch.tensor([self._label(label) for label in each])
+
+    def _label(self, label: int | str) -> int:
+        if isinstance(label, str):
+            if label not in self.classes:
+                raise ConfigurationError(f"labels: no class '{label}'{suggestion(label, list(self.classes))}")
+            return self.classes.index(label)
+        if not 0 <= label < len(self.classes):
+            raise ConfigurationError(f"labels must be from 0 to {len(self.classes) - 1}, got {label}.")
+        return int(label)
+
+
+def load(path: Path | str, device: str | None = None) -> Model:
+    """The model of a checkpoint file, or of a folder that `vgsearch export` wrote; on a GPU if there is one.
+
+    Raises UnreadableCheckpoint, or ConfigurationError for a folder of something else.
+    """
+    source = Path(path)
+    if source.is_dir() and not (source / GENERATOR).is_file():
+        raise ConfigurationError(
+            f"{source} contains no {GENERATOR}; give a checkpoint file, or export the experiment first: "
+            f"vgsearch export {source} DIR."
+        )
+    source = source / GENERATOR if source.is_dir() else source
+    checkpoint = load_checkpoint(source)
+    generator, config = generator_of(checkpoint, source)
+    names = source.parent / CLASSES
+    known = json.loads(names.read_text("utf-8")) if source.name == GENERATOR and names.is_file() else None
+    classes = known or [f"class {number}" for number in range(config.model.n_classes)]
+    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return Model(generator.to(chosen), config, classes, checkpoint.trained_on, source)

@@ -1,0 +1,102 @@
+"""An experiment to read from Python, while its sweep runs or after."""
+
+from pathlib import Path
+from typing import Any
+
+from vgsearch.experiment.chosen_checkpoint import chosen_checkpoint
+from vgsearch.experiment.ledger import SweepRecord, TrialRecord, read_ledger
+from vgsearch.experiment.opened_trial import opened_checkpoint
+from vgsearch.experiment.paths import Experiment
+from vgsearch.report.writing import write_html, write_markdown
+from vgsearch.runtime.sweep.reporting import page_of
+from vgsearch.terminal.verdict import verdict
+from videogan.interface.model import Model, load
+from videogan.storage.places import Place
+
+
+class SearchedExperiment:
+    """The experiment at a path or an address; each property reads its ledger anew."""
+
+    def __init__(self, where: str | Place) -> None:
+        """Raise ConfigurationError if there is no sweep."""
+        self._experiment = Experiment.at(where)
+        self._experiment.refuse_missing()
+
+    def __repr__(self) -> str:
+        return f"<vgsearch experiment {self.place}: {self.verdict or self.ended or 'running'}>"
+
+    @property
+    def place(self) -> Place:
+        """Its folder or address."""
+        return self._experiment.place
+
+    @property
+    def record(self) -> SweepRecord:
+        """The whole state of the sweep."""
+        return read_ledger(self._experiment.events)
+
+    @property
+    def ended(self) -> str:
+        """ "finished" or "interrupted"; empty while it runs, and after its driver was killed."""
+        return self.record.ended
+
+    @property
+    def trials(self) -> list[dict[str, Any]]:
+        """A flat row for each trial, in order, which pandas.DataFrame takes as it is. Any: values of settings.
+
+        "trial", "state", "step", "n_steps", "seconds", "look", "is_paper_point", "is_best", "reason", then the searched
+        values by path, then each score by name with its "<name>_low" and "<name>_high"; what is unknown is None.
+        """
+        record = self.record
+        front = {trial.trial_id for trial in record.front}
+        rows = [_row(trial, trial.trial_id in front) for trial in record.trials.values()]
+        names = dict.fromkeys(name for row in rows for name in row)
+        return [{name: row.get(name) for name in names} for row in rows]
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The row of the best trial; None if no trial may be called best."""
+        best = self.record.best
+        return next((row for row in self.trials if best is not None and row["trial"] == best.trial_id), None)
+
+    @property
+    def verdict(self) -> str:
+        """What the scores say, in one sentence; empty before a trial is scored."""
+        return verdict(self.record, self.place)
+
+    def model(self, trial: str | None = None) -> Model:
+        """The model of a trial, by default of the best; raises ConfigurationError if it has no checkpoint."""
+        with opened_checkpoint(chosen_checkpoint(self.place if trial is None else self.place / trial)) as file:
+            return load(file)
+
+    def report(self, out: str | Path = "reports") -> Path:
+        """Write the report as `vgsearch report` does; returns the HTML file."""
+        page = page_of(Path(str(self.place)))
+        write_html(page, self._experiment.report)
+        self._experiment.working_copy.push(lambda name: name == self._experiment.report.name)
+        write_markdown(page, Path(out) / page.title)
+        return self._experiment.report
+
+
+def _row(trial: TrialRecord, is_best: bool) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "trial": trial.trial_id,
+        "state": trial.state,
+        "step": trial.step,
+        "n_steps": trial.n_steps,
+        "seconds": trial.seconds,
+        "look": trial.look if trial.looks else None,
+        "is_paper_point": trial.is_paper_point,
+        "is_best": is_best,
+        "reason": trial.reason or None,
+        **trial.overrides,
+    }
+    for name, value in trial.scores.items():
+        row[name] = value
+        if (measured := trial.score.interval(name)) is not None:
+            row |= {f"{name}_low": _known(measured.low), f"{name}_high": _known(measured.high)}
+    return row
+
+
+def _known(bound: float) -> float | None:
+    return None if bound != bound else bound
