@@ -120,10 +120,9 @@ def _describe(problem: Mapping[str, Any], config_type: type[Config], source: str
 
 
 def _suggested(key: str, section: str, known: list[str], config_type: type[Config]) -> str:
-    """The setting that an unknown key probably means: of its section, or by its dotted path in another one."""
-    named = (path.rpartition(".") for path in _paths(config_type))
-    elsewhere = sorted(f"{above}.{name}" for above, _, name in named if name == key and above not in ("", section))
-    return f"; did you mean '{elsewhere[0]}'?" if elsewhere else suggestion(key, known)
+    """The setting that an unknown key probably means: of its section or, without a section, of any, by its path."""
+    paths = [] if section else sorted(path for path in _paths(config_type) if path.rpartition(".")[2] == key)
+    return f"; did you mean '{paths[0]}'?" if paths else suggestion(key, known)
 
 
 def _paths(config_type: type[Config], above: str = "") -> Iterator[str]:

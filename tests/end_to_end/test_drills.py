@@ -211,3 +211,19 @@ def test_a_read_only_output_is_refused_before_anything_starts(small_disk: Path):
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert "can't be written: Read-only file system. Choose another --out" in run.stderr
     row("read-only output", "refused with the folder and the reason before anything started")
+
+
+@pytest.mark.slow
+def test_a_sweep_that_another_process_stops_saves_ends_with_130_and_goes_on_when_resumed(tmp_path: Path):
+    folder, command = tmp_path / "s", [sys.executable, "-m", "vgsearch", "stop"]
+    driver = start(folder)
+    while not n_lines(folder) and driver.poll() is None:
+        time.sleep(0.05)
+    subprocess.run([*command, folder], cwd=ROOT, check=True, timeout=120)
+    assert driver.wait(timeout=300) == 130, log_of(folder).read_text()[-3000:]
+    assert read_ledger(Experiment(folder).ledger).ended == "interrupted"
+    again = subprocess.run([*command, folder], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert again.returncode == 1
+    assert "there is nothing to stop" in again.stderr
+    assert_whole(folder, finish(folder))
+    row("stopped by vgsearch stop", "every trial")

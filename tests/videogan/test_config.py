@@ -143,5 +143,3 @@ def test_suggestions_are_made_for_close_words_only():
 def test_a_setting_without_its_section_is_suggested_by_its_path():
     with pytest.raises(ConfigurationError, match=r"--set: unknown key 'sigma_a'; did you mean 'model.sigma_a'\?"):
         parse_config(RunConfig, {"model": {"family": "mvt", "n_classes": 2}, "sigma_a": 1}, "--set")
-    with pytest.raises(ConfigurationError, match=r"unknown key 'lr_g' under model; did you mean 'optimiser.lr_g'\?"):
-        parse_config(RunConfig, {"model": {"family": "mvt", "n_classes": 2, "lr_g": 1}}, "--set")
