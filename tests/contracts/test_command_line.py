@@ -119,10 +119,11 @@ def test_the_package_runs_as_a_module_prints_its_version_and_completes_in_a_shel
     said = subprocess.run([sys.executable, "-m", "vgsearch", "--version"], capture_output=True, text=True, check=True)
     assert said.stdout.startswith("vgsearch ")
     assert "torch 2" in said.stdout
-    asked = {"_VGSEARCH_COMPLETE": "complete_bash", "COMP_WORDS": "vgsearch stat", "COMP_CWORD": "1"}
     program = [sys.executable, "-c", "import sys; sys.argv[0] = 'vgsearch'; from vgsearch.cli import main; main()"]
-    found = subprocess.run(program, capture_output=True, text=True, env={**os.environ, **asked})
-    assert found.stdout.split() == ["status"]
+    for words, completed in (("vgsearch stat", ["status"]), ("vgsearch tune mvt_t", ["mvt_tsa"])):
+        asked = {"_VGSEARCH_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+        found = subprocess.run(program, capture_output=True, text=True, env={**os.environ, **asked})
+        assert found.stdout.split() == completed
 
 
 def test_ctrl_c_ends_any_command_with_130(tmp_path: Path):

@@ -11,7 +11,20 @@ DEFAULT_REPORTS = Path("reports")
 LARGEST_SEED = 2**32 - 1
 """Of the command line; the seeds of trials, retries and confirmations are above it, and still far below 2^64."""
 
-Space = Annotated[str, typer.Argument(metavar="SPACE", help="A name from `vgsearch spaces`, or a YAML file.")]
+
+def _names_of_spaces() -> list[str]:
+    """For the completion in a shell."""
+    from vgsearch.space.space import installed_spaces
+
+    return list(installed_spaces())
+
+
+Space = Annotated[
+    str,
+    typer.Argument(
+        metavar="SPACE", help="A name from `vgsearch spaces`, or a YAML file.", autocompletion=_names_of_spaces
+    ),
+]
 ExperimentFolder = Annotated[
     Path, typer.Argument(metavar="EXP", help="Folder of the experiment, e.g. runs/mvt_tsa-001.")
 ]

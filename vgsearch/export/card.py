@@ -43,7 +43,7 @@ def model_card(exported: Exported, config: RunConfig) -> str:
         f"- Scores{f' on {split}' if split else ''}: {scores}",
         *(f"- {line}" for line in protocol_lines(trial.score)),
         *([f"- {floor_line(record)}"] if record.floor is not None else []),
-        *([f"- Of its search: {said}"] if (said := verdict(record, exported.experiment.place)) else []),
+        *([f"- Of its search: {said}"] if (said := _said(exported)) else []),
         f"- Versions: {', '.join(f'{name} {version}' for name, version in header.get('versions', {}).items())}",
         "",
         "S3 does not see memorisation, frozen or looping clips, or too little diversity within a class; compare it only",
@@ -66,3 +66,8 @@ def model_card(exported: Exported, config: RunConfig) -> str:
         "```",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _said(exported: Exported) -> str:
+    """The verdict on the search, without the command that would tell more: its folder stays behind."""
+    return verdict(exported.record, exported.experiment.place).partition("; vgsearch ")[0]

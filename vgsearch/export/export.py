@@ -48,9 +48,13 @@ def export(where: Place, folder: Path) -> list[Path]:
     }
     write_atomically(folder / MODEL, lambda stream: save_checkpoint(generator_only(checkpoint), stream))
     for name, text in texts.items():
-        write_atomically(folder / name, lambda stream, text=text: stream.write(text.encode()))
+        _write(folder / name, text)
     sampler = sampling_copy(generator, config.model.n_classes, config.evaluation.standing_batches, seed=config.seed)
     labels = dict(enumerate(names)) if knows_classes(generator) else {}
     settings = PictureSettings(labels, n_codes=1, n_steps=1, seed=0, n_frames=config.model.n_frames)
     clips = write_loose_clips(sampler, folder / CLIPS, settings, CLIPS_OF_CLASS, lambda done, total: None)
     return [folder / MODEL, *(folder / name for name in texts), *clips]
+
+
+def _write(path: Path, text: str) -> None:
+    write_atomically(path, lambda stream: stream.write(text.encode()))

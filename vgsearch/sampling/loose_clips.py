@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from vgsearch.experiment.names import checked_name
 from vgsearch.sampling.pictures import OnProgress, PictureSettings
@@ -30,10 +31,14 @@ def write_loose_clips(
             clips = render(sampler, z, torch.full((n_here,), label), settings.n_frames)
             for number, clip in enumerate(clips, start=first):
                 path = of_class / f"{number:04d}.mp4"
-                write_atomically(path, lambda stream, clip=clip: write_lossless_mp4(stream, clip))
+                _write(path, clip)
                 written.append(path)
             on_progress(len(written), n * len(folders))
     return written
+
+
+def _write(path: Path, clip: Tensor) -> None:
+    write_atomically(path, lambda stream: write_lossless_mp4(stream, clip))
 
 
 _APART = 1_000_000
