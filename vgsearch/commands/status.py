@@ -54,16 +54,32 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
     header = f"{record.header['space']} ({record.header['budget']})"
     console.print(f"{shown(folder.place)}   {header}   {record.ended or since}", soft_wrap=True)
     console.print(Text("\n").join(table_lines(sweep_table(record, console.width))), no_wrap=True, overflow="ellipsis")
-    if record.floor is not None:
-        console.print(floor_line(record))
-    if pruned := pruning_line(record):
-        console.print(pruned, soft_wrap=True)
-    if said := verdict(record, folder.place):
-        console.print(f"verdict {said}", soft_wrap=True)
+    told = {
+        "": [floor_line(record) if record.floor is not None else "", pruning_line(record)],
+        "verdict ": [verdict(record, folder.place)],
+        "confirm ": [_confirmed(folder)],
+    }
+    for word, lines in told.items():
+        for line in filter(None, lines):
+            console.print(f"{word}{line}", soft_wrap=True)
     for note in notes_on_scores(record):
         console.print(f"note: {note}", style="yellow", soft_wrap=True, markup=False)
     for line in search_signal_lines(record):
         console.print(line, soft_wrap=True)
+
+
+def _confirmed(folder: "Experiment") -> str:
+    """What fresh seeds say, as the newest `vgsearch confirm` wrote it; empty before it."""
+    import json
+
+    path = folder.place / folder.confirm.name
+    if not path.is_file():
+        return ""
+    try:
+        written = json.loads(path.read_bytes())
+        return "; ".join(str(written[name]) for name in ("verdict", "answer") if name in written)
+    except (ValueError, TypeError):
+        return f"{path} is damaged; vgsearch confirm makes it again"
 
 
 def _watch(experiment: "Experiment", reader: "LedgerReader", console: "Console", json_lines: bool) -> None:

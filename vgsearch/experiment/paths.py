@@ -286,11 +286,6 @@ class Experiment(StoredFolder):
         request = self.stop_request
         request.put(b"stop") if isinstance(request, RemotePath) else request.touch()
 
-    @property
-    def is_stopped_from_outside(self) -> bool:
-        """Whether a stop request exists, which another process may have left."""
-        return self.stop_request.exists()
-
     def withdraw_stop_request(self) -> None:
         """Delete the stop request."""
         for name in (".stop", ".stop-told"):

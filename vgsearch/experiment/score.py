@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, get_type_hints
 
-from videogan.metrics import SCORES_OF_S3
+from videogan.metrics import ACCURACIES, SCORES_OF_S3
 from videogan.metrics.interval import Interval
 from videogan.storage.json_values import fits, json_values
 
@@ -69,6 +69,17 @@ class S3Score(_Measured):
     confusion: Mapping[str, Sequence[Sequence[int]]] | None = None
     """Only in scores.json, like `per_class`: both grow with the number of classes."""
     per_class: Mapping[str, Sequence[float]] | None = None
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> Self:
+        """As `_Measured.from_json`; bounds of accuracies that an older ledger has beyond 0 and 1 are 0 and 1."""
+        fields = _typed_fields(cls, written)
+        return cls(**fields | {name: _within(fields[name]) for name in ACCURACIES if fields.get(name) is not None})
+
+
+def _within(accuracy: Interval) -> Interval:
+    low, high = accuracy.low, accuracy.high
+    return Interval(accuracy.mean, 0.0 if low < 0 else low, 1.0 if high > 1 else high)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -268,7 +268,7 @@ def _trade_offs(subject: ExperimentData) -> list[Block]:
 
 def _expected_best(subject: ExperimentData) -> list[Block]:
     curve = subject.expected()
-    if curve is None or len(curve.mean) < FEWEST_DOTS:
+    if curve is None or len(subject.scored) < FEWEST_DOTS:
         return []
     chart = figures.expected_best_chart({subject.sweep.space.name: curve}, subject.objective)
     return [Chart("expected-best", chart, wide=True)]

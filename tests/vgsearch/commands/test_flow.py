@@ -91,6 +91,14 @@ def test_the_errors_of_each_estimator_are_printed_and_written(whole):
     assert textured["Lucas-Kanade"]["mean"] < 0.25 < textured["zero flow"]["mean"]
 
 
+def test_a_flow_that_is_worse_than_none_is_not_recommended(whole):
+    *_, note, following = whole[1].splitlines()
+    assert note.startswith("note     this flow is no better than zero flow and Lucas-Kanade")
+    assert following == (
+        "next     fit longer: vgsearch flow fit --budget smoke; or, with Lucas-Kanade flow: vgsearch tune mvt_mc"
+    )
+
+
 def test_the_picture_has_a_row_for_two_pairs_of_each_kind_and_a_column_for_each_flow(whole):
     with Image.open(whole[0] / "flow.png") as picture:
         pixels = np.asarray(picture.convert("RGB"))

@@ -141,3 +141,20 @@ def test_a_folder_a_space_and_a_reason_cannot_write_markup_or_controls(tmp_path:
         assert told.exit_code == 0, told.exception
         assert "\x1b" not in told.output
         assert told.output.count(r"x[/red]\x1b[2J") >= 2
+
+
+def test_the_verdict_and_what_fresh_seeds_say_are_printed_and_the_verdict_is_in_json(ledger: Ledger):
+    trial, experiment = start(ledger, 0), Experiment.at(ledger.path.parent)
+    score = {"s3": {"mean": 0.6, "low": 0.5, "high": 0.7}, "n_test": 16, "n_groups": 4, "split": "select"}
+    ledger.append("trial_ended", trial=trial, state="done", step=300, score=score)
+    ledger.append("floor", score={"s3": {"mean": 0.4, "low": 0.2, "high": 0.6}})
+    for written, line in (
+        ('{"verdict": "v", "answer": "a"}', "confirm v; a"),
+        ("[", f"confirm {experiment.confirm} is damaged; vgsearch confirm makes it again"),
+    ):
+        experiment.confirm.write_text(written)
+        printed = CliRunner().invoke(app, ["status", str(experiment.folder)], catch_exceptions=False).stdout
+        assert "verdict not distinguishable from an untrained generator: 16 select clips of 4 groups" in printed
+        assert line in printed.splitlines()
+    as_json = CliRunner().invoke(app, ["status", str(experiment.folder), "--json"], catch_exceptions=False).stdout
+    assert json.loads(as_json)["verdict"].startswith("not distinguishable")

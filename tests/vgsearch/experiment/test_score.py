@@ -85,6 +85,13 @@ def test_a_score_is_written_back_as_it_was_read(written: dict[str, Any]):
     assert json.dumps(Score.from_json(written).to_json()) == json.dumps(written)
 
 
+def test_bounds_of_accuracies_that_an_older_ledger_has_beyond_0_and_100_percent_end_there():
+    older = {"s3": part(0.5, -0.1, 1.3), "ser": part(0.1, -0.2, 0.4), "rer": part(0.98, 0.92, 1.04)}
+    read = S3Score.from_json(older)
+    assert (read.ser, read.rer) == (Interval(0.1, 0.0, 0.4), Interval(0.98, 0.92, 1.0))
+    assert read.s3 == Interval(0.5, -0.1, 1.3)
+
+
 def test_the_scores_of_a_ledger_are_written_back_as_they_were_read(tmp_path: Path):
     ledger = Ledger(tmp_path / "ledger.jsonl")
     ledger.append("floor", score=WRITTEN["both"])

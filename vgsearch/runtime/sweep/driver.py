@@ -18,6 +18,7 @@ from vgsearch.runtime.study.population import successor
 from vgsearch.runtime.study.proposal import Proposal
 from vgsearch.runtime.sweep.resuming import at_half_the_batch
 from vgsearch.runtime.sweep.spec import TrialSpec
+from vgsearch.runtime.sweep.stop_request import StopRequest
 from vgsearch.runtime.waits.failed_task import why_failed
 from vgsearch.runtime.waits.waiting import waiting
 from vgsearch.runtime.waits.watch import state_of_tasks
@@ -44,6 +45,7 @@ class Driver:
         hours = sweep.time_budget_hours
         self._deadline = None if hours is None else time.monotonic() + hours * 3600
         self._began: dict[str, float] = {}
+        self._asked_from_outside = StopRequest(str(experiment.stop_request))
         self.halted = ""
         """Why the sweep was stopped, if no trial could have continued."""
         self.enough = ""
@@ -140,7 +142,7 @@ class Driver:
             self.halt(end.reason)
         log = {"log_tail": _tail(self.folder_of(trial))} if end.state in WITH_LOG else {}
         self._record("trial_ended", trial=trial, **end.to_event(), **log, seconds=self._seconds_of(trial))
-        if end.state == "interrupted" and not self.stopping and self.experiment.is_stopped_from_outside:
+        if end.state == "interrupted" and not self.stopping and self._asked_from_outside.exists:
             self.experiment.ask_to_stop()
         record = self.record.trials[trial]
         self._write_status(record)
