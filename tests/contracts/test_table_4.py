@@ -112,7 +112,7 @@ def test_spaces_with_several_points_name_them_and_every_point_builds(name: str):
 def test_an_unknown_point_is_refused_with_the_known_ones():
     with pytest.raises(ConfigurationError, match="volume3d has no point 'weight_clp'; did you mean 'weight_clip'"):
         load_space("volume3d").at_point("weight_clp")
-    with pytest.raises(ConfigurationError, match="tgan_svc has no point 'svc': it has only one; remove --point"):
+    with pytest.raises(ConfigurationError, match="tgan_svc has no point 'svc'; it must be one of golf"):
         load_space("tgan_svc").at_point("svc")
 
 
