@@ -30,7 +30,7 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
     from vgsearch.experiment.scoring import notes_on_scores
     from vgsearch.terminal.console import Terminal
     from vgsearch.terminal.signal_line import search_signal_lines
-    from vgsearch.terminal.sweep_table import floor_line, pruning_line, sweep_table, table_lines
+    from vgsearch.terminal.sweep_table import enough_line, floor_line, pruning_line, sweep_table, table_lines
     from vgsearch.terminal.verdict import verdict
     from vgsearch.terminal.words import duration, shown
 
@@ -55,7 +55,7 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
     console.print(f"{shown(folder.place)}   {header}   {record.ended or since}", soft_wrap=True)
     console.print(Text("\n").join(table_lines(sweep_table(record, console.width))), no_wrap=True, overflow="ellipsis")
     told = {
-        "": [floor_line(record) if record.floor is not None else "", pruning_line(record)],
+        "": [floor_line(record) if record.floor is not None else "", enough_line(record), pruning_line(record)],
         "verdict ": [verdict(record, folder.place)],
         "confirm ": [_confirmed(folder)],
     }

@@ -32,7 +32,8 @@ def stop(
     running = record if record.confirmation is None or record.confirmation.ended else record.confirmation
     is_confirming = running is not record and any(trial.state == "running" for trial in running.trials.values())
     if (record.ended and not is_confirming) or gone:
-        how = f"{gone} has ended" if gone else f"its sweep was {record.ended}"
+        sweep = f"its sweep {'has' if record.ended == 'finished' else 'was'} {record.ended}"
+        how = sweep if record.ended and not is_confirming else f"{gone.rstrip(',')} has ended"
         raise ConfigurationError(f"{experiment.place} does not run: {how}; there is nothing to stop.")
     if written:
         trial = find_trial(record, written)

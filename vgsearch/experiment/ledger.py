@@ -152,6 +152,8 @@ class SweepRecord:
     confirmation: "SweepRecord | None" = None
     """The best points trained again on fresh seeds, recorded as separate events; not trials of the search."""
     ended: str = ""
+    enough: str = ""
+    """Why its newest driver started no more trials, by `stop_when`."""
     starts: list[Event] = field(default_factory=list)
     """The headers of all its drivers: one, and one more for each resume."""
     last_event: float = math.nan
@@ -226,10 +228,12 @@ class SweepRecord:
     def _apply_to_sweep(self, event: Event) -> None:
         kind = event["event"]
         if kind == "sweep_started":
-            self.header, self.ended = event, ""
+            self.header, self.ended, self.enough = event, "", ""
             self.starts.append(event)
         elif kind == "sweep_ended":
             self.ended = event["how"]
+        elif kind == ENOUGH:
+            self.enough = event["why"]
         elif kind == "warm_started":
             self.known = event["trials"]
         elif kind == "floor":

@@ -269,7 +269,7 @@ def event_line(event: Event, record: SweepRecord) -> str:
     if kind == GPU_LEFT_OUT:
         return str(event["why"])
     if kind == ENOUGH:
-        return f"no more trials start: {event['why']} (--stop-when)"
+        return enough_line(record)
     if kind == "floor":
         return floor_line(record)
     return "" if trial is None else _line_of_trial(kind, event, trial, record)
@@ -307,6 +307,11 @@ def pruning_line(record: SweepRecord) -> str:
         return ""
     n_ended = n_pruned + record.count("done")
     return f"pruning: {n_pruned} of {n_ended} trials stopped early, {100 * record.steps_saved:.0f} % of the steps saved"
+
+
+def enough_line(record: SweepRecord) -> str:
+    """Why no more trials start; empty if they may."""
+    return record.enough and f"no more trials start: {record.enough} (--stop-when; resume --stop-when never goes on)"
 
 
 def trial_result(trial: TrialRecord, objectives: Sequence[Objective]) -> str:

@@ -15,6 +15,7 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from typer.testing import CliRunner
 
+import videogan
 from vgsearch.cli import app
 from vgsearch.evaluation.request import N_FRAMES, EvaluationRequest, planned
 from vgsearch.runtime.cluster.cluster import connect
@@ -140,7 +141,7 @@ def test_real_clips_score_as_real_ones_and_far_from_noise(ladder, tmp_path, data
         assert image.n_frames == 16
 
 
-def test_scores_of_a_checkpoint_are_printed_and_added_to_its_trials_records_at_its_step(trial, monkeypatch):
+def test_scores_of_a_checkpoint_are_printed_and_added_to_its_trials_records_at_its_step(trial, data, monkeypatch):
     monkeypatch.chdir(trial.parent)
     a, b = (f"t0000-abcdef/checkpoints/step0000000{step}.pt" for step in (2, 3))
     printed = evaluate(a, "--against", b, "--metrics", "kvd,gam")
@@ -150,6 +151,7 @@ def test_scores_of_a_checkpoint_are_printed_and_added_to_its_trials_records_at_i
     # Without a terminal each measurement is printed as it ends, and files as one would type them.
     assert f"/2  {KVD}  step00000002  {kvd['mean']:.2f}" in printed
     assert printed.splitlines()[-1] == "t0000-abcdef/evaluations/step00000002/scores.json"
+    assert videogan.evaluate(a, data, "kvd")[KVD].to_json() == kvd, "a program gets the same to the last digit"
     expected = {f"evaluation/{KVD}": kvd["mean"], "evaluation/gam/t0000-abcdef-step00000003": gam["score"]}
     before, line = map(json.loads, (trial / "metrics.jsonl").read_text().splitlines())
     assert before == {"step": 3, "loss": 1.0}

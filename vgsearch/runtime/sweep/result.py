@@ -8,7 +8,7 @@ from vgsearch.experiment.ledger import SweepRecord, TrialRecord
 from vgsearch.experiment.paths import Experiment, short_id
 from vgsearch.experiment.scoring import notes_on_scores
 from vgsearch.terminal.signal_line import search_signal_lines
-from vgsearch.terminal.sweep_table import floor_line, pruning_line, trial_result
+from vgsearch.terminal.sweep_table import enough_line, floor_line, pruning_line, trial_result
 from vgsearch.terminal.trial import protocol_lines
 from vgsearch.terminal.verdict import verdict
 from vgsearch.terminal.words import number, short_name, shown, typed, value
@@ -19,7 +19,9 @@ def print_result(record: SweepRecord, experiment: Experiment, console: Console) 
     """Print how trials ended, the floor, the best trial or the front, the signal, files and next commands."""
     ends = ", ".join(f"{n} {state}" for state in ENDS if (n := record.count(state)))
     console.print(f"\n{len(record.trials)} trial{'s' * (len(record.trials) != 1)}: {ends}")
-    for line in filter(None, (pruning_line(record), "" if record.floor is None else floor_line(record))):
+    for line in filter(
+        None, (enough_line(record), pruning_line(record), "" if record.floor is None else floor_line(record))
+    ):
         console.print(line, soft_wrap=True)
     best = record.best
     _print_passed_over(record, console)
