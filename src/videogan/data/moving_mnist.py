@@ -1,4 +1,7 @@
-"""Moving MNIST, generated: two digits that bounce off the edges of a 64 x 64 frame (Srivastava et al. 2015)."""
+"""Moving MNIST, generated: two digits that bounce off the edges of a 64 x 64 frame (Srivastava et al. 2015).
+
+Direction and speed of each digit are random, as the TGAN paper says of its clips (sec. 6.1).
+"""
 
 import gzip
 from collections.abc import Callable
@@ -15,7 +18,7 @@ from videogan.storage.atomic import named, reserve
 LABEL = "digits"  # the data set has one class
 SIZE, DIGIT_SIZE, N_DIGITS = 64, 28, 2
 RANGE = SIZE - DIGIT_SIZE  # largest coordinate of a digit's upper left corner
-SPEED = 0.1 * RANGE  # pixels per frame
+SPEEDS = (2.0, 5.0)  # pixels per frame, drawn: TGAN, sec. 6.1; a tenth of the range, 3.6, in Srivastava's code
 ARRAY_NAME = "moving_mnist.npy"
 # The lines of a seven-segment 8, as pairs of corners (x, y) of a 1 x 2 box; and the lines of each digit.
 _SEGMENTS = np.array(
@@ -62,19 +65,24 @@ def make_moving_mnist(
 
 
 def moving_digits(rng: np.random.Generator, n_frames: int, images: np.ndarray | None = None) -> np.ndarray:
-    """uint8 (n_frames, 64, 64): two digits from `images` (n, 28, 28), or drawn ones, at uniform starts and directions.
+    """uint8 (n_frames, 64, 64): two digits from `images` (n, 28, 28), or drawn ones, at uniform starts.
 
     Where they overlap, the brighter pixel is shown.
     """
     frames = np.zeros((n_frames, SIZE, SIZE), np.uint8)
     for _ in range(N_DIGITS):
         digit = drawn_digit(rng, int(rng.integers(10))) if images is None else images[rng.integers(len(images))]
-        angle = rng.uniform(0, 2 * np.pi)
-        places = bounced(rng.uniform(0, RANGE, 2), SPEED * np.array([np.cos(angle), np.sin(angle)]), n_frames)
+        places = bounced(rng.uniform(0, RANGE, 2), drawn_velocity(rng), n_frames)
         for frame, (x, y) in zip(frames, places.astype(int), strict=True):
             patch = frame[y : y + DIGIT_SIZE, x : x + DIGIT_SIZE]
             np.maximum(patch, digit, out=patch)
     return frames
+
+
+def drawn_velocity(rng: np.random.Generator) -> np.ndarray:
+    """(2,) pixels per frame: a uniform direction, and a speed that is uniform within SPEEDS."""
+    angle = rng.uniform(0, 2 * np.pi)
+    return rng.uniform(*SPEEDS) * np.array([np.cos(angle), np.sin(angle)])
 
 
 def bounced(start: np.ndarray, velocity: np.ndarray, n_frames: int) -> np.ndarray:

@@ -9,9 +9,10 @@ from videogan.data.manifest import DataError
 from videogan.data.moving_mnist import (
     DIGIT_SIZE,
     RANGE,
-    SPEED,
+    SPEEDS,
     bounced,
     drawn_digit,
+    drawn_velocity,
     make_moving_mnist,
     moving_digits,
     read_digits,
@@ -22,15 +23,14 @@ from videogan.data.preprocessing import preprocessing_named
 def test_positions_stay_inside_and_walls_do_not_change_the_speed():
     rng = np.random.default_rng(0)
     for _ in range(50):
-        angle = rng.uniform(0, 2 * np.pi)
-        velocity = SPEED * np.array([np.cos(angle), np.sin(angle)])
+        velocity = drawn_velocity(rng)
         places = bounced(rng.uniform(0, RANGE, 2), velocity, 100)
         assert places.min() >= 0
         assert places.max() <= RANGE
         # Unfolded, i.e. mirrored back at every wall, the path is a straight line at constant speed. Within a frame that
         # touches no wall each component moves by exactly its own speed.
         steps = np.abs(np.diff(places, axis=0))
-        free = (places[:-1] > SPEED) & (places[:-1] < RANGE - SPEED)
+        free = (places[:-1] > SPEEDS[1]) & (places[:-1] < RANGE - SPEEDS[1])
         np.testing.assert_allclose(steps[free], np.broadcast_to(np.abs(velocity), steps.shape)[free])
         assert (steps <= np.abs(velocity) + 1e-9).all()
 
@@ -42,8 +42,14 @@ def test_a_wall_reflects_the_position_and_only_that_velocity_component():
     np.testing.assert_allclose(bounced(np.array([35.0, 0.0]), np.array([3.0, 0.0]), 3), [[35, 0], [34, 0], [31, 0]])
 
 
-def test_speed_is_a_tenth_of_the_range():
-    assert pytest.approx(3.6) == SPEED
+def test_speeds_are_uniform_from_2_to_5_pixels_and_directions_cover_the_circle():
+    rng = np.random.default_rng(0)
+    velocities = np.array([drawn_velocity(rng) for _ in range(4000)])
+    speeds = np.linalg.norm(velocities, axis=1)
+    assert (speeds.min() >= 2) & (speeds.max() <= 5)
+    # Four standard errors of a uniform distribution's mean, (5 - 2) / sqrt(12 n), and of a component's mean.
+    assert abs(speeds.mean() - 3.5) < 4 * 3 / np.sqrt(12 * 4000)
+    assert (np.abs(velocities.mean(0)) < 4 * 5 / np.sqrt(2 * 4000)).all()
 
 
 def test_digits_are_composed_by_the_brighter_pixel():
