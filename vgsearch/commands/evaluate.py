@@ -38,6 +38,9 @@ def evaluate(
         ),
     ] = None,
     against: Annotated[Path | None, typer.Option(metavar="CKPT", help="The checkpoint that gam compares with.")] = None,
+    fakes: Annotated[
+        int, typer.Option("--fakes", metavar="N", min=2, help="Clips that each generator makes for gam.")
+    ] = 1000,
     budget: Annotated[
         str | None,
         typer.Option(
@@ -89,6 +92,7 @@ def evaluate(
             data=data,
             metrics=metrics,
             against=opponent,
+            n_fakes=fakes,
             budget=budget,
             preprocessing=preprocessing,
             classifier_weights=classifier_weights,

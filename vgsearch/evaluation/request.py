@@ -30,14 +30,17 @@ from videogan.training.run_config import EvaluationConfig
 SCALE_OF_BUDGET = {"paper": "", "laptop": "laptop_", "smoke": "smoke_"}
 N_FRAMES = 16  # per clip, in every protocol
 EVALUATIONS = Path("runs/evaluations")
+N_FAKES = 1000
+"""Clips of each generator for gam: "a sufficient number" (TGAN, sec. 6.5)."""
 FEWEST_VIDEOS = 2  # per class: one to train and one to test on
 
 
 @dataclass(frozen=True)
 class Opponent:
-    """Model B of the generative adversarial metric: its checkpoint."""
+    """Model B of the generative adversarial metric: its checkpoint, and the clips that each generator makes."""
 
     path: str
+    n_fakes: int = N_FAKES
 
     @property
     def name(self) -> str:
@@ -60,6 +63,8 @@ class EvaluationRequest:
     data: Place | None = None
     metrics: str | None = None
     against: Path | None = None
+    n_fakes: int = N_FAKES
+    """Clips that each generator makes for gam."""
     budget: str | None = None
     preprocessing: str | None = None
     classifier_weights: Path | None = None
@@ -314,7 +319,7 @@ def _measure(name: str, s3: str, request: EvaluationRequest) -> Measure:
             raise ConfigurationError(
                 "gam compares two checkpoints: vgsearch evaluate CKPT --metrics gam --against CKPT."
             )
-        return Opponent(str(request.against.absolute()))
+        return Opponent(str(request.against.absolute()), request.n_fakes)
     if name == "blind_spots":
         return PROTOCOLS[s3].classifier
     if (named := protocol_named(name, s3)) is not None:

@@ -17,6 +17,9 @@ class DiscriminatorScores(NamedTuple):
     """Clips of the other model's generator."""
     test: Tensor
     """Real clips, not used to choose the threshold."""
+    threshold: float | None = None
+    """The score above which it calls a clip real: 0 if it was trained by cross entropy (TGAN, sec. 6.5); None: the
+    `best_threshold`."""
 
 
 class GAM(NamedTuple):
@@ -33,14 +36,17 @@ class GAM(NamedTuple):
 def gam(a: DiscriminatorScores, b: DiscriminatorScores) -> GAM:
     """(share of A's fakes that D_B calls real) / (share of B's fakes that D_A calls real), TGAN sec. 6.5.
 
-    A discriminator calls clips real if they score above its `best_threshold`. Shares are smoothed, (count + 1) / (n +
-    2), so that a count of 0 does not make the ratio 0 or infinite. Raises ValueError for empty or non-finite scores,
-    and if `best_threshold` does.
+    A discriminator calls clips real if they score above its own threshold, else its `best_threshold`. Shares are
+    smoothed, (count + 1) / (n + 2), so that a count of 0 does not make the ratio 0 or infinite. Raises ValueError for
+    empty or non-finite scores, and if `best_threshold` does.
     """
     for model, scores in (("A", a), ("B", b)):
-        for name, values in scores._asdict().items():
-            _require_scores(values, f"{name} of {model}")
-    threshold_a, threshold_b = (best_threshold(scores.validation, scores.own_fakes) for scores in (a, b))
+        for name in ("validation", "own_fakes", "other_fakes", "test"):
+            _require_scores(getattr(scores, name), f"{name} of {model}")
+    threshold_a, threshold_b = (
+        best_threshold(scores.validation, scores.own_fakes) if scores.threshold is None else scores.threshold
+        for scores in (a, b)
+    )
     score = _share(b.other_fakes > threshold_b) / _share(a.other_fakes > threshold_a)
     r_test = _share(a.test <= threshold_a) / _share(b.test <= threshold_b)
     return GAM(score, r_test, threshold_a, threshold_b)

@@ -144,7 +144,7 @@ def test_real_clips_score_as_real_ones_and_far_from_noise(ladder, tmp_path, data
 def test_scores_of_a_checkpoint_are_printed_and_added_to_its_trials_records_at_its_step(trial, data, monkeypatch):
     monkeypatch.chdir(trial.parent)
     a, b = (f"t0000-abcdef/checkpoints/step0000000{step}.pt" for step in (2, 3))
-    printed = evaluate(a, "--against", b, "--metrics", "kvd,gam")
+    printed = evaluate(a, "--against", b, "--metrics", "kvd,gam", "--fakes", "40")
     output = json.loads((trial / "evaluations" / "step00000002" / "scores.json").read_text())
     kvd, gam = (row["found"] for row in output["scores"])
     assert f"{KVD}  {kvd['digest'][:6]}" in printed
@@ -168,10 +168,10 @@ def test_gam_of_two_models_is_reciprocal(trial):
     with connect():
         inputs = prepare(plan.manifest, plan.preprocessing, plan.data, N_FRAMES, {}, 1, 0, Console(quiet=True))
     judge = Judge(inputs, plan.data, N_FRAMES)
-    of_a, of_b = (gam_of(str(own), str(other), judge, "cpu") for own, other in (paths, reversed(paths)))
+    of_a, of_b = (gam_of(str(own), str(other), judge, "cpu", 20) for own, other in (paths, reversed(paths)))
     assert of_a.score * of_b.score == pytest.approx(1)
     assert of_a.r_test * of_b.r_test == pytest.approx(1)
-    assert of_a.against == str(paths[1])
+    assert (of_a.against, of_a.n_fakes) == (str(paths[1]), 20)
 
 
 def test_a_failed_measurement_is_reported_and_the_others_are_kept(trial):
@@ -179,7 +179,7 @@ def test_a_failed_measurement_is_reported_and_the_others_are_kept(trial):
     stored = torch.load(path, weights_only=True)
     stored["discriminators"]["video"]["head.linear.bias"].fill_(torch.nan)
     torch.save(stored, path)
-    arguments = ["evaluate", str(trial / "checkpoints" / "step00000002.pt"), "--against", str(path)]
+    arguments = ["evaluate", str(trial / "checkpoints" / "step00000002.pt"), "--against", str(path), "--fakes", "4"]
     with pytest.raises(ConfigurationError, match=r"gam of step00000002 could not be measured: .* must be finite"):
         CliRunner().invoke(app, [*arguments, "--metrics", "gam,kvd"], catch_exceptions=False)
     (row,) = json.loads((trial / "evaluations" / "step00000002" / "scores.json").read_text())["scores"]

@@ -87,3 +87,13 @@ def test_the_score_is_neither_zero_nor_infinite_if_no_fake_passes():
 def test_empty_and_undefined_scores_are_refused_by_name(values):
     with pytest.raises(ValueError, match="other_fakes of B must be finite"):
         gam(A, B._replace(other_fakes=values))
+
+
+def test_a_threshold_that_the_loss_gives_is_taken_and_not_chosen():
+    real, fakes = torch.tensor([1.0, 2.0]), torch.tensor([-3.0, -2.0])
+    a = DiscriminatorScores(real, fakes, torch.tensor([-1.0, 0.5]), real, threshold=0.0)
+    b = DiscriminatorScores(real, fakes, torch.tensor([-1.0, 0.5]), real)
+    found = gam(a, b)
+    assert (found.threshold_a, found.threshold_b) == (0, -0.5)
+    assert found.score == 1, "of the two fakes one lies above either threshold"
+    assert gam(a._replace(threshold=-9.0), b).score == pytest.approx((1 + 1) / (2 + 1))

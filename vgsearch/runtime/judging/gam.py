@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from vgsearch.runtime.judging.judge import Judge, sampling_copy_of, synthetic_set
-from videogan.data.clip_set import LabelledClips, all_windows
+from videogan.data.clip_set import LabelledClips, all_windows, in_batches
 from videogan.data.clips import to_video
 from videogan.metrics.gam import DiscriminatorScores, gam
 from videogan.training.checkpoint import networks_from
@@ -25,6 +25,7 @@ class GAMResult:
     r_test: float
     """Error of the checkpoint's discriminator on real test clips over that of the other's."""
     threshold: float
+    """Chosen, or 0 for a discriminator trained by cross entropy."""
     threshold_of_other: float
     against: str
     n_fakes: int
@@ -34,23 +35,28 @@ class GAMResult:
         return asdict(self)
 
 
-def gam_of(path: str, against: str, judge: Judge, device: str) -> GAMResult:
-    """GAM of a model against another (TGAN sec. 6.5); half of the real test clips set thresholds, half test them."""
+def gam_of(path: str, against: str, judge: Judge, device: str, n_fakes: int) -> GAMResult:
+    """GAM of a model against another (TGAN sec. 6.5); half of the real test clips set thresholds, half test them.
+
+    Each generator makes `n_fakes` clips, with the labels of the test clips in turn.
+    """
     scored = judge.scored.spaced(1)
     test = LabelledClips(all_windows(scored), scored.labels, scored.n_classes)
     halves = [torch.arange(first, len(test), 2) for first in (0, 1)]
     models = [_Model(checkpoint, device) for checkpoint in (path, against)]
-    fakes = [all_windows(model.synthetic("test", test.labels, 0)) for model in models]
-    scores = []
-    for own, model in enumerate(models):
-        scores.append(
-            DiscriminatorScores(
-                validation=model.realness(test.frames[halves[0]], test.labels[halves[0]]),
-                own_fakes=model.realness(fakes[own], test.labels),
-                other_fakes=model.realness(fakes[1 - own], test.labels),
-                test=model.realness(test.frames[halves[1]], test.labels[halves[1]]),
-            )
+    labels = test.labels[torch.arange(n_fakes) % len(test)]
+    # judged[judge][maker]: every judge sees the same fakes of each maker, a few at a time.
+    judged = [[scores[k] for scores in (maker.judged_by(models, labels) for maker in models)] for k in range(2)]
+    scores = [
+        DiscriminatorScores(
+            validation=model.realness(test.frames[halves[0]], test.labels[halves[0]]),
+            own_fakes=judged[own][own],
+            other_fakes=judged[own][1 - own],
+            test=model.realness(test.frames[halves[1]], test.labels[halves[1]]),
+            threshold=0.0 if model.by_cross_entropy else None,
         )
+        for own, model in enumerate(models)
+    ]
     found, warnings = gam(*scores), []
     if not 1 / MOST_UNEQUAL <= found.r_test <= MOST_UNEQUAL:
         weak = "its own" if found.r_test > 1 else "the other's"
@@ -58,7 +64,7 @@ def gam_of(path: str, against: str, judge: Judge, device: str) -> GAMResult:
             f"r_test {found.r_test:.2g} is far from 1: {weak} discriminator is much worse on real clips, "
             "so gam is unreliable."
         )
-    return GAMResult(*found, against=against, n_fakes=len(test), warnings=warnings)
+    return GAMResult(*found, against=against, n_fakes=n_fakes, warnings=warnings)
 
 
 class _Model:
@@ -70,6 +76,16 @@ class _Model:
             network.to(device)
         self.synthetic = synthetic_set(sampling_copy_of(self._networks.generator.to(device), config), config)
         self._device = device
+        of_guessing = self._networks.losses_of_guessing(config.model)
+        self.by_cross_entropy = set(of_guessing) == set(self._networks.discriminators)
+
+    def judged_by(self, judges: list["_Model"], labels: Tensor) -> list[Tensor]:
+        """The realness (n,) of fakes with `labels` (n,) for each judge."""
+        clips, scores = self.synthetic("test", labels, 0), []
+        batches = in_batches(len(labels), CLIPS_AT_ONCE)
+        for frames, y in zip(clips.windows(batches), labels.split(CLIPS_AT_ONCE), strict=True):
+            scores.append([judge.realness(frames, y) for judge in judges])
+        return [torch.cat(of_one) for of_one in zip(*scores, strict=True)]
 
     @torch.no_grad()
     def realness(self, frames: Tensor, labels: Tensor) -> Tensor:

@@ -120,7 +120,7 @@ def _score(number: int, measurement: Measurement, inputs: Inputs, data: DataConf
     judge, subject, measure = Judge(inputs, data, n_frames), measurement.subject, measurement.measure
     if isinstance(measure, Opponent):
         assert isinstance(subject, CheckpointSubject)  # gam refuses others, without a discriminator
-        return gam_of(subject.path, measure.path, judge, inputs.device)
+        return gam_of(subject.path, measure.path, judge, inputs.device, measure.n_fakes)
     synthetic = subject.opened(judge, inputs.device)
     if isinstance(measure, ClassifierProtocol):
         return judge.blind_spots(measure, synthetic)
