@@ -113,8 +113,9 @@ def digest_of(sweep: Sweep) -> str:
 def tasks() -> list[Task]:
     """Every point of every shipped space, budgets of equal digest together."""
     found: dict[tuple[str, str], list[str]] = {}
-    for name in installed_spaces():
-        for budget in load_space(name).budgets:
+    spaces = {name: load_space(name) for name in installed_spaces()}
+    for name in (name for name, space in spaces.items() if not space.is_of_program):
+        for budget in spaces[name].budgets:
             found.setdefault((name, digest_of(sweep_of(name, budget))), []).append(budget)
     return [
         Task(name, tuple(budgets), digest, number)

@@ -1,4 +1,7 @@
-"""Every domain of every shipped search space names a real setting, changes the run, and builds at both ends."""
+"""Every domain of every shipped search space names a real setting, changes the run, and builds at both ends.
+
+A space of another program has no networks here: its domains must change its command.
+"""
 
 import functools
 import itertools
@@ -9,6 +12,8 @@ import torch
 from torch import Tensor
 
 from tests.builders import NoiseClips, tiny_sweep
+from vgsearch.program.command import OF_THE_TRIAL
+from vgsearch.program.run import argument_list
 from vgsearch.space.budgets import BUDGETS
 from vgsearch.space.domains import Domain, is_active
 from vgsearch.space.space import Space, installed_spaces, load_space
@@ -19,7 +24,9 @@ from videogan.training.run_config import RunConfig
 
 TINY_LOOP = {"loop.batch_size": 2, "loop.n_steps": 2, "loop.n_d": 1}
 """A run that takes a fraction of a second; two steps, because Adam's first step is the same whatever its beta1."""
-SPACES = {name: load_space(name) for name in installed_spaces()}
+ALL = {name: load_space(name) for name in installed_spaces()}
+SPACES = {name: space for name, space in ALL.items() if not space.is_of_program}
+PROGRAMS = [name for name, space in ALL.items() if space.is_of_program]
 DOMAINS = [pytest.param(SPACES[name], path, id=f"{name}-{path}") for name in SPACES for path in SPACES[name].domains]
 
 
@@ -99,10 +106,22 @@ def test_every_family_has_a_search_space():
     assert searched == set(FAMILIES)
 
 
-@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("name", ALL)
 def test_a_space_has_the_name_of_its_file_and_all_budgets(name: str):
-    assert SPACES[name].name == name
-    assert set(SPACES[name].budgets) == set(BUDGETS)
+    assert ALL[name].name == name
+    assert set(ALL[name].budgets) == set(BUDGETS)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_both_ends_of_a_programs_domains_change_its_command(name: str, budget: str):
+    space = ALL[name]
+    sweep = tiny_sweep(space, budget)
+    sweep.refuse_impossible_domains()
+    of_the_trial = dict.fromkeys(OF_THE_TRIAL, "")
+    for path in space.domains:
+        low, high = (argument_list(sweep.program_run(point), of_the_trial) for point in variations(space, path))
+        assert low != high
 
 
 @pytest.mark.parametrize(("space", "path"), DOMAINS)
@@ -191,10 +210,10 @@ def test_a_trial_looks_at_least_twice_after_the_warm_up_and_at_its_end(name: str
     assert sum(warm_up <= step < loop.n_steps for step in looks) >= 2
 
 
-@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_a_sweep_has_more_trials_than_its_random_start(name: str, budget: str):
-    limits = SPACES[name].budgets[budget]
+    limits = ALL[name].budgets[budget]
     if limits.sampler == "grid":
         assert limits.n_trials == len(SPACES[name].paper_points), "a grid starts with no random trial"
         return

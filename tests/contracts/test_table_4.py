@@ -97,7 +97,7 @@ def test_all_rows_are_different_runs():
     assert len(set(configs)) == len(TABLE_4) == 8
 
 
-@pytest.mark.parametrize("name", installed_spaces())
+@pytest.mark.parametrize("name", [name for name in installed_spaces() if not load_space(name).is_of_program])
 def test_spaces_with_several_points_name_them_and_every_point_builds(name: str):
     space = load_space(name)
     assert len(space.point_names) == (len(space.paper_points) if len(space.paper_points) > 1 else 0)

@@ -65,7 +65,7 @@ def run_values() -> dict[str, Any]:
 
 def spaces(rng: random.Random, folder: Path) -> None:
     """A shipped space with damaged text or values, as `tune FILE` reads it."""
-    text, values = shipped(rng.choice(("mvt_tsa", "tgan_svc", "mocogan", "table2")))
+    text, values = shipped(rng.choice(("mvt_tsa", "tgan_svc", "mocogan", "table2", "moving_blobs")))
     damaged = damaged_text(text, rng) if rng.random() < 0.5 else write_yaml(damaged_value(values, rng))
     file = folder / "space.yaml"
     file.write_bytes(damaged_bytes(text.encode(), rng) if rng.random() < 0.2 else damaged.encode())

@@ -100,9 +100,11 @@ def _gpu_need(space: str | None, budget: str) -> "GpuNeed | None":
     from videogan.training.fitting import as_options, gpu_bytes, settings_that_fit
 
     found = load_space(space)
+    if found.is_of_program:
+        return None  # known to itself alone
     # The number of classes and the data barely change the size.
     sweep = Sweep(space=found, budget=budget, data="", manifest_digest="0" * 64, n_classes=UCF_101, n_trials=1)
-    config = sweep.run_config(sweep.paper_points[0], 0)
+    config = sweep.family_config(sweep.paper_points[0])
     search = f"the paper's point of {found.name} at --budget {budget}"
     return GpuNeed(search, gpu_bytes(config), lambda n_bytes: as_options(settings_that_fit(config, n_bytes) or {}))
 

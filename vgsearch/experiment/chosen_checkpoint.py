@@ -64,8 +64,13 @@ def chosen_checkpoint(where: Place) -> Place:
     is_file = not isinstance(where, RemotePath) and where.is_file()
     if where.name.endswith(".pt") or is_file:
         return where
-    experiment, _, trial = chosen_trial(where)
+    experiment, record, trial = chosen_trial(where)
     folder = experiment.trial(trial.trial_id)
+    if record.is_of_program:
+        raise ConfigurationError(
+            f"{folder.place} ran another program, which alone can read its checkpoints; score the videos that it wrote: "
+            f"vgsearch evaluate --videos {folder.place}/program/samples/step_{trial.step} --data {record.header['data']}."
+        )
     steps = _steps(folder)
     if not steps:
         raise ConfigurationError(f"{folder.place} {_why_none(folder, trial)}.")

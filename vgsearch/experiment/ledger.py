@@ -22,6 +22,7 @@ from vgsearch.experiment.score import Floor, Score
 from vgsearch.object_store.lease import ExperimentInUse
 from vgsearch.object_store.ledger_segments import Segments
 from vgsearch.object_store.retry import with_retries
+from vgsearch.program.command import COMMAND
 from videogan.config import ConfigurationError
 from videogan.storage.atomic import sync_folder, write_atomically
 from videogan.storage.places import Place, RemotePath, StorageError
@@ -168,6 +169,11 @@ class SweepRecord:
     def objectives(self) -> list[Objective]:
         """The objectives of the search, in order."""
         return list(parsed(self.header.get("objective", ["s3"])))
+
+    @property
+    def is_of_program(self) -> bool:
+        """Whether the trials run another program; headers of early versions have no sweep."""
+        return COMMAND in self.header.get("sweep", {}).get("space", {}).get("base", {})
 
     def may_be_best(self, trial: TrialRecord) -> bool:
         """Whether a done trial can be on the front: its samples are no copies, or the search allows that."""

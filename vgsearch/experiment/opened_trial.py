@@ -14,9 +14,10 @@ from videogan.storage.places import Place, RemotePath, place
 def opened_checkpoint(path: Place) -> Iterator[Path]:
     """A checkpoint file on this machine: itself, or in a working copy of its trial, which is uploaded on exit.
 
-    Raises ConfigurationError if there is no checkpoint of a trial at an address.
+    Raises ConfigurationError if there is no checkpoint of a trial at an address, and for another program's.
     """
     where = place(path)
+    _refuse_of_program(where)
     if not isinstance(where, RemotePath):
         yield where
         return
@@ -37,6 +38,16 @@ def opened_checkpoint(path: Place) -> Iterator[Path]:
         trial.working_copy.push(lambda name: name.startswith((f"{trial.evaluations.name}/", f"{trial.samples.name}/")))
     finally:
         copy.unlink()
+
+
+def _refuse_of_program(checkpoint: Place) -> None:
+    """Raise ConfigurationError for a checkpoint in a trial that runs another program, which alone can read it."""
+    trial = checkpoint.absolute().parent.parent
+    if (trial / TrialFolder(Path()).program_ended.name).is_file():
+        raise ConfigurationError(
+            f"{checkpoint} is of another program, which alone can read it; score the videos that it wrote: "
+            f"vgsearch evaluate --videos {trial}/program/samples/step_<n> --data DATA."
+        )
 
 
 def _is_record(trial: TrialFolder, name: str) -> bool:

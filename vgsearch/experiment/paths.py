@@ -95,6 +95,16 @@ class TrialFolder(StoredFolder):
         return self.folder / "samples"
 
     @property
+    def program(self) -> Path:
+        """What another program writes, where a trial runs one: its samples/step_<n>/<class>/ and its own files."""
+        return self.folder / "program"
+
+    @property
+    def program_ended(self) -> Path:
+        """The last step of a program that has ended with code 0, so that a later attempt only scores its samples."""
+        return self.folder / "program.json"
+
+    @property
     def scores(self) -> Path:
         """The final scores with confusion matrices and scores by class, which status.json and the ledger leave out."""
         return self.folder / "scores.json"
@@ -143,7 +153,8 @@ class TrialFolder(StoredFolder):
         """Move the files of an attempt to attempts/<n> and delete its checkpoints: the trial starts from step 0."""
         self.working_copy.remove(self.checkpoints.name)
         self.working_copy.pull()
-        parts = (self.metrics, self.tensorboard, self.samples, self.scores, self.log, self.folder / "seeds")
+        parts = (self.metrics, self.tensorboard, self.samples, self.scores, self.log, self.folder / "seeds",
+                 self.program, self.program_ended)  # fmt: skip
         left = [path for path in parts if path.exists()]
         if left:
             attempts = self.folder / "attempts"

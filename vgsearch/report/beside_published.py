@@ -23,7 +23,7 @@ def comparison(record: SweepRecord, scored: Sequence[TrialRecord], sweep: Sweep)
 
     S3's table of ours also has the paper's points and the floor.
     """
-    data, size = data_set_of(sweep.data, sweep.n_classes), sweep.config_by_default_protocol().model.resolution
+    data, size = data_set_of(sweep.data, sweep.n_classes), sweep.config_by_default_protocol().resolution
     blocks: list[Block] = []
     for metric in ("s3", "is", "fid", "fvd"):
         measured = [trial for trial in scored if metric in trial.scores]

@@ -87,7 +87,7 @@ def real_examples(sweep: Sweep) -> tuple[list[str], Tensor]:
     if not is_complete(folder):
         raise NotShown(f"{folder} has no complete cache of decoded clips")
     store = open_cache(folder, manifest, config.data.short_clips, config.data.every_nth, config.data.limits)
-    n_frames = config.model.n_frames
+    n_frames = config.n_frames
     selection = store.select("test", n_frames)
     first = np.array([int(np.argmax(selection.labels == number)) for number in range(selection.n_classes)])
     starts = selection.centre_starts(n_frames)[first]

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from vgsearch.experiment.names import checked_name
+from vgsearch.program.command import COMMAND, at_home, problems_of_domains
 from vgsearch.space.budgets import BUDGETS, Budget, Pruning, with_shared_budgets
 from vgsearch.space.domains import Domain, Searched, is_active
 from vgsearch.space.extending import EXTENDS, extended
@@ -57,6 +58,7 @@ class Space(Config):
         problems += [problem for name in self.budgets for problem in self._problems_of_budget_domains(name)]
         problems += [problem for path in self.domains for problem in _problems_of_scoring(path)]
         problems += [problem for name in self.data_sets for problem in self._problems_of_data_set(name)]
+        problems += self._problems_of_program()
         names, n_points = self.point_names, len(self.paper_points)
         if names and (len(names) != n_points or len(set(names)) != n_points):
             problems.append(f"point_names: each of the {n_points} paper_points needs a different name, got {names}.")
@@ -110,6 +112,22 @@ class Space(Config):
             )
         unpruned = limits.model_copy(update={"pruning": Pruning(pruner="none")})
         return self.model_copy(update={"budgets": {**self.budgets, budget: unpruned}})
+
+    @property
+    def is_of_program(self) -> bool:
+        """Whether the trials run another program, which `base` has as `command`, and train no family."""
+        return COMMAND in self.base
+
+    def _problems_of_program(self) -> list[str]:
+        if not self.is_of_program:
+            return []
+        problems = ["base: a space has either model or command; remove one."] if "model" in self.base else []
+        problems += [
+            f"budgets.{name}: sampler pbt copies checkpoints between trials, which only families have; use another."
+            for name, budget in self.budgets.items()
+            if budget.sampler == "pbt"
+        ]
+        return problems + problems_of_domains(self.base, self.domains, [b.overrides for b in self.budgets.values()])
 
     @property
     def inequalities(self) -> tuple[Inequality, ...]:
@@ -297,6 +315,8 @@ def _written(text: str, source: str, extending: Collection[str]) -> dict[str, An
     if not isinstance(values, dict):
         raise ConfigurationError(f"{source}: expected a mapping with name, base, domains, paper_points, budgets.")
     values = {key: value for key, value in values.items() if not key.startswith(OF_ANCHORS)}
+    if Path(source).is_file():
+        values = at_home(values, Path(source).absolute().parent)
     if EXTENDS not in values:
         return values
     if source in extending:

@@ -1,6 +1,5 @@
 """A sweep's settings: the space, the budget, the data, and how a proposal becomes a run's configuration."""
 
-import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from pydantic import Field, field_validator
 from vgsearch.experiment.objective import Objective, read_objectives
 from vgsearch.experiment.paths import trial_id
 from vgsearch.experiment.stop_when import NEVER, StopWhen
+from vgsearch.program.run import ProgramRun
 from vgsearch.space.domains import Domain, Searched, is_active
 from vgsearch.space.space import Budget, Space
 from vgsearch.space.yaml_text import read_yaml_file, write_yaml
@@ -21,6 +21,7 @@ from videogan.metrics.s3 import MAX_SEEDS
 from videogan.storage.address_secrets import has_secret, without_secrets
 from videogan.storage.atomic import write_atomically
 from videogan.training.run_config import EvaluationConfig, RunConfig
+from videogan.training.scored_run import ScoredRun
 
 JOURNAL = ".journal"
 """Suffix of a file in which Optuna keeps a study as a journal."""
@@ -106,31 +107,63 @@ class Sweep(Config):
         config = self.run_config(chosen, 0)
         for path, domain in self.domains.items():
             if path not in chosen and is_active(domain, {**chosen, **self.overrides}):
-                chosen[path] = functools.reduce(getattr, path.split("."), config)
+                chosen[path] = config.setting(path)
         return chosen
 
     def run_values(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
         values = self.space.run_values(self.budget, dict(chosen))
-        return with_overrides(values, {"model.n_classes": self.n_classes, **self.overrides})
+        n_classes = "n_classes" if self.space.is_of_program else "model.n_classes"
+        return with_overrides(values, {n_classes: self.n_classes, **self.overrides})
 
-    def run_config(self, chosen: Mapping[str, Any], index: int, changed: Mapping[str, Any] | None = None) -> RunConfig:
+    def run_config(self, chosen: Mapping[str, Any], index: int, changed: Mapping[str, Any] | None = None) -> ScoredRun:
         """The configuration of trial `index`; `changed` holds what a retry changes.
 
         Raises ConfigurationError if the combination cannot train.
         """
         values = {"seed": self.seed + index, **self.run_values(chosen)}
-        values = with_overrides(values, changed or {})
-        return parse_config(RunConfig, values, f"{self.space.name}.yaml ({self.budget})")
+        return self._parsed(with_overrides(values, changed or {}))
 
-    def config_by_default_protocol(self) -> RunConfig:
+    def family_config(self, chosen: Mapping[str, Any], index: int = 0) -> RunConfig:
+        """`run_config` of a family's sweep; raises ConfigurationError for a program's, which has no networks here."""
+        config = self.run_config(chosen, index)
+        if not isinstance(config, RunConfig):
+            raise ConfigurationError(
+                f"{self.space.name} searches another program, whose networks, memory and checkpoints are its own."
+            )
+        return config
+
+    def program_run(self, chosen: Mapping[str, Any], index: int = 0) -> ProgramRun:
+        """`run_config` of a program's sweep."""
+        config = self.run_config(chosen, index)
+        assert isinstance(config, ProgramRun), "only called for a program"
+        return config
+
+    @property
+    def has_floor(self) -> bool:
+        """Whether there is an untrained generator of the paper's point to score; a program's is not ours to build."""
+        return not self.space.is_of_program
+
+    def _parsed(self, values: Mapping[str, Any]) -> ScoredRun:
+        return parse_config(self._config_type, values, f"{self.space.name}.yaml ({self.budget})")
+
+    @property
+    def _config_type(self) -> type[RunConfig] | type[ProgramRun]:
+        return ProgramRun if self.space.is_of_program else RunConfig
+
+    def read_config(self, path: Path) -> ScoredRun:
+        """A trial's config.yaml of this kind of sweep; raises ConfigurationError."""
+        return parse_config(self._config_type, read_yaml_file(path), str(path))
+
+    def config_by_default_protocol(self) -> ScoredRun:
         """The first paper point's configuration with the default protocol in place of the sweep's.
 
         For readers of its model and data: the sweep may name a protocol of an earlier version, which cannot train.
         """
         point = {path: value for path, value in self.space.paper_points[0].items() if path in self.domains}
         protocol = EvaluationConfig().protocol
-        values = with_overrides({"seed": self.seed, **self.run_values(point)}, {"evaluation.protocol": protocol})
-        return parse_config(RunConfig, values, f"{self.space.name}.yaml ({self.budget})")
+        return self._parsed(
+            with_overrides({"seed": self.seed, **self.run_values(point)}, {"evaluation.protocol": protocol})
+        )
 
     def objectives(self) -> tuple[Objective, ...]:
         """The objectives, the same for all trials; raises ConfigurationError for impossible ones."""
@@ -144,7 +177,7 @@ class Sweep(Config):
         """The real clips of its data set that the trials are scored on."""
         return self.scored or manifest.search_split
 
-    def trial_id(self, config: RunConfig, index: int) -> str:
+    def trial_id(self, config: ScoredRun, index: int) -> str:
         canonical = json.dumps(config.model_dump(mode="json"), sort_keys=True)
         return trial_id(index, hashlib.sha256(canonical.encode()).hexdigest())
 

@@ -170,6 +170,12 @@ def _files(trial: TrialRecord, folder: TrialFolder) -> list[tuple[str, str]]:
         lines.append(("checkpoints", f"deleted: {trial.checkpoints_dropped}"))
     if checkpoints:
         lines.append(("checkpoints", f"{shown(folder.place_of(folder.checkpoints))}: {'  '.join(checkpoints)}"))
+    if folder.program.is_dir():  # whose checkpoints have names of their own
+        n_bytes = sum(number for _, number in sizes)
+        lines.append(
+            ("checkpoints", f"{shown(folder.place_of(folder.checkpoints))}: {len(sizes)} file(s) ({size(n_bytes)})")
+        )
+        lines.append(("program", shown(folder.place_of(folder.program))))
     if folder.samples.is_dir():
         lines.append(("samples", "  ".join(shown(folder.place_of(path)) for path in sorted(folder.samples.iterdir()))))
     rest = (("settings", folder.config), ("tensorboard", folder.tensorboard))

@@ -1,5 +1,6 @@
 """The configuration of one training run: model, data, optimiser, loop, evaluation, health and seed."""
 
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
@@ -262,6 +263,25 @@ class RunConfig(Config):
                 f"{','.join(objective)}: this {self.model.family} generates without labels. "
                 "Set evaluation.objective=-kvd, use a conditional model, or train one generator a class: --one-per-class."
             )
+
+    @property
+    def n_steps(self) -> int:
+        """The last step of training."""
+        return self.loop.n_steps
+
+    @property
+    def n_frames(self) -> int:
+        """T of the generated clips."""
+        return self.model.n_frames
+
+    @property
+    def resolution(self) -> int:
+        """Height and width of the generated clips, in pixels."""
+        return self.model.resolution
+
+    def setting(self, path: str) -> Any:
+        """The value at a dotted path, such as model.sigma_a; raises AttributeError if there is none."""
+        return functools.reduce(getattr, path.split("."), self)
 
     @property
     def n_conditions(self) -> int:

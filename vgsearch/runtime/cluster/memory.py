@@ -44,9 +44,12 @@ def refuse_what_memory_cannot_hold(
 ) -> None:
     """Train one step of the space's largest trial on a worker, unless a generous estimate is far below the memory.
 
+    Not for programs of others: what they take is unknown.
     least_gpu: bytes of the smallest GPU of the cluster; the step may run on a larger one.
     Prints the result. Raises ConfigurationError if the trials that would run in parallel on a node exceed its memory.
     """
+    if sweep.space.is_of_program:
+        return
     n_trials = cluster.max_concurrent(sweep.n_workers, sweep.gpus_per_worker)
     n_trials = min(n_trials, sweep.max_concurrent or n_trials)
     share, config = _share_of_a_worker(sweep, cluster, n_trials), largest_corner(sweep)
@@ -89,8 +92,8 @@ def largest_corner(sweep: Sweep, size: Callable[[RunConfig], float] | None = Non
         if not isinstance(domain, ChoiceDomain) or all(type(value) in (int, float) for value in domain.choices):
             chosen = max(values, key=itemgetter(path), default=chosen)
         elif size is not None:
-            chosen = max(values, key=lambda point: size(sweep.run_config(point, 0)), default=chosen)
-    return sweep.run_config(chosen, 0)
+            chosen = max(values, key=lambda point: size(sweep.family_config(point)), default=chosen)
+    return sweep.family_config(chosen)
 
 
 def _trains(sweep: Sweep, chosen: dict[str, Any]) -> bool:

@@ -2,13 +2,18 @@
 
 import json
 import math
+import shlex
 import shutil
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from vgsearch.experiment.paths import Experiment
+from vgsearch.program.command import OF_THE_TRIAL
+from vgsearch.program.run import argument_list
+from vgsearch.program.training_videos import refuse_names_of_no_folder
 from vgsearch.runtime.cluster.cluster import Resources
 from vgsearch.runtime.cluster.gpu_forecast import gpu_forecast, gpu_lines
 from vgsearch.runtime.feed import stream
@@ -20,7 +25,8 @@ from videogan.data.manifest import Manifest
 from videogan.data.preprocessing import preprocessing_named
 from videogan.data.windows import select_clips
 from videogan.training.forecast import checkpoint_bytes, forecast
-from videogan.training.run_config import LEAST_CLIPS, RunConfig
+from videogan.training.run_config import LEAST_CLIPS
+from videogan.training.scored_run import ScoredRun
 
 BEST_KEPT = 1  # each trial keeps its best checkpoint in addition to the newest
 
@@ -30,22 +36,16 @@ def refuse_unusable_data(sweep: Sweep, manifest: Manifest) -> None:
     config = _paper_config(sweep)
     named = preprocessing_named(config.preprocessing)
     for split in dict.fromkeys(("train", manifest.search_split, "test")):
-        select_clips(
-            manifest, split, named, config.model.n_frames, config.data.short_clips, every_nth=config.data.every_nth
-        )
+        select_clips(manifest, split, named, config.n_frames, config.data.short_clips, every_nth=config.data.every_nth)
 
 
 def refuse_what_no_node_fits(sweep: Sweep, manifest: Manifest, cluster: Resources) -> None:
     """Raise ConfigurationError if no node fits a trial's workers, decoding has no CPU, or the batch splits unevenly."""
+    if sweep.space.is_of_program:
+        _refuse_workers_of_a_program(sweep, manifest)
+    else:
+        _refuse_uneven_batches(sweep)
     config, n_workers = _paper_config(sweep), sweep.n_workers
-    batch_size, k = config.loop.batch_size, config.loop.accumulate
-    n_parts = n_workers * k
-    if batch_size % n_parts or batch_size // n_parts < LEAST_CLIPS:
-        parts = f"{n_workers} workers" if k == 1 else f"{n_workers} workers' {k} parts (loop.accumulate)"
-        raise ConfigurationError(
-            f"loop.batch_size must give each of the {parts} the same {LEAST_CLIPS} or more clips, "
-            f"got {batch_size}; --set loop.batch_size={max(LEAST_CLIPS, batch_size // n_parts) * n_parts}."
-        )
     if sweep.seeds_per_trial > 1 and n_workers > 1 and _streams(sweep, manifest):
         raise ConfigurationError(
             "--seeds-per-trial: workers that stream clips can train only one seed. Use --set data.feed=cache."
@@ -60,6 +60,27 @@ def refuse_what_no_node_fits(sweep: Sweep, manifest: Manifest, cluster: Resource
     if sweep.limits.sampler == "pbt" and n_fit < population:
         raise ConfigurationError(
             f"sampler pbt trains its {population} members in parallel, but only {n_fit} fit; lower pbt.size, or add nodes."
+        )
+
+
+def _refuse_workers_of_a_program(sweep: Sweep, manifest: Manifest) -> None:
+    refuse_names_of_no_folder(manifest.classes)
+    if sweep.n_workers > 1:
+        raise ConfigurationError(
+            f"--workers-per-trial {sweep.n_workers}: a program starts its own workers; leave it out, and give its GPUs "
+            "with --gpus-per-worker, which the command reads as {n_gpus}."
+        )
+
+
+def _refuse_uneven_batches(sweep: Sweep) -> None:
+    loop, n_workers = sweep.family_config(sweep.paper_points[0]).loop, sweep.n_workers
+    batch_size, k = loop.batch_size, loop.accumulate
+    n_parts = n_workers * k
+    if batch_size % n_parts or batch_size // n_parts < LEAST_CLIPS:
+        parts = f"{n_workers} workers" if k == 1 else f"{n_workers} workers' {k} parts (loop.accumulate)"
+        raise ConfigurationError(
+            f"loop.batch_size must give each of the {parts} the same {LEAST_CLIPS} or more clips, "
+            f"got {batch_size}; --set loop.batch_size={max(LEAST_CLIPS, batch_size // n_parts) * n_parts}."
         )
 
 
@@ -91,7 +112,7 @@ def refuse_small_disk_budget(sweep: Sweep, manifest: Manifest, cluster: Resource
     n_kept = min(len(sweep.paper_points) + 1 + n_running, sweep.n_trials)
     # A running trial writes its newest checkpoint before it deletes the oldest.
     n_checkpoints = n_kept * _n_checkpoints_per_trial(sweep) + n_running
-    needed = n_checkpoints * checkpoint_bytes(_paper_config(sweep))
+    needed = n_checkpoints * _checkpoint_bytes(sweep)
     if needed > sweep.disk_budget_bytes:
         raise ConfigurationError(
             f"--disk-budget must hold the paper's point, the best trial and {n_running} running trials: "
@@ -102,7 +123,10 @@ def refuse_small_disk_budget(sweep: Sweep, manifest: Manifest, cluster: Resource
 
 def print_forecast(sweep: Sweep, manifest: Manifest, console: Console, json_lines: bool) -> None:
     """Print parameters, memory, FLOPs and disk of the sweep, counted at the paper's point."""
-    config = _paper_config(sweep)
+    if sweep.space.is_of_program:
+        _print_program(sweep, manifest, console, json_lines)
+        return
+    config = sweep.family_config(sweep.paper_points[0])
     cost, loop = forecast(config, sweep.n_workers), config.loop
     checkpoints, clips, _ = _disk_bytes(sweep, manifest)
     flops, trials = cost.flops_per_step, sweep.n_trials
@@ -137,7 +161,32 @@ def print_forecast(sweep: Sweep, manifest: Manifest, console: Console, json_line
         console.print(line, soft_wrap=True, highlight=False)
 
 
-def _paper_config(sweep: Sweep) -> RunConfig:
+def _print_program(sweep: Sweep, manifest: Manifest, console: Console, json_lines: bool) -> None:
+    """Print the command of the first point; what it costs is unknown."""
+    run = sweep.program_run(sweep.paper_points[0])
+    known = {"seed": run.seed, "n_steps": run.n_steps, "n_frames": run.n_frames, "n_classes": run.n_classes}
+    known |= {"resolution": run.resolution}
+    shown = {name: known.get(name, name.upper()) for name in OF_THE_TRIAL}
+    arguments, (_, clips, _) = argument_list(run, shown), _disk_bytes(sweep, manifest)
+    if json_lines:
+        print(json.dumps({"arguments": arguments, "n_trials": sweep.n_trials, "n_steps": run.n_steps,
+                          "disk_bytes": clips}))  # fmt: skip
+        return
+    console.print(f"{sweep.space.name} ({sweep.budget}), the first point; nothing was started", soft_wrap=True)
+    console.print(Text(f"  {shlex.join(arguments)}"), soft_wrap=True)
+    console.print(
+        f"  {sweep.n_trials} trials of {run.n_steps:,} steps; the program's time, memory and disk are unknown; decoded "
+        f"clips {size(clips)} ({manifest.folder.name}, not decoded yet)",
+        soft_wrap=True,
+    )
+
+
+def _checkpoint_bytes(sweep: Sweep) -> float:
+    """Bytes of a checkpoint; 0 for a program's, which are unknown before it writes one."""
+    return 0 if sweep.space.is_of_program else checkpoint_bytes(sweep.family_config(sweep.paper_points[0]))
+
+
+def _paper_config(sweep: Sweep) -> ScoredRun:
     return sweep.run_config(sweep.paper_points[0], 0)
 
 
@@ -153,7 +202,7 @@ def _disk_bytes(sweep: Sweep, manifest: Manifest) -> tuple[float, float, Path]:
     cache = clip_cache_folder(manifest, named)
     decoded = is_complete(cache) or config.data.chosen_feed(manifest, config.preprocessing) == "stream"
     clips = 0 if decoded else decoded_bytes(manifest, named)
-    checkpoints = sweep.n_trials * _n_checkpoints_per_trial(sweep) * checkpoint_bytes(config)
+    checkpoints = sweep.n_trials * _n_checkpoints_per_trial(sweep) * _checkpoint_bytes(sweep)
     return min(checkpoints, sweep.disk_budget_bytes or math.inf), clips, mirror_folder(cache)
 
 

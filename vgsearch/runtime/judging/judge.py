@@ -42,6 +42,7 @@ from videogan.seeds import seed_of
 from videogan.storage.cached_file import made_once
 from videogan.training.health import SampleCheck
 from videogan.training.run_config import RunConfig
+from videogan.training.scored_run import ScoredRun
 
 OnProgress = Callable[[int, int], None]
 
@@ -136,7 +137,7 @@ class Judge:
 
 
 def objective_scores(
-    config: RunConfig, judge: Judge, synthetic: SyntheticSet, on_progress: OnProgress = lambda done, total: None
+    config: ScoredRun, judge: Judge, synthetic: SyntheticSet, on_progress: OnProgress = lambda done, total: None
 ) -> dict[str, S3Result | FeatureResult]:
     """The scores of a run's objectives: "s3", and each score on features by its name."""
     objectives = parsed(config.evaluation.objective)
@@ -165,7 +166,7 @@ class Looks:
     It is ReS, or minus a kernel distance; larger is better.
     """
 
-    def __init__(self, judge: Judge, config: RunConfig) -> None:
+    def __init__(self, judge: Judge, config: ScoredRun) -> None:
         self._protocol = config.evaluation.s3_protocol.classifier
         self._network = judge.network(self._protocol, 0)
         scored: ClipSet = judge.scored.spaced(1)

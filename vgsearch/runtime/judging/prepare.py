@@ -32,6 +32,7 @@ from videogan.storage.cached_file import read_if_whole
 from videogan.storage.places import Place, RemotePath
 from videogan.training.loop import untrained
 from videogan.training.run_config import RunConfig
+from videogan.training.scored_run import ScoredRun
 
 WINDOWS, FLOOR = "windows of training clips", "the floor"
 Needed = Mapping[ClassifierProtocol, tuple[int, ...]]
@@ -45,7 +46,7 @@ def prepare_inputs(sweep: Sweep, manifest: Manifest, scored: ScoredSplit, consol
     """
     config = sweep.run_config(sweep.paper_points[0], 0)
     protocol, objectives = config.evaluation.s3_protocol, sweep.objectives()
-    seeds, n_frames = protocol.seeds, config.model.n_frames
+    seeds, n_frames = protocol.seeds, config.n_frames
     needed = {protocol.classifier: seeds}
     for metric in (objective.name for objective in objectives if objective.is_of_features):
         of_features = config.evaluation.feature_protocol(cast(FeatureMetric, metric))
@@ -65,10 +66,10 @@ def prepare_inputs(sweep: Sweep, manifest: Manifest, scored: ScoredSplit, consol
     return inputs
 
 
-def _prepare_copies(inputs: Inputs, config: RunConfig, console: Console) -> None:
+def _prepare_copies(inputs: Inputs, config: ScoredRun, console: Console) -> None:
     """Read all training windows, by which trials find copies, unless they are in the cache."""
     protocol = config.evaluation.s3_protocol.classifier
-    windows, features = inputs.windows_path(config.model.n_frames), inputs.features_path(protocol)
+    windows, features = inputs.windows_path(config.n_frames), inputs.features_path(protocol)
     if _is_whole(windows, load_training_windows) and _is_whole(features, load_training_features):
         return
     with progress_bar(console) as bars:
@@ -76,7 +77,7 @@ def _prepare_copies(inputs: Inputs, config: RunConfig, console: Console) -> None
         find = ray.remote(num_cpus=1, num_gpus=inputs.gpus_per_worker)(_find_windows)
         with waiting(WINDOWS, "it ends when all are read; Ctrl-C stops", state_of_tasks(WINDOWS)):
             try:
-                ray.get(find.remote(inputs, config.model_dump(mode="json")))
+                ray.get(find.remote(inputs, config.data, config.n_frames, protocol))
             except ray.exceptions.RayError as error:
                 raise TaskFailed(f"the {WINDOWS} of {inputs.data} could not be read: {why_failed(error)}.") from error
         bars.advance(bar)
@@ -87,12 +88,10 @@ def _is_whole(path: Place, read: Callable[[Place], object]) -> bool:
     return path.exists() if isinstance(path, RemotePath) else read_if_whole(path, read) is not None
 
 
-def _find_windows(inputs: Inputs, values: dict[str, Any]) -> None:
+def _find_windows(inputs: Inputs, data: DataConfig, n_frames: int, protocol: ClassifierProtocol) -> None:
     torch.set_num_threads(1)
-    config = parse_config(RunConfig, values)
     with beating(WINDOWS):
-        judge = Judge(inputs, config.data, config.model.n_frames)
-        judge.prepare_copies(config.evaluation.s3_protocol.classifier)
+        Judge(inputs, data, n_frames).prepare_copies(protocol)
 
 
 def described(inputs: Inputs, protocol: ClassifierProtocol, seeds: Sequence[int]) -> str:
@@ -166,6 +165,6 @@ def _measure_floor(inputs: Inputs, values: dict[str, Any]) -> Score:
     torch.set_num_threads(1)
     config = parse_config(RunConfig, values)
     with beating(FLOOR):
-        judge = Judge(inputs, config.data, config.model.n_frames)
+        judge = Judge(inputs, config.data, config.n_frames)
         sampler = sampling_copy_of(untrained(config).generator.to(inputs.device), config)
         return score_of(objective_scores(config, judge, synthetic_set(sampler, config)))

@@ -193,7 +193,7 @@ def _pruner(sweep: Sweep) -> BasePruner:
         pruner = SuccessiveHalvingPruner(min_resource=max(pruning.warm_up, 1), reduction_factor=REDUCTION)
     else:
         # With max_resource "auto" a rebuilt study and the first driver could have different brackets.
-        first, last = max(pruning.warm_up, 1), sweep.run_config(sweep.paper_points[0], 0).loop.n_steps
+        first, last = max(pruning.warm_up, 1), sweep.run_config(sweep.paper_points[0], 0).n_steps
         pruner = HyperbandPruner(min_resource=first, max_resource=max(first, last), reduction_factor=REDUCTION)
     if not pruning.patience:
         return pruner

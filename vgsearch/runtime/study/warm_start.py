@@ -1,6 +1,5 @@
 """Known trials: done trials of earlier experiments that a new study has from its start, no trials of the sweep."""
 
-import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -15,9 +14,8 @@ from vgsearch.runtime.study.samplers import Noted, suggest_all, values_to_sugges
 from vgsearch.runtime.study.searcher import looks_of_study
 from vgsearch.space.domains import ChoiceDomain
 from vgsearch.space.sweep import Sweep
-from vgsearch.space.yaml_text import read_yaml_file
-from videogan.config import ConfigurationError, parse_config
-from videogan.training.run_config import RunConfig
+from videogan.config import ConfigurationError, flattened
+from videogan.training.scored_run import ScoredRun
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ def _known(experiment: Experiment, trial: TrialRecord, sweep: Sweep) -> KnownTri
     path = files.config
     files.working_copy.pull(lambda name: name == path.name)
     try:
-        config = parse_config(RunConfig, read_yaml_file(path), str(path))
+        config = sweep.read_config(path)
     except ConfigurationError:
         return "without a config.yaml that this version reads"
     chosen: dict[str, Any] = {}
@@ -85,7 +83,7 @@ def _known(experiment: Experiment, trial: TrialRecord, sweep: Sweep) -> KnownTri
         if not sweep.searched.is_active(name, chosen):
             continue
         try:
-            value = functools.reduce(getattr, name.split("."), config)
+            value = config.setting(name)
         except AttributeError:
             return f"without {name}"
         if value not in domain:
@@ -95,21 +93,15 @@ def _known(experiment: Experiment, trial: TrialRecord, sweep: Sweep) -> KnownTri
     if sweep.searched.broken_by(chosen):
         return "violates the constraints"
     same = sweep.run_config(chosen, 0)
-    if same.model_copy(update={"seed": config.seed}) != config:
-        return f"other settings ({', '.join(_differing(config, same))})"
+    if found := _differing(config, same):
+        return f"other settings ({', '.join(found)})"
     return KnownTrial(experiment.name, trial.trial_id, chosen, trial.scores, sorted(trial.looks.items()))
 
 
-def _differing(one: RunConfig, other: RunConfig) -> list[str]:
+def _differing(one: ScoredRun, other: ScoredRun) -> list[str]:
     """At most three paths at which two runs are configured differently, apart from the seed."""
-    sections = [(name, getattr(one, name), getattr(other, name)) for name in type(one).model_fields if name != "seed"]
-    paths = [
-        f"{section}.{name}"
-        for section, ours, theirs in sections
-        for name in (ours.model_dump() if ours != theirs else ())
-        if getattr(ours, name) != getattr(theirs, name, None)
-    ]
-    return paths[:3]
+    ours, theirs = (flattened(run.model_dump(mode="json")) | {"seed": 0} for run in (one, other))
+    return [path for path in dict.fromkeys([*ours, *theirs]) if ours.get(path) != theirs.get(path)][:3]
 
 
 def add_known(study: optuna.Study, sweep: Sweep, known: Iterable[Mapping[str, Any]]) -> None:

@@ -7,12 +7,14 @@ import torch
 from torch import Tensor
 
 from vgsearch.experiment.end import End
+from vgsearch.program.command import COMMAND
 from vgsearch.runtime.judging.judge import Judge, synthetic_set
+from vgsearch.runtime.sweep.attempt import Attempt, OpenClips
+from vgsearch.runtime.sweep.program_trial import ProgramTrial
 from vgsearch.runtime.sweep.spec import TrialSpec
-from vgsearch.runtime.sweep.trial import OpenClips, Trial
+from vgsearch.runtime.sweep.trial import Trial
 from videogan.data.clip_set import Joined
 from videogan.protocols.s3 import SyntheticSet
-from videogan.training.checkpoint import Checkpoint
 
 
 class OnePerClassTrial(Trial):
@@ -22,7 +24,7 @@ class OnePerClassTrial(Trial):
     pruned. A resumed trial continues with the class that was interrupted.
     """
 
-    def _train_and_score(self, start: Checkpoint | None, open_clips: OpenClips) -> End:
+    def _make_and_score(self, open_clips: OpenClips) -> End:
         for number in range(self.spec.n_classes):
             training = self._training(number)
             end = training.finish(open_clips)
@@ -30,8 +32,8 @@ class OnePerClassTrial(Trial):
                 reason = end.reason or "on another rank"
                 return dataclasses.replace(end, reason=f"class {number}: {reason}")
             self._seconds += training.seconds
-        self._step = self.config.loop.n_steps
-        judge = Judge(self.spec.inputs, self.config.data, self.config.model.n_frames) if self.shard.rank == 0 else None
+        self._step = self.config.n_steps
+        judge = Judge(self.spec.inputs, self.config.data, self.config.n_frames) if self.shard.rank == 0 else None
         end = self._scored_by_first(judge)
         return self._after_first_seed(self, end, open_clips)
 
@@ -44,7 +46,7 @@ class OnePerClassTrial(Trial):
 
         def report(result: dict[str, Any]) -> None:
             # A sign of life; looks of one class say nothing about the others.
-            n_steps = self.config.loop.n_steps
+            n_steps = self.config.n_steps
             phase = f"class {number + 1} of {self.spec.n_classes}: {result['step']}/{n_steps}"
             self.report({"step": result["step"], "losses": result["losses"], "phase": phase})
 
@@ -62,6 +64,8 @@ class OnePerClassTrial(Trial):
         return synthetic, torch.cat(rows, 1)
 
 
-def trial_type(spec: TrialSpec) -> type[Trial]:
-    """What trains a trial: one generator, or one for each class."""
+def trial_type(spec: TrialSpec) -> type[Attempt]:
+    """What makes a trial's clips: another program, one generator, or one for each class."""
+    if COMMAND in spec.config:
+        return ProgramTrial
     return OnePerClassTrial if spec.config["evaluation"].get("one_per_class") else Trial

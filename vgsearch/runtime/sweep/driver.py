@@ -27,7 +27,7 @@ from vgsearch.space.yaml_text import write_yaml
 from vgsearch.terminal.sweep_table import SweepView
 from vgsearch.terminal.words import size, typed
 from videogan.storage.atomic import write_atomically
-from videogan.training.run_config import RunConfig
+from videogan.training.scored_run import ScoredRun
 
 WITH_LOG = ("failed", "out_of_memory", "stalled", "lost")
 """The states whose events hold the end of the trial's log."""
@@ -81,12 +81,12 @@ class Driver:
         folder.working_copy.push(lambda name: name == folder.config.name)
         parent = self._inherited(folder, proposal)
         self._record("trial_started", trial=trial_id, index=proposal.index, overrides=proposal.overrides,
-                     is_paper_point=proposal.is_paper_point, n_steps=config.loop.n_steps, parent=parent,
+                     is_paper_point=proposal.is_paper_point, n_steps=config.n_steps, parent=parent,
                      changed=proposal.changed, anew=proposal.anew)  # fmt: skip
         self._began[trial_id] = time.monotonic()
         return self._spec(trial_id, folder, config, proposal).to_parameters()
 
-    def _spec(self, trial_id: str, folder: TrialFolder, config: RunConfig, proposal: Proposal) -> TrialSpec:
+    def _spec(self, trial_id: str, folder: TrialFolder, config: ScoredRun, proposal: Proposal) -> TrialSpec:
         return TrialSpec(
             trial_id=trial_id,
             folder=str(folder.place),

@@ -193,7 +193,7 @@ def _run(
             soft_wrap=True,
         )
     if first.evaluation.one_per_class:
-        costs = f"{sweep.n_classes} trainings of {first.loop.n_steps} steps"
+        costs = f"{sweep.n_classes} trainings of {first.n_steps} steps"
         console.print(f"one generator for each class: every trial is {costs}, and none is pruned", soft_wrap=True)
     if sweep.n_workers > 1:
         console.print(
@@ -210,7 +210,8 @@ def _run(
     _record_start(experiment, sweep, inputs, ledger, view, lack)
     driver = Driver(experiment, sweep, inputs, ledger, view)
     driver.make_up_statuses()
-    if ledger.record.floor is None or ledger.record.floor.reason:  # an earlier driver could not measure it
+    is_unknown = ledger.record.floor is None or ledger.record.floor.reason  # an earlier driver could not measure it
+    if sweep.has_floor and is_unknown:
         driver.floor = FloorTask(sweep, inputs)
     with stop_on_interrupt(experiment, console), view.live():
         # Workers that start all at once, and streams, must not wait for the CPU that the floor holds.

@@ -13,6 +13,7 @@ from vgsearch.terminal.trial import protocol_lines
 from vgsearch.terminal.verdict import verdict
 from vgsearch.terminal.words import number, short_name, shown, typed, value
 from videogan.metrics import ONE_PER_CLASS
+from videogan.storage.places import place
 
 
 def print_result(record: SweepRecord, experiment: Experiment, console: Console) -> None:
@@ -35,7 +36,7 @@ def print_result(record: SweepRecord, experiment: Experiment, console: Console) 
     for line in search_signal_lines(record):
         console.print(line, soft_wrap=True)
     _print_methods(record, console)
-    _print_next_commands(best, experiment, console)
+    _print_next_commands(best, experiment, record, console)
 
 
 def _print_best(best: TrialRecord, record: SweepRecord, console: Console) -> None:
@@ -72,27 +73,39 @@ def _print_passed_over(record: SweepRecord, console: Console) -> None:
         )
 
 
-def _print_next_commands(best: TrialRecord, experiment: Experiment, console: Console) -> None:
-    folder, written = experiment.trial(best.trial_id), typed(experiment.place)
-    checkpoint = folder.place / folder.checkpoints.name / f"step{best.step:08d}.pt"
-    sampled = written
-    packages = f"tensorboard{_storage_package(experiment)}"
-    evaluate = [f"            vgsearch evaluate {written}"]
-    if best.score.s3 is not None and ONE_PER_CLASS in (best.score.s3.protocol or ""):
-        # The generator of the first class; only all of them together are scored.
-        checkpoint = folder.of_class(0) / folder.checkpoints.name / checkpoint.name
-        evaluate, sampled = [], typed(checkpoint)
+def _print_next_commands(best: TrialRecord, experiment: Experiment, record: SweepRecord, console: Console) -> None:
+    written = typed(experiment.place)
+    of_this_kind = _of_program if record.is_of_program else _of_family
+    files, commands = of_this_kind(best, experiment, record)
     for line in (
-        f"checkpoint  {shown(checkpoint)}",
-        f"samples     {shown(folder.place / folder.samples.name)}",
+        *files,
         f"next        vgsearch report {written}",
         f"            vgsearch confirm {written}",
         f"            vgsearch show {written}/{short_id(best.trial_id)}",
-        *evaluate,
-        f"            vgsearch sample {sampled}",
-        f"            tensorboard --logdir {written}   (pip install {packages})",
+        *(f"            {command}" for command in commands),
+        f"            tensorboard --logdir {written}   (pip install tensorboard{_storage_package(experiment)})",
     ):
         console.print(line, soft_wrap=True)
+
+
+def _of_family(best: TrialRecord, experiment: Experiment, record: SweepRecord) -> tuple[list[str], list[str]]:
+    """The best trial's files, and the commands that take its checkpoint."""
+    folder, written = experiment.trial(best.trial_id), typed(experiment.place)
+    checkpoint = folder.place / folder.checkpoints.name / f"step{best.step:08d}.pt"
+    commands = [f"vgsearch evaluate {written}", f"vgsearch sample {written}"]
+    if best.score.s3 is not None and ONE_PER_CLASS in (best.score.s3.protocol or ""):
+        # The generator of the first class; only all of them together are scored.
+        checkpoint = folder.of_class(0) / folder.checkpoints.name / checkpoint.name
+        commands = [f"vgsearch sample {typed(checkpoint)}"]
+    return [f"checkpoint  {shown(checkpoint)}", f"samples     {shown(folder.place / folder.samples.name)}"], commands
+
+
+def _of_program(best: TrialRecord, experiment: Experiment, record: SweepRecord) -> tuple[list[str], list[str]]:
+    """The samples that the best trial's program wrote last, and the command that takes them."""
+    folder = experiment.trial(best.trial_id)
+    samples = folder.place_of(folder.program) / "samples" / f"step_{best.step}"
+    evaluate = f"vgsearch evaluate --videos {typed(samples)} --data {typed(place(record.header['data']))}"
+    return [f"samples     {shown(samples)}"], [evaluate]
 
 
 def _storage_package(experiment: Experiment) -> str:

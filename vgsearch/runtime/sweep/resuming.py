@@ -9,7 +9,7 @@ from vgsearch.runtime.study.proposal import Proposal
 from vgsearch.space.space import load_space
 from vgsearch.space.sweep import Sweep, differences, load_sweep
 from videogan.config import ConfigurationError, parse_config
-from videogan.training.run_config import LEAST_CLIPS
+from videogan.training.run_config import LEAST_CLIPS, RunConfig
 
 RETRIED = {"none": (), "failed": ("failed", "out_of_memory", "stalled", "lost"), "diverged": ("diverged",)}
 """The states that each value of `--retry` starts again."""
@@ -117,7 +117,10 @@ def at_half_the_batch(trial: TrialRecord, sweep: Sweep) -> Proposal | None:
     """
     if trial.state != "out_of_memory" or BATCH_SIZE in (*trial.changed, *trial.overrides):
         return None
-    loop = sweep.run_config(trial.overrides, trial.index, trial.changed).loop
+    config = sweep.run_config(trial.overrides, trial.index, trial.changed)
+    if not isinstance(config, RunConfig):
+        return None  # another program's batch is its own
+    loop = config.loop
     half, odd = divmod(loop.batch_size, 2)
     n_parts = sweep.n_workers * loop.accumulate
     if odd or half % n_parts or half < LEAST_CLIPS * n_parts:
@@ -127,4 +130,4 @@ def at_half_the_batch(trial: TrialRecord, sweep: Sweep) -> Proposal | None:
 
 def is_over(record: SweepRecord, sweep: Sweep, waiting: list[Proposal]) -> bool:
     """Whether a sweep has nothing left to run."""
-    return not waiting and record.next_index >= sweep.n_trials and record.floor is not None
+    return not waiting and record.next_index >= sweep.n_trials and (record.floor is not None or not sweep.has_floor)

@@ -8,14 +8,14 @@ from vgsearch.experiment.end import End
 from vgsearch.experiment.metrics_lines import whole_lines
 from vgsearch.experiment.objective import COST, Objective, parsed
 from vgsearch.experiment.trial_records import SCORE
-from vgsearch.runtime.sweep.trial import OpenClips, Trial
+from vgsearch.runtime.sweep.attempt import Attempt, OpenClips
 from videogan.metrics.s3 import score_interval, seed_interval
 
 APART = 10_000
 """Between the seeds of one point: above the indices of trials in a sweep, below the fresh seeds of `confirm`."""
 
 
-def over_seeds(first: Trial, end: End, open_clips: OpenClips) -> End:
+def over_seeds(first: Attempt, end: End, open_clips: OpenClips) -> End:
     """Train a trial's remaining seeds, until a race is lost; returns the mean scores, or the first failure.
 
     Looks, pruning and health are those of the first training. Every rank calls this, and all run the same trainings.
@@ -44,7 +44,7 @@ def has_lost(ends: Sequence[End], objective: Objective, to_beat: float | None) -
     return not objective.reaches(over_seeds if len(ends) > 1 else ends[0].score.interval(objective.name), to_beat)
 
 
-def _trained_with(first: Trial, number: int, open_clips: OpenClips) -> End:
+def _trained_with(first: Attempt, number: int, open_clips: OpenClips) -> End:
     """The end of the point's training `number`, in its own folder below the trial's."""
     spec = first.spec
     config = {**spec.config, "seed": spec.config["seed"] + APART * number}
@@ -52,7 +52,7 @@ def _trained_with(first: Trial, number: int, open_clips: OpenClips) -> End:
 
     def report(result: dict[str, Any]) -> None:
         # A sign of life; the trial's own looks and steps are those of the first training.
-        n_steps = first.config.loop.n_steps
+        n_steps = first.config.n_steps
         does = result.get("phase") or f"{result['step']}/{n_steps}"
         phase = f"seed {number + 1} of {first.spec.n_seeds}: {does}"
         first.report({"step": n_steps, "losses": result["losses"], "phase": phase})
@@ -67,7 +67,7 @@ def _trained_with(first: Trial, number: int, open_clips: OpenClips) -> End:
     return end
 
 
-def _earlier_scores(further: Trial) -> dict[str, float]:
+def _earlier_scores(further: Attempt) -> dict[str, float]:
     """The scores, on rank 0, of a training that an earlier attempt finished; otherwise empty."""
     if further.shard.rank != 0:
         return {}

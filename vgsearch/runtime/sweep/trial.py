@@ -1,202 +1,72 @@
-"""One trial: it trains, looks, saves, and is scored; the same code inside the Tune trial and on Ray Train workers."""
+"""A trial of a family: it trains, looks, saves, and is scored; the same in the Tune trial and on Ray Train workers."""
 
-import gc
-import json
-import logging
-import math
 import time
-import traceback
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vgsearch.experiment.end import End
-from vgsearch.experiment.metrics_lines import whole_lines
-from vgsearch.experiment.objective import COST, parsed
 from vgsearch.experiment.paths import SAMPLES_PER_CLASS
-from vgsearch.experiment.trial_records import TrialRecords, set_wrong_kinds_aside
-from vgsearch.object_store.retry import with_retries
-from vgsearch.runtime.judging.judge import Judge, Looks, objective_scores, sampling_copy_of, score_of, synthetic_set
-from vgsearch.runtime.sweep.broken_device import refuse_broken
-from vgsearch.runtime.sweep.failures import end_of_error, in_one_line, is_out_of_memory
-from vgsearch.runtime.sweep.spec import TrialSpec, is_read_by_the_next_attempt, own_copy, own_copy_in_use
-from vgsearch.runtime.sweep.stop_request import StopRequest
+from vgsearch.runtime.judging.judge import Judge, Looks, sampling_copy_of, synthetic_set
+from vgsearch.runtime.sweep.attempt import (
+    SECONDS_BETWEEN_REPORTS,
+    Attempt,
+    OpenClips,
+    StopRequested,
+    Unhealthy,
+    without,
+)
+from vgsearch.runtime.sweep.spec import TrialSpec
 from videogan.config import parse_config
-from videogan.divergence import TrainingDiverged
 from videogan.families import FAMILIES
 from videogan.families.contract import Generator
-from videogan.protocols.copies import Copies
 from videogan.protocols.s3 import SyntheticSet
-from videogan.sampling.pictures import write_gif, write_mp4
 from videogan.sampling.sampling import sample_grid
-from videogan.shard import Shard
-from videogan.storage.atomic import delete_parts, write_atomically
-from videogan.storage.json_values import json_values
-from videogan.storage.places import StorageError
 from videogan.training.checkpoint import Checkpoint, CheckpointFolder, generator_from
-from videogan.training.health import Course, Vitals, reason_to_stop, states
-from videogan.training.loop import ClipSource, Progress, train
+from videogan.training.health import Course
+from videogan.training.loop import Progress, train
 from videogan.training.run_config import RunConfig
 
-LOGGER = logging.getLogger(__name__)
-Report = Callable[[dict[str, Any]], None]
-"""Is called with "step" and "losses", after a look also "look" and "health", while it is scored "phase", at the end
-with `End.to_result`."""
-OpenClips = Callable[[RunConfig, int], AbstractContextManager[ClipSource]]
-"""(configuration, first batch) -> the training clips."""
-AfterFirstSeed = Callable[["Trial", End, OpenClips], End]
-"""Trains the further seeds of a trial, given the end of its first training; see `seeds.py`."""
-SECONDS_BETWEEN_REPORTS = 2.0
-MEMORISATION = "memorisation/"
-"""Prefix of the names of the share of copies, and of the ratio in features, in metrics.jsonl and TensorBoard."""
-NORM, HEALTH = "norm/", "health/"
-"""Prefixes of the names of norms and of vitals in metrics.jsonl."""
-SECONDS_BETWEEN_SIGNS = 30.0
-"""Interval of log lines while a trial is scored, which show the driver that it is alive."""
+NORM = "norm/"
+"""Prefix of the names of norms in metrics.jsonl."""
 
 
-class StopRequested(Exception):
-    """The sweep is being stopped: save, and end as interrupted."""
+class Trial(Attempt):
+    """Runs the training loop of one trial on one rank."""
 
+    config: RunConfig
 
-class Unhealthy(Exception):
-    """The training has a state that `health.stop_on` names; the message says which and since when."""
-
-
-class Trial:
-    """Runs the training loop of one trial on one rank; only rank 0 writes, and only into the trial's folder."""
-
-    def __init__(
-        self,
-        spec: TrialSpec,
-        report: Report,
-        wrap: Callable[[nn.Module], nn.Module] = lambda module: module,
-        shard: Shard = Shard(),
-        device: torch.device | str = "cpu",
-        after_first_seed: AfterFirstSeed = lambda trial, end, open_clips: end,
-    ) -> None:
-        self.spec, self.wrap, self.shard, self.device = spec, wrap, shard, device
-        self._after_first_seed = after_first_seed
-        self.report = report
+    def __init__(self, spec: TrialSpec, *arguments: Any, **named: Any) -> None:
+        """The arguments of `Attempt`."""
+        super().__init__(spec, *arguments, **named)
         self.config = parse_config(RunConfig, spec.config, spec.trial_id)
-        self.folder = own_copy(spec, shard.rank)
         self.checkpoints = CheckpointFolder(self.folder.checkpoints, spec.keep)
-        self._stop_request, self._own_stop_request = StopRequest(spec.stop_request), StopRequest(spec.own_stop_request)
-        self._records: TrialRecords | None = None
-        """Rank 0's records while it runs."""
-        self._step, self._losses = 0, dict[str, float]()
-        self._seconds, self._states_seen = 0.0, list[Mapping[Any, str]]()
-        """Seconds of training in all attempts; the health problems that each look found."""
+        self._start: Checkpoint | None = None
         self._course = Course(FAMILIES[self.config.model.family].losses_of_guessing(self.config.model))
 
-    @property
-    def seconds(self) -> float:
-        """Seconds of training in all attempts."""
-        return self._seconds
-
-    def run(self, open_clips: OpenClips) -> None:
-        """Train and score, then report the end."""
-        end = self.finish(open_clips)
-        self.report({"step": self._step, "losses": self._losses, **end.to_result()})
-
-    def finish(self, open_clips: OpenClips) -> End:
-        """Train and score. Raises StorageError, BrokenDevice and, of several ranks, all that Ray Train must see."""
-        # One thread per trial: two trials with one thread each are faster than one trial with two.
-        torch.set_num_threads(1)
-        with own_copy_in_use(self.folder):
-            if self.shard.rank == 0:
-                self.folder.working_copy.delete_partial_uploads()
-            self.folder.working_copy.pull(is_read_by_the_next_attempt)
-            try:
-                return self._finish(open_clips)
-            finally:
-                # Upload the log of a failed attempt too; an unreachable storage must not hide the attempt's error.
-                with suppress(StorageError):
-                    self._push()
-
-    def _finish(self, open_clips: OpenClips) -> End:
-        # The log opens at the step of the checkpoint, so warnings of damaged checkpoints wait for it.
-        with warnings.catch_warnings(record=True) as damaged:
-            warnings.simplefilter("always")
-            if self.shard.rank == 0:
-                set_wrong_kinds_aside(self.folder)
-                delete_parts(self.folder.folder)
-            start = self.checkpoints.newest()
-        self._step = start.step if start else 0
-        try:
-            with TrialRecords(self.folder, self._step) if self.shard.rank == 0 else nullcontext() as self._records:
-                for warning in damaged:
-                    LOGGER.warning(warning.message)
-                end = self._end(start, open_clips)
-                LOGGER.info("ended: %s %s", end.state, end.reason)
-            self._push()
-        except OSError as error:
-            # The disk was full even for the records.
-            end = end_of_error(error)
-            if self.shard.n_ranks > 1 or not end.halts:
-                raise
-        return end
-
-    def _end(self, start: Checkpoint | None, open_clips: OpenClips) -> End:
-        if self._records is not None:
-            self._restore(self._records.lines())
-            self._records.board.add_hyperparameters(self.spec.hyperparameters)
-        self._report_looks_before(start)
-        LOGGER.info("training from step %d to %d", self._step, self.config.loop.n_steps)
-        try:
-            return self._train_and_score(start, open_clips)
-        except TrainingDiverged as error:
-            return End("diverged", f"{error.term} is not finite; lower the learning rates", error.step)
-        except Unhealthy as error:
-            return End("pruned", str(error))
-        except StopRequested:
-            return End("interrupted", "stopped; vgsearch resume continues it")
-        except StorageError:
-            # Not the trial's fault: Ray Tune starts it again, from the newest checkpoint on the storage.
-            LOGGER.error(traceback.format_exc())
-            raise
-        except Exception as error:
-            # The sweep continues, and the trial's log says where it happened. With several ranks the others wait for
-            # this one, so Ray Train must see the failure and end them.
-            LOGGER.error(traceback.format_exc())
-            refuse_broken(self.device, error)
-            if self.shard.n_ranks > 1:
-                raise
-            return end_of_error(error)
+    def _resumed_step(self) -> int:
+        self._start = self.checkpoints.newest()
+        return self._start.step if self._start else 0
 
     def _restore(self, lines: Sequence[Mapping[str, float]]) -> None:
-        """Read what earlier attempts wrote: seconds of training, norms, health at their looks, the best of them."""
+        """Read what earlier attempts wrote: also norms, and the best of their looks."""
+        super()._restore(lines)
         for line in lines:
             if "look" in line and self.checkpoints.path(int(line["step"])).exists():
                 self.checkpoints.mark_best(int(line["step"]), line["look"])  # changes nothing unless best.json was lost
-            self._seconds = line.get("seconds_training", self._seconds)
-            if norms := _without(NORM, line):
+            if norms := without(NORM, line):
                 self._course.norms(norms)
-            if vitals := _without(HEALTH, line):
-                self._states_seen.append(states(Vitals.of(vitals)))
 
-    def _report_looks_before(self, start: Checkpoint | None) -> None:
-        """Report the looks of earlier attempts again: the driver may have been killed before it got the last.
-
-        Every rank reports them, since Ray Train waits for all.
-        """
-        for line in whole_lines(self.folder.metrics) if start is not None else ():
-            if "look" in line and line["step"] <= self._step:
-                health = _health(Vitals.of(_without(HEALTH, line)))
-                self.report({"step": line["step"], "look": line["look"], "losses": {}, "health": health})
-
-    def _train_and_score(self, start: Checkpoint | None, open_clips: OpenClips) -> End:
+    def _make_and_score(self, open_clips: OpenClips) -> End:
         config, judge = self.config, None
         if self.shard.rank == 0:
-            judge = Judge(self.spec.inputs, config.data, config.model.n_frames)
+            judge = Judge(self.spec.inputs, config.data, config.n_frames)
         looks = Looks(judge, config) if judge else None
         with open_clips(config, self._step * config.loop.n_d) as clips:
-            self._train(train(config, clips, start=start, wrap=self.wrap, shard=self.shard, device=self.device), looks)
+            self._train(
+                train(config, clips, start=self._start, wrap=self.wrap, shard=self.shard, device=self.device), looks
+            )
         # One of several generators is not scored by itself.
         end = self._scored_by_first(judge if config.data.only_class is None else None)
         return self._after_first_seed(self, end, open_clips)
@@ -240,27 +110,10 @@ class Trial:
             sampler = sampling_copy_of(progress.training.sampling_generator, self.config)
             look, of_samples = looks(synthetic_set(sampler, self.config))
             vitals = self._course.vitals(of_samples)
-            self._states_seen.append(states(vitals))
-            result |= {"look": look, "health": _health(vitals)}
-            values = {"look": look, "seconds_training": self._seconds}
-            values |= {f"{HEALTH}{name}": value for name, value in vitals.measured().items()}
-            self._records.write(progress.step, values)
-            self._records.board.video("samples", self._grid(sampler), progress.step)
+            result |= self._record_look(look, vitals, self._grid(sampler))
             self.checkpoints.mark_best(progress.step, look)
             self._save(progress)
         self.report(result)
-
-    def _stop_if_unhealthy(self, step: int) -> None:
-        """End all ranks if rank 0 saw a state that `health.stop_on` names; a training at its last step is scored."""
-        if not self.config.health.stop_on or step == self.config.loop.n_steps:
-            return
-        reason = reason_to_stop(self._states_seen, self.config.health)
-        if self.seen_by_any(reason is not None):
-            raise Unhealthy(reason or "")
-
-    def seen_by_any(self, seen: bool) -> bool:
-        """Whether any rank has seen it; all ranks must call this at the same step."""
-        return self.shard.averaged(torch.tensor([float(seen)], device=self.device)).item() > 0
 
     def _stop_if_requested(self, progress: Progress) -> None:
         """On a stop request save, on rank 0, and end all ranks: as pruned if the request is for this trial alone."""
@@ -279,62 +132,6 @@ class Trial:
         self.checkpoints.save(progress.checkpoint())
         self._push()
 
-    def _push(self) -> None:
-        """Copy rank 0's files to the trial's address, if it has one."""
-        if self.shard.rank == 0:
-            with_retries(self.folder.working_copy.push)
-
-    def _scored_by_first(self, judge: Judge | None) -> End:
-        """Score on rank 0, if it has a judge, while the others wait; a stop request ends all of them."""
-        end, is_stopped = End("done"), False
-        if judge is not None:
-            try:
-                end = self._scored(judge)
-            except StopRequested:
-                is_stopped = True
-        self.shard.wait_for_first(f"scored {self.config.seed} {self.config.data.only_class}")
-        if self.seen_by_any(is_stopped):
-            raise StopRequested
-        return end
-
-    def _scored(self, judge: Judge) -> End:
-        """Score; if memory does not suffice for that, the training is kept, and no smaller batch would help."""
-        gc.collect()  # the trained networks refer to themselves in circles, and fill the device
-        try:
-            return self._score(judge)
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            LOGGER.error(traceback.format_exc())
-            why = "out of memory while it was scored; the training is kept, and resume --retry failed scores it again"
-            return End("failed", f"{why}: {in_one_line(error)}")
-
-    def _score(self, judge: Judge) -> End:
-        """Score the last step's generator, on rank 0, and write its samples."""
-        synthetic, grid = self._samples()
-        self._write_samples(grid)
-        LOGGER.info("scoring")
-        self._signed = self._reported = time.monotonic()
-        try:
-            results = objective_scores(self.config, judge, synthetic, self._while_scoring)
-        except TrainingDiverged as error:
-            return End("unscored", f"a classifier of the score failed: {error}")
-        LOGGER.info("looking for copies")
-        copied = judge.copies(self.config.evaluation.s3_protocol.classifier, synthetic)
-        whole = {name: result.to_json() for name, result in results.items()} | {"copies": json_values(asdict(copied))}
-        write_atomically(self.folder.scores, lambda stream: stream.write(json.dumps(whole, indent=1).encode()))
-        score = score_of(results, copied)
-        scores = {**score.means, COST: self._seconds}
-        if self._records is not None:
-            self._records.write_scores(self.config.loop.n_steps, scores, memorisation(copied))
-        objectives = parsed(self.config.evaluation.objective)
-        undefined = [objective.name for objective in objectives if objective.name not in scores]
-        if undefined:
-            # A distance without a value raises, so these are ratios to ReR.
-            why = "the real-trained classifiers get no real clip right"
-            return End("unscored", f"{' and '.join(undefined)} undefined: {why}")
-        return End("done", scores=scores, score=score)
-
     def _samples(self) -> tuple[SyntheticSet, Tensor]:
         """The clips of the last step's generator, and a grid of them."""
         sampler = self.last_sampler()
@@ -345,39 +142,7 @@ class Trial:
         path = self.checkpoints.path(self.config.loop.n_steps)
         return sampling_copy_of(generator_from(path)[0].to(self.device), self.config)
 
-    def _while_scoring(self, done: int, total: int) -> None:
-        if self._stop_request.exists:
-            raise StopRequested
-        # Of several ranks the others wait for the score, and Ray Train would wait for their reports.
-        if self.shard.n_ranks == 1 and time.monotonic() - self._reported > SECONDS_BETWEEN_REPORTS:
-            self.report({"step": self._step, "losses": self._losses, "phase": f"scoring {done}/{total}"})
-            self._reported = time.monotonic()
-        if time.monotonic() - self._signed > SECONDS_BETWEEN_SIGNS:
-            LOGGER.info("scoring: %d of %d", done, total)
-            self.folder.working_copy.push_seldom()
-            self._signed = time.monotonic()
-
     def _grid(self, sampler: Generator) -> Tensor:
         """Samples of the same codes at each look and for every trial: uint8 (T, H', W', 3)."""
         n_rows, n_frames = self.config.n_conditions, self.config.model.n_frames
         return sample_grid(sampler, n_rows, SAMPLES_PER_CLASS, seed=0, n_frames=n_frames)
-
-    def _write_samples(self, grid: Tensor) -> None:
-        write_atomically(self.folder.samples / "grid.gif", lambda stream: write_gif(stream, grid))
-        write_atomically(self.folder.samples / "grid.mp4", lambda stream: write_mp4(stream, grid))
-
-
-def memorisation(found: Copies) -> dict[str, float]:
-    """The share of copies, and the ratio in features if it has a value, by the names of metrics.jsonl."""
-    measured = {"copies": found.share, "features": found.features}
-    return {f"{MEMORISATION}{name}": value for name, value in measured.items() if math.isfinite(value)}
-
-
-def _without(prefix: str, line: Mapping[str, float]) -> dict[str, float]:
-    """The values of a line whose names begin with `prefix`, by the rest of their names."""
-    return {name.removeprefix(prefix): value for name, value in line.items() if name.startswith(prefix)}
-
-
-def _health(vitals: Vitals) -> str:
-    """The training's health and vitals as JSON, because Ray Tune flattens dicts."""
-    return json.dumps({"states": states(vitals), "vitals": vitals.measured()})
