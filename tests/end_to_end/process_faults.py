@@ -168,9 +168,9 @@ class SweepDrill(Drill):
             self.expected_end = False
             self.start()
         before, finished = self.n_lines(), self.record().done
-        is_ending = (kind, fault) in ENDING and before > self.n_lines_at_start
+        is_ending = (kind, fault) in OF_THE_DRIVER or ((kind, fault) in ENDING and before > self.n_lines_at_start)
         limit = SECONDS_TOLD if is_ending else SECONDS_TO_GO_ON
-        seconds = self.within(limit, lambda: self.is_over(before, (kind, fault)))
+        seconds = self.within(limit, lambda: not self.runs() or (self.n_lines() > before + 1 and not is_ending))
         if seconds is None:
             wrong = f"neither survived nor ended: {self.last_line()}"
         elif self.runs() or (self.record().ended == "finished" and self.driver and self.driver.wait() == 0):
@@ -194,10 +194,6 @@ class SweepDrill(Drill):
         due = self.n_lines() + (0 if at_start else self.draw.randrange(1, 6))
         wait_until(lambda: not self.runs() or (self.n_lines() >= due and self.pid_of("raylet")), self.log.read_text)
         return self.signalled(kind, fault, self.draw.uniform(0, 0.2))
-
-    def is_over(self, n_lines: int, fault: Fault) -> bool:
-        """Whether a fault has had its effect: the driver has ended, or two more events show that it goes on."""
-        return not self.runs() or (self.n_lines() > n_lines + 1 and fault not in OF_THE_DRIVER)
 
     def wrong_end(self, kind: str, fault: str, pid: int) -> str:
         """What is wrong with the way in which the driver has ended; empty if nothing is."""

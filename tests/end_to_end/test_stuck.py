@@ -26,6 +26,8 @@ SECONDS_TOLD = 75.0
 """A minute, and what is between two looks of the thread that tells."""
 SECONDS_LEFT = 20.0
 """Until nothing of an ended command is left."""
+CGROUPS = next((file.parent for file in Path("/sys/fs/cgroup").glob("**/cgroup.controllers")), Path("/nowhere"))
+"""Where a group of processes can be frozen (cgroups version 2)."""
 
 
 @pytest.fixture(scope="module")
@@ -131,21 +133,50 @@ def test_a_task_that_dies_each_time_is_told_in_a_line(
     ],
 )
 def test_without_ray_a_sweep_ends_within_a_minute_by_name(machine: Machine, process: str, signum: int, reason: str):
-    folder = machine.folder / "runs" / "s"
-    run = machine.start_module(FAKE, folder, "1000")
-    ended = SweepRecord()
+    run, before = sweep_after_two_trials(machine)
+    pid = signalled(machine, run, process, signum)
+    ends_by_name(machine, run, before, f"(process {pid}) {reason}")
+
+
+@pytest.mark.skipif(not os.access(CGROUPS, os.W_OK), reason="only root freezes a process that is not stopped")
+def test_a_head_that_lives_and_answers_nothing_ends_a_sweep_within_a_minute_by_name(machine: Machine):
+    run, before = sweep_after_two_trials(machine)
+    pid = signalled(machine, run, "gcs_server ", signal.SIGCONT)
+    frozen = CGROUPS / f"vgsearch-test-{pid}"
+    frozen.mkdir()
+    try:
+        (frozen / "cgroup.procs").write_text(str(pid))
+        (frozen / "cgroup.freeze").write_text("1")
+        ends_by_name(machine, run, before, f"(process {pid}) does not answer")
+    finally:
+        (frozen / "cgroup.freeze").write_text("0")
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not (frozen / "cgroup.procs").read_text(), lambda: "an empty group")
+        frozen.rmdir()
+
+
+def sweep_after_two_trials(machine: Machine) -> tuple[subprocess.Popen[str], SweepRecord]:
+    """A sweep that runs, and its record after more than one trial is done."""
+    run = machine.start_module(FAKE, machine.folder / "runs" / "s", "1000")
+    before = SweepRecord()
 
     def has_ended() -> bool:
-        nonlocal ended
-        ended = read_ledger(Experiment(folder).events) if Experiment(folder).has_events else ended
-        return len(ended.done) > 1
+        nonlocal before
+        experiment = Experiment(machine.folder / "runs" / "s")
+        before = read_ledger(experiment.events) if experiment.has_events else before
+        return len(before.done) > 1
 
     wait_until(lambda: run.poll() is not None or has_ended(), lambda: machine.log(FAKE))
-    pid = signalled(machine, run, process, signum)
+    return run, before
+
+
+def ends_by_name(machine: Machine, run: subprocess.Popen[str], before: SweepRecord, reason: str) -> None:
+    """The sweep ends in time with one line that has the reason, and loses no trial."""
     assert within(machine, SECONDS_TOLD, lambda: run.poll() is not None), machine.log(FAKE)
     assert run.returncode == 1, machine.log(FAKE)
-    assert f"(process {pid}) {reason}" in machine.log(FAKE).strip().splitlines()[-1]
-    assert set(read_ledger(Experiment(folder).events).trials) >= set(ended.trials)
+    assert reason in machine.log(FAKE).strip().splitlines()[-1]
+    assert set(record(machine).trials) >= set(before.trials)
     nothing_is_left(machine)
 
 

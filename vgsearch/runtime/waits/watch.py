@@ -21,10 +21,13 @@ from vgsearch.runtime.waits.waiting import tell
 from vgsearch.runtime.waits.workers import stopped_workers
 
 SECONDS_BETWEEN_LOOKS = 5.0
-LOOKS_BEFORE_LOST = 6
-"""Half a minute in which Ray's process is stopped, or its node does not count as alive."""
-SECONDS_TO_LEAVE = 30.0
-"""Time for the main thread to end after Ray is lost, before the process ends without it."""
+LOOKS_BEFORE_LOST = 5
+"""In which a process of Ray's is stopped, its head does not answer, or its node does not count as alive."""
+SECONDS_TO_LEAVE = 15.0
+"""Time for the main thread to end after Ray is lost, before the process ends without it.
+
+All together less than the minute after which Ray itself ends a process whose head does not answer, without our line.
+"""
 SIGNAL = signal.SIGUSR2
 REMEDY = "What is finished is kept; start the same command again, or resume the sweep."
 
@@ -46,7 +49,7 @@ class _Watch:
         self._leaving = threading.Lock()
         self.silences = Silences(state_on_node, kill_on_node)
         self._job, self._node = ray.get_runtime_context().get_job_id(), ray.get_runtime_context().get_node_id()
-        self._n_suspect = 0
+        self._n_suspect, self._asked_at, self._lost_node = 0, 0.0, ""
 
     def run(self) -> None:
         """Look at Ray itself until the connection is left."""
@@ -55,17 +58,27 @@ class _Watch:
                 self._leave(RayLost(f"{reason}. {REMEDY}"))
                 return
 
-    def follow_beats(self) -> None:
-        """Look at the processes of tasks until the connection is left."""
+    def ask_head(self) -> None:
+        """Ask the head for the node's state and the processes of tasks, until the connection is left."""
         while not self.left.wait(SECONDS_BETWEEN_LOOKS):
-            # A lost head is noticed by `run`; the other errors come from a store that is being shut down.
+            # `run` notices a head that does not answer; the other errors come from a store that is being shut down.
             with suppress(ray.exceptions.RayError, AttributeError, ValueError):
-                found = beats(self._job)
+                with self._asking():
+                    self._lost_node = self._why_lost()
+                    found = beats(self._job)
                 known = {beat.pid for beat in found.values()}
                 stopped = {key: beat for key, beat in self._stopped_workers().items() if beat.pid not in known}
                 for key in self.silences.look(found | stopped, time.monotonic()):
                     if key in found:
                         forget(key)
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        self._asked_at = time.monotonic()
+        try:
+            yield
+        finally:
+            self._asked_at = 0.0
 
     def _stopped_workers(self) -> dict[str, Beat]:
         """Those of a local Ray; on a cluster others may stop theirs."""
@@ -83,14 +96,19 @@ class _Watch:
 
     def _suspect(self) -> str:
         """Which part of Ray does not work for half a minute; empty if all do, or not for so long."""
-        reason = _stopped() or self._node_lost()
+        reason = _stopped() or self._unanswered() or self._lost_node
         self._n_suspect = self._n_suspect + 1 if reason else 0
         return reason if self._n_suspect >= LOOKS_BEFORE_LOST else ""
 
-    def _node_lost(self) -> str:
-        """Whether the cluster no longer counts this node; only where Ray was started by others."""
-        if _own_processes():
+    def _unanswered(self) -> str:
+        """Whether the head lets a question wait; it may live and yet hang, as when its shutdown does."""
+        if not self._asked_at or time.monotonic() - self._asked_at < SECONDS_BETWEEN_LOOKS:
             return ""
+        own = [f"Ray's {name} (process {process.pid})" for name, process in _own_processes() if name.startswith("head")]
+        return f"{own[0] if own else 'the head of the cluster'} does not answer"
+
+    def _why_lost(self) -> str:
+        """Whether the cluster no longer counts this node."""
         try:
             alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
         except (ray.exceptions.RayError, AttributeError, ValueError):
@@ -159,8 +177,8 @@ def watched(shut_down: Callable[[], None]) -> Iterator[None]:
         return
     watch = _Watch()
     before = signal.signal(SIGNAL, watch.raise_lost)
-    # Two threads: a head that does not answer keeps the one that reads beats waiting.
-    for look in (watch.run, watch.follow_beats):
+    # Two threads: a head that does not answer keeps the one that asks it waiting.
+    for look in (watch.run, watch.ask_head):
         threading.Thread(target=look, daemon=True).start()
     _current.append(watch)
     try:
