@@ -26,6 +26,11 @@ SECONDS_BETWEEN_LOOKS = 0.1
 
 
 def main() -> None:
+    # Ray kills the children of a worker that exits, before they could end theirs: so a child of the child keeps.
+    if child := os.fork():
+        os.waitpid(child, 0)
+        return
+    os.setsid()
     for each in (signal.SIGINT, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: os.close(0))  # as if nobody wanted the program any more

@@ -1,5 +1,7 @@
 """The command line of another program: placeholders, one argument each, and what a space may not say."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -126,3 +128,17 @@ budgets: {smoke: {purpose: p, n_trials: 2}}
     (tmp_path / "mine.yaml").write_text(text)
     assert load_space(str(tmp_path / "mine.yaml")).base["command"]["folder"] == str(tmp_path / "code")
     assert parse_space(text, "mine.yaml").base["command"]["folder"] == "code"
+
+
+def test_the_spaces_of_the_documentation_are_spaces():
+    text = (Path(__file__).parents[3] / "docs/your-own-program.md").read_text("utf-8")
+    blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    spaces = [parse_space(block, "docs") for block in blocks]
+    assert [found.name for found in spaces] == ["mine", "stylegan_v"]
+    for found in spaces:
+        sweep = tiny_sweep(found, next(iter(found.budgets)), n_classes=1 if found.name == "stylegan_v" else 4)
+        sweep.refuse_impossible_domains()
+        shown = argument_list(sweep.program_run(found.paper_points[0]), TRIAL)
+        assert {"--lr", "0.001", "OUT"} <= set(shown) or {"OUT", "num_gpus=N_GPUS", "training.kimg=N_STEPS"} <= set(
+            shown
+        )

@@ -104,8 +104,9 @@ time.sleep(600)
     assert program.exit == Exit(code=0)
 
 
-def test_the_program_of_a_killed_process_ends_with_all_of_its_own(tmp_path):
-    """As a trial is killed with its driver: nothing of it runs to end the program."""
+@pytest.mark.parametrize("kills_children", [False, True])
+def test_the_program_of_a_killed_process_ends_with_all_of_its_own(tmp_path, kills_children):
+    """As a trial is killed with its driver, or by Ray with its children: nothing of it runs to end the program."""
     owner = (
         "import os, sys, time; from pathlib import Path; from vgsearch.program.process import Program\n"
         f"Program([sys.executable, '-c', {FAMILY!r}], Path({str(tmp_path)!r}), os.environ, "
@@ -113,6 +114,10 @@ def test_the_program_of_a_killed_process_ends_with_all_of_its_own(tmp_path):
     )
     process = subprocess.Popen([sys.executable, "-c", owner])
     wait_until(lambda: len(pids_in(tmp_path / "pids")) == 3, lambda: "not started")
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split() if kills_children else []
+    for child in children:
+        os.kill(int(child), signal.SIGKILL)
+    assert bool(children) == kills_children
     process.send_signal(signal.SIGKILL)
     process.wait()
     wait_until(lambda: not [p for p in pids_in(tmp_path / "pids") if is_alive(p)], lambda: "some processes are left")

@@ -49,6 +49,7 @@ SECONDS_BETWEEN_CHECKS = 0.3
 SECONDS_OF_THE_JUDGE = 30.0
 """For the trial to leave a look, after its program has ended and before its process runs another trial."""
 MOST_NAMED = 5
+REMEDY = "provide it and resume, or correct the space and start a new search"
 
 
 class ProgramDied(TryAgain):
@@ -94,7 +95,9 @@ class ProgramTrial(Attempt):
             if not self.folder.program_ended.exists():
                 self._run_program(judge)
             self._step = json.loads(self.folder.program_ended.read_bytes())["step"]
-            with self._videos(self._sample_folders()[self._step], judge) as self._pool:
+            if (samples := self._sample_folders().get(self._step)) is None:
+                raise UnusableSamples(f"samples/step_{self._step}, the program's last samples, are gone")
+            with self._videos(samples, judge) as self._pool:
                 end = self._scored_by_first(judge)
         except _Ended as ended:
             return ended.end
@@ -132,7 +135,7 @@ class ProgramTrial(Attempt):
         command, values = self.config.command, self._of_the_trial()
         folder = self.folder.program if command.folder is None else Path(command.folder)
         if not folder.is_dir():
-            raise _Ended(End("interrupted", f"command.folder {folder} is no folder; set it and resume", halts=True))
+            raise _Ended(End("interrupted", f"command.folder {folder} is no folder; {REMEDY}", halts=True))
         variables = inherited_environment(environment(self.config, values), self.spec.inputs.gpus_per_worker)
         arguments = argument_list(self.config, values)
         return Program(arguments, folder, variables, self.folder.log, command.seconds_to_end)
@@ -208,7 +211,7 @@ class ProgramTrial(Attempt):
         if how.is_success:
             return
         if how.error:
-            raise _Ended(End("interrupted", f"the program {how}; correct command.arguments and resume", halts=True))
+            raise _Ended(End("interrupted", f"the program {how}; {REMEDY}", halts=True))
         reason = f"the program {how}: {last_line(said) or 'it printed nothing'}"
         if is_out_of_memory(RuntimeError(said)) or (how.is_from_outside and memory_was_short):
             raise _Ended(End("out_of_memory", reason))

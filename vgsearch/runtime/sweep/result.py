@@ -7,6 +7,7 @@ from vgsearch.experiment.end import ENDS
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord
 from vgsearch.experiment.paths import Experiment, short_id
 from vgsearch.experiment.scoring import notes_on_scores
+from vgsearch.program.step_folders import step_folders
 from vgsearch.terminal.signal_line import search_signal_lines
 from vgsearch.terminal.sweep_table import enough_line, floor_line, pruning_line, trial_result
 from vgsearch.terminal.trial import protocol_lines
@@ -103,7 +104,8 @@ def _of_family(best: TrialRecord, experiment: Experiment, record: SweepRecord) -
 def _of_program(best: TrialRecord, experiment: Experiment, record: SweepRecord) -> tuple[list[str], list[str]]:
     """The samples that the best trial's program wrote last, and the command that takes them."""
     folder = experiment.trial(best.trial_id)
-    samples = folder.place_of(folder.program) / "samples" / f"step_{best.step}"
+    of_all_steps = folder.program / "samples"
+    samples = folder.place_of(step_folders(of_all_steps).get(best.step, of_all_steps))
     evaluate = f"vgsearch evaluate --videos {typed(samples)} --data {typed(place(record.header['data']))}"
     return [f"samples     {shown(samples)}"], [evaluate]
 

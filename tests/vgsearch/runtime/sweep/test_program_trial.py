@@ -108,7 +108,7 @@ def ended(trial: ProgramTrial, reports: Reported | None = None) -> dict[str, Any
 
 def test_each_folder_of_samples_is_a_look_and_the_last_one_is_scored(trial, inputs):
     reports: Reported = []
-    code = "write(5); write(20); (checkpoints / 'state').write_text(data.name); print(sorted(os.listdir(data)))"
+    code = "write('005'); write(20); (checkpoints / 'state').write_text(data.name); print(sorted(os.listdir(data)))"
     made = trial(code, reports)
     end = ended(made, reports)
     assert end["end"] == "done", end
@@ -156,7 +156,7 @@ BAD_ENDS = {
     "silence": ("print('loading', flush=True); time.sleep(600)", {"seconds_of_silence": 1}, "stalled",
                 "the program printed and wrote nothing for 1s (command.seconds_of_silence) and was ended; it last said"),
     "no program": ("", {"arguments": ["no-such-program"]}, "interrupted",
-                   "the program could not be started: No such file or directory: 'no-such-program'; correct"),
+                   "the program could not be started: No such file or directory: 'no-such-program'; provide it and resume, or"),
     "no working folder": ("", {"folder": "/no/such/folder"}, "interrupted", "command.folder /no/such/folder is no folder"),
 }  # fmt: skip
 
