@@ -179,7 +179,7 @@ FOLLOWED = """
 (out / 'pid').write_text(str(os.getpid()))
 first = checkpoints / 'first'
 if first.exists():
-    print('resumed'); write(15); sys.exit()
+    print('resumed'); write(15); time.sleep(600)
 write(5); write(10); first.write_text('5')
 time.sleep(600)
 """
@@ -206,8 +206,16 @@ def test_an_interrupted_program_is_ended_and_continues_from_its_checkpoint_folde
     assert [found["step"] for found in reports if "look" in found] == [5], "step_10 may be half-written"
     stop.unlink()
     again: Reported = []
-    end = ended(trial(FOLLOWED), again)
-    assert end["end"] == "done"
+    made = trial(FOLLOWED, seconds_settled=0)
+
+    def report(result: dict[str, Any]) -> None:
+        again.append(result)
+        if result.get("step") == 15:
+            raise KeyboardInterrupt
+
+    made.report = report
+    with pytest.raises(KeyboardInterrupt):
+        made.run(lambda config, start: None)
     assert "resumed" in made.folder.log.read_text()
     assert [found["step"] for found in again if "look" in found] == [5, 15], "the look of before, and the new one"
     assert not (made.folder.program / "samples/step_10").exists()
