@@ -49,7 +49,7 @@ data make NAME --out= --seed=0 --digits= --clips= --json
 data import DIR --layout=auto --out= --group= --split-by= --fold= --strict --no-strict --set=* --insecure --json
 data check DIR --out= --group= --insecure --json
 flow fit --budget=laptop --set=* --out= --json
-cluster init KIND --out= --fill=*
+cluster init KIND --out= --fill=* --json
 cluster check FILE --space= --budget=paper --json
 """
 """--a= takes a value, --a=x has the default x, --a=* may be repeated, --a=! is required, --a is a flag.
@@ -60,7 +60,7 @@ EXIT_CODES = {
     ("--help",): 0,
     ("--version",): 0,
     ("spaces", "--no-color", "-q"): 0,
-    ("cluster", "init", "README", "--out", "copy.md"): 0,
+    ("cluster", "init", "README", "--out", "copy.md", "--json"): 0,
     ("resume", "nowhere"): 1,
     ("tune", "mvt_tas"): 1,
     ("tune",): 2,

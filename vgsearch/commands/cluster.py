@@ -37,12 +37,18 @@ def init(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Fill in a placeholder, e.g. BUCKET=my-bucket. Repeatable."),
     ] = None,
+    json: options.Json = False,
 ) -> None:
     """Copy a cluster file to edit; an existing file is not overwritten."""
+    import json as json_module
+
     from vgsearch.cluster.init import copy_out
     from vgsearch.terminal.words import shown, typed
 
     written, left = copy_out(kind, out, fill or [])
+    if json:
+        print_line(json_module.dumps({"file": str(written), "placeholders": list(left)}))
+        return
     print_line(f"wrote {shown(written)}" + (f"; left to fill in: {', '.join(left)}" if left else ""))
     if written.suffix == ".yaml":
         print_line(f"next  vgsearch cluster check {typed(written)}")
