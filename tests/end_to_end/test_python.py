@@ -16,7 +16,7 @@ import json, sys, vgsearch
 tiny = {"model.channels": 2, "model.gru_hidden": 8, "loop.n_steps": 2, "loop.look_every": 2, "loop.log_every": 1}
 found = vgsearch.tune("mvt_tsa", data=sys.argv[1], budget="smoke", trials=2, name="s",
                       overrides=tiny | {"evaluation.objective": "-kvd"})
-clips = found.model().sample(2, labels=0, seed=1)
+clips = found.model().sample(2, labels="up", seed=1)
 print(json.dumps([found.ended, found.trials, found.best, found.verdict, list(clips.shape), str(found.report())]))
 """
 

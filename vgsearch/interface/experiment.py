@@ -9,6 +9,7 @@ from vgsearch.experiment.opened_trial import opened_checkpoint
 from vgsearch.experiment.paths import Experiment
 from vgsearch.report.writing import write_html, write_markdown
 from vgsearch.runtime.sweep.reporting import page_of
+from vgsearch.sampling.sample import class_names
 from vgsearch.terminal.verdict import verdict
 from videogan.interface.model import Model, load
 from videogan.storage.places import Place
@@ -65,9 +66,15 @@ class SearchedExperiment:
         return verdict(self.record, self.place)
 
     def model(self, trial: str | None = None) -> Model:
-        """The model of a trial, by default of the best; raises ConfigurationError if it has no checkpoint."""
+        """The model of a trial, by default of the best; raises ConfigurationError if it has no checkpoint.
+
+        It knows its classes by name while their data set is where it was.
+        """
         with opened_checkpoint(chosen_checkpoint(self.place if trial is None else self.place / trial)) as file:
-            return load(file)
+            model = load(file)
+            names, _ = class_names(file, model.trained_on, len(model.classes))
+            model.classes = tuple(names)
+            return model
 
     def report(self, out: str | Path = "reports") -> Path:
         """Write the report as `vgsearch report` does; returns the HTML file."""
