@@ -16,6 +16,7 @@ from vgsearch.commands import (
     cluster,
     compare,
     confirm,
+    dashboard,
     data,
     doctor,
     evaluate,
@@ -114,6 +115,7 @@ app.command("confirm")(confirm.confirm)
 app.command("show")(show.show)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
+app.command("dashboard")(dashboard.dashboard)
 app.command("replay")(replay.replay)
 app.command("train")(train.train)
 app.command("study")(study.study)

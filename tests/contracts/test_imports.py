@@ -87,6 +87,7 @@ LATE_IMPORTS = {
     "vgsearch.charts.png": {"matplotlib"},
     "vgsearch.report.writing": {"plotly"},
     "vgsearch.terminal.line": {"videogan"},  # the masking of secrets imports pydantic
+    "vgsearch.runtime.study.dashboard": {"optuna_dashboard"},  # an extra that not everyone installs
     "vgsearch.runtime.feed.stream": {"torch"},  # Ray Data's workers decode without torch
 }
 """Outside `vgsearch.commands`, whose late imports keep `--help` fast: what else a module imports inside a function."""
