@@ -18,8 +18,8 @@ from videogan.storage.places import Place
 PACKAGES = ("vgsearch", "torch", "ray")
 SECONDS_OF_AN_ANSWER = 120
 """A node may first have to start a process and import torch, on a busy machine."""
-READ_ONLY = "--data"
-"""The option whose folder may be read-only; in the other folders a marker file is created and looked for."""
+READ_ONLY = ("--data", "command.folder")
+"""The options whose folders may be read-only; in the other folders a marker file is created and looked for."""
 
 
 def refuse_unfit_nodes(folders: Mapping[str, Place], weights: WeightsFile | None = None) -> None:
@@ -35,8 +35,8 @@ def refuse_unfit_nodes(folders: Mapping[str, Place], weights: WeightsFile | None
     marks: dict[str, Path] = {}
     ask = ray.remote(num_cpus=0, max_retries=0)(_answer)
     try:
-        marks |= {option: _marked(folder) for option, folder in local.items() if option != READ_ONLY}
-        # The data may be on a read-only disk.
+        marks |= {option: _marked(folder) for option, folder in local.items() if option not in READ_ONLY}
+        # The data and another program may be on a read-only disk.
         paths = {option: str(marks.get(option, folder)) for option, folder in local.items()}
         answers = {
             address: ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(

@@ -359,7 +359,10 @@ def _heading(experiment: Experiment, sweep: Sweep, manifest: Manifest, cluster: 
 
 def shared_folders(experiment: Experiment, sweep: Sweep) -> dict[str, Place]:
     """The folders that every node must see, by the option that names them."""
-    return {"--out": experiment.place, "--data": place(sweep.data), "VGSEARCH_CACHE": cache_folder("clips").parent}
+    folder = sweep.program_run(sweep.paper_points[0]).command.folder if sweep.space.is_of_program else None
+    of_program = {} if folder is None else {"command.folder": place(folder)}
+    shared = {"--out": experiment.place, "--data": place(sweep.data), "VGSEARCH_CACHE": cache_folder("clips").parent}
+    return shared | of_program
 
 
 def _nodes(cluster: Resources) -> str:
