@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from tests.builders import tiny_sweep
+from vgsearch.experiment.ledger import SweepRecord, TrialRecord
 from vgsearch.program.command import OF_THE_TRIAL, SECTIONS
 from vgsearch.program.run import ProgramRun, argument_list, environment
+from vgsearch.runtime.sweep.resuming import at_half_the_batch, is_over, left_to_do
 from vgsearch.space.space import Space, load_space, parse_space
 from videogan.config import ConfigurationError, parse_config
 
@@ -90,6 +92,15 @@ def test_the_sweep_resolves_a_program_with_its_point_seed_and_classes():
     assert config.preprocessing == "plain_32"
     with pytest.raises(ConfigurationError, match="searches another program"):
         sweep.family_config(sweep.paper_points[0])
+
+
+def test_a_programs_search_is_over_without_a_floor_and_tries_no_half_batch():
+    sweep = tiny_sweep("moving_blobs", n_trials=1)
+    trial = TrialRecord("t0000-abc", 0, sweep.paper_points[0], state="out_of_memory")
+    record = SweepRecord(trials={trial.trial_id: trial})
+    assert at_half_the_batch(trial, sweep) is None
+    assert left_to_do(record, sweep) == []
+    assert is_over(record, sweep, [])
 
 
 @pytest.mark.parametrize(
