@@ -13,6 +13,7 @@ from vgsearch.program.call import CALLING
 from vgsearch.program.reporter import Reporter
 from vgsearch.space.space import Space, yaml_of
 from videogan.config import ConfigurationError, parse_config
+from videogan.data.cache import local_cache_folder
 from videogan.storage.atomic import write_atomically
 
 BUDGET = "laptop"
@@ -27,14 +28,13 @@ def tune_function(
     *,
     first: Mapping[str, Any],
     n_steps: int,
-    out: str | Path = "runs",
     **options: Any,
 ) -> SearchedExperiment:
     """Search `train_function(hyperparameters, reporter)`, and return its experiment.
 
     domains: as in a search space, such as {"lr": {"type": "float", "low": 1e-5, "high": 1e-3, "log": True}}. first:
     the point that the search starts from. n_steps: the last step that the function shows. options: those of
-    `vgsearch.interface.search.tune`, such as data, trials, name, address, and overrides by dotted path, such as
+    `vgsearch.interface.search.tune`, such as data, trials, name, out, address, and overrides by dotted path, such as
     {"evaluation.protocol": "s3_r3d18_smoke_v2", "command.resolution": 32, "command.seconds_of_silence": 600}.
 
     The function runs in a process of its own beside a Ray worker, which imports it by the name of its module and its
@@ -43,9 +43,10 @@ def tune_function(
     """
     module, root = _importable(train_function)
     space = _space_of(train_function.__name__, module, root, domains, first, n_steps)
-    file = Path(out) / f"{space.name}.yaml"
+    # A local file, also if the experiment is on an object store; sweep.yaml has a copy of the space.
+    file = local_cache_folder("spaces") / f"{space.name}.yaml"
     write_atomically(file, lambda stream: stream.write(yaml_of(space).encode()))
-    return tune(file, budget=BUDGET, out=out, **options)
+    return tune(file, budget=BUDGET, **options)
 
 
 def _importable(function: TrainFunction) -> tuple[str, Path]:
@@ -58,7 +59,7 @@ def _importable(function: TrainFunction) -> tuple[str, Path]:
     name = getattr(function, "__qualname__", repr(function))
     module = inspect.getmodule(function)
     file = getattr(module, "__file__", None)
-    if module is None or file is None or not inspect.isfunction(function) or not name.isidentifier():
+    if module is None or file is None or getattr(module, name, None) is not function or inspect.isclass(function):
         raise ConfigurationError(
             f"vgsearch.tune: '{name}' can't be imported by another process, so that no trial could start or resume it. "
             "Write it with def at the top level of a file, not in a notebook, a class or another function."
