@@ -86,8 +86,8 @@ def _rests_on(score: Score, objective: Objective, record: SweepRecord) -> str:
     if s3 is not None and s3.n_test:
         groups = f" of {s3.n_groups} groups" if s3.n_groups else ""
         return f"{s3.n_test} {s3.split or 'test'} clips{groups}, one training"
-    if of_features is not None and of_features.n_real_test:
-        return f"{of_features.n_real_test} {of_features.split or 'test'} clips, one training"
+    if of_features is not None and (n_clips := of_features.n_real or of_features.n_real_test):
+        return f"{n_clips} {of_features.split or 'test'} clips, one training"
     return "one training"
 
 
