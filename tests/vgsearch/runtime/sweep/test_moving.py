@@ -1,9 +1,14 @@
 """A sweep that goes on on machines with other devices says what changes, and refuses workers that cannot train."""
 
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from tests.builders import tiny_sweep
-from vgsearch.runtime.sweep.moving import AS_STARTED, OtherWorkers
+from vgsearch.runtime.sweep.moving import AS_STARTED, OtherSettings, OtherWorkers
+from vgsearch.runtime.sweep.resuming import FREE
 from vgsearch.space.sweep import Sweep
 from videogan.config import ConfigurationError
 
@@ -50,3 +55,24 @@ def test_the_workers_of_a_resume_replace_those_of_the_sweep_and_are_checked(a_sw
     assert OtherWorkers(1, 0.5).options == " --workers-per-trial 1 --gpus-per-worker 0.5"
     with pytest.raises(ConfigurationError, match="NCCL"):
         OtherWorkers(gpus_per_worker=0.5).of(before)
+
+
+def test_the_settings_of_a_resume_replace_those_of_the_sweep_and_a_later_resume_accepts_them(a_sweep: Sweep):
+    given = OtherSettings.of_options(Path("/new/data"), 3, "1h30m", 40.0, "target:0.8", "0.5GiB")
+    now = given.of(a_sweep)
+    assert (now.data, now.max_concurrent, now.time_budget_hours) == ("/new/data", 3, 1.5)
+    assert (now.gpu_hours, now.stop_when, now.disk_budget_bytes) == (40.0, "target:0.8", 2**29)
+    names = {each.name for each in fields(OtherSettings)}
+    assert now.model_dump(exclude=names) == a_sweep.model_dump(exclude=names)
+    assert names <= set(FREE)
+    assert OtherSettings.of_options(*[None] * 6).of(a_sweep) == a_sweep
+
+
+@pytest.mark.parametrize(
+    ("place", "said"), [(2, "--time-budget must"), (4, "--stop-when must"), (5, "--disk-budget must")]
+)
+def test_a_setting_of_a_resume_that_cannot_be_read_is_refused(place: int, said: str):
+    given: list[Any] = [None] * 6
+    given[place] = "soon"
+    with pytest.raises(ConfigurationError, match=said):
+        OtherSettings.of_options(*given)
