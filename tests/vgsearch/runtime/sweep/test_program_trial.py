@@ -13,6 +13,7 @@ import torch
 
 from tests.waiting import wait_until
 from vgsearch.experiment.paths import SAMPLES_PER_CLASS
+from vgsearch.interface.function import _space_of
 from vgsearch.program.run import ProgramRun
 from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.sweep.classes import trial_type
@@ -253,3 +254,32 @@ def test_a_program_without_gpus_sees_none_and_ctrl_c_in_a_terminal_does_not_reac
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     code = 'e = os.environ; sys.exit(f\'{e["CUDA_VISIBLE_DEVICES"]!r} {e["EXTRA"]} {os.getpgid(0) == os.getpid()}\')'
     assert ended(trial(code, environment={"EXTRA": "{seed}"}))["reason"].endswith(": '' 0 True")
+
+
+FUNCTION = """
+import time
+import numpy as np
+def train(hyperparameters, reporter):
+    videos = np.random.default_rng(0).integers(0, 256, (8, reporter.n_frames, 32, 32, 3), dtype=np.uint8)
+    reporter.look(videos, [number % 4 for number in range(8)])
+    (reporter.checkpoint_folder / "saved").touch()
+    time.sleep(600)
+"""
+
+
+def test_a_python_function_is_called_and_looked_at_as_a_program(trial, tmp_path):
+    (tmp_path / "mine.py").write_text(FUNCTION)
+    domains = {"lr": {"type": "float", "low": 0.1, "high": 1.0}}
+    command = _space_of("train", "mine", tmp_path, domains, {"lr": 0.5}, 3).base["command"]
+    made, reports = trial("", **{**command, "n_steps": 3}), []
+
+    def report(result: dict[str, Any]) -> None:
+        reports.append(result)
+        if "look" in result:
+            raise KeyboardInterrupt
+
+    made.report = report
+    with pytest.raises(KeyboardInterrupt):
+        made.run(lambda config, start: None)
+    assert reports[-1]["step"] == 1
+    assert [path.name for path in (made.folder.program / "samples").iterdir()] == ["step_1"]
