@@ -42,11 +42,11 @@ def ls(
     for each in listed:
         header, record = each.record.header, each.record
         cells = [
-            str(each.experiment.place).removeprefix(above).strip("/"),
+            str(each.experiment.place).removeprefix(above).strip("/") or each.experiment.name,
             each.state,
             f"{record.count('done')}/{header.get('n_trials', '-')}",
             best_line(record).removeprefix("best ") or "-",
-            duration(max(now - record.last_event, 0.0)) if record.last_event else "-",
+            duration(max(now - each.last_event, 0.0)) if each.last_event else "-",
             size(each.n_bytes),
             " ".join(each.tags),
         ]

@@ -1,5 +1,6 @@
 """The experiments under a folder, a line of facts each."""
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +28,11 @@ class Listed:
     n_bytes: int
 
     @property
+    def last_event(self) -> float:
+        """Unix time; 0 for an experiment without a readable event."""
+        return 0.0 if math.isnan(self.record.last_event) else self.record.last_event
+
+    @property
     def tags(self) -> list[str]:
         return list(self.record.header.get("sweep", {}).get("tags", []))
 
@@ -44,22 +50,23 @@ class Listed:
             "objective": [str(objective) for objective in self.record.objectives],
             "best": best and best.trial_id,
             "scores": best.scores if best else {},
-            "last_event": None if self.record.last_event != self.record.last_event else self.record.last_event,
+            "last_event": self.last_event or None,
             "bytes": self.n_bytes,
             "tags": self.tags,
         }
 
 
 def experiments_in(folder: Place) -> Iterator[Listed]:
-    """The experiments in `folder` and in its folders, the newest event first.
+    """The experiment at `folder`, or those in it and in its folders, the newest event first.
 
     Raises ConfigurationError if there is no such folder.
     """
     folder = place(folder)
     if not isinstance(folder, RemotePath) and not folder.is_dir():
         raise ConfigurationError(f"{folder} is no folder; give the one that --out named, such as runs.")
-    listed = [_listed(experiment) for experiment in _found(folder, MOST_LEVELS)]
-    yield from sorted(listed, key=lambda each: (-each.record.last_event, str(each.experiment.place)))
+    own = Experiment.at(folder)
+    listed = [_listed(each) for each in ([own] if own.has_events else _found(folder, MOST_LEVELS))]
+    yield from sorted(listed, key=lambda each: (-each.last_event, str(each.experiment.place)))
 
 
 def _found(folder: Place, levels: int) -> Iterator[Experiment]:
@@ -84,6 +91,6 @@ def _listed(experiment: Experiment) -> Listed:
     try:
         record = read_ledger(experiment.events)
     except (DamagedLedger, ConfigurationError) as error:
-        return Listed(experiment, f"unreadable: {error}", SweepRecord(last_event=0.0), n_bytes)
+        return Listed(experiment, f"unreadable: {error}", SweepRecord(), n_bytes)
     ended = record.ended or ("killed" if DriverSigns(experiment).gone(time.monotonic()) else "running")
     return Listed(experiment, ended, record, n_bytes)

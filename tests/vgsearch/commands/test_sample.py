@@ -271,6 +271,10 @@ def test_ls_lists_experiments_with_state_best_and_tags(checkpoint, tmp_path, mon
     text = runner.invoke(app, ["ls", "runs", "--tag", "night"], catch_exceptions=False).stdout
     assert "x-001       running     2/3  t0001 s3 0.60" in text
     assert "no experiment tagged day" in runner.invoke(app, ["ls", "--tag", "day"], catch_exceptions=False).stdout
+    (tmp_path / "runs" / "x-002").mkdir()
+    (tmp_path / "runs" / "x-002" / "ledger.jsonl").touch()
+    assert "x-002" in runner.invoke(app, ["ls"], catch_exceptions=False).stdout
+    assert "x-001       running" in runner.invoke(app, ["ls", "runs/x-001"], catch_exceptions=False).stdout
 
 
 def test_an_export_is_a_model_that_samples_the_same_clips_with_its_card_and_command(checkpoint, tmp_path):
