@@ -9,7 +9,7 @@ from vgsearch.experiment.signal import has_several_seeds, signal_of_search
 from vgsearch.report.blocks import Block, Facts, Text
 from vgsearch.report.experiment_data import ExperimentData
 from vgsearch.terminal.signal_line import seeds_needed, share_between
-from vgsearch.terminal.words import number, shown
+from vgsearch.terminal.words import number, typed
 from videogan.metrics.retraining_noise import RetrainingNoise, luck_of_the_best
 
 
@@ -42,7 +42,7 @@ def _how_to_measure(subject: ExperimentData) -> str:
     return (
         f"How much of the variance in {LABELS[subject.objective.name]} is between points, and how much is retraining "
         f"the same point, is unknown, for each point was trained once: vgsearch confirm "
-        f"{shown(subject.experiment.place)} measures it for the best points, vgsearch tune --seeds-per-trial 3 for "
+        f"{typed(subject.experiment.place)} measures it for the best points, vgsearch tune --seeds-per-trial 3 for "
         "those of a new search."
     )
 

@@ -7,7 +7,7 @@ from vgsearch.experiment.objective import COST, LABELS, Objective
 from vgsearch.experiment.paths import short_id
 from vgsearch.experiment.score import Score
 from vgsearch.experiment.signal import has_several_seeds, signal_of_search
-from vgsearch.terminal.words import shown
+from vgsearch.terminal.words import typed
 from videogan.metrics.interval import Interval
 from videogan.storage.places import Place
 
@@ -71,7 +71,7 @@ def _against_paper(
     if papers is None:
         return said
     if _differ(own, papers):
-        return f"{said} on the clips that chose it; fresh seeds may differ: vgsearch confirm {shown(experiment)}"
+        return f"{said} on the clips that chose it; fresh seeds may differ: vgsearch confirm {typed(experiment)}"
     return f"{said}: {_rests_on(best.score, objective, record)}; {_remedy(best, experiment)}"
 
 
@@ -96,4 +96,4 @@ def _remedy(best: TrialRecord, experiment: Place) -> str:
     s3 = best.score.s3
     few = s3 is not None and s3.n_groups is not None and s3.n_groups < FEW_GROUPS
     folds = " --folds 3" if few else ""
-    return f"vgsearch confirm {shown(experiment)} --seeds 5{folds} would tell more"
+    return f"vgsearch confirm {typed(experiment)} --seeds 5{folds} would tell more"

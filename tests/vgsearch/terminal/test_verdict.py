@@ -85,6 +85,11 @@ def test_the_verdict_says_in_words_what_the_intervals_say(case: str):
     assert verdict(record, PLACE) == said
 
 
+def test_the_command_that_a_verdict_names_can_be_pasted():
+    record = searched(FLOOR, score(0.65, 0.37))
+    assert "vgsearch confirm '/runs/a [b]' --seeds 5" in verdict(record, Path("/runs/a [b]"))
+
+
 def test_points_of_several_seeds_rest_on_the_seeds_that_the_signal_asks_for():
     by_seed = [{"over_training_seeds": {"s3": values}} for values in ([0.5, 0.7, 0.6], [0.55, 0.72, 0.6])]
     record = searched(FLOOR, *(score(0.6, 0.5) | more for more in by_seed))
