@@ -47,6 +47,17 @@ class Command(Config):
     )
     seconds_to_end: float = Field(30.0, ge=0, description="time between SIGTERM and SIGKILL")
 
+    @field_validator("arguments", mode="before")
+    @classmethod
+    def _of_texts(cls, written: Any) -> Any:
+        if isinstance(written, str):
+            raise ValueError("must be a list with an entry for each argument, such as [python, train.py].")
+        for each in written if isinstance(written, list | tuple) else ():
+            for text in each if isinstance(each, list | tuple) else (each,):
+                if not isinstance(text, str):
+                    raise ValueError(f'must be texts: write "{text}" in quotes.')
+        return written
+
     @field_validator("folder")
     @classmethod
     def _at_home(cls, folder: str | None) -> str | None:

@@ -32,6 +32,8 @@ class ProgramRun(Config):
         if not isinstance(written, Mapping):
             return written
         ours = {key: value for key, value in written.items() if key in SECTIONS}
+        if not isinstance(ours.get("parameters", {}), Mapping):
+            raise ValueError(f"parameters must map names to values, got {ours['parameters']!r}.")
         others = flattened({key: value for key, value in written.items() if key not in SECTIONS})
         return {**ours, "parameters": {**ours.get("parameters", {}), **others}} if others else ours
 

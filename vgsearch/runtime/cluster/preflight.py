@@ -4,6 +4,7 @@ import json
 import math
 import shlex
 import shutil
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from rich.text import Text
 
 from vgsearch.experiment.paths import Experiment
 from vgsearch.program.command import OF_THE_TRIAL
-from vgsearch.program.run import argument_list
+from vgsearch.program.run import argument_list, environment
 from vgsearch.program.training_videos import refuse_names_of_no_folder
 from vgsearch.runtime.cluster.cluster import Resources
 from vgsearch.runtime.cluster.gpu_forecast import gpu_forecast, gpu_lines
@@ -165,7 +166,7 @@ def _print_program(sweep: Sweep, manifest: Manifest, console: Console, json_line
     """Print the command of the first point; what it costs is unknown."""
     run = sweep.program_run(sweep.paper_points[0])
     known = {"seed": run.seed, "n_steps": run.n_steps, "n_frames": run.n_frames, "n_classes": run.n_classes}
-    known |= {"resolution": run.resolution}
+    known |= {"resolution": run.resolution, "python": sys.executable}
     shown = {name: known.get(name, name.upper()) for name in OF_THE_TRIAL}
     arguments, (_, clips, _) = argument_list(run, shown), _disk_bytes(sweep, manifest)
     if json_lines:
@@ -179,6 +180,16 @@ def _print_program(sweep: Sweep, manifest: Manifest, console: Console, json_line
         f"clips {size(clips)} ({manifest.folder.name}, not decoded yet)",
         soft_wrap=True,
     )
+    if lacking := _lacking(run.command.folder, arguments[0], environment(run, shown).get("PATH")):
+        console.print(Text(f"note: {lacking} on this machine; each node needs it", style="yellow"), soft_wrap=True)
+
+
+def _lacking(folder: str | None, program: str, path: str | None) -> str:
+    """What of a command is not here: its working folder, or its program; empty if both are."""
+    if folder is not None and not Path(folder).is_dir():
+        return f"there is no folder {folder}"
+    is_here = (Path(folder or "") / program).is_file() if "/" in program else shutil.which(program, path=path)
+    return "" if is_here else f"there is no program {program}"
 
 
 def _checkpoint_bytes(sweep: Sweep) -> float:
