@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from videogan.config import ConfigurationError
+from videogan.config import ConfigurationError, suggestion
 
 EXTENDS = "extends"
 """The key of a space's file that names the other space, or its file."""
@@ -24,6 +24,9 @@ def extended(parent: Written, own: Written) -> dict[str, Any]:
         if key in parent and isinstance(own.get(key), Mapping):
             merged[key] = _merged(parent[key], own[key])
     removed = {path for path, domain in _section(own, "domains").items() if domain is None}
+    above = list(_section(parent, "domains"))
+    for path in removed.difference(above):
+        raise ConfigurationError(f"domains: {path} is null, but is no domain to remove{suggestion(path, above)}")
     merged["domains"] = {path: domain for path, domain in _section(merged, "domains").items() if path not in removed}
     if removed and "paper_points" not in own and isinstance(parent.get("paper_points"), list):
         merged["paper_points"] = [_without(point, removed) for point in parent["paper_points"]]

@@ -409,6 +409,11 @@ def test_what_an_extending_space_names_replaces_the_same_part_only():
     assert space.budgets == {**above.budgets, "smoke": changed}
 
 
+def test_null_removes_only_a_domain_of_the_space_above():
+    with pytest.raises(ConfigurationError, match=r"model.sigmaa is null, but is no domain to remove; did you mean"):
+        extending(domains={"model.sigmaa": None})
+
+
 def test_a_space_that_extends_nothing_that_exists_or_itself_is_refused(tmp_path: Path):
     with pytest.raises(
         ConfigurationError, match=r"mine.yaml: extends: no search space 'mvt_tsaa'; did you mean 'mvt_tsa'"
