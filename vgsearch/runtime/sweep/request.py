@@ -11,7 +11,7 @@ from vgsearch.experiment.stop_when import NEVER
 from vgsearch.space.amounts import bytes_of, hours_of
 from vgsearch.space.space import Space, load_space, source_of
 from vgsearch.space.sweep import Sweep, checked_storage
-from videogan.config import ConfigurationError, flattened, suggestion
+from videogan.config import ConfigurationError, flattened, parse_config, suggestion
 from videogan.data.manifest import Manifest, ScoredSplit
 from videogan.storage.places import Place
 
@@ -85,23 +85,23 @@ def requested_sweep(
     request: SweepRequest, space: Space, overrides: dict[str, Any], manifest: Manifest, experiment: Experiment
 ) -> Sweep:
     """The settings of the sweep; raises ConfigurationError for options that do not go together."""
-    return Sweep(
+    values = dict(
         space=space,
         budget=request.budget,
         data=str(manifest.folder.absolute()),
         manifest_digest=manifest.digest,
         n_classes=len(manifest.classes),
         overrides=overrides,
-        n_trials=request.n_trials or space.budgets[request.budget].n_trials,
+        n_trials=space.budgets[request.budget].n_trials if request.n_trials is None else request.n_trials,
         seed=request.seed,
         n_workers=request.n_workers,
         gpus_per_worker=request.gpus_per_worker or 0,
         max_concurrent=request.max_concurrent,
         seeds_per_trial=request.seeds_per_trial,
-        time_budget_hours=hours_of(request.time_budget, "--time-budget") if request.time_budget else None,
+        time_budget_hours=hours_of(request.time_budget, "--time-budget") if request.time_budget is not None else None,
         gpu_hours=request.gpu_hours,
         stop_when=request.stop_when,
-        disk_budget_bytes=bytes_of(request.disk_budget, "--disk-budget") if request.disk_budget else None,
+        disk_budget_bytes=bytes_of(request.disk_budget, "--disk-budget") if request.disk_budget is not None else None,
         racing=request.racing,
         scored=request.scored,
         confirm_best=_confirms_best(request, space),
@@ -111,6 +111,7 @@ def requested_sweep(
         **_storage(request, experiment),
         warm_start=[str(_with_ledger(folder)) for folder in request.warm_start],
     )
+    return parse_config(Sweep, values, "the search")
 
 
 def _confirms_best(request: SweepRequest, space: Space) -> bool:
@@ -125,7 +126,8 @@ def _confirms_best(request: SweepRequest, space: Space) -> bool:
         raise ConfigurationError(
             "--confirm-best: the best point of sampler = pbt is the end of a schedule; leave it out."
         )
-    searches = (request.n_trials or limits.n_trials) > len(space.paper_points)
+    n_trials = limits.n_trials if request.n_trials is None else request.n_trials
+    searches = n_trials > len(space.paper_points)
     default = limits.confirm_best and searches and request.folds is None
     return default if request.confirm_best is None else request.confirm_best
 
