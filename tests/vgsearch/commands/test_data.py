@@ -188,3 +188,18 @@ def test_the_manifest_of_a_csv_list_is_written_beside_it(tmp_path):
     assert "layout   csv\n4 clips  2 classes  2 groups (the column group)" in printed
     assert "split    the column split" in printed
     assert [row["split"] for row in read_manifest(tmp_path).usable.to_pylist()] == ["train", "test"] * 2
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"n_trials": 0}, "n_trials: .* got 0"),
+        ({"stop_when": "targt:3"}, "stop_when: --stop-when must be no-improvement:10"),
+        ({"time_budget": ""}, "--time-budget must look like 8h"),
+    ],
+)
+def test_a_wrong_setting_of_a_search_is_explained_and_nothing_counts_as_not_given(tmp_path, given: dict, said: str):
+    manifest = make_moving_shapes(tmp_path / "shapes", n_clips_each=1, n_groups=16, n_frames=4, size=32)
+    request = SweepRequest("mvt_tsa", "laptop", tmp_path, **given)
+    with pytest.raises(ConfigurationError, match=said):
+        requested_sweep(request, requested_space(request), {}, manifest, Experiment.at(tmp_path / "x"))

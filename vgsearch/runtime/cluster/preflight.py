@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from vgsearch.experiment.paths import Experiment
-from vgsearch.program.command import OF_THE_TRIAL
+from vgsearch.program.command import OF_THE_TRIAL, Value
 from vgsearch.program.run import argument_list, environment
 from vgsearch.program.training_videos import refuse_names_of_no_folder
 from vgsearch.runtime.cluster.cluster import Resources
@@ -165,7 +165,12 @@ def print_forecast(sweep: Sweep, manifest: Manifest, console: Console, json_line
 def _print_program(sweep: Sweep, manifest: Manifest, console: Console, json_lines: bool) -> None:
     """Print the command of the first point; what it costs is unknown."""
     run = sweep.program_run(sweep.paper_points[0])
-    known = {"seed": run.seed, "n_steps": run.n_steps, "n_frames": run.n_frames, "n_classes": run.n_classes}
+    known: dict[str, Value] = {
+        "seed": run.seed,
+        "n_steps": run.n_steps,
+        "n_frames": run.n_frames,
+        "n_classes": run.n_classes,
+    }
     known |= {"resolution": run.resolution, "python": sys.executable}
     shown = {name: known.get(name, name.upper()) for name in OF_THE_TRIAL}
     arguments, (_, clips, _) = argument_list(run, shown), _disk_bytes(sweep, manifest)
