@@ -1,5 +1,6 @@
 """When a search has found enough: no improvement for some trials, or a target score; as --stop-when writes it."""
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -25,12 +26,13 @@ class StopWhen:
         found: dict[str, str] = {}
         for part in written.split(",") if written != NEVER else ():
             match = re.fullmatch(r"\s*(?:(no-improvement):(\d+)|(target):(-?\d+(?:\.\d+)?(?:e-?\d+)?))\s*", part)
-            if match is None or (match[1] and not int(match[2])):
+            kind, number = (match[1] or match[3], match[2] or match[4]) if match else ("", "inf")
+            if kind in found or math.isinf(float(number)) or (kind == "no-improvement" and not int(number)):
                 raise ConfigurationError(
                     f"--stop-when must be no-improvement:10 (trials), target:0.8 (score), both with a comma, or never; "
                     f"got '{written}'."
                 )
-            found[match[1] or match[3]] = match[2] or match[4]
+            found[kind] = number
         trials, target = found.get("no-improvement"), found.get("target")
         return cls(None if trials is None else int(trials), None if target is None else float(target))
 

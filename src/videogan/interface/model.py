@@ -42,6 +42,10 @@ class Model:
         """
         if n < 1:
             raise ConfigurationError(f"n must be at least 1 clip, got {n}.")
+        if seed < 0:
+            raise ConfigurationError(f"seed must be at least 0, got {seed}.")
+        if n_frames is not None and n_frames < 1:
+            raise ConfigurationError(f"n_frames must be at least 1, got {n_frames}.")
         z = codes(self.generator, n, seed, n_frames=n_frames, truncation=truncation)
         return render(self.generator, z, self._labels(n, labels), n_frames or self.config.model.n_frames)
 

@@ -41,7 +41,10 @@ def test_a_search_stops_at_its_plateau_or_its_target_and_says_why(written: str, 
     assert StopWhen.parse(written).met(record) == why
 
 
-@pytest.mark.parametrize("written", ["", "no-improvement", "no-improvement:0", "target:high", "s3>0.8", "10"])
+@pytest.mark.parametrize(
+    "written",
+    ["", "no-improvement", "no-improvement:0", "target:high", "target:1e999", "target:1,target:2", "s3>0.8", "10"],
+)
 def test_another_condition_is_refused_with_examples(written: str):
     with pytest.raises(ConfigurationError, match="--stop-when must be no-improvement:10"):
         StopWhen.parse(written)

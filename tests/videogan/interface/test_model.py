@@ -55,6 +55,8 @@ def test_a_model_samples_the_clips_of_its_labels_and_seed(checkpoint: Path):
     ("given", "said"),
     [
         ({"n": 0}, "n must be at least 1"),
+        ({"n": 1, "seed": -1}, "seed must be at least 0"),
+        ({"n": 1, "n_frames": -3}, "n_frames must be at least 1"),
         ({"n": 2, "labels": [0]}, "labels must be one for all clips, or 2"),
         ({"n": 1, "labels": 3}, "labels must be from 0 to 2, got 3"),
         ({"n": 1, "labels": "clas 1"}, "no class 'clas 1'; did you mean 'class 1'"),
