@@ -69,7 +69,7 @@ def chosen_checkpoint(where: Place) -> Place:
     if record.is_of_program:
         raise ConfigurationError(
             f"{folder.place} ran another program, which alone can read its checkpoints; score the videos that it wrote: "
-            f"vgsearch evaluate --videos {folder.place}/program/samples/step_<n> --data {record.header['data']}."
+            f"vgsearch evaluate --videos {folder.place}/program/samples/step_N --data {record.header['data']}."
         )
     steps = _steps(folder)
     if not steps:

@@ -46,7 +46,7 @@ def _refuse_of_program(checkpoint: Place) -> None:
     if (trial / TrialFolder(Path()).program_ended.name).is_file():
         raise ConfigurationError(
             f"{checkpoint} is of another program, which alone can read it; score the videos that it wrote: "
-            f"vgsearch evaluate --videos {trial}/program/samples/step_<n> --data DATA."
+            f"vgsearch evaluate --videos {trial}/program/samples/step_N --data DATA."
         )
 
 

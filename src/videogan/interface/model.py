@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import SupportsIndex
 
 import torch
 from torch import Tensor
@@ -40,21 +41,19 @@ class Model:
         labels: a class by number or name for all, or one for each clip; None: the classes in turn. truncation: redraws
         values beyond so many standard deviations. Raises ConfigurationError for what the model does not offer.
         """
-        if n < 1:
-            raise ConfigurationError(f"n must be at least 1 clip, got {n}.")
-        if seed < 0:
-            raise ConfigurationError(f"seed must be at least 0, got {seed}.")
-        if n_frames is not None and n_frames < 1:
-            raise ConfigurationError(f"n_frames must be at least 1, got {n_frames}.")
+        n, seed = _whole("n", n, 1), _whole("seed", seed, 0)
+        n_frames = self.config.model.n_frames if n_frames is None else _whole("n_frames", n_frames, 1)
+        if truncation is not None and not truncation > 0:
+            raise ConfigurationError(f"truncation must be above 0 standard deviations, got {truncation}.")
         z = codes(self.generator, n, seed, n_frames=n_frames, truncation=truncation)
-        return render(self.generator, z, self._labels(n, labels), n_frames or self.config.model.n_frames)
+        return render(self.generator, z, self._labels(n, labels), n_frames)
 
     def _labels(self, n: int, labels: int | str | Sequence[int | str] | None) -> Tensor:
         if labels is None:
             return torch.arange(n) % self.config.n_conditions
         if not self.config.model.is_conditional:
             raise ConfigurationError(f"labels: this {self.config.model.family} generates without labels; leave it out.")
-        each = [labels] * n if isinstance(labels, int | str) else list(labels)
+        each = [labels] * n if isinstance(labels, SupportsIndex | str) else list(labels)
         if len(each) != n:
             raise ConfigurationError(f"labels must be one for all clips, or {n}, one for each, got {len(each)}.")
         return torch.tensor([self._label(label) for label in each])
@@ -64,9 +63,16 @@ class Model:
             if label not in self.classes:
                 raise ConfigurationError(f"labels: no class '{label}'{suggestion(label, list(self.classes))}")
             return self.classes.index(label)
-        if not 0 <= label < len(self.classes):
+        if _whole("labels", label, 0) >= len(self.classes):
             raise ConfigurationError(f"labels must be from 0 to {len(self.classes) - 1}, got {label}.")
         return int(label)
+
+
+def _whole(name: str, value: SupportsIndex, least: int) -> int:
+    """A whole number of Python's or NumPy's; raises ConfigurationError for another value."""
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex) or value.__index__() < least:
+        raise ConfigurationError(f"{name} must be a whole number of at least {least}, got {value!r}.")
+    return value.__index__()
 
 
 def load(path: Path | str, device: str | None = None) -> Model:
@@ -84,7 +90,23 @@ def load(path: Path | str, device: str | None = None) -> Model:
     checkpoint = load_checkpoint(source)
     generator, config = generator_of(checkpoint, source)
     names = source.parent / CLASSES
-    known = json.loads(names.read_text("utf-8")) if source.name == GENERATOR and names.is_file() else None
-    classes = known or [f"class {number}" for number in range(config.model.n_classes)]
+    classes = [f"class {number}" for number in range(config.model.n_classes)]
+    if source.name == GENERATOR and names.is_file():
+        classes = _named(names, config.model.n_classes)
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return Model(generator.to(chosen), config, classes, checkpoint.trained_on, source)
+    try:
+        generator = generator.to(chosen)
+    except (RuntimeError, AssertionError) as error:  # PyTorch raises either for a device that it has not
+        raise ConfigurationError(f"device={chosen!r} cannot be used: {str(error).splitlines()[0]}") from None
+    return Model(generator, config, classes, checkpoint.trained_on, source)
+
+
+def _named(file: Path, n_classes: int) -> list[str]:
+    """The class names in an exported classes.json; raises ConfigurationError for anything else."""
+    try:
+        names = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise ConfigurationError(f"{file} is damaged ({error}); export the model again.") from None
+    if not isinstance(names, list) or len(names) != n_classes or not all(isinstance(name, str) for name in names):
+        raise ConfigurationError(f"{file} must be a list of {n_classes} names, got {str(names)[:80]}; export again.")
+    return names

@@ -1,8 +1,10 @@
 """A model loaded from Python samples what its labels and seed say, and is scored as `vgsearch evaluate` scores it."""
 
 import json
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -54,9 +56,12 @@ def test_a_model_samples_the_clips_of_its_labels_and_seed(checkpoint: Path):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"n": 0}, "n must be at least 1"),
-        ({"n": 1, "seed": -1}, "seed must be at least 0"),
-        ({"n": 1, "n_frames": -3}, "n_frames must be at least 1"),
+        ({"n": 0}, "n must be a whole number of at least 1, got 0"),
+        ({"n": 2.5}, "n must be a whole number of at least 1, got 2.5"),
+        ({"n": 1, "seed": -1}, "seed must be a whole number of at least 0"),
+        ({"n": 1, "n_frames": 0}, "n_frames must be a whole number of at least 1"),
+        ({"n": 1, "truncation": math.nan}, "truncation must be above 0"),
+        ({"n": 1, "labels": [1.5]}, "labels must be a whole number of at least 0, got 1.5"),
         ({"n": 2, "labels": [0]}, "labels must be one for all clips, or 2"),
         ({"n": 1, "labels": 3}, "labels must be from 0 to 2, got 3"),
         ({"n": 1, "labels": "clas 1"}, "no class 'clas 1'; did you mean 'class 1'"),
@@ -76,7 +81,18 @@ def test_an_exported_folder_is_loaded_with_the_names_of_its_classes(checkpoint: 
     (tmp_path / "classes.json").write_text(json.dumps(["bend", "jack", "wave"]))
     model = videogan.load(tmp_path)
     assert model.classes == ("bend", "jack", "wave")
-    assert torch.equal(model.sample(1, labels="jack"), videogan.load(checkpoint).sample(1, labels=1))
+    assert torch.equal(model.sample(1, labels="jack"), videogan.load(checkpoint).sample(1, labels=np.int64(1)))
+    (tmp_path / "classes.json").write_text('["bend"]')
+    with pytest.raises(ConfigurationError, match=r"classes.json must be a list of 3 names, got .'bend'.; export again"):
+        videogan.load(tmp_path)
+    (tmp_path / "classes.json").write_text("[")
+    with pytest.raises(ConfigurationError, match=r"classes.json is damaged"):
+        videogan.load(tmp_path)
+
+
+def test_a_device_that_is_not_there_is_told_in_a_line(checkpoint: Path):
+    with pytest.raises(ConfigurationError, match="device='gpuu' cannot be used: "):
+        videogan.load(checkpoint, device="gpuu")
 
 
 def test_a_model_is_not_scored_on_data_that_it_may_have_seen_or_by_an_unknown_metric(checkpoint: Path, tmp_path: Path):
