@@ -6,7 +6,7 @@ from vgsearch.experiment.ledger import UNFINISHED, SweepRecord, TrialRecord
 from vgsearch.experiment.paths import Experiment
 from vgsearch.experiment.scoring import made_by_earlier_version
 from vgsearch.runtime.study.proposal import Proposal
-from vgsearch.space.space import load_space
+from vgsearch.space.space import Space, load_space
 from vgsearch.space.sweep import Sweep, differences, load_sweep
 from videogan.config import ConfigurationError, parse_config
 from videogan.training.run_config import LEAST_CLIPS, RunConfig
@@ -72,11 +72,7 @@ def notes_of_space(sweep: Sweep) -> list[str]:
         now = load_space(sweep.space_source)
     except ConfigurationError:
         return []  # deleted, or of another version; the sweep does not need it
-    for name, settings in sweep.space.data_sets.items():
-        # The settings that were left out then are left out now.
-        now = now.on_data_set(name, () if "data.preprocessing" in settings else ("model.resolution",))
-    if not sweep.space.data_sets:
-        now = now.on_data_set("")
+    now = _on_the_data_set_of(sweep, now)
     # Without its paper's points: `vgsearch train --point` keeps only the one it trains.
     before, after = (space.model_dump(mode="json", exclude={"paper_points"}) for space in (sweep.space, now))
     lines = differences(before, after)
@@ -84,6 +80,17 @@ def notes_of_space(sweep: Sweep) -> list[str]:
         return []
     changes = "\n".join(f"  {line}" for line in lines)
     return [f"note: {sweep.space_source} has changed; the sweep continues with its own copy, in sweep.yaml:\n{changes}"]
+
+
+def _on_the_data_set_of(sweep: Sweep, now: Space) -> Space:
+    """The space as its file is now, on the data set for which the sweep has taken the paper's settings, if it has."""
+    taken = sweep.space.data_sets
+    if len(taken) > 1:  # a start takes those of one data set, or of none
+        return now
+    for name, settings in taken.items():
+        # The settings that a frame size ruled out then are ruled out now.
+        return now.on_data_set(name, () if "data.preprocessing" in settings else ("model.resolution",))
+    return now.on_data_set("")
 
 
 def left_to_do(record: SweepRecord, sweep: Sweep, retry: str = "none") -> list[Proposal]:

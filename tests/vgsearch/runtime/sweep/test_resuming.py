@@ -126,6 +126,13 @@ def test_a_changed_space_file_is_reported_and_not_used(tmp_path: Path):
     assert resuming.notes_of_space(sweep) == []
 
 
+@pytest.mark.parametrize("layout", ["weizmann", "ucf101", "plain"])
+def test_the_papers_settings_for_a_data_set_are_no_change_of_the_spaces_file(layout: str):
+    for fixed in ((), ("model.resolution",)):
+        space = load_space("mvt_tsa").on_data_set(layout, fixed)
+        assert resuming.notes_of_space(tiny_sweep(space, space_source="mvt_tsa")) == []
+
+
 def test_only_unfinished_trials_resume_and_only_requested_ends_are_retried(tmp_path: Path):
     ledger = Ledger(tmp_path / "ledger.jsonl")
     trials(ledger, *ENDS, "running")
