@@ -19,7 +19,7 @@ from vgsearch.space.extending import EXTENDS, extended
 from vgsearch.space.inequality import Inequality
 from vgsearch.space.yaml_text import read_yaml, write_yaml
 from videogan.config import Config, ConfigurationError, flattened, parse_config, suggestion, with_overrides
-from videogan.data.formats import FORMATS
+from videogan.data.layout_names import LAYOUT_NAMES
 from videogan.storage.text_file import read_text
 
 OF_ANCHORS = "x-"
@@ -149,8 +149,8 @@ class Space(Config):
         return other + [f"budgets.{budget}: {problem}" for problem in points]
 
     def _problems_of_data_set(self, name: str) -> list[str]:
-        if name not in FORMATS:
-            return [f"data_sets: no import has the layout '{name}'{suggestion(name, list(FORMATS))}"]
+        if name not in LAYOUT_NAMES:
+            return [f"data_sets: no import has the layout '{name}'{suggestion(name, list(LAYOUT_NAMES))}"]
         of_points = {path: value for path, value in self.data_sets[name].items() if path in self.domains}
         return [
             f"data_sets.{name}: {path} must be in its domain {self.domains[path].ends}, got {value!r}."

@@ -2,6 +2,7 @@ import pytest
 
 from videogan.data.formats import FORMATS, layout_of
 from videogan.data.formats.contract import ImportOptions, refuse_options
+from videogan.data.layout_names import LAYOUT_NAMES
 from videogan.data.manifest import DataError
 
 
@@ -41,3 +42,7 @@ def test_a_file_in_place_of_a_folder_is_told_what_to_do(tmp_path, name, remedy):
     (tmp_path / name).touch()
     with pytest.raises(DataError, match=f"{name}: this is a file, not a folder. .*{remedy}"):
         layout_of(tmp_path / name)
+
+
+def test_the_names_are_known_without_the_layouts():
+    assert tuple(FORMATS) == LAYOUT_NAMES
