@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -76,18 +75,16 @@ class ProgramTrial(Attempt):
         self._manifest = read_manifest(spec.inputs.data)
         self._waits_for_more: set[int] = set()
         """Steps whose folder has not changed for a while, but lacks usable videos."""
+        self._left_over = frozenset[int]()
+        """Steps whose folder an earlier attempt wrote."""
         self._pool: VideoPool | None = None
         # Ray Tune waits for a stopped trial's thread before its process runs another, by default for 2 s only.
         wait = self.config.command.seconds_to_end + SECONDS_OF_THE_JUDGE
         os.environ["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = str(math.ceil(wait))
 
     def _resumed_step(self) -> int:
-        """The step of the last look: later samples are deleted, because the interrupted program may have cut them."""
-        last = max((int(line["step"]) for line in whole_lines(self.folder.metrics) if "look" in line), default=0)
-        for step, folder in self._sample_folders().items() if not self.folder.program_ended.exists() else ():
-            if step > last:
-                shutil.rmtree(folder)
-        return last
+        """The step of the last look. Later samples stay: a program whose checkpoint is later writes them no more."""
+        return max((int(line["step"]) for line in whole_lines(self.folder.metrics) if "look" in line), default=0)
 
     def _make_and_score(self, open_clips: OpenClips) -> End:
         judge = Judge(self.spec.inputs, self.config.data, self.config.n_frames)
@@ -108,7 +105,7 @@ class ProgramTrial(Attempt):
     def _run_program(self, judge: Judge) -> None:
         """Run the program to its end, with a look at each new whole folder of samples; note its last step."""
         looks, before, began, reported = Looks(judge, self.config), self._seconds, time.monotonic(), 0.0
-        kills_before = oom_kills()
+        kills_before, self._left_over = oom_kills(), frozenset(self._sample_folders())
         with self._started() as program:
             while program.exit is None:
                 time.sleep(SECONDS_BETWEEN_CHECKS)
@@ -192,7 +189,9 @@ class ProgramTrial(Attempt):
             self._stop_if_unhealthy(step)
 
     def _is_settled(self, step: int, folder: Path) -> bool:
-        return step not in self._waits_for_more and seconds_unchanged(folder) > self.config.command.seconds_settled
+        """Whether nothing has changed for a while; samples that an ended attempt may have cut do not count."""
+        may_be_cut = step in self._left_over or step in self._waits_for_more
+        return not may_be_cut and seconds_unchanged(folder) > self.config.command.seconds_settled
 
     def _refuse_silence(self, program: Program) -> None:
         """End a program that has printed and written nothing for too long."""
