@@ -6,14 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.cached_shapes import cached_shapes
 from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.judging.judge import Judge
 from videogan.classifiers.fit import Recipe
-from videogan.data.cache import planned_shards, write_index, write_shard
 from videogan.data.clips import DataConfig
-from videogan.data.decode import decode
-from videogan.data.preprocessing import preprocessing_named
-from videogan.data.synthetic import make_moving_shapes
 from videogan.protocols.classifier import ClassifierProtocol, cached_real_classifier
 from videogan.protocols.ladder import RealParts, held_back_clips, training_clips
 
@@ -24,19 +21,7 @@ PROTOCOL = ClassifierProtocol(classifier="r3d18", width=4, dropout=0.0, size=Non
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory) -> Inputs:
-    folder = tmp_path_factory.mktemp("copies")
-    manifest = make_moving_shapes(folder / "shapes", n_clips_each=1, n_groups=16, n_frames=24)
-    cache, plain = folder / "clips", preprocessing_named("plain_32")
-    paths = {row["sha"]: manifest.location(row["path"]) for row in manifest.usable.to_pylist()}
-    shards = planned_shards(list(paths))
-    for shard in shards:
-        write_shard(cache, shard, ((sha, decode(paths[sha], plain)) for sha in shard.shas))
-    write_index(cache, plain, shards)
-    n_clips = tuple((split, len(manifest.split(split))) for split in ("train", "select", "test"))
-    return Inputs(
-        str(manifest.folder), "plain_32", str(cache), classifiers=str(folder / "classifiers"),
-        manifest_digest=manifest.digest, n_classes=4, n_clips=n_clips, scored="select",
-    )  # fmt: skip
+    return cached_shapes(tmp_path_factory.mktemp("copies"), n_frames=24)
 
 
 @pytest.fixture(scope="module")

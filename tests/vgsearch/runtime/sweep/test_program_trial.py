@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.cached_shapes import cached_shapes
 from tests.waiting import wait_until
 from vgsearch.experiment.paths import SAMPLES_PER_CLASS
 from vgsearch.interface.function import _space_of
@@ -20,11 +21,7 @@ from vgsearch.runtime.sweep.classes import trial_type
 from vgsearch.runtime.sweep.program_trial import ProgramDied, ProgramTrial
 from vgsearch.runtime.sweep.spec import TrialSpec
 from videogan.config import parse_config
-from videogan.data.cache import planned_shards, write_index, write_shard
-from videogan.data.decode import decode
 from videogan.data.manifest import read_manifest
-from videogan.data.preprocessing import preprocessing_named
-from videogan.data.synthetic import make_moving_shapes
 from videogan.protocols.classifier import RealClassifier, save_real_classifier
 from videogan.sampling.pictures import write_mp4
 
@@ -36,19 +33,7 @@ Reported = list[dict[str, Any]]
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     """Moving shapes, and classifiers with random weights: a test of how trials end needs no good ones."""
-    folder = tmp_path_factory.mktemp("program")
-    manifest = make_moving_shapes(folder / "shapes", n_clips_each=1, n_groups=16, n_frames=16)
-    cache, plain = folder / "clips", preprocessing_named("plain_32")
-    paths = {row["sha"]: manifest.location(row["path"]) for row in manifest.usable.to_pylist()}
-    shards = planned_shards(list(paths))
-    for shard in shards:
-        write_shard(cache, shard, ((sha, decode(paths[sha], plain)) for sha in shard.shas))
-    write_index(cache, plain, shards)
-    n_clips = tuple((split, len(manifest.split(split))) for split in ("train", "select", "test"))
-    made = Inputs(
-        str(manifest.folder), "plain_32", str(cache), classifiers=str(folder / "classifiers"),
-        manifest_digest=manifest.digest, n_classes=4, n_clips=n_clips, scored="select",
-    )  # fmt: skip
+    made = cached_shapes(tmp_path_factory.mktemp("program"), n_frames=16)
     protocol = run_of(["p"]).evaluation.s3_protocol.classifier
     for seed in (0, 1, 2):
         weights = protocol.build(4, seed).state_dict()
