@@ -93,12 +93,9 @@ def _finished(place: Path) -> "FinishedSweep":
     from vgsearch.replay.recorded import FinishedSweep
     from vgsearch.space.sweep import load_sweep
     from vgsearch.terminal.words import shown
-    from videogan.config import ConfigurationError
 
     folder = Experiment.at(place)
     folder.working_copy.pull(lambda name: name == folder.sweep.name)
     if not folder.has_events:
-        raise ConfigurationError(
-            f"{folder.place} contains no sweep ({folder.ledger.name} is missing); give the folder of an experiment."
-        )
+        raise folder.missing()
     return FinishedSweep(shown(folder.place), load_sweep(folder.sweep), read_ledger(folder.events))

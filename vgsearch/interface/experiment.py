@@ -1,5 +1,6 @@
 """An experiment to read from Python, while its sweep runs or after."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -106,4 +107,4 @@ def _row(trial: TrialRecord, is_best: bool) -> dict[str, Any]:
 
 
 def _known(bound: float) -> float | None:
-    return None if bound != bound else bound
+    return None if math.isnan(bound) else bound

@@ -76,9 +76,7 @@ class Recipe(Config):
     def for_half(self) -> "Recipe":
         """The recipe for half of the clips: on a cosine twice the epochs, so that as many updates are taken as on all
         of them; a plateau is waited for however many clips there are."""
-        if self.schedule == "plateau":
-            return self
-        return self.model_copy(update={"max_epochs": 2 * self.max_epochs})
+        return self.model_copy(update={"max_epochs": 2 * self.max_epochs}) if self.schedule == "cosine" else self
 
 
 @dataclass(frozen=True)

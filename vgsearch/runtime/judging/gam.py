@@ -45,8 +45,8 @@ def gam_of(path: str, against: str, judge: Judge, device: str, n_fakes: int) -> 
     halves = [torch.arange(first, len(test), 2) for first in (0, 1)]
     models = [_Model(checkpoint, device) for checkpoint in (path, against)]
     labels = test.labels[torch.arange(n_fakes) % len(test)]
-    # judged[judge][maker]: every judge sees the same fakes of each maker, a few at a time.
-    judged = [[scores[k] for scores in (maker.judged_by(models, labels) for maker in models)] for k in range(2)]
+    # judged[judge][maker]: both judges see the same fakes of each maker.
+    judged = list(zip(*(maker.judged_by(models, labels) for maker in models), strict=True))
     scores = [
         DiscriminatorScores(
             validation=model.realness(test.frames[halves[0]], test.labels[halves[0]]),

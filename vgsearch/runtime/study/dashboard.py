@@ -21,9 +21,7 @@ SECONDS_BETWEEN_UPDATES = 5.0
 def serve(experiment: Experiment, port: int) -> None:
     """Serve until Ctrl-C. Raises ConfigurationError without a sweep, without the package, or if the port is taken."""
     if not experiment.has_events:
-        raise ConfigurationError(
-            f"{experiment.place} contains no sweep ({experiment.ledger.name} is missing); give the folder of an experiment."
-        )
+        raise experiment.missing()
     try:
         from optuna_dashboard import wsgi
     except ImportError:

@@ -8,7 +8,6 @@ from typing import Any
 
 import optuna
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState, create_trial
@@ -16,7 +15,7 @@ from optuna.trial import TrialState, create_trial
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord, read_ledger
 from vgsearch.experiment.objective import LABELS
 from vgsearch.experiment.paths import Experiment, short_id
-from vgsearch.space.domains import ChoiceDomain, Domain, is_active
+from vgsearch.runtime.study.samplers import Noted, suggest_all, values_to_suggest
 from vgsearch.space.sweep import Sweep, load_sweep
 from vgsearch.terminal.words import number
 
@@ -57,17 +56,22 @@ class ShownStudy:
 
     def _added(self, trial: TrialRecord) -> int:
         """Add a trial that has started; returns its number in the storage."""
-        domains = self._sweep.domains
-        params = {path: value for path, value in trial.overrides.items() if _is_inside(domains.get(path), value)}
-        active = {path: value for path, value in params.items() if is_active(domains[path], trial.overrides)}
+        noted = Noted(values_to_suggest(self._sweep.domains, trial.overrides))
+        if self._is_inside(trial):
+            suggest_all(noted, self._sweep.searched)
         started = create_trial(
             state=TrialState.RUNNING,
-            params=active,
-            distributions={path: _distribution(domains[path]) for path in active},
+            params={name: noted.given[name] for name in noted.distributions},
+            distributions=noted.distributions,
             user_attrs={"trial": short_id(trial.trial_id)} | ({"point": "the paper's"} if trial.is_paper_point else {}),
         )
         started.datetime_start = datetime.fromtimestamp(trial.started)
         return self.storage.create_new_trial(self.study._study_id, started)
+
+    def _is_inside(self, trial: TrialRecord) -> bool:
+        """Whether the domains have its values; those of an edited space may not be."""
+        domains = self._sweep.domains
+        return all(path in domains and value in domains[path] for path, value in trial.overrides.items())
 
     def _take_over(self, trial: TrialRecord, number: int) -> None:
         there = self.storage.get_trial(number)
@@ -107,16 +111,3 @@ def _told(trial: TrialRecord) -> Iterable[tuple[str, Any]]:
     if trial.health and trial.health.get("states"):
         yield "health", ", ".join(trial.health["states"])
     yield "minutes", round(trial.seconds / 60, 1)
-
-
-def _is_inside(domain: Domain | None, value: Any) -> bool:
-    """Whether a value can be shown as one of the domain's; 0 of a term that can be off lies outside."""
-    return domain is not None and value in domain and getattr(domain, "or_off", None) != value
-
-
-def _distribution(domain: Domain) -> BaseDistribution:
-    if isinstance(domain, ChoiceDomain):
-        return CategoricalDistribution(domain.choices)
-    if domain.type == "int":
-        return IntDistribution(domain.low, domain.high, log=domain.log)
-    return FloatDistribution(domain.low, domain.high, log=domain.log)

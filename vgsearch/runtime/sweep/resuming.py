@@ -87,10 +87,10 @@ def _on_the_data_set_of(sweep: Sweep, now: Space) -> Space:
     taken = sweep.space.data_sets
     if len(taken) > 1:  # a start takes those of one data set, or of none
         return now
-    for name, settings in taken.items():
-        # The settings that a frame size ruled out then are ruled out now.
-        return now.on_data_set(name, () if "data.preprocessing" in settings else ("model.resolution",))
-    return now.on_data_set("")
+    name = next(iter(taken), "")
+    # A frame size that ruled out the paper's frames then rules them out now.
+    has_frames = "data.preprocessing" in taken.get(name, {})
+    return now.on_data_set(name, () if has_frames else ("model.resolution",))
 
 
 def left_to_do(record: SweepRecord, sweep: Sweep, retry: str = "none") -> list[Proposal]:
