@@ -164,6 +164,7 @@ def print_forecast(sweep: Sweep, manifest: Manifest, console: Console, json_line
 
 def _print_program(sweep: Sweep, manifest: Manifest, console: Console, json_lines: bool) -> None:
     """Print the command of the first point; what it costs is unknown."""
+    _refuse_workers_of_a_program(sweep, manifest)
     run = sweep.program_run(sweep.paper_points[0])
     known: dict[str, Value] = {
         "seed": run.seed,
@@ -180,9 +181,10 @@ def _print_program(sweep: Sweep, manifest: Manifest, console: Console, json_line
         return
     console.print(f"{sweep.space.name} ({sweep.budget}), the first point; nothing was started", soft_wrap=True)
     console.print(Text(f"  {shlex.join(arguments)}"), soft_wrap=True)
+    to_decode = f"{size(clips)}, to be decoded" if clips else "decoded already"
     console.print(
-        f"  {sweep.n_trials} trials of {run.n_steps:,} steps; the program's time, memory and disk are unknown; decoded "
-        f"clips {size(clips)} ({manifest.folder.name}, not decoded yet)",
+        f"  {sweep.n_trials} trials of {run.n_steps:,} steps; the program's time, memory and disk are unknown; clips of "
+        f"{manifest.folder.name}: {to_decode}",
         soft_wrap=True,
     )
     if lacking := _lacking(run.command.folder, arguments[0], environment(run, shown).get("PATH")):

@@ -10,17 +10,20 @@ from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 
+from tests.builders import tiny_sweep
 from tests.cached_shapes import cached_shapes
 from tests.waiting import wait_until
 from vgsearch.experiment.paths import SAMPLES_PER_CLASS
 from vgsearch.interface.function import _space_of
 from vgsearch.program.run import ProgramRun
+from vgsearch.runtime.cluster import preflight
 from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.sweep.classes import trial_type
 from vgsearch.runtime.sweep.program_trial import ProgramDied, ProgramTrial
 from vgsearch.runtime.sweep.spec import TrialSpec
-from videogan.config import parse_config
+from videogan.config import ConfigurationError, parse_config
 from videogan.data.manifest import read_manifest
 from videogan.protocols.classifier import RealClassifier, save_real_classifier
 from videogan.sampling.pictures import write_mp4
@@ -268,3 +271,9 @@ def test_a_python_function_is_called_and_looked_at_as_a_program(trial, tmp_path)
         made.run(lambda config, start: None)
     assert reports[-1]["step"] == 1
     assert [path.name for path in (made.folder.program / "samples").iterdir()] == ["step_1"]
+
+
+def test_a_dry_run_refuses_several_workers_as_a_start_does(inputs: Inputs):
+    sweep = tiny_sweep("moving_blobs", n_workers=2)
+    with pytest.raises(ConfigurationError, match="--workers-per-trial 2: a program starts its own workers"):
+        preflight.print_forecast(sweep, read_manifest(inputs.data), Console(quiet=True), json_lines=False)
