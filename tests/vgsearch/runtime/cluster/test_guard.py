@@ -26,7 +26,8 @@ DRIVER = (
     STARTED
     + """
 guard.SECONDS_TO_END = 0
-_, how, *agents = sys.argv
+how = sys.argv[1]
+agents = os.environ["AGENTS"].splitlines()  # not arguments: the guard would take this process for an agent
 with guard.guarded() as marking:
     with marking:
         worker = started(start_new_session=True)
@@ -65,7 +66,8 @@ def test_what_a_driver_s_ray_leaves_ends_and_a_living_ray_and_other_programs_sta
     assert living.stdout
     stay, left = [living.pid, int(living.stdout.readline())], []
     try:
-        run = subprocess.run([sys.executable, "-c", DRIVER, how, *agents], stdout=subprocess.PIPE, text=True)
+        run = subprocess.run([sys.executable, "-c", DRIVER, how], stdout=subprocess.PIPE, text=True,
+                             env={**os.environ, "AGENTS": "\n".join(map(str, agents))})  # fmt: skip
         *left, other = map(int, run.stdout.split())
         stay.append(other)
         assert (len(left), run.returncode) == (6, -9 if how == "killed" else 0)
