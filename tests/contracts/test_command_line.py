@@ -38,7 +38,8 @@ train SPACE --point= --data= --folds= --one-per-class --budget=laptop --set=* --
     --gpus-per-worker= --address= --insecure --dry-run --json
 study SPACE --data= --one-per-class --seeds=5 --budget=laptop --set=* --classifier-weights= --out=runs --name= --tag=* --seed=0
     --workers-per-trial=1 --gpus-per-worker= --address= --insecure --dry-run --json
-evaluate CKPT? --videos= --ladder= --rung=* --data= --folds= --metrics= --against= --fakes=1000 --budget=
+evaluate CKPT? --videos= --ladder= --rung=* --data= --folds= --metrics= --against= --fakes=1000 --trust-torchscript=
+    --fvd-clips=2048 --fvd-frames=16 --fvd-real=train --budget=
     --preprocessing= --classifier-weights=
     --workers-per-trial=1 --gpus-per-worker= --out= --address= --insecure --json
 sample CKPT --show=grid --classes= --codes= --steps= --n-frames= --truncation= --seed=0 --out= --clips= --json

@@ -32,8 +32,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NAMES",
-            help="Comma-separated: s3, is, fid, fvd, kvd, blind_spots, gam; also with a classifier (fid_tsn) "
-            "or as a protocol (s3_tsn_laptop_v2). "
+            help="Comma-separated: s3, is, fid, fvd, kvd, blind_spots, gam, standard_fvd; also with a classifier "
+            "(fid_tsn) or as a protocol (s3_tsn_laptop_v2). "
             "Default: s3,kvd,blind_spots; with --ladder also s3_tsn; without s3 if DATA has one class.",
         ),
     ] = None,
@@ -41,6 +41,23 @@ def evaluate(
     fakes: Annotated[
         int, typer.Option("--fakes", metavar="N", min=2, help="Clips that each generator makes for gam.")
     ] = 1000,
+    trust_torchscript: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The field's I3D for standard_fvd, which is then the only default metric. A TorchScript file can run "
+            "any code as you: give one only if you trust where it is from.",
+        ),
+    ] = None,
+    fvd_clips: Annotated[int, typer.Option(metavar="N", min=2, help="Windows on each side of standard_fvd.")] = 2048,
+    fvd_frames: Annotated[int, typer.Option(metavar="T", min=1, help="Frames of each window of standard_fvd.")] = 16,
+    fvd_real: Annotated[
+        str,
+        typer.Option(
+            metavar="PART",
+            help="Real clips of standard_fvd: train, as in published values, test, or all.",
+        ),
+    ] = "train",
     budget: Annotated[
         str | None,
         typer.Option(
@@ -75,6 +92,7 @@ def evaluate(
     from contextlib import ExitStack
 
     from vgsearch.evaluation.request import EvaluationRequest
+    from vgsearch.evaluation.standard_fvd import FVDOptions
     from vgsearch.experiment.chosen_checkpoint import chosen_checkpoint
     from vgsearch.experiment.opened_trial import opened_checkpoint
     from vgsearch.runtime.judging.evaluate import evaluate, evaluate_on_folds
@@ -96,6 +114,7 @@ def evaluate(
             budget=budget,
             preprocessing=preprocessing,
             classifier_weights=classifier_weights,
+            fvd=FVDOptions(trust_torchscript, fvd_clips, fvd_frames, fvd_real),
             n_workers=workers,
             gpus_per_worker=gpus_per_worker,
             out=out,

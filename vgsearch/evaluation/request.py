@@ -3,10 +3,21 @@
 import functools
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vgsearch.evaluation.initial_weights import notes_on_weights
+from vgsearch.evaluation.measures import (
+    N_FAKES,
+    N_FRAMES,
+    Measure,
+    Opponent,
+    classifiers_of,
+    refuse_several_networks,
+    with_classifier_weights,
+    with_own_weights,
+)
+from vgsearch.evaluation.standard_fvd import STANDARD_FVD, FVDOptions, note_on_detector, refuse_without_effect
 from vgsearch.experiment.paths import Experiment, TrialFolder
 from vgsearch.space.yaml_text import read_yaml_file
 from videogan.config import ConfigurationError, suggestion
@@ -18,37 +29,20 @@ from videogan.data.preprocessing import preprocessing_named
 from videogan.data.windows import Selection, halves_by_group, select_clips
 from videogan.metrics import VERSION
 from videogan.protocols import PROTOCOLS, USUAL_CLASSIFIER, protocol_named
-from videogan.protocols.classifier import ClassifierProtocol, WeightsFile, weights_file
+from videogan.protocols.classifier import weights_file
 from videogan.protocols.features import FeatureProtocol
-from videogan.protocols.initial_weights import predicts_classes, with_weights
+from videogan.protocols.initial_weights import predicts_classes
 from videogan.protocols.ladder import RUNGS
 from videogan.protocols.s3 import S3Protocol
+from videogan.protocols.standard_fvd import StandardFVD
 from videogan.storage.places import Place, place
 from videogan.training.checkpoint import Checkpoint, load_checkpoint
-from videogan.training.run_config import EvaluationConfig
 
 SCALE_OF_BUDGET = {"paper": "", "laptop": "laptop_", "smoke": "smoke_"}
-N_FRAMES = 16  # per clip, in every protocol
 EVALUATIONS = Path("runs/evaluations")
-N_FAKES = 1000
-"""Clips of each generator for gam: "a sufficient number" (TGAN, sec. 6.5)."""
 FEWEST_VIDEOS = 2  # per class: one to train and one to test on
-
-
-@dataclass(frozen=True)
-class Opponent:
-    """Model B of the generative adversarial metric: its checkpoint, and the clips that each generator makes."""
-
-    path: str
-    n_fakes: int = N_FAKES
-
-    @property
-    def name(self) -> str:
-        return "gam"
-
-
-Measure = S3Protocol | FeatureProtocol | ClassifierProtocol | Opponent
-"""A protocol, the classifier for blind spots, or the opponent of gam."""
+UNLABELLED = ("videos",)
+"""The classes of videos whose folders mean nothing."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +62,7 @@ class EvaluationRequest:
     budget: str | None = None
     preprocessing: str | None = None
     classifier_weights: Path | None = None
+    fvd: FVDOptions = field(default_factory=FVDOptions)
     n_workers: int = 1
     gpus_per_worker: float | None = None
     out: Path | None = None
@@ -86,11 +81,18 @@ class EvaluationPlan:
     """The trial of the checkpoint, whose metrics.jsonl and TensorBoard get the scores too."""
     step: int = 0
     videos: tuple[FoundVideo, ...] = ()
-    """The clips of --videos, with the classes of the data set."""
+    """The clips of --videos, with the classes of `video_classes`."""
     rungs: tuple[str, ...] = ()
     """The names of the rungs to score of --ladder."""
     notes: tuple[str, ...] = ()
     """Notes for the user, printed before the evaluation starts."""
+    n_frames: int = N_FRAMES
+    """Of each clip."""
+
+    @property
+    def video_classes(self) -> Sequence[str]:
+        """The classes of --videos: those of the data set, or one if no measure reads labels."""
+        return self.manifest.classes if needs_labels(self.measures) else UNLABELLED
 
 
 def planned(request: EvaluationRequest) -> EvaluationPlan:
@@ -116,7 +118,11 @@ def planned(request: EvaluationRequest) -> EvaluationPlan:
     # A file that does not fit is refused before anything starts.
     notes = notes_on_weights(with_files, len(plan.manifest.classes))
     leaks = [f"{m.name}: {m.leak}" for m in plan.measures if isinstance(m, S3Protocol) and m.leak]
-    return replace(plan, notes=(*notes, *leaks))
+    runs_code = [
+        note_on_detector(m, plan.manifest, plan.preprocessing, plan.data)
+        for m in plan.measures if isinstance(m, StandardFVD)
+    ]  # fmt: skip
+    return replace(plan, notes=(*notes, *leaks, *runs_code), n_frames=request.fvd.n_frames)
 
 
 def _refuse_undivided_groups(plan: EvaluationPlan) -> None:
@@ -138,6 +144,8 @@ def _plan_of_clips(request: EvaluationRequest) -> EvaluationPlan:
     """The plan of --videos or --ladder."""
     if request.against is not None:
         raise ConfigurationError("--against compares two checkpoints; give CKPT, not --videos or --ladder.")
+    if request.ladder is not None and request.fvd.real == "all":
+        raise ConfigurationError("--fvd-real all: a ladder's rungs are some of these clips; leave it out.")
     if request.ladder is not None and request.data is not None:
         raise ConfigurationError("--ladder names its data set itself; leave out --data.")
     scale = _scale(request.budget or "laptop")
@@ -152,13 +160,18 @@ def _plan_of_clips(request: EvaluationRequest) -> EvaluationPlan:
         name = f"{manifest.folder.name}-ladder"
         usual = usual.replace("s3,", "s3,s3_tsn,")  # only one of the two sees the order of frames
     measures = _measures(request, usual, f"s3_r3d18_{scale}{VERSION}", manifest)
+    if request.preprocessing is None and any(isinstance(measure, StandardFVD) for measure in measures):
+        raise ConfigurationError(
+            f"{STANDARD_FVD} depends on the resolution: give that of the samples, --preprocessing plain_128 or the like."
+        )
+    classes = manifest.classes if needs_labels(measures) else UNLABELLED
     return EvaluationPlan(
         manifest=manifest,
         preprocessing=request.preprocessing or ("plain_32" if scale else "plain_96"),
         data=DataConfig(),
         measures=measures if request.ladder is None else tuple(map(_for_half, measures)),
         out=request.out or EVALUATIONS / name,
-        videos=_found_videos(request.videos, manifest) if request.videos is not None else (),
+        videos=_found_videos(request.videos, classes) if request.videos is not None else (),
         rungs=_rungs(request.rungs) if request.ladder is not None else (),
     )
 
@@ -209,7 +222,7 @@ def _plan_of_checkpoint(request: EvaluationRequest, path: Path) -> EvaluationPla
     usual = _usual_metrics(config.n_conditions) if request.against is None else "gam"
     measures = _measures(request, usual, config.evaluation.protocol, manifest)
     if request.classifier_weights is None:
-        measures = _with_own_weights(measures, config.evaluation)
+        measures = with_own_weights(measures, config.evaluation)
     of_labels = [measure.name for measure in measures if isinstance(measure, S3Protocol)]
     if config.n_conditions < 2 and of_labels:
         raise ConfigurationError(
@@ -267,26 +280,28 @@ def _refuse_unequal(path: Path, own: Checkpoint, against: Path) -> None:
             )
 
 
-def _found_videos(folder: Path, like: Manifest) -> tuple[FoundVideo, ...]:
-    """The videos DIR/<class>/*, or DIR/* for data of one class; raises DataError if the classes do not match."""
+def _found_videos(folder: Path, classes: Sequence[str]) -> tuple[FoundVideo, ...]:
+    """The videos DIR/<class>/*, or DIR/* for one class; raises DataError if the classes do not match."""
     # By group, so that a split.csv of DIR is not read.
     videos = plain_folders.find(folder, ImportOptions(split_by="group")).videos
-    if {video.path.parent for video in videos} == {folder}:
-        if len(like.classes) > 1:
+    if classes == UNLABELLED or {video.path.parent for video in videos} == {folder}:
+        if len(classes) > 1:
             raise DataError(
-                f"{folder}: its videos must be in one folder for each class of the data set: {', '.join(like.classes)}."
+                f"{folder}: its videos must be in one folder for each class of the data set: {', '.join(classes)}."
             )
-        videos = tuple(replace(video, label=like.classes[0]) for video in videos)
+        videos = tuple(replace(video, label=classes[0]) for video in videos)
     n_of_class = Counter(video.label for video in videos)
-    for label in sorted(set(n_of_class) - set(like.classes)):
-        raise DataError(f"{folder / label}: the data set has no class '{label}'{suggestion(label, like.classes)}")
-    refuse_too_few(folder, like, n_of_class, "videos")
+    for label in sorted(set(n_of_class) - set(classes)):
+        raise DataError(f"{folder / label}: the data set has no class '{label}'{suggestion(label, list(classes))}")
+    refuse_too_few(folder, classes, n_of_class, "videos")
     return tuple(replace(video, path=video.path.absolute()) for video in videos)
 
 
-def refuse_too_few(folder: Path, like: Manifest, n_of_class: Counter[str], what: str) -> None:
-    """Raise DataError if a class of the data set has fewer than 2 of DIR's videos."""
-    lacking = [label for label in like.classes if n_of_class[label] < FEWEST_VIDEOS]
+def refuse_too_few(folder: Path, classes: Sequence[str], n_of_class: Counter[str], what: str) -> None:
+    """Raise DataError if one of the `classes` has fewer than 2 of DIR's videos."""
+    if classes == UNLABELLED and n_of_class.total() < FEWEST_VIDEOS:
+        raise DataError(f"{folder}: a distance needs at least {FEWEST_VIDEOS} {what}, got {n_of_class.total()}.")
+    lacking = [label for label in classes if n_of_class[label] < FEWEST_VIDEOS]
     if lacking:
         counts = ", ".join(f"{n_of_class[label]} of {label}" for label in lacking)
         raise DataError(
@@ -296,10 +311,12 @@ def refuse_too_few(folder: Path, like: Manifest, n_of_class: Counter[str], what:
 
 
 def _measures(request: EvaluationRequest, usual: str, s3: str, manifest: Manifest) -> tuple[Measure, ...]:
+    usual = usual if request.fvd.detector is None else STANDARD_FVD
     names = [name.strip() for name in (usual if request.metrics is None else request.metrics).split(",")]
     measures = tuple(dict.fromkeys(_measure(name, s3, request) for name in names if name))
     if not measures:
         raise ConfigurationError("--metrics must name at least one metric, such as s3,kvd,blind_spots.")
+    refuse_without_effect(request.fvd, measures)
     if request.against is not None and not any(isinstance(measure, Opponent) for measure in measures):
         raise ConfigurationError(f"--against is for gam, which --metrics {request.metrics} does not name; add gam.")
     if len(manifest.classes) < 2:
@@ -309,8 +326,13 @@ def _measures(request: EvaluationRequest, usual: str, s3: str, manifest: Manifes
     if request.classifier_weights is None:
         return measures
     weights = weights_file(request.classifier_weights)
-    _refuse_several_networks(measures)
-    return tuple(_with_weights(measure, weights) for measure in measures)
+    refuse_several_networks(measures)
+    return tuple(with_classifier_weights(measure, weights) for measure in measures)
+
+
+def needs_labels(measures: Sequence[Measure]) -> bool:
+    """Whether videos must have the classes of the data set."""
+    return not all(isinstance(measure, StandardFVD) for measure in measures)
 
 
 def _measure(name: str, s3: str, request: EvaluationRequest) -> Measure:
@@ -322,9 +344,11 @@ def _measure(name: str, s3: str, request: EvaluationRequest) -> Measure:
         return Opponent(str(request.against.absolute()), request.n_fakes)
     if name == "blind_spots":
         return PROTOCOLS[s3].classifier
+    if name == STANDARD_FVD:
+        return request.fvd.protocol
     if (named := protocol_named(name, s3)) is not None:
         return named
-    short = [*USUAL_CLASSIFIER, "blind_spots", "gam"]
+    short = [*USUAL_CLASSIFIER, STANDARD_FVD, "blind_spots", "gam"]
     # The list of all PROTOCOLS would fill the screen.
     close = suggestion(name, [*short, *PROTOCOLS])
     raise ConfigurationError(
@@ -333,56 +357,7 @@ def _measure(name: str, s3: str, request: EvaluationRequest) -> Measure:
     )
 
 
-def _refuse_several_networks(measures: Sequence[Measure]) -> None:
-    kinds = dict.fromkeys(_kind(classifier) for classifier in classifiers_of(measures))
-    if not kinds:
-        raise ConfigurationError("--classifier-weights: gam uses no classifier; leave it out.")
-    if len(kinds) > 1:
-        raise ConfigurationError(
-            f"--classifier-weights fits one network, the metrics take {' and '.join(kinds)}; "
-            "name protocols of one classifier in --metrics."
-        )
-
-
-def _kind(classifier: ClassifierProtocol) -> str:
-    return f"{classifier.classifier} of width {classifier.width}"
-
-
-def _with_weights(measure: Measure, weights: WeightsFile) -> Measure:
-    """The measure on a classifier with initial weights; the classifier of blind spots is S3's, which is trained."""
-    if isinstance(measure, Opponent):
-        return measure
-    if isinstance(measure, ClassifierProtocol):
-        return measure.model_copy(update={"weights": weights})
-    return with_weights(measure, weights)
-
-
-def _with_own_weights(measures: Sequence[Measure], evaluation: EvaluationConfig) -> tuple[Measure, ...]:
-    """The measures with the initial weights that a checkpoint's run was scored with, where they are of its network."""
-    if (weights := evaluation.classifier_weights) is None:
-        return tuple(measures)
-    own = _kind(evaluation.s3_protocol.classifier)
-    return tuple(
-        _with_weights(measure, weights) if own in map(_kind, classifiers_of([measure])) else measure
-        for measure in measures
-    )
-
-
 def _scale(budget: str) -> str:
     if budget not in SCALE_OF_BUDGET:
         raise ConfigurationError(f"--budget '{budget}' is unknown{suggestion(budget, list(SCALE_OF_BUDGET))}")
     return SCALE_OF_BUDGET[budget]
-
-
-def classifiers_of(measures: Sequence[Measure]) -> dict[ClassifierProtocol, tuple[int, ...]]:
-    """The real-trained classifiers that the measures need, and their seeds."""
-    needed: dict[ClassifierProtocol, tuple[int, ...]] = {}
-    for measure in measures:
-        if isinstance(measure, S3Protocol | FeatureProtocol):
-            wanted, seeds = measure.classifier, measure.seeds
-        elif isinstance(measure, ClassifierProtocol):
-            wanted, seeds = measure, (0,)
-        else:
-            continue
-        needed[wanted] = tuple(dict.fromkeys((*needed.get(wanted, ()), *seeds)))
-    return needed

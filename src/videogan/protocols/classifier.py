@@ -53,7 +53,7 @@ class DataFacts:
 
 
 class WeightsFile(Config):
-    """A user's file of initial weights; its sha256 identifies it, not its path."""
+    """A user's file of initial weights, or of a detector; its sha256 identifies it, not its path."""
 
     path: str
     sha256: str
@@ -134,15 +134,13 @@ class ClassifierProtocol(Config):
         return ResizingClassifier(network, self.size, self.crop).to(device)
 
 
-def weights_file(path: Path) -> WeightsFile:
-    """The file of initial weights at `path`; raises ConfigurationError if it cannot be read."""
+def weights_file(path: Path, what: str = "this file of classifier weights") -> WeightsFile:
+    """The file at `path`, called `what` in errors; raises ConfigurationError if it cannot be read."""
     try:
         with open(path, "rb") as stream:
             return WeightsFile(path=str(path.absolute()), sha256=hashlib.file_digest(stream, "sha256").hexdigest())
     except OSError as error:
-        raise ConfigurationError(
-            f"{path}: cannot read this file of classifier weights ({error.strerror}); check the path."
-        ) from None
+        raise ConfigurationError(f"{path}: cannot read {what} ({error.strerror}); check the path.") from None
 
 
 def digest_of(facts: dict[str, Any]) -> str:

@@ -38,12 +38,13 @@ from videogan.protocols.classifier import (
 )
 from videogan.storage.json_values import json_values
 
-Purpose = Literal["train", "test", "look", "samples"]
+Purpose = Literal["train", "test", "look", "samples", "unlabelled"]
 SyntheticSet = Callable[[Purpose, Tensor, int], ClipSet]
 """(purpose, labels (n,), seed) -> synthetic clips with these labels.
 
 "train" replaces the real training set, one clip in each draw for each of its clips, in its order; "test" clips are
-recognised by real-trained classifiers; "look" and "samples" are for looks and for scores on samples.
+recognised by real-trained classifiers; "look" and "samples" are for looks and for scores on samples; "unlabelled" is
+for scores that read no labels: videos of other programs then need not have the `labels`.
 """
 
 

@@ -1,4 +1,6 @@
-"""Videos made by another program, scored in place of a generator's: one pool gives a train part and a test part."""
+"""Videos made by another program, scored in place of a generator's: with labels, or for FVD without."""
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -6,6 +8,7 @@ from torch import Tensor
 from videogan.data.clip_set import ClipSet, RealSet, Subset
 from videogan.protocols.ladder import clips_of_labels
 from videogan.protocols.s3 import Purpose
+from videogan.protocols.standard_fvd import spread
 
 
 class VideoPool:
@@ -41,7 +44,19 @@ class VideoPool:
         self._parts = {"test": of_test.nonzero().flatten(), "train": (~of_test).nonzero().flatten()}
 
     def __call__(self, purpose: Purpose, labels: Tensor, seed: int) -> ClipSet:
-        """Random windows of clips with the given `labels` (n,)."""
+        """Random windows of clips with the given `labels` (n,); of any clips if the purpose is "unlabelled"."""
+        if purpose == "unlabelled":
+            return spread(self._clips, len(labels), seed)
         shown = self._clips.random(seed)
         part = Subset(shown, self._parts[purpose]) if purpose in self._parts else shown
         return clips_of_labels(part, labels, seed)
+
+
+@dataclass(frozen=True)
+class UnlabelledVideos:
+    """A SyntheticSet of random windows of given clips, whatever labels are asked for: equally many of each clip."""
+
+    clips: RealSet
+
+    def __call__(self, purpose: Purpose, labels: Tensor, seed: int) -> ClipSet:
+        return spread(self.clips, len(labels), seed)

@@ -15,12 +15,14 @@ class GeneratedClips:
 
     groups = None
 
-    def __init__(self, sampler: Generator, labels: Tensor, seed: int, bf16: bool = False) -> None:
-        """`sampler` is in eval mode; `bf16`: generate under autocast."""
+    def __init__(
+        self, sampler: Generator, labels: Tensor, seed: int, bf16: bool = False, n_frames: int | None = None
+    ) -> None:
+        """`sampler` is in eval mode; `bf16`: generate under autocast; `n_frames`: T, by default the family's own."""
         self._sampler, self._seed, self._bf16 = sampler, seed, bf16
         self.labels, self.n_classes = labels, sampler.config.n_classes
         size = sampler.config.resolution
-        self.shape: Shape = (sampler.config.n_frames, size, size, 3)
+        self.shape: Shape = (n_frames or sampler.config.n_frames, size, size, 3)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -29,6 +31,6 @@ class GeneratedClips:
         device = next(self._sampler.parameters()).device
         for rows, draw in requests:
             numbers = (draw * len(self) + rows).tolist()
-            z = torch.cat([codes(self._sampler, 1, self._seed, first=number) for number in numbers])
+            z = torch.cat([codes(self._sampler, 1, self._seed, number, self.shape[0]) for number in numbers])
             with torch.autocast(device.type, torch.bfloat16, enabled=self._bf16):
                 yield render(self._sampler, z, self.labels[rows], self.shape[0])

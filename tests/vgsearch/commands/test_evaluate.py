@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 
 import videogan
 from vgsearch.cli import app
-from vgsearch.evaluation.request import N_FRAMES, EvaluationRequest, planned
+from vgsearch.evaluation.measures import N_FRAMES
+from vgsearch.evaluation.request import EvaluationRequest, planned
 from vgsearch.runtime.cluster.cluster import connect
 from vgsearch.runtime.feed.decode import build_cache
 from vgsearch.runtime.judging.gam import gam_of

@@ -7,7 +7,8 @@ import pytest
 import torch
 import yaml
 
-from vgsearch.evaluation.request import EvaluationPlan, EvaluationRequest, Opponent, classifiers_of, planned
+from vgsearch.evaluation.measures import Opponent, classifiers_of
+from vgsearch.evaluation.request import EvaluationPlan, EvaluationRequest, planned
 from videogan.config import ConfigurationError, parse_config
 from videogan.data.manifest import DataError, Manifest, write_manifest
 from videogan.protocols import PROTOCOLS
@@ -306,7 +307,7 @@ def test_weights_that_fit_no_network_or_one_of_several_are_refused_before_anythi
     refused("must be those of a TSN", **given, metrics="s3_tsn")
     refused("cannot read this file of classifier weights", **{**given, "classifier_weights": tmp_path / "none.pt"})
     refused("must be a dict of tensors by name", **{**given, "classifier_weights": ckpt}, metrics="s3")
-    refused("gam uses no classifier", checkpoint=ckpt, against=ckpt, classifier_weights=weights)
+    refused("no metric here uses a classifier", checkpoint=ckpt, against=ckpt, classifier_weights=weights)
 
 
 def test_a_checkpoint_scored_with_weights_is_evaluated_with_them_where_they_fit(data, weights, tmp_path):

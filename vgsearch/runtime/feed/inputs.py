@@ -120,6 +120,10 @@ class Inputs:
         """The file of all training windows, by which copies are found, shared by all scores of these data."""
         return place(self.classifiers) / windows_digest(self.facts, n_frames)[:16] / "training-windows.pt"
 
+    def moments_path(self, digest: str) -> Place:
+        """The file of what the field's FVD needs of the real clips, by the digest of all that it depends on."""
+        return place(self.classifiers) / digest[:16] / "real-moments.pt"
+
     def features_path(self, protocol: "ClassifierProtocol") -> Place:
         """The file of the features of training windows, by the first real-trained classifier."""
         return self.classifier_path(protocol, 0).parent / "training-features-0.pt"

@@ -6,15 +6,9 @@ from dataclasses import replace
 from rich.console import Console
 
 from vgsearch.evaluation.folds import fold_manifests, print_folds, save_folds
+from vgsearch.evaluation.measures import classifiers_of
 from vgsearch.evaluation.pictures import write_ladder, write_neighbours
-from vgsearch.evaluation.request import (
-    EVALUATIONS,
-    N_FRAMES,
-    EvaluationPlan,
-    EvaluationRequest,
-    classifiers_of,
-    planned,
-)
+from vgsearch.evaluation.request import EVALUATIONS, EvaluationPlan, EvaluationRequest, planned
 from vgsearch.evaluation.tables import Report, Scored, append_to_trial, print_scores, value_text
 from vgsearch.runtime.cluster.cluster import Resources, connect, refuse_impossible_gpus
 from vgsearch.runtime.cluster.node_gpus import least_gpu_memory
@@ -115,12 +109,12 @@ def _measure(
     workers = request.n_workers, gpus
     # The ladder needs real clips that neither a fit nor a test sees: half of the groups of train and select.
     part: TrainPart = "all" if request.ladder is None else "half"
-    inputs = prepare(plan.manifest, plan.preprocessing, plan.data, N_FRAMES, needed, *workers, console, part)
+    inputs = prepare(plan.manifest, plan.preprocessing, plan.data, plan.n_frames, needed, *workers, console, part)
     for protocol, seeds in needed.items():
         console.print(f"judge  {described(inputs, protocol, seeds)}", soft_wrap=True)
-    subjects = subjects_of(request, plan, inputs, N_FRAMES, console)
+    subjects = subjects_of(request, plan, inputs, plan.n_frames, console)
     measurements = [Measurement(subject, measure) for measure in plan.measures for subject in subjects]
-    for number, result in measured(measurements, inputs, plan.data, N_FRAMES, console):
+    for number, result in measured(measurements, inputs, plan.data, plan.n_frames, console):
         measurement = measurements[number]
         if isinstance(result, Failure):
             failures.append(result)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
-from functools import cached_property, partial
+from functools import cached_property, partial, reduce
 from typing import cast
 
 import torch
@@ -27,8 +27,24 @@ from videogan.protocols.copies import (
     save_training_windows,
     training_windows,
 )
-from videogan.protocols.features import FeatureMetric, FeatureProtocol, FeatureResult, feature_score, kernel_look
-from videogan.protocols.s3 import RealSide, S3Protocol, S3Result, SyntheticSet, look, s3_evaluation
+from videogan.protocols.features import (
+    FeatureMetric,
+    FeatureProtocol,
+    FeatureResult,
+    feature_score,
+    kernel_look,
+    sample_labels,
+)
+from videogan.protocols.s3 import RealSide, S3Protocol, S3Result, SyntheticSet, like_real, look, s3_evaluation
+from videogan.protocols.standard_fvd import (
+    ClipMoments,
+    OtherPart,
+    RealMoments,
+    StandardFVD,
+    cached_moments,
+    clip_moments,
+    standard_fvd,
+)
 from videogan.protocols.training_features import (
     TrainingFeatures,
     features_ratio,
@@ -86,6 +102,38 @@ class Judge:
         if isinstance(protocol, S3Protocol):
             return s3_evaluation(protocol, digest, real, synthetic, on_progress)
         return feature_score(protocol, digest, real, synthetic, on_progress)
+
+    @property
+    def n_frames(self) -> int:
+        return self._n_frames
+
+    def standard_fvd(self, protocol: StandardFVD, synthetic: SyntheticSet, on_progress: OnProgress) -> FeatureResult:
+        """The field's FVD of `synthetic`; what it needs of the real clips is computed once for all subjects."""
+        compared, n, sides = self._part(protocol.real), protocol.n_samples, 3
+        others: OtherPart = {"train": "test", "test": "held_back", "all": "all"}[protocol.real]
+
+        def side(number: int) -> OnProgress:
+            return lambda done, total: on_progress(number * n + done, sides * n)
+
+        real = RealMoments(
+            self._moments(protocol, protocol.real, side(0)),
+            None if others == protocol.real else self._moments(protocol, others, side(1)),
+            protocol.real,
+        )
+        labels = sample_labels(compared, n, seed=0)
+        samples = like_real(synthetic, compared)("unlabelled", labels, 0)
+        digest = protocol.digest(self._inputs.facts)
+        return standard_fvd(protocol, digest, real, clip_moments(protocol, samples, self._inputs.device, side(2)))
+
+    def _moments(self, protocol: StandardFVD, part: OtherPart, on_progress: OnProgress) -> ClipMoments:
+        path = self._inputs.moments_path(protocol.digest_of_moments(self._inputs.facts, part))
+        return cached_moments(path, protocol, self._part(part), self._inputs.device, on_progress)
+
+    def _part(self, part: OtherPart) -> RealClips:
+        if part != "all":
+            return {"train": self.train, "test": self.scored, "held_back": self.held_back}[part]
+        wholes = (self._inputs.real_clips(self._data, self._n_frames, split) for split in dict(self._inputs.n_clips))
+        return reduce(lambda a, b: replace(a, selection=a.selection.joined(b.selection)), wholes)
 
     @cached_property
     def windows(self) -> TrainingWindows:
@@ -204,7 +252,10 @@ def sampling_copy_of(generator: Generator, config: RunConfig) -> Generator:
     return sampling_copy(generator, config.model.n_classes, config.evaluation.standing_batches, seed=config.seed)
 
 
-def synthetic_set(sampler: Generator, config: RunConfig) -> SyntheticSet:
-    """Clips of `sampler` at the precision the generator was trained at; bf16 takes three fifths of the time of fp32."""
+def synthetic_set(sampler: Generator, config: RunConfig, n_frames: int | None = None) -> SyntheticSet:
+    """Clips of `sampler`, by default as long as the family's own, at the precision the generator was trained at.
+
+    bf16 takes three fifths of the time of fp32.
+    """
     bf16 = config.loop.precision == "bf16"
-    return lambda purpose, labels, seed: GeneratedClips(sampler, labels, seed_of(purpose, seed), bf16)
+    return lambda purpose, labels, seed: GeneratedClips(sampler, labels, seed_of(purpose, seed), bf16, n_frames)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,7 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from rich.console import Console
 
-from vgsearch.evaluation.request import EvaluationPlan, EvaluationRequest, refuse_too_few
+from vgsearch.evaluation.measures import N_FRAMES
+from vgsearch.evaluation.request import UNLABELLED, EvaluationPlan, EvaluationRequest, refuse_too_few
 from vgsearch.runtime.feed.decode import inspect_videos
 from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.judging.judge import Judge, sampling_copy_of, synthetic_set
@@ -21,7 +23,7 @@ from videogan.data.manifest import SCHEMA, write_manifest
 from videogan.data.preprocessing import preprocessing_named
 from videogan.protocols.ladder import RUNGS, RealParts
 from videogan.protocols.s3 import SyntheticSet
-from videogan.protocols.video_pool import VideoPool
+from videogan.protocols.video_pool import UnlabelledVideos, VideoPool
 from videogan.training.checkpoint import generator_from
 
 
@@ -46,31 +48,35 @@ class CheckpointSubject:
 
     def opened(self, judge: Judge, device: str) -> SyntheticSet:
         generator, config = generator_from(self.path)
-        return synthetic_set(sampling_copy_of(generator.to(device), config), config)
+        # A model is scored at its own length; only standard_fvd takes others.
+        n_frames = None if judge.n_frames == N_FRAMES else judge.n_frames
+        return synthetic_set(sampling_copy_of(generator.to(device), config), config, n_frames)
 
 
 @dataclass(frozen=True)
 class VideosSubject:
-    """Decoded videos of another program, with the data set's numbers of classes."""
+    """Decoded videos of another program, with the data set's classes, or without."""
 
     name: str
     inputs: Inputs
     data: DataConfig
     n_frames: int
+    labelled: bool = True
 
-    def opened(self, judge: Judge, device: str) -> VideoPool:
+    def opened(self, judge: Judge, device: str) -> SyntheticSet:
         pool = self.inputs.real_clips(self.data, self.n_frames, "train")
-        return VideoPool(pool, judge.train, judge.scored)
+        return VideoPool(pool, judge.train, judge.scored) if self.labelled else UnlabelledVideos(pool)
 
 
 def videos_subject(
     folder: Path, plan: EvaluationPlan, inputs: Inputs, n_frames: int, console: Console
 ) -> VideosSubject:
-    """The videos that a plan found in DIR/<class>/, decoded like its data set; prints which ones cannot be used.
+    """The videos that a plan found in DIR, decoded like its data set; prints which ones cannot be used.
 
     Raises DataError if fewer than 2 of a class can be used.
     """
-    like, data = plan.manifest, plan.data
+    classes, data = plan.video_classes, plan.data
+    labelled = classes != UNLABELLED
     with progress_bar(console) as bars:
         task = bars.add_task("decoding videos", total=len(plan.videos))
         seen = inspect_videos(
@@ -89,16 +95,17 @@ def videos_subject(
         for path, reason in unusable.items():
             console.print(f"skipped {shown(Path(path))}: {reason}", style="yellow", soft_wrap=True)
         n_of_class = Counter(row["label"] for row in rows if row["path"] not in unusable)
-        refuse_too_few(folder, like, n_of_class, "usable videos")
-        _print_repeated(n_of_class, like.classes, inputs, data, n_frames, console)
-        manifest = write_manifest(cache_folder("evaluations") / _digest(rows), rows, like.classes)
+        refuse_too_few(folder, classes, n_of_class, "usable videos")
+        if labelled:
+            _print_repeated(n_of_class, classes, inputs, data, n_frames, console)
+        manifest = write_manifest(cache_folder("evaluations") / _digest(rows), rows, classes)
         decoded_clips = decoded(manifest, inputs.preprocessing, data, bars)
     own = replace(inputs, data=str(manifest.folder), cache=decoded_clips, manifest_digest=manifest.digest)
-    return VideosSubject(folder.absolute().name, own, data, n_frames)
+    return VideosSubject(folder.absolute().name, own, data, n_frames, labelled)
 
 
 def _print_repeated(
-    n_of_class: Counter[str], classes: list[str], inputs: Inputs, data: DataConfig, n_frames: int, console: Console
+    n_of_class: Counter[str], classes: Sequence[str], inputs: Inputs, data: DataConfig, n_frames: int, console: Console
 ) -> None:
     real = [inputs.selection(data, n_frames, split).labels for split in ("train", "test")]
     wanted = np.bincount(np.concatenate(real), minlength=len(classes))
@@ -127,7 +134,8 @@ def _columns(seen: dict[str, Any]) -> dict[str, Any]:
 
 
 def _digest(rows: list[dict[str, Any]]) -> str:
-    return hashlib.sha256(repr([(row["path"], row["sha"]) for row in rows]).encode()).hexdigest()[:16]
+    facts = [(row["path"], row["sha"], row["label"]) for row in rows]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

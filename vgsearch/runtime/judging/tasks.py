@@ -9,7 +9,7 @@ import ray
 import torch
 from rich.console import Console
 
-from vgsearch.evaluation.request import Measure, Opponent
+from vgsearch.evaluation.measures import Measure, Opponent
 from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.judging.gam import gam_of
 from vgsearch.runtime.judging.judge import Judge
@@ -21,6 +21,7 @@ from vgsearch.runtime.waits.watch import state_of_tasks
 from vgsearch.terminal.words import progress_bar
 from videogan.data.clips import DataConfig
 from videogan.protocols.classifier import ClassifierProtocol
+from videogan.protocols.standard_fvd import StandardFVD
 
 SECONDS_BETWEEN_UPDATES = 0.3
 SECONDS_OF_THE_BOARD = 5.0
@@ -128,4 +129,6 @@ def _score(number: int, measurement: Measurement, inputs: Inputs, data: DataConf
     def on_progress(done: int, total: int) -> None:
         board.update.remote(number, done, total)
 
+    if isinstance(measure, StandardFVD):
+        return judge.standard_fvd(measure, synthetic, on_progress)
     return judge.score(measure, synthetic, on_progress)

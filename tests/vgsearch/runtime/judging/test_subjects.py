@@ -7,7 +7,8 @@ import pytest
 import torch
 from rich.console import Console
 
-from vgsearch.evaluation.request import N_FRAMES, EvaluationPlan, EvaluationRequest, planned
+from vgsearch.evaluation.measures import N_FRAMES
+from vgsearch.evaluation.request import EvaluationPlan, EvaluationRequest, planned
 from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.judging.judge import Judge
 from vgsearch.runtime.judging.prepare import prepare
