@@ -1,16 +1,14 @@
 """A family in another installed package, as CONTRIBUTING.md shows it: found, under every contract test, and trained."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.contracts.installed_package import python, write_entry_points
 from tests.contracts.source_code import ROOT
 from videogan.config import ConfigurationError
 from videogan.families.contract import AnyGAN
@@ -70,26 +68,6 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "toy_spaces" / "toy.yaml").write_text(space)
     write_entry_points(folder, "toy-gan", tomllib.loads(toml)["entry-points"])
     return folder
-
-
-def write_entry_points(folder: Path, package: str, groups: dict[str, dict[str, str]]) -> None:
-    """The metadata of an installed package."""
-    metadata = folder / f"{package.replace('-', '_')}-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-    lines = [
-        f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in e.items()) for group, e in groups.items()
-    ]
-    (metadata / "entry_points.txt").write_text("\n".join(lines))
-
-
-def python(folder: Path, *arguments: str) -> str:
-    """The output of a Python process with `folder` on its path, which must succeed."""
-    environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
-    command = [sys.executable, *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_contributing_shows_a_complete_family_in_40_lines():

@@ -12,34 +12,20 @@ import typer
 from vgsearch.commands import options
 from vgsearch.commands.data_check import check
 from vgsearch.terminal.line import print_line
+from videogan.data.layout_names import LAYOUT_NAMES
 
 if TYPE_CHECKING:
     from videogan.data.manifest import Manifest
     from videogan.data.source import Limits
 
 app = typer.Typer(no_args_is_help=True)
+AUTO = "auto"
+"""The layout that recognises the folder."""
 
 
 class Embedded(StrEnum):
     moving_shapes = "moving-shapes"
     moving_mnist = "moving-mnist"
-
-
-class LayoutName(StrEnum):
-    """auto and the names in videogan.data.formats.FORMATS, copied so that --help does not import them."""
-
-    auto = "auto"
-    plain = "plain"
-    csv = "csv"
-    ucf101 = "ucf101"
-    hmdb51 = "hmdb51"
-    kinetics = "kinetics"
-    weizmann = "weizmann"
-    jester = "jester"
-    golf = "golf"
-    moving_mnist = "moving_mnist"
-    strips = "strips"
-    nested = "nested"
 
 
 class SplitBy(StrEnum):
@@ -97,8 +83,11 @@ def import_folder(
         Path, typer.Argument(metavar="DIR", help="Videos as DIR/CLASS/CLIP.EXT, another layout, or a CSV list.")
     ],
     layout: Annotated[
-        LayoutName, typer.Option(metavar="NAME", help=f"Layout of DIR: {', '.join(LayoutName)}.")
-    ] = LayoutName.auto,
+        str,
+        typer.Option(
+            metavar="NAME", help=f"Layout of DIR: auto, {', '.join(LAYOUT_NAMES)}, or one of an installed package."
+        ),
+    ] = AUTO,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Folder for manifest.parquet, local or s3://bucket/path. Default: DIR."),
@@ -143,7 +132,7 @@ def import_folder(
         raise DataError(f"{place(folder)}: videos are imported from a local folder; --out may be on any storage.")
     source = folder.absolute()
     limits = _limits(overrides or [])
-    chosen = layout_of(source, None if layout == LayoutName.auto else layout.value)
+    chosen = layout_of(source, None if layout == AUTO else layout)
     wanted = ImportOptions(group, split_by.value if split_by else None, fold)
     refuse_options(chosen, wanted)
     found = chosen.find(source, wanted)

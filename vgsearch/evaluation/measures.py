@@ -7,6 +7,7 @@ from videogan.config import ConfigurationError
 from videogan.protocols.classifier import ClassifierProtocol, WeightsFile
 from videogan.protocols.features import FeatureProtocol
 from videogan.protocols.initial_weights import with_weights
+from videogan.protocols.own_metric import OwnMetric
 from videogan.protocols.s3 import S3Protocol
 from videogan.protocols.standard_fvd import StandardFVD
 from videogan.training.run_config import EvaluationConfig
@@ -29,7 +30,7 @@ class Opponent:
         return "gam"
 
 
-Measure = S3Protocol | FeatureProtocol | StandardFVD | ClassifierProtocol | Opponent
+Measure = S3Protocol | FeatureProtocol | StandardFVD | OwnMetric | ClassifierProtocol | Opponent
 """A protocol, the classifier for blind spots, or the opponent of gam."""
 
 
@@ -51,7 +52,7 @@ def _kind(classifier: ClassifierProtocol) -> str:
 
 def with_classifier_weights(measure: Measure, weights: WeightsFile) -> Measure:
     """The measure on a classifier with initial weights; the classifier of blind spots is S3's, which is trained."""
-    if isinstance(measure, Opponent | StandardFVD):
+    if isinstance(measure, Opponent | StandardFVD | OwnMetric):
         return measure
     if isinstance(measure, ClassifierProtocol):
         return measure.model_copy(update={"weights": weights})

@@ -33,6 +33,7 @@ from videogan.protocols.classifier import weights_file
 from videogan.protocols.features import FeatureProtocol
 from videogan.protocols.initial_weights import predicts_classes
 from videogan.protocols.ladder import RUNGS
+from videogan.protocols.own_metric import METRICS, OwnMetric
 from videogan.protocols.s3 import S3Protocol
 from videogan.protocols.standard_fvd import StandardFVD
 from videogan.storage.places import Place, place
@@ -348,7 +349,9 @@ def _measure(name: str, s3: str, request: EvaluationRequest) -> Measure:
         return request.fvd.protocol
     if (named := protocol_named(name, s3)) is not None:
         return named
-    short = [*USUAL_CLASSIFIER, STANDARD_FVD, "blind_spots", "gam"]
+    if name in METRICS:
+        return OwnMetric(name=name, package=METRICS[name].package)
+    short = [*USUAL_CLASSIFIER, STANDARD_FVD, "blind_spots", "gam", *METRICS]
     # The list of all PROTOCOLS would fill the screen.
     close = suggestion(name, [*short, *PROTOCOLS])
     raise ConfigurationError(

@@ -59,8 +59,9 @@ class Scored:
 
     @property
     def low_is_better(self) -> bool:
-        """Whether it is a distance."""
-        return self.of_features is not None and self.of_features.metric in DISTANCES
+        """Whether it is a distance, or a package's metric that says so."""
+        found = self.of_features
+        return found is not None and (found.metric in DISTANCES if found.better is None else found.better == "lower")
 
 
 @dataclass
@@ -76,9 +77,9 @@ class Report:
     every_nth: EveryNth = 1
     """Frame stride of the real clips."""
     written: list[Path] = field(default_factory=list)
-    _rows: dict[int, Scored] = field(default_factory=dict)
+    _rows: dict[tuple[int, int], Scored] = field(default_factory=dict)
 
-    def add(self, place: int, row: Scored) -> None:
+    def add(self, place: tuple[int, int], row: Scored) -> None:
         """Insert the row at position `place`; rows may come in any order."""
         self._rows[place] = row
 

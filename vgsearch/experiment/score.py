@@ -84,12 +84,14 @@ def _within(accuracy: Interval) -> Interval:
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureScore(_Measured):
-    """A score on features, as `videogan.protocols.features.FeatureResult` writes it."""
+    """A score on features, as `videogan.protocols.features.FeatureResult` writes it, or of a package's metric."""
 
     protocol: str | None = None
     digest: str | None = None
     split: str | None = None
     metric: str | None = None
+    better: str | None = None
+    """Of a package's metric: "higher" or "lower"."""
     mean: float
     low: float | None = None
     """The 95 % interval over classifier seeds, or over training seeds of a point with several, as `high`."""
@@ -121,6 +123,8 @@ class FeatureScore(_Measured):
     @property
     def covers(self) -> str:
         """What the interval of one generator's score covers."""
+        if self.better is not None and self.values is not None:
+            return f"{len(self.values)} draws of {self.n_samples} samples"
         return f"{len(self.per_seed)} classifier seeds" if self.per_seed else ""
 
 

@@ -19,7 +19,8 @@ from vgsearch.space.extending import EXTENDS, extended
 from vgsearch.space.inequality import Inequality
 from vgsearch.space.yaml_text import read_yaml, write_yaml
 from videogan.config import Config, ConfigurationError, flattened, parse_config, suggestion, with_overrides
-from videogan.data.layout_names import LAYOUT_NAMES
+from videogan.data.layout_names import layout_names
+from videogan.plug_ins import one_line, package_of
 from videogan.storage.text_file import read_text
 
 OF_ANCHORS = "x-"
@@ -149,8 +150,8 @@ class Space(Config):
         return other + [f"budgets.{budget}: {problem}" for problem in points]
 
     def _problems_of_data_set(self, name: str) -> list[str]:
-        if name not in LAYOUT_NAMES:
-            return [f"data_sets: no import has the layout '{name}'{suggestion(name, list(LAYOUT_NAMES))}"]
+        if name not in layout_names():
+            return [f"data_sets: no import has the layout '{name}'{suggestion(name, layout_names())}"]
         of_points = {path: value for path, value in self.data_sets[name].items() if path in self.domains}
         return [
             f"data_sets.{name}: {path} must be in its domain {self.domains[path].ends}, got {value!r}."
@@ -243,13 +244,13 @@ def installed_spaces() -> dict[str, Traversable]:
     found = _yaml_files(resources.files("vgsearch.search_spaces"))
     packages = dict.fromkeys(found, "vgsearch")
     for entry in entry_points(group="vgsearch.search_spaces"):
-        package = entry.dist.name if entry.dist is not None else "an unnamed package"
+        package = package_of(entry)
         try:
             files = _yaml_files(resources.files(entry.load()))
         except Exception as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise ConfigurationError(
-                f"{package}: its search spaces ({entry.value}) cannot be imported: {reason}. Fix or uninstall the package."
+                f"{package}: its search spaces ({entry.value}) cannot be imported: {one_line(error)}. Fix or uninstall the "
+                "package."
             ) from error
         if taken := [name for name in files if name in found]:
             raise ConfigurationError(

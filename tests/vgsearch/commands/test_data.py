@@ -8,7 +8,7 @@ from PIL import Image
 from ray.cluster_utils import Cluster
 from typer.testing import CliRunner
 
-from vgsearch.commands.data import LayoutName, app
+from vgsearch.commands.data import app
 from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.cluster.cluster import connect
 from vgsearch.runtime.cluster.preflight import refuse_unusable_data
@@ -17,7 +17,6 @@ from vgsearch.runtime.sweep.request import SweepRequest, requested_space, reques
 from vgsearch.space.space import parse_overrides
 from videogan.config import ConfigurationError
 from videogan.data.clips import DataConfig, open_cache
-from videogan.data.formats import FORMATS
 from videogan.data.manifest import SPLITS, DataError, read_manifest
 from videogan.data.synthetic import make_moving_shapes
 
@@ -106,8 +105,12 @@ def test_split_by_file_needs_split_csv(tmp_path):
         vgsearch_data("import", tmp_path, "--split-by", "file")
 
 
-def test_every_layout_can_be_named():
-    assert {name.value for name in LayoutName} == {"auto", *FORMATS}
+def test_an_unknown_layout_is_refused_before_ray_starts_with_the_nearest_name(tmp_path):
+    (tmp_path / "a.mp4").touch()
+    with pytest.raises(DataError, match="no layout is called 'ucf11'; did you mean 'ucf101'"):
+        vgsearch_data("import", tmp_path, "--layout", "ucf11")
+    with pytest.raises(DataError, match=r"it must be one of auto, csv, .*, weizmann"):
+        vgsearch_data("import", tmp_path, "--layout", "zzz")
 
 
 def test_an_option_without_effect_on_the_layout_is_refused_before_ray_starts(tmp_path):

@@ -16,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from typer.testing import CliRunner
 
 import videogan
+from tests.standard_detector import StandIn, saved
 from vgsearch.cli import app
 from vgsearch.evaluation.measures import N_FRAMES
 from vgsearch.evaluation.request import EvaluationRequest, planned
@@ -140,6 +141,32 @@ def test_real_clips_score_as_real_ones_and_far_from_noise(ladder, tmp_path, data
     assert {path.name for path in out.iterdir()} == {"scores.json", "neighbours.gif", "neighbours.png"}
     with Image.open(out / "neighbours.gif") as image:
         assert image.n_frames == 16
+
+
+def test_standard_fvd_scores_unlabelled_videos_of_any_data_and_a_checkpoint_at_another_length(
+    trial, data, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VGSEARCH_CACHE", str(tmp_path / "cache"))
+    detector = saved(StandIn(), tmp_path / "i3d.pt")
+    train = [row["path"] for row in read_manifest(data).split("train").to_pylist()]
+    (tmp_path / "loose").mkdir()
+    for number, path in enumerate(train):
+        shutil.copy(data / path, tmp_path / "loose" / f"{number}.mp4")
+    size = ("--preprocessing", "plain_32")
+    options = ("--data", data, "--trust-torchscript", "i3d.pt", "--fvd-clips", len(train))
+    ((name, found),) = evaluated("--videos", "loose", *options, *size).items()
+    assert name == (f"fvd_torchscript_{len(train)}x16_train_v2+{detector.sha256[:6]}", "loose")
+    # Each clip has one window, and the videos are the training clips.
+    assert found["mean"] < 1e-9 < found["real"]
+    assert found["warnings"] == []
+    kept = [path.read_bytes() for path in sorted(tmp_path.glob("cache/classifiers/*/real-moments.pt"))]
+    assert len(kept) == 2
+
+    (shorter,) = evaluated(trial / "checkpoints/step00000003.pt", *options, "--fvd-frames", 12).values()
+    assert shorter["protocol"].startswith(f"fvd_torchscript_{len(train)}x12_train")
+    assert shorter["mean"] > shorter["real"]
+    assert len(list(tmp_path.glob("cache/classifiers/*/real-moments.pt"))) == 4
 
 
 def test_scores_of_a_checkpoint_are_printed_and_added_to_its_trials_records_at_its_step(trial, data, monkeypatch):

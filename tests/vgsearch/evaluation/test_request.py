@@ -7,8 +7,10 @@ import pytest
 import torch
 import yaml
 
+from tests.standard_detector import StandIn, saved
 from vgsearch.evaluation.measures import Opponent, classifiers_of
 from vgsearch.evaluation.request import EvaluationPlan, EvaluationRequest, planned
+from vgsearch.evaluation.standard_fvd import FVDOptions
 from videogan.config import ConfigurationError, parse_config
 from videogan.data.manifest import DataError, Manifest, write_manifest
 from videogan.protocols import PROTOCOLS
@@ -344,3 +346,60 @@ def test_a_ladder_fits_the_cosine_of_s3_for_twice_the_epochs_because_it_has_half
     made = videos(tmp_path, dict.fromkeys(CLASSES, 2))
     (of_videos,) = planned(EvaluationRequest(videos=made, data=data, metrics="s3", budget=budget)).measures
     assert of_videos == of_score
+
+
+@pytest.fixture
+def detector(tmp_path) -> Path:
+    return Path(saved(StandIn(), tmp_path / "i3d.pt").path)
+
+
+def test_a_trusted_detector_makes_the_fields_fvd_the_only_metric_and_frees_videos_of_classes(data, detector, tmp_path):
+    made = videos(tmp_path / "made", {"any": 2, "thing": 1})
+    plan = planned(EvaluationRequest(videos=made, data=data, fvd=FVDOptions(detector), preprocessing="plain_32"))
+    assert [name.partition("+")[0] for name in names(plan)] == ["fvd_torchscript_2048x16_train_v2"]
+    assert {video.label for video in plan.videos} == {"videos"}
+    assert len(plan.videos) == 3
+    assert any("i3d.pt (sha256 " in note and "is run, as --trust-torchscript allows" in note for note in plan.notes)
+    with_labels = {"videos": made, "data": data, "fvd": FVDOptions(detector), "preprocessing": "plain_32"}
+    refused("the data set has no class 'any'", DataError, **with_labels, metrics="kvd,standard_fvd")
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "0.mp4").touch()
+    refused("a distance needs at least 2 videos, got 1", DataError, **with_labels | {"videos": tmp_path / "one"})
+
+
+def test_the_fields_fvd_needs_its_detector_and_its_options_need_it(data, ckpt, detector, tmp_path):
+    refused(
+        "standard_fvd needs the field's detector: --trust-torchscript FILE", checkpoint=ckpt, metrics="standard_fvd"
+    )
+    refused("are for standard_fvd; add it to", checkpoint=ckpt, metrics="kvd", fvd=FVDOptions(detector))
+    refused("are for standard_fvd; add it to", checkpoint=ckpt, fvd=FVDOptions(n_frames=32))
+    refused("depends on the resolution", videos=data, data=data, fvd=FVDOptions(detector))
+    refused("'tran' is unknown; did you mean 'train'", checkpoint=ckpt, fvd=FVDOptions(detector, real="tran"))
+    refused("some of these clips", ladder=data, fvd=FVDOptions(detector, real="all"), preprocessing="plain_32")
+    refused("cannot read this detector", checkpoint=ckpt, fvd=FVDOptions(tmp_path / "gone.pt"))
+
+
+def test_other_numbers_of_frames_are_for_the_fields_fvd_alone_and_only_where_clips_and_detector_have_them(
+    ckpt, detector
+):
+    plan = planned(EvaluationRequest(checkpoint=ckpt, fvd=FVDOptions(detector, n_clips=4, n_frames=12, real="all")))
+    assert plan.n_frames == 12
+    assert names(plan)[0].startswith("fvd_torchscript_4x12_all_v2+")
+    refused(
+        "the other metrics take 16 frames",
+        checkpoint=ckpt,
+        metrics="kvd,standard_fvd",
+        fvd=FVDOptions(detector, n_frames=12),
+    )
+    refused("20 frames decode, 21 are needed", DataError, checkpoint=ckpt, fvd=FVDOptions(detector, n_frames=21))
+    refused("of clips of 9 frames failed: .*needs 10 frames", checkpoint=ckpt, fvd=FVDOptions(detector, n_frames=9))
+
+
+def test_no_torchscript_is_loaded_without_the_option(ckpt, data, detector, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("torch.jit.load ran")
+
+    monkeypatch.setattr(torch.jit, "load", refuse)
+    planned(EvaluationRequest(checkpoint=ckpt, metrics="kvd,fvd"))
+    with pytest.raises(AssertionError, match=r"torch\.jit\.load ran"):
+        planned(EvaluationRequest(checkpoint=ckpt, fvd=FVDOptions(detector)))

@@ -46,7 +46,7 @@ LADDER = ("held-back clips, other windows", "shuffled frames", "noise")
 def report_of(*rows: Scored) -> Report:
     report = Report("/data", "f00d", "plain_32", ["bend", "jack"])
     for place, row in enumerate(rows):
-        report.add(place, row)
+        report.add((place, 0), row)
     return report
 
 

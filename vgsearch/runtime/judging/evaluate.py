@@ -22,6 +22,7 @@ from videogan.config import ConfigurationError
 from videogan.data.manifest import read_manifest
 from videogan.protocols.blind_spots import Neighbours
 from videogan.protocols.classifier import TrainPart
+from videogan.protocols.own_metric import OwnResult
 
 
 def evaluate(request: EvaluationRequest, address: str | None, as_json: bool, is_part: bool = False) -> list[Scored]:
@@ -114,20 +115,31 @@ def _measure(
         console.print(f"judge  {described(inputs, protocol, seeds)}", soft_wrap=True)
     subjects = subjects_of(request, plan, inputs, plan.n_frames, console)
     measurements = [Measurement(subject, measure) for measure in plan.measures for subject in subjects]
+    done = 0
     for number, result in measured(measurements, inputs, plan.data, plan.n_frames, console):
         measurement = measurements[number]
         if isinstance(result, Failure):
             failures.append(result)
             continue
+        done += 1
         found, neighbours = result if isinstance(result, tuple) else (result, None)
-        row = Scored(measurement.subject.name, measurement.name, found.to_json())
-        report.add(number, row)
-        if not console.is_terminal:
-            # A file shows no progress bar.
-            line = f"{row.measure}  {row.subject}  {value_text(row)}".rstrip()
-            console.print(f"{len(report.rows) + len(failures)}/{len(measurements)}  {line}", soft_wrap=True)
+        results = found if isinstance(found, list) else [found]
+        for place, one in enumerate(results):
+            row = Scored(measurement.subject.name, _measure_name(measurement, one), one.to_json())
+            report.add((number, place), row)
+            if not console.is_terminal:
+                # A file shows no progress bar.
+                line = f"{row.measure}  {row.subject}  {value_text(row)}".rstrip()
+                console.print(f"{done + len(failures)}/{len(measurements)}  {line}", soft_wrap=True)
         if isinstance(neighbours, Neighbours) and request.ladder is None:  # the ladder's neighbours are known
             report.written += write_neighbours(plan.out, neighbours)
+
+
+def _measure_name(measurement: Measurement, result: object) -> str:
+    """The name of a score: that of its measure, and of the value if a package's metric calls it otherwise."""
+    if not isinstance(result, OwnResult) or result.metric == measurement.name:
+        return measurement.name
+    return f"{measurement.name}/{result.metric}"
 
 
 def _heading(request: EvaluationRequest, plan: EvaluationPlan) -> str:

@@ -35,6 +35,7 @@ from videogan.protocols.features import (
     kernel_look,
     sample_labels,
 )
+from videogan.protocols.own_metric import OwnMetric, OwnResult, own_scores
 from videogan.protocols.s3 import RealSide, S3Protocol, S3Result, SyntheticSet, like_real, look, s3_evaluation
 from videogan.protocols.standard_fvd import (
     ClipMoments,
@@ -106,6 +107,12 @@ class Judge:
     @property
     def n_frames(self) -> int:
         return self._n_frames
+
+    def own_scores(self, protocol: OwnMetric, synthetic: SyntheticSet, on_progress: OnProgress) -> list[OwnResult]:
+        """The values of an installed package's metric of `synthetic`."""
+        real = RealSide([], self.train, self.scored, self._inputs.scored, self.held_back)
+        digest = protocol.digest(self._inputs.facts, self._inputs.scored)
+        return own_scores(protocol, digest, real, synthetic, on_progress)
 
     def standard_fvd(self, protocol: StandardFVD, synthetic: SyntheticSet, on_progress: OnProgress) -> FeatureResult:
         """The field's FVD of `synthetic`; what it needs of the real clips is computed once for all subjects."""

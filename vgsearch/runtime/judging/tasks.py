@@ -21,6 +21,7 @@ from vgsearch.runtime.waits.watch import state_of_tasks
 from vgsearch.terminal.words import progress_bar
 from videogan.data.clips import DataConfig
 from videogan.protocols.classifier import ClassifierProtocol
+from videogan.protocols.own_metric import OwnMetric
 from videogan.protocols.standard_fvd import StandardFVD
 
 SECONDS_BETWEEN_UPDATES = 0.3
@@ -131,4 +132,6 @@ def _score(number: int, measurement: Measurement, inputs: Inputs, data: DataConf
 
     if isinstance(measure, StandardFVD):
         return judge.standard_fvd(measure, synthetic, on_progress)
+    if isinstance(measure, OwnMetric):
+        return judge.own_scores(measure, synthetic, on_progress)
     return judge.score(measure, synthetic, on_progress)

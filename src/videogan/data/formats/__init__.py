@@ -3,8 +3,10 @@
 Import `FORMATS` and `layout_of`. Layouts import the manifest and `stills`; they decode nothing.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from videogan.config import suggestion
 from videogan.data.formats import (
     csv_list,
     golf,
@@ -19,37 +21,33 @@ from videogan.data.formats import (
     weizmann,
 )
 from videogan.data.formats.contract import Layout
+from videogan.data.formats.installed import Layouts
 from videogan.data.manifest import DataError
 
-# `layout_of` tries them in this order: layouts with list files, then layouts recognised by names, then nested and
-# plain folders.
-FORMATS: dict[str, Layout] = {
-    module.NAME: module
-    for module in (
-        csv_list,
-        ucf101,
-        hmdb51,
-        kinetics,
-        jester,
-        golf,
-        moving_mnist,
-        strips,
-        weizmann,
-        nested,
-        plain_folders,
-    )
-}
+# `layout_of` tries them in this order: layouts with list files, then layouts recognised by names, then those of
+# installed packages, then nested and plain folders.
+_NAMED = (csv_list, ucf101, hmdb51, kinetics, jester, golf, moving_mnist, strips, weizmann)
+_FOLDERS = (nested, plain_folders)
+FORMATS: Mapping[str, Layout] = Layouts({module.NAME: module for module in (*_NAMED, *_FOLDERS)})
+"""Our own layouts, and those of installed packages."""
 
 
 def layout_of(folder: Path, name: str | None = None) -> Layout:
-    """The layout called `name`, by default the first that recognises `folder`. Raises DataError without a folder."""
+    """The layout called `name`, by default the first that recognises `folder`.
+
+    Raises DataError without a folder and for an unknown name, ConfigurationError for a broken package.
+    """
     if name is not None:
+        if name not in FORMATS:
+            raise DataError(f"--layout: no layout is called '{name}'{suggestion(name, [*FORMATS, 'auto'])}")
         return FORMATS[name]
     if not folder.exists():
         raise DataError(f"{folder}: no such folder. Expected {folder}/<class>/<clip>.avi.")
     if folder.is_file() and not csv_list.recognises(folder):
         raise DataError(f"{folder}: this is a file, not a folder. {_remedy(folder)}")
-    return next((layout for layout in FORMATS.values() if layout.recognises(folder)), plain_folders)
+    last = [module.NAME for module in _FOLDERS]
+    order = [*(name for name in FORMATS if name not in last), *last]
+    return next((FORMATS[name] for name in order if FORMATS[name].recognises(folder)), plain_folders)
 
 
 def _remedy(file: Path) -> str:

@@ -2,7 +2,7 @@ import pytest
 
 from videogan.data.formats import FORMATS, layout_of
 from videogan.data.formats.contract import ImportOptions, refuse_options
-from videogan.data.layout_names import LAYOUT_NAMES
+from videogan.data.layout_names import layout_names
 from videogan.data.manifest import DataError
 
 
@@ -45,4 +45,4 @@ def test_a_file_in_place_of_a_folder_is_told_what_to_do(tmp_path, name, remedy):
 
 
 def test_the_names_are_known_without_the_layouts():
-    assert tuple(FORMATS) == LAYOUT_NAMES
+    assert list(FORMATS) == layout_names()
