@@ -8,6 +8,8 @@ from typing import ClassVar, Generic, TypeVar
 
 from videogan.config import ConfigurationError
 
+FAMILIES, LAYOUTS, METRICS = "videogan.families", "videogan.layouts", "vgsearch.metrics"
+"""The groups of entry points."""
 Part = TypeVar("Part")
 
 
@@ -54,6 +56,11 @@ class PlugIns(Mapping[str, Part], ABC, Generic[Part]):
 
     def __len__(self) -> int:
         return len(self._all)
+
+
+def installed_names(group: str) -> list[str]:
+    """The names of a group's entry points in installed packages, which are not imported."""
+    return list(dict.fromkeys(entry.name for entry in entry_points(group=group)))
 
 
 def package_of(entry: EntryPoint) -> str:

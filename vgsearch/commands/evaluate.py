@@ -33,7 +33,7 @@ def evaluate(
         typer.Option(
             metavar="NAMES",
             help="Comma-separated: s3, is, fid, fvd, kvd, blind_spots, gam, standard_fvd; also with a classifier "
-            "(fid_tsn) or as a protocol (s3_tsn_laptop_v2). "
+            "(fid_tsn), as a protocol (s3_tsn_laptop_v2), or of an installed package. "
             "Default: s3,kvd,blind_spots; with --ladder also s3_tsn; without s3 if DATA has one class.",
         ),
     ] = None,

@@ -33,7 +33,7 @@ from videogan.protocols.classifier import weights_file
 from videogan.protocols.features import FeatureProtocol
 from videogan.protocols.initial_weights import predicts_classes
 from videogan.protocols.ladder import RUNGS
-from videogan.protocols.own_metric import METRICS, OwnMetric
+from videogan.protocols.own_metric import METRICS, own_metric
 from videogan.protocols.s3 import S3Protocol
 from videogan.protocols.standard_fvd import StandardFVD
 from videogan.storage.places import Place, place
@@ -350,7 +350,7 @@ def _measure(name: str, s3: str, request: EvaluationRequest) -> Measure:
     if (named := protocol_named(name, s3)) is not None:
         return named
     if name in METRICS:
-        return OwnMetric(name=name, package=METRICS[name].package)
+        return own_metric(name)
     short = [*USUAL_CLASSIFIER, STANDARD_FVD, "blind_spots", "gam", *METRICS]
     # The list of all PROTOCOLS would fill the screen.
     close = suggestion(name, [*short, *PROTOCOLS])

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from videogan.config import ConfigurationError, suggestion
-from videogan.metrics import SCORES_OF_S3
+from videogan.metrics import OF_PACKAGES, SCORES_OF_S3
 from videogan.metrics.interval import Interval
+from videogan.plug_ins import METRICS, installed_names
 
 OF_CLASSES = (*SCORES_OF_S3, "is")
 """Scores that need at least 2 classes; better when larger."""
@@ -16,11 +17,18 @@ DISTANCES = ("fid", "fvd", "kvd")
 COST = "cost"
 """Seconds of a trial's training steps, with waits for clips, without looks, checkpoints and scoring."""
 NAMES = (*OF_CLASSES, *DISTANCES, COST)
-LABELS = {
+
+
+class _Labels(dict[str, str]):
+    def __missing__(self, name: str) -> str:
+        return name.removeprefix(OF_PACKAGES)
+
+
+LABELS = _Labels({
     "s3": "S3", "s3_chance_corrected": "S3, chance corrected", "ser": "SeR", "res": "ReS", "is": "IS",
     "fid": "FID", "fvd": "FVD", "kvd": "kernel distance", COST: "cost",
-}  # fmt: skip
-"""Names of the objectives in tables and charts."""
+})  # fmt: skip
+"""Names of the objectives in tables and charts; a package's metric has its own."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +36,17 @@ class Objective:
     """One score that a search maximises or, written with a minus ("-kvd"), minimises."""
 
     name: str
+    of_package: Literal["maximize", "minimize"] | None = None
+    """The direction of a package's metric, metric:flicker or -metric:flicker, as it is written."""
 
     @classmethod
     def parse(cls, written: str) -> "Objective":
         """The objective named `written`; raises ConfigurationError for an unknown score or the wrong sign."""
-        objective = cls(written.removeprefix("-"))
+        name = written.removeprefix("-")
+        if name.startswith(OF_PACKAGES):
+            # Where a search is only looked at, the package need not be installed; `read_objectives` asks for it.
+            return cls(name, "minimize" if name != written else "maximize")
+        objective = cls(name)
         if objective.name not in NAMES:
             raise ConfigurationError(
                 f"evaluation.objective '{objective.name}' is unknown{suggestion(objective.name, list(NAMES))}"
@@ -50,7 +64,7 @@ class Objective:
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
         """Optuna's name for the direction."""
-        return "maximize" if self.name in OF_CLASSES else "minimize"
+        return self.of_package or ("maximize" if self.name in OF_CLASSES else "minimize")
 
     @property
     def is_part_of_s3(self) -> bool:
@@ -60,7 +74,7 @@ class Objective:
     @property
     def is_of_features(self) -> bool:
         """Whether it is a score on features, which has its own protocol."""
-        return self.name not in (*SCORES_OF_S3, COST)
+        return self.name not in (*SCORES_OF_S3, COST) and self.of_package is None
 
     def value_of(self, scores: Mapping[str, float]) -> float:
         """The measured value."""
@@ -95,7 +109,8 @@ def read_objectives(written: Sequence[str], n_classes: int) -> tuple[Objective, 
             "such as s3, -kvd or [s3,-cost]."
         )
     objectives = parsed(written)
-    if len(set(objectives)) < len(objectives):
+    _refuse_not_installed([each.name.removeprefix(OF_PACKAGES) for each in objectives if each.of_package])
+    if len({objective.name for objective in objectives}) < len(objectives):
         raise ConfigurationError(
             f"evaluation.objective names {objectives[0]} twice; name it once, or another beside it."
         )
@@ -110,6 +125,14 @@ def read_objectives(written: Sequence[str], n_classes: int) -> tuple[Objective, 
             "Use --set evaluation.objective=-kvd, or import DIR/<class>/<clip>."
         )
     return objectives
+
+
+def _refuse_not_installed(metrics: Sequence[str]) -> None:
+    installed = installed_names(METRICS)
+    for name in metrics:
+        if name not in installed:
+            near = suggestion(name, installed) if installed else "; none has any: install the one that brings it."
+            raise ConfigurationError(f"evaluation.objective: no installed package has the metric '{name}'{near}")
 
 
 def notes_of(objectives: Sequence[Objective], pruning: bool) -> list[str]:
@@ -131,10 +154,11 @@ def notes_of(objectives: Sequence[Objective], pruning: bool) -> list[str]:
 def looks_at_distance(objectives: Sequence[Objective]) -> bool:
     """Whether looks are minus a kernel distance; otherwise they are ReS. Larger is better in both cases.
 
-    The first objective but cost decides: its looks prune trials and mark the best checkpoint.
+    The first objective but cost decides: its looks prune trials and mark the best checkpoint. A package's metric may
+    need no classes, so its looks are distances.
     """
     first = next(objective for objective in objectives if objective.name != COST)
-    return first.name in DISTANCES
+    return first.name in DISTANCES or first.of_package is not None
 
 
 def compared_scores(objectives: Sequence[Objective]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from vgsearch.charts.figure import MUTED, Band, Bars, Figure, Note, Points, Series
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord
-from vgsearch.experiment.objective import COST, LABELS, OF_CLASSES, Objective, looks_at_distance, pareto_front
+from vgsearch.experiment.objective import COST, LABELS, Objective, looks_at_distance, pareto_front
 from vgsearch.experiment.paths import short_id
 from vgsearch.report.clock import SweepClock
 from vgsearch.report.expected_best import ExpectedBest
@@ -28,7 +28,7 @@ SCALE = ("#8f3b76", "#7161a6", "#4b82b8", "#3b9fa5", "#5cb77f", "#b9c24a")  # fr
 def label(objective: Objective) -> str:
     """The objective's name, with "(smaller is better)" where that is not obvious."""
     name = LABELS[objective.name]
-    return name if objective.name in OF_CLASSES else f"{name} (smaller is better)"
+    return name if objective.direction == "maximize" else f"{name} (smaller is better)"
 
 
 def against_clock(subject: ExperimentData, clock: SweepClock) -> Figure:

@@ -1,9 +1,6 @@
 """The names of the layouts in `videogan.data.formats`, for code that must not import what reads them."""
 
-from importlib.metadata import entry_points
-
-GROUP = "videogan.layouts"
-"""The entry points by which installed packages bring layouts."""
+from videogan.plug_ins import LAYOUTS, installed_names
 
 LAYOUT_NAMES = (
     "csv",
@@ -22,4 +19,4 @@ LAYOUT_NAMES = (
 
 def layout_names() -> list[str]:
     """Our own layouts, then those of installed packages, which are not imported."""
-    return [*LAYOUT_NAMES, *entry_points(group=GROUP).names]
+    return [*LAYOUT_NAMES, *installed_names(LAYOUTS)]

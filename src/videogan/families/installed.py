@@ -4,7 +4,7 @@ from importlib.metadata import EntryPoint
 
 from videogan.config import ConfigurationError
 from videogan.families.contract import GAN, AnyGAN, FamilyConfig, Generator
-from videogan.plug_ins import PlugIns
+from videogan.plug_ins import FAMILIES, PlugIns
 
 _FIELDS = ("family", "resolution", "n_classes", "n_frames")
 _MEMBERS = {"config_type": FamilyConfig, "generator_type": Generator}
@@ -13,7 +13,7 @@ _MEMBERS = {"config_type": FamilyConfig, "generator_type": Generator}
 class Families(PlugIns[type[AnyGAN]]):
     """Families by name."""
 
-    GROUP, KIND = "videogan.families", "family"
+    GROUP, KIND = FAMILIES, "family"
 
     def checked(self, part: object, entry: EntryPoint, about: str) -> type[AnyGAN]:
         """Raises ConfigurationError for what is no whole family under its own name."""

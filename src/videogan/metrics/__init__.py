@@ -9,6 +9,8 @@ SCORES_OF_S3 = ("s3", "s3_chance_corrected", "ser", "res")
 """The scores of one S3 evaluation that measure whether a generator's clips show their class."""
 ACCURACIES = ("ser", "res", "rer")
 """The accuracies that S3 is made of, from 0 to 1."""
+OF_PACKAGES = "metric:"
+"""Before the name of an installed package's metric where it is an objective; its sign says which values are better."""
 VERSION = "v2"
 """The version of the named protocols, at the end of their names. v1 judged each real clip by its centre window and
 samples by as many as there were test clips."""

@@ -8,6 +8,7 @@ from typing import Any, cast
 from pydantic import Field
 from torch import Tensor
 
+from videogan import plug_ins
 from videogan.config import Config, ConfigurationError
 from videogan.data.clip_set import ClipSet, all_windows
 from videogan.data.manifest import ScoredSplit
@@ -37,7 +38,7 @@ class InstalledMetric:
 class Metrics(PlugIns[InstalledMetric]):
     """Metrics by name."""
 
-    GROUP, KIND = "vgsearch.metrics", "metric"
+    GROUP, KIND = plug_ins.METRICS, "metric"
 
     def checked(self, part: object, entry: EntryPoint, about: str) -> InstalledMetric:
         """Raises ConfigurationError for what is no function."""
@@ -65,6 +66,15 @@ class OwnMetric(Config):
     def digest(self, data: DataFacts, split: ScoredSplit) -> str:
         """sha256 (hex) of the protocol on a split of one data set; its first 6 digits are displayed."""
         return digest_of({"protocol": "own_metric", "split": split} | self.model_dump(mode="json") | data.facts())
+
+
+def own_metric(name: str) -> OwnMetric:
+    """The settings of an installed package's metric. Raises ConfigurationError if this machine lacks it."""
+    if name not in METRICS:
+        raise ConfigurationError(
+            f"the metric '{name}' is not installed on this machine; install its package on each node of the cluster."
+        )
+    return OwnMetric(name=name, package=METRICS[name].package)
 
 
 @dataclass(frozen=True)

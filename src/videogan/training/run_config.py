@@ -11,7 +11,7 @@ from videogan.data.clips import DataConfig
 from videogan.data.preprocessing import preprocessing_named
 from videogan.families import FAMILIES
 from videogan.families.contract import FamilyConfig
-from videogan.metrics import ONE_PER_CLASS, SCORES_OF_S3, VERSION, earlier_version
+from videogan.metrics import OF_PACKAGES, ONE_PER_CLASS, SCORES_OF_S3, VERSION, earlier_version
 from videogan.protocols import PROTOCOLS, FeatureProtocol, S3Protocol
 from videogan.protocols.classifier import WeightsFile
 from videogan.protocols.features import FeatureMetric
@@ -257,7 +257,9 @@ class RunConfig(Config):
             return
         objective = self.evaluation.objective
         first = next((name for name in objective if name != "-cost"), "-kvd")
-        if not first.startswith("-") or any(name.removeprefix("-") in SCORES_OF_S3 for name in objective):
+        if not first.startswith(("-", OF_PACKAGES)) or any(
+            name.removeprefix("-") in SCORES_OF_S3 for name in objective
+        ):
             raise ValueError(
                 "evaluation.objective must start with a distance and contain no part of S3, got "
                 f"{','.join(objective)}: this {self.model.family} generates without labels. "

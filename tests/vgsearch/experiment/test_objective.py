@@ -6,6 +6,7 @@ import random
 import pytest
 
 from vgsearch.experiment.objective import (
+    LABELS,
     NAMES,
     Objective,
     looks_at_distance,
@@ -106,3 +107,16 @@ def test_equal_points_are_on_the_front_together():
     assert pareto_front(points, objectives("s3", "-cost")) == [0, 2]
     assert pareto_front(points, objectives("s3")) == [0, 1, 2]
     assert pareto_front([], objectives("s3")) == []
+
+
+def test_a_packages_metric_has_the_direction_of_its_sign_and_must_be_installed_where_a_search_starts():
+    lower, higher = Objective.parse("-metric:flicker"), Objective.parse("metric:flicker")
+    assert [str(objective) for objective in (lower, higher)] == ["-metric:flicker", "metric:flicker"]
+    assert (lower.direction, higher.direction) == ("minimize", "maximize")
+    assert lower.loss({"metric:flicker": 2.0}) == 2.0 == -higher.loss({"metric:flicker": 2.0})
+    assert LABELS[lower.name] == "flicker"
+    assert not lower.is_of_features
+    assert not lower.is_part_of_s3
+    assert looks_at_distance([higher])
+    with pytest.raises(ConfigurationError, match="no installed package has the metric 'flicker'"):
+        read_objectives(["-metric:flicker"], n_classes=1)

@@ -1,6 +1,6 @@
 """The judge of synthetic clips: the real clips of a data set and the classifiers trained on them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property, partial, reduce
 from typing import cast
@@ -8,14 +8,16 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from vgsearch.experiment.objective import looks_at_distance, parsed
+from vgsearch.experiment.objective import Objective, looks_at_distance, parsed
 from vgsearch.experiment.score import CopyShare, FeatureScore, S3Score, Score
 from vgsearch.runtime.feed.inputs import Inputs
 from videogan.classifiers.contract import VideoClassifier
 from videogan.classifiers.fit import features, window_features
+from videogan.config import ConfigurationError
 from videogan.data.clip_set import ClipSet, LabelledClips, RealClips, Subset, all_windows
 from videogan.data.clips import DataConfig
 from videogan.families.contract import Generator
+from videogan.metrics import OF_PACKAGES
 from videogan.protocols.blind_spots import BlindSpots, Neighbours, Seen, blind_spots
 from videogan.protocols.classifier import ClassifierProtocol
 from videogan.protocols.copies import (
@@ -35,7 +37,7 @@ from videogan.protocols.features import (
     kernel_look,
     sample_labels,
 )
-from videogan.protocols.own_metric import OwnMetric, OwnResult, own_scores
+from videogan.protocols.own_metric import OwnMetric, OwnResult, own_metric, own_scores
 from videogan.protocols.s3 import RealSide, S3Protocol, S3Result, SyntheticSet, like_real, look, s3_evaluation
 from videogan.protocols.standard_fvd import (
     ClipMoments,
@@ -193,24 +195,43 @@ class Judge:
 
 def objective_scores(
     config: ScoredRun, judge: Judge, synthetic: SyntheticSet, on_progress: OnProgress = lambda done, total: None
-) -> dict[str, S3Result | FeatureResult]:
-    """The scores of a run's objectives: "s3", and each score on features by its name."""
+) -> dict[str, S3Result | FeatureResult | OwnResult]:
+    """The scores of a run's objectives: "s3", and each other score by its objective's name.
+
+    Raises ConfigurationError for a package's metric without a value of its own name in the objective's direction.
+    """
     objectives = parsed(config.evaluation.objective)
-    results: dict[str, S3Result | FeatureResult] = {}
+    results: dict[str, S3Result | FeatureResult | OwnResult] = {}
     if any(objective.is_part_of_s3 for objective in objectives):
         results["s3"] = judge.score(config.evaluation.s3_protocol, synthetic, on_progress)
     for metric in (objective.name for objective in objectives if objective.is_of_features):
         results[metric] = judge.score(
             config.evaluation.feature_protocol(cast(FeatureMetric, metric)), synthetic, on_progress
         )
+    for objective in objectives:
+        if objective.of_package is not None:
+            protocol = own_metric(objective.name.removeprefix(OF_PACKAGES))
+            results[objective.name] = _of_objective(objective, judge.own_scores(protocol, synthetic, on_progress))
     return results
 
 
-def score_of(results: Mapping[str, S3Result | FeatureResult], copied: Copies | None = None) -> Score:
+def _of_objective(objective: Objective, results: Sequence[OwnResult]) -> OwnResult:
+    name, better = objective.name.removeprefix(OF_PACKAGES), "higher" if objective.direction == "maximize" else "lower"
+    for result in results:
+        if (result.metric, result.better) == (name, better):
+            return result
+    returned = ", ".join(f"{result.metric} ({result.better})" for result in results)
+    raise ConfigurationError(
+        f"{results[0].package}: evaluation.objective {objective} needs a value '{name}' whose {better} values are better, "
+        f"the metric returns {returned}."
+    )
+
+
+def score_of(results: Mapping[str, S3Result | FeatureResult | OwnResult], copied: Copies | None = None) -> Score:
     """The results as the ledger stores them: without values per class, whose number grows with the classes."""
     s3 = next((result for result in results.values() if isinstance(result, S3Result)), None)
     features = {name: FeatureScore.from_json(result.to_json()) for name, result in results.items()
-                if isinstance(result, FeatureResult)}  # fmt: skip
+                if isinstance(result, FeatureResult | OwnResult)}  # fmt: skip
     share = None if copied is None else CopyShare.from_json(asdict(copied))
     return Score(None if s3 is None else S3Score.from_json(s3.summary()), features, copies=share)
 

@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 
 from videogan.config import ConfigurationError
 from videogan.data.formats.contract import Found, ImportOptions, Layout
-from videogan.data.layout_names import GROUP
-from videogan.plug_ins import PlugIns, one_line
+from videogan.plug_ins import LAYOUTS, PlugIns, one_line
 
 _MEMBERS = ("NAME", "TAKES", "recognises", "find")
 Answer = TypeVar("Answer")
@@ -18,7 +17,7 @@ Answer = TypeVar("Answer")
 class Layouts(PlugIns[Layout]):
     """Layouts by name."""
 
-    GROUP, KIND = GROUP, "layout"
+    GROUP, KIND = LAYOUTS, "layout"
 
     def checked(self, part: object, entry: EntryPoint, about: str) -> Layout:
         """Raises ConfigurationError for what lacks a member of `contract.Layout`, or has another name or options."""
