@@ -13,7 +13,10 @@ import torch
 
 from tests.contracts.installed_package import python, write_entry_points
 from tests.contracts.source_code import ROOT
+from tests.end_to_end.machine import TINY
 from vgsearch.evaluation import request
+from vgsearch.experiment.ledger import read_ledger
+from vgsearch.experiment.paths import Experiment
 from vgsearch.space.space import parse_space
 from videogan.config import ConfigurationError
 from videogan.data.clip_set import LabelledClips
@@ -215,19 +218,34 @@ def test_our_own_names_are_taken(tmp_path, monkeypatch, group: str, name: str, r
 def test_both_are_used_through_the_command_line_and_in_rays_workers(installed, tmp_path, monkeypatch):
     monkeypatch.setenv("VGSEARCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    folder, out = diary(tmp_path / "diary"), tmp_path / "out"
+    folder = diary(tmp_path / "diary", n_people=8)
     imported = json.loads(python(installed, "-c", CLI, "data", "import", str(folder), "--json"))
     assert imported["layout"] == "diary"
     for action in ACTIONS:
         for take in range(2):
-            target = tmp_path / "made" / action / f"{take}.mp4"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_mp4(target, torch.full((16, 32, 32, 3), 100, dtype=torch.uint8))
+            made = tmp_path / "made" / action / f"{take}.mp4"
+            made.parent.mkdir(parents=True, exist_ok=True)
+            write_mp4(made, torch.full((16, 32, 32, 3), 100, dtype=torch.uint8))
     command = ["evaluate", "--videos", str(tmp_path / "made"), "--data", str(folder), "--metrics", "flicker"]
-    found = json.loads(python(installed, "-c", CLI, *command, "--out", str(out), "--json"))
+    found = json.loads(python(installed, "-c", CLI, *command, "--out", str(tmp_path / "out"), "--json"))
     assert [row["measure"] for row in found["scores"]] == ["flicker", "flicker/change"]
     assert found["scores"][0]["found"]["package"] == "flicker-metric 1.0"
     assert found["scores"][0]["found"]["mean"] < 1  # nothing moves, but for coding
+
+    settings = ["loop.n_steps=2", "loop.look_every=1", "evaluation.objective=-metric:flicker"]
+    runs = ["--data", str(folder), "--out", str(tmp_path / "runs"), "--name", "s", "--trials", "2", *TINY]
+    python(installed, "-c", CLI, "tune", "mvt_tsa", *runs, *(part for each in settings for part in ("--set", each)))
+    record = read_ledger(Experiment(tmp_path / "runs" / "s").ledger)
+    assert [str(objective) for objective in record.objectives] == ["-metric:flicker"]
+    scores = [trial.scores["metric:flicker"] for trial in record.trials.values()]
+    assert all(score > 0 for score in scores)
+    assert record.best.scores["metric:flicker"] == min(scores)
+    assert record.floor.score.interval("metric:flicker").mean > 0
+    # Where the package is not installed, the search can still be looked at.
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    status = python(bare, "-c", CLI, "status", str(tmp_path / "runs" / "s"))
+    assert "flicker" in status
 
 
 def test_a_metric_of_another_package_can_be_asked_for_and_a_wrong_name_is_told_the_nearest(
