@@ -33,6 +33,8 @@ from videogan.storage.json_values import json_values
 
 FIRST_FRESH_SEED = 500_000
 """Added to the sweep's seed: above the seeds of its trials, below those of their retries."""
+_N_APART = 1_000
+"""Sweeps whose seeds are less far apart share no fresh seed: their answers can be averaged."""
 
 SIGNIFICANT = 0.05
 
@@ -107,7 +109,8 @@ def fresh_seeds(sweep: Sweep, record: SweepRecord, n: int) -> list[int]:
     if not 2 <= n <= MAX_SEEDS:
         raise ConfigurationError(f"--seeds must be from 2 to {MAX_SEEDS}, got {n}: one seed has no interval.")
     used = {sweep.run_config(trial.overrides, trial.index).seed for trial in record.trials.values()}
-    return list(itertools.islice((s for s in itertools.count(sweep.seed + FIRST_FRESH_SEED) if s not in used), n))
+    first = FIRST_FRESH_SEED + sweep.seed + MAX_SEEDS * (sweep.seed % _N_APART)
+    return list(itertools.islice((seed for seed in itertools.count(first) if seed not in used), n))
 
 
 def n_confirming_seeds(n_trials: int) -> int:

@@ -97,12 +97,18 @@ def test_a_papers_point_that_diverged_in_the_search_is_confirmed_too(tmp_path: P
 def test_fresh_seeds_are_unused_and_the_same_each_time(tmp_path: Path):
     record = a_search(tmp_path, [0.5, 0.6, 0.7]).record
     sweep = tiny_sweep("mvt", seed=7, n_trials=3)
-    assert fresh_seeds(sweep, record, 3) == [500_007, 500_008, 500_009]
-    assert fresh_seeds(sweep, record, 2) == [500_007, 500_008]
-    taken = sweep.model_copy(update={"overrides": {"seed": 500_008}})
-    assert fresh_seeds(taken, record, 3) == [500_007, 500_009, 500_010]
+    assert fresh_seeds(sweep, record, 3) == [500_077, 500_078, 500_079]
+    assert fresh_seeds(sweep, record, 2) == [500_077, 500_078]
+    taken = sweep.model_copy(update={"overrides": {"seed": 500_078}})
+    assert fresh_seeds(taken, record, 3) == [500_077, 500_079, 500_080]
     with pytest.raises(ConfigurationError, match="--seeds must be from 2 to 10, got 1"):
         fresh_seeds(sweep, record, 1)
+
+
+def test_searches_with_other_seeds_share_no_fresh_seed(tmp_path: Path):
+    record = a_search(tmp_path, [0.5, 0.6, 0.7]).record
+    seeds = [seed for first in range(5) for seed in fresh_seeds(tiny_sweep("mvt", seed=first, n_trials=3), record, 10)]
+    assert len(set(seeds)) == 50
 
 
 def test_ended_runs_are_not_repeated_and_interrupted_ones_continue(tmp_path: Path):
