@@ -15,6 +15,8 @@ from tests.end_to_end.machine import BY_DISTANCE, TINY, VGSEARCH
 from tests.waiting import wait_until
 from vgsearch.experiment.ledger import SweepRecord, read_ledger
 from vgsearch.experiment.paths import Experiment
+from vgsearch.runtime.sweep import board
+from vgsearch.space.sweep import load_sweep
 from videogan.config import parse_config
 from videogan.data.cache import clip_cache_folder
 from videogan.data.clips import TrainingClips, open_cache
@@ -109,11 +111,12 @@ def test_tensorboard_compares_the_trials_of_a_sweep_by_their_scores_and_costs(sw
     assert [info["displayName"] for info in columns["metricInfos"]] == ["S3", "SeR", "ReS", "cost", "look"]
     found = record(folder, "s")
     assert {Path(row["name"]).parent.name for row in rows} == set(found.trials)
+    settings = load_sweep(folder / "runs" / "s" / "sweep.yaml")
     for row in rows:
         trial = found.trials[Path(row["name"]).parent.name]
-        assert row["hparams"] == trial.overrides
+        assert row["hparams"] == board.row(settings, trial.overrides)
         shown = {value["name"]["tag"]: value["value"] for value in row["metricValues"]}
-        scores = {f"score/{name}": trial.scores[name] for name in ("s3", "ser", "res", "cost")}
+        scores = {f"hparams/{name}": trial.scores[name] for name in ("s3", "ser", "res", "cost")}
         assert shown == pytest.approx(scores | {"look": trial.look}, rel=1e-5)
 
 

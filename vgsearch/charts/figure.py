@@ -1,6 +1,7 @@
 """The description of a chart from which both its HTML and its PNG are drawn; every text is plain text."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -77,4 +78,39 @@ class Figure:
     x_range: tuple[float, float] | None = None
     y_range: tuple[float, float] | None = None
     x_tick: float | None = None  # the distance between ticks, chosen by the library if None
+    x_ticks: Sequence[tuple[float, str]] = ()  # the ticks themselves, (x, text)
     height: int = 330  # pixels in a page
+
+    @property
+    def x_shown(self) -> tuple[float, float] | None:
+        """`x_range`, or a range around values that hardly differ; None leaves it to the library."""
+        return self.x_range or _around(value for series in self.series for value in _extent(series)[0])
+
+    @property
+    def y_shown(self) -> tuple[float, float] | None:
+        """As `x_shown`, for y."""
+        return self.y_range or _around(value for series in self.series for value in _extent(series)[1])
+
+
+CLOSE, MARGIN = 0.02, 0.1
+"""Values closer than this share of their size get an axis that extends by that share of it on both sides."""
+
+
+def _extent(series: Series) -> tuple[Numbers, Numbers]:
+    """What a series needs on the axes; bars start at 0 and set their own range."""
+    if isinstance(series, Bars):
+        return (), ()
+    return series.x, (*series.low, *series.high) if isinstance(series, Band) else series.y
+
+
+def _around(values: Iterable[float | None]) -> tuple[float, float] | None:
+    """A range for one value or almost equal ones: a library's own would show their last digits far apart."""
+    finite = [value for value in values if value is not None and math.isfinite(value)]
+    if not finite:
+        return None
+    low, high = min(finite), max(finite)
+    size = max(abs(low), abs(high))
+    if high - low > CLOSE * size:
+        return None
+    middle, half = (low + high) / 2, MARGIN * size or 1.0
+    return middle - half, middle + half

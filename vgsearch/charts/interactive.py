@@ -15,14 +15,22 @@ def _safe(text: str) -> str:
 
 def plotly_json(figure: Figure) -> dict[str, Any]:
     """Data and layout as JSON values for Plotly.newPlot; the page writes the title itself."""
-    x: dict[str, Any] = {"zeroline": False, "automargin": True, "range": figure.x_range}
-    y = {**x, "range": figure.y_range}
+    x: dict[str, Any] = {"zeroline": False, "automargin": True, "range": figure.x_shown}
+    y = {**x, "range": figure.y_shown}
     x |= {"title": {"text": _safe(figure.x_title), "standoff": 8, "font": {"size": 13}}, "dtick": figure.x_tick}
     for axis, names in ((y, figure.rows), (x, figure.columns)):
         axis |= {"tickvals": [*range(len(names))], "ticktext": [*map(_safe, names)]} if names else {}
+    if figure.x_ticks:
+        x |= {
+            "tickvals": [place for place, _ in figure.x_ticks],
+            "ticktext": [_safe(text) for _, text in figure.x_ticks],
+            "tickangle": 0,
+        }
     y |= {"range": [len(figure.rows) - 0.5, -0.5]} if figure.rows else {"visible": not figure.columns}
+    top = 30 if any(series.name for series in figure.series) else 8
+    margin = {"l": 48, "r": 12, "t": top, "b": 44 if figure.x_title else 28}
     layout = {
-        "height": figure.height, "margin": {"l": 48, "r": 12, "t": 30, "b": 44}, "font": {"size": 13}, "xaxis": x, "yaxis": y,
+        "height": figure.height, "margin": margin, "font": {"size": 13}, "xaxis": x, "yaxis": y,
         "showlegend": True, "hovermode": "closest", "barmode": "overlay", "bargap": 0.3,
         "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom", "font": {"size": 12}},
         "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "annotations": [*map(_annotation, figure.notes)],

@@ -54,7 +54,9 @@ def _draw(axes: "Axes", figure: Figure) -> None:
     if figure.columns:
         axes.set_xticks(range(len(figure.columns)), figure.columns, rotation=28, rotation_mode="anchor", ha="right")
         axes.yaxis.set_visible(False)
-    axes.set(xlim=figure.x_range, ylim=figure.y_range, xlabel=figure.x_title)
+    axes.set(xlim=figure.x_shown, ylim=None if figure.rows else figure.y_shown, xlabel=figure.x_title)
+    if figure.x_ticks:
+        axes.set_xticks([place for place, _ in figure.x_ticks], [text for _, text in figure.x_ticks])
     if figure.x_tick is not None:
         low, high = axes.get_xlim()
         axes.set_xticks(np.arange(np.ceil(low / figure.x_tick), high / figure.x_tick) * figure.x_tick)

@@ -11,21 +11,26 @@ from vgsearch.terminal.line import print_line
 
 def compare(
     experiments: Annotated[list[Path], typer.Argument(metavar="EXP1 EXP2 ...", help="Folders of the experiments.")],
-    out: options.ReportsFolder = options.DEFAULT_REPORTS,
+    out: options.ComparisonFolder = None,
+    opens: options.Opens = False,
     json: options.Json = False,
 ) -> None:
     """Write a report that compares experiments: expected best score after n trials, costs, samples."""
     import json as json_module
 
     from vgsearch.report.writing import write_html, write_markdown
-    from vgsearch.runtime.sweep.reporting import comparison_of
+    from vgsearch.runtime.sweep.reporting import comparison_of, folder_beside
+    from vgsearch.terminal.browser import open_page
+    from vgsearch.terminal.words import shown
 
     page = comparison_of(experiments)
-    folder = out / page.title
+    folder = (folder_beside(experiments[0]) if out is None else out) / page.title
     write_html(page, folder / "report.html")
     markdown = write_markdown(page, folder)
     if json:
         print_line(json_module.dumps({"html": str(folder / "report.html"), "markdown": str(markdown)}))
-        return
-    print_line(folder / "report.html")
-    print_line(markdown)
+    else:
+        print_line(shown(folder / "report.html"))
+        print_line(shown(markdown))
+    if opens:
+        open_page(folder / "report.html")

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 
 DEFAULT_OUT = Path("runs")
-DEFAULT_REPORTS = Path("reports")
 LARGEST_SEED = 2**32 - 1
 """Of the command line; the seeds of trials, retries and confirmations are above it, and still far below 2^64."""
 
@@ -154,8 +153,16 @@ StopWhen = Annotated[
     ),
 ]
 ReportsFolder = Annotated[
-    Path, typer.Option("--out", metavar="DIR", help="Folder of all reports; writes DIR/NAME/README.md and its figures.")
+    Path | None,
+    typer.Option(
+        "--out", metavar="DIR", help="Write the Markdown and its figures to DIR/NAME/ instead of EXP/report/."
+    ),
 ]
+ComparisonFolder = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="DIR", help="Write the report to DIR/NAME/. Default: beside the first experiment."),
+]
+Opens = Annotated[bool, typer.Option("--open", help="Open the page in the browser.")]
 Address = Annotated[
     str | None,
     typer.Option(

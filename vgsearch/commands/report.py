@@ -6,25 +6,24 @@ from vgsearch.terminal.line import print_line
 
 def report(
     experiment: options.ExperimentFolder,
-    out: options.ReportsFolder = options.DEFAULT_REPORTS,
+    out: options.ReportsFolder = None,
+    opens: options.Opens = False,
     json: options.Json = False,
 ) -> None:
-    """Write EXP/report.html, one file that works offline, and a Markdown report with PNG figures."""
+    """Write EXP/report.html, one file that works offline, and EXP/report/README.md, Markdown with PNG figures."""
     import json as json_module
 
-    from vgsearch.experiment.paths import Experiment
-    from vgsearch.report.writing import write_html, write_markdown
-    from vgsearch.runtime.sweep.reporting import page_of
+    from vgsearch.runtime.sweep.reporting import write_report
+    from vgsearch.terminal.browser import open_page
     from vgsearch.terminal.words import shown
 
-    folder, page = Experiment.at(experiment), page_of(experiment)
-    write_html(page, folder.report)
-    folder.working_copy.push(lambda name: name == folder.report.name)
-    markdown = write_markdown(page, out / page.title)
+    folder, markdown = write_report(experiment, out)
     if json:
         print_line(json_module.dumps({"html": str(folder.place / folder.report.name), "markdown": str(markdown)}))
-        return
-    print_line(shown(folder.report))
-    if folder.address is not None:
-        print_line(f"{folder.address / folder.report.name}")
-    print_line(markdown)
+    else:
+        print_line(shown(folder.report))
+        if folder.address is not None:
+            print_line(f"{folder.address / folder.report.name}")
+        print_line(shown(markdown))
+    if opens:
+        open_page(folder.report)

@@ -226,13 +226,18 @@ class Experiment(StoredFolder):
 
     @property
     def tensorboard(self) -> Path:
-        """The columns by which TensorBoard's HParams tab compares the trials."""
-        return self.folder / "tb"
+        """TensorBoard's columns to compare the trials, and the real clips; beside the trials, whose names are short."""
+        return self.trials / "real"
 
     @property
     def report(self) -> Path:
         """The report of the sweep, in one file."""
         return self.folder / "report.html"
+
+    @property
+    def report_folder(self) -> Path:
+        """The report as Markdown with its figures."""
+        return self.folder / "report"
 
     @property
     def confirm(self) -> Path:
@@ -327,9 +332,7 @@ class Experiment(StoredFolder):
             try:
                 lease = held.enter_context(Lease(self.address / LOCK, str(self.address)))
                 object.__setattr__(self, "_lease", lease)
-                self.working_copy.pull(
-                    lambda name: name == self.sweep.name or name.startswith(f"{self.tensorboard.name}/")
-                )
+                self.working_copy.pull(lambda name: name == self.sweep.name or name.startswith("trials/real/"))
             except BaseException:
                 held.close()
                 raise

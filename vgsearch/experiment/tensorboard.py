@@ -17,10 +17,13 @@ from torch import Tensor
 
 from vgsearch.experiment.objective import LABELS
 from videogan.printable import printable
-from videogan.sampling.pictures import write_gif
+from videogan.sampling.pictures import GRID_GAP, MARGIN, text_width, write_gif, written
 from videogan.storage.atomic import named
 
 SECONDS_BETWEEN_FLUSHES = 5.0
+COMPARED, NO_SCORE = "hparams/", -1.0
+"""Prefix of the scores in the HParams tab, and what a trial without one has there."""
+SPEED = ("seconds_per_step", "seconds_waiting", "seconds_training", "n_clips_seen")
 
 
 class TrialBoard:
@@ -40,9 +43,16 @@ class TrialBoard:
             self._add(Event(session_log=SessionLog(status=SessionLog.START)), first_step)
         self.flush()
 
-    def scalars(self, values: dict[str, float], step: int) -> None:
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
         for name, value in values.items():
-            self._add(Event(summary=scalar_summary(name, value)), step)
+            self._add(Event(summary=scalar_summary(grouped(name), value)), step)
+
+    def compare(self, scores: Mapping[str, float], names: Sequence[str], step: int) -> None:
+        """Write the scores of an ended trial that the HParams tab compares; one that it lacks is -1.
+
+        TensorBoard draws no trial that lacks one, and no score can be -1. The charts of scores do not show these.
+        """
+        self.scalars({f"{COMPARED}{name}": scores.get(name, NO_SCORE) for name in names}, step)
 
     def video(self, tag: str, frames: Tensor, step: int) -> None:
         """Write a GIF of `frames` uint8 (T, H, W, 3); tensorboardX's own add_video needs moviepy."""
@@ -82,13 +92,32 @@ class TrialBoard:
             self.flush()
 
 
+def grouped(name: str) -> str:
+    """The tag of a value of metrics.jsonl: loss/d_image, speed/seconds_per_step; others stay as they are."""
+    group = "speed/" if name in SPEED else "loss/" if name.startswith(("d_", "g_")) else ""
+    return f"{group}{name}"
+
+
+def with_names(grid: Tensor, names: Sequence[str]) -> Tensor:
+    """uint8 (T, H', W', 3): a grid of clips with the names of its rows on the left, if they are known."""
+    if not names:
+        return grid
+    left = max(map(text_width, names)) + MARGIN
+    height = (grid.shape[1] + GRID_GAP) // len(names)
+    picture = grid.new_zeros(len(grid), grid.shape[1], left + grid.shape[2], 3)
+    picture[:, :, left:] = grid
+    for row, name in enumerate(names):
+        picture[:, row * height : (row + 1) * height - GRID_GAP, :left] = written(name, height - GRID_GAP, left)
+    return picture
+
+
 def write_columns(folder: Path, hyperparameters: Mapping[str, Sequence[Any]], scores: Sequence[str]) -> None:
     """Write the columns of the HParams tab in a separate run: TensorBoard reads only one list of columns.
 
     A trial's own list would lack values that only other trials have. `hyperparameters`: some values of each, which show
     its type. `scores`: names as in the ledger; the newest look is a column too.
     """
-    metrics = {f"score/{name}": LABELS[name] for name in scores} | {"look": "look"}
+    metrics = {f"{COMPARED}{name}": LABELS[name] for name in scores} | {"look": "look"}
     columns = Experiment(
         hparam_infos=[
             HParamInfo(name=path, display_name=path.rpartition(".")[2], type=_type_of(values))

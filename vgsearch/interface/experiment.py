@@ -8,8 +8,7 @@ from vgsearch.experiment.chosen_checkpoint import chosen_checkpoint
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord, read_ledger
 from vgsearch.experiment.opened_trial import opened_checkpoint
 from vgsearch.experiment.paths import Experiment
-from vgsearch.report.writing import write_html, write_markdown
-from vgsearch.runtime.sweep.reporting import page_of
+from vgsearch.runtime.sweep.reporting import write_report
 from vgsearch.sampling.sample import class_names
 from vgsearch.terminal.verdict import verdict
 from videogan.interface.model import Model, load
@@ -77,13 +76,10 @@ class SearchedExperiment:
             model.classes = tuple(names)
             return model
 
-    def report(self, out: str | Path = "reports") -> Path:
+    def report(self, out: str | Path | None = None) -> Path:
         """Write the report as `vgsearch report` does; returns the HTML file."""
-        page = page_of(Path(str(self.place)))
-        write_html(page, self._experiment.report)
-        self._experiment.working_copy.push(lambda name: name == self._experiment.report.name)
-        write_markdown(page, Path(out) / page.title)
-        return self._experiment.report
+        experiment, _ = write_report(Path(str(self.place)), None if out is None else Path(out))
+        return experiment.report
 
 
 def _row(trial: TrialRecord, is_best: bool) -> dict[str, Any]:

@@ -45,6 +45,8 @@ class Table:
     """Numbers of the highlighted rows."""
     title: str = ""
     half: bool = False
+    sortable: bool = False
+    """Whether a click on a column's head sorts the rows in the HTML page."""
     kind: str = "table"
 
 
@@ -57,6 +59,15 @@ class Chart:
     caption: str = ""
     wide: bool = False
     kind: str = "chart"
+
+
+@dataclass(frozen=True)
+class SmallCharts:
+    """Small charts side by side; in the HTML page only."""
+
+    charts: Sequence[Chart]
+    caption: str = ""
+    kind: str = "small charts"
 
 
 @dataclass(frozen=True)
@@ -82,7 +93,7 @@ class SampleGrid:
     kind: str = "samples"
 
 
-Block = Facts | Text | Lines | Table | Chart | Picture | SampleGrid
+Block = Facts | Text | Lines | Table | Chart | SmallCharts | Picture | SampleGrid
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from vgsearch.experiment.score import Score
 from vgsearch.experiment.scoring import made_by_earlier_version, notes_on_scores, split_of
 from vgsearch.report import figures
 from vgsearch.report.beside_published import comparison
-from vgsearch.report.blocks import Block, Chart, Facts, Lines, Page, Section, Table, Text
+from vgsearch.report.blocks import Block, Chart, Facts, Lines, Page, Section, SmallCharts, Table, Text
 from vgsearch.report.clock import SweepClock
 from vgsearch.report.experiment_data import WEAK_BELOW, ExperimentData, Importances
 from vgsearch.report.sample_grid import GridColumn, sample_grid
@@ -46,7 +46,7 @@ def experiment_page(subject: ExperimentData, found: Importances) -> Page:
     sections.append(Section("Papers", comparison(subject.record, subject.scored, subject.sweep), _PAPERS))
     sections.append(Section("Methods", _methods(record), "The paper's points of this space, each with several seeds."))
     sections.append(Section("Expected best", _expected_best(subject), _LUCK))
-    sections.append(Section("Trials", [trials_table(record), *failures(record), *health(record)]))
+    sections.append(Section("Trials", [trials_table(record, subject.scored), *failures(record), *health(record)]))
     sections.append(Section("Timeline", [Chart("timeline", figures.timeline(record, clock), _TIMELINE, wide=True)]
                             if record.trials else [Text("No trial has started.")]))  # fmt: skip
     sections.append(Section("Commands", _commands(subject)))
@@ -235,15 +235,19 @@ def _progress(subject: ExperimentData, clock: SweepClock) -> list[Block]:
     return blocks or [Text("No trial has had two looks yet.")]
 
 
+_SLICES = "Dots: done trials; diamond: the paper's point; dashed line: an untrained generator; a dash: not searched."
 _LOOKS = "Looks are the cheap score by which trials are pruned; they are not S3."
 
 
 def _importance(subject: ExperimentData, found: Importances) -> list[Block]:
     blocks: list[Block] = []
-    if len(subject.scored) > 1:
+    if len(subject.scored) >= FEWEST_DOTS:
         name = figures.label(subject.objective)
-        caption = f"Done trials only; from poor (purple) to good (yellow) {name}. A gap: not searched in that trial."
+        caption = f"Done trials only; from poor (purple) to good (yellow) {name}; a dash: not searched."
         blocks.append(Chart("parallel-coordinates", figures.parallel_coordinates(subject), caption, wide=True))
+        drawn = figures.slices(subject)
+        blocks.append(SmallCharts([Chart(f"slice-{at}", figure) for at, figure in enumerate(drawn.values())],
+                                  f"{name} over each searched value. {_SLICES}"))  # fmt: skip
     if found.reason:
         return [*blocks, Text(f"No importances: {found.reason}.")]
     weak = f"Weak: {found.n_trials} trials, fewer than {WEAK_BELOW}; the order may be chance. " if found.weak else ""

@@ -1,9 +1,9 @@
 """The charts of a report."""
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, cycle, pairwise
-from typing import Any
 
 from vgsearch.charts.figure import MUTED, Band, Bars, Figure, Note, Points, Series
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord
@@ -12,6 +12,7 @@ from vgsearch.experiment.paths import short_id
 from vgsearch.report.clock import SweepClock
 from vgsearch.report.expected_best import ExpectedBest
 from vgsearch.report.experiment_data import ExperimentData
+from vgsearch.report.value_axis import value_axis
 from vgsearch.terminal.sweep_table import objective_value
 from vgsearch.terminal.words import duration, short_name, value
 
@@ -56,9 +57,7 @@ def _over_time(
     figure = Figure(f"{label(objective)} over {over}", x_title)
     figure.series += _staircase(x, _best_so_far(objective, trials), "best so far")
     figure.series += _dots(x, [objective.value_of(trial.scores) for trial in trials], trials, objective)
-    if x and math.isfinite(subject.floor):
-        floor = [subject.floor] * 2
-        figure.series.append(Points([0, max(x)], floor, MUTED, "untrained generator", width=1.5, dash="dash"))
+    figure.series += _floor(subject, (0, max(x, default=1)), "untrained generator")
     return figure
 
 
@@ -110,8 +109,8 @@ def pareto(subject: ExperimentData) -> Figure:
 def ser_res(subject: ExperimentData) -> Figure:
     """SeR (diversity) against ReS (realism), with lines of equal S3 and the point of guessing."""
     trials = [trial for trial in subject.scored if {"ser", "res"} <= set(trial.scores)]
-    figure = Figure("SeR, %: sample-trained classifier on real (diversity)",
-                    "ReS, %: real-trained classifier on samples (realism)", x_range=(0, 102), y_range=(0, 102))  # fmt: skip
+    figure = Figure("SeR, %: sample-trained on real (diversity)",
+                    "ReS, %: real-trained on samples (realism)", x_range=(0, 102), y_range=(0, 102))  # fmt: skip
     measured = trials[0].score.s3
     rer = 0.0 if measured is None or measured.rer is None else measured.rer.mean
     guessing = None if measured is None else measured.s3_of_guessing
@@ -134,19 +133,48 @@ def ser_res(subject: ExperimentData) -> Figure:
 def parallel_coordinates(subject: ExperimentData) -> Figure:
     """One line for each done trial through its searched values, coloured by its score, which is the last axis."""
     objective, trials = subject.objective, subject.scored[::-1]
-    paths = list(dict.fromkeys(path for trial in trials for path in trial.overrides))
-    axes = [(short_name(path), _axis([trial.overrides.get(path) for trial in trials])) for path in paths]
-    axes.append((LABELS[objective.name], _axis([objective.value_of(trial.scores) for trial in trials])))
-    figure = Figure("", "", columns=[name for name, _ in axes], x_range=(-0.6, len(axes) - 0.7), y_range=(-0.06, 1.06))
-    figure.notes = [Note(x, y, text) for x, (_, (_, ticks)) in enumerate(axes) for y, text in ticks]
+    axes = [(short_name(path), value_axis([trial.overrides.get(path) for trial in trials], subject.sweep.domains.get(path)))
+            for path in searched_paths(trials)]  # fmt: skip
+    axes.append((LABELS[objective.name], value_axis([objective.value_of(trial.scores) for trial in trials], None)))
+    low = min(axis.low for _, axis in axes) - 0.06
+    figure = Figure("", "", columns=[name for name, _ in axes], x_range=(-0.6, len(axes) - 0.7), y_range=(low, 1.06))
+    figure.notes = [Note(x, place, text) for x, (_, axis) in enumerate(axes) for place, text in axis.ticks]
     bands = _bands(len(trials))
     for band, (first, last) in enumerate(bands):
         colour = SCALE[round(band * (len(SCALE) - 1) / max(len(bands) - 1, 1))]
-        figure.series.append(_polylines(trials[first:last], [heights[first:last] for _, (heights, _) in axes], colour))
+        figure.series.append(_polylines(trials[first:last], [axis.places[first:last] for _, axis in axes], colour))
     return figure
 
 
-def _polylines(trials: Sequence[TrialRecord], heights: Sequence[Sequence[float | None]], colour: str) -> Points:
+def searched_paths(trials: Sequence[TrialRecord]) -> list[str]:
+    """The values that some of the trials searched."""
+    return list(dict.fromkeys(path for trial in trials for path in trial.overrides))
+
+
+def slices(subject: ExperimentData) -> dict[str, Figure]:
+    """For each searched value, by its path: the score of each done trial over it, and the untrained generator."""
+    objective, trials = subject.objective, subject.scored
+    scores = [objective.value_of(trial.scores) for trial in trials]
+    found = {}
+    for path in searched_paths(trials):
+        axis = value_axis([trial.overrides.get(path) for trial in trials], subject.sweep.domains.get(path))
+        span = (axis.low - 0.06, 1.06)
+        dots = [dataclasses.replace(dots, name="") for dots in _dots(axis.places, scores, trials, objective)]
+        figure = Figure(
+            short_name(path), "", [*_floor(subject, span), *dots], x_range=span, x_ticks=axis.ticks, height=200
+        )
+        found[path] = figure
+    return found
+
+
+def _floor(subject: ExperimentData, span: tuple[float, float], name: str = "") -> list[Points]:
+    """A dashed line at the score of the untrained generator, if that was measured."""
+    if not math.isfinite(subject.floor):
+        return []
+    return [Points(span, [subject.floor] * 2, MUTED, name, width=1.5, dash="dash")]
+
+
+def _polylines(trials: Sequence[TrialRecord], heights: Sequence[Sequence[float]], colour: str) -> Points:
     """A line for each trial through its height on each axis; `heights`: (axes, trials)."""
     x: list[float | None] = []
     y: list[float | None] = []
@@ -163,24 +191,6 @@ def _bands(n: int) -> list[tuple[int, int]]:
     """`n` trials, poor to good, in as many groups as there are colours."""
     edges = [round(at * n / min(n, len(SCALE))) for at in range(min(n, len(SCALE)) + 1)]
     return [(first, last) for first, last in pairwise(edges) if first < last]
-
-
-def _axis(values: Sequence[Any]) -> tuple[list[float | None], list[tuple[float, str]]]:
-    """Heights from 0 to 1, None for a value that was not searched, and ticks; numbers over decades have a log scale."""
-    searched = [v for v in values if v is not None]
-    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in searched)
-    distinct = sorted(set(searched), key=lambda v: (v if numbers else 0, str(v)))
-    if not numbers or len(distinct) <= 6:
-        place = {v: (at + 0.5) / len(distinct) for at, v in enumerate(distinct)}
-        return [None if v is None else place[v] for v in values], [(height, value(v)) for v, height in place.items()]
-    low, high = distinct[0], distinct[-1]
-    log = low > 0 and high / low > 20
-    scaled = math.log if log else float
-    span = scaled(high) - scaled(low)
-    heights = [None if v is None else (scaled(v) - scaled(low)) / span for v in values]
-    at_ticks = (0, 0.25, 0.5, 0.75, 1)
-    ticks = [low * (high / low) ** t if log else low + (high - low) * t for t in at_ticks]
-    return heights, [(height, f"{tick:.2g}") for height, tick in zip(at_ticks, ticks, strict=True)]
 
 
 def importance_bars(shares: Mapping[str, float]) -> Figure:

@@ -3,6 +3,7 @@
 import io
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from vgsearch.space.sweep import Sweep
 from videogan.config import ConfigurationError
 from videogan.data.cache import clip_cache_folder, is_complete
 from videogan.data.clips import open_cache
-from videogan.data.manifest import read_manifest
+from videogan.data.manifest import DataError, read_manifest
 from videogan.data.preprocessing import preprocessing_named
 from videogan.sampling.pictures import GRID_GAP, LEAST_SIDE, grid_frames, write_gif
 
@@ -40,11 +41,10 @@ class GridColumn:
 
 def sample_grid(sweep: Sweep, trials: Sequence[GridColumn]) -> list[SampleGrid | Text]:
     """The grid and the reasons for missing columns; the real clips are from the data of `sweep`."""
-    classes, columns = [f"class {number}" for number in range(sweep.n_classes)], {}
+    classes, columns = class_names(sweep), {}
     notes: list[SampleGrid | Text] = []
     try:
-        classes, real = real_examples(sweep)
-        columns["real"] = real
+        columns["real"] = real_examples(sweep)
     except NotShown as reason:
         notes.append(Text(f"No real clips: {reason}."))
     missing: dict[str, list[str]] = defaultdict(list)
@@ -71,15 +71,26 @@ def sample_grid(sweep: Sweep, trials: Sequence[GridColumn]) -> list[SampleGrid |
     return [SampleGrid(list(columns), names, side * times + GRID_GAP, encoded.getvalue()), *notes]
 
 
-def real_examples(sweep: Sweep) -> tuple[list[str], Tensor]:
-    """Class names, and the first test clip of each class, uint8 (K, T, H, W, 3), from the cache of decoded clips.
+def class_names(sweep: Sweep) -> list[str]:
+    """The names that the sweep holds; those of its data set for a sweep of an earlier version; else numbers."""
+    if sweep.class_names:
+        return sweep.class_names
+    with suppress(ConfigurationError, DataError):
+        manifest = read_manifest(sweep.data)
+        if manifest.digest == sweep.manifest_digest:
+            return list(manifest.classes)
+    return [f"class {number}" for number in range(sweep.n_classes)]
+
+
+def real_examples(sweep: Sweep) -> Tensor:
+    """The first test clip of each class, uint8 (K, T, H, W, 3), from the cache of decoded clips.
 
     Raises NotShown if the data or the cache are missing or changed since the sweep.
     """
     config = sweep.config_by_default_protocol()
     try:
         manifest = read_manifest(sweep.data)
-    except ConfigurationError as error:
+    except (ConfigurationError, DataError) as error:
         raise NotShown(str(error).rstrip(".")) from error
     if manifest.digest != sweep.manifest_digest:
         raise NotShown(f"{sweep.data} has changed since the sweep")
@@ -91,7 +102,7 @@ def real_examples(sweep: Sweep) -> tuple[list[str], Tensor]:
     selection = store.select("test", n_frames)
     first = np.array([int(np.argmax(selection.labels == number)) for number in range(selection.n_classes)])
     starts = selection.centre_starts(n_frames)[first]
-    return manifest.classes, store.windows(selection, first, starts, n_frames)
+    return store.windows(selection, first, starts, n_frames)
 
 
 def first_of_each_row(path: Path) -> Tensor:

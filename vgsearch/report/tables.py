@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 
 from rich.table import Table as RichTable
 from rich.text import Text as RichText
@@ -18,11 +19,15 @@ _ANY_WIDTH = 1_000_000
 _SOME = 6
 
 
-def trials_table(record: SweepRecord) -> Table:
-    """All trials with all their values, as `vgsearch status` shows them on a wide screen."""
+def trials_table(record: SweepRecord, best_first: Sequence[TrialRecord]) -> Table:
+    """All trials with all their values, as `vgsearch status` shows them on a wide screen; `best_first` on top."""
     table = as_block(sweep_table(record, _ANY_WIDTH))
-    marked = frozenset(number for number, row in enumerate(table.rows) if row[0].startswith("*"))
-    return dataclasses.replace(table, marked=marked)
+    by_index = sorted(record.trials.values(), key=lambda trial: trial.index)
+    rank = {trial.trial_id: at for at, trial in enumerate(best_first)}
+    ranked = sorted(zip(by_index, table.rows, strict=True), key=lambda pair: rank.get(pair[0].trial_id, len(rank)))
+    rows = [row for _, row in ranked]
+    marked = frozenset(number for number, row in enumerate(rows) if row[0].startswith("*"))
+    return dataclasses.replace(table, rows=rows, marked=marked, sortable=True)
 
 
 def as_block(table: RichTable) -> Table:

@@ -8,7 +8,7 @@ import jinja2
 
 from vgsearch.charts.interactive import plotly_json
 from vgsearch.charts.png import png
-from vgsearch.report.blocks import Block, Chart, Facts, Lines, Page, Picture, SampleGrid, Table, Text
+from vgsearch.report.blocks import Block, Chart, Facts, Lines, Page, Picture, SampleGrid, SmallCharts, Table, Text
 from videogan.printable import printable
 from videogan.storage.atomic import write_atomically
 
@@ -27,8 +27,10 @@ def write_html(page: Page, path: Path) -> None:
     environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
     environment.filters["plotly"] = plotly_json
     template = environment.from_string(resources.files("vgsearch.report").joinpath(TEMPLATE).read_text("utf-8"))
-    has_charts = any(isinstance(block, Chart) for section in page.sections for block in section.blocks)
-    html = template.render(page=page, plotly=_plotly_js() if has_charts else "")
+    blocks = [block for section in page.sections for block in section.blocks]
+    has_charts = any(isinstance(block, Chart | SmallCharts) for block in blocks)
+    is_sortable = any(isinstance(block, Table) and block.sortable for block in blocks)
+    html = template.render(page=page, plotly=_plotly_js() if has_charts else "", is_sortable=is_sortable)
     # A file name may hold bytes that are not text.
     write_atomically(path, lambda stream: stream.write(html.encode("utf-8", "replace")))
 
@@ -76,6 +78,8 @@ def _markdown(block: Block, folder: Path) -> list[str]:
         write_atomically(folder / SAMPLES, lambda stream: stream.write(block.gif))
         names = f"Columns: {', '.join(block.columns)}. Rows: {', '.join(block.rows)}."
         return [f"![samples]({SAMPLES})", _escaped(names)]
+    if isinstance(block, SmallCharts):
+        return []
     content, caption = (block.png, "") if isinstance(block, Picture) else (png([block.figure]), block.caption)
     write_atomically(folder / f"{block.name}.png", lambda stream: stream.write(content))
     return [f"![{block.name}]({block.name}.png)", *([_escaped(caption)] if caption else [])]

@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 
 from vgsearch.evaluation.request import data_of
-from vgsearch.experiment.paths import TrialFolder
+from vgsearch.experiment.paths import Experiment, TrialFolder
 from vgsearch.sampling.loose_clips import write_loose_clips
 from vgsearch.sampling.pictures import (
     PICTURES,
@@ -20,6 +20,7 @@ from vgsearch.sampling.pictures import (
     refuse_unsupported,
     share_of_all,
 )
+from vgsearch.space.yaml_text import read_yaml_file
 from vgsearch.terminal.console import Terminal
 from vgsearch.terminal.words import counted, interval, number, plain_table, shown
 from videogan.config import ConfigurationError, suggestion
@@ -145,6 +146,8 @@ def chosen(text: str, names: list[str]) -> list[int]:
 
 def class_names(checkpoint: Path, trained_on: str, n_classes: int) -> tuple[list[str], str]:
     """The class names of the checkpoint's data set and ""; if they are unknown, numbers and the reason."""
+    if names := _names_of_sweep(checkpoint, trained_on):
+        return names, ""
     numbers = [f"class {i}" for i in range(n_classes)]
     try:
         manifest = read_manifest(data_of(checkpoint))
@@ -153,6 +156,17 @@ def class_names(checkpoint: Path, trained_on: str, n_classes: int) -> tuple[list
     if manifest.digest != trained_on:
         return numbers, f"classes are shown by number: {manifest.folder} has changed since the training."
     return list(manifest.classes), ""
+
+
+def _names_of_sweep(checkpoint: Path, trained_on: str) -> list[str]:
+    """The names in the sweep.yaml of the checkpoint's experiment, which need no data set; empty if it has none."""
+    parents = checkpoint.absolute().parents
+    path = Experiment(parents[3]).sweep if len(parents) > 3 else None
+    settings = read_yaml_file(path) if path is not None and path.exists() else None
+    if not isinstance(settings, dict) or settings.get("manifest_digest") != trained_on:
+        return []
+    written = settings.get("class_names")
+    return [str(name) for name in written] if isinstance(written, list) else []
 
 
 def print_changes(changes: Mapping[str, Change], console: Console) -> None:

@@ -35,6 +35,9 @@ class Sweep(Config):
     data: str = Field(description="folder that holds the data set's manifest")
     manifest_digest: str
     n_classes: int
+    class_names: list[str] = Field(
+        [], description="names of the labels 0, 1, ..., known while the data set is elsewhere"
+    )
     overrides: dict[str, Any] = {}
     n_trials: int = Field(ge=1)
     seed: int = 0

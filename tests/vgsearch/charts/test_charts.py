@@ -126,3 +126,13 @@ def test_matplotlib_is_loaded_with_the_first_chart_only():
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"matplotlib", "plotly"} & set(loaded)
+
+
+def test_values_that_hardly_differ_do_not_fill_the_axis_and_others_leave_it_to_the_library():
+    for y, (low, high) in (([200.0], (180, 220)), ([0.7, 0.7001], (0.63, 0.77)), ([0.0], (-1, 1))):
+        chart = figure(Points(range(len(y)), y, "#ff0000", size=9))
+        assert chart.y_shown == pytest.approx((low, high), abs=0.001)
+        assert plotly_json(chart)["layout"]["yaxis"]["range"] == chart.y_shown
+    assert figure(Points([0, 1], [0.3, 0.7], "#ff0000")).y_shown is None
+    assert figure(Points([0], [math.nan], "#ff0000")).y_shown is None
+    assert figure(Points([0], [0.7], "#ff0000"), y_range=(0, 1)).y_shown == (0, 1)

@@ -172,7 +172,7 @@ def test_classes_are_chosen_by_name_or_number_and_a_wrong_name_gets_a_suggestion
         chosen("walk,0", ["walk", "run"])
 
 
-def test_classes_have_the_names_of_the_data_set_of_their_sweep_unless_it_has_changed(tmp_path):
+def test_classes_have_the_names_that_their_sweep_or_its_data_set_holds_unless_that_has_changed(tmp_path):
     make_moving_shapes(data := tmp_path / "data", n_clips_each=1, n_groups=16)
     checkpoint = tmp_path / "runs" / "sweep" / "trials" / "t0000-abcdef" / "checkpoints" / "step00000001.pt"
     sweep = checkpoint.parents[3] / "sweep.yaml"
@@ -183,6 +183,10 @@ def test_classes_have_the_names_of_the_data_set_of_their_sweep_unless_it_has_cha
     names, why = class_names(checkpoint, "another", 4)
     assert names == ["class 0", "class 1", "class 2", "class 3"]
     assert "has changed since" in why
+    known = {"data": str(tmp_path / "moved"), "manifest_digest": manifest.digest, "class_names": list(manifest.classes)}
+    sweep.write_text(yaml.safe_dump(known))
+    assert class_names(checkpoint, manifest.digest, 4) == (list(manifest.classes), "")
+    assert "does not exist" in class_names(checkpoint, "another", 4)[1]
     sweep.unlink()
     assert "belongs to no experiment with a known data set" in class_names(checkpoint, manifest.digest, 4)[1]
 

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from vgsearch.experiment.objective import compared_scores, parsed
 from vgsearch.experiment.paths import Experiment
-from vgsearch.experiment.tensorboard import TrialBoard, write_columns
+from vgsearch.experiment.tensorboard import TrialBoard, with_names, write_columns
 
 DOMAINS = {"model.sigma_a": [0.1, 1], "model.constraint_d_video": ["spectral_norm", "svc"], "model.n_clip": [1, 5]}
 SIGMA, CONSTRAINT, N_CLIP = DOMAINS
@@ -24,8 +25,8 @@ def write_trials(experiment: Experiment) -> None:
         board.add_hyperparameters(chosen)
         for step in (1, 2):
             board.scalars({"d_video": 1.0, "look": 0.1 * step}, step)
+        board.compare({"cost": 60.0, **(scores or {})}, compared_scores(parsed(["s3"])), 2)
         if scores:
-            board.scalars({f"score/{name}": value for name, value in (scores | {"cost": 60.0}).items()}, 2)
             board.mark_success()
         board.close()
 
@@ -58,8 +59,8 @@ def test_each_trial_scored_or_not_is_one_row_of_plain_numbers(tab):
         assert row["hparams"] == chosen
         assert len(row["sessions"]) == 1
         values = {value["name"]["tag"]: value["value"] for value in row["metricValues"]}
-        expected = {f"score/{name}": value for name, value in (scores or {}).items()} | {"look": 0.2}
-        assert values == pytest.approx(expected | ({"score/cost": 60.0} if scores else {}))
+        measured = {"cost": 60.0} | (scores or dict.fromkeys(("s3", "ser", "res"), -1))
+        assert values == pytest.approx({f"hparams/{name}": value for name, value in measured.items()} | {"look": 0.2})
         assert row["sessions"][0]["status"] == ("STATUS_SUCCESS" if scores else "STATUS_UNKNOWN")
 
 
@@ -78,3 +79,23 @@ def test_a_hyperparameter_is_written_without_controls(tmp_path: Path):
     board.close()
     (file,) = tmp_path.iterdir()
     assert (b"\x1b[2J" in file.read_bytes(), rb"x\x1b[2J" in file.read_bytes()) == (False, True)
+
+
+def test_losses_and_speeds_are_groups_of_curves_and_health_and_scores_stay(tmp_path):
+    names = ["d_image", "g_video", "seconds_per_step", "n_clips_seen", "look", "norm/weight_g", "score/s3"]
+    grouped = ["loss/d_image", "loss/g_video", "speed/seconds_per_step", "speed/n_clips_seen", *names[4:]]
+    board = TrialBoard(tmp_path, None)
+    board.scalars(dict.fromkeys(names, 1.0), 1)
+    board.close()
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator").EventAccumulator
+    assert sorted(events(str(tmp_path)).Reload().Tags()["scalars"]) == sorted(grouped)
+
+
+def test_each_row_of_a_grid_has_its_name_on_the_left_and_the_clips_stay_as_they_are():
+    grid = torch.randint(256, (3, 2 * 34 - 2, 5 * 34 - 2, 3), dtype=torch.uint8)
+    named = with_names(grid, ["walk", "run"])
+    left = named.shape[2] - grid.shape[2]
+    assert torch.equal(named[:, :, left:], grid)
+    assert (named[:, :32, :left] > 0).any()
+    assert (named[:, 34:, :left] > 0).any()
+    assert torch.equal(with_names(grid, []), grid)

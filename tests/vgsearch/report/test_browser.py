@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from vgsearch.report.writing import write_html
-from vgsearch.runtime.sweep.reporting import comparison_of, page_of
+from vgsearch.runtime.sweep.reporting import comparison_of, page_of, subject_of
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: make drills installs one")
@@ -81,3 +81,47 @@ def test_every_chart_of_a_comparison_is_drawn(write_sweep, tmp_path):
     result = opened(tmp_path / "compared.html", "--dump-dom")
     assert console_messages(result) == []
     assert 'data-drawn="3"' in result.stdout
+
+
+USE = """<script>
+function act() {
+  if (!document.documentElement.dataset.drawn) return setTimeout(act, 100);
+  const place = document.getElementById("chart-parallel-coordinates"), drag = place.querySelector(".nsewdrag");
+  const {xaxis, yaxis} = place._fullLayout, box = drag.getBoundingClientRect();
+  const last = xaxis.tickvals.length - 1, x = box.left + xaxis.d2p(last);
+  const fire = (on, type, right, y) => on.dispatchEvent(new MouseEvent(type,
+    {clientX: x + right, clientY: box.top + yaxis.d2p(y), bubbles: true, cancelable: true, view: window,
+     buttons: type === "mouseup" ? 0 : 1}));
+  fire(drag, "mousemove", -10, 1.05);
+  fire(drag, "mousedown", -10, 1.05);
+  const cover = document.querySelector(".dragcover");
+  fire(cover, "mousemove", 0, 0.7);
+  fire(cover, "mousemove", 10, 0.5);
+  fire(cover, "mouseup", 10, 0.5);
+  const button = [...document.querySelectorAll(".sortable th button")].find(head => head.textContent === "time");
+  button.click();
+  const column = button.parentElement.cellIndex, rows = [...document.querySelector(".sortable").tBodies[0].rows];
+  document.documentElement.dataset.times = rows.map(row => row.cells[column].textContent).join(" ");
+  setTimeout(() => document.documentElement.dataset.kept = place.dataset.kept, 1000);
+}
+act();
+</script></body>"""
+
+
+@pytest.mark.slow  # Chromium takes seconds
+def test_a_drag_over_an_axis_keeps_the_trials_that_pass_there_and_a_click_sorts_the_trials(write_sweep):
+    experiment = write_sweep("s", 12)
+    path = experiment.folder / "report.html"
+    write_html(page_of(experiment.folder), path)
+    path.write_text(path.read_text().replace("</body>", USE))
+    result = opened(path, "--window-size=1280,12000", "--dump-dom")
+    assert console_messages(result) == []
+    scores = [trial.scores["s3"] for trial in subject_of(experiment.folder).scored]
+    middle = (min(scores) + max(scores)) / 2
+    assert f'data-kept="{sum(score >= middle for score in scores)} of 12"' in result.stdout
+    times = re.search('data-times="([^"]+)"', result.stdout)[1].split()
+    parts = [re.fullmatch(r"(?:(\d+)m)?(\d+)s", text).groups() for text in times]
+    seconds = [int(minutes or 0) * 60 + int(rest) for minutes, rest in parts]
+    assert len(seconds) == 12
+    assert seconds == sorted(seconds)
+    assert len(set(seconds)) > 1

@@ -61,16 +61,29 @@ def test_s3_is_constant_along_each_line_of_equal_s3(write_sweep):
     assert s3 == {0.2, 0.4, 0.6, 0.8, 1.0}
 
 
-def test_parallel_coordinates_have_a_gap_where_a_value_was_not_searched(write_sweep):
+def test_every_trial_has_a_line_through_all_axes_and_stands_at_a_dash_where_a_value_was_not_searched(write_sweep):
     subject = subject_of(write_sweep("s", 12).folder)
     figure = figures.parallel_coordinates(subject)
-    trials = [series for series in figure.series if series.hover]
-    drawn = [y for of in trials for x, y in zip(of.x, of.y, strict=True) if x is not None]
-    n_paths = len({path for trial in subject.scored for path in trial.overrides})
-    assert len(drawn) == 12 * (n_paths + 1)
-    missing = sum(n_paths - len(trial.overrides) for trial in subject.scored)
-    assert sum(y is None for y in drawn) == missing > 0
-    assert all(0 <= y <= 1 for y in drawn if y is not None)
+    paths = figures.searched_paths(subject.scored)
+    drawn = [(x, y) for of in figure.series for x, y in zip(of.x, of.y, strict=True) if x is not None]
+    assert len(drawn) == 12 * (len(paths) + 1)
+    dashes = {(note.x, note.y) for note in figure.notes if note.text == "-"}
+    missing = sum(len(paths) - len(trial.overrides) for trial in subject.scored)
+    assert sum(point in dashes for point in drawn) == missing > 0
+    assert all(figure.y_range[0] < y < figure.y_range[1] for _, y in drawn)
+
+
+def test_a_slice_shows_each_score_at_the_height_of_its_value_and_the_floor_below_all(write_sweep):
+    subject = subject_of(write_sweep("s", 12).folder)
+    domain, figure = subject.sweep.domains["optimiser.lr_g"], figures.slices(subject)["optimiser.lr_g"]
+    floor, *dots = figure.series
+    assert list(floor.y) == [subject.floor] * 2
+    assert tuple(floor.x) == figure.x_range
+    found = {y: x for of in dots for x, y in zip(of.x, of.y, strict=True)}
+    assert len(found) == 12
+    for trial in subject.scored:
+        share = math.log(trial.overrides["optimiser.lr_g"] / domain.low) / math.log(domain.high / domain.low)
+        assert found[trial.scores["s3"]] == pytest.approx(share)
 
 
 @pytest.mark.parametrize("n_trials", [1, 30])
@@ -81,7 +94,7 @@ def test_every_chart_of_a_report_is_a_png_and_a_valid_plotly_figure_even_of_one_
              figures.pareto(subject), figures.ser_res(subject), figures.expected_best_chart(curve, Objective("s3")),
              figures.importance_bars({"model.sigma_a": 1.0}), figures.all_scores({"one": subject}),
              figures.best_over_time([subject]), figures.parallel_coordinates(subject),
-             figures.timeline(subject.record, clock)]  # fmt: skip
+             figures.timeline(subject.record, clock), *figures.slices(subject).values()]  # fmt: skip
     for figure in drawn:
         go.Figure(plotly_json(figure))  # raises for an unknown key or a wrong value
         assert len(png([figure])) > 3000

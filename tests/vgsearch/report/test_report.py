@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 from vgsearch.cli import app
 from vgsearch.evaluation.confirmation import confirmed, points_to_confirm, save
 from vgsearch.experiment.ledger import Ledger, read_events, read_ledger
-from vgsearch.experiment.paths import Experiment, run_id
+from vgsearch.experiment.paths import Experiment, run_id, short_id
 from vgsearch.report.clock import SweepClock
 from vgsearch.report.experiment import training_command
+from vgsearch.report.tables import trials_table
 from vgsearch.runtime.sweep.reporting import page_of, subject_of
 from vgsearch.space.space import parse_override
 from vgsearch.space.sweep import load_sweep
@@ -80,6 +81,44 @@ def test_names_and_reasons_are_text_and_never_markup(write_sweep, tmp_path):
     assert "<img" not in markdown.replace("\\<img", "")
     assert "a\\<b\\>&\\`\\|" in markdown
     assert not {"\x1b", "\u202e"} & set(html + markdown)
+
+
+def test_the_report_is_written_beside_the_experiment_and_opened_if_asked(write_sweep, tmp_path, monkeypatch):
+    experiment, opened = write_sweep("s", 2), []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("webbrowser.open", lambda page: opened.append(page) or True)
+    result = CliRunner().invoke(app, ["report", "s", "--open"])
+    assert result.output.splitlines() == ["s/report.html", "s/report/README.md"]
+    assert opened == [experiment.report.as_uri()]
+    assert {path.name for path in tmp_path.iterdir()} == {"s"}
+    monkeypatch.setattr("webbrowser.open", lambda page: False)
+    write_sweep("other", 2)
+    result = CliRunner().invoke(app, ["compare", "s", "other", "--open"])
+    assert result.stdout.splitlines() == ["compare-s-other/report.html", "compare-s-other/README.md"]
+    assert "--open found no browser on this machine" in result.stderr
+
+
+def test_the_trials_are_sortable_with_the_scored_ones_on_top_from_best_to_worst(write_sweep, tmp_path):
+    experiment = write_sweep("s", 12, ends=[PRUNED, DONE, DIVERGED])
+    subject = subject_of(experiment.folder)
+    table = trials_table(subject.record, subject.scored)
+    ids = [row[0].lstrip("*") for row in table.rows]
+    rest = [trial for trial in subject.record.trials.values() if trial.state != "done"]
+    assert ids == [short_id(trial.trial_id) for trial in [*subject.scored, *rest]]
+    assert table.rows[0][0].startswith("*")
+    html, _ = written(experiment, tmp_path / "reports")
+    assert '<table class="sortable">' in html
+
+
+def test_classes_have_names_while_data_and_cache_are_elsewhere(write_sweep, tmp_path):
+    experiment = write_sweep("s", 2, samples=True)
+    numbered, _ = written(experiment, tmp_path / "reports")
+    assert 'title="class 3">' in numbered
+    names = ["left", "right", "up", "<down>"]
+    load_sweep(experiment.sweep).model_copy(update={"class_names": names}).save(experiment.sweep)
+    html, markdown = written(experiment, tmp_path / "reports")
+    assert all(f'title="{name}">' in html for name in ("left", "right", "up", "&lt;down&gt;"))
+    assert "Rows: left, right, up, \\<down\\>." in markdown
 
 
 def test_nan_is_drawn_as_a_gap(write_sweep, tmp_path):

@@ -26,7 +26,9 @@ def importances(sweep: Sweep, record: SweepRecord) -> Importances:
     objective, domains = record.objectives[0], sweep.domains
     usable = [trial for trial in record.done if objective.name in trial.scores and _inside(trial, domains)]
     if len(usable) < LEAST_TRIALS:
-        return Importances(n_trials=len(usable), reason=f"{len(usable)} done trials; {LEAST_TRIALS} are needed")
+        return Importances(
+            n_trials=len(usable), reason=f"{LEAST_TRIALS} done trials are needed, this search has {len(usable)}"
+        )
     if len({objective.value_of(trial.scores) for trial in usable}) == 1:
         return Importances(n_trials=len(usable), reason="all done trials have the same score")
     left_out = {

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from vgsearch.experiment.end import End
 from vgsearch.experiment.metrics_lines import whole_lines
-from vgsearch.experiment.objective import COST, parsed
+from vgsearch.experiment.objective import COST, compared_scores, parsed
+from vgsearch.experiment.tensorboard import with_names
 from vgsearch.experiment.trial_records import TrialRecords, set_wrong_kinds_aside
 from vgsearch.object_store.retry import with_retries
 from vgsearch.runtime.judging.judge import Judge, objective_scores, score_of
@@ -147,6 +148,7 @@ class Attempt(ABC):
                 for warning in damaged:
                     LOGGER.warning(warning.message)
                 end = self._end(open_clips)
+                self._compare(end)
                 LOGGER.info("ended: %s %s", end.state, end.reason)
             self._push()
         except OSError as error:
@@ -183,6 +185,12 @@ class Attempt(ABC):
                 raise
             return end_of_error(error)
 
+    def _compare(self, end: End) -> None:
+        """Write what TensorBoard compares trials by; a generator of a single class is no trial."""
+        if self._records is not None and end.state != "interrupted" and self.config.data.only_class is None:
+            names = compared_scores(parsed(self.config.evaluation.objective))
+            self._records.board.compare({COST: self._seconds, **end.scores}, names, self._step)
+
     def _restore(self, lines: Sequence[Mapping[str, float]]) -> None:
         """Read what earlier attempts wrote: the seconds of training, and the health at their looks."""
         for line in lines:
@@ -207,7 +215,9 @@ class Attempt(ABC):
         values = {"look": look, "seconds_training": self._seconds}
         values |= {f"{HEALTH}{name}": value for name, value in vitals.measured().items()}
         self._records.write(self._step, values)
-        self._records.board.video("samples", grid, self._step)
+        # A model without labels has one row.
+        names = self.spec.class_names if self.config.n_conditions == len(self.spec.class_names) else ()
+        self._records.board.video("samples", with_names(grid, names), self._step)
         return {"look": look, "health": health_of(vitals)}
 
     def _stop_if_unhealthy(self, step: int) -> None:

@@ -16,6 +16,7 @@ from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.judging.prepare import FLOOR, FloorTask
 from vgsearch.runtime.study.population import successor
 from vgsearch.runtime.study.proposal import Proposal
+from vgsearch.runtime.sweep.board import row
 from vgsearch.runtime.sweep.resuming import at_half_the_batch
 from vgsearch.runtime.sweep.spec import TrialSpec
 from vgsearch.runtime.sweep.stop_request import StopRequest
@@ -91,7 +92,8 @@ class Driver:
             trial_id=trial_id,
             folder=str(folder.place),
             config=config.model_dump(mode="json"),
-            hyperparameters=proposal.overrides,
+            hyperparameters=row(self.sweep, proposal.overrides),
+            class_names=tuple(self.sweep.class_names),
             stop_request=str(self.experiment.stop_request),
             own_stop_request=str(folder.stop_request),
             inputs=self.inputs,

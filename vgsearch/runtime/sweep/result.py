@@ -84,7 +84,8 @@ def _print_next_commands(best: TrialRecord, experiment: Experiment, record: Swee
         f"            vgsearch confirm {written}",
         f"            vgsearch show {written}/{short_id(best.trial_id)}",
         *(f"            {command}" for command in commands),
-        f"            tensorboard --logdir {written}   (pip install tensorboard{_storage_package(experiment)})",
+        f"            tensorboard --logdir {written}/{experiment.trials.name}"
+        f"   (pip install tensorboard{_storage_package(experiment)})",
     ):
         console.print(line, soft_wrap=True)
 

@@ -29,6 +29,8 @@ class TrialSpec:
     """Number of newest checkpoints to keep, in addition to the best."""
     n_classes: int = 1
     """Classes of the data set."""
+    class_names: tuple[str, ...] = ()
+    """Their names, for pictures."""
     n_seeds: int = 1
     """Trainings of the point, one after the other; its score is their mean."""
     to_beat: float | None = None

@@ -16,13 +16,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from vgsearch.experiment.end import End
 from vgsearch.experiment.ledger import SweepRecord, read_events
 from vgsearch.experiment.moved import MovedExperiment
-from vgsearch.experiment.objective import compared_scores
 from vgsearch.experiment.paths import Experiment
-from vgsearch.experiment.tensorboard import write_columns
 from vgsearch.runtime.cluster.cluster import Resources
 from vgsearch.runtime.study.proposal import Proposal
 from vgsearch.runtime.study.rebuild import driven_study
 from vgsearch.runtime.study.searcher import LookScheduler, StudySearcher
+from vgsearch.runtime.sweep.board import write_board
 from vgsearch.runtime.sweep.broken_gpus import BrokenGpus
 from vgsearch.runtime.sweep.driver import Driver
 from vgsearch.runtime.sweep.executors import inline_trial
@@ -61,10 +60,7 @@ def run_trials(
     Raises DiskFull if the disk is full for the driver's own files.
     """
     sweep, experiment = driver.sweep, driver.experiment
-    if not any(experiment.tensorboard.glob("*")):
-        searched = {path: domain.ends for path, domain in sweep.domains.items()}
-        write_columns(experiment.tensorboard, searched, compared_scores(sweep.objectives()))
-        experiment.working_copy.push(lambda name: name.startswith(f"{experiment.tensorboard.name}/"))
+    write_board(experiment, sweep)
     with files_told(experiment, sweep), driven_study(experiment.study, sweep, read_events(experiment.ledger)) as study:
         searcher = StudySearcher(study, sweep, waiting, driver, driver.record.next_index, driver.successor)
         run_searcher(searcher, driver, cluster, executor)
