@@ -19,11 +19,11 @@ COMMANDS = """
 tune SPACE --point= --data= --folds= --one-per-class --budget=laptop --set=* --classifier-weights= --out=runs
     --name= --tag=* --trials= --seed=0 --workers-per-trial=1
     --gpus-per-worker= --max-concurrent= --seeds-per-trial=1 --racing --pruning --no-pruning --confirm-best --no-confirm-best
-    --time-budget= --gpu-hours= --stop-when= --disk-budget= --keep=2 --storage=
+    --time-budget= --gpu-hours= --stop-when= --disk-budget= --keep=2 --log=* --storage=
     --warm-start=* --address= --insecure --dry-run --json
 submit SPACE|EXP --address=! --detach
 resume EXP --trials= --retry=none --workers-per-trial= --gpus-per-worker= --data= --max-concurrent= --time-budget=
-    --gpu-hours= --stop-when= --disk-budget= --address= --insecure --json
+    --gpu-hours= --stop-when= --disk-budget= --log=* --address= --insecure --json
 stop EXP[/TRIAL] --json
 status EXP --watch --json
 ls DIR? --tag=* --json

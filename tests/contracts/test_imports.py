@@ -88,6 +88,9 @@ LATE_IMPORTS = {
     "vgsearch.report.writing": {"plotly"},
     "vgsearch.terminal.line": {"videogan"},  # the masking of secrets imports pydantic
     "vgsearch.runtime.study.dashboard": {"optuna_dashboard"},  # an extra that not everyone installs
+    "vgsearch.trackers.mlflow_runs": {"mlflow"},  # extras, imported when a search asks for them
+    "vgsearch.trackers.trackio_runs": {"trackio"},
+    "vgsearch.trackers.wandb_runs": {"wandb"},
     "vgsearch.runtime.feed.stream": {"torch"},  # Ray Data's workers decode without torch
 }
 """Outside `vgsearch.commands`, whose late imports keep `--help` fast: what else a module imports inside a function."""

@@ -152,6 +152,14 @@ StopWhen = Annotated[
         help="Start no more trials after no-improvement:10 (ended trials) or at target:0.8 (score); or never.",
     ),
 ]
+Log = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--log",
+        metavar="mlflow|wandb|trackio",
+        help="Also log each trial as a run of this tracker, from now on. Repeatable; resume --log none ends it.",
+    ),
+]
 ReportsFolder = Annotated[
     Path | None,
     typer.Option(

@@ -36,6 +36,7 @@ def resume(
     gpu_hours: options.GpuHours = None,
     stop_when: options.StopWhen = None,
     disk_budget: options.DiskBudget = None,
+    log: options.Log = None,
     address: options.Address = None,
     insecure: options.Insecure = False,
     json: options.Json = False,
@@ -46,6 +47,8 @@ def resume(
     from vgsearch.runtime.sweep.moving import OtherSettings, OtherWorkers
 
     workers = OtherWorkers(n_workers, gpus_per_worker)
-    settings = OtherSettings.of_options(data, max_concurrent, time_budget, gpu_hours, stop_when, disk_budget)
+    settings = OtherSettings.of_options(
+        data, max_concurrent, time_budget, gpu_hours, stop_when, disk_budget, log or None
+    )
     resume_sweep(experiment, trials, retry, address, json, workers, settings)
     confirm_best(experiment, address, json)

@@ -107,6 +107,7 @@ def tune(
     stop_when: options.StopWhen = None,
     disk_budget: options.DiskBudget = None,
     keep: Keep = 2,
+    log: options.Log = None,
     storage: Storage = None,
     warm_start: WarmStart = None,
     address: options.Address = None,

@@ -63,6 +63,7 @@ class Sweep(Config):
         None, gt=0, description="hours times GPUs of all trials, in all attempts, after which the sweep stops"
     )
     stop_when: str = Field(NEVER, description="when no more trials start: no-improvement:N, target:VALUE; see StopWhen")
+    log: list[str] = Field([], description="trackers beside TensorBoard: mlflow, wandb, trackio")
     tags: list[str] = Field([], description="words by which `vgsearch ls --tag` finds the experiment")
     space_source: str = Field("", description="the shipped space's name, or the path of the file")
     storage: str | None = Field(None, description="where Optuna keeps the study; default: the experiment's folder")

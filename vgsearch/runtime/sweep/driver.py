@@ -2,12 +2,13 @@
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import ray
 
 from vgsearch.experiment.end import End, reported
-from vgsearch.experiment.ledger import ENOUGH, GPU_LEFT_OUT, UNFINISHED, Ledger, SweepRecord, TrialRecord
+from vgsearch.experiment.ledger import ENOUGH, GPU_LEFT_OUT, UNFINISHED, Event, Ledger, SweepRecord, TrialRecord
 from vgsearch.experiment.paths import Experiment, TrialFolder
 from vgsearch.experiment.retention import CheckpointDisk
 from vgsearch.experiment.score import Floor
@@ -39,8 +40,18 @@ IN_STATUS = ("trial_id", "state", "reason", "step", "seconds", "scores", "score"
 class Driver:
     """The only writer of a sweep's ledger; shows every event in the view."""
 
-    def __init__(self, experiment: Experiment, sweep: Sweep, inputs: Inputs, ledger: Ledger, view: SweepView) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        sweep: Sweep,
+        inputs: Inputs,
+        ledger: Ledger,
+        view: SweepView,
+        follow: Callable[[Event], None] = lambda event: None,
+    ) -> None:
+        """`follow` is called with each event of a trial and must return at once."""
         self.experiment, self.sweep, self.inputs, self.ledger, self.view = experiment, sweep, inputs, ledger, view
+        self._follow = follow
         # Only with a budget: it looks at each trial's folder, which on an object store is a request.
         self._disk = CheckpointDisk(experiment, ledger, sweep.disk_budget_bytes) if sweep.disk_budget_bytes else None
         hours = sweep.time_budget_hours
@@ -231,7 +242,9 @@ class Driver:
         return True
 
     def _record(self, event: str, **fields: Any) -> None:
-        self.view.print_event(self.ledger.append(event, **fields))
+        entry = self.ledger.append(event, **fields)
+        self.view.print_event(entry)
+        self._follow(entry)
 
     @property
     def stopping(self) -> bool:

@@ -50,6 +50,8 @@ from vgsearch.terminal.console import Terminal
 from vgsearch.terminal.line import print_line
 from vgsearch.terminal.sweep_table import SweepView
 from vgsearch.terminal.words import shown, typed
+from vgsearch.trackers.contract import Search
+from vgsearch.trackers.following import following, refuse_missing_trackers
 from videogan.config import ConfigurationError
 from videogan.data.cache import cache_folder
 from videogan.data.manifest import SPLITS, Manifest, ScoredSplit, read_manifest
@@ -100,6 +102,7 @@ def _launched(
     sweep.refuse_impossible_domains()
     refuse_idle_race(sweep)
     refuse_unfit_sampler(sweep)
+    refuse_missing_trackers(sweep.log)
     for note in notes_on_weights_of(sweep):
         print_line(f"note: {note}", error=True)
     if dry_run:
@@ -148,6 +151,7 @@ def resume(
         for note in resuming.notes_of_space(sweep):
             print_line(note, error=True)
         refuse_unfit_sampler(sweep)
+        refuse_missing_trackers(sweep.log)
         manifest = unchanged_data(experiment, sweep)
         waiting = resuming.left_to_do(record, sweep, retry)
         if resuming.is_over(record, sweep, waiting):
@@ -208,12 +212,15 @@ def _run(
     inputs = prepare_inputs(sweep, manifest, sweep.scored_split(manifest), console)
     view = SweepView(console, ledger.record, sweep.n_trials, json_lines)
     _record_start(experiment, sweep, inputs, ledger, view, lack)
-    driver = Driver(experiment, sweep, inputs, ledger, view)
-    driver.make_up_statuses()
-    is_unknown = ledger.record.floor is None or ledger.record.floor.reason  # an earlier driver could not measure it
-    if sweep.has_floor and is_unknown:
-        driver.floor = FloorTask(sweep, inputs)
-    with stop_on_interrupt(experiment, console), view.live():
+    trackers = following(
+        sweep.log, _search(experiment, sweep), lambda trial: experiment.trial(trial).samples / "grid.gif"
+    )
+    with trackers as follow, stop_on_interrupt(experiment, console), view.live():
+        driver = Driver(experiment, sweep, inputs, ledger, view, follow)
+        driver.make_up_statuses()
+        is_unknown = ledger.record.floor is None or ledger.record.floor.reason  # an earlier driver could not measure it
+        if sweep.has_floor and is_unknown:
+            driver.floor = FloorTask(sweep, inputs)
         # Workers that start all at once, and streams, must not wait for the CPU that the floor holds.
         if sweep.n_workers > 1 or inputs.cache is None:
             driver.await_floor()
@@ -226,6 +233,12 @@ def _run(
     if not json_lines:
         print_result(driver.record, experiment, console)
     _exit(driver, interrupted, console)
+
+
+def _search(experiment: Experiment, sweep: Sweep) -> Search:
+    """What trackers tell of the search."""
+    facts = {"space": sweep.space.name, "budget": sweep.budget, "data": sweep.data, "sweep_seed": sweep.seed}
+    return Search(experiment.name, str(experiment.place), facts)
 
 
 def _record_start(

@@ -1,5 +1,6 @@
 """A sweep that continues on other machines: with other workers or GPUs per trial than it started with."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from vgsearch.experiment.stop_when import StopWhen
 from vgsearch.runtime.cluster.cluster import refuse_impossible_gpus
 from vgsearch.space.amounts import bytes_of, hours_of
 from vgsearch.space.sweep import Sweep
+from vgsearch.trackers.following import checked_trackers
 from videogan.storage.places import place
 
 
@@ -58,6 +60,7 @@ class OtherSettings:
     gpu_hours: float | None = None
     stop_when: str | None = None
     disk_budget_bytes: float | None = None
+    log: list[str] | None = None
 
     @classmethod
     def of_options(
@@ -68,6 +71,7 @@ class OtherSettings:
         gpu_hours: float | None,
         stop_when: str | None,
         disk_budget: str | None,
+        log: Sequence[str] | None = None,
     ) -> "OtherSettings":
         """Those of a command; raises ConfigurationError for one that cannot be read."""
         if stop_when is not None:
@@ -79,6 +83,7 @@ class OtherSettings:
             gpu_hours,
             stop_when,
             None if disk_budget is None else bytes_of(disk_budget, "--disk-budget"),
+            None if log is None else checked_trackers(log),
         )
 
     def of(self, sweep: Sweep) -> Sweep:

@@ -11,6 +11,7 @@ from vgsearch.experiment.stop_when import NEVER
 from vgsearch.space.amounts import bytes_of, hours_of
 from vgsearch.space.space import Space, load_space, source_of
 from vgsearch.space.sweep import Sweep, checked_storage
+from vgsearch.trackers.following import checked_trackers
 from videogan.config import ConfigurationError, flattened, parse_config, suggestion
 from videogan.data.manifest import Manifest, ScoredSplit
 from videogan.storage.places import Place
@@ -32,6 +33,8 @@ class SweepRequest:
     overrides: Sequence[str] = ()
     name: str | None = None
     tags: Sequence[str] = ()
+    log: Sequence[str] = ()
+    """Trackers of its trials: mlflow, wandb, trackio."""
     n_trials: int | None = None
     seed: int = 0
     n_workers: int = 1
@@ -108,6 +111,7 @@ def requested_sweep(
         confirm_best=_confirms_best(request, space),
         keep=request.keep,
         tags=list(request.tags),
+        log=checked_trackers(request.log),
         space_source=source_of(request.space),
         **_storage(request, experiment),
         warm_start=[str(_with_ledger(folder)) for folder in request.warm_start],

@@ -18,7 +18,7 @@ SEED_OF_RETRIES = 1_000_000
 """Added to a trial's seed for each start after a divergence: the same draws would diverge again."""
 FREE = (
     "n_trials", "max_concurrent", "time_budget_hours", "n_workers", "gpus_per_worker", "data", "space_source", "keep",
-    "disk_budget_bytes", "tags", "gpu_hours", "stop_when",
+    "disk_budget_bytes", "tags", "gpu_hours", "stop_when", "log",
 )  # fmt: skip
 """Settings that may change when a sweep is resumed; the digest of the manifest shows whether the data are the same."""
 
