@@ -93,6 +93,6 @@ def _log_ticks(low: float, high: float) -> list[float]:
     for times in ((1,), (1, 3), (1, 2, 5)):
         ticks = [t * 10.0**power for power in decades for t in times]
         ticks = [tick for tick in ticks if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)]
-        if len(shown) < 2 or len(ticks) <= MOST_TICKS + 1:
+        if len(shown) < 2 or len(ticks) < MOST_TICKS:
             shown = ticks
     return shown if len(shown) > 1 else [low, high]

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from vgsearch.terminal.line import print_line
+from vgsearch.terminal.line import is_own, print_line
 from vgsearch.trackers.contract import Search, Tracker
 from vgsearch.trackers.mlflow_runs import MlflowRuns
 from vgsearch.trackers.trackio_runs import TrackioRuns
@@ -17,7 +17,7 @@ from videogan.config import ConfigurationError
 
 KINDS: dict[str, type[Tracker]] = {"mlflow": MlflowRuns, "wandb": WandbRuns, "trackio": TrackioRuns}
 NOTHING = "none"
-SECONDS_AT_THE_END = 60.0
+SECONDS_AT_THE_END = 120.0
 """How long an ended search waits for what its trackers have not written yet."""
 Follow = Callable[[Mapping[str, Any]], None]
 
@@ -83,7 +83,7 @@ class _Thread(threading.Thread):
             tracker.close()
         except Exception as error:  # noqa: BLE001 (whatever a tracker raises, the search goes on)
             reason = " ".join(str(error).split())[:200]
-            self.warn(f"{type(error).__name__}: {reason}")
+            self.warn(reason if is_own(error) else f"{type(error).__name__}: {reason}")
 
     def warn(self, why: str) -> None:
         print_line(f"note: --log {self._kind} stopped, the search goes on: {why}", error=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vgsearch.trackers.contract import Search, Tracker
+from videogan.config import ConfigurationError
 
 PROJECT = "vgsearch"
 """The default project; $WANDB_PROJECT names another. The runs of a search are a group of it."""
@@ -19,11 +20,15 @@ class WandbRuns(Tracker):
         import wandb
 
         self._wandb, self._runs = wandb, dict[str, Any]()
+        self._settings = wandb.setup().settings
+        # The prompt for a key would wait in the terminal of a search that runs.
+        if self._settings.mode == "online" and not wandb.login(prompt=False):
+            raise ConfigurationError("no key of Weights & Biases: run wandb login, or set WANDB_MODE=offline.")
 
     def begin(self, trial: str, settings: Mapping[str, Any]) -> None:
         digest = hashlib.sha256(f"{self.search.place} {trial}".encode()).hexdigest()[:16]
         run = self._wandb.init(
-            project=None if self._wandb.Settings().project else PROJECT,
+            project=self._settings.project or PROJECT,
             group=self.search.name, name=trial, id=digest, resume="allow", reinit="create_new",
             config={**self.search.facts, **settings}, settings=self._wandb.Settings(silent=True, console="off"),
         )  # fmt: skip

@@ -18,7 +18,7 @@ def test_equal_ratios_are_equally_far_apart_on_a_log_domain_and_equal_difference
 def test_one_value_has_the_axis_of_its_domain():
     axis = value_axis([1e-4], LOG)
     assert axis.places == pytest.approx([0.5])
-    assert [text for _, text in axis.ticks] == ["1e-05", "3e-05", "0.0001", "0.0003", "0.001"]
+    assert [text for _, text in axis.ticks] == ["1e-05", "0.0001", "0.001"]
     assert value_axis([0.7], None).places == pytest.approx([0.5])
     assert value_axis([0.0, 0.0], None).places == pytest.approx([0.5, 0.5])
 
