@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from vgsearch.experiment.objective import compared_scores
@@ -10,6 +11,7 @@ from vgsearch.experiment.tensorboard import TrialBoard, with_names, write_column
 from vgsearch.report.sample_grid import NotShown, real_examples
 from vgsearch.space.domains import Domain
 from vgsearch.space.sweep import Sweep
+from videogan.data.cache import cache_folder
 from videogan.sampling.pictures import grid_frames
 
 FIRST = ("lr_g", "lr_d", "sigma_a", "sigma_b", "sigma_c")
@@ -18,14 +20,16 @@ NOT_SEARCHED = "not searched"
 
 
 def write_board(experiment: Experiment, sweep: Sweep) -> None:
-    """Write the columns, and the first real clip of each class unless clips are streamed; once for an experiment."""
+    """Write the columns, and the first real clip of each class if this machine has them; once for an experiment."""
     if any(experiment.tensorboard.glob("*")):
         return
     write_columns(experiment.tensorboard, columns(sweep), compared_scores(sweep.objectives()))
-    with suppress(NotShown):
-        board = TrialBoard(experiment.tensorboard, None)
-        board.video("real clips", with_names(grid_frames(real_examples(sweep), 1), sweep.class_names), 0)
-        board.close()
+    if isinstance(cache_folder("clips"), Path):  # clips on an object store would be downloaded for the picture alone
+        with suppress(NotShown):
+            real = with_names(grid_frames(real_examples(sweep), 1), sweep.class_names)
+            board = TrialBoard(experiment.tensorboard, None)
+            board.video("real clips", real, 0)
+            board.close()
     folder = f"{experiment.tensorboard.relative_to(experiment.folder).as_posix()}/"
     experiment.working_copy.push(lambda name: name.startswith(folder))
 
