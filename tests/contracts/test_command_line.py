@@ -30,8 +30,8 @@ ls DIR? --tag=* --json
 confirm EXP --top=3 --seeds=5 --folds= --workers-per-trial= --gpus-per-worker= --address= --insecure --json
 show EXP/TRIAL --json
 replay EXP ... --sampler=* --pruner=* --trials= --repeats=100 --parallel=1,8 --seed=0 --json
-report EXP --out --open --json
-compare EXP1 EXP2 ... --out --open --json
+report EXP --out= --open --json
+compare EXP1 EXP2 ... --out= --open --json
 dashboard EXP --port=8080
 train SPACE --point= --data= --folds= --one-per-class --budget=laptop --set=* --classifier-weights= --out=runs
     --name= --tag=* --seed=0 --workers-per-trial=1
