@@ -1,13 +1,15 @@
 """The part of a batch that a data-parallel process computes on, and what processes exchange."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 SECONDS_BETWEEN_CHECKS = 0.5
+Own = TypeVar("Own")
 
 
 @dataclass(frozen=True)
@@ -45,17 +47,33 @@ class Shard:
                 torch.distributed.broadcast(buffer, src=0)
 
     def wait_for_first(self, event: str) -> None:
-        """Return on every rank once rank 0 has come here; `event` is a name that a process group uses once.
+        """Return on every rank once rank 0 has come here; `event` is a name that a process group uses once."""
+        if self.n_ranks > 1:
+            self._wait_for(range(1), event, lambda: None)
 
-        For work of rank 0 that may take hours. A collective gives up after half an hour, and keeps a waiting GPU busy.
+    def collected(self, own: Own, event: str, meanwhile: Callable[[], None] = lambda: None) -> list[Own]:
+        """What each rank gives as `own`, by rank and on every rank, once all ranks have come here.
+
+        own: anything that pickle takes. event: as of `wait_for_first`. `meanwhile` is called again and again while this
+        rank waits; it must not raise, because the other ranks would wait for this one.
         """
         if self.n_ranks == 1:
-            return
+            return [own]
+        self._wait_for(range(self.n_ranks), event, meanwhile)
+        parts: list[Own] = [own] * self.n_ranks
+        torch.distributed.all_gather_object(parts, own)
+        return parts
+
+    def _wait_for(self, ranks: range, event: str, meanwhile: Callable[[], None]) -> None:
+        """Return once `ranks` have come here.
+
+        For work that may take hours: a collective gives up after half an hour, and keeps a waiting GPU busy.
+        """
         store = torch.distributed.distributed_c10d._get_default_store()
-        if self.rank == 0:
-            store.set(event, "")
-        while not store.check([event]):
+        store.set(f"{event} {self.rank}", "")
+        while not store.check([f"{event} {rank}" for rank in ranks]):
             time.sleep(SECONDS_BETWEEN_CHECKS)
+            meanwhile()
 
     def averaged(self, tensor: Tensor) -> Tensor:
         """The mean over ranks; a NaN on one rank becomes a NaN on all, so that all stop together."""

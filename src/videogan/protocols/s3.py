@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -162,47 +162,91 @@ class S3Result:
         return {name: value for name, value in self.to_json().items() if name not in ("confusion", "per_class")}
 
 
+@dataclass(frozen=True)
+class SeedFindings:
+    """What the classifiers of one seed found of synthetic clips."""
+
+    ser: Tensor
+    """(n_windows, n) classes of the real clips, predicted by the synthetic-trained classifier."""
+    res: Tensor
+    """(1, m) classes of the synthetic test clips, predicted by the real-trained classifier."""
+    n_different: dict[str, int]
+    """How many clips of the synthetic "training" and "test" sets differ."""
+
+
 def s3_evaluation(
     protocol: S3Protocol,
     digest: str,
     real: RealSide,
     synthesise: SyntheticSet,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    found: Mapping[int, SeedFindings] = {},
 ) -> S3Result:
     """S3 of the generator behind `synthesise`: one ReS, one SeR and so one S3 for each real-trained classifier.
 
     A synthetic training set has the size and labels of the real one, and as many draws of each clip as a fit shows
     windows. The synthetic-trained classifiers start from fresh weights, validate on the same positions and see no real
     clip before the test, so only the clips differ from the training on real ones. `on_progress(done, total)` counts
-    epochs. Raises ValueError if there are fewer than 2 classes, a class has no training clip, or synthetic clips have
-    another shape than real ones.
+    epochs. found: the findings of seeds that other processes computed; the result is equal to the last digit. Raises
+    ValueError if there are fewer than 2 classes, a class has no training clip, or synthetic clips have another shape
+    than real ones.
     """
-    train, scored, judge = real.train, real.scored, protocol.classifier
-    refuse_other_lengths(judge, train, scored)
-    _refuse_empty_classes(protocol, train)
-    n_epochs, test_labels = judge.recipe.max_epochs, protocol.test_labels(scored)
-    predictions: dict[str, list[Tensor]] = {"ser": [], "res": [], "rer": []}
-    n_different: dict[str, list[int]] = {"training": [], "test": []}
-    synthesise = like_real(synthesise, train)
-    for position, classifier in enumerate(real.classifiers):
+    seeds = [classifier.seed for classifier in real.classifiers]
+    missing = [seed for seed in seeds if seed not in found]
+    by_seed = {**found, **findings(protocol, real, synthesise, missing, on_progress)}
+    in_order = [by_seed[seed] for seed in seeds]
+    predictions = {
+        "ser": torch.stack([of_seed.ser for of_seed in in_order]),
+        "res": torch.stack([of_seed.res for of_seed in in_order]),
+        "rer": torch.stack([classifier.predictions[real.split] for classifier in real.classifiers]),
+    }
+    result = _result(protocol, digest, predictions, real)
+    for part, n in (("training", len(real.train)), ("test", len(protocol.test_labels(real.scored)))):
+        n_different = [of_seed.n_different[part] for of_seed in in_order]
+        result.warnings.extend(warnings_of_copies(f"clips of the synthetic {part} set", n_different, n))
+    return result
+
+
+def findings(
+    protocol: S3Protocol,
+    real: RealSide,
+    synthesise: SyntheticSet,
+    seeds: Sequence[int],
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[int, SeedFindings]:
+    """The findings of some of the protocol's seeds; those of a seed do not depend on the others.
+
+    Calls `on_progress` and raises ValueError as `s3_evaluation` does.
+    """
+    refuse_other_lengths(protocol.classifier, real.train, real.scored)
+    _refuse_empty_classes(protocol, real.train)
+    by_seed: dict[int, SeedFindings] = {}
+    synthesise, n_epochs = like_real(synthesise, real.train), protocol.classifier.recipe.max_epochs
+    for position, seed in enumerate(seeds):
+        classifier = next(each for each in real.classifiers if each.seed == seed)
 
         def on_epoch(epoch: Epoch, before: int = position * n_epochs) -> None:
-            on_progress(before + epoch.number, len(real.classifiers) * n_epochs)
+            on_progress(before + epoch.number, len(seeds) * n_epochs)
 
-        synthetic_test = Spooled(synthesise("test", test_labels, classifier.seed))
-        network = classifier.network(judge)
-        predictions["res"].append(predict_windows(network, synthetic_test, judge.recipe))
-        predictions["rer"].append(classifier.predictions[real.split])
-        # With the groups of the real clips, so that both fits validate on the same positions.
-        synthetic_train = Spooled(Grouped(synthesise("train", train.labels, classifier.seed), train.groups))
-        n_different["training"].append(n_different_clips(synthetic_train))
-        n_different["test"].append(n_different_clips(synthetic_test))
-        predictions["ser"].append(_trained_on(judge, synthetic_train, scored, classifier.seed, on_epoch))
-        on_progress((position + 1) * n_epochs, len(real.classifiers) * n_epochs)  # the training may have stopped early
-    result = _result(protocol, digest, {name: torch.stack(said) for name, said in predictions.items()}, real)
-    for part, n in (("training", len(train)), ("test", len(test_labels))):
-        result.warnings.extend(warnings_of_copies(f"clips of the synthetic {part} set", n_different[part], n))
-    return result
+        by_seed[seed] = _findings_of_seed(protocol, real, synthesise, classifier, on_epoch)
+        on_progress((position + 1) * n_epochs, len(seeds) * n_epochs)  # the training may have stopped early
+    return by_seed
+
+
+def _findings_of_seed(
+    protocol: S3Protocol,
+    real: RealSide,
+    synthesise: SyntheticSet,
+    classifier: RealClassifier,
+    on_epoch: Callable[[Epoch], None],
+) -> SeedFindings:
+    judge, train = protocol.classifier, real.train
+    test = Spooled(synthesise("test", protocol.test_labels(real.scored), classifier.seed))
+    res = predict_windows(classifier.network(judge), test, judge.recipe)
+    # With the groups of the real clips, so that both fits validate on the same positions.
+    training = Spooled(Grouped(synthesise("train", train.labels, classifier.seed), train.groups))
+    n_different = {"training": n_different_clips(training), "test": n_different_clips(test)}
+    return SeedFindings(_trained_on(judge, training, real.scored, classifier.seed, on_epoch), res, n_different)
 
 
 def like_real(synthesise: SyntheticSet, real: ClipSet) -> SyntheticSet:

@@ -13,7 +13,7 @@ from videogan.data.clip_set import LabelledClips, RealClips, all_windows
 from videogan.metrics.s3 import accuracy, s3_of_guessing, whole_interval
 from videogan.protocols.classifier import fit_on_real
 from videogan.protocols.ladder import RUNGS, clips_of_labels
-from videogan.protocols.s3 import RealSide, S3Protocol, look, s3_evaluation
+from videogan.protocols.s3 import RealSide, S3Protocol, findings, look, s3_evaluation
 
 ROUNDING = 1e-12  # of means over clips of weight 1 / n
 
@@ -54,6 +54,18 @@ def of(clips, rows) -> LabelledClips:
     """The clips at `rows`."""
     groups = None if clips.groups is None else tuple(clips.groups[row] for row in rows)
     return LabelledClips(clips.frames[rows], clips.labels[rows], clips.n_classes, groups)
+
+
+def test_seeds_judged_apart_have_the_score_of_all_to_the_last_digit(brief, side, synthesise):
+    done: list[tuple[int, int]] = []
+    one = findings(brief, side, synthesise, [1], lambda *progress: done.append(progress))
+    assert (list(one), done[-1]) == ([1], (1, 1))
+    whole, apart = s3_evaluation(brief, "d", side, synthesise), s3_evaluation(brief, "d", side, synthesise, found=one)
+    assert json.dumps(apart.to_json()) == json.dumps(whole.to_json())
+    other = findings(brief, side, synthesise, [0])[0]
+    assert not torch.equal(other.ser, one[1].ser)
+    swapped = s3_evaluation(brief, "d", side, synthesise, found={1: other})
+    assert swapped.per_seed["ser"] == [whole.per_seed["ser"][0]] * 2, "what is found is not computed again"
 
 
 def test_the_digest_changes_with_all_that_a_score_depends_on(protocol, facts):

@@ -38,7 +38,17 @@ from videogan.protocols.features import (
     sample_labels,
 )
 from videogan.protocols.own_metric import OwnMetric, OwnResult, own_metric, own_scores
-from videogan.protocols.s3 import RealSide, S3Protocol, S3Result, SyntheticSet, like_real, look, s3_evaluation
+from videogan.protocols.s3 import (
+    RealSide,
+    S3Protocol,
+    S3Result,
+    SeedFindings,
+    SyntheticSet,
+    findings,
+    like_real,
+    look,
+    s3_evaluation,
+)
 from videogan.protocols.standard_fvd import (
     ClipMoments,
     OtherPart,
@@ -97,14 +107,30 @@ class Judge:
         protocol: S3Protocol | FeatureProtocol,
         synthetic: SyntheticSet,
         on_progress: OnProgress = lambda done, total: None,
+        found: Mapping[int, SeedFindings] = {},
     ) -> S3Result | FeatureResult:
-        """The score of `synthetic` by a protocol whose real-trained classifiers are in the cache."""
-        digest = protocol.digest(self._inputs.facts, self._inputs.scored)
-        classifiers = self._inputs.real_classifiers(protocol.classifier, protocol.seeds)
-        real = RealSide(classifiers, self.train, self.scored, self._inputs.scored, self.held_back)
+        """The score of `synthetic` by a protocol whose real-trained classifiers are in the cache.
+
+        found: what other processes found for S3, by classifier seed.
+        """
+        digest, real = protocol.digest(self._inputs.facts, self._inputs.scored), self._real_side(protocol)
         if isinstance(protocol, S3Protocol):
-            return s3_evaluation(protocol, digest, real, synthetic, on_progress)
+            return s3_evaluation(protocol, digest, real, synthetic, on_progress, found)
         return feature_score(protocol, digest, real, synthetic, on_progress)
+
+    def findings(
+        self,
+        protocol: S3Protocol,
+        synthetic: SyntheticSet,
+        seeds: Sequence[int],
+        on_progress: OnProgress = lambda done, total: None,
+    ) -> dict[int, SeedFindings]:
+        """What the classifiers of some seeds of S3 find, by seed."""
+        return findings(protocol, self._real_side(protocol), synthetic, seeds, on_progress)
+
+    def _real_side(self, protocol: S3Protocol | FeatureProtocol) -> RealSide:
+        classifiers = self._inputs.real_classifiers(protocol.classifier, protocol.seeds)
+        return RealSide(classifiers, self.train, self.scored, self._inputs.scored, self.held_back)
 
     @property
     def n_frames(self) -> int:
@@ -193,17 +219,26 @@ class Judge:
         return classifier.network(protocol)
 
 
+def needs_s3(config: ScoredRun) -> bool:
+    """Whether one of a run's objectives is S3 or a part of it."""
+    return any(objective.is_part_of_s3 for objective in parsed(config.evaluation.objective))
+
+
 def objective_scores(
-    config: ScoredRun, judge: Judge, synthetic: SyntheticSet, on_progress: OnProgress = lambda done, total: None
+    config: ScoredRun,
+    judge: Judge,
+    synthetic: SyntheticSet,
+    on_progress: OnProgress = lambda done, total: None,
+    found: Mapping[int, SeedFindings] = {},
 ) -> dict[str, S3Result | FeatureResult | OwnResult]:
-    """The scores of a run's objectives: "s3", and each other score by its objective's name.
+    """The scores of a run's objectives: "s3", and each other score by its objective's name; `found` as of `score`.
 
     Raises ConfigurationError for a package's metric without a value of its own name in the objective's direction.
     """
     objectives = parsed(config.evaluation.objective)
     results: dict[str, S3Result | FeatureResult | OwnResult] = {}
-    if any(objective.is_part_of_s3 for objective in objectives):
-        results["s3"] = judge.score(config.evaluation.s3_protocol, synthetic, on_progress)
+    if needs_s3(config):
+        results["s3"] = judge.score(config.evaluation.s3_protocol, synthetic, on_progress, found)
     for metric in (objective.name for objective in objectives if objective.is_of_features):
         results[metric] = judge.score(
             config.evaluation.feature_protocol(cast(FeatureMetric, metric)), synthetic, on_progress

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,14 +23,14 @@ from vgsearch.experiment.objective import COST, compared_scores, parsed
 from vgsearch.experiment.tensorboard import with_names
 from vgsearch.experiment.trial_records import TrialRecords, set_wrong_kinds_aside
 from vgsearch.object_store.retry import with_retries
-from vgsearch.runtime.judging.judge import Judge, objective_scores, score_of
+from vgsearch.runtime.judging.judge import Judge, needs_s3, objective_scores, score_of
 from vgsearch.runtime.sweep.broken_device import refuse_broken
 from vgsearch.runtime.sweep.failures import end_of_error, in_one_line, is_out_of_memory
 from vgsearch.runtime.sweep.spec import TrialSpec, is_read_by_the_next_attempt, own_copy, own_copy_in_use
 from vgsearch.runtime.sweep.stop_request import StopRequest
 from videogan.divergence import TrainingDiverged
 from videogan.protocols.copies import Copies
-from videogan.protocols.s3 import SyntheticSet
+from videogan.protocols.s3 import SeedFindings, SyntheticSet
 from videogan.sampling.pictures import write_gif, write_mp4
 from videogan.shard import Shard
 from videogan.storage.atomic import delete_parts, write_atomically
@@ -230,6 +231,8 @@ class Attempt(ABC):
 
     def seen_by_any(self, seen: bool) -> bool:
         """Whether any rank has seen it; all ranks must call this at the same step."""
+        if self.shard.n_ranks == 1:
+            return seen  # without a wait for a GPU
         return self.shard.averaged(torch.tensor([float(seen)], device=self.device)).item() > 0
 
     def _push(self) -> None:
@@ -237,18 +240,27 @@ class Attempt(ABC):
         if self.shard.rank == 0:
             with_retries(self.folder.working_copy.push)
 
-    def _scored_by_first(self, judge: Judge | None) -> End:
-        """Score on rank 0, if it has a judge, while the others wait; a stop request ends all of them."""
+    def _scored_by_all(self, judge: Judge | None) -> End:
+        """Score, if there is a judge: every rank fits S3's classifiers of its seeds, then rank 0 does the rest.
+
+        The others wait for it; a stop request ends all of them.
+        """
         end, is_stopped = End("done"), False
         if judge is not None:
+            self.shard.wait_for_first(f"trained {self._event}")  # the others read its last checkpoint
             try:
                 end = self._scored(judge)
             except StopRequested:
                 is_stopped = True
-        self.shard.wait_for_first(f"scored {self.config.seed} {self.config.data.only_class}")
+        self.shard.wait_for_first(f"scored {self._event}")
         if self.seen_by_any(is_stopped):
             raise StopRequested
         return end
+
+    @property
+    def _event(self) -> str:
+        """Names this training among those of a process group."""
+        return f"{self.config.seed} {self.config.data.only_class}"
 
     def _scored(self, judge: Judge) -> End:
         """Score; if memory does not suffice for that, the training is kept, and no smaller batch would help."""
@@ -263,13 +275,17 @@ class Attempt(ABC):
             return End("failed", f"{why}: {in_one_line(error)}")
 
     def _score(self, judge: Judge) -> End:
-        """Score the last step's generator, on rank 0, and write its samples."""
+        """Score the last step's generator, and write its samples; ranks other than the first have no score."""
         synthetic, grid = self._samples()
-        self._write_samples(grid)
+        if self.shard.rank == 0:
+            self._write_samples(grid)
         LOGGER.info("scoring")
         self._signed = self._reported = time.monotonic()
         try:
-            results = objective_scores(self.config, judge, synthetic, self._while_scoring)
+            found = self._findings(judge, synthetic)
+            if self.shard.rank > 0:
+                return End("done")
+            results = objective_scores(self.config, judge, synthetic, self._while_scoring, found)
         except TrainingDiverged as error:
             return End("unscored", f"a classifier of the score failed: {error}")
         LOGGER.info("looking for copies")
@@ -288,6 +304,28 @@ class Attempt(ABC):
             return End("unscored", f"{' and '.join(undefined)} undefined: {why}")
         return End("done", scores=scores, score=score)
 
+    def _findings(self, judge: Judge, synthetic: SyntheticSet) -> dict[int, SeedFindings]:
+        """What the ranks find for S3, each by the classifiers of its seeds; a single rank finds it while it scores."""
+        if self.shard.n_ranks == 1 or not needs_s3(self.config):
+            return {}
+        protocol = self.config.evaluation.s3_protocol
+        own: dict[int, SeedFindings] | Exception
+        try:
+            seeds = protocol.seeds[self.shard.rank :: self.shard.n_ranks]
+            own = judge.findings(protocol, synthetic, seeds, self._while_scoring)
+        except Exception as error:
+            # These end every rank in the same way; after any other error Ray Train ends the others.
+            if not (isinstance(error, StopRequested | TrainingDiverged) or is_out_of_memory(error)):
+                raise
+            own = error
+        found: dict[int, SeedFindings] = {}
+        waits = partial(self._show_life, "waiting for the other workers' classifiers")
+        for part in self.shard.collected(own, f"found {self._event}", waits):
+            if isinstance(part, Exception):
+                raise part
+            found |= part
+        return found
+
     def _while_scoring(self, done: int, total: int) -> None:
         if self._stop_request.exists:
             raise StopRequested
@@ -295,8 +333,12 @@ class Attempt(ABC):
         if self.shard.n_ranks == 1 and time.monotonic() - self._reported > SECONDS_BETWEEN_REPORTS:
             self.report({"step": self._step, "losses": self._losses, "phase": f"scoring {done}/{total}"})
             self._reported = time.monotonic()
-        if time.monotonic() - self._signed > SECONDS_BETWEEN_SIGNS:
-            LOGGER.info("scoring: %d of %d", done, total)
+        self._show_life(f"scoring: {done} of {total}")
+
+    def _show_life(self, does: str) -> None:
+        """Log what rank 0 does, now and then: the driver sees the log grow."""
+        if self.shard.rank == 0 and time.monotonic() - self._signed > SECONDS_BETWEEN_SIGNS:
+            LOGGER.info(does)
             self.folder.working_copy.push_seldom()
             self._signed = time.monotonic()
 

@@ -11,7 +11,7 @@ from vgsearch.program.command import COMMAND
 from vgsearch.runtime.judging.judge import Judge, synthetic_set
 from vgsearch.runtime.sweep.attempt import Attempt, OpenClips
 from vgsearch.runtime.sweep.program_trial import ProgramTrial
-from vgsearch.runtime.sweep.spec import TrialSpec
+from vgsearch.runtime.sweep.spec import TrialSpec, own_copy_in_use
 from vgsearch.runtime.sweep.trial import Trial
 from videogan.data.clip_set import Joined
 from videogan.protocols.s3 import SyntheticSet
@@ -33,8 +33,8 @@ class OnePerClassTrial(Trial):
                 return dataclasses.replace(end, reason=f"class {number}: {reason}")
             self._seconds += training.seconds
         self._step = self.config.n_steps
-        judge = Judge(self.spec.inputs, self.config.data, self.config.n_frames) if self.shard.rank == 0 else None
-        end = self._scored_by_first(judge)
+        judge = Judge(self.spec.inputs, self.config.data, self.config.n_frames)
+        end = self._scored_by_all(judge)
         return self._after_first_seed(self, end, open_clips)
 
     def _training(self, number: int) -> Trial:
@@ -55,7 +55,10 @@ class OnePerClassTrial(Trial):
     def _samples(self) -> tuple[SyntheticSet, Tensor]:
         """Each label's clips by the generator of its class, and a grid with a row for each class."""
         trainings = [self._training(number) for number in range(self.spec.n_classes)]
-        samplers = [training.last_sampler() for training in trainings]
+        samplers = []
+        for training in trainings:
+            with own_copy_in_use(training.folder):
+                samplers.append(training.last_sampler())
         sets = [synthetic_set(sampler, self.config) for sampler in samplers]
         rows = [training._grid(sampler) for training, sampler in zip(trainings, samplers, strict=True)]
         synthetic: SyntheticSet = lambda purpose, labels, seed: Joined(  # noqa: E731 (a def could not be typed so)

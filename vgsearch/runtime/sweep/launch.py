@@ -199,12 +199,6 @@ def _run(
     if first.evaluation.one_per_class:
         costs = f"{sweep.n_classes} trainings of {first.n_steps} steps"
         console.print(f"one generator for each class: every trial is {costs}, and none is pruned", soft_wrap=True)
-    if sweep.n_workers > 1:
-        console.print(
-            f"{sweep.n_workers} workers train each trial; the first of them scores it, with the training of S3's "
-            "classifiers on its samples, and the others wait for that",
-            soft_wrap=True,
-        )
     lack = manifest.lack_of_select
     notes = notes_of(sweep.objectives(), sweep.limits.pruning.pruner != "none")
     for note in [*notes, f"note: {lack}"] if lack else notes:

@@ -95,7 +95,7 @@ class ProgramTrial(Attempt):
             if (samples := self._sample_folders().get(self._step)) is None:
                 raise UnusableSamples(f"samples/step_{self._step}, the program's last samples, are gone")
             with self._videos(samples, judge) as self._pool:
-                end = self._scored_by_first(judge)
+                end = self._scored_by_all(judge)
         except _Ended as ended:
             return ended.end
         except UnusableSamples as error:

@@ -59,16 +59,15 @@ class Trial(Attempt):
                 self._course.norms(norms)
 
     def _make_and_score(self, open_clips: OpenClips) -> End:
-        config, judge = self.config, None
-        if self.shard.rank == 0:
-            judge = Judge(self.spec.inputs, config.data, config.n_frames)
-        looks = Looks(judge, config) if judge else None
+        config = self.config
+        judge = Judge(self.spec.inputs, config.data, config.n_frames)
+        looks = Looks(judge, config) if self.shard.rank == 0 else None
         with open_clips(config, self._step * config.loop.n_d) as clips:
             self._train(
                 train(config, clips, start=self._start, wrap=self.wrap, shard=self.shard, device=self.device), looks
             )
         # One of several generators is not scored by itself.
-        end = self._scored_by_first(judge if config.data.only_class is None else None)
+        end = self._scored_by_all(judge if config.data.only_class is None else None)
         return self._after_first_seed(self, end, open_clips)
 
     def _train(self, progresses: Iterator[Progress], looks: Looks | None) -> None:
@@ -140,6 +139,8 @@ class Trial(Attempt):
     def last_sampler(self) -> Generator:
         """The last step's generator, ready to sample from."""
         path = self.checkpoints.path(self.config.loop.n_steps)
+        if not path.exists():  # this process has a working copy of its own, and did not write the checkpoint
+            self.folder.working_copy.pull(lambda name: name == f"{self.checkpoints.folder.name}/{path.name}")
         return sampling_copy_of(generator_from(path)[0].to(self.device), self.config)
 
     def _grid(self, sampler: Generator) -> Tensor:

@@ -165,15 +165,15 @@ def test_a_trial_whose_score_lacks_memory_keeps_its_training_for_a_retry(tmp_pat
         "t", str(tmp_path / "t"), config.model_dump(mode="json"), {}, str(tmp_path / "stop"), Inputs("d", "p", "c")
     )
     judge = cast(Judge, object())  # no score reads it
-    end = LacksMemory(spec, print)._scored_by_first(judge)
+    end = LacksMemory(spec, print)._scored_by_all(judge)
     assert end.state == "failed"
     assert end.reason.startswith("out of memory while it was scored; the training is kept, and resume --retry failed")
     assert "failed" in RETRIED["failed"]
     record = TrialRecord("t", 0, {}, state=end.state)
     assert at_half_the_batch(record, sweep) is None, "a smaller batch would train again, and score as before"
-    assert LacksMemory(spec, print)._scored_by_first(None).is_done, "a rank that does not score"
+    assert LacksMemory(spec, print)._scored_by_all(None).is_done, "a rank that does not score"
     with pytest.raises(StopRequested):
-        Stops(spec, print)._scored_by_first(judge)
+        Stops(spec, print)._scored_by_all(judge)
 
 
 def test_a_stop_of_one_trial_ends_it_as_pruned_and_of_the_sweep_as_interrupted(tmp_path: Path):
