@@ -35,4 +35,4 @@ def training_on(device: str, config: RunConfig) -> Training:
 def losses_on(device: str, config: RunConfig, n_steps: int = 1) -> list[dict[str, float]]:
     """The losses of the first steps on noise."""
     training, clips = training_on(device, config), NoiseClips.of(config)
-    return [training.step_(step, clips)[0] for step in range(1, n_steps + 1)]
+    return [training.step_(step, clips).losses for step in range(1, n_steps + 1)]

@@ -1,5 +1,6 @@
 """A GPU computes what the CPU computes: steps, constraints, checkpoints, one rank of data parallelism."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,10 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from tests.builders import NoiseClips
-from tests.gpu.device import DEVICE, HAS_CUDA, losses_on, small_config, training_on
+from tests.gpu.device import DEVICE, HAS_CUDA, losses_on, needs_cuda, small_config, training_on
 from videogan.constraints import clip_singular_values_
+from videogan.data.clip_set import LabelledClips, Spooled
+from videogan.device import has_room
 from videogan.shard import Shard
 from videogan.training.checkpoint import CheckpointFolder
 from videogan.training.loop import Training, train
@@ -90,7 +93,7 @@ def test_one_rank_of_data_parallelism_has_the_losses_of_a_process(tmp_path: Path
             config, lambda network: DistributedDataParallel(network, devices), Shard(), torch.device(DEVICE)
         )
         for step, losses in enumerate(alone, start=1):
-            assert training.step_(step, clips)[0] == pytest.approx(losses, rel=1e-4, abs=1e-5)
+            assert training.step_(step, clips).losses == pytest.approx(losses, rel=1e-4, abs=1e-5)
     finally:
         torch.distributed.destroy_process_group()
 
@@ -103,3 +106,28 @@ def test_a_step_on_the_device_leaves_no_tensor_behind():
         training.step_(step, clips)
         held.append(torch.cuda.memory_allocated() if HAS_CUDA else 0)
     assert held[1] == held[2]
+
+
+@needs_cuda
+@pytest.mark.parametrize("model", [{}, {"variant": "mvt_mc"}], ids=["mvt_tsa", "motion constraint"])
+def test_a_step_queues_its_work_and_waits_for_nothing(model: dict[str, Any]):
+    config = small_config(model, ema_decay=0.9)
+    training, clips = training_on(DEVICE, config), NoiseClips.of(config)
+    training.step_(1, clips)  # libraries initialise, and wait for that
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        values = training.step_(2, clips)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert not values.is_read
+    assert all(math.isfinite(loss) for loss in values.losses.values())
+
+
+@needs_cuda
+def test_clips_stay_on_a_device_with_room_and_are_those_of_the_file():
+    rng = torch.Generator().manual_seed(0)
+    clips = LabelledClips(torch.randint(256, (6, 4, 8, 8, 3), generator=rng, dtype=torch.uint8), torch.arange(6), 6)
+    (there,) = Spooled(clips, torch.device(DEVICE)).windows([(torch.tensor([4, 1]), 0)])
+    assert there.is_cuda
+    assert torch.equal(there.cpu(), clips.frames[[4, 1]])
+    assert not has_room(torch.device(DEVICE), torch.cuda.mem_get_info()[0])

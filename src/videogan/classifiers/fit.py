@@ -12,9 +12,11 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from videogan.classifiers.contract import VideoClassifier
+from videogan.classifiers.validation import validation_split
 from videogan.config import Config
 from videogan.data.clip_set import ClipSet, Request, Spooled, Subset
-from videogan.data.clips import on_device, to_video
+from videogan.data.clips import to_video
+from videogan.device import has_room, on_device
 from videogan.divergence import TrainingDiverged
 from videogan.nets.layout import lay_channels_last_
 from videogan.out_of_memory import in_halves
@@ -121,6 +123,9 @@ def fit(
     held_out = test
     if test is None and recipe.schedule == "plateau":
         train, held_out = validation_split(train, recipe.validation_fraction, rng)
+    device = next(classifier.parameters()).device
+    if has_room(device, len(train) * math.prod(train.shape)):
+        train = Spooled(train, device)
     with torch.random.fork_rng():
         torch.manual_seed(seed + (shard.rank << 32))
         run = _Fit(classifier, wrap, shard, recipe, rng)
@@ -128,7 +133,7 @@ def fit(
         if held_out is None:
             return run.on_cosine(train, on_epoch)
         # Each epoch judges the same windows: they are read, or generated, once.
-        return run.on_plateau(train, Spooled(held_out), on_epoch)
+        return run.on_plateau(train, Spooled(held_out, device), on_epoch)
 
 
 class _Fit:
@@ -195,12 +200,11 @@ class _Fit:
         # A draw is shown in consecutive epochs, so that synthetic clips are made once.
         draw = (epoch - 1) * self.recipe.n_windows // self.recipe.max_epochs
         plan = [self._part(b) for _ in range(n_passes) for b in _shuffled_batches(len(train), n_batches, self.rng)]
-        total = 0.0
+        # Summed where the losses are: to read each would wait for the device.
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
         for part, frames in zip(plan, train.windows((part.clips, draw) for part in plan), strict=True):
             loss = self._loss(frames, train.labels[part.clips], part)
-            mean = self.shard.averaged(loss.detach().clone()).item()
-            if not math.isfinite(mean):
-                raise TrainingDiverged(epoch, "classifier loss")
+            total += part.n_of_batch * self.shard.averaged(loss.detach().clone()).double()
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
             # Gradients are already averaged over ranks, so every rank clips by the same norm.
@@ -209,8 +213,10 @@ class _Fit:
                 self.optimiser.param_groups[0]["lr"] = self.recipe.lr * cosine_share(self.n_updates, n_updates)
             self.optimiser.step()
             self.n_updates += 1
-            total += mean * part.n_of_batch
-        return total / (n_passes * len(train))
+        mean = total.item() / (n_passes * len(train))
+        if not math.isfinite(mean):
+            raise TrainingDiverged(epoch, "classifier loss")
+        return mean
 
     def _part(self, batch: Tensor) -> "_Part":
         """This rank's part of a global batch, with its random shifts."""
@@ -305,7 +311,7 @@ def features(classifier: VideoClassifier, frames: Tensor, recipe: Recipe, layer:
     "penultimate" is the input of the last linear layer (`classifier.features`), "logits" its output. Computed in eval
     mode, batch by batch, in the recipe's precision.
     """
-    return torch.cat(list(_outputs(classifier, frames.split(recipe.batch_size), recipe, layer)))
+    return torch.cat(list(_outputs(classifier, frames.split(recipe.batch_size), recipe, layer))).cpu()
 
 
 def window_features(
@@ -313,7 +319,7 @@ def window_features(
 ) -> Tensor:
     """`features` of the first `n_windows` draws of a set, float32 (n_windows, n, d); the clips are read in batches."""
     requests = list(_requests(len(clips), recipe.batch_size, n_windows))
-    outputs = torch.cat(list(_outputs(classifier, clips.windows(requests), recipe, layer)))
+    outputs = torch.cat(list(_outputs(classifier, clips.windows(requests), recipe, layer))).cpu()
     return outputs.unflatten(0, (n_windows, len(clips)))
 
 
@@ -328,13 +334,14 @@ def _requests(n: int, size: int, n_windows: int) -> Iterator[Request]:
 
 @torch.no_grad()
 def _outputs(classifier: VideoClassifier, batches: Iterable[Tensor], recipe: Recipe, layer: Layer) -> Iterator[Tensor]:
+    """They stay on the device: to read each batch's would wait for it."""
     classifier.eval()
     device = next(classifier.parameters()).device
     layers = classifier.features if layer == "penultimate" else classifier
 
     def compute(frames: Tensor) -> Tensor:
         with _precision(recipe, device):
-            return layers(to_video(on_device(frames, device))).float().cpu()
+            return layers(to_video(on_device(frames, device))).float()
 
     for batch in batches:
         yield in_halves(compute, batch)
@@ -347,48 +354,6 @@ def classes_of(classifier: VideoClassifier, penultimate: Tensor, recipe: Recipe)
     device = next(classifier.parameters()).device
     with _precision(recipe, device):
         return classifier.classify(penultimate.to(device)).argmax(1).cpu()
-
-
-def validation_split(clips: ClipSet, fraction: float, rng: torch.Generator) -> tuple[ClipSet, ClipSet]:
-    """Split `clips` into training and validation clips (about `fraction`): whole groups if there are 3 or more.
-
-    With fewer groups, the same fraction of each class is drawn. No class loses its last training clip; raises
-    ValueError if that leaves no validation clip.
-    """
-    if clips.groups is not None and len(set(clips.groups)) >= 3:
-        held_out = _whole_groups(clips, clips.groups, fraction, rng)
-    else:
-        held_out = _share_of_each_class(clips, fraction, rng)
-    if not held_out:
-        raise ValueError(
-            f"validation needs a class with at least 2 training clips, got {len(clips)} clips in total; add clips."
-        )
-    mask = torch.zeros(len(clips), dtype=torch.bool)
-    mask[held_out] = True
-    return Subset(clips, (~mask).nonzero().flatten()), Subset(clips, mask.nonzero().flatten())
-
-
-def _whole_groups(clips: ClipSet, groups: tuple[str, ...], fraction: float, rng: torch.Generator) -> list[int]:
-    names = sorted(set(groups))
-    n_left = torch.bincount(clips.labels, minlength=clips.n_classes)
-    held_out: list[int] = []
-    for position in torch.randperm(len(names), generator=rng).tolist():
-        members = [i for i, group in enumerate(groups) if group == names[position]]
-        n_members = torch.bincount(clips.labels[members], minlength=clips.n_classes)
-        if len(held_out) < fraction * len(clips) and not ((n_members > 0) & (n_left == n_members)).any():
-            held_out += members
-            n_left = n_left - n_members
-    return held_out
-
-
-def _share_of_each_class(clips: ClipSet, fraction: float, rng: torch.Generator) -> list[int]:
-    held_out: list[int] = []
-    for label in range(clips.n_classes):
-        members = (clips.labels == label).nonzero().flatten()
-        n_held_out = min(max(1, round(fraction * len(members))), len(members) - 1)
-        order = torch.randperm(len(members), generator=rng)
-        held_out += members[order[: max(0, n_held_out)]].tolist()
-    return held_out
 
 
 def _shuffled_batches(n: int, n_batches: int, rng: torch.Generator) -> tuple[Tensor, ...]:

@@ -1,5 +1,6 @@
 """Sets of labelled clips, read window by window: the real clips of a split, or synthetic clips in their place."""
 
+import math
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from videogan.data.windows import Selection, random_starts, spaced_starts
+from videogan.device import CPU, has_room, on_device
 from videogan.storage.atomic import reserve
 
 Request = tuple[Tensor, int]
@@ -316,13 +318,14 @@ class Joined:
 
 
 class Spooled:
-    """A set whose windows are expensive: those of the draw in use are computed once, in a temporary file.
+    """A set whose windows are expensive: those of the draw in use are computed once, and kept.
 
-    Memory does not grow with the set: the file's pages are the system's to drop.
+    They stay on `device` if that is a GPU with room for them, and are given there; else they are in a temporary file,
+    whose pages are the system's to drop, so that memory does not grow with the set.
     """
 
-    def __init__(self, whole: ClipSet) -> None:
-        self.whole, self.labels, self.groups = whole, whole.labels, whole.groups
+    def __init__(self, whole: ClipSet, device: torch.device = CPU) -> None:
+        self.whole, self.labels, self.groups, self._device = whole, whole.labels, whole.groups, device
         self.n_classes, self.shape = whole.n_classes, whole.shape
         self._draw: int | None = None
         self._frames = torch.empty(0, dtype=torch.uint8)
@@ -334,20 +337,26 @@ class Spooled:
         for rows, draw in requests:
             if draw != self._draw:
                 self._fill(draw)
-            yield self._frames[rows]
+            yield self._frames[on_device(rows, self._frames.device)]
 
     def _fill(self, draw: int) -> None:
         if not len(self._frames):
-            shape = (len(self), *self.shape)
-            with tempfile.NamedTemporaryFile(prefix="vgsearch-clips-") as file:  # the mapping outlives the name
-                size = int(np.prod(shape))
-                reserve(Path(file.name), size)
-                self._frames = torch.from_file(file.name, shared=True, size=size, dtype=torch.uint8).view(shape)
+            self._frames = self._room()
         self._draw = None  # an interrupted fill leaves no draw
         requests = list(in_batches(len(self), CLIPS_AT_ONCE, draw))
         for (rows, _), frames in zip(requests, self.whole.windows(requests), strict=True):
-            self._frames[rows] = frames
+            place = self._frames.device
+            self._frames[on_device(rows, place)] = on_device(frames, place)
         self._draw = draw
+
+    def _room(self) -> Tensor:
+        """Memory for one draw, uint8 (n, T, H, W, C)."""
+        shape = (len(self), *self.shape)
+        if has_room(self._device, size := math.prod(shape)):
+            return torch.empty(shape, dtype=torch.uint8, device=self._device)
+        with tempfile.NamedTemporaryFile(prefix="vgsearch-clips-") as file:  # the mapping outlives the name
+            reserve(Path(file.name), size)
+            return torch.from_file(file.name, shared=True, size=size, dtype=torch.uint8).view(shape)
 
 
 def in_batches(n: int, size: int, draw: int = 0) -> Iterator[Request]:

@@ -77,13 +77,6 @@ class DataConfig(Config):
         )
 
 
-def on_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """`tensor`, of the CPU, on `device`; the CPU does not wait for a GPU's earlier work."""
-    if device.type != "cuda" or tensor.is_cuda:
-        return tensor.to(device)
-    return tensor.pin_memory().to(device, non_blocking=True)  # pin_memory returns pinned memory as it is
-
-
 def to_video(frames: Tensor) -> Tensor:
     """uint8 frames (B, T, H, W, C) -> float32 video (B, T, C, H, W) in [-1, 1]: x / 127.5 - 1."""
     # Move the channels after the arithmetic: contiguous memory makes it several times faster.

@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor
 
+NOISE_DRAWS = ("noise_real", "noise_fake")
+"""Names of the draws that are such seeds."""
+
 
 def draw_noise_seeds(n: int, rng: torch.Generator) -> Tensor:
     """One seed for each of n clips, (n,) int64 on the CPU."""
@@ -15,20 +18,21 @@ class LayerNoise:
     On CPUs the noise of clip i depends on its seed and the layer's number only, not on its batch or rank. On GPUs,
     where a draw for each clip is slow, a layer's noise is one draw for all clips of the pass, by the seed of the first:
     it repeats in the same run, and differs between numbers of ranks.
-    seeds: (b,) int64; None adds nothing, as in evaluation. Call: x (b n, ...) with n rows a clip -> the same shape.
+    seeds: (b,) int64 on the CPU, because to read them from a GPU would wait for it; None adds nothing, as in
+    evaluation. Call: x (b n, ...) with n rows a clip -> the same shape.
     """
 
     def __init__(self, sigma: float, seeds: Tensor | None) -> None:
-        self._sigma = sigma
-        self._clips: list[torch.Generator] = []
         # On the meta device, where models are only counted, seeds have no values.
-        if seeds is not None and not seeds.is_meta and sigma != 0:
-            drawn = seeds[:1] if seeds.is_cuda else seeds
-            self._clips = [torch.Generator(seeds.device).manual_seed(seed) for seed in drawn.tolist()]
+        self._sigma, self._seeds = sigma, None if seeds is None or seeds.is_meta or sigma == 0 else seeds
+        self._clips: list[torch.Generator] = []
 
     def __call__(self, x: Tensor) -> Tensor:
-        if not self._clips:
+        if self._seeds is None:
             return x
+        if not self._clips:
+            drawn = self._seeds[:1] if x.is_cuda else self._seeds
+            self._clips = [torch.Generator(x.device).manual_seed(seed) for seed in drawn.tolist()]
         shape = (len(x) // len(self._clips), *x.shape[1:])
         noise = torch.cat([torch.randn(shape, generator=clip, device=x.device) for clip in self._clips])
         return x + self._sigma * noise.to(x.dtype)

@@ -1,6 +1,5 @@
 """The adversarial training loop: an iterator of Progress. Its caller reports, prunes and saves."""
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -12,22 +11,24 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import get_total_norm
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from videogan.config import ConfigurationError
-from videogan.data.clips import ClipSource, on_device, to_video
-from videogan.divergence import TrainingDiverged
+from videogan.data.clips import ClipSource, to_video
+from videogan.device import on_device
 from videogan.families import FAMILIES
 from videogan.families.contract import AnyGAN, Draws, Fakes, Generator, Losses
 from videogan.losses import total
 from videogan.nets.initialisation import LoadedLater
+from videogan.nets.layer_noise import NOISE_DRAWS
 from videogan.nets.layout import lay_channels_last_
 from videogan.nets.precision import fixed_shapes, tf32
 from videogan.nets.recomputation import recompute_activations_
 from videogan.seeds import seed_of
 from videogan.shard import Shard
 from videogan.training.checkpoint import Checkpoint
-from videogan.training.run_config import RunConfig
+from videogan.training.run_config import LoopConfig, RunConfig
+from videogan.training.step_values import StepValues, refuse_divergence
 
 
 class TimedClips:
@@ -47,20 +48,29 @@ class TimedClips:
 
 @dataclass(frozen=True)
 class Progress:
-    """One finished step: its losses by term ("d_image", "g_video"), its seconds, and the training it belongs to.
+    """One finished step: its losses, its seconds, and the training it belongs to.
 
-    measures: other numbers by name, such as "motion_pairs", the C of the motion constraint. seconds_waiting: the part
-    of `seconds` spent waiting for real clips. trained_on: the digest of their manifest.
+    seconds: on a GPU those until the step was queued; the wait for all queued steps belongs to the step that is read.
+    seconds_waiting: the part of `seconds` spent waiting for real clips. trained_on: the digest of their manifest.
     """
 
     step: int
     n_clips_seen: int
-    losses: dict[str, float]
-    measures: dict[str, float]
+    values: StepValues
     seconds: float
     seconds_waiting: float
     trained_on: str
     training: "Training"
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """By term: "d_image", "g_video"."""
+        return self.values.losses
+
+    @property
+    def measures(self) -> dict[str, float]:
+        """Other numbers by name, such as "motion_pairs", the C of the motion constraint."""
+        return self.values.measures
 
     def checkpoint(self) -> Checkpoint:
         """The state after this step. Call it before the next step."""
@@ -79,8 +89,9 @@ def train(
     """Train from `start` (or from scratch) to `config.loop.n_steps`.
 
     `wrap` makes a network data-parallel. All random numbers are a function of (seed, step), so a run that starts from a
-    checkpoint continues bit for bit (CPU, fp32). Raises TrainingDiverged at the first loss that is not finite, and
-    ConfigurationError if `start` was trained on another manifest.
+    checkpoint continues bit for bit (CPU, fp32). Raises TrainingDiverged for the first loss that is not finite: at its
+    step, or on a GPU at the next log line or look, since to read a loss waits for the device. Raises ConfigurationError
+    if `start` was trained on another manifest.
     """
     if start is not None and start.trained_on != clips.manifest_digest:
         raise ConfigurationError(
@@ -92,15 +103,22 @@ def train(
         training = Training(config, wrap, shard, torch.device(device))
     if start is not None:
         training.load_(start)
+    unread: list[StepValues] = []
     for step in range((start.step if start else 0) + 1, config.loop.n_steps + 1):
         began, timed = time.perf_counter(), TimedClips(clips)
-        losses, measures = training.step_(step, timed)
-        for term, value in losses.items():
-            if not math.isfinite(value):
-                raise TrainingDiverged(step, term)
+        values = training.step_(step, timed)
+        unread.append(values)
+        if _are_read(step, config.loop, training.device):
+            refuse_divergence(unread)
+            unread = []
         seconds = time.perf_counter() - began
         seen = training.n_clips_seen(step)
-        yield Progress(step, seen, losses, measures, seconds, timed.seconds, clips.manifest_digest, training)
+        yield Progress(step, seen, values, seconds, timed.seconds, clips.manifest_digest, training)
+
+
+def _are_read(step: int, loop: LoopConfig, device: torch.device) -> bool:
+    """Whether the losses of a step are read at once: on CPUs always, on GPUs where a trial logs or looks."""
+    return device.type == "cpu" or step == loop.n_steps or 0 in (step % loop.log_every, step % loop.look_every)
 
 
 def untrained(config: RunConfig) -> AnyGAN:
@@ -145,17 +163,18 @@ class Training:
                 recompute_activations_(network)
         for network in self.networks.frozen:
             network.to(device)
-        self.average = _average(self.generator, config.loop.ema_decay)
+        decay = config.loop.ema_decay
+        self.average = None if decay is None else _Average(self.generator, decay)
         self.wrapped_generator = wrap(self.generator)
         self.wrapped_discriminators = {name: wrap(network) for name, network in self.discriminators.items()}
         self.optimiser_g = _optimiser(config, config.optimiser.rate_g, [self.generator])
         self.optimiser_d = _optimiser(config, config.optimiser.rate_d, list(self.discriminators.values()))
 
-    def step_(self, step: int, clips: ClipSource) -> tuple[dict[str, float], dict[str, float]]:
+    def step_(self, step: int, clips: ClipSource) -> StepValues:
         """`n_d` discriminator updates, each on fresh real clips and fresh fakes, then one generator update.
 
         The generator's update uses fresh fakes too, unless `reuse_fakes` is set: then those of the last discriminator
-        update. Returns the losses by term and the measures.
+        update.
         """
         loop, fakes = self.config.loop, None
         for update in range(loop.n_d):
@@ -181,7 +200,8 @@ class Training:
             f"g_{name}": term for name, term in terms_g.items()
         }
         means = self.shard.averaged(torch.stack([term.detach().float() for term in terms.values()]))
-        return dict(zip(terms, means.tolist(), strict=True)), measures
+        numbers = torch.cat([means.double(), *(value.double().view(1) for value in measures.values())])
+        return StepValues(step, tuple(terms), tuple(measures), numbers)
 
     def _fakes(self, draws: Draws, for_generator: bool) -> Fakes:
         """Generate fakes from the draws; the generator's update needs their graph, and so the data-parallel wrapper."""
@@ -205,7 +225,7 @@ class Training:
         self.optimiser_d.step()
         return _mean(losses), fakes
 
-    def _update_generator_(self, step: int, batch: Batch, fakes: Fakes | None) -> tuple[Losses, dict[str, float]]:
+    def _update_generator_(self, step: int, batch: Batch, fakes: Fakes | None) -> tuple[Losses, dict[str, Tensor]]:
         """Update the generator, by the `fakes` of the whole batch or by new ones; returns the losses and measures."""
         for network in self.discriminators.values():
             network.requires_grad_(False)
@@ -220,7 +240,7 @@ class Training:
                         part.real, part.labels, made, part.draws, step, self.shard.gathered
                     )
                 if motion is not None:
-                    terms["motion"], measures["motion_pairs"] = motion[0], motion[1].item()
+                    terms["motion"], measures["motion_pairs"] = motion
                 self._backward(terms)
             losses.append(terms)
         self.optimiser_g.step()
@@ -245,7 +265,8 @@ class Training:
         """This rank's part of z, fake labels and frame choices; they are drawn for the global batch on every rank."""
         rng = torch.Generator().manual_seed(seed_of(purpose, self.config.seed, step))
         draws = self.networks.draw(self.config.loop.batch_size, rng, clips.label_counts, real_labels)
-        return {name: self._moved(self.shard.of(tensor)) for name, tensor in draws.items()}
+        own = {name: self.shard.of(tensor) for name, tensor in draws.items()}
+        return {name: tensor if name in NOISE_DRAWS else self._moved(tensor) for name, tensor in own.items()}
 
     def _moved(self, tensor: Tensor) -> Tensor:
         return on_device(tensor, self.device)
@@ -322,10 +343,29 @@ def _optimiser(config: RunConfig, lr: float, networks: list[nn.Module]) -> torch
     parameters = [parameter for network in networks for parameter in network.parameters()]
     eps, decay = settings.eps, settings.weight_decay
     if settings.name == "rmsprop":
+        # torch 2.13 has no fused one; on CUDA its default updates all weights in few launches (foreach).
         return torch.optim.RMSprop(parameters, lr, settings.alpha, eps, decay)
     return torch.optim.Adam(parameters, lr, (settings.beta1, settings.beta2), eps, decay, fused=True)
 
 
-def _average(generator: nn.Module, decay: float | None) -> AveragedModel | None:
-    """An exponential moving average of the weights; buffers, such as spectral norm's unit vectors, are copied."""
-    return None if decay is None else AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(decay))
+class _Average(AveragedModel):
+    """An exponential moving average of the weights; buffers, such as spectral norm's unit vectors, are copied.
+
+    As torch's, which in each update copies its counter to the device, and waits for that.
+    """
+
+    def __init__(self, generator: nn.Module, decay: float) -> None:
+        super().__init__(generator)
+        self._weight = 1 - decay
+
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:
+        """Take up the weights of `model`: the first ones whole."""
+        ours, theirs = ([weight.detach() for weight in network.parameters()] for network in (self.module, model))
+        if self.n_averaged == 0:  # on the CPU
+            torch._foreach_copy_(ours, theirs)
+        else:
+            torch._foreach_lerp_(ours, theirs, self._weight)
+        for own, other in zip(self.module.buffers(), model.buffers(), strict=True):
+            own.copy_(other)
+        self.n_averaged += 1

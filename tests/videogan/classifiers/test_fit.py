@@ -19,10 +19,10 @@ from videogan.classifiers.fit import (
     probabilities,
     random_shifts,
     shifted,
-    validation_split,
     window_features,
 )
 from videogan.classifiers.resnet3d import ResNet3D18
+from videogan.classifiers.validation import validation_split
 from videogan.data.clip_set import LabelledClips, Subset, all_windows
 from videogan.divergence import TrainingDiverged
 from videogan.metrics.s3 import accuracy

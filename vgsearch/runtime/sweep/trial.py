@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from torch import Tensor
@@ -73,12 +74,19 @@ class Trial(Attempt):
     def _train(self, progresses: Iterator[Progress], looks: Looks | None) -> None:
         """Log, look, save and stop on request while the training runs."""
         loop, reported = self.config.loop, time.monotonic()
+        unread: list[Progress] = []
         for progress in progresses:
-            self._step, self._losses = progress.step, progress.losses
+            self._step = progress.step
             self._seconds += progress.seconds
-            self._course.step(progress.losses)
-            if progress.step % loop.log_every == 0:
-                self._log(progress)
+            unread.append(progress)
+            # On a GPU at log lines and looks only: to read losses waits for the device.
+            if progress.values.is_read:
+                self._losses = progress.losses
+                for each in unread:
+                    self._course.step(each.losses)
+                if progress.step % loop.log_every == 0:
+                    self._log(unread)
+                unread = []
             if progress.step % loop.look_every == 0 or progress.step == loop.n_steps:
                 self._look(progress, looks)
                 reported = time.monotonic()
@@ -91,13 +99,16 @@ class Trial(Attempt):
             if progress.step % loop.log_every == 0:
                 self._stop_if_requested(progress)
 
-    def _log(self, progress: Progress) -> None:
+    def _log(self, steps: Sequence[Progress]) -> None:
+        """Write the last of these steps, with the mean seconds of all: they were read together."""
         if self._records is None:
             return
+        progress = steps[-1]
         norms = progress.training.norms()
         self._course.norms(norms)
         values = {**progress.losses, **progress.measures}
-        values |= {"seconds_per_step": progress.seconds, "seconds_waiting": progress.seconds_waiting}
+        values |= {"seconds_per_step": fmean(step.seconds for step in steps)}
+        values |= {"seconds_waiting": fmean(step.seconds_waiting for step in steps)}
         values |= {"seconds_training": self._seconds, "n_clips_seen": progress.n_clips_seen}
         self._records.write(progress.step, values | {f"{NORM}{name}": value for name, value in norms.items()})
         self.folder.working_copy.push_seldom()
