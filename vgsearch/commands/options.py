@@ -96,7 +96,10 @@ Workers = Annotated[
 Gpus = Annotated[
     float | None,
     typer.Option(
-        "--gpus-per-worker", metavar="N", min=0, help="GPUs per worker. Default: 1 if the cluster has GPUs, else 0."
+        "--gpus-per-worker",
+        metavar="N",
+        min=0,
+        help="GPUs per worker. Default: 1, or a part of one that a small network fills; 0 without GPUs.",
     ),
 ]
 OtherWorkers = Annotated[

@@ -20,6 +20,7 @@ from vgsearch.experiment.objective import notes_of
 from vgsearch.experiment.paths import DRIVEN, Experiment
 from vgsearch.runtime.cluster import preflight
 from vgsearch.runtime.cluster.cluster import Resources, connect, refuse_impossible_gpus
+from vgsearch.runtime.cluster.gpu_share import with_usual_share
 from vgsearch.runtime.cluster.memory import refuse_what_memory_cannot_hold
 from vgsearch.runtime.cluster.node_gpus import least_gpu_memory
 from vgsearch.runtime.cluster.nodes import refuse_unfit_nodes
@@ -121,6 +122,8 @@ def _launched(
         refuse_unfit_nodes(shared_folders(experiment, sweep), weights_of(sweep))
         preflight.refuse_small_disk_budget(sweep, manifest, cluster)
         least_gpu = least_gpu_memory(sweep.gpus_per_worker, console)
+        if request.gpus_per_worker is None:
+            sweep = with_usual_share(sweep, cluster, least_gpu, console)
         refuse_what_memory_cannot_hold(sweep, manifest, cluster, console, least_gpu)
         experiment.withdraw_stop_request()  # a deleted sweep of this name may have left a stop request
         _save(sweep, experiment)
