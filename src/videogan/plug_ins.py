@@ -63,6 +63,12 @@ def installed_names(group: str) -> list[str]:
     return list(dict.fromkeys(entry.name for entry in entry_points(group=group)))
 
 
+def installed_packages() -> list[str]:
+    """The names of the installed packages that bring parts, which are not imported."""
+    entries = [entry for group in (FAMILIES, LAYOUTS, METRICS) for entry in entry_points(group=group)]
+    return sorted({entry.dist.name for entry in entries if entry.dist is not None})
+
+
 def package_of(entry: EntryPoint) -> str:
     """The name of the installed package that declares an entry point."""
     return entry.dist.name if entry.dist is not None else "an unnamed package"

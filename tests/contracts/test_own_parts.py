@@ -25,6 +25,7 @@ from videogan.data.formats.contract import ImportOptions
 from videogan.data.formats.installed import Layouts
 from videogan.data.manifest import DataError
 from videogan.data.synthetic import make_moving_shapes
+from videogan.plug_ins import installed_packages
 from videogan.protocols import own_metric
 from videogan.protocols.classifier import DataFacts
 from videogan.protocols.own_metric import RESERVED, Metrics, OwnMetric, own_scores
@@ -259,5 +260,6 @@ def test_a_metric_of_another_package_can_be_asked_for_and_a_wrong_name_is_told_t
     assert measure.digest(FACTS, "test") != measure.model_copy(update={"package": "flicker-metric 1.1"}).digest(
         FACTS, "test"
     )
+    assert installed_packages() == ["diary-layout", "flicker-metric"]
     with pytest.raises(ConfigurationError, match=r"^--metrics: 'flickr' is unknown; did you mean 'flicker'\?$"):
         request.planned(replace(ladder, metrics="flickr"))

@@ -40,7 +40,9 @@ class FVDOptions:
                 "i3d_torchscript.pt. Such a file can run any code as you."
             )
         if self.real not in get_args(RealPart):
-            raise ConfigurationError(f"--fvd-real '{self.real}' is unknown{suggestion(self.real, get_args(RealPart))}")
+            raise ConfigurationError(
+                f"--fvd-real '{self.real}' is unknown{suggestion(self.real, list(get_args(RealPart)))}"
+            )
         file = weights_file(self.detector, "this detector")
         return StandardFVD.model_validate(
             {"detector": file, "n_samples": self.n_clips, "n_frames": self.n_frames, "real": self.real}

@@ -27,6 +27,8 @@ RealPart = Literal["train", "test", "all"]
 """The real clips that samples are compared with: published values take those that the generator was trained on."""
 OtherPart = Literal["train", "test", "all", "held_back"]
 """Also those that take the place of samples, to show what real clips score."""
+OTHERS: dict[RealPart, OtherPart | None] = {"train": "test", "test": "held_back", "all": None}
+"""Those beside each part; beside all clips there are none."""
 CLIPS_AT_ONCE = 8
 """A clip of 16 frames is 10 MB as the detector reads it, and several times as much inside an I3D."""
 OnProgress = Callable[[int, int], None]

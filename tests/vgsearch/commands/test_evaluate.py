@@ -143,6 +143,7 @@ def test_real_clips_score_as_real_ones_and_far_from_noise(ladder, tmp_path, data
         assert image.n_frames == 16
 
 
+@pytest.mark.slow
 def test_standard_fvd_scores_unlabelled_videos_of_any_data_and_a_checkpoint_at_another_length(
     trial, data, tmp_path, monkeypatch
 ):

@@ -12,6 +12,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from vgsearch.runtime.waits.waiting import waiting
 from videogan.config import ConfigurationError
+from videogan.plug_ins import installed_packages
 from videogan.protocols.classifier import WeightsFile, weights_file
 from videogan.storage.places import Place
 
@@ -82,8 +83,12 @@ def _other_weights(weights: WeightsFile | None) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions that must be equal on all nodes, without the suffix that names a package's build (e.g. +cpu)."""
-    packages = {name: importlib.metadata.version(name).partition("+")[0] for name in PACKAGES}
+    """Versions that must be equal on all nodes, without the suffix that names a package's build (e.g. +cpu).
+
+    Also of packages that bring families, layouts or metrics.
+    """
+    names = (*PACKAGES, *installed_packages())
+    packages = {name: importlib.metadata.version(name).partition("+")[0] for name in names}
     return {"python": ".".join(platform.python_version_tuple()[:2]), **packages}
 
 
@@ -99,7 +104,9 @@ def _problems(address: str, answer: "ray.ObjectRef", folders: Mapping[str, Path]
         last = str(error).strip().splitlines()[-1]
         return [f"node {address} does not run vgsearch ({last}); install the same wheel there."]
     ours = versions()
-    differing = [f"{name} {theirs[name]}, here {ours[name]}" for name in ours if theirs[name] != ours[name]]
+    differing = [
+        f"{name} {theirs.get(name, 'missing')}, here {ours[name]}" for name in ours if theirs.get(name) != ours[name]
+    ]
     problems = (
         [f"node {address} has {', '.join(differing)}; install the same versions on all nodes."] if differing else []
     )

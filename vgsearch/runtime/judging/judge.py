@@ -50,6 +50,7 @@ from videogan.protocols.s3 import (
     s3_evaluation,
 )
 from videogan.protocols.standard_fvd import (
+    OTHERS,
     ClipMoments,
     OtherPart,
     RealMoments,
@@ -144,15 +145,15 @@ class Judge:
 
     def standard_fvd(self, protocol: StandardFVD, synthetic: SyntheticSet, on_progress: OnProgress) -> FeatureResult:
         """The field's FVD of `synthetic`; what it needs of the real clips is computed once for all subjects."""
-        compared, n, sides = self._part(protocol.real), protocol.n_samples, 3
-        others: OtherPart = {"train": "test", "test": "held_back", "all": "all"}[protocol.real]
+        compared, others = self._part(protocol.real), OTHERS[protocol.real]
+        n, sides = protocol.n_samples, 3  # real clips, others, samples
 
         def side(number: int) -> OnProgress:
             return lambda done, total: on_progress(number * n + done, sides * n)
 
         real = RealMoments(
             self._moments(protocol, protocol.real, side(0)),
-            None if others == protocol.real else self._moments(protocol, others, side(1)),
+            None if others is None else self._moments(protocol, others, side(1)),
             protocol.real,
         )
         labels = sample_labels(compared, n, seed=0)

@@ -34,7 +34,7 @@ class Layouts(PlugIns[Layout]):
         return _Installed(layout, about, layout.NAME, layout.TAKES)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Installed:
     """A package's layout, whose exceptions are told in one line that names the package."""
 

@@ -54,8 +54,9 @@ def test_another_version_on_a_node_is_refused(tmp_path: Path, monkeypatch: pytes
     from vgsearch.runtime.cluster import nodes
 
     here = nodes.versions()
-    monkeypatch.setattr(nodes, "versions", lambda: here | {"torch": "1.0"})
-    with pytest.raises(ConfigurationError, match=rf"has torch {here['torch']}, here 1\.0; install the same versions"):
+    monkeypatch.setattr(nodes, "versions", lambda: here | {"torch": "1.0", "toy-gan": "2.0"})
+    other = rf"has torch {here['torch']}, here 1\.0, toy-gan missing, here 2\.0; install the same versions"
+    with pytest.raises(ConfigurationError, match=other):
         refuse_unfit_nodes({})
 
 
