@@ -18,7 +18,8 @@ from videogan.training.checkpoint import CheckpointFolder
 from videogan.training.loop import Training
 from videogan.training.run_config import RunConfig
 
-N_FRAMES, LONGER = 16, 20
+LENGTH = 12  # other than the 16 frames of all other protocols
+N_SAMPLES = 8
 DATA = DataConfig()
 VALUES = {
     "model": {"family": "mvt", "variant": "mvt", "resolution": 32, "n_classes": 4, "channels": 2, "gru_hidden": 8},
@@ -28,8 +29,8 @@ VALUES = {
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory) -> Inputs:
-    """Clips of one window each of 20 frames."""
-    found = cached_shapes(tmp_path_factory.mktemp("scores"), n_frames=LONGER)
+    """Clips of one window each."""
+    found = cached_shapes(tmp_path_factory.mktemp("scores"), n_frames=LENGTH)
     return Inputs(**{**found.__dict__, "scored": "test"})
 
 
@@ -47,22 +48,22 @@ def measured(judge: Judge, protocol: StandardFVD, subject):
 
 
 def test_the_training_clips_themselves_are_at_no_distance_and_real_clips_are_read_once(inputs, detector):
-    judge = Judge(inputs, DATA, LONGER)
-    protocol = StandardFVD(detector=detector, n_samples=len(judge.train), n_frames=LONGER)
-    unlabelled, labelled = (VideosSubject("made", inputs, DATA, LONGER, each) for each in (False, True))
+    judge = Judge(inputs, DATA, LENGTH)
+    protocol = StandardFVD(detector=detector, n_samples=N_SAMPLES, n_frames=LENGTH)
+    unlabelled, labelled = (VideosSubject("made", inputs, DATA, LENGTH, each) for each in (False, True))
     found, n_batches = measured(judge, protocol, unlabelled)
     assert found.mean < 1e-9 < found.real
-    assert (found.split, found.n_real, found.n_samples) == ("train", len(judge.train), len(judge.train))
+    assert (found.split, found.n_real, found.n_samples) == ("train", N_SAMPLES, N_SAMPLES)
     assert found.warnings == []
-    again, n_later = measured(Judge(inputs, DATA, LONGER), protocol, labelled)
+    again, n_later = measured(Judge(inputs, DATA, LENGTH), protocol, labelled)
     assert (again.mean, again.real, again.digest) == (found.mean, found.real, found.digest)
     assert n_later * 3 == n_batches, "the moments of real clips are read from the cache, and labels play no part"
 
 
 @pytest.mark.parametrize(("part", "splits"), [("test", ("test",)), ("all", ("train", "select", "test"))])
 def test_other_real_clips_can_be_compared_with(inputs, detector, part: RealPart, splits):
-    judge = Judge(inputs, DATA, LONGER)
-    protocol = StandardFVD(detector=detector, n_samples=4, n_frames=LONGER, real=part)
+    judge = Judge(inputs, DATA, LENGTH)
+    protocol = StandardFVD(detector=detector, n_samples=4, n_frames=LENGTH, real=part)
     assert len(judge._part(part)) == sum(dict(inputs.n_clips)[split] for split in splits)
     found = judge.standard_fvd(protocol, noise(RealParts(judge.train, judge.scored, judge.held_back)), lambda *_: None)
     assert found.split == part
@@ -77,15 +78,15 @@ def checkpoint(tmp_path_factory) -> str:
 
 
 def test_a_model_is_sampled_at_the_length_that_is_asked_for(inputs, detector, checkpoint):
-    judge = Judge(inputs, DATA, LONGER)
-    protocol = StandardFVD(detector=detector, n_samples=4, n_frames=LONGER)
+    judge = Judge(inputs, DATA, LENGTH)
+    protocol = StandardFVD(detector=detector, n_samples=4, n_frames=LENGTH)
     found, _ = measured(judge, protocol, CheckpointSubject(checkpoint))
     assert found.mean > found.real
-    assert CheckpointSubject(checkpoint).opened(judge, "cpu")("samples", judge.scored.labels, 0).shape[0] == LONGER
+    assert CheckpointSubject(checkpoint).opened(judge, "cpu")("samples", judge.scored.labels, 0).shape[0] == LENGTH
 
 
 def pixels(generated, real, labels, seed):
-    assert generated.shape == real.shape == (256, N_FRAMES, 3, 32, 32)
+    assert generated.shape == real.shape == (256, LENGTH, 3, 32, 32)
     assert generated.shape[0] == len(labels)
     far = (generated.float().mean() - real.float().mean()).abs().item()
     return {"pixels": (far, "lower"), "mean": (generated.float().mean().item(), "higher")}
@@ -93,7 +94,7 @@ def pixels(generated, real, labels, seed):
 
 def test_a_search_can_have_a_packages_metric_as_its_objective(inputs, monkeypatch):
     monkeypatch.setattr(own_metric, "METRICS", Metrics({"pixels": InstalledMetric(pixels, "toy 1.0")}))
-    judge = Judge(inputs, DATA, N_FRAMES)
+    judge = Judge(inputs, DATA, LENGTH)
     clips = noise(RealParts(judge.train, judge.scored, judge.held_back))
 
     def scored(objective: str):
