@@ -21,7 +21,10 @@ def tune(searched: Any, *arguments: Any, **options: Any) -> Any:
 
 
 def load(where: Any) -> Any:
-    """The experiment at a path or an address, as `tune` returns it; see `vgsearch.interface.experiment`."""
+    """The experiment at a path or an address, as `tune` returns it, or that of a trial, EXP/t0003.
+
+    See `vgsearch.interface.experiment`.
+    """
     from vgsearch.interface.experiment import SearchedExperiment
 
     return SearchedExperiment(where)

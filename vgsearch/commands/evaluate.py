@@ -10,7 +10,8 @@ from vgsearch.commands import options
 
 def evaluate(
     checkpoint: Annotated[
-        Path | None, typer.Argument(metavar="CKPT", help="A checkpoint file, or EXP or EXP/TRIAL for its best.")
+        Path | None,
+        typer.Argument(metavar="CKPT", help="A checkpoint file, an exported folder, or EXP or EXP/TRIAL for its best."),
     ] = None,
     videos: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Score these videos instead, DIR/CLASS/*.mp4; needs --data.")

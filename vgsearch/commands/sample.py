@@ -23,7 +23,8 @@ class Show(StrEnum):
 
 def sample(
     checkpoint: Annotated[
-        Path, typer.Argument(metavar="CKPT", help="A checkpoint file, or EXP or EXP/TRIAL for its best.")
+        Path,
+        typer.Argument(metavar="CKPT", help="A checkpoint file, an exported folder, or EXP or EXP/TRIAL for its best."),
     ],
     show: Annotated[
         Show,
@@ -62,7 +63,7 @@ def sample(
     seed: Annotated[int, typer.Option(metavar="N", min=0, max=LARGEST_SEED, help="Random seed of the codes.")] = 0,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder to write. Default: samples/ beside the checkpoint's folder."),
+        typer.Option(metavar="DIR", help="Folder to write. Default: samples/ of the trial or the exported folder."),
     ] = None,
     n_clips: Annotated[
         int | None,

@@ -29,6 +29,10 @@ def spaces(
 
     if name is not None:
         space = load_space(name)
+        if name not in installed_spaces():
+            from vgsearch.space.sweep import refuse_untrainable  # imports torch
+
+            refuse_untrainable(space)
         print_line(json_module.dumps(space.model_dump(mode="json")) if json else yaml_of(space).rstrip())
         return
     loaded = [load_space(each) for each in installed_spaces()]

@@ -38,6 +38,7 @@ from videogan.protocols.s3 import S3Protocol
 from videogan.protocols.standard_fvd import StandardFVD
 from videogan.storage.places import Place, place
 from videogan.training.checkpoint import Checkpoint, load_checkpoint
+from videogan.training.exported_model import GENERATOR
 
 SCALE_OF_BUDGET = {"paper": "", "laptop": "laptop_", "smoke": "smoke_"}
 EVALUATIONS = Path("runs/evaluations")
@@ -237,10 +238,15 @@ def _plan_of_checkpoint(request: EvaluationRequest, path: Path) -> EvaluationPla
         preprocessing=config.preprocessing,
         data=config.data,
         measures=measures,
-        out=request.out or (trial.evaluations if is_trial else EVALUATIONS) / path.stem,
+        out=request.out or (trial.evaluations if is_trial else EVALUATIONS) / _name_of(path),
         trial=trial if is_trial else None,
         step=checkpoint.step,
     )
+
+
+def _name_of(checkpoint: Path) -> str:
+    """The name of its folder of results: every exported model's file has the same, so there its folder's."""
+    return checkpoint.absolute().parent.name if checkpoint.name == GENERATOR else checkpoint.stem
 
 
 def _usual_metrics(n_classes: int) -> str:

@@ -2,11 +2,13 @@
 
 import math
 import re
+import shlex
 
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord, read_ledger
 from vgsearch.experiment.paths import Experiment, TrialFolder, short_id
 from videogan.config import ConfigurationError
 from videogan.storage.places import Place, RemotePath, place
+from videogan.training.exported_model import GENERATOR
 
 
 def find_trial(record: SweepRecord, written: str) -> TrialRecord:
@@ -55,21 +57,23 @@ def chosen_trial(where: Place) -> tuple[Experiment, SweepRecord, TrialRecord]:
 
 
 def chosen_checkpoint(where: Place) -> Place:
-    """The checkpoint file that `where` means: itself, or the best checkpoint of EXP/TRIAL or of EXP's best trial.
+    """The checkpoint file that `where` means: itself, that in an exported folder, or the best of EXP/TRIAL or of EXP.
 
     The best of a done trial is the one that was scored, its last; of another the one with the best look, else the
     newest. Raises ConfigurationError if there is none.
     """
     where = place(where)
-    is_file = not isinstance(where, RemotePath) and where.is_file()
-    if where.name.endswith(".pt") or is_file:
+    if where.name.endswith(".pt"):
         return where
+    if not isinstance(where, RemotePath) and (where.is_file() or (where / GENERATOR).is_file()):
+        return where if where.is_file() else where / GENERATOR
     experiment, record, trial = chosen_trial(where)
     folder = experiment.trial(trial.trial_id)
     if record.is_of_program:
         raise ConfigurationError(
             f"{folder.place} ran another program, which alone can read its checkpoints; score the videos that it wrote: "
-            f"vgsearch evaluate --videos {folder.place}/program/samples/step_N --data {record.header['data']}."
+            f"vgsearch evaluate --videos {shlex.quote(f'{folder.place}/program/samples/step_N')} "
+            f"--data {shlex.quote(record.header['data'])}."
         )
     steps = _steps(folder)
     if not steps:

@@ -1,5 +1,6 @@
 """A trial's files on this machine, also those of a trial on an object store: its checkpoint, its records to add to."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,7 +47,7 @@ def _refuse_of_program(checkpoint: Place) -> None:
     if (trial / TrialFolder(Path()).program_ended.name).is_file():
         raise ConfigurationError(
             f"{checkpoint} is of another program, which alone can read it; score the videos that it wrote: "
-            f"vgsearch evaluate --videos {trial}/program/samples/step_N --data DATA."
+            f"vgsearch evaluate --videos {shlex.quote(f'{trial}/program/samples/step_N')} --data DATA."
         )
 
 

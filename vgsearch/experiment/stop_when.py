@@ -36,6 +36,17 @@ class StopWhen:
         trials, target = found.get("no-improvement"), found.get("target")
         return cls(None if trials is None else int(trials), None if target is None else float(target))
 
+    def refuse_unreachable(self, objective: Objective) -> None:
+        """Raise ConfigurationError for a target that no trial could miss or reach, such as a percentage of s3."""
+        if self.target is None or objective.name == "kvd":  # an unbiased estimate, so also below 0
+            return
+        low, high = (0, 1) if objective.is_part_of_s3 else (1 if objective.name == "is" else 0, math.inf)
+        if not low <= self.target <= high:
+            span = "from 0 to 1, about what an ideal generator scores" if high == 1 else f"at least {low}"
+            raise ConfigurationError(
+                f"--stop-when: the target of {objective.name} must be {span}, got {self.target:g}."
+            )
+
     def met(self, record: SweepRecord) -> str:
         """Why the search is to start no more trials; empty while it is to go on."""
         best, objective = record.best, record.objectives[0]

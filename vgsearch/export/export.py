@@ -14,20 +14,20 @@ from vgsearch.space.sweep import load_sweep
 from vgsearch.space.yaml_text import write_yaml
 from videogan.config import ConfigurationError
 from videogan.sampling.sampling import sampling_copy
-from videogan.storage.atomic import write_atomically
+from videogan.storage.atomic import folder_written_whole, write_atomically
 from videogan.storage.places import Place
 from videogan.training.checkpoint import generator_of, generator_only, load_checkpoint, save_checkpoint
+from videogan.training.exported_model import CLASSES, GENERATOR
 
-MODEL, CONFIG, CARD, COMMAND, CLASSES, CLIPS = (
-    "generator.pt", "config.yaml", "README.md", "command.sh", "classes.json", "clips",
-)  # fmt: skip
+CONFIG, CARD, COMMAND, CLIPS = "config.yaml", "README.md", "command.sh", "clips"
 CLIPS_OF_CLASS = 4
 
 
 def export(where: Place, folder: Path) -> list[Path]:
     """Write the best model of EXP, or that of EXP/TRIAL, into `folder`; returns the files.
 
-    Raises ConfigurationError if the folder holds anything, or if there is no such model.
+    Raises ConfigurationError if the folder holds anything, or if there is no such model. An export that fails leaves
+    nothing.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigurationError(f"{folder} must be a new or empty folder; choose another DIR.")
@@ -46,14 +46,16 @@ def export(where: Place, folder: Path) -> list[Path]:
         COMMAND: f"#!/bin/sh\n# trains this model again\n{command}\n",
         CLASSES: json.dumps(names, indent=1) + "\n",
     }
-    write_atomically(folder / MODEL, lambda stream: save_checkpoint(generator_only(checkpoint), stream))
-    for name, text in texts.items():
-        _write(folder / name, text)
     sampler = sampling_copy(generator, config.model.n_classes, config.evaluation.standing_batches, seed=config.seed)
     labels = dict(enumerate(names)) if knows_classes(generator) else {}
     settings = PictureSettings(labels, n_codes=1, n_steps=1, seed=0, n_frames=config.model.n_frames)
-    clips = write_loose_clips(sampler, folder / CLIPS, settings, CLIPS_OF_CLASS, lambda done, total: None)
-    return [folder / MODEL, *(folder / name for name in texts), *clips]
+    with folder_written_whole(folder) as written:
+        write_atomically(written / GENERATOR, lambda stream: save_checkpoint(generator_only(checkpoint), stream))
+        for name, text in texts.items():
+            _write(written / name, text)
+        clips = write_loose_clips(sampler, written / CLIPS, settings, CLIPS_OF_CLASS, lambda done, total: None)
+        files = [GENERATOR, *texts, *(clip.relative_to(written) for clip in clips)]
+    return [folder / file for file in files]
 
 
 def _write(path: Path, text: str) -> None:

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from vgsearch.experiment.chosen_checkpoint import chosen_checkpoint
+from vgsearch.experiment.chosen_checkpoint import chosen_checkpoint, experiment_and_trial, find_trial
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord, read_ledger
 from vgsearch.experiment.opened_trial import opened_checkpoint
 from vgsearch.experiment.paths import Experiment
@@ -16,12 +16,14 @@ from videogan.storage.places import Place
 
 
 class SearchedExperiment:
-    """The experiment at a path or an address; each property reads its ledger anew."""
+    """The experiment at a path or an address, or that of a trial, EXP/t0003; each property reads its ledger anew."""
 
     def __init__(self, where: str | Place) -> None:
-        """Raise ConfigurationError if there is no sweep."""
-        self._experiment = Experiment.at(where)
-        self._experiment.refuse_missing()
+        """Raise ConfigurationError if there is no sweep, or no such trial."""
+        self._experiment, written = Experiment.at(where), ""
+        if not (self._experiment.place / self._experiment.sweep.name).exists():
+            self._experiment, written = experiment_and_trial(self._experiment.place)
+        self._named = find_trial(self.record, written).trial_id if written else None
 
     def __repr__(self) -> str:
         return f"<vgsearch experiment {self.place}: {self.verdict or self.ended or 'running'}>"
@@ -55,6 +57,11 @@ class SearchedExperiment:
         return [{name: row.get(name) for name in names} for row in rows]
 
     @property
+    def trial(self) -> dict[str, Any] | None:
+        """The row of the trial that the path named; None if it named the experiment."""
+        return next((row for row in self.trials if row["trial"] == self._named), None)
+
+    @property
     def best(self) -> dict[str, Any] | None:
         """The row of the best trial; None if no trial may be called best."""
         best = self.record.best
@@ -66,11 +73,13 @@ class SearchedExperiment:
         return verdict(self.record, self.place)
 
     def model(self, trial: str | None = None) -> Model:
-        """The model of a trial, by default of the best; raises ConfigurationError if it has no checkpoint.
+        """The model of a trial, by default of the one that the path named, or of the best.
 
-        It knows its classes by name while their data set is where it was.
+        It knows its classes by name while their data set is where it was. Raises ConfigurationError without a
+        checkpoint.
         """
-        with opened_checkpoint(chosen_checkpoint(self.place if trial is None else self.place / trial)) as file:
+        chosen = trial or self._named
+        with opened_checkpoint(chosen_checkpoint(self.place if chosen is None else self.place / chosen)) as file:
             model = load(file)
             names, _ = class_names(file, model.trained_on, len(model.classes))
             model.classes = tuple(names)

@@ -11,6 +11,7 @@ from vgsearch.experiment.objective import Objective
 from vgsearch.experiment.paths import Experiment
 from vgsearch.report.expected_best import ExpectedBest, expected_best
 from vgsearch.space.sweep import Sweep
+from vgsearch.terminal.words import typed
 from videogan.config import ConfigurationError
 
 WEAK_BELOW = 50  # trials
@@ -88,7 +89,7 @@ class ExperimentData:
         except (ValueError, LookupError, TypeError) as error:
             raise ConfigurationError(
                 f"{path} must hold the points and seeds of a confirmation ({error}); delete it, or make it again: "
-                f"vgsearch confirm {self.experiment.place}"
+                f"vgsearch confirm {typed(self.experiment.place)}"
             ) from error
 
     def expected(self) -> ExpectedBest | None:

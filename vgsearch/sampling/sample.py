@@ -31,6 +31,7 @@ from videogan.sampling.sampling import sampling_copy
 from videogan.sampling.subspaces import Change
 from videogan.storage.atomic import write_atomically
 from videogan.training.checkpoint import generator_of, load_checkpoint
+from videogan.training.exported_model import GENERATOR, exported_classes
 from videogan.training.run_config import RunConfig
 
 MOST_ROWS = 10  # unless --classes names more
@@ -145,7 +146,9 @@ def chosen(text: str, names: list[str]) -> list[int]:
 
 
 def class_names(checkpoint: Path, trained_on: str, n_classes: int) -> tuple[list[str], str]:
-    """The class names of the checkpoint's data set and ""; if they are unknown, numbers and the reason."""
+    """The class names of an exported model, its sweep or the checkpoint's data set, and ""; else numbers and why."""
+    if (exported := exported_classes(checkpoint, n_classes)) is not None:
+        return list(exported), ""
     if names := _names_of_sweep(checkpoint, trained_on):
         return names, ""
     numbers = [f"class {i}" for i in range(n_classes)]
@@ -186,8 +189,9 @@ def print_changes(changes: Mapping[str, Change], console: Console) -> None:
 
 
 def folder_of(request: SampleRequest) -> Path:
-    """The output folder; raises ConfigurationError if it is a file."""
-    samples = TrialFolder(request.checkpoint.absolute().parent.parent).samples
+    """The folder to write, by default in the trial or the exported folder; raises ConfigurationError for a file."""
+    above = request.checkpoint.absolute().parent
+    samples = TrialFolder(above if request.checkpoint.name == GENERATOR else above.parent).samples
     folder = request.out or (samples if request.n_clips is None else samples / f"clips-{request.checkpoint.stem}")
     if folder.exists() and not folder.is_dir():
         raise ConfigurationError(f"--out {folder} is a file; give a folder.")

@@ -15,7 +15,7 @@ from vgsearch.program.run import ProgramRun
 from vgsearch.space.domains import Domain, Searched, is_active
 from vgsearch.space.space import Budget, Space
 from vgsearch.space.yaml_text import read_yaml_file, write_yaml
-from videogan.config import Config, ConfigurationError, parse_config, with_overrides
+from videogan.config import Config, ConfigurationError, flattened, parse_config, with_overrides
 from videogan.data.manifest import Manifest, ScoredSplit
 from videogan.metrics.s3 import MAX_SEEDS
 from videogan.storage.address_secrets import has_secret, without_secrets
@@ -207,6 +207,20 @@ class Sweep(Config):
     def save(self, path: Path) -> None:
         text = write_yaml(self.model_dump(mode="json"))
         write_atomically(path, lambda stream: stream.write(text.encode()))
+
+
+def refuse_untrainable(space: Space) -> None:
+    """Raise ConfigurationError, as a sweep does, for a space with an unknown setting or a point that cannot train.
+
+    Without a data set: one of two classes stands for it.
+    """
+    for budget in space.budgets:
+        for layout in ("", *space.data_sets):
+            on_data = space.on_data_set(layout, flattened(space.budgets[budget].overrides))
+            sweep = Sweep(space=on_data, budget=budget, data="", manifest_digest="", n_classes=2, n_trials=1)
+            for point in sweep.paper_points:
+                sweep.run_config(point, 0)
+            sweep.refuse_impossible_domains()
 
 
 def checked_storage(written: str) -> str:

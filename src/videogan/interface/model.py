@@ -1,6 +1,6 @@
 """A trained generator to sample from."""
 
-import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import SupportsIndex
@@ -12,10 +12,8 @@ from videogan.config import ConfigurationError, suggestion
 from videogan.families.contract import Generator
 from videogan.sampling.sampling import codes, render, sampling_copy
 from videogan.training.checkpoint import generator_of, load_checkpoint
+from videogan.training.exported_model import GENERATOR, exported_classes
 from videogan.training.run_config import RunConfig
-
-GENERATOR, CLASSES = "generator.pt", "classes.json"
-"""The files of an exported model that are read here."""
 
 
 class Model:
@@ -84,29 +82,16 @@ def load(path: Path | str, device: str | None = None) -> Model:
     if source.is_dir() and not (source / GENERATOR).is_file():
         raise ConfigurationError(
             f"{source} contains no {GENERATOR}; give a checkpoint file, or export the experiment first: "
-            f"vgsearch export {source} DIR."
+            f"vgsearch export {shlex.quote(str(source))} DIR."
         )
     source = source / GENERATOR if source.is_dir() else source
     checkpoint = load_checkpoint(source)
     generator, config = generator_of(checkpoint, source)
-    names = source.parent / CLASSES
-    classes = [f"class {number}" for number in range(config.model.n_classes)]
-    if source.name == GENERATOR and names.is_file():
-        classes = _named(names, config.model.n_classes)
+    n_classes = config.model.n_classes
+    classes = exported_classes(source, n_classes) or [f"class {number}" for number in range(n_classes)]
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         generator = generator.to(chosen)
     except (RuntimeError, AssertionError) as error:  # PyTorch raises either for a device that it has not
         raise ConfigurationError(f"device={chosen!r} cannot be used: {str(error).splitlines()[0]}") from None
     return Model(generator, config, classes, checkpoint.trained_on, source)
-
-
-def _named(file: Path, n_classes: int) -> list[str]:
-    """The class names in an exported classes.json; raises ConfigurationError for anything else."""
-    try:
-        names = json.loads(file.read_text("utf-8"))
-    except ValueError as error:
-        raise ConfigurationError(f"{file} is damaged ({error}); export the model again.") from None
-    if not isinstance(names, list) or len(names) != n_classes or not all(isinstance(name, str) for name in names):
-        raise ConfigurationError(f"{file} must be a list of {n_classes} names, got {str(names)[:80]}; export again.")
-    return names

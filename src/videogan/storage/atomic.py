@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -47,6 +48,26 @@ def write_atomically(path: Path | WritesWhole, write: Callable[[BinaryIO], objec
             sync_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_whole(folder: Path) -> Iterator[Path]:
+    """A hidden folder within `folder` to write into: what it holds moves up at the end; after an error nothing is left.
+
+    It lies within, not beside: `folder` may be on a disk of its own.
+    """
+    is_new = not folder.exists()
+    hidden = folder / f".{uuid.uuid4().hex[:8]}.writing"
+    make_folder(hidden)
+    try:
+        yield hidden
+        for written in list(hidden.iterdir()):
+            written.rename(folder / written.name)
+        sync_folder(folder)
+    finally:
+        shutil.rmtree(hidden)
+        if is_new and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _replace(part: Path, path: Path) -> None:

@@ -299,3 +299,25 @@ def test_an_export_is_a_model_that_samples_the_same_clips_with_its_card_and_comm
         export(experiment.folder, tmp_path / "m")
     with pytest.raises(UnreadableCheckpoint, match="holds a generator only"):
         networks_from(model)
+
+
+def test_an_exported_folder_stands_for_its_model_with_the_names_of_its_classes(checkpoint, tmp_path):
+    folder = tmp_path / "model"
+    export(an_experiment(tmp_path / "x-001", checkpoint).folder, folder)
+    (folder / "classes.json").write_text(json.dumps(["bend", "jack", "wave"]))
+    assert chosen_checkpoint(folder) == folder / "generator.pt"
+    assert "1 class x 1 code;" in sample(folder, "--codes", 1, "--classes", "jack")
+    assert (folder / "samples" / "generator-grid-seed0.gif").is_file()
+
+
+def test_an_export_that_fails_leaves_nothing_and_an_empty_folder_empty(checkpoint, tmp_path, monkeypatch):
+    experiment = an_experiment(tmp_path / "x-001", checkpoint)
+    monkeypatch.setattr("vgsearch.export.export.class_names", lambda *given: (["a", "b", "../c"], ""))
+    (tmp_path / "empty").mkdir()
+    for name in ("new", "empty"):
+        with pytest.raises(ConfigurationError, match="a class must be the name of one folder"):
+            export(experiment.folder, tmp_path / name)
+    assert not (tmp_path / "new").exists()
+    assert not list((tmp_path / "empty").iterdir())
+    monkeypatch.undo()
+    assert (tmp_path / "empty" / "generator.pt") in export(experiment.folder, tmp_path / "empty")

@@ -4,6 +4,7 @@ import pytest
 
 from tests.recorded_trials import record_of
 from vgsearch.experiment.ledger import SweepRecord
+from vgsearch.experiment.objective import Objective
 from vgsearch.experiment.stop_when import StopWhen
 from videogan.config import ConfigurationError
 
@@ -48,3 +49,17 @@ def test_a_search_stops_at_its_plateau_or_its_target_and_says_why(written: str, 
 def test_another_condition_is_refused_with_examples(written: str):
     with pytest.raises(ConfigurationError, match="--stop-when must be no-improvement:10"):
         StopWhen.parse(written)
+
+
+@pytest.mark.parametrize(
+    ("objective", "reachable", "unreachable"),
+    [("s3", "0.8", "80"), ("res", "1", "1.1"), ("is", "2", "0.5"), ("-fvd", "300", "-1"), ("-cost", "60", "-60")],
+)
+def test_a_target_that_no_score_of_the_objective_can_have_is_refused(objective: str, reachable: str, unreachable: str):
+    StopWhen.parse(f"target:{reachable}").refuse_unreachable(Objective.parse(objective))
+    with pytest.raises(ConfigurationError, match=f"target of {objective.strip('-')} must be .*, got {unreachable}"):
+        StopWhen.parse(f"target:{unreachable}").refuse_unreachable(Objective.parse(objective))
+
+
+def test_a_kernel_distance_may_be_below_0():
+    StopWhen.parse("target:-0.001").refuse_unreachable(Objective.parse("-kvd"))

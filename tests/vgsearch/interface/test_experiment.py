@@ -44,6 +44,17 @@ def test_trials_are_flat_rows_of_the_same_columns_and_the_best_is_one_of_them(fo
         found.model()
 
 
+def test_the_path_of_a_trial_is_its_experiment_and_names_the_model(folder: Path):
+    found = vgsearch.load(folder / "t0000")
+    assert found.place == vgsearch.load(f"{folder}/trials/t0000-abcdef").place == folder
+    assert found.trial == found.trials[0] != found.best
+    assert vgsearch.load(folder).trial is None
+    with pytest.raises(ConfigurationError, match="x-001/trials/t0000-abcdef has no checkpoint"):
+        found.model()
+    with pytest.raises(ConfigurationError, match="no trial begins with 't7'; there are 3"):
+        vgsearch.load(folder / "t7")
+
+
 def test_an_experiment_that_is_missing_is_refused_and_names_the_nearest(folder: Path):
     with pytest.raises(ConfigurationError, match=r"x-01 contains no sweep .*; did you mean .*x-001\?"):
         vgsearch.load(folder.parent / "x-01")

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner, Result
 
 from tests.builders import CONSTRAINT, N_CLIP, space_values, tiny_sweep
+from vgsearch.cli import app
 from vgsearch.experiment.paths import Experiment
 from vgsearch.space.space import load_space
 from vgsearch.space.sweep import Sweep, load_sweep
@@ -160,3 +162,20 @@ def test_a_sweep_by_the_papers_leaky_schedule_is_refused_in_one_line():
     with pytest.raises(ConfigurationError, match="lets the scored clips steer the classifiers") as caught:
         a_sweep(overrides={"evaluation.protocol": paper}).refuse_impossible_domains()
     assert "\n" not in str(caught.value)
+
+
+def test_a_printed_space_is_one_that_a_sweep_takes(tmp_path: Path):
+    def printed(**base: Any) -> Result:
+        file = tmp_path / "mine.yaml"
+        file.write_text(yaml.safe_dump({"name": "mine", "extends": "mvt_tsa", "base": base}))
+        return CliRunner().invoke(app, ["spaces", str(file)])
+
+    assert printed().stdout.startswith("name: mine\n")
+    for base, said in (
+        ({"model": {"chanels": 3}}, "unknown key 'chanels' under model; did you mean 'channels'?"),
+        ({"modell": {"channels": 3}}, "unknown key 'modell'; did you mean 'model'?"),
+        ({"optimiser": {"name": "sgd"}}, "optimiser.name: "),
+    ):
+        refused = printed(**base)
+        assert isinstance(refused.exception, ConfigurationError)
+        assert said in str(refused.exception)

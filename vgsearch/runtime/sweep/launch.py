@@ -39,6 +39,7 @@ from vgsearch.runtime.sweep.request import (
     on_its_data_set,
     refuse_idle_gpu_hours,
     refuse_idle_race,
+    refuse_unreachable_target,
     requested_space,
     requested_sweep,
 )
@@ -102,6 +103,7 @@ def _launched(
     sweep = requested_sweep(request, space, overrides, manifest, experiment)
     sweep.refuse_impossible_domains()
     refuse_idle_race(sweep)
+    refuse_unreachable_target(sweep)
     refuse_unfit_sampler(sweep)
     refuse_missing_trackers(sweep.log)
     for note in notes_on_weights_of(sweep):
@@ -151,6 +153,7 @@ def resume(
         before = resuming.sweep_to_resume(experiment, record, trials)
         sweep = workers.of(settings.of(before))
         refuse_idle_gpu_hours(sweep)
+        refuse_unreachable_target(sweep)
         for note in resuming.notes_of_space(sweep):
             print_line(note, error=True)
         refuse_unfit_sampler(sweep)

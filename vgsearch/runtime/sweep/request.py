@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vgsearch.experiment.paths import Experiment
-from vgsearch.experiment.stop_when import NEVER
+from vgsearch.experiment.stop_when import NEVER, StopWhen
 from vgsearch.space.amounts import bytes_of, hours_of
 from vgsearch.space.space import Space, load_space, source_of
 from vgsearch.space.sweep import Sweep, checked_storage
@@ -143,6 +143,11 @@ def refuse_idle_race(sweep: Sweep) -> None:
         raise ConfigurationError("--racing has no effect on one training a point; give --seeds-per-trial 2 or more.")
     if sweep.racing and len(sweep.objectives()) > 1:
         raise ConfigurationError("--racing compares points by one objective; give one, or leave --racing out.")
+
+
+def refuse_unreachable_target(sweep: Sweep) -> None:
+    """Raise ConfigurationError for a --stop-when whose target no score of the objective can have."""
+    StopWhen.parse(sweep.stop_when).refuse_unreachable(sweep.objectives()[0])
 
 
 def refuse_idle_gpu_hours(sweep: Sweep) -> None:
