@@ -4,7 +4,10 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 TESTABLE := .venv/testable
 
-.PHONY: install sweep test drills gpu ranges lint kuberay-fields
+DOCUMENTED := .venv/documented
+DRILLABLE := .venv/drillable
+
+.PHONY: install sweep test drills gpu ranges lint docs kuberay-fields
 
 install: $(INSTALLED)
 
@@ -27,12 +30,17 @@ sweep: $(INSTALLED)
 RAY_TESTS := tests/end_to_end tests/vgsearch/commands tests/vgsearch/runtime
 IN_PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
+# Also what builds docs/ and runs examples/.
+$(DRILLABLE): $(TESTABLE)
+	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,test,docs,notebook]'
+	@touch $(DRILLABLE)
+
 test: $(TESTABLE)
 	$(IN_PARALLEL) $(RAY_TESTS:%=--ignore=%)
 	$(IN_PARALLEL) $(RAY_TESTS)
 
 # Opens reports in Chromium; without it, and if it can't be installed, those tests are skipped with a message.
-drills: $(TESTABLE)
+drills: $(DRILLABLE)
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
 	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || echo "no Chromium: apt-get could not install one"
 	$(BIN)/python -m pytest -m slow
@@ -53,6 +61,14 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Writes the pages of docs/ into site/; a broken link is an error.
+docs: $(DOCUMENTED)
+	$(BIN)/mkdocs build --strict
+
+$(DOCUMENTED): $(INSTALLED)
+	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'
+	@touch $(DOCUMENTED)
 
 # Regenerates the table of KubeRay's fields for `cluster check`: make kuberay-fields VERSION=v1.7.0 CRD=FILE, where FILE
 # is that version's helm-chart/kuberay-operator/crds/ray.io_rayjobs.yaml.

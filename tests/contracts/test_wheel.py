@@ -57,6 +57,11 @@ def test_both_packages_come_from_the_wheel_and_every_module_is_in_it(installed: 
         assert {path.relative_to(folder) for path in folder.rglob("*.py")} >= modules
 
 
+def test_the_image_copies_what_the_wheel_is_made_of():
+    lines = [line.split() for line in (ROOT / "Dockerfile").read_text().splitlines() if line.startswith("COPY ")]
+    assert {name for _, *names, _ in lines for name in names} == {*SOURCES, "constraints.txt"}
+
+
 def test_the_search_spaces_are_found_from_any_folder(installed: Path, tmp_path: Path):
     shipped = sorted(path.stem for path in (ROOT / "search_spaces").glob("*.yaml"))
     assert shipped

@@ -48,7 +48,7 @@ class SearchedExperiment:
         """A flat row for each trial, in order, which pandas.DataFrame takes as it is. Any: values of settings.
 
         "trial", "state", "step", "n_steps", "seconds", "look", "is_paper_point", "is_best", "reason", then the searched
-        values by path, then each score by name with its "<name>_low" and "<name>_high"; what is unknown is None.
+        values by path, then each score by name with its `<name>_low` and `<name>_high`; what is unknown is None.
         """
         record = self.record
         front = {trial.trial_id for trial in record.front}

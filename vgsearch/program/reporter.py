@@ -25,7 +25,7 @@ class Reporter:
     checkpoint_folder: Path
     """The same folder for each start of the trial: what an interrupted attempt saved is there."""
     data: Path
-    """The training videos as <class>/<file>; the clips that judge the samples are not among them."""
+    """The training videos as `<class>/<file>`; the clips that judge the samples are not among them."""
     seed: int
     n_steps: int
     n_frames: int

@@ -11,8 +11,8 @@ from typer.testing import CliRunner, Result
 from tests.builders import CONSTRAINT, N_CLIP, space_values, tiny_sweep
 from vgsearch.cli import app
 from vgsearch.experiment.paths import Experiment
-from vgsearch.space.space import load_space
-from vgsearch.space.sweep import Sweep, load_sweep
+from vgsearch.space.space import load_space, parse_space
+from vgsearch.space.sweep import Sweep, load_sweep, refuse_untrainable
 from vgsearch.space.yaml_text import read_yaml
 from videogan.config import ConfigurationError
 from videogan.protocols import PROTOCOLS
@@ -179,3 +179,12 @@ def test_a_printed_space_is_one_that_a_sweep_takes(tmp_path: Path):
         refused = printed(**base)
         assert isinstance(refused.exception, ConfigurationError)
         assert said in str(refused.exception)
+
+
+def test_the_space_of_the_documentation_is_one_that_a_sweep_takes():
+    page = (Path(__file__).parents[3] / "docs" / "your-own-model.md").read_text("utf-8")
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    space = parse_space(block, "docs")
+    refuse_untrainable(space)
+    assert not {"model.sigma_a", "model.sigma_b", "model.sigma_c"} & set(space.domains)
+    assert space.base["model"]["sigma_b"] == 1.0
