@@ -19,7 +19,7 @@ from vgsearch.cli import app
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "cluster" / "README.md", *DOCS]
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 JOINED = re.compile(r'"\s*\n\s*f?"')
 """Between the parts of a text that is written on several lines of code."""
 OF_ANY = {"--no-color", "--help", "--quiet", "--verbose", "-q", "-v"}
@@ -69,9 +69,11 @@ def test_each_message_of_the_troubleshooting_page_is_in_the_code():
 
 def commands_in(page: Path) -> Iterator[list[str]]:
     """The words of each vgsearch command in a page's blocks, without comments and the parts of a pipe."""
-    for language, block in BLOCK.findall(text_of(page)):
-        for line in block.replace("\\\n", " ").splitlines() if language in ("", "bash") else ():
-            words = re.split(r"[;|>]|&&", line.removeprefix("$ "))[0].strip()
+    text = text_of(page)
+    blocks = [block for language, block in BLOCK.findall(text) if language in ("", "bash")]
+    for block in (*blocks, *re.findall(r"^    vgsearch .*\n", BLOCK.sub("", text), re.MULTILINE)):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = re.split(r"[;|>]|&&", line.strip().removeprefix("$ "))[0].strip()
             # A line of output begins so too: "vgsearch mvt_tsa (smoke)   exp ..."
             if words.startswith("vgsearch ") and "   exp " not in words:
                 yield shlex.split(words, comments=True)
@@ -105,7 +107,7 @@ def test_each_command_of_the_pages_exists_with_its_options():
             unknown = {word.partition("=")[0] for word in rest if word.startswith("--")} - known
             assert not unknown, f"{page.name}: {shlex.join(words)}"
             seen += 1
-    assert seen > 40
+    assert seen > 50
 
 
 @pytest.mark.slow  # mkdocs is in the extra docs, which make drills installs
