@@ -7,7 +7,7 @@ TESTABLE := .venv/testable
 DOCUMENTED := .venv/documented
 DRILLABLE := .venv/drillable
 
-.PHONY: install sweep test drills gpu ranges lint docs kuberay-fields
+.PHONY: install sweep test drills gpu ranges lint docs notebook kuberay-fields
 
 install: $(INSTALLED)
 
@@ -69,6 +69,11 @@ docs: $(DOCUMENTED)
 $(DOCUMENTED): $(INSTALLED)
 	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'
 	@touch $(DOCUMENTED)
+
+# Runs examples/first_search.ipynb, minutes on two cores, and stores what it prints and draws.
+notebook: $(DRILLABLE)
+	@folder=$$(mktemp -d) && cp examples/first_search.ipynb $$folder && \
+	$(BIN)/jupyter execute --inplace $$folder/first_search.ipynb && cp $$folder/first_search.ipynb examples/ && rm -r $$folder
 
 # Regenerates the table of KubeRay's fields for `cluster check`: make kuberay-fields VERSION=v1.7.0 CRD=FILE, where FILE
 # is that version's helm-chart/kuberay-operator/crds/ray.io_rayjobs.yaml.
