@@ -50,3 +50,4 @@ class WandbRuns(Tracker):
         for run in self._runs.values():
             run.mark_preempting()
             run.finish(exit_code=1)
+        self._wandb.teardown()  # its own process may still write
