@@ -23,6 +23,9 @@ from videogan.storage.atomic import named
 SECONDS_BETWEEN_FLUSHES = 5.0
 COMPARED, NO_SCORE = "hparams/", -1.0
 """Prefix of the scores in the HParams tab, and what a trial without one has there."""
+N_SHOWN, DIFFERS = 5, bytes([7 << 3, 1])
+"""TensorBoard shows the first columns by default: by whether their values differ, its field 7, which tensorboardX's
+message lacks, and then by name."""
 SPEED = ("seconds_per_step", "seconds_waiting", "seconds_training", "n_clips_seen")
 
 
@@ -115,14 +118,18 @@ def write_columns(folder: Path, hyperparameters: Mapping[str, Sequence[Any]], sc
     """Write the columns of the HParams tab in a separate run: TensorBoard reads only one list of columns.
 
     A trial's own list would lack values that only other trials have. `hyperparameters`: some values of each, which show
-    its type. `scores`: names as in the ledger; the newest look is a column too.
+    its type; the first five are shown until the user chooses others. `scores`: names as in the ledger; the newest look
+    is a column too.
     """
     metrics = {f"{COMPARED}{name}": LABELS[name] for name in scores} | {"look": "look"}
+    infos = [
+        HParamInfo(name=path, display_name=path.rpartition(".")[2], type=_type_of(values))
+        for path, values in hyperparameters.items()
+    ]
+    for info in infos[:N_SHOWN]:
+        info.MergeFromString(DIFFERS)
     columns = Experiment(
-        hparam_infos=[
-            HParamInfo(name=path, display_name=path.rpartition(".")[2], type=_type_of(values))
-            for path, values in hyperparameters.items()
-        ],
+        hparam_infos=infos,
         metric_infos=[MetricInfo(name=MetricName(tag=tag), display_name=name) for tag, name in metrics.items()],
     )
     content = HParamsPluginData(experiment=columns).SerializeToString()

@@ -1,6 +1,8 @@
 """Runs of MLflow, in the store that $MLFLOW_TRACKING_URI names, by default MLflow's own in the working folder."""
 
+import logging
 import math
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,8 +22,11 @@ class MlflowRuns(Tracker):
 
     def __init__(self, search: Search) -> None:
         super().__init__(search)
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # which may carry the search's JSON
         from mlflow import MlflowClient
 
+        for name in ("mlflow", "alembic"):  # tables that a new store gets
+            logging.getLogger(name).setLevel(logging.WARNING)
         self._client, self._runs = MlflowClient(), dict[str, str]()
         found = self._client.get_experiment_by_name(search.name)
         self._experiment = found.experiment_id if found else self._client.create_experiment(search.name)

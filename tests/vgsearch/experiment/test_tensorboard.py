@@ -9,8 +9,9 @@ from vgsearch.experiment.objective import compared_scores, parsed
 from vgsearch.experiment.paths import Experiment
 from vgsearch.experiment.tensorboard import TrialBoard, with_names, write_columns
 
-DOMAINS = {"model.sigma_a": [0.1, 1], "model.constraint_d_video": ["spectral_norm", "svc"], "model.n_clip": [1, 5]}
-SIGMA, CONSTRAINT, N_CLIP = DOMAINS
+DOMAINS = {"model.sigma_a": [0.1, 1], "model.constraint_d_video": ["spectral_norm", "svc"], "model.n_clip": [1, 5],
+           "optimiser.lr_g": [1e-5], "optimiser.lr_d": [1e-5], "model.alpha": [0, 1]}  # fmt: skip
+SIGMA, CONSTRAINT, N_CLIP, *_ = DOMAINS
 TRIALS = {
     "t0000-aaaaaa": ({SIGMA: 0.5, CONSTRAINT: "spectral_norm"}, {"s3": 0.4, "ser": 0.3, "res": 0.5}),
     "t0001-bbbbbb": ({SIGMA: 1, CONSTRAINT: "svc", N_CLIP: 5}, {"s3": 0.6, "ser": 0.5, "res": 0.7}),
@@ -38,10 +39,16 @@ def tab(tmp_path_factory, hparams_tab):
     return hparams_tab(experiment.folder)
 
 
+def test_the_first_five_values_given_are_the_first_columns(tab):
+    columns, _ = tab
+    assert [info["name"] for info in columns["hparamInfos"]] == [*sorted(list(DOMAINS)[:5]), "model.alpha"]
+
+
 def test_every_searched_value_is_a_column_also_those_of_other_trials(tab):
     columns, _ = tab
     assert {(info["displayName"], info["type"]) for info in columns["hparamInfos"]} == {
-        ("sigma_a", "DATA_TYPE_FLOAT64"), ("constraint_d_video", "DATA_TYPE_STRING"), ("n_clip", "DATA_TYPE_FLOAT64")
+        ("sigma_a", "DATA_TYPE_FLOAT64"), ("constraint_d_video", "DATA_TYPE_STRING"), ("n_clip", "DATA_TYPE_FLOAT64"),
+        ("lr_g", "DATA_TYPE_FLOAT64"), ("lr_d", "DATA_TYPE_FLOAT64"), ("alpha", "DATA_TYPE_FLOAT64"),
     }  # fmt: skip
 
 

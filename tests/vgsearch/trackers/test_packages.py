@@ -2,10 +2,12 @@
 
 import json
 import os
+import sqlite3
 import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,10 @@ def track(name: str, grids: Path, capsys: pytest.CaptureFixture) -> None:
         with following([name], SEARCH, lambda trial: grids / f"{trial}.gif") as follow:
             for event in events:
                 follow(event)
-    assert "stopped, the search goes on" not in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert said.out == "", "which may carry the search's JSON"
+    assert "stopped, the search goes on" not in said.err
+    assert "INFO" not in said.err
 
 
 def test_mlflow_has_the_values_curves_ends_and_samples_of_each_trial(grids, capsys, monkeypatch):
@@ -119,15 +124,23 @@ def test_wandb_without_a_key_says_what_to_do_and_never_asks_in_the_terminal(grid
 
 
 def test_trackio_has_the_values_and_curves_of_each_trial(grids, capsys, monkeypatch):
+    monkeypatch.setenv("TRACKIO_DIR", str(grids / "trackio"))  # before the import, which reads it
     pytest.importorskip("trackio", reason="pip install 'vgsearch[trackio]'")
-    monkeypatch.setenv("TRACKIO_DIR", str(grids / "trackio"))
     track("trackio", grids, capsys)
     import trackio
 
     runs = {run.name: run for run in trackio.Api().runs(SEARCH.name)}
-    assert set(runs) == {DONE, PRUNED, LEFT}
-    looks = runs[DONE].history()
-    assert [(row["step"], row["look"]) for row in looks if "look" in row] == [(10, 0.1), (20, 0.2)]
+    assert {name.rpartition("-")[0] for name in runs} == {DONE, PRUNED, LEFT}
+    (done,) = (run for name, run in runs.items() if name.startswith(DONE))
+    assert (done.config["model.sigma_a"], done.config["space"]) == (0.5, "mvt_tsa")
+    (database,) = (grids / "trackio").glob("*.db")
+    with closing(sqlite3.connect(database)) as opened:
+        found = opened.execute(
+            "SELECT step, metrics FROM metrics WHERE run_name = ? ORDER BY id", (done.name,)
+        ).fetchall()
+    rows = [(step, json.loads(values)) for step, values in found]
+    assert [(step, row["look"]) for step, row in rows if "look" in row] == [(10, 0.1), (20, 0.2)]
+    assert [row["score/s3"] for _, row in rows if "score/s3" in row] == [0.625]
 
 
 def test_no_command_imports_a_tracker_that_it_was_not_asked_for():

@@ -15,7 +15,7 @@ from videogan.data.cache import cache_folder
 from videogan.sampling.pictures import grid_frames
 
 FIRST = ("lr_g", "lr_d", "sigma_a", "sigma_b", "sigma_c")
-"""TensorBoard shows the first five columns until the user chooses others."""
+"""The columns that TensorBoard shows until the user chooses others, of those that the sweep searches."""
 NOT_SEARCHED = "not searched"
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,26 +10,63 @@ from rich.console import Console
 
 from tests.builders import tiny_sweep
 from vgsearch.experiment.end import End
-from vgsearch.experiment.ledger import Ledger
+from vgsearch.experiment.ledger import Event, Ledger, read_events
 from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.study.proposal import Proposal
 from vgsearch.runtime.sweep.driver import Driver, _tail
 from vgsearch.terminal.sweep_table import SweepView
+from vgsearch.trackers.contract import Search, Tracker
+from vgsearch.trackers.following import tell
 
 
-def driver_of(folder: Path) -> Driver:
+def driver_of(folder: Path, follow: Callable[[Event], None] = lambda event: None) -> Driver:
     """A driver that reads the ledger in the folder, as a resumed sweep does."""
     sweep, experiment = tiny_sweep(), Experiment(folder)
     ledger = Ledger(experiment.ledger)
     view = SweepView(Console(file=io.StringIO()), ledger.record, 8)
-    return Driver(experiment, sweep, Inputs("data", "plain_32", None), ledger, view)
+    return Driver(experiment, sweep, Inputs("data", "plain_32", None), ledger, view, follow)
 
 
 def begun(driver: Driver, index: int) -> dict:
     parameters = driver.begin(Proposal(index, driver.sweep.paper_points[0], is_paper_point=index == 0))
     assert parameters is not None
     return parameters
+
+
+def test_a_tracker_understands_every_event_that_a_driver_writes(tmp_path: Path):
+    events, calls = [], []
+
+    class Told(Tracker):
+        def begin(self, trial, settings):
+            calls.append(("begin", trial, settings["model.sigma_a"]))
+
+        def log(self, trial, step, values):
+            calls.append((trial, step, dict(values)))
+
+        def end(self, trial, state, pictures):
+            calls.append(("end", trial, state))
+
+        def close(self):
+            pass
+
+    driver = driver_of(tmp_path / "s", events.append)
+    done, failed = begun(driver, 0), begun(driver, 1)
+    health = {"states": {}, "vitals": {}}
+    driver.progressed(done, {"step": 10, "look": 0.5, "losses/d_image": 1.0, "health": json.dumps(health)})
+    driver.progressed(done, {"step": 15})
+    driver.ended(done, End("done", step=20, scores={"s3": 0.5}))
+    driver.ended(failed, End("failed", "KeyError", step=5))
+    assert events == list(read_events(tmp_path / "s" / "ledger.jsonl"))
+    tracker = Told(Search("s", str(tmp_path / "s"), {}))
+    for event in events:
+        tell(tracker, event, lambda trial: tmp_path / trial)
+    first, second = done["trial_id"], failed["trial_id"]
+    sigma = driver.sweep.paper_points[0]["model.sigma_a"]
+    assert calls == [
+        ("begin", first, sigma), ("begin", second, sigma), (first, 10, {"look": 0.5, "loss/d_image": 1.0}),
+        (first, 20, {"score/s3": 0.5}), ("end", first, "done"), ("end", second, "failed"),
+    ]  # fmt: skip
 
 
 @pytest.mark.filterwarnings("ignore::videogan.storage.set_aside.DamagedFile")
