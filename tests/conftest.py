@@ -56,7 +56,7 @@ def hparams_tab() -> Callable[[Path], tuple[dict[str, Any], list[dict[str, Any]]
                 address = next(
                     found[0] for line in board.stderr if (found := re.search(r"http://127\.0\.0\.1:\d+/", line))
                 )
-                return _asked(address, sum(1 for _ in logdir.glob("**/tb")))
+                return _asked(address, sum(1 for _ in logdir.glob("trials/*/tb")))
             finally:
                 board.terminate()
 

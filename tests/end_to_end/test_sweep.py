@@ -100,7 +100,7 @@ def test_every_trial_writes_its_config_checkpoints_samples_and_curves(sweep, sha
         logged = [json.loads(line)["step"] for line in trial.metrics.read_text().splitlines()]
         assert set(logged) == {1, 2, 3, 4}
         board = EventAccumulator(str(trial.tensorboard)).Reload()
-        assert [event.step for event in board.Scalars("d_video")] == [1, 2, 3, 4]
+        assert [event.step for event in board.Scalars("loss/d_video")] == [1, 2, 3, 4]
         assert [event.step for event in board.Images("samples")] == [2, 4]
         assert "_hparams_/session_start_info" in board.summary_metadata
 

@@ -19,7 +19,7 @@ class TrackioRuns(Tracker):
 
         # It prints lines for each run, in between the table or the JSON of the search.
         for module in (trackio, run, utils):
-            module.print = _say_nothing
+            vars(module)["print"] = _say_nothing
         self._trackio, self._runs = trackio, dict[str, Any]()
         # Trackio resumes a run by its name, and trials of another search of this name may have the same ids.
         self._suffix = hashlib.sha256(search.place.encode()).hexdigest()[:4]
