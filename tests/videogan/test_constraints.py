@@ -11,7 +11,13 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d
 from torch.nn.utils.parametrizations import spectral_norm
 
-from videogan.constraints import clip_gammas_, clip_singular_values_, clip_weights_, singular_value_clipping_
+from videogan.constraints import (
+    clip_gammas_,
+    clip_singular_values_,
+    clip_weights_,
+    retract_to_orthogonal_,
+    singular_value_clipping_,
+)
 
 
 def random_weight(
@@ -299,3 +305,25 @@ def test_no_constraint_turns_nan_into_a_number(constrain_):
     where = {name: parameter.isnan() for name, parameter in network.named_parameters()}
     constrain_(network)
     assert all(torch.equal(parameter.isnan(), where[name]) for name, parameter in network.named_parameters())
+
+
+def test_a_retracted_weight_is_orthogonal_and_spans_the_same_columns_first_to_last():
+    weight = random_weight((128, 128), scale=3.0)
+    kept = weight.clone()
+    retract_to_orthogonal_(weight)
+    assert (weight.double().T @ weight.double() - torch.eye(128)).abs().max() < 1e-6
+    triangle = weight.double().T @ kept.double()
+    assert triangle.tril(-1).abs().max() < 1e-5
+    assert (triangle.diagonal() > 0).all(), "no column flips"
+    again = weight.clone()
+    retract_to_orthogonal_(again)
+    assert (again - weight).abs().max() < 1e-6
+
+
+def test_a_retraction_acts_on_a_transposed_view_and_leaves_what_is_not_finite():
+    layer = nn.Linear(5, 5, bias=False)
+    retract_to_orthogonal_(layer.weight.T)
+    assert torch.allclose(layer.weight @ layer.weight.T, torch.eye(5), atol=1e-6)
+    broken = torch.full((3, 3), torch.inf)
+    retract_to_orthogonal_(broken)
+    assert broken.isinf().all()

@@ -8,6 +8,7 @@ from videogan.families.installed import Families
 from videogan.families.mocogan.mdp import MDP
 from videogan.families.mocogan.mocogan import MoCoGAN
 from videogan.families.mvt import MVTGAN
+from videogan.families.pvgan import PVGAN
 from videogan.families.tgan.tgan import TGAN
 from videogan.families.tgan.volume3d import Volume3D
 from videogan.families.vgan import VideoGAN
@@ -21,6 +22,7 @@ FAMILIES: Mapping[str, type[AnyGAN]] = Families(
         "mocogan": MoCoGAN,
         "mdp": MDP,
         "dvdgan": DVDGAN,
+        "pvgan": PVGAN,
     }
 )
 """Our own families, and those of installed packages."""

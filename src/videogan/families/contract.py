@@ -114,7 +114,8 @@ class Facts:
     without_batch_norm: Settings = field(default_factory=dict)  # settings under which no network has batch norm
     other_values: Mapping[str, tuple[Any, Settings]] = field(default_factory=dict)
     """For a setting that no other value changes alone: a value, and the settings under which it changes the GAN."""
-    tried_elsewhere: frozenset[str] = frozenset()  # settings that need a file: the family's own tests try them
+    tried_elsewhere: frozenset[str] = frozenset()  # settings that need a file or many steps: its own tests try them
+    clips_seen: tuple[int, ...] = (0,)  # after so many clips, taken together, every parameter of `tiny` is trained
 
 
 ConfigT = TypeVar("ConfigT", bound=FamilyConfig)
@@ -133,6 +134,7 @@ class GAN(ABC, Generic[ConfigT, FakesT]):
     generator_type: ClassVar[type[Generator]]
     facts: ClassVar[Facts]
     recomputes: ClassVar[bool] = False  # whether some networks are `videogan.nets.recomputation.Recomputing`
+    has_idle: ClassVar[bool] = False  # whether steps leave some parameters out, as those of levels still to come
 
     @classmethod
     @abstractmethod
@@ -167,6 +169,12 @@ class GAN(ABC, Generic[ConfigT, FakesT]):
     @abstractmethod
     def realness(self, videos: Tensor, labels: Tensor) -> Tensor:
         """Scores (b,) of videos (b, T, 3, R, R) with labels (b,): higher is more real; zero has no meaning."""
+
+    def begin_step_(self, n_clips_seen: int) -> None:
+        """Prepare the networks for a step, before which the discriminators have seen `n_clips_seen` (growth).
+
+        What it sets is a function of `n_clips_seen` and held in buffers, so that a resumed run and copies have it.
+        """
 
     def constrain_update_(self) -> None:
         """Constrains the discriminators after each of their updates (weight clipping)."""

@@ -176,6 +176,7 @@ class Training:
         The generator's update uses fresh fakes too, unless `reuse_fakes` is set: then those of the last discriminator
         update.
         """
+        self.networks.begin_step_(self.n_clips_seen(step - 1))
         loop, fakes = self.config.loop, None
         for update in range(loop.n_d):
             frames, labels = clips.batch((step - 1) * loop.n_d + update)

@@ -206,6 +206,7 @@ def test_the_rule_is_off_by_default_and_refuses_settings_without_effect():
         ("mocogan", {}, {"image": 2 * math.log(2), "video": 2 * math.log(2)}),
         ("mdp", {}, {"image": 2 * math.log(2), "video": 2 * math.log(2)}),
         ("dvdgan", {"lambda_temporal": 0.5}, {"spatial": 2.0, "temporal": 1.0}),
+        ("pvgan", {}, {}),
         ("vgan", {"n_frames": 16}, {"video": 2 * math.log(2)}),
         ("vgan", {"n_frames": 16, "loss": "wgan_svc"}, {}),
         ("tgan", {"regulariser": "none"}, {"video": 2 * math.log(2)}),

@@ -153,7 +153,9 @@ def _peak_of_a_step(values: dict[str, Any], n_workers: int, device: str) -> tupl
         with beating(STEP):
             training = Training(config, lambda network: network, Shard(), torch.device(device))
             _make_moments_(training)
-            training.step_(1, _NoiseClips(config))
+            # Where parameters rest at first, the networks are largest in the last step.
+            for step in (1, config.loop.n_steps) if training.networks.has_idle else (1,):
+                training.step_(step, _NoiseClips(config))
     except torch.OutOfMemoryError:
         return math.inf, total
     if device == "cuda":

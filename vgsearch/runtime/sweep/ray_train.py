@@ -1,6 +1,8 @@
 """Trials on Ray Train: one Tune trial drives N data-parallel workers (gloo on CPUs, nccl on GPUs)."""
 
+import functools
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import ray
@@ -8,6 +10,7 @@ import ray.train
 from ray import tune
 from ray.train.torch import get_device, prepare_model
 from ray.tune.integration.ray_train import TuneReportCallback
+from torch import nn
 
 from vgsearch.experiment.paths import TrialFolder
 from vgsearch.runtime.cluster.trainer import MAX_CONTROLLER_FAILURES, Trainer
@@ -21,6 +24,7 @@ from vgsearch.runtime.sweep.placement_groups import new_mark
 from vgsearch.runtime.sweep.seeds import over_seeds
 from vgsearch.runtime.sweep.spec import TrialSpec, is_read_by_the_next_attempt, own_copy, own_copy_in_use
 from videogan.config import parse_config
+from videogan.families import FAMILIES
 from videogan.shard import Shard
 from videogan.storage.places import StorageError
 from videogan.training.checkpoint import CheckpointFolder
@@ -85,10 +89,17 @@ def worker_loop(parameters: dict[str, Any]) -> None:
         return stream.StreamedClips(spec.inputs.stream_plan(config), own, shard.rank, shard.n_ranks)
 
     trial = trial_type(spec)(
-        spec, ray.train.report, wrap=prepare_model, shard=shard, device=get_device(), after_first_seed=over_seeds
+        spec, ray.train.report, wrap=_wrap(spec), shard=shard, device=get_device(), after_first_seed=over_seeds
     )
     with placed(shard.rank):
         trial.run(open_clips)
+
+
+def _wrap(spec: TrialSpec) -> Callable[[nn.Module], nn.Module]:
+    """What makes a network data-parallel. Without being told, it waits for the gradients of parameters that rest."""
+    config = parse_config(RunConfig, spec.config, spec.trial_id)
+    resting = {"find_unused_parameters": FAMILIES[config.model.family].has_idle}
+    return functools.partial(prepare_model, parallel_strategy_kwargs=resting)
 
 
 def _streams(spec: TrialSpec, config: RunConfig, folder: TrialFolder) -> dict[str, Any] | None:
