@@ -87,7 +87,7 @@ class PVGANConfig(FamilyConfig):
 
     @property
     def sizes(self) -> list[Size]:
-        """Frames, rows and columns of each level: 4 frames of 4 px, or 3 px below 96 px, and twice the side each."""
+        """Frames, rows and columns of each level: 4 frames of 4 px (3 px where R is 96), and twice the side each."""
         first = 3 if self.resolution % 3 == 0 else 4
         n_levels = int(math.log2(self.resolution // first)) + 1
         doublings = [sum(level >= at for at in _DOUBLES_TIME) for level in range(n_levels)]
