@@ -50,13 +50,13 @@ class StandardFVD(Config):
 
     @property
     def name(self) -> str:
-        """Detector, counts and real clips: fvd_torchscript_2048x16_train_v2+abc123."""
-        settings = f"{self.n_samples}x{self.n_frames}_{self.real}_{VERSION}"
-        return f"fvd_torchscript_{settings}+{self.detector.sha256[:N_DIGITS]}"
+        """Counts, real clips and the start of the detector's sha256: fvd_2048x16_train+abc123."""
+        return f"fvd_{self.n_samples}x{self.n_frames}_{self.real}+{self.detector.sha256[:N_DIGITS]}"
 
     def digest(self, data: DataFacts) -> str:
         """sha256 (hex) of the protocol on one data set; its first 6 digits are displayed."""
-        return digest_of({"protocol": "standard_fvd", "truncation": None} | self._facts(data, self.real))
+        facts = {"protocol": f"standard_fvd_{VERSION}", "truncation": None}
+        return digest_of(facts | self._facts(data, self.real))
 
     def digest_of_moments(self, data: DataFacts, part: OtherPart) -> str:
         """sha256 (hex) of all that `real_moments` of the clips `part` depend on: the name of their folder."""

@@ -157,7 +157,7 @@ def test_standard_fvd_scores_unlabelled_videos_of_any_data_and_a_checkpoint_at_a
     size = ("--preprocessing", "plain_32")
     options = ("--data", data, "--trust-torchscript", "i3d.pt", "--fvd-clips", len(train))
     ((name, found),) = evaluated("--videos", "loose", *options, *size).items()
-    assert name == (f"fvd_torchscript_{len(train)}x16_train_v2+{detector.sha256[:6]}", "loose")
+    assert name == (f"fvd_{len(train)}x16_train+{detector.sha256[:6]}", "loose")
     # Each clip has one window, and the videos are the training clips.
     assert found["mean"] < 1e-9 < found["real"]
     assert found["warnings"] == []
@@ -165,7 +165,7 @@ def test_standard_fvd_scores_unlabelled_videos_of_any_data_and_a_checkpoint_at_a
     assert len(kept) == 2
 
     (shorter,) = evaluated(trial / "checkpoints/step00000003.pt", *options, "--fvd-frames", 12).values()
-    assert shorter["protocol"].startswith(f"fvd_torchscript_{len(train)}x12_train")
+    assert shorter["protocol"].startswith(f"fvd_{len(train)}x12_train")
     assert shorter["mean"] > shorter["real"]
     assert len(list(tmp_path.glob("cache/classifiers/*/real-moments.pt"))) == 4
 

@@ -356,7 +356,7 @@ def detector(tmp_path) -> Path:
 def test_a_trusted_detector_makes_the_fields_fvd_the_only_metric_and_frees_videos_of_classes(data, detector, tmp_path):
     made = videos(tmp_path / "made", {"any": 2, "thing": 1})
     plan = planned(EvaluationRequest(videos=made, data=data, fvd=FVDOptions(detector), preprocessing="plain_32"))
-    assert [name.partition("+")[0] for name in names(plan)] == ["fvd_torchscript_2048x16_train_v2"]
+    assert [name.partition("+")[0] for name in names(plan)] == ["fvd_2048x16_train"]
     assert {video.label for video in plan.videos} == {"videos"}
     assert len(plan.videos) == 3
     assert any("i3d.pt (sha256 " in note and "is run, as --trust-torchscript allows" in note for note in plan.notes)
@@ -384,7 +384,7 @@ def test_other_numbers_of_frames_are_for_the_fields_fvd_alone_and_only_where_cli
 ):
     plan = planned(EvaluationRequest(checkpoint=ckpt, fvd=FVDOptions(detector, n_clips=4, n_frames=12, real="all")))
     assert plan.n_frames == 12
-    assert names(plan)[0].startswith("fvd_torchscript_4x12_all_v2+")
+    assert names(plan)[0].startswith("fvd_4x12_all+")
     refused(
         "the other metrics take 16 frames",
         checkpoint=ckpt,

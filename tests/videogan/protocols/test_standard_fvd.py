@@ -105,7 +105,7 @@ def test_the_distance_is_that_of_the_levels(file):
 
 def test_the_name_tells_detector_counts_and_real_clips_and_the_digest_all_that_matters(file, tmp_path):
     protocol = StandardFVD(detector=file)
-    assert protocol.name == f"fvd_torchscript_2048x16_train_v2+{file.sha256[:6]}"
+    assert protocol.name == f"fvd_2048x16_train+{file.sha256[:6]}"
     elsewhere = protocol.model_copy(update={"detector": WeightsFile(path="other.pt", sha256=file.sha256)})
     assert elsewhere.digest(FACTS) == protocol.digest(FACTS)
     changes = (
