@@ -64,7 +64,8 @@ def _against_paper(
     best: TrialRecord, own: Interval, objective: Objective, record: SweepRecord, experiment: Place
 ) -> str:
     if best.is_paper_point:
-        return f"no trial scores higher than {PAPER}"
+        is_alone = sum(objective.name in trial.scores for trial in record.done) == 1
+        return f"no trial but {PAPER} has a score" if is_alone else f"no trial scores higher than {PAPER}"
     paper = next((trial for trial in record.done if trial.is_paper_point), None)
     papers = None if paper is None else paper.score.interval(objective.name)
     said = against(PAPER, own, papers, objective)
