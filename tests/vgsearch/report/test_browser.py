@@ -94,7 +94,7 @@ function act() {
      buttons: type === "mouseup" ? 0 : 1}));
   fire(drag, "mousemove", -10, 1.05);
   fire(drag, "mousedown", -10, 1.05);
-  const cover = document.querySelector(".dragcover");
+  const cover = document.querySelector(".dragcover") || document;
   fire(cover, "mousemove", 0, 0.7);
   fire(cover, "mousemove", 10, 0.5);
   fire(cover, "mouseup", 10, 0.5);
