@@ -54,7 +54,7 @@ def export(where: Place, folder: Path) -> list[Path]:
         for name, text in texts.items():
             _write(written / name, text)
         clips = write_loose_clips(sampler, written / CLIPS, settings, CLIPS_OF_CLASS, lambda done, total: None)
-        files = [GENERATOR, *texts, *(clip.relative_to(written) for clip in clips)]
+        files = [Path(GENERATOR), *map(Path, texts), *(clip.relative_to(written) for clip in clips)]
     return [folder / file for file in files]
 
 
