@@ -2,7 +2,7 @@
 
 Each EXP is a search of the same space with another seed, confirmed by `vgsearch confirm EXP --top 1 --seeds N`: its
 best point and the paper's, trained anew with seeds that the search did not use and scored on the test clips. A search
-whose best is the paper's point counts as a difference of 0. The interval over searches is Student's.
+whose best is the paper's point counts as a difference of 0. The intervals over searches are Student's.
 """
 
 import argparse
@@ -30,7 +30,8 @@ class Search:
     """The untrained generator's score on the clips of the search."""
     again: Interval
     paper: Interval
-    paper_by_seed: list[float]
+    n_trainings: int
+    """Fresh trainings of the paper's point."""
     difference: Interval
     """Of the found point minus the paper's, over fresh seeds; 0 if they are one."""
 
@@ -50,7 +51,7 @@ def read_search(folder: Path) -> Search:
         floor=floor,
         again=Interval(**best["interval"]),
         paper=Interval(**paper["interval"]),
-        paper_by_seed=list(paper["by_seed"].values()),
+        n_trainings=len(paper["by_seed"]),
         difference=Interval(0, 0, 0) if against is None else Interval(*(against[part] for part in Interval._fields)),
     )
 
@@ -68,13 +69,13 @@ def table(searches: list[Search]) -> list[str]:
             f"| {interval(search.paper)} | {interval(search.difference, '+')} |"
         )
     differences = [search.difference.mean for search in searches]
-    of_paper = [score for search in searches for score in search.paper_by_seed]
+    of_paper, n_trainings = [search.paper.mean for search in searches], sum(search.n_trainings for search in searches)
     n_better = sum(difference > 0 for difference in differences)
     return [
         *rows,
         "",
         f"Found minus paper, mean of {len(searches)} searches: {interval(seed_interval(differences), '+')}; "
-        f"positive in {n_better}. The paper's point, {len(of_paper)} trainings: {interval(seed_interval(of_paper))}.",
+        f"positive in {n_better}. The paper's point, mean of {n_trainings} trainings: {interval(seed_interval(of_paper))}.",
     ]
 
 
