@@ -39,6 +39,15 @@ def draw_normal(n: int, dim: int, rng: torch.Generator | None, truncation: float
     return torch.where(outside, again.clamp(-truncation, truncation), z)
 
 
+def draw_uniform(n: int, dim: int, rng: torch.Generator | None, truncation: float | None = None) -> Tensor:
+    """n codes ~ U(-1, 1), (n, dim). Raises ConfigurationError for a truncation, defined for normal codes only."""
+    if truncation is not None:
+        raise ConfigurationError(
+            f"truncation needs normal codes, got {truncation:g} for codes that are uniform on [-1, 1]; leave it out."
+        )
+    return torch.rand(n, dim, generator=rng) * 2 - 1
+
+
 def draw_frames(n: int, n_frames: int, n_drawn: int, rng: torch.Generator, replace: bool = False) -> Tensor:
     """For each of n clips, N = `n_drawn` of its `n_frames` frames in order, (n, N); distinct unless `replace`."""
     if replace:

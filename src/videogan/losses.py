@@ -6,11 +6,13 @@ between scores near 1 would be 0.
 
 import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, relu
+
+from videogan.nets.precision import without_autocast
 
 HINGE_OF_GUESSING = 2.0
 """The hinge loss of a discriminator that outputs 0 for every clip; the loss is 0 once it is certain of all."""
@@ -74,6 +76,20 @@ def non_saturating_generator_loss(fake_logits: Tensor) -> Tensor:
     fake_logits: any shape; D is their sigmoid. Returns a scalar to minimise.
     """
     return -logsigmoid(_at_least_fp32(fake_logits)).mean()
+
+
+def r1_penalty(judge: Callable[[Tensor], Tensor], clips: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores (b,) of real clips (b, ...), and the mean over them of their squared gradients |d score / d clip|^2.
+
+    R1 of Mescheder et al. 2018 (arXiv 1801.04406, eq. 9) without its factor; TGANv2 sec. 3. Both have a gradient into
+    the judge's weights, not into the clips. In full precision also under autocast: the penalty's gradient is a second
+    derivative.
+    """
+    clips = clips.detach().requires_grad_()
+    with torch.enable_grad(), without_autocast(clips):
+        scores = judge(clips)
+        (slopes,) = torch.autograd.grad(scores.sum(), clips, create_graph=True)
+    return scores, slopes.square().flatten(1).sum(1).mean()
 
 
 def _at_least_fp32(scores: Tensor) -> Tensor:

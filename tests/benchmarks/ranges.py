@@ -10,6 +10,7 @@ are missing; points of an earlier version of a space are replaced.
 import csv
 import functools
 import hashlib
+import itertools
 import json
 import multiprocessing
 import os
@@ -54,7 +55,10 @@ TRAINS, BUILDS = "trains", "builds"
 LEAST_SPREAD = 2.0
 """Samples are the same picture below this mean deviation between them, in grey levels of 255."""
 _NOT_OF_50_STEPS = ("loop.n_steps", "loop.look_every", "loop.log_every", "loop.ema_decay")
-"""Settings of a budget that do not change the weights of the first steps; those of `evaluation` neither."""
+"""Settings of a budget that do not change the weights of the first steps; those of `evaluation` neither.
+
+But for rates that fall over n_steps: a twentieth more within 50 of 400 steps than within 50 of 800.
+"""
 
 
 @dataclass(frozen=True)
@@ -152,12 +156,10 @@ def _built(config: RunConfig) -> tuple[str, str]:
 
 
 def _trained(config: RunConfig, cache: str, data: str) -> tuple[str, str]:
-    loop = config.loop.model_copy(update={"n_steps": N_STEPS})
-    config = config.model_copy(update={"loop": loop})
     store = open_cache(cache, data)
-    clips = TrainingClips(store, loop.batch_size, config.model.n_frames, config.seed)
+    clips = TrainingClips(store, config.loop.batch_size, config.model.n_frames, config.seed)
     course = Course(FAMILIES[config.model.family].losses_of_guessing(config.model))
-    for progress in train(config, clips):
+    for progress in itertools.islice(train(config, clips), N_STEPS):
         if progress.step == N_STEPS - N_JUDGED:
             course.vitals({})  # forgets the losses so far
         course.step(progress.losses)

@@ -68,6 +68,8 @@ _OF_PAPERS = {
         Preprocessing("mvt_jester", 96, _always(136, 96)),
         # TGAN's released reader crops columns 10:74 of 85, not exactly the centre.
         Preprocessing("tgan_64", 64, _always(85, 64), left=10, least=(85, 64)),
+        # TGANv2's released reader, but for its random column of the crop.
+        Preprocessing("tganv2_192", 192, _always(256, 192), least=(256, 192)),
     )
 }
 

@@ -11,6 +11,7 @@ from videogan.families.mvt import MVTGAN
 from videogan.families.pvgan import PVGAN
 from videogan.families.tgan.tgan import TGAN
 from videogan.families.tgan.volume3d import Volume3D
+from videogan.families.tganv2 import TGANv2
 from videogan.families.vgan import VideoGAN
 
 FAMILIES: Mapping[str, type[AnyGAN]] = Families(
@@ -23,6 +24,7 @@ FAMILIES: Mapping[str, type[AnyGAN]] = Families(
         "mdp": MDP,
         "dvdgan": DVDGAN,
         "pvgan": PVGAN,
+        "tganv2": TGANv2,
     }
 )
 """Our own families, and those of installed packages."""

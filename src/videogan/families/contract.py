@@ -99,7 +99,7 @@ class Generator(nn.Module, ABC):
 class Fakes:
     """The result of `generate`; a subclass adds what else the family's losses need, such as masks."""
 
-    videos: Tensor
+    videos: Tensor  # (b, T, 3, R, R), or fewer frames if the discriminators see no more
 
 
 @dataclass(frozen=True)

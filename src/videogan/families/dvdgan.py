@@ -22,8 +22,9 @@ from videogan.nets.initialisation import initialise_
 from videogan.nets.narrow_norm import own_batch_norm
 from videogan.nets.projection_head import ProjectionHead
 from videogan.nets.recomputation import Recomputing
-from videogan.nets.resblocks import DownBlock, DownBlock3d, UpBlock
+from videogan.nets.resblocks import DownBlock, UpBlock
 from videogan.nets.spectral_norm import normalise_spectrally
+from videogan.nets.volume_resblocks import DownBlock3d
 
 _FIRST_MULTIPLE = 8
 _GENERATOR_MULTIPLES = {32: (8, 4, 2), 64: (8, 8, 4, 2), 96: (8, 8, 4, 2, 1), 128: (8, 8, 4, 2, 1)}

@@ -1,10 +1,9 @@
 """Residual blocks of BigGAN's generator and discriminator."""
 
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, avg_pool3d, conv2d, interpolate, relu
+from torch.nn.functional import avg_pool2d, conv2d, interpolate, relu
 
 from videogan.nets.conditional_norm import ConditionalNorm, Normalisation
-from videogan.nets.conv3d import Conv3x3x3, safe_conv3d
 from videogan.nets.upsampled_conv import upsampled_conv2d
 
 
@@ -66,27 +65,6 @@ class DownBlock(nn.Module):
         kernel = avg_pool2d(self.conv2.weight, 2, 1, padding=1)
         hidden = conv2d(relu(hidden), kernel, self.conv2.bias, stride=2, padding=1)
         return hidden + self.shortcut(avg_pool2d(x, 2))
-
-
-class DownBlock3d(nn.Module):
-    """DownBlock over clips: 3x3x3 and 1x1x1 kernels; pooling halves the sides and keeps the frames (DVD-GAN's D_T).
-
-    x: (B, n_in, T, H, W) -> (B, n_out, T, H / 2, W / 2).
-    """
-
-    def __init__(self, n_in: int, n_out: int, *, preactivation: bool = True) -> None:
-        super().__init__()
-        self.preactivation = preactivation
-        self.conv1 = Conv3x3x3(n_in, n_out, stride=1, bias=True)
-        self.conv2 = Conv3x3x3(n_out, n_out, stride=1, bias=True)
-        self.shortcut = nn.Conv3d(n_in, n_out, 1) if n_in != n_out else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        hidden = self.conv1(relu(x) if self.preactivation else x)
-        # As in DownBlock: pooling moves into the kernel, and before the shortcut.
-        kernel = avg_pool3d(self.conv2.weight, (1, 2, 2), 1, padding=(0, 1, 1))
-        hidden = safe_conv3d(relu(hidden), kernel, self.conv2.bias, stride=(1, 2, 2), padding=(1, 1, 1))
-        return hidden + self.shortcut(avg_pool3d(x, (1, 2, 2)))
 
 
 def _doubled(x: Tensor) -> Tensor:

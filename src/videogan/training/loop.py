@@ -178,6 +178,7 @@ class Training:
         """
         self.networks.begin_step_(self.n_clips_seen(step - 1))
         loop, fakes = self.config.loop, None
+        self._set_rates_(step)
         for update in range(loop.n_d):
             frames, labels = clips.batch((step - 1) * loop.n_d + update)
             all_labels = self._of_all_ranks(labels)
@@ -203,6 +204,14 @@ class Training:
         means = self.shard.averaged(torch.stack([term.detach().float() for term in terms.values()]))
         numbers = torch.cat([means.double(), *(value.double().view(1) for value in measures.values())])
         return StepValues(step, tuple(terms), tuple(measures), numbers)
+
+    def _set_rates_(self, step: int) -> None:
+        """This run's rates, also after loading another's checkpoint, as population based training does."""
+        settings = self.config.optimiser
+        left = 1 - (step - 1) / self.config.loop.n_steps if settings.decay == "linear" else 1.0
+        for optimiser, rate in ((self.optimiser_g, settings.rate_g), (self.optimiser_d, settings.rate_d)):
+            for group in optimiser.param_groups:
+                group["lr"] = rate * left
 
     def _fakes(self, draws: Draws, for_generator: bool) -> Fakes:
         """Generate fakes from the draws; the generator's update needs their graph, and so the data-parallel wrapper."""
@@ -317,12 +326,8 @@ class Training:
         self.generator.load_state_dict(checkpoint.generator)
         for name, network in self.discriminators.items():
             network.load_state_dict(checkpoint.discriminators[name])
-        rates = self.config.optimiser.rate_g, self.config.optimiser.rate_d
-        states = checkpoint.optimiser_g, checkpoint.optimiser_d
-        for optimiser, state, rate in zip((self.optimiser_g, self.optimiser_d), states, rates, strict=True):
-            optimiser.load_state_dict(state)
-            for group in optimiser.param_groups:
-                group["lr"] = rate  # this run's: population based training starts from another's checkpoint
+        self.optimiser_g.load_state_dict(checkpoint.optimiser_g)
+        self.optimiser_d.load_state_dict(checkpoint.optimiser_d)
         if self.average is not None:
             if checkpoint.average is None:
                 raise ConfigurationError(

@@ -45,6 +45,9 @@ class OptimiserConfig(Config):
     alpha: float = Field(0.99, gt=0, lt=1, description="decay of RMSProp's mean of squared gradients")
     eps: float = Field(1e-8, gt=0, description="added to the root of the mean squared gradient")
     weight_decay: float = Field(0.0, ge=0, description="added to each gradient, times the weight")
+    decay: Literal["none", "linear"] = Field(
+        "none", description="linear: both rates fall in equal steps to 0 behind the last step (TGANv2)"
+    )
 
     @model_validator(mode="before")
     @classmethod

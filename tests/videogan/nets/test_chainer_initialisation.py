@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from videogan.nets.chainer_initialisation import he_normal_, uniform_
+from videogan.nets.chainer_initialisation import glorot_uniform_, he_normal_, lecun_normal_, uniform_
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,18 @@ def test_uniform_fills_its_interval_and_does_not_change_batch_norms():
     assert network[0].weight.std().item() == pytest.approx(0.01 / math.sqrt(3), rel=0.02)
     assert not network[0].bias.any()
     assert torch.equal(network[1].weight, torch.ones(50))
+
+
+def test_lecun_normal_has_variance_one_over_fan_in():
+    torch.manual_seed(0)
+    layer = lecun_normal_(nn.Conv2d(60, 80, 3))
+    assert layer.weight.std().item() == pytest.approx(math.sqrt(1 / (60 * 9)), rel=0.02)
+    assert not layer.bias.any()
+
+
+def test_glorot_uniform_has_variance_two_over_both_fans_times_the_gain_squared():
+    torch.manual_seed(0)
+    layer = glorot_uniform_(nn.Conv3d(40, 80, 3), math.sqrt(2))
+    assert layer.weight.std().item() == pytest.approx(math.sqrt(4 / (120 * 27)), rel=0.02)
+    assert layer.weight.abs().max().item() == pytest.approx(math.sqrt(12 / (120 * 27)), rel=1e-3)
+    assert not layer.bias.any()

@@ -207,6 +207,7 @@ def test_the_rule_is_off_by_default_and_refuses_settings_without_effect():
         ("mdp", {}, {"image": 2 * math.log(2), "video": 2 * math.log(2)}),
         ("dvdgan", {"lambda_temporal": 0.5}, {"spatial": 2.0, "temporal": 1.0}),
         ("pvgan", {}, {}),
+        ("tganv2", {"resolution": 32}, {f"level_{i}": 2 * math.log(2) / 3 for i in (1, 2, 3)}),
         ("vgan", {"n_frames": 16}, {"video": 2 * math.log(2)}),
         ("vgan", {"n_frames": 16, "loss": "wgan_svc"}, {}),
         ("tgan", {"regulariser": "none"}, {"video": 2 * math.log(2)}),

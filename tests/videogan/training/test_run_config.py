@@ -1,5 +1,6 @@
 """A run's configuration: the optimisers of all papers, and what can't train is refused before it starts."""
 
+import copy
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ CHANGES = [
     ("rmsprop", "alpha", 0.9),
     ("rmsprop", "eps", 1e-3),
     ("rmsprop", "weight_decay", 0.1),
+    ("rmsprop", "decay", "linear"),
     ("adam", "beta1", 0.5),
     ("adam", "beta2", 0.99),
     ("adam", "eps", 1e-3),
@@ -86,6 +88,28 @@ def test_every_setting_of_the_optimiser_changes_the_weights_after_two_steps(name
         return torch.cat([weight.detach().flatten() for network in networks for weight in network.parameters()])
 
     assert not torch.equal(weights(), weights(**{setting: value}))
+
+
+def rates(training: Training) -> list[float]:
+    return [group["lr"] for made in (training.optimiser_g, training.optimiser_d) for group in made.param_groups]
+
+
+def test_linear_decay_lowers_both_rates_in_equal_steps_that_end_behind_the_last_step():
+    values = run_config(optimiser={"lr_g": 1e-3, "lr_d": 4e-3, "decay": "linear"}).model_dump()
+    config = parse_config(RunConfig, {**values, "loop": {**values["loop"], "n_steps": 4}})
+    steps, clips = [], NoiseClips(batch_size=2)
+    for progress in train(config, clips):
+        steps.append((rates(progress.training), progress.training.networks.generator.state_dict()))
+        steps[-1] = (steps[-1][0], {name: value.clone() for name, value in steps[-1][1].items()})
+        if progress.step == 2:
+            checkpoint = copy.deepcopy(progress.checkpoint())
+    assert [rate for rate, _ in steps] == [
+        pytest.approx([share * 1e-3, share * 4e-3]) for share in (1, 0.75, 0.5, 0.25)
+    ]
+    for resumed, (rate, weights) in zip(train(config, clips, start=checkpoint), steps[2:], strict=True):
+        assert rates(resumed.training) == rate
+        now = resumed.training.generator.state_dict()
+        assert all(torch.equal(value, now[name]) for name, value in weights.items()), "resuming is bit-exact"
 
 
 def test_each_player_has_its_own_rate_and_one_factor_scales_both():

@@ -10,6 +10,7 @@ from torch.nn.functional import one_hot
 
 from videogan.config import ConfigurationError
 from videogan.constraints import clip_weights_, singular_value_clipping_
+from videogan.draws import draw_uniform
 from videogan.families.contract import GAN, Discriminators, Draws, Fakes, FamilyConfig, Generator, Losses, Settings
 from videogan.losses import (
     CROSS_ENTROPY_OF_GUESSING,
@@ -64,11 +65,6 @@ class VolumeGANConfig(FamilyConfig):
         return self
 
 
-def sample_z(config: VolumeGANConfig, n: int, generator: torch.Generator | None = None) -> Tensor:
-    """z_0 ~ U(-1, 1), (n, K_0), drawn on the CPU (sec. 3.4: uniform; the interval is the released code's)."""
-    return torch.rand(n, config.dim_z, generator=generator) * 2 - 1
-
-
 def label_vectors(y: Tensor | None, n_classes: int) -> Tensor:
     """v, (B, V): one-hot of labels (B,), or `y` itself if it is a mixture of classes (sec. 5.2)."""
     if y is None:
@@ -81,14 +77,6 @@ def refuse_other_lengths(n_frames: int | None, what_else: str) -> None:
     if n_frames not in (None, N_FRAMES):
         raise ConfigurationError(
             f"n_frames must be {N_FRAMES}, the four doublings of time, got {n_frames}; {what_else}."
-        )
-
-
-def refuse_truncation(truncation: float | None) -> None:
-    """Raise ConfigurationError for a truncation: it is defined for normal codes only (BigGAN sec. 3.1)."""
-    if truncation is not None:
-        raise ConfigurationError(
-            f"truncation needs normal codes, got {truncation:g} for codes that are uniform on [-1, 1]; leave it out."
         )
 
 
@@ -106,10 +94,12 @@ class VolumeGenerator(Generator):
         n_frames: int | None = None,
         truncation: float | None = None,
     ) -> Tensor:
-        """n codes z_0, (n, K_0), on the networks' device; see `sample_z`. Refuses truncation and other lengths."""
+        """z_0 ~ U(-1, 1), (n, K_0), on the networks' device (sec. 3.4: uniform; the interval is the released code's).
+
+        Refuses truncation and other lengths.
+        """
         refuse_other_lengths(n_frames, self.other_lengths)
-        refuse_truncation(truncation)
-        return sample_z(self.config, n, generator).to(self.device)
+        return draw_uniform(n, self.config.dim_z, generator, truncation).to(self.device)
 
 
 def build_discriminator(config: VolumeGANConfig) -> VolumeDiscriminator:
@@ -160,7 +150,7 @@ class VolumeGAN(GAN[VolumeConfigT, Fakes], Generic[VolumeConfigT]):
         Returns z (n, K_0), labels of fakes y (n,) if conditional, and under the normal GAN noise_real, noise_fake (n,),
         seeds of the discriminator's noise.
         """
-        draws = {"z": sample_z(self.config, n, rng)} | self._draw_labels(n, rng, label_counts, real_labels)
+        draws = {"z": draw_uniform(n, self.config.dim_z, rng)} | self._draw_labels(n, rng, label_counts, real_labels)
         if self.config.regulariser == "none":
             draws |= {"noise_real": draw_noise_seeds(n, rng), "noise_fake": draw_noise_seeds(n, rng)}
         return draws

@@ -7,7 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from videogan.config import ConfigurationError, parse_config
-from videogan.families.tgan.game import sample_z
+from videogan.draws import draw_uniform
 from videogan.families.tgan.tgan import TGAN, ImageGenerator, TGANConfig, TGANGenerator
 
 TINY = {"resolution": 32, "n_classes": 3, "width": 1 / 16, "dim_z": 6}
@@ -84,7 +84,7 @@ def test_at_32_pixels_the_ladder_loses_its_last_doubling():
 
 
 def test_codes_are_uniform_on_the_interval_from_minus_one_to_one():
-    z = sample_z(TGANConfig(n_classes=2), 1000, torch.Generator().manual_seed(0))
+    z = draw_uniform(1000, 100, torch.Generator().manual_seed(0))
     assert z.shape == (1000, 100)
     assert -1 <= z.min() < -0.999 < 0.999 < z.max() <= 1
     assert z.var().item() == pytest.approx(1 / 3, rel=0.02)
