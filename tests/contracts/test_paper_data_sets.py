@@ -45,6 +45,12 @@ def test_tgan_crops_ucf101_as_its_reader_does(space: str):
     assert first_config(on(space, "ucf101"), "paper").preprocessing == "tgan_64"
 
 
+def test_tganv2_stretches_ucf101_as_its_reader_does_and_is_smaller_on_moving_mnist():
+    on_ucf101, on_digits = (first_config(on("tganv2", layout), "paper") for layout in ("ucf101", "moving_mnist"))
+    assert (on_ucf101.preprocessing, on_ucf101.model.resolution) == ("tganv2_192", 192)
+    assert (on_digits.preprocessing, on_digits.model.resolution) == ("plain_64", 64)
+
+
 @pytest.mark.parametrize("space", SPACES)
 def test_every_budget_trains_on_every_data_set_and_a_scaled_one_keeps_its_frame_size(space: str):
     for layout, budget in itertools.product(SPACES[space].data_sets, SPACES[space].budgets):

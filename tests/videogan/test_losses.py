@@ -11,6 +11,7 @@ from videogan.losses import (
     hinge_generator_loss,
     non_saturating_discriminator_loss,
     non_saturating_generator_loss,
+    r1_penalty,
     wasserstein_discriminator_loss,
     wasserstein_generator_loss,
 )
@@ -102,3 +103,21 @@ def test_the_generators_gradient_does_not_vanish_if_the_discriminator_is_certain
     assert fake.grad == -1
     assert non_saturating_discriminator_loss(torch.tensor([1e4]), torch.tensor([-1e4])) == 0
     assert non_saturating_discriminator_loss(torch.tensor([-1e4]), torch.tensor([1e4])) == 2e4
+
+
+def test_r1_is_the_mean_over_clips_of_the_squared_gradient_and_moves_the_judge_only():
+    weight = torch.tensor([1.0, -2.0], requires_grad=True)
+    clips = torch.tensor([[3.0, 1.0], [0.0, 2.0]], requires_grad=True)
+
+    def judge(x: torch.Tensor) -> torch.Tensor:
+        return (weight * x.square()).sum(1)
+
+    scores, penalty = r1_penalty(judge, clips)
+    assert scores.tolist() == [7.0, -8.0]
+    # The slopes are 2 w x: (6, -4) and (0, -8).
+    assert penalty.item() == (36 + 16 + 64) / 2
+    penalty.backward()
+    assert weight.grad.tolist() == [8 * 1 * (9 + 0) / 2, 8 * -2 * (1 + 4) / 2]
+    assert clips.grad is None
+    with torch.no_grad():
+        assert r1_penalty(judge, clips)[1] == penalty

@@ -28,7 +28,6 @@ def n_parameters(module: nn.Module) -> int:
 # resolution, width, K (0: without labels): G, all discriminators; counted independently, from the sizes of the layers
 COUNTS = {
     (32, 1, 0): (6_404_425, 87_057_795),
-    (32, 1, 10): (6_461_513, 87_088_515),
     (64, 1, 0): (6_425_036, 116_077_060),
     (64, 1, 101): (7_037_132, 116_490_756),
     (96, 1, 0): (22_616_268, 116_077_060),
@@ -36,8 +35,6 @@ COUNTS = {
     (192, 1, 0): (88_032_460, 116_077_060),
     (192, 1, 101): (89_622_476, 116_490_756),
     (32, 1 / 8, 0): (216_257, 1_364_019),
-    (64, 1 / 8, 0): (216_708, 1_818_692),
-    (96, 1 / 8, 0): (484_452, 1_818_692),
     (128, 1 / 8, 0): (599_588, 1_818_692),
 }
 
@@ -120,9 +117,8 @@ def losses(networks: TGANv2) -> tuple[dict[str, Tensor], dict[str, Tensor], list
     real, draws = torch.rand(2, 16, 3, 32, 32, generator=rng) * 2 - 1, networks.draw(2, rng, torch.ones(3), labels)
     fakes = networks.generate(networks.generator, draws)
     of_d = networks.discriminator_losses(networks.discriminators, real, labels, fakes, draws)
-    return of_d, networks.generator_losses(networks.discriminators, fakes, draws), levels_of(
-        real, draws["phases_real"]
-    ), fakes.levels  # fmt: skip
+    of_g = networks.generator_losses(networks.discriminators, fakes, draws)
+    return of_d, of_g, levels_of(real, draws["phases_real"]), fakes.levels
 
 
 def test_each_level_has_a_third_of_its_cross_entropy():

@@ -74,7 +74,7 @@ def test_a_family_offers_checkpointing_if_its_networks_do_and_a_run_of_another_r
             a_run(family, checkpoint_activations=True)
 
 
-@pytest.mark.parametrize(("family", "model"), [("vgan", {"norm": "none"}), ("mocogan", {"norm": "none"})])
+@pytest.mark.parametrize(("family", "model"), [(family, {"norm": "none"}) for family in ("vgan", "mocogan", "tganv2")])
 def test_without_batch_norm_and_spectral_norm_parts_train_as_the_whole_batch(family: str, model: dict[str, Any]):
     whole, losses = trained(a_run(family, model))
     parts, again = trained(a_run(family, model, accumulate=2))
