@@ -170,15 +170,16 @@ class TGANv2Generator(Generator):
         maps = self.linear(codes).unflatten(1, self.config.first_map)[:, None]
         for lstm in self.lstms:
             maps = lstm(maps, self.config.n_frames if n_frames is None else n_frames)
-        rendered = []
+        rendered: list[Tensor] = []
         for i, level in enumerate(self.levels):
+            assert isinstance(level, Level)
             if phases is not None and i > 0:
                 maps = every_second(maps, phases[:, i - 1])
-            conditions = condition.repeat_interleave(maps.shape[1], dim=0)
+            n_and_frames, conditions = maps.shape[:2], condition.repeat_interleave(maps.shape[1], dim=0)
             flat = level(maps.flatten(0, 1), conditions)
-            maps = flat.unflatten(0, maps.shape[:2])
+            maps = flat.unflatten(0, n_and_frames)
             if phases is not None or level is self.levels[-1]:
-                rendered.append(level.render(flat, conditions).unflatten(0, maps.shape[:2]))
+                rendered.append(level.render(flat, conditions).unflatten(0, n_and_frames))
         return rendered[-1] if phases is None else rendered
 
     def _label_vectors(self, y: Tensor | None) -> Tensor:

@@ -1,7 +1,7 @@
 """Residual blocks over clips, of discriminators."""
 
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool3d, relu
+from torch.nn.functional import avg_pool3d, pad, relu
 
 from videogan.nets.conv3d import Conv3x3x3, safe_conv3d
 
@@ -38,6 +38,18 @@ class DownBlock3d(nn.Module):
         if any(odd):
             return avg_pool3d(self.conv2(hidden) + self.shortcut(x), window, padding=odd)
         # As in DownBlock: pooling moves into the kernel, and before the shortcut. Zeros at an odd side forbid that.
-        kernel = avg_pool3d(self.conv2.weight, window, 1, padding=tuple(k - 1 for k in window))
+        kernel = pooled_kernel(self.conv2.weight, window)
         hidden = safe_conv3d(hidden, kernel, self.conv2.bias, stride=window, padding=(1, 1, 1))
         return hidden + self.shortcut(avg_pool3d(x, window))
+
+
+def pooled_kernel(kernel: Tensor, window: tuple[int, ...]) -> Tensor:
+    """The kernel (n_out, n_in, 3, 3, 3) of a convolution before average pooling over a window of 1 or 2 a side.
+
+    Means of two shifted copies, axis by axis: avg_pool3d on kernels took a quarter of TGANv2's step on a CPU.
+    """
+    for axis, k in enumerate(window):
+        if k == 2:
+            others = (0, 0) * (2 - axis)
+            kernel = (pad(kernel, (*others, 0, 1)) + pad(kernel, (*others, 1, 0))) / 2
+    return kernel
