@@ -78,8 +78,8 @@ def non_saturating_generator_loss(fake_logits: Tensor) -> Tensor:
     return -logsigmoid(_at_least_fp32(fake_logits)).mean()
 
 
-def r1_penalty(judge: Callable[[Tensor], Tensor], clips: Tensor) -> tuple[Tensor, Tensor]:
-    """Scores (b,) of real clips (b, ...), and the mean over them of their squared gradients |d score / d clip|^2.
+def r1_penalty(judge: Callable[..., Tensor], clips: Tensor, *others: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores judge(clips, *others) of real clips (b, ...), (b,), and the mean of |d score / d clip|^2 over the clips.
 
     R1 of Mescheder et al. 2018 (arXiv 1801.04406, eq. 9) without its factor; TGANv2 sec. 3. Both have a gradient into
     the judge's weights, not into the clips. In full precision also under autocast: the penalty's gradient is a second
@@ -87,7 +87,7 @@ def r1_penalty(judge: Callable[[Tensor], Tensor], clips: Tensor) -> tuple[Tensor
     """
     clips = clips.detach().requires_grad_()
     with torch.enable_grad(), without_autocast(clips):
-        scores = judge(clips)
+        scores = judge(clips, *others)
         (slopes,) = torch.autograd.grad(scores.sum(), clips, create_graph=True)
     return scores, slopes.square().flatten(1).sum(1).mean()
 

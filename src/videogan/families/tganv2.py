@@ -312,7 +312,7 @@ class TGANv2(GAN[TGANv2Config, LevelFakes]):
         terms, penalties = {}, []
         shown = zip(discriminators.items(), levels_of(real, draws["phases_real"]), fakes.levels, strict=True)
         for (name, judge), real_level, fake_level in shown:
-            real_logits, penalty = r1_penalty(lambda clips, judge=judge: judge(clips, real_labels), real_level)
+            real_logits, penalty = r1_penalty(judge, real_level, real_labels)
             loss = non_saturating_discriminator_loss(real_logits, judge(fake_level.detach(), draws.get("y")))
             terms[name] = loss / self.config.n_levels
             penalties.append(penalty)
