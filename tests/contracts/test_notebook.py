@@ -50,6 +50,18 @@ def test_its_code_is_python_of_public_names():
     assert used >= {"vgsearch.tune", "vgsearch.load", "videogan.load", "videogan.evaluate", "found.trials"}
 
 
+def test_its_cells_were_run_in_order_and_its_pictures_are_stored():
+    cells = code_cells()
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    assert not [output for output in outputs if output["output_type"] == "error"]
+    kinds = [kind for output in outputs for kind in output.get("data", {})]
+    assert kinds.count("image/gif") == 2
+    assert kinds.count("image/png") == 1
+    assert len(NOTEBOOK.read_bytes()) < 2_000_000
+    assert "/work/" not in NOTEBOOK.read_text("utf-8")
+
+
 @pytest.mark.slow  # starts Ray and trains for minutes; nbclient is in the extra notebook, which make drills installs
 def test_it_runs_from_top_to_bottom_in_an_empty_folder(tmp_path: Path):
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")

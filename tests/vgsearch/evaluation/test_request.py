@@ -141,13 +141,13 @@ def test_a_generator_without_labels_has_no_s3(data, tmp_path):
 
 
 def test_a_checkpoint_outside_an_experiment_needs_data_and_gets_no_files_beside_it(ckpt, data, tmp_path):
-    alone = tmp_path / "some" / "where" / "generator.pt"
+    alone = tmp_path / "some" / "where" / "weights.pt"
     alone.parent.mkdir(parents=True)
     alone.write_bytes(ckpt.read_bytes())
     refused("belongs to no experiment with a known data set; give --data", checkpoint=alone)
     plan = planned(EvaluationRequest(checkpoint=alone, data=data))
     assert plan.trial is None
-    assert plan.out == Path("runs/evaluations/generator")
+    assert plan.out == Path("runs/evaluations/weights")
 
 
 def test_a_checkpoint_of_another_data_set_is_refused(ckpt, tmp_path):

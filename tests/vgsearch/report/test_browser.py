@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from vgsearch.report.blocks import Chart, SmallCharts
 from vgsearch.report.writing import write_html
 from vgsearch.runtime.sweep.reporting import comparison_of, page_of, subject_of
 
@@ -56,7 +57,9 @@ def test_every_chart_is_drawn_no_script_fails_and_names_stay_text(write_sweep):
     write_html(page, path)
     result = opened(path, "--dump-dom")
     assert console_messages(result) == []
-    n_charts = sum(block.kind == "chart" for section in page.sections for block in section.blocks)
+    blocks = [block for section in page.sections for block in section.blocks]
+    n_charts = sum(isinstance(block, Chart) for block in blocks)
+    n_charts += sum(len(block.charts) for block in blocks if isinstance(block, SmallCharts))
     assert re.search(rf'<html[^>]* data-drawn="{n_charts}"', result.stdout)
     assert result.stdout.count('class="main-svg"') >= n_charts
     assert "data-evil=" not in result.stdout.partition("<body>")[0]
