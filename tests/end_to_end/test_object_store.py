@@ -97,10 +97,10 @@ def test_a_third_machine_shows_the_sweep_and_samples_a_checkpoint(finished, fail
     assert f"{address}/trials/{record.best.trial_id}/checkpoints" in shown
     assert "step00000006.pt (" in shown
     laptop.run("report", address)
-    assert "report.html" in place(address).file_names()
-    readme = laptop.folder / "reports/s/README.md"
-    assert record.best.trial_id[:5] in readme.read_text()
-    assert list((laptop.folder / "reports/s").glob("*.png"))
+    written = {name for name in place(address).files() if name.startswith("report")}
+    assert {"report.html", "report/README.md"} <= written
+    assert record.best.trial_id[:5] in (place(address) / "report/README.md").read_bytes().decode()
+    assert any(name.endswith(".png") for name in written)
     checkpoint = f"{address}/trials/{record.best.trial_id}/checkpoints/step00000006.pt"
     laptop.run("sample", checkpoint, "--codes", "2")
     samples = {n for n in (place(address) / f"trials/{record.best.trial_id}").files() if n.startswith("samples/")}

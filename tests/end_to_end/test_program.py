@@ -41,6 +41,7 @@ def programs(machine: Machine) -> list[int]:
     return [pid for pid in processes_of(machine) if PROGRAM in command_of(pid)]
 
 
+@pytest.mark.slow
 def test_a_programs_trials_are_looked_at_scored_and_recorded_as_a_familys(shapes, machine):
     output = machine.run("tune", *SPACE, "--data", shapes, "--trials", 2, "--name", "s", *BY_DISTANCE)
     record = record_of(machine, "s")

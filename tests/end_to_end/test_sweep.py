@@ -178,6 +178,7 @@ def test_ctrl_c_saves_and_resume_continues_from_there(shapes, tmp_path):
         assert trained == list(range(1, 13))
 
 
+@pytest.mark.slow
 def test_a_diverging_trial_is_reported_and_a_sweep_without_another_has_no_best(shapes, tmp_path):
     run = vgsearch(
         "train", "mvt_tsa", "--data", shapes, "--name", "s", *TINY, *BY_DISTANCE, *steps(30, 30),

@@ -1,5 +1,6 @@
 """The embedded data's classes are defined by motion: sixteen frames suffice to classify unseen groups."""
 
+import pytest
 import torch
 
 from videogan.data.clip_set import LabelledClips
@@ -10,6 +11,7 @@ from videogan.protocols import PROTOCOLS
 from videogan.protocols.classifier import fit_on_real
 
 
+@pytest.mark.slow
 def test_a_3d_resnet18_reaches_90_percent_on_held_out_groups(tmp_path):
     manifest, plain = (
         make_moving_shapes(tmp_path / "shapes", n_clips_each=8, n_groups=16),

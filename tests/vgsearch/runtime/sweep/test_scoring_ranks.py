@@ -25,6 +25,8 @@ from videogan.protocols.classifier import cached_real_classifier
 from videogan.protocols.s3 import Purpose, S3Protocol, SyntheticSet
 from videogan.shard import Shard
 
+pytestmark = pytest.mark.slow
+
 RECIPE = Recipe(lr=0.05, batch_size=16, max_epochs=2, patience=2, clip_norm=5, n_windows=2)
 NAME = "s3_r3d18_smoke_v2"
 
