@@ -119,6 +119,7 @@ def test_the_ladder_ranks_noise_last_and_counts_what_its_score_is_measured_on(la
     assert {path.name for path in out.iterdir()} == {"scores.json", "ladder.png"}
 
 
+@pytest.mark.slow
 def test_real_clips_score_as_real_ones_and_far_from_noise(ladder, tmp_path, data, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for row in read_manifest(data).split("train").to_pylist():
