@@ -332,7 +332,8 @@ class Experiment(StoredFolder):
             try:
                 lease = held.enter_context(Lease(self.address / LOCK, str(self.address)))
                 object.__setattr__(self, "_lease", lease)
-                self.working_copy.pull(lambda name: name == self.sweep.name or name.startswith("trials/real/"))
+                board = f"{self.tensorboard.relative_to(self.folder).as_posix()}/"
+                self.working_copy.pull(lambda name: name == self.sweep.name or name.startswith(board))
             except BaseException:
                 held.close()
                 raise

@@ -272,13 +272,13 @@ class TGANv2(GAN[TGANv2Config, LevelFakes]):
     def build(cls, config: TGANv2Config) -> Self:
         """Build the networks: Glorot's weights in residual blocks and heads, LeCun's elsewhere, all gains 1."""
         generator = _initialise_generator_(TGANv2Generator(config))
-        judges = {f"level_{i + 1}": LevelDiscriminator(config) for i in range(config.n_levels)}
-        for judge in judges.values():
+        judges = [LevelDiscriminator(config) for _ in range(config.n_levels)]
+        for judge in judges:
             _glorot_(judge)
             glorot_uniform_(judge.head)
             if judge.head.embedding is not None:
                 nn.init.xavier_uniform_(judge.head.embedding.weight)
-        return cls(config, generator, {name: judge for name, judge in judges.items()})
+        return cls(config, generator, {f"level_{number}": judge for number, judge in enumerate(judges, start=1)})
 
     @classmethod
     def losses_of_guessing(cls, config: TGANv2Config) -> dict[str, float]:

@@ -70,11 +70,15 @@ class OwnMetric(Config):
 
 def own_metric(name: str) -> OwnMetric:
     """The settings of an installed package's metric. Raises ConfigurationError if this machine lacks it."""
+    return OwnMetric(name=name, package=_installed(name, "its package").package)
+
+
+def _installed(name: str, package: str) -> InstalledMetric:
     if name not in METRICS:
         raise ConfigurationError(
-            f"the metric '{name}' is not installed on this machine; install its package on each node of the cluster."
+            f"the metric '{name}' is not installed on this machine: install {package} on each node."
         )
-    return OwnMetric(name=name, package=METRICS[name].package)
+    return METRICS[name]
 
 
 @dataclass(frozen=True)
@@ -146,12 +150,9 @@ def _pixels(clips: ClipSet) -> Tensor:
 
 
 def _measured(protocol: OwnMetric, generated: Tensor, real: Tensor, labels: Tensor, seed: int) -> dict[str, Value]:
-    if protocol.name not in METRICS:
-        raise ConfigurationError(
-            f"the metric '{protocol.name}' is not installed on this machine: install {protocol.package} on each node."
-        )
+    metric = _installed(protocol.name, protocol.package)
     try:
-        return checked_values(METRICS[protocol.name].function(generated, real, labels, seed))
+        return checked_values(metric.function(generated, real, labels, seed))
     except Exception as error:  # the package's own code
         raise ConfigurationError(
             f"{protocol.package}: its metric '{protocol.name}' failed: {one_line(error)}"
