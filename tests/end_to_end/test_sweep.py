@@ -242,6 +242,7 @@ def losses_of_one_process(config: RunConfig, data: Path) -> list[dict[str, float
     return [progress.losses for progress in train(config, clips)]
 
 
+@pytest.mark.slow
 def test_two_ray_train_workers_have_the_losses_of_one_process(shapes, tmp_path):
     """One trial under TorchTrainer with two workers: same data, same draws; batch norm off, so the same losses."""
     exact = ["norm_g=none", "seq_bn=none", "d_video_norm=none"]
