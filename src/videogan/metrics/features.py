@@ -1,4 +1,4 @@
-"""Checks of features before a distance is computed."""
+"""Features before a distance is computed: their checks, their unit."""
 
 import torch
 from torch import Tensor
@@ -15,3 +15,8 @@ def require_features(features: Tensor, name: str, at_least: int = 1) -> Tensor:
     if not torch.isfinite(features).all():
         raise ValueError(f"{name} must be finite, got NaN or infinity; check the network that computed them.")
     return features
+
+
+def root_mean_square(features: Tensor) -> float:
+    """The root of the mean square of all entries of features (..., n, d); 1 if all are 0, so that it can be a unit."""
+    return features.double().square().mean().sqrt().item() or 1.0

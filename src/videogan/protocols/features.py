@@ -16,6 +16,7 @@ from videogan.classifiers.fit import features, window_features
 from videogan.config import Config
 from videogan.data.clip_set import ClipSet, all_windows
 from videogan.data.manifest import ScoredSplit
+from videogan.metrics.features import root_mean_square
 from videogan.metrics.frechet import frechet_distance, moments
 from videogan.metrics.inception_score import inception_score
 from videogan.metrics.interval import Interval
@@ -40,7 +41,8 @@ class FeatureProtocol(Config):
 
     A distance goes to the real clips of the scored split, which no classifier was fitted on: a generator that copies
     training clips does not win by it. It is the mean over the classifiers of `seeds`, because equally trained
-    classifiers differ in it. Labels of samples are drawn with the class frequencies of the clips of that split.
+    classifiers differ in it, each with features in a unit of its own (`has_own_unit`). Labels of samples are drawn with
+    the class frequencies of the clips of that split.
     """
 
     name: str
@@ -56,9 +58,19 @@ class FeatureProtocol(Config):
         """The layer whose outputs the distances compare; is: that of the class probabilities."""
         return "logits" if self.metric in ("is", "fvd") else "penultimate"
 
+    @property
+    def has_own_unit(self) -> bool:
+        """Whether features are measured in the root mean square of those of the scored real clips.
+
+        How large the features of a network trained on the data are is chance, and a mean over such networks would be
+        the distance by the one with the largest. Weights that are used unchanged keep their unit, as in papers.
+        """
+        return self.classifier.trained and self.metric != "is"
+
     def digest(self, data: DataFacts, split: ScoredSplit) -> str:
         """sha256 (hex) of the protocol on a split of one data set; its first 6 digits are displayed."""
         facts = self.model_dump(mode="json", exclude={"classifier"}) | {"truncation": None, "split": split}
+        facts |= {"unit": "root mean square of the real features"} if self.has_own_unit else {}
         return digest_of(facts | self.classifier.facts() | data.facts())
 
 
@@ -158,10 +170,12 @@ class _Judge:
     def __init__(self, protocol: FeatureProtocol, network: VideoClassifier, real: RealSide) -> None:
         self._protocol, self._network = protocol, network
         recipe, n_windows = protocol.classifier.recipe, protocol.classifier.test_windows
-        self._reference, self._held_back = (
-            self._seen(window_features(network, clips.spaced(n_windows), recipe, protocol.layer, n_windows))
+        reference, held_back = (
+            window_features(network, clips.spaced(n_windows), recipe, protocol.layer, n_windows)
             for clips in (real.scored, real.held_back)
-        )  # (n_windows, n, d)
+        )
+        self._unit = root_mean_square(reference) if protocol.has_own_unit else 1.0
+        self._reference, self._held_back = self._seen(reference), self._seen(held_back)  # (n_windows, n, d)
         shown = window_features(network, real.train.random(0), recipe, protocol.layer)
         self._longest = shown.norm(dim=2).max().item()
         self._n_outside, self._n_seen = 0, 0
@@ -182,7 +196,7 @@ class _Judge:
         return self._seen(outputs)
 
     def _seen(self, outputs: Tensor) -> Tensor:
-        return outputs.softmax(-1) if self._protocol.metric == "is" else outputs
+        return outputs.softmax(-1) if self._protocol.metric == "is" else outputs / self._unit
 
     def measure(self, outputs: Tensor, repeat: int) -> float:
         """The score of (n, d) outputs. Kernel distances compare one window of each real clip, another in each repeat:
@@ -234,9 +248,11 @@ def _outputs_of_samples(
 def kernel_look(sample_features: Tensor, real_features: Tensor) -> float:
     """The cheap score during training without classes: minus the kernel distance of samples to real clips.
 
-    (n, d) and (m, d): penultimate features of samples and of real clips of the scored split. Higher is better.
+    (n, d) and (m, d): penultimate features of samples and of real clips of the scored split, which give the unit as in
+    a score. Higher is better.
     """
-    return -kernel_distance(sample_features, real_features)
+    unit = root_mean_square(real_features)
+    return -kernel_distance(sample_features / unit, real_features / unit)
 
 
 def sample_labels(real: ClipSet, n: int, seed: int) -> Tensor:

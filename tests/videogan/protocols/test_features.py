@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from tests.builders import real_clips
 from videogan.classifiers.fit import features
 from videogan.data.clip_set import LabelledClips, all_windows
+from videogan.metrics.features import root_mean_square
 from videogan.metrics.frechet import frechet_distance, moments
 from videogan.metrics.kernel_distance import kernel_distance
 from videogan.metrics.s3 import seed_interval
@@ -116,6 +117,7 @@ def test_distances_are_the_means_over_classifiers_of_all_samples_to_all_scored_c
             fake, scored, other = (
                 features(network, frames, tiny.recipe, layer) for frames in (drawn[0], test.frames, held_back.frames)
             )
+            fake, scored, other = (part / root_mean_square(scored) for part in (fake, scored, other))
             distances["samples"].append(distance_of(metric, fake, scored))
             distances["real"].append(distance_of(metric, other if metric == "kvd" else other.repeat(2, 1), scored))
         found = values[metric]
@@ -124,6 +126,19 @@ def test_distances_are_the_means_over_classifiers_of_all_samples_to_all_scored_c
         expected = seed_interval(distances["real"])
         assert (found.real, found.real_low, found.real_high) == pytest.approx(expected, rel=1e-4, abs=1e-5)
         assert (found.n_features, found.n_real) == (fake.shape[1], 24)
+
+
+@pytest.mark.parametrize(("metric", "layer"), [("kvd", "features"), ("fid", "features"), ("fvd", "forward")])
+def test_how_large_a_trained_networks_features_are_changes_no_distance(
+    metric, layer, score, synthesise, network, monkeypatch
+):
+    """By powers of two, which round nothing; weights that are used unchanged keep their unit."""
+    found = score(metric, synthesise)
+    own = getattr(type(network), layer)
+    monkeypatch.setattr(type(network), layer, lambda self, video: 8 * own(self, video))
+    assert score(metric, synthesise).values == pytest.approx(found.values, rel=1e-12)
+    monkeypatch.setattr(FeatureProtocol, "has_own_unit", False)
+    assert abs(score(metric, synthesise).mean) > 10 * abs(found.mean)
 
 
 def distance_of(metric: str, one: torch.Tensor, other: torch.Tensor) -> float:
@@ -183,10 +198,9 @@ def test_a_repeat_of_the_kernel_distance_compares_one_window_of_each_real_clip(s
         samples = all_windows(synthesise("samples", sample_labels(scored, 24, repeat), 24 * repeat))
         distances = []
         for network in (classifier.network(tiny) for classifier in real):
-            fake, reference = (
-                features(network, clips, tiny.recipe, "penultimate") for clips in (samples, windows[repeat % 2])
-            )
-            distances.append(kernel_distance(fake, reference))
+            fake, *both = (features(network, clips, tiny.recipe, "penultimate") for clips in (samples, *windows))
+            unit = root_mean_square(torch.stack(both))
+            distances.append(kernel_distance(fake / unit, both[repeat % 2] / unit))
         expected.append(sum(distances) / 2)
     assert found.values == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
