@@ -4,6 +4,7 @@ import os
 import pty
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -136,6 +137,26 @@ def test_without_ray_a_sweep_ends_within_a_minute_by_name(machine: Machine, proc
     run, before = sweep_after_two_trials(machine)
     pid = signalled(machine, run, process, signum)
     ends_by_name(machine, run, before, f"(process {pid}) {reason}")
+
+
+STOPPED_AT_THE_END = """
+import os, signal, sys
+from ray._private import worker
+from vgsearch.runtime.cluster.cluster import connect
+with connect():
+    (process,) = worker._global_node.all_processes[sys.argv[1]]
+    os.kill(process.process.pid, signal.SIGSTOP)
+"""
+
+
+@pytest.mark.parametrize("process", ["raylet", "gcs_server"])
+def test_a_process_of_ray_that_is_stopped_when_ray_ends_is_killed(machine: Machine, process: str):
+    left = subprocess.run(
+        [sys.executable, "-c", STOPPED_AT_THE_END, process], env={**os.environ, **machine.own},
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert left.returncode == 0, left.stderr
+    assert "is stopped and cannot end: killed" in left.stderr
 
 
 @pytest.mark.skipif(not os.access(CGROUPS, os.W_OK), reason="only root freezes a process that is not stopped")

@@ -14,10 +14,10 @@ from ray._private import worker as ray_worker
 
 from vgsearch.runtime.cluster.autoscaler import addable_nodes
 from vgsearch.runtime.cluster.guard import guarded
-from vgsearch.runtime.cluster.signals import interrupt, on_ending_signal
+from vgsearch.runtime.cluster.signals import interrupt, on_ending_signal, raised_by_handlers
 from vgsearch.runtime.cluster.start import replaced, start_ray
 from vgsearch.runtime.waits.waiting import tell, waiting
-from vgsearch.runtime.waits.watch import watched
+from vgsearch.runtime.waits.watch import stopped_ones_killed, watched
 from videogan.config import ConfigurationError
 
 
@@ -104,7 +104,7 @@ def connect(address: str | None = None) -> Iterator[Resources]:
         with marking:
             is_cluster = start_ray(address)
         # Again: Ray's start sets its own handler of SIGTERM, which prints where the command was.
-        with on_ending_signal(interrupt), _short_errors(), watched(_shut_down):
+        with on_ending_signal(interrupt), _short_errors(), watched(_shut_down), raised_by_handlers():
             yield resources(is_open=is_cluster)
 
 
@@ -118,7 +118,7 @@ def _short_errors() -> AbstractContextManager[None]:
 
 
 def _shut_down() -> None:
-    with waiting("Ray's end", "Ctrl-C leaves it"):
+    with waiting("Ray's end", "Ctrl-C leaves it"), stopped_ones_killed():
         ray.shutdown()
 
 

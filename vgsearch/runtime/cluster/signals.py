@@ -46,6 +46,17 @@ def interrupt(signum: int) -> None:
 
 
 @contextmanager
+def raised_by_handlers() -> Iterator[None]:
+    """Raise what a signal's handler raised within compiled code, where Python makes it the cause of a SystemError."""
+    try:
+        yield
+    except SystemError as error:
+        if error.__cause__ is None:
+            raise
+        raise error.__cause__ from None
+
+
+@contextmanager
 def spared_by_hang_ups() -> Iterator[None]:
     """Block the repeatable signals for the processes that the block starts: a shell sends them to a whole job."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, REPEATABLE)

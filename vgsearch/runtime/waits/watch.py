@@ -189,6 +189,25 @@ def watched(shut_down: Callable[[], None]) -> Iterator[None]:
         signal.signal(SIGNAL, before)
 
 
+@contextmanager
+def stopped_ones_killed() -> Iterator[None]:
+    """Kill what is stopped of a local Ray while the block ends Ray: a stopped process would never let it end."""
+    own, left = _own_processes(), threading.Event()
+
+    def look() -> None:
+        while not left.wait(1.0):
+            for name, process in own:
+                if process.poll() is None and state_of(process.pid) in STOPPED:
+                    tell(f"Ray's {name} (process {process.pid}) is stopped and cannot end: killed")
+                    process.kill()
+
+    threading.Thread(target=look, daemon=True).start()
+    try:
+        yield
+    finally:
+        left.set()
+
+
 def state_of_tasks(what: str) -> Callable[[], str]:
     """A function that says where tasks whose name starts with `what` run, or that they wait for a free CPU."""
 

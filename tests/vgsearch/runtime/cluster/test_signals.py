@@ -8,7 +8,13 @@ import sys
 
 import pytest
 
-from vgsearch.runtime.cluster.signals import ENDING, REPEATABLE, on_ending_signal, spared_by_hang_ups
+from vgsearch.runtime.cluster.signals import (
+    ENDING,
+    REPEATABLE,
+    on_ending_signal,
+    raised_by_handlers,
+    spared_by_hang_ups,
+)
 
 WAITS_FOR_A_HANG_UP = """
 import signal, time
@@ -49,6 +55,15 @@ def test_a_command_whose_terminal_is_closed_ends_in_its_own_way_although_it_prin
     assert b"ready" in os.read(end, 100)
     os.close(end)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt(), RuntimeError("Ray is lost")])
+def test_what_a_handler_raises_within_compiled_code_arrives_as_it_was_raised(raised: BaseException):
+    with pytest.raises(type(raised)) as found, raised_by_handlers():
+        raise SystemError("<cyfunction wait> returned a result with an exception set") from raised
+    assert found.value is raised
+    with pytest.raises(SystemError, match="without a cause"), raised_by_handlers():
+        raise SystemError("without a cause")
 
 
 def test_processes_that_start_are_spared_by_the_signals_of_a_shell_to_its_job():
