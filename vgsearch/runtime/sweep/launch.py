@@ -57,6 +57,7 @@ from vgsearch.trackers.following import following, refuse_missing_trackers
 from videogan.config import ConfigurationError
 from videogan.data.cache import cache_folder
 from videogan.data.manifest import SPLITS, Manifest, ScoredSplit, read_manifest
+from videogan.protocols.classifier import DataFacts, digest_of
 from videogan.storage.places import Place, StorageError, place
 
 EXIT_NO_USABLE_TRIAL, EXIT_INTERRUPTED = 3, 130
@@ -246,7 +247,7 @@ def _record_start(
 ) -> None:
     """Write the sweep, and the known trials of other experiments, to the ledger; then sweep.yaml."""
     refuse_other_protocol(experiment, sweep, inputs, ledger.record, inputs.scored)
-    digest = protocol_digest(sweep, inputs, inputs.scored)
+    digest = protocol_digest(sweep, inputs.facts, inputs.scored)
     known, notes = known_trials(sweep, digest) if ledger.record.known is None else ([], [])
     view.print_event(
         ledger.append("sweep_started", space=sweep.space.name, budget=sweep.budget, data=sweep.data, seed=sweep.seed,
@@ -307,16 +308,19 @@ def unchanged_data(experiment: Experiment, sweep: Sweep) -> Manifest:
     return manifest
 
 
-def protocol_digest(sweep: Sweep, inputs: Inputs, split: ScoredSplit) -> str:
-    """The digest of a sweep's S3 protocol on a split of its data."""
-    return sweep.run_config(sweep.paper_points[0], 0).evaluation.s3_protocol.digest(inputs.facts, split)
+def protocol_digest(sweep: Sweep, facts: DataFacts, split: ScoredSplit) -> str:
+    """The digest of the protocols that judge a sweep's trials on a split of its data; of S3 alone, S3's own."""
+    evaluation = sweep.run_config(sweep.paper_points[0], 0).evaluation
+    of_features = [evaluation.feature_protocol(each.name) for each in sweep.objectives() if each.is_of_features]
+    digests = [protocol.digest(facts, split) for protocol in (evaluation.s3_protocol, *of_features)]
+    return digest_of({"protocols": digests}) if of_features else digests[0]
 
 
 def refuse_other_protocol(
     experiment: Experiment, sweep: Sweep, inputs: Inputs, record: SweepRecord, split: ScoredSplit
 ) -> None:
     """Raise ConfigurationError if the trials of a search, judged on `split`, were scored under another protocol."""
-    digest = protocol_digest(sweep, inputs, split)
+    digest = protocol_digest(sweep, inputs.facts, split)
     if record.header.get("protocol", digest) != digest:
         raise ConfigurationError(
             f"{experiment.name} was scored under protocol {record.header['protocol'][:6]}, this version scores under "

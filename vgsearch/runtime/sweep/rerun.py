@@ -56,7 +56,7 @@ def run_again(plan: ConfirmationPlan, ledger: Ledger, cluster: Resources, consol
     inputs = prepare_inputs(sweep, plan.manifest, "test", console)
     if not plan.fold:  # on a fold the real clips are others
         refuse_other_protocol(plan.experiment, sweep, inputs, ledger.record, sweep.scored_split(plan.manifest))
-    digest = protocol_digest(sweep, inputs, "test")
+    digest = protocol_digest(sweep, inputs.facts, "test")
     objective = [str(objective) for objective in sweep.objectives()]
     ledger.append(f"{CONFIRM}sweep_started", objective=objective, protocol=digest, split="test", top=plan.top,
                   seeds=seeds)  # fmt: skip

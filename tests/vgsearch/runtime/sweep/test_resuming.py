@@ -11,11 +11,12 @@ from vgsearch.experiment.end import ENDS
 from vgsearch.experiment.ledger import Ledger, SweepRecord
 from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.sweep import resuming
-from vgsearch.runtime.sweep.launch import launch
+from vgsearch.runtime.sweep.launch import launch, protocol_digest
 from vgsearch.runtime.sweep.request import SweepRequest
 from vgsearch.space.space import load_space
 from vgsearch.space.sweep import Sweep, load_sweep
 from videogan.config import ConfigurationError
+from videogan.protocols.classifier import DataFacts
 
 PAPER = load_space("mvt_tsa").paper_points[0]
 
@@ -216,3 +217,17 @@ def test_a_ledger_of_another_search_beside_sweep_yaml_is_refused(started):
     a_sweep(seed=7).save(experiment.sweep)
     with pytest.raises(ConfigurationError, match="seed: 0, now 7"):
         resuming.sweep_to_resume(experiment, ledger.record, None)
+
+
+def test_a_search_is_continued_only_under_the_protocols_of_all_its_objectives():
+    """Of S3 alone the digest is S3's own; a distance's changes it, and with it what a distance depends on."""
+    facts = DataFacts("0" * 64, "plain_32", 4, (("train", 8), ("select", 4)))
+
+    def digest(*objectives: str) -> str:
+        return protocol_digest(a_sweep(overrides={"evaluation.objective": list(objectives)}), facts, "select")
+
+    evaluation = a_sweep().run_config(PAPER, 0).evaluation
+    assert digest("s3") == digest("s3", "-cost") == evaluation.s3_protocol.digest(facts, "select")
+    others = [digest("-kvd"), digest("-fid"), digest("-kvd", "-fid")]
+    assert len({digest("s3"), *others}) == 4
+    assert digest("s3", "-kvd") == digest("-kvd")
