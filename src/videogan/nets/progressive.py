@@ -1,7 +1,8 @@
 """Parts of progressively growing networks (Karras et al., arXiv 1710.10196), on maps (B, C, T, H, W)."""
 
 import math
-from typing import TypeAlias
+from collections.abc import Callable
+from typing import Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -92,15 +93,24 @@ def faded(old: Tensor, new: Tensor, t: float) -> Tensor:
 class Growing(nn.Module):
     """A network of levels, of which the first work: the buffer `grown` is 2.0 with two, 1.5 with the second half in.
 
-    It is a buffer, so that checkpoints, averages and copies have it. A new network is fully grown.
+    It is a buffer, so that checkpoints, averages and copies have it, and stays on the CPU: each forward pass reads it,
+    and to read it from a GPU would wait for that. A new network is fully grown.
     """
 
     grown: Tensor
+    _ddp_params_and_buffers_to_ignore = ("grown",)  # every rank sets it, and NCCL sends nothing from CPUs
 
     def __init__(self, n_levels: int) -> None:
         super().__init__()
         self.n_levels = n_levels
         self.register_buffer("grown", torch.tensor(float(n_levels)))
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """What moves or converts a module; `grown` stays."""
+        grown = self.grown
+        super()._apply(fn, recurse)
+        self.grown = grown
+        return self
 
     def grow_to_(self, grown: float) -> None:
         """Set how many levels work, 1 to n_levels."""

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch import nn
 from torch.nn.functional import conv3d
 
 from videogan.nets.progressive import (
@@ -100,6 +101,15 @@ def test_a_network_is_built_fully_grown_and_counted_so_on_the_meta_device():
     assert network.levels() == (2, 0.25)
     with torch.device("meta"):
         assert Growing(4).levels() == (4, 0.0)
+
+
+def test_a_network_that_moves_leaves_on_the_cpu_how_far_it_has_grown():
+    network = nn.Sequential(Growing(4), nn.Linear(2, 2))
+    network[0].grow_to_(2.25)
+    network.to("meta")
+    assert network[1].weight.is_meta
+    assert network[0].grown.device.type == "cpu"
+    assert network[0].levels() == (2, 0.25)
 
 
 def test_real_clips_fade_as_fakes_do():
