@@ -13,6 +13,7 @@ _WORLD = ("0.0.0.0/0", "::/0")
 _SSH = 22
 _SSH_OPEN = "access to port 22 should be limited to your addresses"
 _TYPES = "available_node_types"
+_FIRST_AUTOSCALER = "RAY_enable_autoscaler_v2=0"
 
 
 def dashboard_listens_on_loopback(document: Document) -> Iterator[Finding]:
@@ -76,7 +77,8 @@ def _ranges(permission: Mapping[str, Any]) -> list[str]:
 
 
 def workers_join(document: Document) -> Iterator[Finding]:
-    """never-joins: workers connect to the head; otherwise they cost money and do nothing."""
+    """never-joins: workers connect to the head, and the head's autoscaler starts those of a list of machines."""
+    yield from _listed_workers_start(document)
     start = start_line(document, is_head=False)
     written = document.at("worker_start_ray_commands") is not None
     if written and "address" not in shell.flags(start.text):
@@ -86,6 +88,19 @@ def workers_join(document: Document) -> Iterator[Finding]:
             "workers must connect to the head",
             "no `ray start --address` in worker_start_ray_commands",
             "Add `ray start --address=$RAY_HEAD_IP:6379`, or remove the section to use the launcher's default.",
+        )
+
+
+def _listed_workers_start(document: Document) -> Iterator[Finding]:
+    """Ray 2.60's second autoscaler, which `ray up` turns on, knows no provider local (Ray's issue 57153)."""
+    start = start_line(document, is_head=True)
+    if document.at("provider", "type") == "local" and _FIRST_AUTOSCALER not in start.text:
+        yield Finding(
+            "never-joins",
+            start.line,
+            "the head must run Ray's first autoscaler: the second one starts no worker of a list of machines",
+            f"no {_FIRST_AUTOSCALER} in the command that starts Ray",
+            f"Write `{_FIRST_AUTOSCALER} ray start --head ...` in head_start_ray_commands.",
         )
 
 
