@@ -80,6 +80,7 @@ def test_no_folders_import_each_other_in_a_circle():
 LATE_IMPORTS = {
     "videogan": {"videogan"},  # a program's `load` and `evaluate` import torch; everything else imports this package
     "vgsearch": {"vgsearch"},  # likewise Ray
+    "videogan.training.compilation": {"torch"},  # its compiler, whose import takes seconds, is an option
     "videogan.storage.places": {"pyarrow"},  # `vgsearch --help` and `spaces` name places and read none
     "vgsearch.object_store.working_copy": {"videogan"},  # the cache folder's module imports pyarrow
     "vgsearch.object_store.conditional": {"obstore", "pyarrow"},  # only drivers on an object store write by it

@@ -134,6 +134,7 @@ class GAN(ABC, Generic[ConfigT, FakesT]):
     generator_type: ClassVar[type[Generator]]
     facts: ClassVar[Facts]
     recomputes: ClassVar[bool] = False  # whether some networks are `videogan.nets.recomputation.Recomputing`
+    differentiates_twice: ClassVar[bool] = False  # whether a loss holds a gradient, as a gradient penalty does
     has_idle: ClassVar[bool] = False  # whether steps leave some parameters out, as those of levels still to come
 
     @classmethod

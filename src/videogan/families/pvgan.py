@@ -295,6 +295,7 @@ class PVGAN(GAN[PVGANConfig, Fakes]):
     config_type = PVGANConfig
     generator_type = PVGANGenerator
     facts = _FACTS
+    differentiates_twice = True
     has_idle = True
 
     @classmethod

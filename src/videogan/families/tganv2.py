@@ -267,6 +267,7 @@ class TGANv2(GAN[TGANv2Config, LevelFakes]):
     config_type = TGANv2Config
     generator_type = TGANv2Generator
     facts = _FACTS
+    differentiates_twice = True
 
     @classmethod
     def build(cls, config: TGANv2Config) -> Self:

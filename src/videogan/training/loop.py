@@ -27,6 +27,7 @@ from videogan.nets.recomputation import recompute_activations_
 from videogan.seeds import seed_of
 from videogan.shard import Shard
 from videogan.training.checkpoint import Checkpoint
+from videogan.training.compilation import compiled
 from videogan.training.run_config import LoopConfig, RunConfig
 from videogan.training.step_values import StepValues, refuse_divergence
 
@@ -165,10 +166,16 @@ class Training:
             network.to(device)
         decay = config.loop.ema_decay
         self.average = None if decay is None else _Average(self.generator, decay)
-        self.wrapped_generator = wrap(self.generator)
-        self.wrapped_discriminators = {name: wrap(network) for name, network in self.discriminators.items()}
+        self.called_generator = self._called(self.generator)
+        self.called_discriminators = {name: self._called(network) for name, network in self.discriminators.items()}
+        self.wrapped_generator = wrap(self.called_generator)
+        self.wrapped_discriminators = {name: wrap(network) for name, network in self.called_discriminators.items()}
         self.optimiser_g = _optimiser(config, config.optimiser.rate_g, [self.generator])
         self.optimiser_d = _optimiser(config, config.optimiser.rate_d, list(self.discriminators.values()))
+
+    def _called(self, network: nn.Module) -> nn.Module:
+        """What a step calls in place of `network`."""
+        return compiled(network, self.device) if self.config.loop.compile else network
 
     def step_(self, step: int, clips: ClipSource) -> StepValues:
         """`n_d` discriminator updates, each on fresh real clips and fresh fakes, then one generator update.
@@ -216,7 +223,9 @@ class Training:
     def _fakes(self, draws: Draws, for_generator: bool) -> Fakes:
         """Generate fakes from the draws; the generator's update needs their graph, and so the data-parallel wrapper."""
         with self._precision(), torch.set_grad_enabled(for_generator):
-            fakes: Fakes = self.networks.generate(self.wrapped_generator if for_generator else self.generator, draws)
+            fakes: Fakes = self.networks.generate(
+                self.wrapped_generator if for_generator else self.called_generator, draws
+            )
             return fakes
 
     def _update_discriminators_(self, batch: Batch, keep_graph: bool) -> tuple[Losses, Fakes]:
@@ -245,7 +254,7 @@ class Training:
             with averaged:
                 made = self._fakes(part.draws, for_generator=True) if fakes is None else fakes
                 with self._precision():
-                    terms = self.networks.generator_losses(self.discriminators, made, part.draws)
+                    terms = self.networks.generator_losses(self.called_discriminators, made, part.draws)
                     motion = self.networks.motion_loss(
                         part.real, part.labels, made, part.draws, step, self.shard.gathered
                     )

@@ -104,6 +104,8 @@ class LoopConfig(Config):
     third more arithmetic.
     `tf32` is faster on GPUs since NVIDIA's A100 and rounds the inputs of fp32 convolutions and matrix products. Scores,
     spectral norms and singular value clipping never use it: with it the largest clipped singular value was 1.0004.
+    `compile` fuses the operations of the networks' calls in training (torch.compile): equal results but for rounding,
+    after minutes in the first step. Scores and samples call the networks as they are.
     """
 
     n_steps: int = Field(200_000, ge=1)
@@ -118,6 +120,7 @@ class LoopConfig(Config):
     )
     precision: Literal["fp32", "bf16"] = "fp32"
     tf32: bool = Field(False, description="on GPUs: TF32, 10 bits of mantissa, in fp32 training; never in scores")
+    compile: bool = Field(False, description="compile the networks' calls in training with torch.compile")
     channels_last: bool = True
     ema_decay: float | None = Field(
         None, gt=0, lt=1, description="decay of the average of the generator's weights; none: no average"
@@ -234,6 +237,7 @@ class RunConfig(Config):
             )
         self._refuse_scores_of_labels_without_labels()
         self._refuse_memory_savings_without_effect()
+        self._refuse_what_is_not_compiled()
         return self
 
     def _refuse_memory_savings_without_effect(self) -> None:
@@ -248,6 +252,22 @@ class RunConfig(Config):
                 f"loop.accumulate = {loop.accumulate} would split the pairs of the motion constraint, which are "
                 "formed over the whole batch. Set model.alpha=0, or loop.checkpoint_activations=true in its place."
             )
+
+    def _refuse_what_is_not_compiled(self) -> None:
+        family, loop = self.model.family, self.loop
+        if not loop.compile:
+            return
+        if FAMILIES[family].differentiates_twice:
+            raise ValueError(
+                f"loop.compile cannot train {family}, whose loss holds a gradient of D: torch differentiates what it "
+                "has compiled once only. Leave loop.compile out."
+            )
+        for name, reason in (
+            ("tf32", "torch compiles nothing while it is set"),
+            ("checkpoint_activations", "compiled networks choose by themselves what they compute again"),
+        ):
+            if getattr(loop, name):
+                raise ValueError(f"loop.compile and loop.{name} exclude each other: {reason}. Leave one out.")
 
     def _refuse_scores_of_labels_without_labels(self) -> None:
         """Looks are ReS, which needs labels, unless the objective starts with a distance."""

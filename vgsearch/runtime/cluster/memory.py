@@ -55,7 +55,8 @@ def refuse_what_memory_cannot_hold(
     share, config = _share_of_a_worker(sweep, cluster, n_trials), largest_corner(sweep)
     clips = _clip_bytes(config, manifest)
     estimate = clips + generous_estimate(config, sweep.n_workers)
-    if not sweep.gpus_per_worker and estimate < TINY * share:
+    # A step also shows whether a worker can compile one.
+    if not sweep.gpus_per_worker and not config.loop.compile and estimate < TINY * share:
         console.print(f"memory: a trial takes less than {size(estimate)} of {size(share)} (estimate)")
         return
     config = largest_corner(sweep, checkpoint_bytes)
