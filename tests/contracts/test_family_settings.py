@@ -47,7 +47,7 @@ def behaviour(config: FamilyConfig) -> list[Tensor]:
     rng = torch.Generator().manual_seed(0)
     networks = FAMILIES[config.family].build(config)
     labels = torch.tensor([2, 0])
-    real = torch.rand(2, config.n_frames, 3, config.resolution, config.resolution, generator=rng) * 2 - 1
+    real = torch.rand(2, config.n_frames, config.colours, config.resolution, config.resolution, generator=rng) * 2 - 1
     draws = networks.draw(2, rng, torch.tensor([8.0, 1.0, 1.0]), labels)
     weights = [p for d in networks.discriminators.values() for p in d.parameters()]
     seen = [weight.clone() for weight in (*networks.generator.parameters(), *weights)]

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -17,6 +17,7 @@ from vgsearch.space.space import Budget, Space
 from vgsearch.space.yaml_text import read_yaml_file, write_yaml
 from videogan.config import Config, ConfigurationError, flattened, parse_config, with_overrides
 from videogan.data.manifest import Manifest, ScoredSplit
+from videogan.families import FAMILIES
 from videogan.metrics.s3 import MAX_SEEDS
 from videogan.storage.address_secrets import has_secret, without_secrets
 from videogan.storage.atomic import write_atomically
@@ -35,6 +36,7 @@ class Sweep(Config):
     data: str = Field(description="folder that holds the data set's manifest")
     manifest_digest: str
     n_classes: int
+    n_colours: Literal[1, 3] = Field(3, description="colours of the data set's clips; 1: grey")
     class_names: list[str] = Field(
         [], description="names of the labels 0, 1, ..., known while the data set is elsewhere"
     )
@@ -116,8 +118,12 @@ class Sweep(Config):
 
     def run_values(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
         values = self.space.run_values(self.budget, dict(chosen))
-        n_classes = "n_classes" if self.space.is_of_program else "model.n_classes"
-        return with_overrides(values, {n_classes: self.n_classes, **self.overrides})
+        if self.space.is_of_program:
+            return with_overrides(values, {"n_classes": self.n_classes, **self.overrides})
+        of_data: dict[str, Any] = {"model.n_classes": self.n_classes}
+        if self.n_colours == 1 and _has_colours(values):
+            of_data["model.n_colours"] = 1
+        return with_overrides(values, {**of_data, **self.overrides})
 
     def run_config(self, chosen: Mapping[str, Any], index: int, changed: Mapping[str, Any] | None = None) -> ScoredRun:
         """The configuration of trial `index`; `changed` holds what a retry changes.
@@ -221,6 +227,12 @@ def refuse_untrainable(space: Space) -> None:
             for point in sweep.paper_points:
                 sweep.run_config(point, 0)
             sweep.refuse_impossible_domains()
+
+
+def _has_colours(values: Mapping[str, Any]) -> bool:
+    """Whether the family that `values` name can make grey clips; an unknown one is refused when they are parsed."""
+    family = FAMILIES.get(values.get("model", {}).get("family", ""))
+    return family is not None and "n_colours" in family.config_type.model_fields
 
 
 def checked_storage(written: str) -> str:

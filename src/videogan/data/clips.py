@@ -8,7 +8,7 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from videogan.config import Config
+from videogan.config import Config, ConfigurationError
 from videogan.data.cache import CachedFiles, DamagedShard, decoded_bytes
 from videogan.data.clip_set import RealClips
 from videogan.data.decode import Limits
@@ -84,8 +84,25 @@ def to_video(frames: Tensor) -> Tensor:
 
 
 def to_frames(video: Tensor) -> Tensor:
-    """Video (B, T, C, H, W) -> uint8 frames (B, T, H, W, C): the inverse of `to_video`, clamped and rounded."""
-    return ((video.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).movedim(2, -1).contiguous()
+    """Video (B, T, C, H, W) -> uint8 frames (B, T, H, W, 3): the inverse of `to_video`, clamped and rounded.
+
+    Grey video (C = 1) gets three equal colours, as grey clips have when they are decoded.
+    """
+    frames = ((video.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).movedim(2, -1)
+    return frames.expand(*frames.shape[:-1], 3).contiguous()
+
+
+def with_colours(frames: Tensor, n_colours: int) -> Tensor:
+    """uint8 frames (..., 3) with `n_colours`: all three, or the one of grey frames, whose three are equal.
+
+    Raises ConfigurationError for frames in colour if `n_colours` is 1.
+    """
+    if n_colours == frames.shape[-1]:
+        return frames
+    grey = frames[..., :1]
+    if not torch.equal(grey.expand_as(frames), frames):
+        raise ConfigurationError("model.n_colours = 1 needs grey clips, got clips in colour. Set model.n_colours=3.")
+    return grey
 
 
 class ClipStore:

@@ -104,6 +104,11 @@ class Manifest:
         return (self.table.schema.metadata or {}).get(b"layout", b"").decode()
 
     @property
+    def n_colours(self) -> Literal[1, 3]:
+        """1 if every clip lies in an array of grey pictures (moving MNIST), else 3."""
+        return 1 if set(self.usable["codec"].to_pylist()) == {"npy"} else 3
+
+    @property
     def lack_of_select(self) -> str | None:
         """What a manifest of two splits lacks, and the remedy, in a sentence; None if it has `select` or is a fold."""
         if self.fold:

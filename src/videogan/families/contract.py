@@ -1,16 +1,17 @@
 """The interface of video GANs: configuration, generator and step. A family is a subclass of `GAN`.
 
 Abstract members are required. All others do nothing, or refuse, until a family overrides them.
-Videos are (B, T, 3, R, R) in [-1, 1]: B clips of T frames of R x R pixels. n is the number of clips in the global
-batch, b that in this process.
+Videos are (B, T, 3, R, R) in [-1, 1]: B clips of T frames of R x R pixels, and (B, T, 1, R, R) where `n_colours` is
+1. n is the number of clips in the global batch, b that in this process.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, Self, TypeAlias, TypeVar
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
@@ -20,16 +21,27 @@ Draws: TypeAlias = Mapping[str, Tensor]  # all random inputs of one update; the 
 Losses: TypeAlias = dict[str, Tensor]  # scalar terms by name, to be summed and minimised
 Discriminators: TypeAlias = Mapping[str, nn.Module]
 Settings: TypeAlias = Mapping[str, Any]  # settings of a configuration by name, as YAML holds them
+Colours = Annotated[Literal[1, 3], Field(description="Colours of a pixel: 3, or 1 for grey clips")]
+"""The type of a family's setting `n_colours`."""
 
 
 class FamilyConfig(Config):
-    """The settings of one GAN. A family declares these four fields and its own, with the paper's values as defaults."""
+    """The settings of one GAN. A family declares these four fields and its own, with the paper's values as defaults.
+
+    One of its own may be `n_colours: Colours = 3`, which follows the imported data: 1 makes networks of grey clips.
+    """
 
     if TYPE_CHECKING:  # not real fields, which would precede the family's own in every file
         family: str  # Literal["name"] = "name"
         resolution: int  # R, the side of a frame in pixels
         n_classes: int  # K, classes of the data set; no default
         n_frames: int  # T, frames of a clip
+
+    @property
+    def colours(self) -> int:
+        """Colours of a pixel in the networks' videos: the setting `n_colours`, or 3 for a family that has none."""
+        found: int = getattr(self, "n_colours", 3)
+        return found
 
     @property
     def is_conditional(self) -> bool:

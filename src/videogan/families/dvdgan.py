@@ -14,7 +14,17 @@ from torch.nn.functional import avg_pool2d, relu
 
 from videogan.config import ConfigurationError
 from videogan.draws import draw_frames, draw_labels, draw_normal, evenly_spaced, frames_at
-from videogan.families.contract import GAN, Discriminators, Draws, Facts, Fakes, FamilyConfig, Generator, Losses
+from videogan.families.contract import (
+    GAN,
+    Colours,
+    Discriminators,
+    Draws,
+    Facts,
+    Fakes,
+    FamilyConfig,
+    Generator,
+    Losses,
+)
 from videogan.losses import HINGE_OF_GUESSING, hinge_discriminator_loss, hinge_generator_loss
 from videogan.nets.conditional_norm import Normalisation
 from videogan.nets.conv_gru import CandidateActivation, ConvGRU
@@ -44,6 +54,7 @@ class DVDGANConfig(FamilyConfig):
     family: Literal["dvdgan"] = "dvdgan"
     resolution: Literal[32, 64, 96, 128] = Field(128, description="Side of a frame (paper: 64, 128)")
     n_classes: int = Field(ge=1, description="K, rows of the class embeddings")
+    n_colours: Colours = 3
     conditional: bool = Field(True, description="Labels; without them e(y) is one learned vector (sec. 4.2, UCF-101)")
     channels: int = Field(96, ge=1, description="a, the width of all networks (paper: 128 at 64 px, else 96)")
     n_frames: int = Field(16, ge=2, description="T, clip length (UCF-101: 16)")
@@ -94,7 +105,7 @@ class DVDGANConfig(FamilyConfig):
     @property
     def discriminator_widths(self) -> list[int]:
         """Channels of a frame, then after each block; all blocks but the last halve the side."""
-        return [3, *(self.channels * multiple for multiple in _DISCRIMINATOR_MULTIPLES[self.resolution])]
+        return [self.n_colours, *(self.channels * multiple for multiple in _DISCRIMINATOR_MULTIPLES[self.resolution])]
 
     @property
     def n_halvings(self) -> int:
@@ -140,7 +151,7 @@ class DVDGANGenerator(Generator, Recomputing):
         self.linear = nn.Linear(config.dim_condition, widths[0] * side**2)
         self.groups = nn.ModuleList(Group(n_in, n_out, config) for n_in, n_out in pairwise(widths))
         self.norm = nn.BatchNorm2d(widths[-1]) if config.norm == "batch" else nn.Identity()
-        self.output = nn.Conv2d(widths[-1], 3, 3, padding=1)
+        self.output = nn.Conv2d(widths[-1], config.n_colours, 3, padding=1)
 
     def sample_z(
         self,

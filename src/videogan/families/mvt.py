@@ -10,7 +10,17 @@ from torch import Tensor, nn
 
 from videogan.constraints import singular_value_clipping_
 from videogan.draws import draw_frames, draw_labels, draw_normal, evenly_spaced, frames_at
-from videogan.families.contract import GAN, Discriminators, Draws, Facts, Fakes, FamilyConfig, Generator, Losses
+from videogan.families.contract import (
+    GAN,
+    Colours,
+    Discriminators,
+    Draws,
+    Facts,
+    Fakes,
+    FamilyConfig,
+    Generator,
+    Losses,
+)
 from videogan.flow.lucas_kanade import LucasKanade
 from videogan.flow.weights import pwc_net_from
 from videogan.losses import HINGE_OF_GUESSING, hinge_discriminator_loss, hinge_generator_loss
@@ -45,6 +55,7 @@ class MVTConfig(FamilyConfig):
     n_classes: int = Field(ge=1, description="K, rows of the class embeddings (sec. 4.1.2)")
     channels: int = Field(96, ge=1, description="a, the width of all networks but the GRU (released script)")
     n_frames: int = Field(16, ge=1, description="T, clip length (sec. 6.2)")
+    n_colours: Colours = 3
     n_frames_image: int = Field(
         8, ge=1, description="N, frames D_Image sees (sec. 6.1: UCF-101 8, Weizmann and Jester 4)"
     )
@@ -227,6 +238,7 @@ class MVTGenerator(Generator):
             TemporalShift(config.shift_blocks, config.fold_div, config.shift_place, config.shift_direction),
             config.attention_after_g,
             config.norm_g,
+            config.n_colours,
         )
 
     @property
@@ -313,8 +325,10 @@ class MVTGAN(GAN[MVTConfig, Fakes]):
         """Build the networks. Raises ConfigurationError if flow_weights are not PWC-Net's."""
         generator = initialise_(MVTGenerator(config), config.init)
         normalise_spectrally(generator, without=() if config.sn_embed_g else (generator.image.embedding,))
-        image = ImageDiscriminator(config.channels, config.n_classes, config.attention_after_d)
-        video = VideoDiscriminator(config.channels, config.n_classes, config.d_video, config.d_video_norm)
+        image = ImageDiscriminator(config.channels, config.n_classes, config.attention_after_d, config.n_colours)
+        video = VideoDiscriminator(
+            config.channels, config.n_classes, config.d_video, config.d_video_norm, config.n_colours
+        )
         normalise_spectrally(initialise_(image, config.init))
         initialise_(video, config.init)
         if config.constraint_d_video == "spectral_norm":

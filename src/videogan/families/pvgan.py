@@ -18,7 +18,17 @@ from torch.nn.functional import leaky_relu
 from videogan.config import ConfigurationError
 from videogan.constraints import retract_to_orthogonal_
 from videogan.draws import draw_normal
-from videogan.families.contract import GAN, Discriminators, Draws, Facts, Fakes, FamilyConfig, Generator, Losses
+from videogan.families.contract import (
+    GAN,
+    Colours,
+    Discriminators,
+    Draws,
+    Facts,
+    Fakes,
+    FamilyConfig,
+    Generator,
+    Losses,
+)
 from videogan.losses import wasserstein_discriminator_loss, wasserstein_generator_loss
 from videogan.nets.precision import full_precision
 from videogan.nets.progressive import (
@@ -50,6 +60,7 @@ class PVGANConfig(FamilyConfig):
     family: Literal["pvgan"] = "pvgan"
     resolution: Literal[32, 64, 96, 128, 256] = Field(64, description="Side of a frame (released: 128, 256)")
     n_classes: int = Field(ge=1, description="K of the data set; the networks see no class")
+    n_colours: Colours = 3
     width: float = Field(1.0, gt=0, description="Scale of all channels, of z and of D's features")
     n_frames: Literal[16] = Field(16, description="T, clip length (released: 16 up to 64 px, 32 above)")
     clips_a_phase: int = Field(
@@ -147,7 +158,7 @@ class PVGANGenerator(Generator, Growing):
         self.blocks = nn.ModuleList(
             [FirstBlock(config), *(EnlargingBlock(n_in, n_out, size) for (n_in, n_out), size in pairs)]
         )
-        self.colours = nn.ModuleList(EqualisedConv3d(width, 3, 1, gain=1.0) for width in widths)
+        self.colours = nn.ModuleList(EqualisedConv3d(width, config.n_colours, 1, gain=1.0) for width in widths)
 
     def sample_z(
         self,
@@ -224,7 +235,7 @@ class PVGANDiscriminator(Growing):
         self.blocks = nn.ModuleList(
             [LastBlock(config), *(ShrinkingBlock(n_in, n_out, size) for (n_out, n_in), size in pairs)]
         )
-        self.from_colours = nn.ModuleList(EqualisedConv3d(3, width, 1) for width in widths)
+        self.from_colours = nn.ModuleList(EqualisedConv3d(config.n_colours, width, 1) for width in widths)
 
     def forward(self, videos: Tensor) -> Tensor:
         n_whole, t = self.levels()

@@ -15,7 +15,17 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, relu
 
 from videogan.draws import draw_labels, draw_uniform, frames_at
-from videogan.families.contract import GAN, Discriminators, Draws, Facts, Fakes, FamilyConfig, Generator, Losses
+from videogan.families.contract import (
+    GAN,
+    Colours,
+    Discriminators,
+    Draws,
+    Facts,
+    Fakes,
+    FamilyConfig,
+    Generator,
+    Losses,
+)
 from videogan.losses import (
     CROSS_ENTROPY_OF_GUESSING,
     non_saturating_discriminator_loss,
@@ -53,6 +63,7 @@ class TGANv2Config(FamilyConfig):
     resolution: Literal[32, 64, 96, 128, 192, 256] = Field(192, description="Side of a frame (paper: 192, 256)")
     n_classes: int = Field(ge=1, description="Classes of the data set; a generator without labels ignores them")
     conditional: bool = Field(False, description="Labels: beside z, in batch norms and in the discriminators' heads")
+    n_colours: Colours = 3
     n_frames: int = Field(16, ge=2, description="T, clip length in training (paper: 16)")
     width: float = Field(1.0, gt=0, description="Scale of all channels, at least one each; z stays")
     dim_z: int = Field(256, ge=1, description="Size of z (released code: 256)")
@@ -110,7 +121,7 @@ class Level(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList(UpBlock(i, o, config.dim_condition, config.norm) for i, o in pairwise(widths))
         self.norm = ConditionalNorm(widths[-1], config.dim_condition, config.norm)
-        self.output = nn.Conv2d(widths[-1], 3, 3, padding=1)
+        self.output = nn.Conv2d(widths[-1], config.n_colours, 3, padding=1)
 
     def forward(self, maps: Tensor, condition: Tensor) -> Tensor:
         for block in self.blocks:
@@ -204,7 +215,7 @@ class LevelDiscriminator(nn.Module):
         super().__init__()
         widths = [scaled(channels, config.width) for channels in _DISCRIMINATOR_WIDTHS]
         self.blocks = nn.Sequential(
-            DownBlock3d(3, widths[0], preactivation=False),
+            DownBlock3d(config.n_colours, widths[0], preactivation=False),
             *(DownBlock3d(n_in, n_out, n_hidden=n_in, halves_time=True) for n_in, n_out in pairwise(widths)),
         )
         self.head = ProjectionHead(widths[-1], config.n_classes if config.conditional else 0)

@@ -13,7 +13,17 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from videogan.config import ConfigurationError
 from videogan.constraints import singular_value_clipping_
 from videogan.draws import draw_normal
-from videogan.families.contract import GAN, Discriminators, Draws, Facts, Fakes, FamilyConfig, Generator, Losses
+from videogan.families.contract import (
+    GAN,
+    Colours,
+    Discriminators,
+    Draws,
+    Facts,
+    Fakes,
+    FamilyConfig,
+    Generator,
+    Losses,
+)
 from videogan.losses import (
     CROSS_ENTROPY_OF_GUESSING,
     non_saturating_discriminator_loss,
@@ -35,6 +45,7 @@ class VGANConfig(FamilyConfig):
     resolution: Literal[32, 64] = Field(64, description="Side of a frame (sec. 2.1: 64; 32 for small machines)")
     n_classes: int = Field(ge=1, description="K of the data set; the networks see no class")
     width: float = Field(1.0, gt=0, description="Scale of all channels")
+    n_colours: Colours = 3
     n_frames: Literal[16, 32] = Field(32, description="T, clip length (sec. 2.1: 32; the TGAN paper's comparison: 16)")
     dim_z: int = Field(100, ge=1, description="Size of z (sec. 2.1)")
     lambda_mask: float = Field(0.1, ge=0, description="Weight of the L1 penalty on the mask (sec. 2.2: 0.1)")
@@ -83,9 +94,9 @@ class VGANGenerator(Generator):
         norms = (nn.BatchNorm3d, nn.BatchNorm2d) if config.norm == "batch" else (nn.Identity, nn.Identity)
         self.foreground = deconvolutions(nn.ConvTranspose3d, norms[0], widths, (config.n_first_frames, 4, 4))
         self.background = deconvolutions(nn.ConvTranspose2d, norms[1], widths, (4, 4))
-        self.foreground_head = nn.ConvTranspose3d(widths[-1], 3, 4, 2, 1)
+        self.foreground_head = nn.ConvTranspose3d(widths[-1], config.n_colours, 4, 2, 1)
         self.mask_head = nn.ConvTranspose3d(widths[-1], 1, 4, 2, 1)
-        self.background_head = nn.ConvTranspose2d(widths[-1], 3, 4, 2, 1)
+        self.background_head = nn.ConvTranspose2d(widths[-1], config.n_colours, 4, 2, 1)
 
     def sample_z(
         self,
@@ -140,7 +151,10 @@ class VGANDiscriminator(nn.Module):
         super().__init__()
         self.noise_sigma = config.noise_sigma
         self.layers = Convolutions(
-            lambda n_in, n_out: Conv3d(n_in, n_out, 4, 2, 1), _norm_d(config), [3, *config.widths], "activation"
+            lambda n_in, n_out: Conv3d(n_in, n_out, 4, 2, 1),
+            _norm_d(config),
+            [config.n_colours, *config.widths],
+            "activation",
         )
         n_outputs = 2 if config.loss == "bce" else 1
         self.top = nn.Conv3d(config.widths[-1], n_outputs, (config.n_first_frames, 4, 4))

@@ -17,7 +17,9 @@ class FlowEstimator(Protocol):
 
 
 def video_flow(estimator: FlowEstimator, videos: Tensor, stride: int = 1, size: int | None = None) -> Tensor:
-    """Flow (B, T - 1, 2, H, W) between adjacent frames of `videos` (B, T, 3, H, W) in [-1, 1]: pixels, u right, v down.
+    """Flow (B, T - 1, 2, H, W) between adjacent frames of `videos` in [-1, 1]: pixels, u right, v down.
+
+    videos: (B, T, 3, H, W), or grey (B, T, 1, H, W).
 
     Equal to the estimator's flow of each pair, with T instead of 2 (T - 1) frames' features. Two options change the
     flow, and so any loss computed from it: with `stride` k only the pairs that begin at frames 0, k, 2k, ... are kept,
@@ -31,6 +33,7 @@ def video_flow(estimator: FlowEstimator, videos: Tensor, stride: int = 1, size: 
     needed = sorted({*starts, *(start + 1 for start in starts)})
     places = [[needed.index(start + later) for start in starts] for later in (0, 1)]
     frames = videos[:, needed].flatten(0, 1)
+    frames = frames.expand(-1, 3, -1, -1)  # grey videos have one colour
     if size is not None and frames.shape[-2:] != (size, size):
         shrinks = size < min(frames.shape[-2:])
         frames = interpolate(frames, (size, size), mode="bilinear", align_corners=False, antialias=shrinks)

@@ -14,13 +14,13 @@ from videogan.nets.self_attention import SelfAttention
 class ImageDiscriminator(Recomputing):
     """D_Image: six residual blocks of a, 2a, 4a, 8a, 16a, 16a channels, five halving the side (MVT-GAN sec. 4.2).
 
-    forward: frames (B, N, 3, H, W) in [-1, 1], H and W multiples of 32, y (B,) integer labels -> (B * N,) logits, one
-    per frame.
+    forward: frames (B, N, n_colours, H, W) in [-1, 1], H and W multiples of 32, y (B,) integer labels -> (B * N,)
+    logits, one per frame.
     """
 
-    def __init__(self, channels: int, n_classes: int, attention_after: int) -> None:
+    def __init__(self, channels: int, n_classes: int, attention_after: int, n_colours: int = 3) -> None:
         super().__init__()
-        widths = [3] + [channels * multiple for multiple in (1, 2, 4, 8, 16, 16)]
+        widths = [n_colours] + [channels * multiple for multiple in (1, 2, 4, 8, 16, 16)]
         blocks: list[nn.Module] = [
             DownBlock(n_in, n_out, preactivation=i > 0, down=i < 5) for i, (n_in, n_out) in enumerate(pairwise(widths))
         ]

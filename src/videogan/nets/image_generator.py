@@ -37,8 +37,9 @@ class TemporalShift:
 class ImageGenerator(Recomputing):
     """G_Image: Z_F = [x_t; e(y)] -> linear -> five up-blocks given Z_F -> BN-ReLU-conv-tanh (MVT-GAN sec. 4.1.3).
 
-    forward: codes (B, T, dim_code), y (B,) integer labels or (B, dim_embedding) embeddings -> (B, T, 3, R, R) videos in
-    [-1, 1], R = 32 w. All T frames of a video share e(y). Self-attention follows block number `attention_after`.
+    forward: codes (B, T, dim_code), y (B,) integer labels or (B, dim_embedding) embeddings ->
+    videos (B, T, n_colours, R, R) in [-1, 1], R = 32 w. All T frames of a video share e(y). Self-attention follows
+    block number `attention_after`.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class ImageGenerator(Recomputing):
         shift: TemporalShift,
         attention_after: int = 3,
         norm: Normalisation = "batch",
+        n_colours: int = 3,
     ) -> None:
         super().__init__()
         widths = [channels * multiple for multiple in MULTIPLES]
@@ -62,7 +64,7 @@ class ImageGenerator(Recomputing):
         self.attention_after = attention_after
         self.attention = SelfAttention(widths[attention_after])
         self.norm = nn.BatchNorm2d(channels) if norm == "batch" else nn.Identity()
-        self.output = nn.Conv2d(channels, 3, 3, padding=1)
+        self.output = nn.Conv2d(channels, n_colours, 3, padding=1)
 
     def forward(self, codes: Tensor, y: Tensor) -> Tensor:
         n_frames = codes.shape[1]

@@ -21,15 +21,20 @@ class VideoDiscriminator(Recomputing):
 
     ladder "released": stride 2 in time too (MVT-GAN's released code); "mocogan": stride 1 and no padding in time
     (MoCoGAN). The sum runs over all remaining positions and time steps, so T can be anything from N_FRAMES_MIN[ladder].
-    forward: video (B, T, 3, H, W) in [-1, 1], y (B,) integer labels -> (B,) logits.
+    forward: video (B, T, n_colours, H, W) in [-1, 1], y (B,) integer labels -> (B,) logits.
     """
 
     def __init__(
-        self, channels: int, n_classes: int, ladder: Ladder = "released", norm: Literal["bn", "none"] = "bn"
+        self,
+        channels: int,
+        n_classes: int,
+        ladder: Ladder = "released",
+        norm: Literal["bn", "none"] = "bn",
+        n_colours: int = 3,
     ) -> None:
         super().__init__()
         stride, padding = _STRIDE_AND_PADDING[ladder]
-        widths = [3, channels, 2 * channels, 4 * channels, 8 * channels]
+        widths = [n_colours, channels, 2 * channels, 4 * channels, 8 * channels]
         layers: list[nn.Module] = []
         for i, (n_in, n_out) in enumerate(pairwise(widths)):
             layers.append(Conv3d(n_in, n_out, 4, stride, padding, bias=False))

@@ -21,9 +21,9 @@ N_FRAMES: Final = 16
 class VolumeDiscriminator(nn.Module):
     """D: Conv3d kernel 4, stride 2, padding 1, LeakyReLU 0.2, batch norm on all but the first layer (TGAN sec. 3.4).
 
-    (3, 16, R, R) -> (64, 8, R/2, R/2) -> (128, 4, ..) -> (256, 2, ..) -> (512, 1, R/16, R/16) -> a scalar, `widths`
-    being 64, 128, 256, 512. With `n_labels` > 0 the input has a label volume (sec. 5.2). `sigma` > 0 adds Gaussian
-    noise before each LeakyReLU in train mode if its seeds are given (sec. 6.3; placed as in the released code).
+    (n_colours, 16, R, R) -> (64, 8, R/2, R/2) -> (128, 4, ..) -> (256, 2, ..) -> (512, 1, R/16, R/16) -> a scalar,
+    `widths` being 64, 128, 256, 512. With `n_labels` > 0 the input has a label volume (sec. 5.2). `sigma` > 0 adds
+    Gaussian noise before each LeakyReLU in train mode if its seeds are given (sec. 6.3; place of the released code).
     forward: video (B, 16, n_colours, R, R) in [-1, 1], v (B, n_labels) or None, noise (B,) integer seeds or None ->
     (B,) scores, in fp32 also under autocast.
     """

@@ -93,7 +93,7 @@ class _TracedStep:
         self.networks, self.loop = networks, config.loop
         self._n, self._traced = config.loop.batch_size // n_workers, min(config.loop.accumulate, 2)
         model = config.model
-        shape = self._n, model.n_frames, 3, model.resolution, model.resolution
+        shape = self._n, model.n_frames, model.colours, model.resolution, model.resolution
         self.flops = self.bytes_moved = self.peak_bytes = 0.0
         self._reused: Fakes | None = None
         made = Counted()

@@ -14,7 +14,7 @@ from torch.nn.utils import get_total_norm
 from torch.optim.swa_utils import AveragedModel
 
 from videogan.config import ConfigurationError
-from videogan.data.clips import ClipSource, to_video
+from videogan.data.clips import ClipSource, to_video, with_colours
 from videogan.device import on_device
 from videogan.families import FAMILIES
 from videogan.families.contract import AnyGAN, Draws, Fakes, Generator, Losses
@@ -189,6 +189,7 @@ class Training:
         for update in range(loop.n_d):
             frames, labels = clips.batch((step - 1) * loop.n_d + update)
             all_labels = self._of_all_ranks(labels)
+            frames = with_colours(frames, self.config.model.colours)
             real, labels = to_video(self._moved(frames)), self._moved(labels)
             draws = self._draws(f"d{update}", step, clips, all_labels)
             batch = Batch(real, labels, draws)

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from tests.builders import CONSTRAINT, N_CLIP, space_values, tiny_sweep
 from vgsearch.cli import app
 from vgsearch.experiment.paths import Experiment
-from vgsearch.space.space import load_space, parse_space
+from vgsearch.space.space import installed_spaces, load_space, parse_space
 from vgsearch.space.sweep import Sweep, load_sweep, refuse_untrainable
 from vgsearch.space.yaml_text import read_yaml
 from videogan.config import ConfigurationError
@@ -29,6 +29,17 @@ def test_the_budget_overrides_the_base_the_proposal_the_budget_and_set_options_a
     assert (config.model.variant, config.model.channels, config.model.gru_hidden) == ("mvt_tsa", 4, 256)
     assert (config.model.sigma_a, config.model.sigma_b, config.loop.n_steps) == (0.3, 1.0, 7)
     assert config.model.n_classes == 4
+
+
+@pytest.mark.parametrize("space", [name for name in installed_spaces() if not load_space(name).is_of_program])
+def test_networks_of_grey_data_are_grey_unless_the_user_sets_their_colours(space: str):
+    def colours(**settings: Any) -> int:
+        sweep = tiny_sweep(space, **settings)
+        return sweep.run_config(sweep.paper_points[0], 0).model.colours
+
+    assert colours() == 3
+    assert colours(n_colours=1) == 1
+    assert colours(n_colours=1, overrides={"model.n_colours": 3}) == 3
 
 
 def test_each_trial_has_its_own_seed_unless_the_seed_is_set():

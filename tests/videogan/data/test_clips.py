@@ -11,7 +11,16 @@ import torch
 
 from videogan.config import ConfigurationError, parse_config
 from videogan.data.cache import DamagedShard
-from videogan.data.clips import ClipStore, DataConfig, TrainingClips, centre_windows, open_cache, to_frames, to_video
+from videogan.data.clips import (
+    ClipStore,
+    DataConfig,
+    TrainingClips,
+    centre_windows,
+    open_cache,
+    to_frames,
+    to_video,
+    with_colours,
+)
 from videogan.data.manifest import DataError, write_manifest
 from videogan.shard import Shard
 from videogan.training.loop import Training
@@ -24,7 +33,19 @@ def test_frames_and_video_are_inverse_and_bounded():
     assert video.shape == (2, 4, 3, 8, 8)
     assert (video.min(), video.max()) == (-1, 1)
     assert torch.equal(to_frames(video), frames)
-    assert to_frames(torch.tensor([-3.0, 3.0]).reshape(1, 2, 1, 1, 1)).flatten().tolist() == [0, 255]
+
+
+def test_grey_video_has_the_one_colour_of_grey_frames_and_gets_three_equal_ones_back():
+    frames = torch.arange(256, dtype=torch.uint8).reshape(1, 4, 8, 8, 1).expand(2, 4, 8, 8, 3)
+    video = to_video(with_colours(frames, 1))
+    assert video.shape == (2, 4, 1, 8, 8)
+    assert torch.equal(to_frames(video), frames)
+    assert to_frames(torch.tensor([-3.0, 3.0]).reshape(1, 2, 1, 1, 1)).flatten().tolist() == [0] * 3 + [255] * 3
+    assert with_colours(frames, 3) is frames
+    coloured = frames.clone()
+    coloured[1, 2, 3, 4, 1] += 1
+    with pytest.raises(ConfigurationError, match="n_colours = 1 needs grey clips, got clips in colour"):
+        with_colours(coloured, 1)
 
 
 def test_batches_are_a_pure_function_of_seed_and_index(store):

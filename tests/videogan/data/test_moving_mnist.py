@@ -81,6 +81,7 @@ def test_the_array_is_like_the_published_one_and_depends_only_on_the_seed(tmp_pa
     assert make_moving_mnist(tmp_path / "b", n_clips=12).digest == manifest.digest
     assert make_moving_mnist(tmp_path / "c", n_clips=12, seed=1).digest != manifest.digest
     assert layout_of(tmp_path / "a").NAME == "moving_mnist"
+    assert manifest.n_colours == 1
     with pytest.raises(DataError, match="exists already"):
         make_moving_mnist(tmp_path / "a")
 

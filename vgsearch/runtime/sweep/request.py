@@ -94,6 +94,7 @@ def requested_sweep(
         data=str(manifest.folder.absolute()),
         manifest_digest=manifest.digest,
         n_classes=len(manifest.classes),
+        n_colours=manifest.n_colours,
         class_names=manifest.classes,
         overrides=overrides,
         n_trials=space.budgets[request.budget].n_trials if request.n_trials is None else request.n_trials,

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from videogan.draws import draw_frames, draw_normal, frames_at
-from videogan.families.contract import Discriminators, Draws, FamilyConfig, Generator, Settings
+from videogan.families.contract import Colours, Discriminators, Draws, FamilyConfig, Generator, Settings
 from videogan.nets.layer_noise import LayerNoise, draw_noise_seeds
 from videogan.nets.precision import full_precision
 from videogan.nets.strided_ladders import Convolutions, Layer, deconvolutions
@@ -24,6 +24,7 @@ class ContentMotionConfig(FamilyConfig):
     resolution: Literal[32, 64, 96, 128] = Field(
         64, description="Side of a frame (released: 64; others shorten or extend the ladders)"
     )
+    n_colours: Colours = 3
     width: float = Field(1.0, gt=0, description="Scale of all channels but the codes'")
     n_frames_image: int = Field(1, ge=1, description="N, frames that D_I sees of each clip of the batch")
     dim_content: int = Field(50, ge=1, description="Size of z_C (released: 50)")
@@ -79,7 +80,7 @@ class ContentMotionGenerator(Generator):
             [dim, *widths],
             (config.side, config.side),
         )
-        self.image_head = nn.ConvTranspose2d(widths[-1], 3, 4, 2, 1, bias=False)
+        self.image_head = nn.ConvTranspose2d(widths[-1], config.n_colours, 4, 2, 1, bias=False)
 
     @property
     def subspaces(self) -> dict[str, slice]:
@@ -139,7 +140,7 @@ class ImageDiscriminator(nn.Module):
         self.layers = Convolutions(
             lambda n_in, n_out: nn.Conv2d(n_in, n_out, 4, 2, 1, bias=False),
             config.norm_layer(nn.BatchNorm2d),
-            [3, *widths],
+            [config.n_colours, *widths],
             "convolution",
         )
         top = functools.partial(nn.Conv2d, widths[-1], 1, bias=False)

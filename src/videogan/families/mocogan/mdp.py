@@ -63,7 +63,7 @@ class CausalVideoDiscriminator(nn.Module):
     def __init__(self, config: MDPConfig) -> None:
         super().__init__()
         self.noise_sigma = config.noise_sigma
-        widths = [3, *(scaled(64 << i, config.width) for i in range(config.n_blocks))]
+        widths = [config.n_colours, *(scaled(64 << i, config.width) for i in range(config.n_blocks))]
         self.n_past = [(config.kernel - 1) << i for i in range(config.n_blocks)]
         self.convolutions = nn.ModuleList(
             Conv3d(n_in, n_out, (config.kernel, 4, 4), (1, 2, 2), (0, 1, 1), (1 << i, 1, 1), bias=False)

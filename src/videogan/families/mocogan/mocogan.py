@@ -93,7 +93,7 @@ class VideoDiscriminator(nn.Module):
         self.layers = Convolutions(
             lambda n_in, n_out: nn.Conv3d(n_in, n_out, 4, stride, padding, bias=False),
             config.norm_layer(nn.BatchNorm3d),
-            [3, *widths],
+            [config.n_colours, *widths],
             "convolution",
         )
         top = functools.partial(nn.Conv3d, widths[-1], 1 + config.dim_category, 4, bias=False)

@@ -11,7 +11,17 @@ from torch.nn.functional import one_hot
 from videogan.config import ConfigurationError
 from videogan.constraints import clip_weights_, singular_value_clipping_
 from videogan.draws import draw_uniform
-from videogan.families.contract import GAN, Discriminators, Draws, Fakes, FamilyConfig, Generator, Losses, Settings
+from videogan.families.contract import (
+    GAN,
+    Colours,
+    Discriminators,
+    Draws,
+    Fakes,
+    FamilyConfig,
+    Generator,
+    Losses,
+    Settings,
+)
 from videogan.losses import (
     CROSS_ENTROPY_OF_GUESSING,
     non_saturating_discriminator_loss,
@@ -34,6 +44,7 @@ class VolumeGANConfig(FamilyConfig):
     resolution: Literal[32, 64] = Field(64, description="Side of a frame (sec. 6.1: 64; 32 for small machines)")
     n_classes: int = Field(ge=1, description="Classes of the data set (V); a generator without labels ignores them")
     n_frames: Literal[16] = Field(N_FRAMES, description="T, clip length (Table 1: four doublings)")
+    n_colours: Colours = 3
     width: float = Field(
         1.0, gt=0, description="Scale of all channels of Table 1, at least one each; K of the codes stays"
     )
@@ -111,6 +122,7 @@ def build_discriminator(config: VolumeGANConfig) -> VolumeDiscriminator:
         n_labels=config.n_classes if config.is_conditional else 0,
         scale=scale,
         sigma=config.noise_sigma if config.regulariser == "none" else 0.0,
+        n_colours=config.n_colours,
     )
     return he_normal_(discriminator) if config.init == "paper" else uniform_(discriminator)
 

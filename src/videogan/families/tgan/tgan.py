@@ -145,7 +145,7 @@ class TGANGenerator(VolumeGenerator):
         if n_labels and config.label_route == "branch":
             dims.append(n_labels)
         widths_g1 = tuple(scaled(channels, config.width) for channels in _WIDTHS_G1[:n_doublings])
-        self.image = ImageGenerator(tuple(dims), widths_g1)
+        self.image = ImageGenerator(tuple(dims), widths_g1, config.n_colours)
 
     makes_frames_between = True
 

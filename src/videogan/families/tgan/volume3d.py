@@ -62,7 +62,7 @@ class Volume3DGenerator(VolumeGenerator):
         self.linear_norm = nn.BatchNorm1d(widths[0] * side**2)
         self.deconvolutions = nn.ModuleList(nn.ConvTranspose3d(i, o, 4, 2, 1) for i, o in pairwise(widths))
         self.norms = nn.ModuleList(nn.BatchNorm3d(n) for n in widths[1:])
-        self.output = nn.ConvTranspose3d(widths[-1], 3, 4, 2, 1)
+        self.output = nn.ConvTranspose3d(widths[-1], config.n_colours, 4, 2, 1)
 
     def forward(self, z: Tensor, y: Tensor | None = None, n_frames: int | None = None) -> Tensor:
         """Videos (B, 16, 3, R, R) in [-1, 1]. z: (B, K_0) codes; labels y have no effect."""
