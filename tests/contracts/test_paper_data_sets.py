@@ -1,12 +1,17 @@
 """What the papers set for each of their data sets, in every space that names one: frames, batch, subsampled frames."""
 
 import itertools
+from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
 from tests.builders import tiny_sweep
+from vgsearch.runtime.cluster.preflight import refuse_unusable_data
 from vgsearch.runtime.sweep.request import SweepRequest, on_its_data_set
 from vgsearch.space.space import Space, installed_spaces, load_space
+from videogan.config import ConfigurationError
+from videogan.data.manifest import SPLITS, read_manifest, write_manifest
 from videogan.training.run_config import RunConfig
 
 SPACES = {name: space for name in installed_spaces() if (space := load_space(name)).data_sets}
@@ -48,6 +53,7 @@ def test_tgan_crops_ucf101_as_its_reader_does(space: str):
 def test_tganv2_stretches_ucf101_as_its_reader_does_and_is_smaller_on_moving_mnist():
     on_ucf101, on_digits = (first_config(on("tganv2", layout), "paper") for layout in ("ucf101", "moving_mnist"))
     assert (on_ucf101.preprocessing, on_ucf101.model.resolution) == ("tganv2_192", 192)
+    assert (on_ucf101.data.flip, on_digits.data.flip) == (True, False), "a mirrored digit is none"
     assert (on_digits.preprocessing, on_digits.model.resolution) == ("plain_64", 64)
 
 
@@ -63,3 +69,29 @@ def test_point_names_a_data_set_whatever_the_layout_and_a_name_of_neither_is_sug
     assert on("mvt_tsa", "weizmann", point="ucf101") == on("mvt_tsa", "ucf101")
     assert on("table2", "ucf101", point="MVT").data_sets.keys() == {"ucf101"}
     assert on("mvt_tsa", "plain").data_sets == {}
+
+
+@pytest.mark.parametrize("layout", ["ucf101", "golf"])
+def test_progressive_vgan_mirrors_half_of_the_clips_at_every_budget(layout: str):
+    assert all(first_config(on("pvgan", layout, budget), budget).data.flip for budget in SPACES["pvgan"].budgets)
+
+
+@pytest.mark.parametrize(
+    ("names", "space", "refused"),
+    [
+        (["left", "up"], "mvt_tsa", True),
+        (["Jump", "SwipeRight"], "mvt_tsa", True),
+        (["Turning Hand Counterclockwise", "jump"], "mvt_tsa", True),
+        (["brightness", "HandstandPushups"], "mvt_tsa", False),
+        (["left", "up"], "tgan_svc", False),  # it has no labels
+    ],
+)
+def test_flips_are_refused_where_they_would_change_a_label(tmp_path: Path, names: list[str], space: str, refused: bool):
+    clip = {"n_frames": 16, "width": 64, "height": 64}
+    named = [f"{label}{split}" for label in names for split in SPLITS]
+    parts = [{"label": label, "split": split, "group": split} for label in names for split in SPLITS]
+    rows = [{**clip, **part, "path": f"{name}.mp4", "sha": name} for name, part in zip(named, parts, strict=True)]
+    write_manifest(tmp_path, rows)
+    sweep = tiny_sweep(space, n_classes=2, overrides={"data.flip": True})
+    with pytest.raises(ConfigurationError, match=r"data\.flip must be false") if refused else nullcontext():
+        refuse_unusable_data(sweep, read_manifest(tmp_path))

@@ -71,6 +71,8 @@ class ProgramRun(Config):
             )
         if self.evaluation.one_per_class:
             raise ValueError("evaluation.one_per_class trains a family of this library; a program writes every class.")
+        if self.data.flip:
+            raise ValueError("data.flip has no effect on a program, which reads its training videos itself; remove it.")
         return self
 
     @property

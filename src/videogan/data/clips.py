@@ -34,6 +34,9 @@ class DataConfig(Config):
     sampling: Sampling = Field(
         "shuffled", description="class_balanced: equally many windows of each class, regardless of its number of clips"
     )
+    flip: bool = Field(
+        False, description="train on each window or, by a coin, its mirror image; refused for classes of left and right"
+    )
     only_class: int | None = Field(
         None, ge=0, description="train on the clips of this class number only; one_per_class sets it for each class"
     )
@@ -103,6 +106,11 @@ def with_colours(frames: Tensor, n_colours: int) -> Tensor:
     if not torch.equal(grey.expand_as(frames), frames):
         raise ConfigurationError("model.n_colours = 1 needs grey clips, got clips in colour. Set model.n_colours=3.")
     return grey
+
+
+def flipped(frames: Tensor, which: Tensor) -> Tensor:
+    """uint8 frames (B, T, H, W, C) where the clips that `which` (B,) names are mirrored left to right."""
+    return torch.where(which.view(-1, 1, 1, 1, 1), frames.flip(3), frames)
 
 
 class ClipStore:

@@ -14,7 +14,7 @@ from torch.nn.utils import get_total_norm
 from torch.optim.swa_utils import AveragedModel
 
 from videogan.config import ConfigurationError
-from videogan.data.clips import ClipSource, to_video, with_colours
+from videogan.data.clips import ClipSource, flipped, to_video, with_colours
 from videogan.device import on_device
 from videogan.families import FAMILIES
 from videogan.families.contract import AnyGAN, Draws, Fakes, Generator, Losses
@@ -189,7 +189,7 @@ class Training:
         for update in range(loop.n_d):
             frames, labels = clips.batch((step - 1) * loop.n_d + update)
             all_labels = self._of_all_ranks(labels)
-            frames = with_colours(frames, self.config.model.colours)
+            frames = self.as_trained_on(frames, (step - 1) * loop.n_d + update)
             real, labels = to_video(self._moved(frames)), self._moved(labels)
             draws = self._draws(f"d{update}", step, clips, all_labels)
             batch = Batch(real, labels, draws)
@@ -212,6 +212,15 @@ class Training:
         means = self.shard.averaged(torch.stack([term.detach().float() for term in terms.values()]))
         numbers = torch.cat([means.double(), *(value.double().view(1) for value in measures.values())])
         return StepValues(step, tuple(terms), tuple(measures), numbers)
+
+    def as_trained_on(self, frames: Tensor, index: int) -> Tensor:
+        """This rank's frames of batch `index` in the networks' colours, some of them mirrored if `data.flip` is set."""
+        frames = with_colours(frames, self.config.model.colours)
+        if not self.config.data.flip:
+            return frames
+        rng = torch.Generator().manual_seed(seed_of("flip", self.config.seed, index))
+        coins = torch.randint(2, (self.config.loop.batch_size,), generator=rng, dtype=torch.bool)
+        return flipped(frames, self.shard.of(coins))
 
     def _set_rates_(self, step: int) -> None:
         """This run's rates, also after loading another's checkpoint, as population based training does."""

@@ -58,6 +58,7 @@ def test_the_environment_is_filled_in_too():
         (["p", "{out}"], {"out": "x"}, "out is a placeholder of the trial's own"),
         (["p", "a\0b"], {}, "contains a null byte"),
         (["p", "{a}"], {"a": "x\0"}, "without null bytes"),
+        (["p"], {"data": {"flip": True}}, "data.flip has no effect on a program"),
         ("p {out}", {}, "must be a list with an entry for each argument"),
         (["p", ["--width", 64]], {}, 'write "64" in quotes'),
         (["p"], {"parameters": 5, "lr": 1}, "parameters must map names to values, got 5"),

@@ -43,6 +43,7 @@ def run_config(**loop: object) -> RunConfig:
     )
     values = {
         "model": {**model, **exact, **loop.pop("model", {})},
+        "data": loop.pop("data", {}),
         "loop": {"n_steps": 4, "batch_size": BATCH_SIZE, **loop},
         # Adam without momentum moves by the sign of a gradient; a large eps keeps rounding from flipping one near zero.
         "optimiser": {"lr_g": 1e-3, "eps": 1e-2},
@@ -226,6 +227,37 @@ def test_ranks_stay_equal_under_singular_value_clipping_of_weights_and_gammas(tm
     # Batch norms saw different clips on each rank; gammas are equal because all ranks use rank 0's statistics.
     gammas = torch.cat([w for w in clipped.values() if w.ndim == 1])
     assert gammas.max() < 1 - 1e-3
+
+
+def test_a_batch_is_mirrored_by_a_coin_a_clip_that_depends_on_seed_and_batch_and_is_shared_by_ranks():
+    def training(shard: Shard = Shard(), flip: bool = True) -> Training:
+        config = run_config(batch_size=8, data={"flip": flip}, model={"channels": 1, "gru_hidden": 1})
+        return Training(config, lambda module: module, shard, torch.device("cpu"))
+
+    frames, whole = NoiseClips(batch_size=8).batch(0)[0], training()
+    shown = [whole.as_trained_on(frames, index) for index in range(4)]
+    for batch in shown:
+        assert all(torch.equal(a, b) or torch.equal(a, b.flip(2)) for a, b in zip(batch, frames, strict=True))
+    kept = [[torch.equal(a, b) for a, b in zip(batch, frames, strict=True)] for batch in shown]
+    assert 8 < sum(map(sum, kept)) < 24, "half of 32 coins, within 3 standard deviations"
+    assert len({tuple(row) for row in kept}) == 4
+    assert torch.equal(whole.as_trained_on(frames, 1), shown[1])
+    ranks = [Shard(rank, 2) for rank in (0, 1)]
+    assert torch.equal(torch.cat([training(rank).as_trained_on(rank.of(frames), 1) for rank in ranks]), shown[1])
+    assert torch.equal(training(flip=False).as_trained_on(frames, 1), frames)
+
+
+def test_grey_networks_train_on_grey_clips_and_refuse_clips_in_colour():
+    class GreyClips(NoiseClips):
+        def batch(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+            frames, labels = super().batch(index)
+            return frames[..., :1].expand_as(frames), labels
+
+    config = run_config(n_steps=1, model={"n_colours": 1})
+    (progress,) = train(config, GreyClips())
+    assert progress.training.generator.image.output.weight.shape[0] == 1
+    with pytest.raises(ConfigurationError, match="needs grey clips"):
+        list(train(config, NoiseClips()))
 
 
 def test_norms_are_those_of_all_weights_and_of_the_last_updates_gradients():

@@ -2,9 +2,11 @@
 
 import json
 import math
+import re
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -29,15 +31,33 @@ from videogan.training.forecast import checkpoint_bytes, forecast
 from videogan.training.run_config import LEAST_CLIPS
 from videogan.training.scored_run import ScoredRun
 
+SIDES = {"left", "right", "leftward", "rightward", "leftwards", "rightwards"}
+TURNS = {"clockwise", "counterclockwise", "anticlockwise"}
+"""Words of a class that a mirror image turns into another class."""
+_WORD = re.compile("[A-Z]?[a-z]+|[A-Z]+")
+"""A word of a class's name, also of SwipeLeft."""
 BEST_KEPT = 1  # each trial keeps its best checkpoint in addition to the newest
 
 
 def refuse_unusable_data(sweep: Sweep, manifest: Manifest) -> None:
-    """Raise ConfigurationError if a split has no clip that the run can use."""
+    """Raise ConfigurationError if a split has no clip that the run can use, or mirrored clips would change class."""
     config = _paper_config(sweep)
+    _refuse_flips_between_classes(config, manifest.classes)
     named = preprocessing_named(config.preprocessing)
     for split in dict.fromkeys(("train", manifest.search_split, "test")):
         select_clips(manifest, split, named, config.n_frames, config.data.short_clips, every_nth=config.data.every_nth)
+
+
+def _refuse_flips_between_classes(config: ScoredRun, classes: Sequence[str]) -> None:
+    """A generator without labels may see mirrored clips of any class: they are still clips of the data set."""
+    if not config.data.flip or not (config.n_conditions > 1 or config.evaluation.one_per_class):
+        return
+    sided = [name for name in classes if (SIDES | TURNS) & set(map(str.lower, _WORD.findall(name)))]
+    if sided:
+        raise ConfigurationError(
+            f"data.flip must be false for classes that a mirror image changes, such as {sided[0]!r}: half of its clips "
+            "would show another motion under its label. Remove data.flip."
+        )
 
 
 def refuse_what_no_node_fits(sweep: Sweep, manifest: Manifest, cluster: Resources) -> None:
