@@ -153,6 +153,11 @@ class Sweep(Config):
         """Whether there is an untrained generator of the paper's point to score; a program's is not ours to build."""
         return not self.space.is_of_program
 
+    @property
+    def makes_grey_clips(self) -> bool:
+        """Whether the networks have one colour, as grey data has."""
+        return not self.space.is_of_program and self.family_config(self.paper_points[0]).model.colours == 1
+
     def _parsed(self, values: Mapping[str, Any]) -> ScoredRun:
         return parse_config(self._config_type, values, f"{self.space.name}.yaml ({self.budget})")
 

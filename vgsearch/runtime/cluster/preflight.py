@@ -39,6 +39,15 @@ _WORD = re.compile("[A-Z]?[a-z]+|[A-Z]+")
 BEST_KEPT = 1  # each trial keeps its best checkpoint in addition to the newest
 
 
+def tell_what_data_sets(sweep: Sweep, console: Console) -> None:
+    """Print which settings follow from the data set."""
+    for name, settings in sweep.space.data_sets.items():
+        told = ", ".join(f"{path}={value}" for path, value in settings.items())
+        console.print(f"data set {name}: the paper's {told}; --set changes them", soft_wrap=True)
+    if sweep.makes_grey_clips:
+        console.print("grey clips: networks of one colour; --set model.n_colours=3 gives them three", soft_wrap=True)
+
+
 def refuse_unusable_data(sweep: Sweep, manifest: Manifest) -> None:
     """Raise ConfigurationError if a split has no clip that the run can use, or mirrored clips would change class."""
     config = _paper_config(sweep)

@@ -98,10 +98,8 @@ def _launched(
     if request.folds is not None:
         manifest = search_manifest(manifest, request.folds)
     space = on_its_data_set(request, space, overrides, manifest.layout)
-    for name, settings in space.data_sets.items():
-        told = ", ".join(f"{path}={value}" for path, value in settings.items())
-        console.print(f"data set {name}: the paper's {told}; --set changes them", soft_wrap=True)
     sweep = requested_sweep(request, space, overrides, manifest, experiment)
+    preflight.tell_what_data_sets(sweep, console)
     sweep.refuse_impossible_domains()
     refuse_idle_race(sweep)
     refuse_unreachable_target(sweep)
