@@ -13,6 +13,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from vgsearch.experiment.ledger import read_ledger
 from vgsearch.experiment.paths import Experiment
+from videogan.data.moving_mnist import make_moving_mnist
 from videogan.data.synthetic import make_moving_shapes
 from videogan.training.checkpoint import CheckpointFolder
 
@@ -120,3 +121,18 @@ def test_a_study_compares_every_paper_point_with_the_first_on_the_test_clips(tun
     assert re.search(r"^SVC +.* - +- +2", run.stdout, re.M), "the first is compared with nothing"
     assert re.search(r"^normal GAN +.*\] +[+-].*\] +0\.\d\d\d +2", run.stdout, re.M)
     assert "answer:" not in run.stdout, "a study has no best point to confirm"
+
+
+@pytest.mark.slow
+def test_a_study_ends_with_the_adversarial_metric_of_its_first_point_on_grey_digits(tmp_path: Path):
+    data = make_moving_mnist(tmp_path / "digits", n_clips=24).folder
+    settings = ["--set", "model.width=0.03", "--set", "loop.n_steps=2", "--set", "loop.look_every=2"]
+    run = vgsearch("study", "table4", "--data", data, "--budget", "smoke", "--seeds", 2, *settings, "--gam", "--name",
+                   "t", folder=tmp_path)  # fmt: skip
+    experiment = Experiment(tmp_path / "runs" / "t")
+    first, *others = sorted(trial.trial_id for trial in read_ledger(experiment.ledger).done)
+    assert len(others) == 2
+    (scores,) = (tmp_path / "runs" / "t" / "trials" / first).rglob("scores.json")
+    rows = [row for row in json.loads(scores.read_text())["scores"] if row["measure"] == "gam"]
+    assert [other for row in rows for other in others if other in row["found"]["against"]] == others
+    assert all(f"against {other}" in run.stdout for other in others)

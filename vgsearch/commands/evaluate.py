@@ -38,7 +38,10 @@ def evaluate(
             "Default: s3,kvd,blind_spots; with --ladder also s3_tsn; without s3 if DATA has one class.",
         ),
     ] = None,
-    against: Annotated[Path | None, typer.Option(metavar="CKPT", help="The checkpoint that gam compares with.")] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="CKPT", help="A checkpoint that gam compares with; can be given several times."),
+    ] = None,
     fakes: Annotated[
         int, typer.Option("--fakes", metavar="N", min=2, help="Clips that each generator makes for gam.")
     ] = 1000,
@@ -99,9 +102,9 @@ def evaluate(
     from vgsearch.runtime.judging.evaluate import evaluate, evaluate_on_folds
 
     with ExitStack() as opened:
-        judged, opponent = (
+        judged, *opponents = (
             None if path is None else opened.enter_context(opened_checkpoint(chosen_checkpoint(path)))
-            for path in (checkpoint, against)
+            for path in (checkpoint, *(against or ()))
         )
         request = EvaluationRequest(
             checkpoint=judged,
@@ -110,7 +113,7 @@ def evaluate(
             rungs=tuple(rung or ()),
             data=data,
             metrics=metrics,
-            against=opponent,
+            against=tuple(path for path in opponents if path is not None),
             n_fakes=fakes,
             budget=budget,
             preprocessing=preprocessing,

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from videogan.storage.places import Place
 
 DEFAULT_OUT = Path("runs")
 LARGEST_SEED = 2**32 - 1
@@ -204,8 +207,8 @@ DryRun = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
 
 
-def start_sweep(address: str | None, dry_run: bool, json: bool, **options: Any) -> None:
-    """Run the sweep that a command's options describe.
+def start_sweep(address: str | None, dry_run: bool, json: bool, **options: Any) -> "Place | None":
+    """Run the sweep that a command's options describe; returns its place, None after a dry run.
 
     `options` holds the fields of SweepRequest by name, and `insecure`; None leaves a field at its default. The commands
     name their parameters after the fields, so that they pass `**locals()`.
@@ -222,6 +225,7 @@ def start_sweep(address: str | None, dry_run: bool, json: bool, **options: Any) 
     experiment = launch(SweepRequest(**given), address=address, dry_run=dry_run, json_lines=json)
     if experiment is not None:
         confirm_best(experiment, address, json)
+    return experiment
 
 
 def train_on_folds(n_folds: int, address: str | None, dry_run: bool, json: bool, **options: Any) -> None:

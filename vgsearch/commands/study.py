@@ -14,6 +14,12 @@ Table = Annotated[
         help="table2 (MVT-GAN's variants), table4 (TGAN's critics), or any space with several paper points.",
     ),
 ]
+Gam = Annotated[
+    bool,
+    typer.Option(
+        "--gam", help="At the end, the adversarial metric (gam) of the first point against each other, by first seeds."
+    ),
+]
 Seeds = Annotated[int, typer.Option("--seeds", metavar="N", min=2, max=10, help="Trainings of each point.")]
 
 
@@ -21,6 +27,7 @@ def study(
     space: Table,
     data: options.Data = None,
     one_per_class: options.OnePerClass = False,
+    gam: Gam = False,
     seeds_per_trial: Seeds = 5,
     budget: options.BudgetName = "laptop",
     overrides: options.Overrides = None,
@@ -49,5 +56,12 @@ def study(
         raise ConfigurationError(
             f"{space} has one paper point, nothing to compare; use vgsearch train {shlex.quote(space)}."
         )
+    if gam and one_per_class:
+        raise ConfigurationError("--gam compares single generators; leave out --one-per-class.")
     fixed = {"n_trials": n_points, "prunes": False, "scored": "test", "confirm_best": False}
-    options.start_sweep(**given | fixed)
+    del given["gam"]
+    experiment = options.start_sweep(**given | fixed)
+    if gam and experiment is not None:
+        from vgsearch.runtime.judging.points import first_against_others
+
+        first_against_others(experiment, n_points, address, json)

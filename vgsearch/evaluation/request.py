@@ -58,7 +58,8 @@ class EvaluationRequest:
     """The rungs to score, each by the beginning of its name; all if there are none."""
     data: Place | None = None
     metrics: str | None = None
-    against: Path | None = None
+    against: tuple[Path, ...] = ()
+    """The checkpoints that gam compares with, one after the other."""
     n_fakes: int = N_FAKES
     """Clips that each generator makes for gam."""
     budget: str | None = None
@@ -144,7 +145,7 @@ def _refuse_undivided_groups(plan: EvaluationPlan) -> None:
 
 def _plan_of_clips(request: EvaluationRequest) -> EvaluationPlan:
     """The plan of --videos or --ladder."""
-    if request.against is not None:
+    if request.against:
         raise ConfigurationError("--against compares two checkpoints; give CKPT, not --videos or --ladder.")
     if request.ladder is not None and request.fvd.real == "all":
         raise ConfigurationError("--fvd-real all: a ladder's rungs are some of these clips; leave it out.")
@@ -219,9 +220,9 @@ def _plan_of_checkpoint(request: EvaluationRequest, path: Path) -> EvaluationPla
             f"{path} was trained on the train split of manifest {checkpoint.trained_on[:6]}; {manifest.folder} is "
             f"{manifest.digest[:6]}, so it may have trained on those test clips. Give its own data set by --data."
         )
-    if request.against is not None:
-        _refuse_unequal(path, checkpoint, request.against)
-    usual = _usual_metrics(config.n_conditions) if request.against is None else "gam"
+    for other in request.against:
+        _refuse_unequal(path, checkpoint, other)
+    usual = "gam" if request.against else _usual_metrics(config.n_conditions)
     measures = _measures(request, usual, config.evaluation.protocol, manifest)
     if request.classifier_weights is None:
         measures = with_own_weights(measures, config.evaluation)
@@ -320,11 +321,11 @@ def refuse_too_few(folder: Path, classes: Sequence[str], n_of_class: Counter[str
 def _measures(request: EvaluationRequest, usual: str, s3: str, manifest: Manifest) -> tuple[Measure, ...]:
     usual = usual if request.fvd.detector is None else STANDARD_FVD
     names = [name.strip() for name in (usual if request.metrics is None else request.metrics).split(",")]
-    measures = tuple(dict.fromkeys(_measure(name, s3, request) for name in names if name))
+    measures = tuple(dict.fromkeys(measure for name in names if name for measure in _measures_of(name, s3, request)))
     if not measures:
         raise ConfigurationError("--metrics must name at least one metric, such as s3,kvd,blind_spots.")
     refuse_without_effect(request.fvd, measures)
-    if request.against is not None and not any(isinstance(measure, Opponent) for measure in measures):
+    if request.against and not any(isinstance(measure, Opponent) for measure in measures):
         raise ConfigurationError(f"--against is for gam, which --metrics {request.metrics} does not name; add gam.")
     if len(manifest.classes) < 2:
         refused = [m.name for m in measures if isinstance(m, S3Protocol | FeatureProtocol) and predicts_classes(m)]
@@ -342,13 +343,18 @@ def needs_labels(measures: Sequence[Measure]) -> bool:
     return not all(isinstance(measure, StandardFVD) for measure in measures)
 
 
-def _measure(name: str, s3: str, request: EvaluationRequest) -> Measure:
+def _measures_of(name: str, s3: str, request: EvaluationRequest) -> list[Measure]:
+    """What a name of --metrics means: one measure, and for gam one for each opponent."""
     if name == "gam":
-        if request.checkpoint is None or request.against is None:
+        if request.checkpoint is None or not request.against:
             raise ConfigurationError(
                 "gam compares two checkpoints: vgsearch evaluate CKPT --metrics gam --against CKPT."
             )
-        return Opponent(str(request.against.absolute()), request.n_fakes)
+        return [Opponent(str(other.absolute()), request.n_fakes) for other in request.against]
+    return [_measure(name, s3, request)]
+
+
+def _measure(name: str, s3: str, request: EvaluationRequest) -> Measure:
     if name == "blind_spots":
         return PROTOCOLS[s3].classifier
     if name == STANDARD_FVD:

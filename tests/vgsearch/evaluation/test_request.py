@@ -1,5 +1,6 @@
 """Which requests `vgsearch evaluate` refuses before Ray starts, and how it reads the others."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -206,17 +207,21 @@ def test_unknown_budgets_and_preprocessings_are_refused(data, tmp_path):
 
 
 def test_gam_needs_two_checkpoints_of_the_same_clips(ckpt, data, tmp_path):
-    assert planned(EvaluationRequest(checkpoint=ckpt, against=ckpt)).measures == (Opponent(str(ckpt)),)
+    assert planned(EvaluationRequest(checkpoint=ckpt, against=(ckpt,))).measures == (Opponent(str(ckpt)),)
+    again = tmp_path / "again.pt"
+    shutil.copy(ckpt, again)
+    several = planned(EvaluationRequest(checkpoint=ckpt, against=(ckpt, again), metrics="kvd,gam")).measures
+    assert several[1:] == (Opponent(str(ckpt)), Opponent(str(again))), "a row for each"
     refused("gam compares two checkpoints", checkpoint=ckpt, metrics="gam")
     refused("gam compares two checkpoints", ladder=data, metrics="gam")
-    refused("--against compares two checkpoints", ladder=data, against=ckpt)
-    refused("--against is for gam, which --metrics kvd does not name", checkpoint=ckpt, against=ckpt, metrics="kvd")
+    refused("--against compares two checkpoints", ladder=data, against=(ckpt,))
+    refused("--against is for gam, which --metrics kvd does not name", checkpoint=ckpt, against=(ckpt,), metrics="kvd")
     other = checkpoint(tmp_path / "a", "another manifest")
-    refused("both models must have the same train split", checkpoint=ckpt, against=other)
+    refused("both models must have the same train split", checkpoint=ckpt, against=(other,))
     larger = checkpoint(tmp_path / "b", data_set(data).digest, resolution=64)
-    refused("the same preprocessing, got plain_64, .* has plain_32", checkpoint=ckpt, against=larger)
+    refused("the same preprocessing, got plain_64, .* has plain_32", checkpoint=ckpt, against=(larger,))
     faster = checkpoint(tmp_path / "c", data_set(data).digest, every_nth=2)
-    refused("the same every_nth, got 2, .* has 1", checkpoint=ckpt, against=faster)
+    refused("the same every_nth, got 2, .* has 1", checkpoint=ckpt, against=(faster,))
     assert planned(EvaluationRequest(checkpoint=faster, data=data)).data.every_nth == 2
 
 
@@ -309,7 +314,7 @@ def test_weights_that_fit_no_network_or_one_of_several_are_refused_before_anythi
     refused("must be those of a TSN", **given, metrics="s3_tsn")
     refused("cannot read this file of classifier weights", **{**given, "classifier_weights": tmp_path / "none.pt"})
     refused("must be a dict of tensors by name", **{**given, "classifier_weights": ckpt}, metrics="s3")
-    refused("no metric here uses a classifier", checkpoint=ckpt, against=ckpt, classifier_weights=weights)
+    refused("no metric here uses a classifier", checkpoint=ckpt, against=(ckpt,), classifier_weights=weights)
 
 
 def test_a_checkpoint_scored_with_weights_is_evaluated_with_them_where_they_fit(data, weights, tmp_path):

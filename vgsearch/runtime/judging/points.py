@@ -1,0 +1,30 @@
+"""After a study: the generative adversarial metric of its first point against each other one (TGAN, Table 3)."""
+
+from contextlib import ExitStack
+
+from vgsearch.evaluation.request import EvaluationRequest
+from vgsearch.experiment.chosen_checkpoint import chosen_checkpoint
+from vgsearch.experiment.ledger import read_ledger
+from vgsearch.experiment.opened_trial import opened_checkpoint
+from vgsearch.experiment.paths import Experiment
+from vgsearch.runtime.judging.evaluate import evaluate
+from vgsearch.terminal.words import typed
+from videogan.config import ConfigurationError
+from videogan.storage.places import Place
+
+
+def first_against_others(place: Place, n_points: int, address: str | None, as_json: bool) -> None:
+    """Measure and print gam of the first point's checkpoint against those of the other points of a study.
+
+    The checkpoints are those of each point's first seed. Raises ConfigurationError if a point did not finish.
+    """
+    done = sorted(trial.trial_id for trial in read_ledger(Experiment.at(place).events).done)
+    if len(done) < n_points:
+        raise ConfigurationError(
+            f"--gam compares all {n_points} points, but {n_points - len(done)} did not finish. When they have: "
+            f"vgsearch evaluate {typed(place)}/t0000 --metrics gam --against {typed(place)}/t0001."
+        )
+    with ExitStack() as opened:
+        first, *others = (opened.enter_context(opened_checkpoint(chosen_checkpoint(place / name))) for name in done)
+        request = EvaluationRequest(checkpoint=first, against=tuple(others), metrics="gam")
+        evaluate(request, address=address, as_json=as_json)
