@@ -35,10 +35,11 @@ def variations(space: Space, path: str) -> list[dict[str, Any]]:
     domain: Domain = space.domains[path]
     chosen = [{**space.paper_points[0], **domain.when, path: end} for end in domain.ends]
     waiting = {other: found for other, found in space.domains.items() if path in found.when}
-    return [
+    points = [
         {**point, **{other: found.ends[0] for other, found in waiting.items() if found.when[path] == point[path]}}
         for point in chosen
     ]
+    return [{name: v for name, v in point.items() if is_active(space.domains[name], point)} for point in points]
 
 
 def tiny_configs(space: Space, path: str) -> list[RunConfig]:

@@ -1,4 +1,4 @@
-"""Each row of the TGAN paper's Table 4 is a named point of a search space, with the values that the papers print."""
+"""Each model of the TGAN paper's Tables 3 and 4 is a named point of a space, with the values that the papers print."""
 
 import functools
 import json
@@ -90,6 +90,35 @@ def test_a_row_has_the_papers_values_and_networks(
         networks = FAMILIES[config.model.family].build(config.model)
     parts = networks.generator, *networks.discriminators.values()
     assert tuple(sum(weight.numel() for weight in part.parameters()) for part in parts) == n_parameters
+
+
+# Without the weights of two further colours: 2 (9 32 + 1) of TGAN, 2 (4^3 64 + 1) of the 3D model, 2 4^3 64 of D.
+GREY_D = 11_032_385 - 8192
+TABLE_3 = {
+    "TGAN": ("tgan", TGAN_PAPER | SVC | {"model.image_codes": "z0_z1"}, (825_444 + 3_622_691 - 578, GREY_D)),
+    "3D GAN": ("volume3d", TGAN_PAPER | GAN, (11_867_459 - 8194, 11_031_489 - 8192)),
+    "3D SVC": ("volume3d", TGAN_PAPER | SVC, (11_867_459 - 8194, GREY_D)),
+    # One linear map with its batch norm, and half of the first deconvolution's inputs, less.
+    "G1 of z1": (
+        "tgan",
+        TGAN_PAPER | SVC | {"model.image_codes": "z1"},
+        (825_444 + 3_622_691 - 578 - 4096 * (100 + 2) - 256 * 256 * 16, GREY_D),
+    ),
+}
+
+
+def test_table_3_compares_its_models_on_digits_of_one_colour():
+    space = load_space("table3").on_data_set("moving_mnist")
+    assert space.point_names == list(TABLE_3)
+    sweep = tiny_sweep(space, "paper", n_classes=1, n_colours=1)
+    for point, (family, values, n_parameters) in zip(sweep.paper_points, TABLE_3.values(), strict=True):
+        config = sweep.family_config(point)
+        assert (config.model.family, config.preprocessing, config.model.colours) == (family, "plain_64", 1)
+        assert {path: functools.reduce(getattr, path.split("."), config) for path in values} == values
+        with torch.device("meta"):
+            networks = FAMILIES[family].build(config.model)
+        parts = networks.generator, *networks.discriminators.values()
+        assert tuple(sum(weight.numel() for weight in part.parameters()) for part in parts) == n_parameters
 
 
 def test_all_rows_are_different_runs():

@@ -11,7 +11,8 @@ Table = Annotated[
     str,
     typer.Argument(
         metavar="SPACE",
-        help="table2 (MVT-GAN's variants), table4 (TGAN's critics), or any space with several paper points.",
+        help="table2 (MVT-GAN's variants), table3 (TGAN's opponents), table4 (TGAN's critics), or any space with "
+        "several paper points.",
     ),
 ]
 Gam = Annotated[
