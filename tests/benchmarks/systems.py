@@ -21,7 +21,7 @@ from videogan.metrics.interval import Interval
 from videogan.training.forecast import forecast
 
 VGSEARCH = [sys.executable, "-m", "vgsearch"]
-NOT_A_SYSTEM = {"moving_blobs", "mvt_mc_pbt", "table2", "table4"}
+NOT_A_SYSTEM = {"moving_blobs", "mvt_mc_pbt", "table2", "table3", "table4"}
 """Another program, another search of mvt_mc, and comparisons of systems that have spaces of their own."""
 HEAD = [
     "| space | parameters of G + D at the paper's size, millions | steps | time | score | its value | untrained "
