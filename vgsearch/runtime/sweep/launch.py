@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from vgsearch.data_check.moving_shapes import moving_shapes
+from vgsearch.evaluation.comparable import protocol_digest, refuse_other_protocol
 from vgsearch.evaluation.confirmation import n_confirming_seeds
 from vgsearch.evaluation.folds import search_manifest
 from vgsearch.evaluation.initial_weights import as_override, notes_on_weights_of, weights_of
@@ -56,8 +57,7 @@ from vgsearch.trackers.contract import Search
 from vgsearch.trackers.following import following, refuse_missing_trackers
 from videogan.config import ConfigurationError
 from videogan.data.cache import cache_folder
-from videogan.data.manifest import SPLITS, Manifest, ScoredSplit, read_manifest
-from videogan.protocols.classifier import DataFacts, digest_of
+from videogan.data.manifest import SPLITS, Manifest, read_manifest
 from videogan.storage.places import Place, StorageError, place
 
 EXIT_NO_USABLE_TRIAL, EXIT_INTERRUPTED = 3, 130
@@ -244,7 +244,7 @@ def _record_start(
     experiment: Experiment, sweep: Sweep, inputs: Inputs, ledger: Ledger, view: SweepView, lack_of_select: str | None
 ) -> None:
     """Write the sweep, and the known trials of other experiments, to the ledger; then sweep.yaml."""
-    refuse_other_protocol(experiment, sweep, inputs, ledger.record, inputs.scored)
+    refuse_other_protocol(experiment, sweep, inputs.facts, ledger.record, inputs.scored)
     digest = protocol_digest(sweep, inputs.facts, inputs.scored)
     known, notes = known_trials(sweep, digest) if ledger.record.known is None else ([], [])
     view.print_event(
@@ -304,26 +304,6 @@ def unchanged_data(experiment: Experiment, sweep: Sweep) -> Manifest:
             f"{sweep.manifest_digest[:6]}). Scores on other data are not comparable: restore it, or start a new sweep."
         )
     return manifest
-
-
-def protocol_digest(sweep: Sweep, facts: DataFacts, split: ScoredSplit) -> str:
-    """The digest of the protocols that judge a sweep's trials on a split of its data; of S3 alone, S3's own."""
-    evaluation = sweep.run_config(sweep.paper_points[0], 0).evaluation
-    of_features = [evaluation.feature_protocol(each.name) for each in sweep.objectives() if each.is_of_features]
-    digests = [protocol.digest(facts, split) for protocol in (evaluation.s3_protocol, *of_features)]
-    return digest_of({"protocols": digests}) if of_features else digests[0]
-
-
-def refuse_other_protocol(
-    experiment: Experiment, sweep: Sweep, inputs: Inputs, record: SweepRecord, split: ScoredSplit
-) -> None:
-    """Raise ConfigurationError if the trials of a search, judged on `split`, were scored under another protocol."""
-    digest = protocol_digest(sweep, inputs.facts, split)
-    if record.header.get("protocol", digest) != digest:
-        raise ConfigurationError(
-            f"{experiment.name} was scored under protocol {record.header['protocol'][:6]}, this version scores under "
-            f"{digest[:6]}; they are not comparable. Start a new sweep, or resume with the version that started it."
-        )
 
 
 @contextmanager

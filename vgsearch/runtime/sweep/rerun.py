@@ -6,6 +6,7 @@ from optuna.pruners import NopPruner
 from optuna.storages import InMemoryStorage
 from rich.console import Console
 
+from vgsearch.evaluation.comparable import protocol_digest, refuse_other_protocol
 from vgsearch.evaluation.confirmation import ConfirmationPlan, points_to_confirm, remaining_runs
 from vgsearch.experiment.ledger import CONFIRM, Ledger, SweepRecord
 from vgsearch.experiment.paths import TrialFolder, run_id
@@ -15,7 +16,7 @@ from vgsearch.runtime.study.proposal import Proposal
 from vgsearch.runtime.study.searcher import StudySearcher
 from vgsearch.runtime.study.study import new_study
 from vgsearch.runtime.sweep.driver import Driver
-from vgsearch.runtime.sweep.launch import protocol_digest, refuse_other_protocol, stop_on_interrupt
+from vgsearch.runtime.sweep.launch import stop_on_interrupt
 from vgsearch.runtime.sweep.tune import run_searcher
 from vgsearch.terminal.sweep_table import SweepView
 
@@ -55,7 +56,7 @@ def run_again(plan: ConfirmationPlan, ledger: Ledger, cluster: Resources, consol
     sweep, seeds = plan.sweep, list(plan.seeds)
     inputs = prepare_inputs(sweep, plan.manifest, "test", console)
     if not plan.fold:  # on a fold the real clips are others
-        refuse_other_protocol(plan.experiment, sweep, inputs, ledger.record, sweep.scored_split(plan.manifest))
+        refuse_other_protocol(plan.experiment, sweep, inputs.facts, ledger.record, sweep.scored_split(plan.manifest))
     digest = protocol_digest(sweep, inputs.facts, "test")
     objective = [str(objective) for objective in sweep.objectives()]
     ledger.append(f"{CONFIRM}sweep_started", objective=objective, protocol=digest, split="test", top=plan.top,

@@ -7,11 +7,12 @@ import pytest
 import yaml
 
 from tests.builders import tiny_sweep
+from vgsearch.evaluation.comparable import protocol_digest
 from vgsearch.experiment.end import ENDS
 from vgsearch.experiment.ledger import Ledger, SweepRecord
 from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.sweep import resuming
-from vgsearch.runtime.sweep.launch import launch, protocol_digest
+from vgsearch.runtime.sweep.launch import launch
 from vgsearch.runtime.sweep.request import SweepRequest
 from vgsearch.space.space import load_space
 from vgsearch.space.sweep import Sweep, load_sweep
