@@ -36,13 +36,14 @@ class Pruning(Config):
     pruner: Literal["median", "successive_halving", "hyperband", "none"] = "median"
     warm_up: int = Field(0, ge=0, description="steps before which no trial is pruned")
     n_startup_trials: int = Field(4, ge=1, description="trials that must finish before the median counts")
+    tolerance: float = Field(0.0, ge=0, description="how much worse than the median a look must be, by the median")
     smoothing: int = Field(2, ge=1, description="looks in the running mean")
     patience: int = Field(0, ge=0, description="looks without improvement before a trial may be pruned")
 
     @model_validator(mode="after")
     def _every_setting_matters(self) -> "Pruning":
-        idle = {"none": ("warm_up", "n_startup_trials", "smoothing", "patience"), "median": ()}
-        _refuse_idle(self, "pruner", idle.get(self.pruner, ("n_startup_trials",)))
+        idle = {"none": ("warm_up", "n_startup_trials", "tolerance", "smoothing", "patience"), "median": ()}
+        _refuse_idle(self, "pruner", idle.get(self.pruner, ("n_startup_trials", "tolerance")))
         return self
 
 

@@ -11,7 +11,6 @@ import optuna
 from optuna.pruners import (
     BasePruner,
     HyperbandPruner,
-    MedianPruner,
     NopPruner,
     PatientPruner,
     SuccessiveHalvingPruner,
@@ -22,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from vgsearch.runtime.study.near_median import NearMedianPruner
 from vgsearch.runtime.study.population import PopulationPruner
 from vgsearch.runtime.study.samplers import IndexedSampler, experimental, grid_of, refuse_unfit_sampler
 from vgsearch.space.sweep import JOURNAL, Sweep
@@ -188,7 +188,7 @@ def _pruner(sweep: Sweep) -> BasePruner:
     if pruning.pruner == "none":
         return NopPruner()
     if pruning.pruner == "median":
-        pruner: BasePruner = MedianPruner(n_startup_trials=pruning.n_startup_trials, n_warmup_steps=pruning.warm_up)
+        pruner: BasePruner = NearMedianPruner(pruning.tolerance, pruning.n_startup_trials, pruning.warm_up)
     elif pruning.pruner == "successive_halving":
         pruner = SuccessiveHalvingPruner(min_resource=max(pruning.warm_up, 1), reduction_factor=REDUCTION)
     else:

@@ -333,10 +333,12 @@ def test_a_report_without_a_look_never_prunes():
     [
         (MEDIAN, 20),
         ({"pruner": "none"}, None),
+        (MEDIAN | {"tolerance": 0.3}, None),
+        (MEDIAN | {"tolerance": 0.29}, 20),
         (MEDIAN | {"patience": 1, "smoothing": 1}, 30),
         ({"pruner": "successive_halving", "warm_up": 10}, 10),
     ],
-    ids=["median", "none", "patient median", "successive halving"],
+    ids=["median", "none", "tolerant median", "less tolerant median", "patient median", "successive halving"],
 )
 def test_each_pruner_prunes_a_worsening_trial_at_the_expected_step(pruning: dict, pruned_at: int | None):
     driven = Driven(a_sweep(pruning=pruning))
