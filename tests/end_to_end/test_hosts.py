@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,42 +13,20 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.machine import BY_DISTANCE, TINY, Machine
+from tests.end_to_end.namespaces import SUBNET, Namespace, bridge, needs_namespaces
 from vgsearch.experiment.ledger import read_ledger
 from vgsearch.experiment.paths import Experiment
 from videogan.data.synthetic import make_moving_shapes
 from videogan.storage.places import place
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(1800),
-    pytest.mark.skipif(
-        os.geteuid() != 0 or shutil.which("ip") is None, reason="needs root and iproute2, for network namespaces"
-    ),
-]
-SUBNET, BRIDGE = "10.77.0", "vgsearch0"
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), needs_namespaces]
 FILES = Path("/tmp/vgsearch-host")
 """The path of each host's own disk, which no other host sees."""
 BIN = Path(sys.executable).parent
 
 
-def ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True, capture_output=True)
-
-
-class Host:
-    """A network namespace on a bridge, with its own loopback; its processes end with it."""
-
-    def __init__(self, number: int) -> None:
-        self.address, self.name = f"{SUBNET}.{number}", f"vgsearch-{number}"
-        ip("netns", "add", self.name)
-        ip("link", "add", f"vgs{number}", "type", "veth", "peer", "name", "eth0", "netns", self.name)
-        ip("link", "set", f"vgs{number}", "master", BRIDGE, "up")
-        for command in (
-            ("addr", "add", f"{self.address}/24", "dev", "eth0"),
-            ("link", "set", "eth0", "up"),
-            ("link", "set", "lo", "up"),
-        ):
-            ip("-n", self.name, *command)
+class Host(Namespace):
+    """A host on which Ray is started by hand."""
 
     def ray_start(self, *arguments: str, token: str | None, bucket: str) -> subprocess.CompletedProcess[str]:
         """Runs `ray start` with its own disk and the token in its user's home."""
@@ -68,17 +45,8 @@ class Host:
             log.seek(0)
             return subprocess.CompletedProcess(command, done.returncode, log.read())
 
-    def power_off(self) -> None:
-        pids = subprocess.run(["ip", "netns", "pids", self.name], capture_output=True, text=True).stdout.split()
-        for pid in map(int, pids):
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-
     def remove(self) -> None:
-        self.power_off()
-        ip("netns", "del", self.name)
+        super().remove()
         Path(f"{FILES}-{self.name}.log").unlink(missing_ok=True)
 
 
@@ -86,21 +54,18 @@ class Host:
 def network() -> Iterator[Callable[[int], Host]]:
     """Makes hosts on a bridge that this machine, the laptop, has the first address of."""
     FILES.mkdir(exist_ok=True)
-    ip("link", "add", BRIDGE, "type", "bridge")
     hosts: list[Host] = []
 
     def host(number: int) -> Host:
         hosts.append(Host(number))
         return hosts[-1]
 
-    try:
-        ip("addr", "add", f"{SUBNET}.1/24", "dev", BRIDGE)
-        ip("link", "set", BRIDGE, "up")
-        yield host
-    finally:
-        for made in hosts:
-            made.remove()
-        ip("link", "del", BRIDGE)
+    with bridge():
+        try:
+            yield host
+        finally:
+            for made in hosts:
+                made.remove()
 
 
 def test_only_hosts_with_the_token_join_and_a_submitted_sweep_needs_no_laptop(
