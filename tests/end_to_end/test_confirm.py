@@ -132,7 +132,7 @@ def test_a_study_ends_with_the_adversarial_metric_of_its_first_point_on_grey_dig
     experiment = Experiment(tmp_path / "runs" / "t")
     first, *others = sorted(trial.trial_id for trial in read_ledger(experiment.ledger).done)
     assert len(others) == 2
-    (scores,) = (tmp_path / "runs" / "t" / "trials" / first).rglob("scores.json")
+    (scores,) = experiment.trial(first).evaluations.rglob("scores.json")
     rows = [row for row in json.loads(scores.read_text())["scores"] if row["measure"] == "gam"]
     assert [other for row in rows for other in others if other in row["found"]["against"]] == others
     assert all(f"against {other}" in run.stdout for other in others)
