@@ -37,6 +37,7 @@ from vgsearch.commands import (
     train,
     tune,
 )
+from vgsearch.commands.help_pages import Commands
 from vgsearch.terminal.line import (
     foreign_error,
     is_own,
@@ -53,7 +54,7 @@ Environment variables:
 
   VGSEARCH_CACHE          folder or s3:// address of the cache
   VGSEARCH_MOST_NODES     nodes that a cluster may grow to (see cluster/)
-  VGSEARCH_STALLED_AFTER  silence, in seconds, that ends a trial or a task (600)
+  VGSEARCH_STALLED_AFTER  seconds of silence that end a trial or task (600)
   VGSEARCH_TRACEBACK      if set, every error is printed with its traceback
   NO_COLOR                if set, as --no-color
 
@@ -65,6 +66,7 @@ Exit codes: 0 success, 1 error, 2 wrong usage, 3 no trial succeeded,
 
 app = typer.Typer(
     name="vgsearch",
+    cls=Commands,
     help="Search the hyperparameters of video GANs on Ray, scored by the Symmetric Similarity Score (S3).",
     epilog=EPILOGUE.strip(),
     no_args_is_help=True,
@@ -122,10 +124,10 @@ app.command("study")(study.study)
 app.command("evaluate")(evaluate.evaluate)
 app.command("sample")(sample.sample)
 app.command("export")(export.export)
-app.add_typer(data.app, name="data")
-app.add_typer(flow.app, name="flow")
+app.add_typer(data.app, name="data", cls=Commands)
+app.add_typer(flow.app, name="flow", cls=Commands)
 app.command("spaces")(spaces.spaces)
-app.add_typer(cluster.app, name="cluster")
+app.add_typer(cluster.app, name="cluster", cls=Commands)
 app.command("doctor")(doctor.doctor)
 app.command("gc")(gc.gc)
 

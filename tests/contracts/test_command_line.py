@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from vgsearch import cli
 from vgsearch.terminal.line import foreign_error
@@ -110,6 +111,17 @@ def test_a_command_ends_with_its_exit_code(arguments: tuple[str, ...], code: int
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == code
+
+
+@pytest.mark.parametrize("command", ["", "tune", "train", "resume", "evaluate", "data import"])
+def test_a_help_page_of_80_columns_has_every_name_whole(command: str, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    page = CliRunner().invoke(cli.app, [*command.split(), "--help"]).output
+    assert "…" not in page  # by which rich cuts a name
+    assert max(map(len, page.splitlines())) <= 80
+    options = (ALL[command] if command else ROOT).params
+    names = {name for option in options if option.param_type_name == "option" for name in option.opts}
+    assert names <= set(page.replace(",", " ").split())
 
 
 def test_the_options_of_every_command_stand_before_it_or_anywhere():

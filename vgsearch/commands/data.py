@@ -1,7 +1,6 @@
 """vgsearch data: generate an embedded data set, import a folder of videos, or check a data set."""
 
 import json
-import shlex
 from collections import Counter
 from enum import StrEnum
 from pathlib import Path
@@ -123,7 +122,7 @@ def import_folder(
     from videogan.data.formats import layout_of
     from videogan.data.formats.contract import ImportOptions, refuse_options
     from videogan.data.formats.passed_over import passed_over
-    from videogan.data.formats.rows import manifest_rows, shown_name, split_rule
+    from videogan.data.formats.rows import manifest_rows, shown_name, skip_report, split_rule
     from videogan.data.manifest import DataError, write_manifest
     from videogan.data.stills import holder
     from videogan.storage.places import RemotePath, place
@@ -148,7 +147,10 @@ def import_folder(
     copies = _mirrored_copies(rows)
     # Whoever wrote a list chose its files.
     others = [] if chosen.NAME == "csv" else passed_over(folder, {holder(video.path) for video in found.videos})
-    _print_summary(manifest, rules | copies | {"warnings": warnings, "passed_over": others}, as_json)
+    skipped = skip_report((shown_name(folder, row["path"]), row["skipped"]) for row in rows if row["skipped"])
+    _print_summary(
+        manifest, rules | copies | {"warnings": warnings, "passed_over": others, "skipped": skipped}, as_json
+    )
 
 
 app.command("check")(check)
@@ -221,9 +223,11 @@ def _print_summary(manifest: "Manifest", found: dict[str, Any], as_json: bool) -
 
 def _next_command(manifest: "Manifest", summary: dict[str, Any]) -> str:
     """A search that this data set can be scored by: S3 needs two classes, and clips that are long enough."""
+    from vgsearch.terminal.words import typed
+
     settings = "" if len(manifest.classes) > 1 else " --set evaluation.objective=-kvd"
     settings += " --set data.short_clips=repeat_last" if summary["n_short"] == summary["n_clips"] else ""
-    return f"vgsearch tune mvt_tsa --data {shlex.quote(str(manifest.folder))}{settings}"
+    return f"vgsearch tune mvt_tsa --data {typed(manifest.folder)}{settings}"
 
 
 def _print_splits(summary: dict[str, Any], found: dict[str, Any]) -> None:
@@ -252,13 +256,9 @@ def _print_reasons(word: str, names_of: dict[str, list[str]]) -> None:
 
 def _summary(manifest: "Manifest") -> dict[str, Any]:
     from vgsearch.data_check.check import WINDOW
-    from videogan.data.formats.rows import skip_report
     from videogan.data.manifest import MANIFEST_NAME, SPLITS
 
     usable = manifest.usable.to_pylist()
-    skipped = skip_report(
-        (Path(row["path"]).name, row["skipped"]) for row in manifest.table.to_pylist() if row["skipped"]
-    )
     n_of_class = Counter(row["label"] for row in usable)
     parts = {split: [row for row in usable if row["split"] == split] for split in SPLITS}
     return {
@@ -272,6 +272,6 @@ def _summary(manifest: "Manifest") -> dict[str, Any]:
             for split, rows in parts.items()
         },
         "no_select": manifest.lack_of_select,
-        "skipped": skipped,
+        "skipped": {},
         "n_short": sum(row["n_frames"] < WINDOW for row in usable),
     }

@@ -38,7 +38,7 @@ def ls(
         wanted = f" tagged {' and '.join(tag)}" if tag else ""
         console.print(f"no experiment{wanted} in {shown(folder)}", soft_wrap=True)
         return
-    table = plain_table("experiment", "state", ">trials", "best", ">age", ">size", "tags")
+    table = plain_table("experiment", "state", ">done", "best", ">age", ">size", "tags")
     for each in listed:
         header, record = each.record.header, each.record
         cells = [

@@ -50,7 +50,7 @@ def _print_list(loaded: list["Space"]) -> None:
 
     console = Terminal()
     for space in loaded:
-        console.print(Text.assemble((space.name, "bold"), f"  {space.title}  ({space.paper})"), soft_wrap=True)
+        console.print(Text.assemble((space.name, "bold"), f"  {space.cited}"), soft_wrap=True)
         console.print(f"  searches {', '.join(map(short_name, space.domains))}", soft_wrap=True)
         if space.point_names:
             console.print(f"  --point {', '.join(space.point_names)}", soft_wrap=True)

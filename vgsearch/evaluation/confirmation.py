@@ -246,7 +246,9 @@ def answer(points: Sequence[Confirmed], objective: Objective) -> str:
         f"{objective.name} {interval(against.interval, '+')}, + is better, p = {against.p:.2g}, {against.n} seeds"
     )
     if against.p >= SIGNIFICANT:
-        return f"not told apart: {name} minus the paper's point, {measured}; vgsearch confirm --seeds takes more"
+        return (
+            f"not told apart: {name} minus the paper's point, {measured}; a larger --seeds of vgsearch confirm may tell"
+        )
     return (
         f"{name}, not the paper's point: {measured}"
         if against.mean > 0

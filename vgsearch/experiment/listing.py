@@ -63,7 +63,9 @@ def experiments_in(folder: Place) -> Iterator[Listed]:
     """
     folder = place(folder)
     if not isinstance(folder, RemotePath) and not folder.is_dir():
-        raise ConfigurationError(f"{folder} is no folder; give the one that --out named, such as runs.")
+        raise ConfigurationError(
+            f"there is no folder {folder} here; vgsearch tune makes it, or give the one that its --out named."
+        )
     own = Experiment.at(folder)
     listed = [_listed(each) for each in ([own] if own.has_events else _found(folder, MOST_LEVELS))]
     yield from sorted(listed, key=lambda each: (-each.last_event, str(each.experiment.place)))

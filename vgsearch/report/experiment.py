@@ -130,7 +130,7 @@ def _what_ran(subject: ExperimentData, clock: SweepClock) -> Section:
     used = {trial.trial_id for trial in subject.scored}
     left_out = Counter(trial.state for trial in record.trials.values() if trial.trial_id not in used)
     pairs = [
-        ("search space", f"{space.name}: {space.title} ({space.paper})"),
+        ("search space", f"{space.name}: {space.cited}"),
         ("budget", f"{sweep.budget}: {sweep.limits.purpose}"),
         ("data", f"{sweep.data}, {sweep.n_classes} classes, manifest {sweep.manifest_digest[:6]}"),
         ("objective", ", ".join(map(str, record.objectives))),

@@ -47,6 +47,11 @@ class Space(Config):
     )
     budgets: dict[str, Budget]
 
+    @property
+    def cited(self) -> str:
+        """The title, with its paper if it has one."""
+        return self.title if self.paper == "none" else f"{self.title} ({self.paper})"
+
     @field_validator("name")
     @classmethod
     def _is_a_folders_name(cls, name: str) -> str:

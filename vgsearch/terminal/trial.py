@@ -145,7 +145,12 @@ def _curve(record: SweepRecord, trial: TrialRecord) -> list[tuple[str, str]]:
     )
     kind = "minus the kernel distance" if distance else "ReS %"
     at = next((step for step, look in zip(steps, looks, strict=True) if look == _largest(looks)), steps[-1])
-    return [("looks", f"{sparkline(looks)}  {first} to {last}, best {best} at step {at}   ({kind}, larger is better)")]
+    return [
+        (
+            "looks",
+            f"{sparkline(looks)}  first {first}, last {last}, best {best} at step {at}   ({kind}, larger is better)",
+        )
+    ]
 
 
 def _health(trial: TrialRecord) -> list[tuple[str, str]]:

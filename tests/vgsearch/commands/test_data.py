@@ -86,7 +86,7 @@ def test_import_reads_the_data_set_that_was_made(tmp_path):
     assert imported["split_rule"] == "a quarter of the groups for test, a quarter for select"
     assert imported["n_mirrored"] == 0
     assert imported["skipped"] == {
-        "not a video that FFmpeg reads (Invalid data found when processing input)": ["broken.mp4"]
+        "not a video that FFmpeg reads (Invalid data found when processing input)": ["left/broken.mp4"]
     }
     assert imported["passed_over"] == {".txt": 1}
     with pytest.raises(DataError, match="1 of 65 videos cannot be used"):

@@ -169,12 +169,12 @@ def print_forecast(sweep: Sweep, manifest: Manifest, console: Console, json_line
     rows += [
         ("memory per worker", size(cost.memory_bytes), f"weights, gradients, moments, activations in {loop.precision}"),
         ("per step", f"{flops / 1e12:.2f} TFLOP", f"{loop.n_d} D updates and 1 G update, batch {loop.batch_size}"),
-        ("", size(cost.bytes_moved_per_step), "read and written, each operation by itself"),
+        ("", size(cost.bytes_moved_per_step), "of memory traffic, if no operations are fused"),
         ("per trial", f"{flops * loop.n_steps / 1e15:.2f} PFLOP", f"{loop.n_steps:,} steps"),
         (
             "whole sweep",
             f"{flops * loop.n_steps * trials / 1e15:.2f} PFLOP",
-            f"{trials} trials, no pruning, without S3",
+            f"{trials} trials, without pruning and scoring",
         ),
         (
             "checkpoints",
@@ -182,7 +182,11 @@ def print_forecast(sweep: Sweep, manifest: Manifest, console: Console, json_line
             f"{_n_checkpoints_per_trial(sweep)} per trial, {size(cost.checkpoint_bytes)} each"
             + (f", at most --disk-budget {size(sweep.disk_budget_bytes)}" if sweep.disk_budget_bytes else ""),
         ),
-        ("decoded clips", size(clips), f"{manifest.folder.name}, not decoded yet"),
+        (
+            "decoded clips",
+            size(clips),
+            f"of {manifest.folder.name}, " + ("to be decoded" if clips else "decoded already"),
+        ),
     ]
     console.print(f"{sweep.space.name} ({sweep.budget}), the paper's point; counted, nothing was trained")
     for name, amount, meaning in rows:

@@ -37,7 +37,7 @@ def find(folder: Path, options: ImportOptions) -> Found:
     if options.group is None and "group" in rows[names[0]]:
         groups, group_rule = [rows[name]["group"] for name in names], "the column group"
     else:
-        grouping = group_by_name([Path(name).name for name in names], options.group)
+        grouping = group_by_name(names, options.group)
         groups, group_rule = list(grouping.groups), grouping.rule
     split_given = "split" in rows[names[0]]
     if options.split_by == "file" and not split_given:

@@ -89,13 +89,16 @@ EACH_FILE = "each-file"
 
 
 def group_by_name(names: Sequence[str], pattern: str | None = None) -> Grouping:
-    """The group of each file name, and the rule that gave it.
+    """The group of each file, and the rule that gave it, from names that may have folders in front.
 
     By `pattern` (its first bracket if it has one); by default UCF's g<number> as a whole word, else Kinetics' YouTube
     id, else the part before the first underscore; underscores at the start are not counted. Raises DataError if the
-    pattern is not a regular expression or does not match a name.
+    pattern is not a regular expression or does not match a name. By EACH_FILE, a group is a name without its suffix,
+    with its folders if two folders have a file of that name.
     """
     stems = [SUFFIX.sub("", Path(name).stem) for name in names]  # a mirrored copy has its original's group
+    if pattern == EACH_FILE and len(set(stems)) < len(stems):
+        stems = [Path(name).with_name(stem).as_posix() for name, stem in zip(names, stems, strict=True)]
     if pattern is not None:
         return Grouping(tuple(matched_group(pattern, stem) for stem in stems), f"--group '{pattern}'")
     found = [_default_group(stem) for stem in stems]

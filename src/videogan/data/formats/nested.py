@@ -54,7 +54,7 @@ def find(folder: Path, options: ImportOptions) -> Found:
         raise DataError(
             f"{folder}: {one} and {other} are clips at different depths. Move them, or list the clips in videos.csv."
         )
-    groups, group_rule = _groups(clips, above, options)
+    groups, group_rule = _groups(folder, clips, above, options)
     given, split_rule = _given_splits(folder, clips, splits, options)
     videos = []
     for path, parts, group, split in zip(clips, above, groups, given, strict=True):
@@ -99,10 +99,12 @@ def _splits(folder: Path) -> dict[str, str]:
     return splits if len(splits) == len(named) > 1 and "train" in splits.values() else {}
 
 
-def _groups(clips: list[Path], above: list[tuple[str, ...]], options: ImportOptions) -> tuple[list[str], str]:
+def _groups(
+    folder: Path, clips: list[Path], above: list[tuple[str, ...]], options: ImportOptions
+) -> tuple[list[str], str]:
     if options.group is None and len(above[0]) > 1:
         return [os.path.join(*parts[1:]) for parts in above], "the folder below the class"
-    grouping = group_by_name([path.name for path in clips], options.group)
+    grouping = group_by_name([path.relative_to(folder).as_posix() for path in clips], options.group)
     return list(grouping.groups), grouping.rule
 
 

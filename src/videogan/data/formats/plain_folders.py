@@ -45,7 +45,7 @@ def found_in_classes(
             + f". Expected {folder}/<class>/{example}. Or list the clips in videos.csv, with the columns file,label; "
             "a file there may be a folder of pictures."
         )
-    grouping = group_by_name([path.name for path, _ in files], options.group)
+    grouping = group_by_name([path.relative_to(folder).as_posix() for path, _ in files], options.group)
     splits = None if options.split_by == "group" else read_split(folder)
     if options.split_by == "file" and splits is None:
         raise DataError(

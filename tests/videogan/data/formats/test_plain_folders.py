@@ -136,3 +136,9 @@ def test_files_without_groups_are_refused_with_an_example_that_works_for_them_an
         assert len(set(groups)) == 8
         assert set(split_by_group(["run"] * 8, groups)) == {"train", "select", "test"}
     assert group_by_name(["IMG_2024.mp4"], pattern).groups == ("2024",)
+
+
+def test_each_file_is_a_group_even_if_every_class_numbers_its_files_from_one():
+    names = ["walk/001.mp4", "walk/002.mp4", "jump/001.mp4", "jump/001_flip.mp4"]
+    assert group_by_name(names, "each-file").groups == ("walk/001", "walk/002", "jump/001", "jump/001")
+    assert group_by_name(names[:2], "each-file").groups == ("001", "002")
