@@ -13,8 +13,10 @@ import pytest
 import typer
 import yaml
 
+from tests.builders import tiny_sweep
 from tests.contracts.source_code import MODULES, ROOT
 from vgsearch.cli import app
+from vgsearch.space.space import load_space, parse_overrides
 
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "cluster" / "README.md", *DOCS]
@@ -22,6 +24,9 @@ LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 JOINED = re.compile(r'"\s*\n\s*f?"')
 """Between the parts of a text that is written on several lines of code."""
+SETTING = re.compile(r"--set (?:'([^']+)'|([a-z_]+\.[a-z_.]+=[^\s`;']+))")
+OF_EXAMPLES = {"loop.batch_size=N", "evaluation.objective=-metric:flicker"}
+"""A placeholder, and a metric of a package that the page describes."""
 OF_ANY = {"--no-color", "--help", "--quiet", "--verbose", "-q", "-v"}
 """Options that may stand in any command."""
 
@@ -108,6 +113,15 @@ def test_each_command_of_the_pages_exists_with_its_options():
             assert not unknown, f"{page.name}: {shlex.join(words)}"
             seen += 1
     assert seen > 50
+
+
+def test_each_setting_that_the_pages_give_is_one_and_may_have_that_value():
+    given = {found for page in PAGES for found in map("".join, SETTING.findall(text_of(page)))} - OF_EXAMPLES
+    assert len(given) > 10
+    space = load_space("mvt_tsa")
+    for setting in given:
+        sweep = tiny_sweep(space, "paper", overrides=parse_overrides([setting]))  # raises ConfigurationError
+        sweep.run_config(sweep.paper_points[0], 0)
 
 
 @pytest.mark.slow  # mkdocs is in the extra docs, which make drills installs

@@ -12,6 +12,8 @@ from videogan.metrics.interval import Interval
 from videogan.storage.places import Place
 
 UNTRAINED, PAPER = "an untrained generator", "the paper's point"
+TRAIN_LONGER = "train longer, by a larger --budget or --set loop.n_steps"
+"""The remedy for a best score within the floor's interval, where measuring it again would tell nothing new."""
 FEW_GROUPS = 10
 """Scored groups below which testing every group, by folds, is worth its cost."""
 
@@ -32,7 +34,9 @@ def verdict(record: SweepRecord, experiment: Place) -> str:
     floor = None if record.floor is None else record.floor.score.interval(objective.name)
     against_floor = against(UNTRAINED, own, floor, objective)
     if floor is None or not _differ(own, floor):
-        return f"{against_floor}: {_rests_on(best.score, objective, record)}; {_remedy(best, experiment)}"
+        is_within = floor is not None and floor.low <= own.mean <= floor.high
+        remedy = TRAIN_LONGER if is_within else _remedy(best, experiment)
+        return f"{against_floor}: {_rests_on(best.score, objective, record)}; {remedy}"
     return f"{against_floor}; {_against_paper(best, own, objective, record, experiment)}"
 
 

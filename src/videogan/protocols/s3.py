@@ -357,13 +357,15 @@ def _group_numbers(clips: ClipSet) -> Tensor:
 def _warnings(whole: dict[str, Interval], chance: float, n_seeds: int, n_groups: int) -> list[str]:
     warnings, rer, ser = [], whole["rer"], whole["ser"]
     if rer.mean < 0.9:
-        warnings.append(f"ReR is {rer.mean:.3f}, below 0.9: dividing by it inflates S3.")
+        warnings.append(f"ReR is {100 * rer.mean:.1f} %, below 90 %: dividing by it inflates S3.")
     if n_seeds == 1:
         warnings.append("one classifier seed: the intervals do not cover the spread over seeds.")
     if n_groups < FEWEST_GROUPS:
         warnings.append(f"the intervals rest on {n_groups} groups of clips, fewer than {FEWEST_GROUPS}: too narrow.")
     if ser.low <= chance:
-        warnings.append(f"SeR's interval [{ser.low:.3f}, {ser.high:.3f}] includes chance ({chance:.3f}).")
+        warnings.append(
+            f"SeR's interval [{100 * ser.low:.1f}, {100 * ser.high:.1f}] % includes chance ({100 * chance:.1f} %)."
+        )
     return warnings
 
 

@@ -29,7 +29,7 @@ OF_S3: dict[str, Any] = {
     "over_seeds": {"s3": part(0.52, -0.28, 1.32), "s3_chance_corrected": part(None)},
     "per_seed": {"ser": [0.375, 0.5], "s3_chance_corrected": [None, 0.4]}, "seeds": [0, 1], "n_classes": 4,
     "n_train": 384, "n_test": 128, "n_groups": 3, "n_windows": 4, "n_samples": 500,
-    "warnings": ["ReR is 0.850, below 0.9: dividing by it inflates S3."],
+    "warnings": ["ReR is 85.0 %, below 90 %: dividing by it inflates S3."],
 }  # fmt: skip
 OF_KVD: dict[str, Any] = {
     "protocol": "kvd_r3d18_smoke_v2", "digest": "987654aa", "split": "select", "metric": "kvd", "mean": -0.0031,

@@ -36,7 +36,7 @@ def summary(s3: float, rng: random.Random, margin: float = 0.05) -> dict[str, An
         "split": "select", "covers": "3 groups of 16 clips, 3 classifier seeds",
         "s3": seeds(s3), "ser": seeds(ser), "res": seeds(res), "rer": seeds(rer), "s3_of_guessing": 0.26,
         "bootstrap": {"s3": seeds(s3)}, "protocol": "s3_r3d18_smoke_v2", "digest": "08ec25" + "0" * 58,
-        "warnings": ["SeR's interval [0.154, 0.513] includes chance (0.250)."] if s3 < 0.3 else [],
+        "warnings": ["SeR's interval [15.4, 51.3] % includes chance (25.0 %)."] if s3 < 0.3 else [],
     }  # fmt: skip
 
 

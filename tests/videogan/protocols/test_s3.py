@@ -153,7 +153,7 @@ def test_clips_like_real_ones_score_near_one(result):
     assert result.s3.mean == pytest.approx(1, abs=0.1)
     assert result.s3_chance_corrected.mean > 0.8
     assert result.s3_of_guessing == s3_of_guessing(result.rer.mean, 3)
-    assert not any("below 0.9" in warning or "copies" in warning for warning in result.warnings)
+    assert not any("below 90 %" in warning or "copies" in warning for warning in result.warnings)
     assert (result.n_train, result.n_test, result.n_classes) == (48, 24, 3)
     assert (result.seeds, result.protocol, result.digest) == ([0, 1], "tiny", "d1")
 
@@ -184,7 +184,7 @@ def test_noise_scores_at_chance_and_the_result_warns_of_it(protocol, side, parts
     result = s3_evaluation(protocol, "d1", side, RUNGS["noise"](parts))
     assert result.res.mean == pytest.approx(1 / 3, abs=0.1)
     assert result.s3.mean < result.s3_of_guessing + 0.2
-    assert any("SeR's interval" in warning and "includes chance (0.333)" in warning for warning in result.warnings)
+    assert any("SeR's interval" in warning and "includes chance (33.3 %)" in warning for warning in result.warnings)
 
 
 def test_wrong_labels_score_far_below_right_ones(protocol, side, parts):
@@ -290,7 +290,7 @@ def test_s3_is_undefined_and_null_in_json_if_no_real_clip_is_recognised(brief, r
     hopeless = [dataclasses.replace(c, predictions=wrong, rer={"test": 0.0}) for c in real]
     result = s3_evaluation(brief, "d1", side_of(hopeless, train, test), synthesise)
     assert math.isnan(result.s3.mean)
-    assert any("ReR is 0.000, below 0.9" in warning for warning in result.warnings)
+    assert any("ReR is 0.0 %, below 90 %" in warning for warning in result.warnings)
     found = json.loads(json.dumps(result.to_json(), allow_nan=False))
     assert found["s3"] == {"mean": None, "low": None, "high": None}
     assert found["rer"]["mean"] == 0
