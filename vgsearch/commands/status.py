@@ -25,6 +25,7 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
 
     from rich.text import Text
 
+    from vgsearch.experiment.driver_signs import DriverSigns
     from vgsearch.experiment.ledger import LedgerReader
     from vgsearch.experiment.paths import Experiment
     from vgsearch.experiment.scoring import notes_on_scores
@@ -32,7 +33,7 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
     from vgsearch.terminal.signal_line import search_signal_lines
     from vgsearch.terminal.sweep_table import enough_line, floor_line, pruning_line, sweep_table, table_lines
     from vgsearch.terminal.verdict import verdict
-    from vgsearch.terminal.words import duration, shown
+    from vgsearch.terminal.words import duration, shown, typed
 
     folder = Experiment.at(experiment)
     if not folder.has_events:
@@ -50,7 +51,9 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
     if not record.header:
         console.print(f"{shown(folder.place)}   no events yet", soft_wrap=True)
         return
-    since = f"running or interrupted; last event {duration(max(time.time() - record.last_event, 0.0))} ago"
+    gone = not record.ended and DriverSigns(folder).gone(time.monotonic())
+    state = f"killed; vgsearch resume {typed(folder.place)} continues it" if gone else "running"
+    since = f"{state}; last event {duration(max(time.time() - record.last_event, 0.0))} ago"
     header = f"{record.header['space']} ({record.header['budget']})"
     console.print(f"{shown(folder.place)}   {header}   {record.ended or since}", soft_wrap=True)
     console.print(Text("\n").join(table_lines(sweep_table(record, console.width))), no_wrap=True, overflow="ellipsis")

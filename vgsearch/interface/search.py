@@ -1,5 +1,7 @@
 """A search from Python: the same as `vgsearch tune`, and its experiment to work with."""
 
+import dataclasses
+import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from vgsearch.runtime.sweep.confirm import confirm_best
 from vgsearch.runtime.sweep.launch import SweepEnded, launch
 from vgsearch.runtime.sweep.request import SweepRequest
 from vgsearch.space.yaml_text import write_yaml
+from videogan.config import ConfigurationError
 from videogan.storage.places import place
 
 
@@ -29,6 +32,7 @@ def tune(
     values by dotted path, as --set takes them. A search that ends early (Ctrl-C once, a time budget) returns what it
     has, with `ended` "interrupted". Any: values of settings. Raises ConfigurationError for an impossible request.
     """
+    _refuse_unknown(options)
     folder = None if data is None else place(str(data))
     request = SweepRequest(
         str(space), budget, Path(out), data=folder, overrides=_written(overrides), n_trials=trials, **options
@@ -40,6 +44,14 @@ def tune(
     except SweepEnded as ended:
         where = ended.place
     return SearchedExperiment(where)
+
+
+def _refuse_unknown(options: Mapping[str, Any]) -> None:
+    """Raise ConfigurationError for an option that is none, with those that are. Any: values of settings."""
+    own = set(inspect.signature(tune).parameters) - {"space", "options"}
+    known = own | {each.name for each in dataclasses.fields(SweepRequest)} - {"space", "n_trials"}
+    for name in set(options) - known:
+        raise ConfigurationError(f"vgsearch.tune: no option '{name}'; it takes {', '.join(sorted(known))}.")
 
 
 def _written(overrides: Mapping[str, Any] | Sequence[str]) -> list[str]:

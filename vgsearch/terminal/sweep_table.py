@@ -15,10 +15,11 @@ from vgsearch.experiment.end import ENDS
 from vgsearch.experiment.ledger import CONFIRM, ENOUGH, GPU_LEFT_OUT, UNFINISHED, Event, SweepRecord, TrialRecord
 from vgsearch.experiment.objective import COST, Objective, looks_at_distance
 from vgsearch.experiment.paths import short_id
-from vgsearch.experiment.score import Floor
+from vgsearch.experiment.score import Floor, Score
 from vgsearch.terminal.time_left import TimeLeft
 from vgsearch.terminal.verbosity import is_quiet
 from vgsearch.terminal.words import duration, interval, number, short_name, size, value
+from videogan.metrics import SCORES_OF_S3
 
 WIDTH_OF_NOTE, SHORTEST_NOTE = 40, 13
 """Characters that other columns leave to the note if they can, and fewer than which it is left out."""
@@ -153,8 +154,8 @@ def _priority(name: str, order: Sequence[str]) -> tuple[int, int]:
 
 def _columns(record: SweepRecord, trials: Sequence[TrialRecord], objectives: Sequence[str]) -> dict[str, list[str]]:
     """Head and cells of each column by its name: a fixed one, the path of a searched value, or "" for the note."""
-    # Data of one class has no S3.
-    s3 = S3_COLUMNS if not record.done or any("s3" in trial.scores for trial in trials) else ()
+    aims_at_s3 = any(objective.name in SCORES_OF_S3 for objective in record.objectives)
+    s3 = S3_COLUMNS if aims_at_s3 or any("s3" in trial.scores for trial in trials) else ()
     fixed = ("id", "state", "step", "look", *s3, *objectives, "D-loss", "health", "time")
     domains = list(dict.fromkeys(path for trial in trials for path in trial.overrides))
     columns = {name: [name] for name in fixed} | {path: [short_name(path)] for path in domains} | {"": [""]}
@@ -222,7 +223,9 @@ def _chosen_rows(trials: list[TrialRecord], front: Sequence[str], n_rows: int | 
 
 def _cells(trial: TrialRecord, on_front: bool, objectives: Sequence[Objective]) -> dict[str, str]:
     s3, accuracies = s3_cells(trial)
-    beside = {objective.name: objective_value(objective, trial.scores) for objective in _beside_s3(objectives)}
+    beside = {
+        objective.name: objective_value(objective, trial.scores, trial.score) for objective in _beside_s3(objectives)
+    }
     since_start = max(time.time() - trial.started, 0.0) if trial.state == "running" else 0.0
     d_loss = sum(loss for term, loss in trial.losses.items() if term.startswith("d_")) if trial.losses else math.nan
     return {
@@ -296,7 +299,7 @@ def floor_line(record: SweepRecord) -> str:
     parts = [floor.reason] if floor.reason else []
     if floor.score.s3 is not None:
         parts.append(f"S3 {interval(floor.score.s3.s3)}")
-    parts += _values_beside_s3(floor.score.means, record.objectives)
+    parts += _values_beside_s3(floor.score.means, floor.score, record.objectives)
     return f"floor   {'  '.join(parts)}  (an untrained generator of the paper's point)"
 
 
@@ -318,7 +321,7 @@ def trial_result(trial: TrialRecord, objectives: Sequence[Objective]) -> str:
     """S3 with its interval and its parts if it was measured, and the other objectives."""
     s3, accuracies = s3_cells(trial)
     parts = [f"S3 {s3}  SeR/ReS {accuracies}"] if "s3" in trial.scores else []
-    return "  ".join(parts + _values_beside_s3(trial.scores, objectives))
+    return "  ".join(parts + _values_beside_s3(trial.scores, trial.score, objectives))
 
 
 def s3_cells(trial: TrialRecord) -> tuple[str, str]:
@@ -330,10 +333,13 @@ def s3_cells(trial: TrialRecord) -> tuple[str, str]:
     return interval(s3.s3), f"{number(ser, '.1f')}/{number(res, '.1f')}"
 
 
-def objective_value(objective: Objective, scores: Mapping[str, float]) -> str:
-    """0.66, 310.52, 0.0031, 5m12s; a dash if it was not measured."""
+def objective_value(objective: Objective, scores: Mapping[str, float], score: Score | None = None) -> str:
+    """0.66, 310.52, 0.0031, 5m12s; with its interval if `score` has one; a dash if it was not measured."""
     if objective.name not in scores:
         return "-"
+    measured = None if score is None else score.interval(objective.name)
+    if measured is not None and not math.isnan(measured.low + measured.high):
+        return interval(measured)
     value = objective.value_of(scores)
     return duration(value) if objective.name == COST else number(value)
 
@@ -343,9 +349,9 @@ def _beside_s3(objectives: Sequence[Objective]) -> list[Objective]:
     return [objective for objective in objectives if objective.name not in ("s3", "ser", "res")]
 
 
-def _values_beside_s3(scores: Mapping[str, float], objectives: Sequence[Objective]) -> list[str]:
+def _values_beside_s3(scores: Mapping[str, float], score: Score, objectives: Sequence[Objective]) -> list[str]:
     shown = [objective for objective in _beside_s3(objectives) if objective.name in scores]
-    return [f"{objective.name} {objective_value(objective, scores)}" for objective in shown]
+    return [f"{objective.name} {objective_value(objective, scores, score)}" for objective in shown]
 
 
 def _look(trial: TrialRecord, objectives: Sequence[Objective]) -> str:

@@ -13,7 +13,7 @@ from videogan.storage.places import Place
 
 UNTRAINED, PAPER = "an untrained generator", "the paper's point"
 TRAIN_LONGER = "train longer, by a larger --budget or --set loop.n_steps"
-"""The remedy for a best score within the floor's interval, where measuring it again would tell nothing new."""
+"""The remedy where the best score and the floor's lie in each other's interval."""
 FEW_GROUPS = 10
 """Scored groups below which testing every group, by folds, is worth its cost."""
 
@@ -34,8 +34,8 @@ def verdict(record: SweepRecord, experiment: Place) -> str:
     floor = None if record.floor is None else record.floor.score.interval(objective.name)
     against_floor = against(UNTRAINED, own, floor, objective)
     if floor is None or not _differ(own, floor):
-        is_within = floor is not None and floor.low <= own.mean <= floor.high
-        remedy = TRAIN_LONGER if is_within else _remedy(best, experiment)
+        is_alike = floor is not None and _contains(own, floor.mean) and _contains(floor, own.mean)
+        remedy = TRAIN_LONGER if is_alike else _remedy(best, experiment)
         return f"{against_floor}: {_rests_on(best.score, objective, record)}; {remedy}"
     return f"{against_floor}; {_against_paper(best, own, objective, record, experiment)}"
 
@@ -62,6 +62,10 @@ def _differ(one: Interval, other: Interval) -> bool:
         for part in (one, other)
     )
     return low > other_high or other_low > high
+
+
+def _contains(interval: Interval, value: float) -> bool:
+    return interval.low <= value <= interval.high
 
 
 def _against_paper(

@@ -53,6 +53,8 @@ def test_watching_ends_when_the_driver_is_gone_and_says_how_to_resume(ledger: Le
         driver.wait()
     lock = ledger.path.parent / ".lock"
     lock.write_text(f"process {driver.pid} on {socket.gethostname()}\n")
+    once = CliRunner().invoke(app, ["status", str(ledger.path.parent)])
+    assert f"killed; vgsearch resume {ledger.path.parent} continues it; last event" in once.output
     watched = CliRunner().invoke(app, ["status", str(ledger.path.parent), "--watch"])
     assert watched.exit_code == 1
     assert f"its driver, process {driver.pid} on {socket.gethostname()}, ended without a word" in watched.output

@@ -64,3 +64,9 @@ def test_overrides_from_python_are_those_of_set():
     chosen = {"model.sigma_a": 0.3, "evaluation.objective": ["s3", "-cost"], "loop.reuse_fakes": True, "a.b": None}
     assert parse_overrides(_written(chosen)) == chosen
     assert _written(["loop.n_steps=5"]) == ["loop.n_steps=5"]
+
+
+@pytest.mark.parametrize("option", ["n_trials", "workers_per_trial"])
+def test_an_option_that_a_search_does_not_take_is_refused_with_those_that_it_takes(option: str):
+    with pytest.raises(ConfigurationError, match=f"^vgsearch.tune: no option '{option}'; it takes .*n_workers.*trials"):
+        vgsearch.tune("mvt_tsa", **{option: 2})

@@ -257,6 +257,19 @@ def test_data_without_classes_show_the_objective_and_no_s3(ledger: Ledger):
     assert event_line(floor, ledger.record) == "floor   kvd 0.52  (an untrained generator of the paper's point)"
 
 
+def test_a_distance_is_shown_with_its_interval_and_a_running_search_for_it_without_columns_of_s3(ledger: Ledger):
+    found = {"kvd": {"mean": 7.762, "low": -1.732, "high": 17.256}}
+    with_objectives(ledger, ["-kvd"], (found, {"kvd": 7.762}))
+    floor = ledger.append("floor", score={"kvd": {"mean": 27.0, "low": 1.8, "high": 52.2}})
+    assert event_line(floor, ledger.record).startswith("floor   kvd 27.00 [1.80, 52.20]  ")
+    assert "kvd 7.76 [-1.73, 17.26]" in event_line(
+        end(ledger, 0, "done", score=found, scores={"kvd": 7.762}), ledger.record
+    )
+    assert "  7.76 [-1.73, 17.26]  " in shown(ledger, 80)[1]
+    start(ledger, 1)
+    assert not {"S3", "SeR/ReS"} & set(shown(ledger)[0].split())
+
+
 def test_s3_is_shown_beside_another_objective_if_it_is_measured(ledger: Ledger):
     ledger.append("sweep_started", space="mvt_tsa", objective=["-fvd"])
     start(ledger, 0)

@@ -48,6 +48,11 @@ CASES = {
         "not distinguishable from an untrained generator: 16 test clips of 12 groups, one training; "
         "train longer, by a larger --budget or --set loop.n_steps",
     ),
+    "the best lies in the wide interval of the floor": (
+        searched(score(0.25, 0.3), score(0.5, 0.02, n_groups=12)),
+        "not distinguishable from an untrained generator: 16 test clips of 12 groups, one training; "
+        "vgsearch confirm /runs/x --seeds 5 would tell more",
+    ),
     "the paper's point is best": (
         searched(FLOOR, score(0.65, 0.1), score(0.6, 0.1)),
         "better than an untrained generator; no trial scores higher than the paper's point",
