@@ -66,7 +66,7 @@ def diary(folder: Path, n_people: int = 4) -> Path:
         for number, action in enumerate(ACTIONS):
             path = folder / f"p{person}" / f"{action}_1.mp4"
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_mp4(path, torch.full((16, 32, 32, 3), 60 * person + 20 * number, dtype=torch.uint8))
+            write_mp4(path, torch.full((16, 32, 32, 3), 30 * person + 15 * number, dtype=torch.uint8))
     (folder / "diary.txt").touch()
     return folder
 

@@ -28,9 +28,12 @@ def tune(
 ) -> SearchedExperiment:
     """Search a space, by name or by its YAML file, and return its experiment.
 
-    `options` are the other fields of SweepRequest: name, seed, n_workers, time_budget, stop_when and so on. overrides:
-    values by dotted path, as --set takes them. A search that ends early (Ctrl-C once, a time budget) returns what it
-    has, with `ended` "interrupted". Any: values of settings. Raises ConfigurationError for an impossible request.
+    `options` are those of `vgsearch tune`: point, folds, one_per_class, classifier_weights, name, tags, log, seed,
+    n_workers (--workers-per-trial), gpus_per_worker, max_concurrent, seeds_per_trial, racing, prunes (--pruning),
+    confirm_best, time_budget, gpu_hours, stop_when, disk_budget, keep, storage, warm_start; and scored, the split that
+    trials are scored on. overrides: values by dotted path, as --set takes them. A search that ends early (Ctrl-C once,
+    a time budget) returns what it has, with `ended` "interrupted". Any: values of settings. Raises ConfigurationError
+    for an impossible request.
     """
     _refuse_unknown(options)
     folder = None if data is None else place(str(data))

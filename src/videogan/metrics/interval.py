@@ -1,5 +1,6 @@
 """A mean with its 95 % interval. Imports no torch, so that programs read scores without it."""
 
+import math
 from typing import NamedTuple
 
 
@@ -9,3 +10,9 @@ class Interval(NamedTuple):
     mean: float
     low: float
     high: float
+
+    @property
+    def brief(self) -> str:
+        """0.253 [0.231, 0.272], or without bounds if it has none."""
+        bounds = "" if math.isnan(self.low + self.high) else f" [{self.low:.3g}, {self.high:.3g}]"
+        return f"{self.mean:.3g}{bounds}"

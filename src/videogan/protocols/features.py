@@ -107,6 +107,11 @@ class FeatureResult:
     n_features: int
     warnings: list[str]
 
+    def __repr__(self) -> str:
+        """The score in one line, for a print in a notebook; `to_json` has every field."""
+        score = f"{self.metric} {Interval(self.mean, self.low, self.high).brief}, of real clips {self.real:.3g}"
+        return f"FeatureResult({self.protocol} {self.digest[:6]} on {self.n_real} {self.split} clips: {score})"
+
     def to_json(self) -> dict[str, Any]:
         """Values for JSON, with null for NaN."""
         return json_values(asdict(self))

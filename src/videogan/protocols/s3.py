@@ -153,6 +153,11 @@ class S3Result:
     per_class: dict[str, list[float]]
     """For ser, res and rer: the accuracy on each class; NaN for a class without test clips."""
 
+    def __repr__(self) -> str:
+        """The scores in one line, for a print in a notebook; `to_json` has every field."""
+        scores = ", ".join(f"{name} {getattr(self, name).brief}" for name in ("s3", *ACCURACIES))
+        return f"S3Result({self.protocol} {self.digest[:6]} on {self.n_test} {self.split} clips: {scores})"
+
     def to_json(self) -> dict[str, Any]:
         """Values for JSON, with null for NaN."""
         return json_values(asdict(self))

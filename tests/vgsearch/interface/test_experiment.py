@@ -1,5 +1,8 @@
 """An experiment read from Python: rows that a table takes as they are, its best, its verdict and its report."""
 
+import re
+from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -8,7 +11,9 @@ import vgsearch
 from tests.builders import tiny_sweep
 from vgsearch.experiment.ledger import Ledger
 from vgsearch.experiment.paths import Experiment
+from vgsearch.interface import search
 from vgsearch.interface.search import _written
+from vgsearch.runtime.sweep.request import SweepRequest
 from vgsearch.space.space import parse_overrides
 from videogan.config import ConfigurationError
 
@@ -64,6 +69,12 @@ def test_overrides_from_python_are_those_of_set():
     chosen = {"model.sigma_a": 0.3, "evaluation.objective": ["s3", "-cost"], "loop.reuse_fakes": True, "a.b": None}
     assert parse_overrides(_written(chosen)) == chosen
     assert _written(["loop.n_steps=5"]) == ["loop.n_steps=5"]
+
+
+def test_the_docstring_of_tune_names_each_option():
+    assert {each.name for each in fields(SweepRequest)} - {"n_trials"} <= set(
+        re.findall(r"\w+", search.tune.__doc__)
+    ) | set(signature(search.tune).parameters)
 
 
 @pytest.mark.parametrize("option", ["n_trials", "workers_per_trial"])

@@ -10,6 +10,7 @@ import torch
 from tests.builders import real_clips
 from videogan.classifiers.fit import features, predict
 from videogan.data.clip_set import LabelledClips, RealClips, all_windows
+from videogan.metrics.interval import Interval
 from videogan.metrics.s3 import accuracy, s3_of_guessing, whole_interval
 from videogan.protocols.classifier import fit_on_real
 from videogan.protocols.ladder import RUNGS, clips_of_labels
@@ -341,6 +342,9 @@ def test_a_set_of_fewer_clips_than_labels_is_refused(brief, side, synthesise):
 
 def test_a_summary_leaves_out_fields_that_grow_with_the_classes(result):
     assert set(result.to_json()) - set(result.summary()) == {"confusion", "per_class"}
+    assert repr(result).startswith(f"S3Result({result.protocol} {result.digest[:6]} on {result.n_test} ")
+    assert f"clips: s3 {result.s3.brief}, ser {result.ser.brief}, res " in repr(result)
+    assert Interval(0.25, float("nan"), float("nan")).brief == "0.25"
 
 
 def test_a_look_is_the_accuracy_of_a_real_trained_classifier_on_synthetic_clips(tiny, real, test, synthesise):
