@@ -197,7 +197,9 @@ def ends_by_name(machine: Machine, run: subprocess.Popen[str], before: SweepReco
     assert within(machine, SECONDS_TOLD, lambda: run.poll() is not None), machine.log(FAKE)
     assert run.returncode == 1, machine.log(FAKE)
     assert reason in machine.log(FAKE).strip().splitlines()[-1]
-    assert set(record(machine).trials) >= set(before.trials)
+    trials = record(machine).trials
+    assert set(trials) >= set(before.trials)
+    assert "lost" not in {trial.state for trial in trials.values()}, "those that died with Ray go on at the next start"
     nothing_is_left(machine)
 
 

@@ -12,6 +12,7 @@ from ray.exceptions import RayActorError, RayTaskError, WorkerCrashedError
 from ray.tune.experiment import Trial
 
 from vgsearch.experiment.end import End
+from vgsearch.runtime.waits.watch import local_ray_ends
 from vgsearch.terminal.refused_place import FULL
 from videogan import out_of_memory
 
@@ -42,6 +43,8 @@ def end_of_process(error: BaseException | None, oom_kills_before: int) -> End:
     if died and oom_kills() > oom_kills_before:
         return End("out_of_memory", "its process died while the kernel killed processes for lack of memory")
     if died and not is_out_of_memory(error):
+        if local_ray_ends():
+            return End("interrupted", "Ray itself ended")
         return End("lost", f"its process or node died twice at one step: {in_one_line(error)}")
     return end_of_error(_deeper(error) or error)
 

@@ -28,6 +28,8 @@ SECONDS_TO_LEAVE = 15.0
 
 All together less than the minute after which Ray itself ends a process whose head does not answer, without our line.
 """
+SECONDS_OF_A_DEATH = 5.0
+"""Between the death of Ray's workers and that of the raylet that ends them."""
 SIGNAL = signal.SIGUSR2
 REMEDY = "What is finished is kept; start the same command again, or resume the sweep."
 
@@ -187,6 +189,16 @@ def watched(shut_down: Callable[[], None]) -> Iterator[None]:
         watch.close(shut_down)
         _current.remove(watch)
         signal.signal(SIGNAL, before)
+
+
+def local_ray_ends() -> bool:
+    """Whether a Ray that this process started ends within seconds: then its workers have died with it."""
+    own, until = _own_processes(), time.monotonic() + SECONDS_OF_A_DEATH
+    while own and time.monotonic() < until:
+        if any(process.poll() is not None for _, process in own):
+            return True
+        time.sleep(0.1)
+    return False
 
 
 @contextmanager
