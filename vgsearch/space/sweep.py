@@ -4,9 +4,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from vgsearch.experiment.objective import Objective, read_objectives
 from vgsearch.experiment.paths import trial_id
@@ -15,7 +15,7 @@ from vgsearch.program.run import ProgramRun
 from vgsearch.space.domains import Domain, Searched, is_active
 from vgsearch.space.space import Budget, Space
 from vgsearch.space.yaml_text import read_yaml_file, write_yaml
-from videogan.config import Config, ConfigurationError, flattened, parse_config, with_overrides
+from videogan.config import Config, ConfigurationError, flattened, parse_config, suggestion, with_overrides
 from videogan.data.manifest import Manifest, ScoredSplit
 from videogan.families import FAMILIES
 from videogan.metrics.s3 import MAX_SEEDS
@@ -84,6 +84,13 @@ class Sweep(Config):
     def _known_condition(cls, written: str) -> str:
         StopWhen.parse(written)
         return written
+
+    @model_validator(mode="after")
+    def _known_budget(self) -> Self:
+        if self.budget not in self.space.budgets:
+            known = list(self.space.budgets)
+            raise ValueError(f"no budget '{self.budget}' in {self.space.name}{suggestion(self.budget, known)}")
+        return self
 
     @property
     def limits(self) -> Budget:

@@ -168,6 +168,14 @@ def test_a_saved_sweep_keeps_its_own_budgets_when_the_shared_ones_change(tmp_pat
     assert (loaded.limits.n_trials, loaded.limits.overrides) == (3, {"loop.n_steps": 9})
 
 
+def test_a_saved_sweep_without_its_own_budget_is_refused_by_name(tmp_path: Path):
+    values = a_sweep().model_dump(mode="json")
+    del values["space"]["budgets"]["smoke"]
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(values))
+    with pytest.raises(ConfigurationError, match=r"sweep\.yaml: no budget 'smoke' in mvt_tsa"):
+        load_sweep(tmp_path / "sweep.yaml")
+
+
 def test_a_sweep_by_the_papers_leaky_schedule_is_refused_in_one_line():
     paper = next(name for name in PROTOCOLS if name.startswith("s3_r3d18_paper_"))
     with pytest.raises(ConfigurationError, match="lets the scored clips steer the classifiers") as caught:
