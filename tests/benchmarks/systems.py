@@ -16,8 +16,8 @@ from vgsearch.experiment.ledger import SweepRecord, read_ledger
 from vgsearch.experiment.paths import Experiment
 from vgsearch.space.space import installed_spaces, load_space
 from vgsearch.space.sweep import Sweep
-from vgsearch.terminal.words import duration, interval
-from videogan.metrics.interval import Interval
+from vgsearch.terminal.sweep_table import objective_value
+from vgsearch.terminal.words import duration
 from videogan.training.forecast import forecast
 
 VGSEARCH = [sys.executable, "-m", "vgsearch"]
@@ -50,24 +50,26 @@ def n_parameters_of_paper(space: str) -> str:
     return f"{generator / 1e6:.1f} + {sum(counts.values()) / 1e6:.1f}"
 
 
-def shown(measured: Interval | None) -> str:
-    return "-" if measured is None else interval(measured)
-
-
 def row(space: str, out: Path, record: SweepRecord, report: Path) -> str:
     """A line of the table; copies the samples into the report."""
     paper = f"| {space} | {n_parameters_of_paper(space)} "
     (trial,) = record.trials.values()
-    name = record.objectives[0].name
-    floor = None if record.floor is None else record.floor.score.interval(name)
+    objective, untrained = record.objectives[0], record.floor
+    floor = "-" if untrained is None else objective_value(objective, untrained.score.means, untrained.score)
     picture = Experiment.at(out / space).trial(trial.trial_id).samples / "grid.gif"
     linked = "-"
     if picture.exists():
         shutil.copy(picture, report / f"{space}.gif")
         linked = f"[samples]({space}.gif)"
     how = trial.worst_health or "-"
-    score = shown(trial.score.interval(name)) if trial.state == "done" else f"{trial.state}: {trial.reason}"
-    return f"{paper}| {trial.step} | {duration(trial.seconds)} | {name} | {score} | {shown(floor)} | {how} | {linked} |"
+    score = (
+        objective_value(objective, trial.scores, trial.score)
+        if trial.state == "done"
+        else f"{trial.state}: {trial.reason}"
+    )
+    return (
+        f"{paper}| {trial.step} | {duration(trial.seconds)} | {objective.name} | {score} | {floor} | {how} | {linked} |"
+    )
 
 
 def main() -> None:

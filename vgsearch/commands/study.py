@@ -11,14 +11,16 @@ Table = Annotated[
     str,
     typer.Argument(
         metavar="SPACE",
-        help="table2 (MVT-GAN's variants), table3 (TGAN's opponents), table4 (TGAN's critics), or any space with "
-        "several paper points.",
+        help="table2 (MVT-GAN's variants), table3 (the models of TGAN's Table 3), table4 (TGAN's critics), or any space "
+        "with several paper points.",
     ),
 ]
 Gam = Annotated[
     bool,
     typer.Option(
-        "--gam", help="At the end, the adversarial metric (gam) of the first point against each other, by first seeds."
+        "--gam",
+        help="At the end, compare the first point with each other one by the adversarial metric (gam), each by its "
+        "first seed.",
     ),
 ]
 Seeds = Annotated[int, typer.Option("--seeds", metavar="N", min=2, max=10, help="Trainings of each point.")]

@@ -1,7 +1,6 @@
 """The tables of a report."""
 
 import dataclasses
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -13,7 +12,6 @@ from vgsearch.experiment.objective import Objective
 from vgsearch.experiment.paths import short_id
 from vgsearch.report.blocks import Block, Table, Text
 from vgsearch.terminal.sweep_table import objective_value, sweep_table
-from vgsearch.terminal.words import interval
 
 _ANY_WIDTH = 1_000_000
 _SOME = 6
@@ -67,7 +65,4 @@ def health(record: SweepRecord) -> list[Block]:
 
 def interval_or_value(objective: Objective, trial: TrialRecord) -> str:
     """0.62 [0.58, 0.66]; the value alone if it has no interval."""
-    measured = trial.score.interval(objective.name)
-    if measured is None or any(map(math.isnan, measured)):
-        return objective_value(objective, trial.scores)
-    return interval(measured)
+    return objective_value(objective, trial.scores, trial.score)

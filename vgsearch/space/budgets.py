@@ -36,7 +36,9 @@ class Pruning(Config):
     pruner: Literal["median", "successive_halving", "hyperband", "none"] = "median"
     warm_up: int = Field(0, ge=0, description="steps before which no trial is pruned")
     n_startup_trials: int = Field(4, ge=1, description="trials that must finish before the median counts")
-    tolerance: float = Field(0.0, ge=0, description="how much worse than the median a look must be, by the median")
+    tolerance: float = Field(
+        0.0, ge=0, description="how far below the median a look must be for the median pruner to stop a trial"
+    )
     smoothing: int = Field(2, ge=1, description="looks in the running mean")
     patience: int = Field(0, ge=0, description="looks without improvement before a trial may be pruned")
 

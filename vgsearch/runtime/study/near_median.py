@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial
 
 
 class NearMedianPruner(MedianPruner):
-    """Optuna's median pruner of trials whose looks are worse than the median by more than `tolerance`.
+    """Optuna's median pruner, which stops only a trial whose looks are worse than the median by more than `tolerance`.
 
     Looks are shares of recognised samples. Once most trials are near 1, a look of 0.98 is below the median, and says
     nothing of which trial is better.
