@@ -16,6 +16,7 @@ import pytest
 
 from tests.s3_server import Holding, s3_server
 from vgsearch.runtime.cluster.cluster import Resources, connect
+from vgsearch.runtime.cluster.token import make_private
 
 # One thread, as in trials: more threads on two busy cores spend their time waiting for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -25,7 +26,8 @@ os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 (the name that Ray reads
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Keeps tests away from the user's cache and from a running Ray cluster."""
+    """Keeps tests away from the user's cache and from a running Ray cluster, and makes Ray's token on a new machine."""
+    make_private(create=True)
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VGSEARCH_CACHE", str(folder))
