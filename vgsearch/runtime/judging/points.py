@@ -1,13 +1,17 @@
 """After a study: the generative adversarial metric of its first point against each other one (TGAN, Table 3)."""
 
+import json
 from contextlib import ExitStack
+from dataclasses import asdict
 
 from vgsearch.evaluation.request import EvaluationRequest
+from vgsearch.evaluation.tables import GAM
 from vgsearch.experiment.chosen_checkpoint import chosen_checkpoint
 from vgsearch.experiment.ledger import read_ledger
 from vgsearch.experiment.opened_trial import opened_checkpoint
 from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.judging.evaluate import evaluate
+from vgsearch.terminal.line import print_line
 from vgsearch.terminal.words import typed
 from videogan.config import ConfigurationError
 from videogan.storage.places import Place
@@ -26,5 +30,8 @@ def first_against_others(place: Place, n_points: int, address: str | None, as_js
         )
     with ExitStack() as opened:
         first, *others = (opened.enter_context(opened_checkpoint(chosen_checkpoint(place / name))) for name in done)
-        request = EvaluationRequest(checkpoint=first, against=tuple(others), metrics="gam")
-        evaluate(request, address=address, as_json=as_json)
+        request = EvaluationRequest(checkpoint=first, against=tuple(others), metrics=GAM)
+        rows = evaluate(request, address=address, as_json=False, is_part=as_json)
+    if as_json:  # one line a row, like the study's events before them
+        for row in rows:
+            print_line(json.dumps({"event": GAM, **asdict(row)}, allow_nan=False))
