@@ -15,9 +15,11 @@ BUDGETS = tuple(_SHARED["budgets"])
 """The names a budget may have."""
 SCALED = "scaled"
 """Key under a space's `budgets:` that includes the shared budgets; its value is a network of budgets.yaml, by name, or
-the `overrides` and `domains` of the space's own."""
+the `overrides`, `domains` and `step_factor` of the space's own."""
 _BY_PATH = ("overrides", "domains")
 """The settings of a budget that map paths; a space changes single paths of them."""
+_STEP_FACTOR = "step_factor"
+"""Setting of a network: its scaled budgets train so many times the steps, and look and prune as many times later."""
 
 
 def _refuse_idle(config: Config, kind: str, names: Sequence[str]) -> None:
@@ -97,7 +99,7 @@ def with_shared_budgets(written: Any, searched: Collection[str]) -> Any:
     """The `budgets:` of a space's file with the shared ones spelled out; without `scaled` it is returned unchanged.
 
     `searched` holds the paths of the space's domains: a network's domain of another path is left out.
-    Raises ConfigurationError for a network that is not in budgets.yaml.
+    Raises ConfigurationError for a network that is not in budgets.yaml, and for a step_factor that is no count.
     """
     if not isinstance(written, Mapping) or SCALED not in written:
         return written
@@ -109,6 +111,9 @@ def with_shared_budgets(written: Any, searched: Collection[str]) -> Any:
                 f"budgets.scaled: budgets.yaml has no network '{name}'{suggestion(name, list(networks))}"
             )
         network = _searched_only(networks[name], searched)
+    factor = network.get(_STEP_FACTOR, 1)
+    if type(factor) is not int or factor < 1:
+        raise ConfigurationError(f"budgets.scaled.{_STEP_FACTOR} must be a whole number of at least 1, got {factor!r}.")
     own = {name: budget for name, budget in written.items() if name != SCALED}
     shared = {name: _on_network(budget, network) for name, budget in _SHARED["budgets"].items()}
     return shared | {name: _merged(shared.get(name, {}), budget) for name, budget in own.items()}
@@ -120,9 +125,15 @@ def _searched_only(network: Mapping[str, Any], searched: Collection[str]) -> dic
 
 
 def _on_network(budget: Mapping[str, Any], network: Mapping[str, Any]) -> dict[str, Any]:
-    """A shared budget with the network's overrides and domains, if the budget is scaled."""
+    """A shared budget with the network's overrides, domains and number of steps, if the budget is scaled."""
     values = {key: value for key, value in budget.items() if key != SCALED}
-    return _merged(values, network) if budget.get(SCALED) else values
+    if not budget.get(SCALED):
+        return values
+    factor = network.get(_STEP_FACTOR, 1)
+    paths, pruning = values["overrides"], values["pruning"]
+    steps = {path: factor * paths[path] for path in ("loop.n_steps", "loop.look_every")}
+    longer = {"overrides": paths | steps, "pruning": pruning | {"warm_up": factor * pruning["warm_up"]}}
+    return _merged(values | longer, {key: value for key, value in network.items() if key != _STEP_FACTOR})
 
 
 def _merged(shared: Mapping[str, Any], own: Any) -> Any:

@@ -44,6 +44,25 @@ def test_a_new_familys_space_spells_how_its_network_is_scaled():
     assert mine["paper"] == MVT.budgets["paper"]
 
 
+def test_a_network_with_cheaper_steps_trains_looks_and_prunes_later_in_scaled_budgets():
+    mine = budgets({"scaled": {"step_factor": 3}, "laptop": {"overrides": {"loop.look_every": 50}}})
+    once, longer = MVT.budgets["smoke"], mine["smoke"]
+    steps = [
+        (budget.overrides["loop.n_steps"], budget.overrides["loop.look_every"], budget.pruning.warm_up)
+        for budget in (once, longer)
+    ]
+    assert steps[1] == tuple(3 * number for number in steps[0])
+    assert longer.pruning.model_copy(update={"warm_up": 0}) == once.pruning.model_copy(update={"warm_up": 0})
+    assert mine["laptop"].overrides["loop.look_every"] == 50, "what a space spells out is not multiplied"
+    assert mine["paper"] == MVT.budgets["paper"]
+
+
+@pytest.mark.parametrize("factor", [0, 1.5, "3", True])
+def test_a_step_factor_is_a_count(factor):
+    with pytest.raises(ConfigurationError, match=r"budgets.scaled.step_factor must be a whole number of at least 1"):
+        budgets({"scaled": {"step_factor": factor}})
+
+
 RATE = {"type": "float", "low": 1e-5, "high": 1e-4, "log": True}
 
 
