@@ -13,7 +13,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState, create_trial
 
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord, read_ledger
-from vgsearch.experiment.objective import LABELS
+from vgsearch.experiment.objective import LABELS, looks_at_distance
 from vgsearch.experiment.paths import Experiment, short_id
 from vgsearch.runtime.study.samplers import Noted, suggest_all, values_to_suggest
 from vgsearch.space.sweep import Sweep, load_sweep
@@ -42,7 +42,8 @@ class ShownStudy:
             warnings.simplefilter("ignore", ExperimentalWarning)
             self.study.set_metric_names([LABELS[name] for name in self._names])
         self.study.set_user_attr("space", f"{self._sweep.space.name} ({self._sweep.budget})")
-        self.study.set_user_attr("intermediate values", "looks: ReS by one classifier, not the score")
+        look = "minus the kernel distance" if looks_at_distance(record.objectives) else "ReS"
+        self.study.set_user_attr("intermediate values", f"looks: {look} by one classifier, not the score")
         self._shown: dict[str, int] = {}
         self.update(record)
 

@@ -80,3 +80,12 @@ def test_a_trial_without_a_score_ends_as_failed_with_its_reason(tmp_path: Path):
     (trial,) = ShownStudy(experiment, tmp_path).study.trials
     assert trial.state is optuna.trial.TrialState.FAIL
     assert trial.user_attrs["reason"] == "NaN in d_video"
+
+
+@pytest.mark.parametrize(("space", "look"), [("mvt_tsa", "ReS"), ("tgan_svc", "minus the kernel distance")])
+def test_it_says_what_the_looks_of_the_search_are(tmp_path: Path, space: str, look: str):
+    sweep = tiny_sweep(space)
+    sweep.save(tmp_path / "sweep.yaml")
+    (tmp_path / "ledger.jsonl").write_text(json.dumps(events_of(sweep, 0, near_the_paper)[0]) + "\n")
+    attributes = ShownStudy(Experiment.at(tmp_path), tmp_path).study.user_attrs
+    assert attributes["intermediate values"] == f"looks: {look} by one classifier, not the score"
