@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vgsearch.experiment.ledger import read_ledger
+from vgsearch.experiment.objective import LABELS, Objective
 from vgsearch.experiment.paths import Experiment, short_id
 from vgsearch.space.sweep import load_sweep
 from vgsearch.terminal.words import interval
@@ -23,6 +24,7 @@ from videogan.metrics.s3 import seed_interval
 class Search:
     """What one search found, and what it is worth on fresh seeds and test clips."""
 
+    objective: Objective
     seed: int
     found: str
     in_search: float
@@ -33,7 +35,7 @@ class Search:
     n_trainings: int
     """Fresh trainings of the paper's point."""
     difference: Interval
-    """Of the found point minus the paper's, over fresh seeds; 0 if they are one."""
+    """By how much the found point is better than the paper's, over fresh seeds; 0 if they are one."""
 
 
 def read_search(folder: Path) -> Search:
@@ -43,8 +45,10 @@ def read_search(folder: Path) -> Search:
     written: dict[str, Any] = json.loads((folder / "confirm.json").read_text())
     best, paper = written["points"][0], next(point for point in written["points"] if point["is_paper_point"])
     against = best["against_paper"]
-    floor = None if record.floor is None else record.floor.score.interval("s3")
+    objective = record.objectives[0]
+    floor = None if record.floor is None else record.floor.score.interval(objective.name)
     return Search(
+        objective=objective,
         seed=load_sweep(experiment.sweep).seed,
         found=short_id(best["trial_id"]) + (" (paper)" if best["is_paper_point"] else ""),
         in_search=best["in_search"],
@@ -58,8 +62,11 @@ def read_search(folder: Path) -> Search:
 
 def table(searches: list[Search]) -> list[str]:
     """Markdown: a row for each search, then the mean difference with its interval."""
+    objective = searches[0].objective
+    score = LABELS[objective.name]
+    better = "found minus paper" if objective.direction == "maximize" else "paper minus found"
     rows = [
-        "| seed | found | S3 then, on select | floor | S3 again, on test | paper's point again | found minus paper |",
+        f"| seed | found | {score} then, on select | floor | {score} again, on test | paper's point again | {better} |",
         "|---|---|---|---|---|---|---|",
     ]
     for search in searches:
@@ -74,7 +81,7 @@ def table(searches: list[Search]) -> list[str]:
     return [
         *rows,
         "",
-        f"Found minus paper, mean of {len(searches)} searches: {interval(seed_interval(differences), '+')}; "
+        f"{better.capitalize()}, mean of {len(searches)} searches: {interval(seed_interval(differences), '+')}; "
         f"positive in {n_better}. The paper's point, mean of {n_trainings} trainings: {interval(seed_interval(of_paper))}.",
     ]
 
