@@ -21,7 +21,7 @@ tune SPACE --point= --data= --folds= --one-per-class --budget=laptop --set=* --c
     --name= --tag=* --trials= --seed=0 --workers-per-trial=1
     --gpus-per-worker= --max-concurrent= --seeds-per-trial=1 --racing --pruning --no-pruning --confirm-best --no-confirm-best
     --time-budget= --gpu-hours= --stop-when= --disk-budget= --keep=2 --log=* --storage=
-    --warm-start=* --address= --insecure --dry-run --json
+    --warm-start=* --address= --insecure --dry-run --price=* --json
 submit SPACE|EXP --address=! --detach
 resume EXP --trials= --retry=none --workers-per-trial= --gpus-per-worker= --data= --max-concurrent= --time-budget=
     --gpu-hours= --stop-when= --disk-budget= --log=* --address= --insecure --json
@@ -36,9 +36,9 @@ compare EXP1 EXP2 ... --out= --open --json
 dashboard EXP --port=8080
 train SPACE --point= --data= --folds= --one-per-class --budget=laptop --set=* --classifier-weights= --out=runs
     --name= --tag=* --seed=0 --workers-per-trial=1
-    --gpus-per-worker= --address= --insecure --dry-run --json
+    --gpus-per-worker= --address= --insecure --dry-run --price=* --json
 study SPACE --data= --one-per-class --gam --seeds=5 --budget=laptop --set=* --classifier-weights= --out=runs --name=
-    --tag=* --seed=0 --workers-per-trial=1 --gpus-per-worker= --address= --insecure --dry-run --json
+    --tag=* --seed=0 --workers-per-trial=1 --gpus-per-worker= --address= --insecure --dry-run --price=* --json
 evaluate CKPT? --videos= --ladder= --rung=* --data= --folds= --metrics= --against=* --fakes=1000 --trust-torchscript=
     --fvd-clips=2048 --fvd-frames=16 --fvd-real=train --budget=
     --preprocessing= --classifier-weights=

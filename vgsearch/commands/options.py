@@ -204,6 +204,14 @@ Insecure = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only print a forecast of parameters, memory, FLOPs and disk space.")
 ]
+Prices = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--price",
+        metavar="GPU=AMOUNT",
+        help="With --dry-run: what an hour of a GPU costs, as H100=2.5, to tell what the sweep costs. Repeatable.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
 
 

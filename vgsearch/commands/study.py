@@ -44,6 +44,7 @@ def study(
     address: options.Address = None,
     insecure: options.Insecure = False,
     dry_run: options.DryRun = False,
+    prices: options.Prices = None,
     json: options.Json = False,
 ) -> None:
     """Train each of the paper's points with several seeds, score them on the test clips, and compare them.

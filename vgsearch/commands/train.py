@@ -21,6 +21,7 @@ def train(
     address: options.Address = None,
     insecure: options.Insecure = False,
     dry_run: options.DryRun = False,
+    prices: options.Prices = None,
     json: options.Json = False,
 ) -> None:
     """Train one point of a space, by default the paper's, and score it: a sweep of one trial.

@@ -113,6 +113,7 @@ def tune(
     address: options.Address = None,
     insecure: options.Insecure = False,
     dry_run: options.DryRun = False,
+    prices: options.Prices = None,
     json: options.Json = False,
 ) -> None:
     """Search for the best hyperparameters of a video GAN.

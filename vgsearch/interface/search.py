@@ -52,7 +52,7 @@ def tune(
 def _refuse_unknown(options: Mapping[str, Any]) -> None:
     """Raise ConfigurationError for an option that is none, with those that are. Any: values of settings."""
     own = set(inspect.signature(tune).parameters) - {"space", "options"}
-    known = own | {each.name for each in dataclasses.fields(SweepRequest)} - {"space", "n_trials"}
+    known = own | {each.name for each in dataclasses.fields(SweepRequest)} - {"space", "n_trials", "prices"}
     for name in set(options) - known:
         raise ConfigurationError(f"vgsearch.tune: no option '{name}'; it takes {', '.join(sorted(known))}.")
 

@@ -72,7 +72,7 @@ def test_overrides_from_python_are_those_of_set():
 
 
 def test_the_docstring_of_tune_names_each_option():
-    assert {each.name for each in fields(SweepRequest)} - {"n_trials"} <= set(
+    assert {each.name for each in fields(SweepRequest)} - {"n_trials", "prices"} <= set(
         re.findall(r"\w+", search.tune.__doc__)
     ) | set(signature(search.tune).parameters)
 

@@ -1,11 +1,12 @@
-"""The part of a dry run that is about GPUs: the memory of a worker, and hours per trial on named GPUs as a range."""
+"""The part of a dry run about GPUs: a worker's memory; hours, and with prices money, on named GPUs as ranges."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.words import size
-from videogan.config import parse_config, with_overrides
+from videogan.config import ConfigurationError, parse_config, suggestion, with_overrides
 from videogan.training.fitting import process_bytes
 from videogan.training.forecast import Forecast, forecast
 from videogan.training.gpus import FAST, GPU, GPUS, SLOW, Arithmetic
@@ -18,8 +19,28 @@ OFFERED: dict[Arithmetic, str] = {
 }
 
 
-def gpu_forecast(config: RunConfig, sweep: Sweep) -> dict[Arithmetic, dict[str, Any]]:
-    """By arithmetic: the GPU memory of a worker, and hours per trial, least and most, on each GPU that holds it."""
+def read_prices(written: Sequence[str]) -> dict[str, float]:
+    """Prices of an hour of named GPUs, from GPU=AMOUNT; raises ConfigurationError for another text or GPU."""
+    prices: dict[str, float] = {}
+    for text in written:
+        name, _, amount = text.partition("=")
+        if name not in GPUS:
+            raise ConfigurationError(f"--price {text}: no GPU '{name}' in the forecast{suggestion(name, list(GPUS))}")
+        try:
+            prices[name] = float(amount)
+        except ValueError:
+            prices[name] = math.nan
+        if not 0 < prices[name] < math.inf:
+            raise ConfigurationError(f"--price {text}: must be a GPU and what an hour of it costs, as {name}=2.5.")
+    return prices
+
+
+def gpu_forecast(config: RunConfig, sweep: Sweep, prices: Mapping[str, float]) -> dict[Arithmetic, dict[str, Any]]:
+    """By arithmetic: the GPU memory of a worker, and ranges, least and most, on each GPU that holds it.
+
+    The ranges are hours per trial, GPU-hours of the sweep without pruning, and its cost where `prices` has the GPU.
+    """
+    n_gpus = sweep.n_trials * sweep.seeds_per_trial * sweep.n_workers
     costs = {precision: forecast(_at(config, precision), sweep.n_workers) for precision in ("fp32", "bf16")}
     found: dict[Arithmetic, dict[str, Any]] = {}
     for arithmetic in OFFERED:
@@ -27,7 +48,16 @@ def gpu_forecast(config: RunConfig, sweep: Sweep) -> dict[Arithmetic, dict[str, 
         needed = process_bytes(cost)
         holding = [gpu for gpu in GPUS.values() if gpu.memory_bytes >= needed]
         hours = {gpu.name: _hours(gpu, cost, arithmetic, config.loop.n_steps, sweep.n_workers) for gpu in holding}
-        found[arithmetic] = {"gpu_memory_bytes": needed, "hours_per_trial": {k: v for k, v in hours.items() if v}}
+        known = {name: each for name, each in hours.items() if each}
+        gpu_hours = {name: (least * n_gpus, most * n_gpus) for name, (least, most) in known.items()}
+        paid = {name: prices[name] for name in gpu_hours if name in prices}
+        costs_of = {name: tuple(price * each for each in gpu_hours[name]) for name, price in paid.items()}
+        found[arithmetic] = {
+            "gpu_memory_bytes": needed,
+            "hours_per_trial": known,
+            "gpu_hours": gpu_hours,
+            "cost": costs_of,
+        }
     return found
 
 
@@ -45,11 +75,14 @@ def _hours(
 
 def gpu_lines(found: dict[Arithmetic, dict[str, Any]]) -> Iterator[str]:
     """The forecast as lines of a terminal."""
-    yield "  hours per trial on GPUs that hold a worker; counted costs, assumed speeds, no GPU was measured:"
+    yield "  hours per trial, and GPU-hours of the sweep without pruning, on GPUs that hold a worker;"
+    yield "  counted costs, assumed speeds, no GPU was measured:"
     for arithmetic, costs in found.items():
         yield f"  {arithmetic + ', ' + size(costs['gpu_memory_bytes']):22}{OFFERED[arithmetic]}".rstrip()
-        for name, (least, most) in costs["hours_per_trial"].items():
-            yield f"    {name:20}{f'{_rounded(least)} to {_rounded(most)} h':>16}"
+        for name, hours in costs["hours_per_trial"].items():
+            price = f"   costs {_range(costs['cost'][name])}" if name in costs["cost"] else ""
+            sweep = f"{_range(costs['gpu_hours'][name])} GPU-hours"
+            yield f"    {name:20}{_range(hours) + ' h':>16}{sweep:>28}{price}"
     (computing, moving), (slow, slow_moving) = (map(_percent, shares) for shares in (FAST, SLOW))
     yield f"  least: at {computing} of the GPU's peak arithmetic and {moving} of its bandwidth at once;"
     yield f"  most: at {slow} and {slow_moving}, one after the other. Without looks and S3."
@@ -59,5 +92,6 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _rounded(hours: float) -> str:
-    return f"{hours:.0f}" if hours >= 10 else f"{hours:.1f}"
+def _range(ends: tuple[float, float]) -> str:
+    least, most = (f"{end:,.0f}" if end >= 10 else f"{end:.1f}" for end in ends)
+    return f"{least} to {most}"

@@ -6,7 +6,7 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -151,16 +151,22 @@ def refuse_small_disk_budget(sweep: Sweep, manifest: Manifest, cluster: Resource
         )
 
 
-def print_forecast(sweep: Sweep, manifest: Manifest, console: Console, json_lines: bool) -> None:
-    """Print parameters, memory, FLOPs and disk of the sweep, counted at the paper's point."""
+def print_forecast(
+    sweep: Sweep, manifest: Manifest, console: Console, json_lines: bool, prices: Mapping[str, float]
+) -> None:
+    """Print parameters, memory, FLOPs and disk of the sweep, counted at the paper's point.
+
+    With `prices` of an hour of named GPUs also what it costs on them.
+    """
     if sweep.space.is_of_program:
         _print_program(sweep, manifest, console, json_lines)
         return
     config = sweep.family_config(sweep.paper_points[0])
     cost, loop = forecast(config, sweep.n_workers), config.loop
     checkpoints, clips, _ = _disk_bytes(sweep, manifest)
-    flops, trials = cost.flops_per_step, sweep.n_trials
-    on_gpus = gpu_forecast(config, sweep) if sweep.budget == "paper" or sweep.gpus_per_worker else {}
+    flops, trials, seeds = cost.flops_per_step, sweep.n_trials, sweep.seeds_per_trial
+    needs_gpus = sweep.budget == "paper" or sweep.gpus_per_worker or prices
+    on_gpus = gpu_forecast(config, sweep, prices) if needs_gpus else {}
     if json_lines:
         totals = {"disk_bytes": checkpoints + clips, "n_trials": trials, "n_steps": loop.n_steps}
         print(json.dumps({**asdict(cost), **totals, "gpus": on_gpus}))
@@ -173,8 +179,8 @@ def print_forecast(sweep: Sweep, manifest: Manifest, console: Console, json_line
         ("per trial", f"{flops * loop.n_steps / 1e15:.2f} PFLOP", f"{loop.n_steps:,} steps"),
         (
             "whole sweep",
-            f"{flops * loop.n_steps * trials / 1e15:.2f} PFLOP",
-            f"{trials} trials, without pruning and scoring",
+            f"{flops * loop.n_steps * trials * seeds / 1e15:.2f} PFLOP",
+            f"{trials} trials{f' of {seeds} seeds' if seeds > 1 else ''}, without pruning and scoring",
         ),
         (
             "checkpoints",

@@ -21,6 +21,7 @@ from vgsearch.experiment.objective import notes_of
 from vgsearch.experiment.paths import DRIVEN, Experiment
 from vgsearch.runtime.cluster import preflight
 from vgsearch.runtime.cluster.cluster import Resources, connect, refuse_impossible_gpus
+from vgsearch.runtime.cluster.gpu_forecast import read_prices
 from vgsearch.runtime.cluster.gpu_share import with_usual_share
 from vgsearch.runtime.cluster.memory import refuse_what_memory_cannot_hold
 from vgsearch.runtime.cluster.node_gpus import least_gpu_memory
@@ -88,6 +89,9 @@ def _launched(
     request: SweepRequest, space: Space, experiment: Experiment, address: str | None, dry_run: bool, json_lines: bool
 ) -> Place | None:
     console = Terminal(stderr=json_lines)
+    prices = read_prices(request.prices)
+    if prices and not dry_run:
+        raise ConfigurationError("--price is for the forecast of --dry-run; add it, or leave out --price.")
     refuse_impossible_gpus(request.n_workers, request.gpus_per_worker or 0)
     overrides = parse_overrides(request.overrides)
     if request.one_per_class:
@@ -108,7 +112,7 @@ def _launched(
     for note in notes_on_weights_of(sweep):
         print_line(f"note: {note}", error=True)
     if dry_run:
-        preflight.print_forecast(sweep, manifest, console, json_lines)
+        preflight.print_forecast(sweep, manifest, console, json_lines, prices)
         return None
     preflight.refuse_unusable_data(sweep, manifest)
     if sweep.storage is not None:

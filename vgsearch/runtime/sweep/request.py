@@ -61,6 +61,8 @@ class SweepRequest:
     """Initial weights of the classifiers; the sweep keeps the file's sha256."""
     confirm_best: bool | None = None
     """Whether to train the best point and the paper's again at the end; None: as the budget says."""
+    prices: Sequence[str] = ()
+    """GPU=AMOUNT, what an hour of a GPU costs, for the forecast of a dry run."""
 
 
 def requested_space(request: SweepRequest) -> Space:

@@ -1,0 +1,67 @@
+"""A dry run tells the hours and the money of a sweep on named GPUs, and refuses prices that it cannot use."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from vgsearch.cli import app
+from vgsearch.runtime.cluster.gpu_forecast import gpu_lines, read_prices
+from videogan.config import ConfigurationError
+from videogan.data.synthetic import make_moving_shapes
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_moving_shapes(tmp_path_factory.mktemp("data") / "shapes", n_clips_each=1, n_groups=16).folder
+
+
+def test_what_a_sweep_costs_is_its_hours_on_all_its_gpus_by_their_price(shapes: Path):
+    settings = ["--trials", "5", "--seeds-per-trial", "3", "--workers-per-trial", "2", "--price", "H100=2.5"]
+    run = CliRunner().invoke(
+        app, ["tune", "mvt_tsa", "--budget", "smoke", "--data", str(shapes), "--dry-run", *settings, "--json"]
+    )
+    assert run.exit_code == 0, run.output + repr(run.exception)
+    forecast = json.loads(run.stdout)["gpus"]["bf16"]
+    assert set(forecast["cost"]) == {"H100"} < set(forecast["gpu_hours"]) == set(forecast["hours_per_trial"])
+    for name, (least, most) in forecast["hours_per_trial"].items():
+        assert forecast["gpu_hours"][name] == pytest.approx([5 * 3 * 2 * least, 5 * 3 * 2 * most])
+    assert forecast["cost"]["H100"] == pytest.approx([2.5 * hours for hours in forecast["gpu_hours"]["H100"]])
+
+
+def test_a_price_stands_on_the_line_of_its_gpu():
+    found = {
+        "gpu_memory_bytes": 8e9,
+        "hours_per_trial": {"L4": (1.0, 40.0), "H100": (0.5, 2.0)},
+        "gpu_hours": {"L4": (32.0, 1280.0), "H100": (16.0, 64.0)},
+        "cost": {"H100": (40.0, 160.0)},
+    }
+    lines = [" ".join(line.split()) for line in gpu_lines({"bf16": found})]
+    assert "L4 1.0 to 40 h 32 to 1,280 GPU-hours" in lines
+    assert "H100 0.5 to 2.0 h 16 to 64 GPU-hours costs 40 to 160" in lines
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("H10=2", r"--price H10=2: no GPU 'H10' in the forecast; did you mean 'H100'\?"),
+        ("card=2", r"no GPU 'card' in the forecast; it must be one of A100-40GB, A100-80GB"),
+        ("H100", r"--price H100: must be a GPU and what an hour of it costs, as H100=2\.5"),
+        ("H100=2,5", r"must be a GPU and what an hour of it costs"),
+        ("H100=-1", r"must be a GPU and what an hour of it costs"),
+        ("H100=inf", r"must be a GPU and what an hour of it costs"),
+    ],
+)
+def test_a_wrong_price_is_refused_in_one_line(written: str, told: str):
+    with pytest.raises(ConfigurationError, match=told):
+        read_prices([written])
+
+
+def test_a_price_without_a_dry_run_is_refused(shapes: Path, tmp_path: Path):
+    run = CliRunner().invoke(
+        app, ["tune", "mvt_tsa", "--data", str(shapes), "--out", str(tmp_path / "runs"), "--price", "H100=2"]
+    )
+    assert isinstance(run.exception, ConfigurationError)
+    assert "--price is for the forecast of --dry-run" in str(run.exception)
+    assert not list(tmp_path.rglob("sweep.yaml"))
