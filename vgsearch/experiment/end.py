@@ -34,6 +34,8 @@ class End:
     """The scores with their intervals, protocols and warnings."""
     halts: bool = False
     """Whether every other trial would end like this, so that the sweep stops."""
+    never_began: bool = False
+    """Whether the attempt did nothing, by no fault of the trial, so that it is tried again at once."""
     log_tail: str | None = None
     """The last lines of the log, if the trial ended by an error."""
 

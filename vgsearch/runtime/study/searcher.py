@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import optuna
 from optuna.trial import TrialState
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search.searcher import Searcher
 
@@ -15,6 +16,8 @@ from vgsearch.experiment.end import End
 from vgsearch.runtime.study.proposal import Proposal
 from vgsearch.runtime.study.samplers import IndexedSampler, suggest_all
 from vgsearch.space.sweep import Sweep
+
+NEVER_BEGAN = "the process that was to run it had died; it starts again in another"
 
 
 class SweepListener(Protocol):
@@ -26,7 +29,7 @@ class SweepListener(Protocol):
     def progressed(self, parameters: dict[str, Any], result: dict[str, Any]) -> None: ...
 
     def ended(self, parameters: dict[str, Any], end: End) -> Proposal | None:
-        """The proposal to try instead; None if there is none."""
+        """The proposal to try next, of the same trial; None if there is none."""
 
 
 class StudySearcher(Searcher):
@@ -171,8 +174,14 @@ class LookScheduler(FIFOScheduler):
         self._searcher, self._end_of = searcher, end_of
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """Called at every error of a trial; the searcher uses the end of the last one."""
-        if self._end_of is not None:
+        """Called at every error of a trial; the searcher uses the end of the last one.
+
+        A trial that waits has an error only if a process that ran another before was to run it, and could not. Ray Tune
+        counts such a death twice, and gives the trial up although its own process has not even begun.
+        """
+        if trial.status == Trial.PENDING:
+            self._searcher.failed(trial.trial_id, End("interrupted", NEVER_BEGAN, never_began=True))
+        elif self._end_of is not None:
             self._searcher.failed(trial.trial_id, self._end_of(trial))
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict) -> str:

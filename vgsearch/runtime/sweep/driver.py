@@ -149,7 +149,7 @@ class Driver:
             self.experiment.ask_to_stop()
 
     def ended(self, parameters: dict[str, Any], end: End) -> Proposal | None:
-        """Record an end; returns the trial at half its batch if it ran out of memory for the first time."""
+        """Record an end; returns the trial if it never began, or at half its batch if that had run out of memory."""
         trial = parameters["trial_id"]
         if end.halts:
             self.halt(end.reason)
@@ -160,7 +160,7 @@ class Driver:
         record = self.record.trials[trial]
         self._write_status(record)
         self._keep_disk_budget(trial)
-        return at_half_the_batch(record, self.sweep)
+        return Proposal.again(record) if end.never_began else at_half_the_batch(record, self.sweep)
 
     def _has_found_enough(self) -> bool:
         """Whether no more trials are to start, by `stop_when`; recorded once."""

@@ -41,6 +41,10 @@ def fake_trial(parameters: dict[str, Any], faults: dict[int, str] = FAULTS) -> N
     return tune.report({"step": 20, "losses": {}, "end": "done", "scores": {"s3": 0.6}, "score": SCORE})
 
 
+def sound_trial(parameters: dict[str, Any]) -> None:
+    fake_trial(parameters, {})
+
+
 def silent_trial(parameters: dict[str, Any]) -> None:
     fake_trial(parameters, SILENT)
 

@@ -1,16 +1,20 @@
 """A real Tune run of fake trials: the ledger names every end, and the study stores it."""
 
 import json
+import os
+import signal
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from optuna.trial import TrialState
+from ray import tune
+from ray.tune.experiment import Trial
 from rich.console import Console
 
 from tests.builders import tiny_sweep
-from tests.vgsearch.runtime.sweep.fake_trials import fake_trial, fills_disk, silent_trial
+from tests.vgsearch.runtime.sweep.fake_trials import fake_trial, fills_disk, silent_trial, sound_trial
 from vgsearch.experiment.ledger import Ledger, SweepRecord, TrialRecord, read_events, read_ledger
 from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.cluster.cluster import Resources
@@ -22,18 +26,20 @@ from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.sweep_table import SweepView, event_line
 
 
-def a_sweep(n_trials: int) -> Sweep:
-    unpruned = {"pruning": {"pruner": "none"}}
-    return tiny_sweep(limits=unpruned, overrides={"loop.batch_size": 16}, n_trials=n_trials, max_concurrent=2)
+def a_sweep(n_trials: int, max_concurrent: int = 2) -> Sweep:
+    limits, batch = {"pruning": {"pruner": "none"}}, {"loop.batch_size": 16}
+    return tiny_sweep(limits=limits, overrides=batch, n_trials=n_trials, max_concurrent=max_concurrent)
 
 
-def driven(experiment: Experiment, sweep: Sweep, cluster: Resources, trial: Any = fake_trial) -> Driver:
+def driven(
+    experiment: Experiment, sweep: Sweep, cluster: Resources, trial: Any = fake_trial, *callbacks: tune.Callback
+) -> Driver:
     """Runs one driver on fake trials to its end."""
     ledger = Ledger(experiment.ledger)
     waiting = left_to_do(ledger.record, sweep)
     view = SweepView(Console(quiet=True), ledger.record, sweep.n_trials)
     driver = Driver(experiment, sweep, Inputs("data", "none", "cache"), ledger, view)
-    run_trials(driver, waiting, cluster, Executor(trial, {"cpu": 1}))
+    run_trials(driver, waiting, cluster, Executor(trial, {"cpu": 1}, callbacks))
     return driver
 
 
@@ -99,6 +105,33 @@ def test_a_full_disk_stops_the_sweep_and_fails_no_trial(tmp_path: Path, ray_clus
     assert len(driver.ledger.record.trials) <= 3
     assert driver.halted == "no space left for x"
     assert {proposal.index for proposal in left_to_do(driver.ledger.record, a_sweep(6))} >= {0}
+
+
+def events_of(experiment: Experiment, trial: int) -> list[tuple[str, str | None]]:
+    """The starts and ends of a trial, with the state of each end."""
+    events = [event for event in read_events(experiment.ledger) if event.get("trial", "").startswith(f"t{trial:04d}")]
+    return [(event["event"], event.get("state")) for event in events if event["event"] != "look"]
+
+
+class KillsIdleProcess(tune.Callback):
+    """Kills the process of the first trial that ends, before Ray Tune gives it the next one."""
+
+    killed = False
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        if not self.killed:
+            self.killed = True
+            os.kill(trial.last_result["pid"], signal.SIGKILL)
+
+
+def test_a_trial_whose_process_died_before_it_began_starts_in_another(tmp_path: Path, ray_cluster: Resources):
+    experiment, sweep = Experiment(tmp_path), a_sweep(3, max_concurrent=1)
+    driven(experiment, sweep, ray_cluster, sound_trial, KillsIdleProcess())
+    started, done = ("trial_started", None), ("trial_ended", "done")
+    assert events_of(experiment, 0) == events_of(experiment, 2) == [started, done]
+    assert events_of(experiment, 1) == [started, ("trial_ended", "interrupted"), started, done]
+    states = [trial.state for trial in open_study(experiment.study, sweep).trials]
+    assert states == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE, TrialState.COMPLETE]
 
 
 @pytest.mark.slow
