@@ -23,6 +23,9 @@ ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    # A pruned trial may upload for minutes before its process can run the next one, which Ray Tune else gives up after
+    # 2 s without a word to the study: the search would wait for it for ever.
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "86400",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
 

@@ -1,8 +1,6 @@
 """A trial of another program: it is started, its folders of samples are looks, and the last of them is scored."""
 
 import json
-import math
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -45,8 +43,6 @@ from videogan.storage.atomic import write_atomically
 from videogan.training.health import Vitals
 
 SECONDS_BETWEEN_CHECKS = 0.3
-SECONDS_OF_THE_JUDGE = 30.0
-"""For the trial to leave a look, after its program has ended and before its process runs another trial."""
 MOST_NAMED = 5
 REMEDY = "provide it and resume, or correct the space and start a new search"
 
@@ -78,9 +74,6 @@ class ProgramTrial(Attempt):
         self._left_over = frozenset[int]()
         """Steps whose folder an earlier attempt wrote."""
         self._pool: VideoPool | None = None
-        # Ray Tune waits for a stopped trial's thread before its process runs another, by default for 2 s only.
-        wait = self.config.command.seconds_to_end + SECONDS_OF_THE_JUDGE
-        os.environ["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = str(math.ceil(wait))
 
     def _resumed_step(self) -> int:
         """The step of the last look. Later samples stay: a program whose checkpoint is later writes them no more."""

@@ -45,6 +45,16 @@ def sound_trial(parameters: dict[str, Any]) -> None:
     fake_trial(parameters, {})
 
 
+def leaves_slowly(parameters: dict[str, Any]) -> None:
+    """The first trial is good; the others are pruned at their look, and then take time, as to upload their files."""
+    is_first = parameters["trial_id"].startswith("t0000")
+    try:
+        tune.report({"step": 10, "look": 0.9 if is_first else 0.1, "losses": {}, "health": HEALTH})
+        tune.report({"step": 20, "losses": {}, "end": "done", "scores": {"s3": 0.6}, "score": SCORE})
+    finally:
+        time.sleep(0 if is_first else 3)  # Ray Tune would wait for 2 s
+
+
 def silent_trial(parameters: dict[str, Any]) -> None:
     fake_trial(parameters, SILENT)
 

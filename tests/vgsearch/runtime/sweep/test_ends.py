@@ -14,7 +14,7 @@ from ray.tune.experiment import Trial
 from rich.console import Console
 
 from tests.builders import tiny_sweep
-from tests.vgsearch.runtime.sweep.fake_trials import fake_trial, fills_disk, silent_trial, sound_trial
+from tests.vgsearch.runtime.sweep.fake_trials import fake_trial, fills_disk, leaves_slowly, silent_trial, sound_trial
 from vgsearch.experiment.ledger import Ledger, SweepRecord, TrialRecord, read_events, read_ledger
 from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.cluster.cluster import Resources
@@ -26,8 +26,8 @@ from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.sweep_table import SweepView, event_line
 
 
-def a_sweep(n_trials: int, max_concurrent: int = 2) -> Sweep:
-    limits, batch = {"pruning": {"pruner": "none"}}, {"loop.batch_size": 16}
+def a_sweep(n_trials: int, max_concurrent: int = 2, **pruning: Any) -> Sweep:
+    limits, batch = {"pruning": {"pruner": "none"} | pruning}, {"loop.batch_size": 16}
     return tiny_sweep(limits=limits, overrides=batch, n_trials=n_trials, max_concurrent=max_concurrent)
 
 
@@ -132,6 +132,12 @@ def test_a_trial_whose_process_died_before_it_began_starts_in_another(tmp_path: 
     assert events_of(experiment, 1) == [started, ("trial_ended", "interrupted"), started, done]
     states = [trial.state for trial in open_study(experiment.study, sweep).trials]
     assert states == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE, TrialState.COMPLETE]
+
+
+def test_a_process_runs_the_next_trial_once_a_pruned_one_has_ended_in_it(tmp_path: Path, ray_cluster: Resources):
+    experiment, sweep = Experiment(tmp_path), a_sweep(3, max_concurrent=1, pruner="median", n_startup_trials=1)
+    driven(experiment, sweep, ray_cluster, leaves_slowly)
+    assert [trial.state for trial in read_ledger(experiment.ledger).trials.values()] == ["done", "pruned", "pruned"]
 
 
 @pytest.mark.slow
