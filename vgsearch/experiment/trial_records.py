@@ -4,6 +4,9 @@ import errno
 import json
 import logging
 import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +20,7 @@ from videogan.storage.set_aside import set_aside
 
 SCORE = "score/"
 """Prefix of the names of final scores."""
+LOGGER = logging.getLogger(__name__)
 
 
 class TrialRecords:
@@ -24,10 +28,13 @@ class TrialRecords:
 
     def __init__(self, folder: TrialFolder, step: int) -> None:
         self._folder, self._step = folder, step
+        self.damaged: list[str] = []
+        """What was wrong with the records of earlier attempts; also in the log."""
 
     def __enter__(self) -> Self:
         self._folder.folder.mkdir(parents=True, exist_ok=True)
-        _drop_lines_after(self._folder.metrics, self._step)
+        with warnings_kept() as damaged:  # a worker shows none, and the log opens only below
+            _drop_lines_after(self._folder.metrics, self._step)
         self._metrics = open(self._folder.metrics, "a", buffering=1, encoding="utf-8")
         sync_folder(self._folder.folder)
         self.board = TrialBoard(self._folder.tensorboard, self._step + 1)
@@ -36,6 +43,9 @@ class TrialRecords:
         logging.getLogger().addHandler(self._handler)
         logging.getLogger("vgsearch").setLevel(logging.INFO)
         logging.captureWarnings(True)
+        self.damaged = [str(warning.message) for warning in damaged]
+        for message in self.damaged:
+            LOGGER.warning(message)
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -84,6 +94,14 @@ class TrialRecords:
     def _write_line(self, line: dict[str, float]) -> None:
         with named(self._folder.metrics):
             self._metrics.write(json.dumps(line) + "\n")
+
+
+@contextmanager
+def warnings_kept() -> Iterator[list[warnings.WarningMessage]]:
+    """The warnings of the block, which are shown nowhere else: for a log that is not open yet."""
+    with warnings.catch_warnings(record=True) as kept:
+        warnings.simplefilter("always")
+        yield kept
 
 
 def set_wrong_kinds_aside(folder: TrialFolder) -> None:

@@ -4,14 +4,13 @@ import json
 import logging
 import math
 import time
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
 from vgsearch.experiment.paths import Experiment, TrialFolder
-from vgsearch.experiment.trial_records import TrialRecords
+from vgsearch.experiment.trial_records import TrialRecords, warnings_kept
 from vgsearch.flow_fit.picture import ShownPair, write_flow_picture
 from vgsearch.flow_fit.progress import FITTED, FitView
 from videogan.config import ConfigurationError
@@ -63,8 +62,7 @@ def fit_into(out: Path, recipe: FlowRecipe, view: FitView) -> None:
 def _fit(folder: TrialFolder, recipe: FlowRecipe, view: FitView) -> dict[str, float]:
     """Train the remaining steps; returns the seconds of all steps, earlier attempts included."""
     checkpoints = FlowCheckpoints(folder.checkpoints)
-    with warnings.catch_warnings(record=True) as damaged:
-        warnings.simplefilter("always")
+    with warnings_kept() as kept:
         start = checkpoints.newest()
     device, first = "cuda" if torch.cuda.is_available() else "cpu", start.step if start else 0
     try:
@@ -72,9 +70,11 @@ def _fit(folder: TrialFolder, recipe: FlowRecipe, view: FitView) -> dict[str, fl
     except ConfigurationError as error:
         raise ConfigurationError(f"{folder.folder}: {error}") from None
     with TrialRecords(folder, first) as records, view.live(first):
-        for warning in damaged:
-            LOGGER.warning(warning.message)
-            view.print_event({"event": "damaged", "reason": str(warning.message)})
+        damaged = [str(warning.message) for warning in kept]
+        for reason in damaged:
+            LOGGER.warning(reason)
+        for reason in (*damaged, *records.damaged):
+            view.print_event({"event": "damaged", "reason": reason})
         view.print_event({"event": "started", "step": first, "device": device, "folder": str(folder.folder)})
         watch, saver, rows = Stopwatch(records), Saver(checkpoints, records), Rows(recipe.n_steps)
         for progress in steps:

@@ -6,7 +6,6 @@ import logging
 import math
 import time
 import traceback
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -21,7 +20,7 @@ from vgsearch.experiment.end import End
 from vgsearch.experiment.metrics_lines import whole_lines
 from vgsearch.experiment.objective import COST, compared_scores, parsed
 from vgsearch.experiment.tensorboard import with_names
-from vgsearch.experiment.trial_records import TrialRecords, set_wrong_kinds_aside
+from vgsearch.experiment.trial_records import TrialRecords, set_wrong_kinds_aside, warnings_kept
 from vgsearch.object_store.retry import with_retries
 from vgsearch.runtime.judging.judge import Judge, needs_s3, objective_scores, score_of
 from vgsearch.runtime.sweep.broken_device import refuse_broken
@@ -138,8 +137,7 @@ class Attempt(ABC):
 
     def _finish(self, open_clips: OpenClips) -> End:
         # The log opens at the step of the checkpoint, so warnings of damaged checkpoints wait for it.
-        with warnings.catch_warnings(record=True) as damaged:
-            warnings.simplefilter("always")
+        with warnings_kept() as damaged:
             if self.shard.rank == 0:
                 set_wrong_kinds_aside(self.folder)
                 delete_parts(self.folder.folder)
