@@ -276,4 +276,4 @@ def test_a_python_function_is_called_and_looked_at_as_a_program(trial, tmp_path)
 def test_a_dry_run_refuses_several_workers_as_a_start_does(inputs: Inputs):
     sweep = tiny_sweep("moving_blobs", n_workers=2)
     with pytest.raises(ConfigurationError, match="--workers-per-trial 2: a program starts its own workers"):
-        preflight.print_forecast(sweep, read_manifest(inputs.data), Console(quiet=True), json_lines=False)
+        preflight.print_forecast(sweep, read_manifest(inputs.data), Console(quiet=True), json_lines=False, prices={})
