@@ -51,10 +51,14 @@ drills: $(DRILLABLE)
 	$(BIN)/python -m tests.fuzzing.fuzz
 	$(BIN)/python -m tests.end_to_end.process_faults
 
-# Needs a CUDA device: compares it with the CPU, then measures steps and memory into reports/gpu-<date>/.
+# Needs a CUDA device: compares it with the CPU, measures steps and memory into reports/gpu-<date>/, then runs a sweep. The
+# first two need no Ray; a part that fails does not keep the next from running.
 gpu: $(TESTABLE)
-	$(BIN)/python -m pytest -m gpu -rs tests/gpu
-	$(BIN)/python -m tests.gpu.measure
+	@failed=0; \
+	$(BIN)/python -m pytest -m gpu -rs --confcutdir=tests/gpu --ignore=tests/gpu/test_sweep.py tests/gpu || failed=1; \
+	$(BIN)/python -m tests.gpu.measure || failed=1; \
+	$(BIN)/python -m pytest -m gpu -rs tests/gpu/test_sweep.py || failed=1; \
+	exit $$failed
 
 # Tries random points of every search space for 50 steps; goes on where a stopped run ended.
 ranges: $(TESTABLE)

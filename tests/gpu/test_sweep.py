@@ -10,7 +10,7 @@ from tests.gpu.device import needs_cuda
 from vgsearch.experiment.ledger import read_ledger
 from vgsearch.experiment.paths import Experiment
 
-pytestmark = [pytest.mark.gpu, needs_cuda, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.gpu, needs_cuda, pytest.mark.timeout(600)]
 VGSEARCH = [sys.executable, "-c", "from vgsearch.cli import main; main()"]
 
 
