@@ -55,7 +55,7 @@ drills: $(DRILLABLE)
 # first two need no Ray; a part that fails does not keep the next from running.
 gpu: $(TESTABLE)
 	@failed=0; \
-	$(BIN)/python -m pytest -m gpu -rs --confcutdir=tests/gpu --ignore=tests/gpu/test_sweep.py tests/gpu || failed=1; \
+	$(BIN)/python -m pytest -m gpu -rs --timeout 300 --confcutdir=tests/gpu --ignore=tests/gpu/test_sweep.py tests/gpu || failed=1; \
 	$(BIN)/python -m tests.gpu.measure || failed=1; \
 	$(BIN)/python -m pytest -m gpu -rs tests/gpu/test_sweep.py || failed=1; \
 	exit $$failed
