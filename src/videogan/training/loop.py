@@ -305,8 +305,9 @@ class Training:
         """The labels of the global batch, on the CPU; a single rank has them there already."""
         return (labels if self.shard.n_ranks == 1 else self.shard.gathered(self._moved(labels))).cpu()
 
-    def _precision(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.loop.precision == "bf16")
+    def _precision(self) -> AbstractContextManager[object]:
+        is_fp32 = self.config.loop.precision == "fp32"
+        return nullcontext() if is_fp32 else torch.autocast(self.device.type, torch.bfloat16)
 
     def norms(self) -> dict[str, float]:
         """Norms of the weights of G and D, and of the gradients of their last updates."""
