@@ -11,6 +11,9 @@ import torch
 
 from tests.builders import NoiseClips
 from tests.videogan.training.test_memory_savings import a_run
+from videogan.classifiers.fit import Recipe, fit
+from videogan.classifiers.resnet3d import ResNet3D18
+from videogan.data.clip_set import LabelledClips
 from videogan.families import FAMILIES
 from videogan.shard import Shard
 from videogan.training.loop import Training
@@ -37,3 +40,14 @@ def test_a_step_reads_no_value_from_the_device(family: str, model: dict[str, Any
     assert not values.is_read
     with pytest.raises((NotImplementedError, RuntimeError)):
         _ = values.losses
+
+
+def test_an_epoch_of_a_classifier_reads_its_mean_loss_at_its_end_and_nothing_before():
+    network = ResNet3D18(3, width=2).to("meta")
+    updates: list[int] = []
+    network.register_forward_hook(lambda *_: updates.append(1))
+    clips = LabelledClips(torch.zeros(12, 8, 16, 16, 3, dtype=torch.uint8), torch.arange(12) % 3, 3)
+    recipe = Recipe(batch_size=4, precision="fp32", schedule="cosine", max_epochs=1, crop_padding=2)
+    with pytest.raises(RuntimeError, match="item"):
+        fit(network, clips, recipe, seed=0)
+    assert len(updates) == 3
