@@ -39,19 +39,26 @@ test: $(TESTABLE)
 	$(IN_PARALLEL) $(RAY_TESTS:%=--ignore=%)
 	$(IN_PARALLEL) $(RAY_TESTS)
 
-# Opens reports in Chromium; without it, and if it can't be installed, those tests are skipped with a message.
+# Opens reports in Chromium, and runs `ray up` over ssh to hosts in network namespaces; what is missing and can't be
+# installed skips its tests with a message.
 drills: $(DRILLABLE)
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
 	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || echo "no Chromium: apt-get could not install one"
+	@PATH="$$PATH:/usr/sbin"; command -v sshd >/dev/null && command -v ssh >/dev/null && command -v rsync >/dev/null && command -v ip >/dev/null || \
+	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends openssh-server openssh-client rsync iproute2 >/dev/null; } || echo "no ssh hosts: apt-get could not install openssh-server, rsync and iproute2"
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/python -m pytest tests/vgsearch/report/test_browser.py
 	$(BIN)/python -m tests.fuzzing.fuzz
 	$(BIN)/python -m tests.end_to_end.process_faults
 
-# Needs a CUDA device: compares it with the CPU, then measures steps and memory into reports/gpu-<date>/.
+# Needs a CUDA device: compares it with the CPU, measures steps and memory into reports/gpu-<date>/, then runs a sweep. The
+# first two need no Ray; a part that fails does not keep the next from running.
 gpu: $(TESTABLE)
-	$(BIN)/python -m pytest -m gpu -rs tests/gpu
-	$(BIN)/python -m tests.gpu.measure
+	@failed=0; \
+	$(BIN)/python -m pytest -m gpu -rs --timeout 300 --confcutdir=tests/gpu --ignore=tests/gpu/test_sweep.py tests/gpu || failed=1; \
+	$(BIN)/python -m tests.gpu.measure || failed=1; \
+	$(BIN)/python -m pytest -m gpu -rs tests/gpu/test_sweep.py || failed=1; \
+	exit $$failed
 
 # Tries random points of every search space for 50 steps; goes on where a stopped run ended.
 ranges: $(TESTABLE)

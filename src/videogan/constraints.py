@@ -120,10 +120,10 @@ def retract_to_orthogonal_(weight: Tensor) -> None:
     R's diagonal is taken positive, so that no column flips and an orthogonal W stays. Computed in fp64: in fp32 each
     element of W^T W - I is below 1e-6. A weight with NaN or infinity does not change: the next loss reveals it.
     """
-    if not weight.isfinite().all():
-        return
-    q, r = torch.linalg.qr(weight.double())
-    weight.copy_(torch.where(r.diagonal() < 0, -q, q))
+    # Chosen on the device: `if` would wait for it after each update.
+    is_finite = weight.isfinite().all()
+    q, r = torch.linalg.qr(torch.where(is_finite, weight, torch.eye(len(weight)).to(weight)).double())
+    weight.copy_(torch.where(is_finite, torch.where(r.diagonal() < 0, -q, q).to(weight), weight))
 
 
 def _check_positive(bound: float) -> None:

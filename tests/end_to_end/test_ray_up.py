@@ -26,7 +26,10 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(3600),
     needs_namespaces,
-    pytest.mark.skipif(SSHD is None or shutil.which("rsync") is None, reason="needs openssh-server and rsync"),
+    pytest.mark.skipif(
+        None in (SSHD, shutil.which("ssh"), shutil.which("rsync")),
+        reason="needs openssh-server, openssh-client and rsync",
+    ),
     pytest.mark.skipif(
         ROOT.is_relative_to("/tmp"), reason="each host has its own /tmp, so this folder must be elsewhere"
     ),

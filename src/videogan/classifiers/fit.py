@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -361,5 +362,5 @@ def _shuffled_batches(n: int, n_batches: int, rng: torch.Generator) -> tuple[Ten
     return torch.randperm(n, generator=rng).tensor_split(n_batches)
 
 
-def _precision(recipe: Recipe, device: torch.device) -> torch.autocast:
-    return torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16")
+def _precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[object]:
+    return nullcontext() if recipe.precision == "fp32" else torch.autocast(device.type, torch.bfloat16)

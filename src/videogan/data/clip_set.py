@@ -239,9 +239,14 @@ class Subset(Derived):
         ]  # fmt: skip
         read = self.whole.windows((rows, draw) for of_request in parts for _, rows, draw in of_request)
         for of_request, (rows, _) in zip(parts, asked, strict=True):
-            frames = torch.empty(len(rows), *self.shape, dtype=torch.uint8)
-            for places, _, _ in of_request:
-                frames[places] = next(read)
+            found = [next(read) for _ in of_request]
+            if len(found) == 1:
+                yield found[0]
+                continue
+            # Where the whole has them: windows that stay on a GPU need not pass through the CPU.
+            frames = torch.empty(len(rows), *self.shape, dtype=torch.uint8, device=found[0].device if found else CPU)
+            for (places, _, _), windows in zip(of_request, found, strict=True):
+                frames[on_device(places.nonzero().flatten(), frames.device)] = windows
             yield frames
 
 

@@ -8,14 +8,14 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from videogan.config import Config, ConfigurationError
+from videogan.config import Config
 from videogan.data.cache import CachedFiles, DamagedShard, decoded_bytes
 from videogan.data.clip_set import RealClips
 from videogan.data.decode import Limits
 from videogan.data.manifest import Manifest, read_manifest
 from videogan.data.preprocessing import preprocessing_named
 from videogan.data.shard_repair import repair_shard
-from videogan.data.windows import EveryNth, Sampling, Selection, ShortClips, select_clips, window
+from videogan.data.windows import EveryNth, Sampling, Selection, ShortClips, select_clips, window, with_colours
 from videogan.storage.places import Place
 
 USUAL_LIMITS = Limits()
@@ -95,19 +95,6 @@ def to_frames(video: Tensor) -> Tensor:
     return frames.expand(*frames.shape[:-1], 3).contiguous()
 
 
-def with_colours(frames: Tensor, n_colours: int) -> Tensor:
-    """uint8 frames (..., 3) with `n_colours`: all three, or the one of grey frames, whose three are equal.
-
-    Raises ConfigurationError for frames in colour if `n_colours` is 1.
-    """
-    if n_colours == frames.shape[-1]:
-        return frames
-    grey = frames[..., :1]
-    if not torch.equal(grey.expand_as(frames), frames):
-        raise ConfigurationError("model.n_colours = 1 needs grey clips, got clips in colour. Set model.n_colours=3.")
-    return grey
-
-
 def flipped(frames: Tensor, which: Tensor) -> Tensor:
     """uint8 frames (B, T, H, W, C) where the clips that `which` (B,) names are mirrored left to right."""
     return torch.where(which.view(-1, 1, 1, 1, 1), frames.flip(3), frames)
@@ -128,6 +115,8 @@ class ClipStore:
         self.manifest, self.files, self.limits = manifest, files, limits
         self.short_clips, self.every_nth = short_clips, every_nth
         self.preprocessing = preprocessing_named(files.preprocessing_name)
+        self._grey: set[str] = set()
+        """The files that are known to be grey."""
 
     def __reduce__(self) -> tuple:
         return open_cache, (self.files.folder, self.manifest.folder, self.short_clips, self.every_nth, self.limits)
@@ -142,12 +131,21 @@ class ClipStore:
             self.manifest, split, self.preprocessing, n_frames, self.short_clips, self.files.skipped, self.every_nth
         )
 
-    def windows(self, selection: Selection, clips: np.ndarray, starts: np.ndarray, n_frames: int) -> Tensor:
-        """One window of each of the `clips` (m,) of a selection, from its start: uint8 (m, n_frames, H, W, 3)."""
-        taken = [
-            window(self._frames(selection.shas[clip]), start, n_frames, selection.strides[clip])
-            for clip, start in zip(clips, starts, strict=True)
-        ]
+    def windows(
+        self, selection: Selection, clips: np.ndarray, starts: np.ndarray, n_frames: int, n_colours: int = 3
+    ) -> Tensor:
+        """One window of each of the `clips` (m,) of a selection, from its start: uint8 (m, n_frames, H, W, n_colours).
+
+        A file whose frames are needed in one colour is compared when it is first read; raises ConfigurationError.
+        """
+        taken = []
+        for clip, start in zip(clips, starts, strict=True):
+            sha = selection.shas[clip]
+            frames = self._frames(sha)
+            if n_colours == 1 and sha not in self._grey:
+                with_colours(frames, n_colours, selection.paths[clip])
+                self._grey.add(sha)
+            taken.append(window(frames[..., :n_colours], start, n_frames, selection.strides[clip]))
         return torch.from_numpy(np.stack(taken))
 
     def _frames(self, sha: str) -> np.ndarray:
@@ -190,7 +188,10 @@ class ClipSource(Protocol):
     """The digest of the manifest that these training clips come from."""
 
     def batch(self, index: int) -> tuple[Tensor, Tensor]:
-        """This rank's part of global batch `index` (from 0): uint8 (b, T, H, W, C) and int64 labels (b,)."""
+        """This rank's part of global batch `index` (from 0): uint8 (b, T, H, W, C) and int64 labels (b,).
+
+        C are the colours of the networks that are trained.
+        """
         ...
 
 
@@ -207,8 +208,10 @@ class TrainingClips:
         n_ranks: int = 1,
         sampling: Sampling = "shuffled",
         only_class: int | None = None,
+        n_colours: int = 3,
     ) -> None:
-        self.store, self.batch_size, self.n_frames = store, batch_size, n_frames
+        """n_colours: of the networks that are trained; 1 refuses clips in colour when they are read."""
+        self.store, self.batch_size, self.n_frames, self.n_colours = store, batch_size, n_frames, n_colours
         self.rank, self.n_ranks = rank, n_ranks
         self.manifest_digest = store.manifest.digest
         self.selection = store.select("train", n_frames).of_class(only_class)
@@ -221,7 +224,7 @@ class TrainingClips:
         A pure function of (seed, index).
         """
         clips, starts = self.schedule.batch(index, self.batch_size, self.rank, self.n_ranks)
-        frames = self.store.windows(self.selection, clips, starts, self.n_frames)
+        frames = self.store.windows(self.selection, clips, starts, self.n_frames, self.n_colours)
         return frames, torch.from_numpy(self.selection.labels[clips])
 
 

@@ -8,13 +8,18 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
+from videogan.config import ConfigurationError
 from videogan.data.manifest import DataError, Manifest
 from videogan.data.preprocessing import Preprocessing
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Frames = TypeVar("Frames", "np.ndarray", "Tensor")
 ShortClips = Literal["skip", "repeat_last"]
 Sampling = Literal["shuffled", "class_balanced"]
 EveryNth = int | Literal["released"]
@@ -295,3 +300,16 @@ def window(frames: np.ndarray, start: int, n_frames: int, stride: int = 1) -> np
     if end <= len(frames):
         return frames[start:end:stride]
     return frames[np.minimum(start + stride * np.arange(n_frames), len(frames) - 1)]
+
+
+def with_colours(frames: Frames, n_colours: int, name: str) -> Frames:
+    """uint8 frames (..., 3) with `n_colours`: all three, or the one of grey frames, whose three are equal.
+
+    name: whose frames they are. Raises ConfigurationError for frames in colour if `n_colours` is 1.
+    """
+    if n_colours == frames.shape[-1]:
+        return frames
+    grey = frames[..., :1]
+    if not (frames == grey).all():
+        raise ConfigurationError(f"{name}: model.n_colours = 1 needs grey clips, got colour. Set model.n_colours=3.")
+    return grey

@@ -25,8 +25,19 @@ def upsampled_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if 4 * (height + 1) * (width + 1) >= 9 * height * width:
         return conv2d(interpolate(x, scale_factor=2, mode="nearest"), weight, bias, padding=1)
     phases = conv2d(x, _phase_kernels(weight), None if bias is None else bias.repeat(4), padding=1)
+    if torch.compiler.is_compiling():
+        return _interleaved(phases)
     interleaved: Tensor = _Interleave.apply(phases)
     return interleaved
+
+
+def _interleaved(phases: Tensor) -> Tensor:
+    """`_Interleave` of operations that torch.compile can trace, and makes one copy of: it refuses to fill a view by
+    strides, as the gradient of `_Interleave` does."""
+    height, width = phases.shape[2] - 1, phases.shape[3] - 1
+    of_phase = phases.unflatten(1, (2, 2, -1))
+    rows = [[of_phase[:, a, b, :, a : a + height, b : b + width] for b in (0, 1)] for a in (0, 1)]
+    return torch.stack([torch.stack(row, 4) for row in rows], 3).flatten(4).flatten(2, 3)
 
 
 def _phase_kernels(weight: Tensor) -> Tensor:

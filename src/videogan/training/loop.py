@@ -14,7 +14,7 @@ from torch.nn.utils import get_total_norm
 from torch.optim.swa_utils import AveragedModel
 
 from videogan.config import ConfigurationError
-from videogan.data.clips import ClipSource, flipped, to_video, with_colours
+from videogan.data.clips import ClipSource, flipped, to_video
 from videogan.device import on_device
 from videogan.families import FAMILIES
 from videogan.families.contract import AnyGAN, Draws, Fakes, Generator, Losses
@@ -214,8 +214,9 @@ class Training:
         return StepValues(step, tuple(terms), tuple(measures), numbers)
 
     def as_trained_on(self, frames: Tensor, index: int) -> Tensor:
-        """This rank's frames of batch `index` in the networks' colours, some of them mirrored if `data.flip` is set."""
-        frames = with_colours(frames, self.config.model.colours)
+        """This rank's frames of batch `index`, some of them mirrored if `data.flip` is set."""
+        if frames.shape[-1] != self.config.model.colours:
+            raise ValueError(f"clips for networks of {self.config.model.colours} colour(s) have {frames.shape[-1]}.")
         if not self.config.data.flip:
             return frames
         rng = torch.Generator().manual_seed(seed_of("flip", self.config.seed, index))
@@ -304,8 +305,9 @@ class Training:
         """The labels of the global batch, on the CPU; a single rank has them there already."""
         return (labels if self.shard.n_ranks == 1 else self.shard.gathered(self._moved(labels))).cpu()
 
-    def _precision(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.loop.precision == "bf16")
+    def _precision(self) -> AbstractContextManager[object]:
+        is_fp32 = self.config.loop.precision == "fp32"
+        return nullcontext() if is_fp32 else torch.autocast(self.device.type, torch.bfloat16)
 
     def norms(self) -> dict[str, float]:
         """Norms of the weights of G and D, and of the gradients of their last updates."""

@@ -1,9 +1,11 @@
 """A small real data set, its decoded cache, and the shared real clips where they are present."""
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from videogan.data.cache import planned_shards, write_index, write_shard
@@ -25,13 +27,32 @@ def moving_shapes(tmp_path_factory) -> Manifest:
 
 @pytest.fixture(scope="session")
 def store(moving_shapes, tmp_path_factory) -> ClipStore:
-    folder, plain = tmp_path_factory.mktemp("cache") / "clips", preprocessing_named("plain_32")
-    paths = {row["sha"]: moving_shapes.location(row["path"]) for row in moving_shapes.usable.to_pylist()}
+    return decoded(moving_shapes, tmp_path_factory.mktemp("cache") / "clips")
+
+
+@pytest.fixture
+def blue_store(moving_shapes, tmp_path) -> ClipStore:
+    """The clips of `store`, which are grey, in blue."""
+    return decoded(moving_shapes, tmp_path / "blue", lambda frames: frames * np.array([0, 0, 1], np.uint8))
+
+
+@pytest.fixture
+def new_store(store) -> ClipStore:
+    """`store` as another process opens it."""
+    return pickle.loads(pickle.dumps(store))
+
+
+def decoded(
+    manifest: Manifest, folder: Path, shown: Callable[[np.ndarray], np.ndarray] = lambda frames: frames
+) -> ClipStore:
+    """A cache of a data set's files, of what `shown` makes of their frames."""
+    plain = preprocessing_named("plain_32")
+    paths = {row["sha"]: manifest.location(row["path"]) for row in manifest.usable.to_pylist()}
     shards = planned_shards(list(paths))
     for shard in shards:
-        write_shard(folder, shard, ((sha, decode(paths[sha], plain)) for sha in shard.shas))
+        write_shard(folder, shard, ((sha, shown(decode(paths[sha], plain))) for sha in shard.shas))
     write_index(folder, plain, shards)
-    return open_cache(folder, moving_shapes)
+    return open_cache(folder, manifest)
 
 
 @pytest.fixture

@@ -336,3 +336,11 @@ def test_batches_are_all_clips_in_order():
     requests = list(in_batches(7, 3, draw=2))
     assert [rows.tolist() for rows, _ in requests] == [[0, 1, 2], [3, 4, 5], [6]]
     assert {draw for _, draw in requests} == {2}
+
+
+@pytest.mark.parametrize("rows", [[2, 0, 1], [2, 0, 2]], ids=["each once", "one twice"])
+def test_windows_of_a_subset_stay_on_the_device_of_the_whole(rows: list[int]):
+    there = LabelledClips(torch.zeros(3, 4, 8, 8, 3, dtype=torch.uint8, device="meta"), torch.arange(3), 3)
+    (windows,) = Subset(there, torch.tensor(rows)).windows([(torch.arange(3), 0)])
+    assert windows.is_meta
+    assert windows.shape == (3, 4, 8, 8, 3)

@@ -19,9 +19,9 @@ from videogan.data.clips import (
     open_cache,
     to_frames,
     to_video,
-    with_colours,
 )
 from videogan.data.manifest import DataError, write_manifest
+from videogan.data.windows import with_colours
 from videogan.shard import Shard
 from videogan.training.loop import Training
 from videogan.training.run_config import RunConfig
@@ -37,15 +37,38 @@ def test_frames_and_video_are_inverse_and_bounded():
 
 def test_grey_video_has_the_one_colour_of_grey_frames_and_gets_three_equal_ones_back():
     frames = torch.arange(256, dtype=torch.uint8).reshape(1, 4, 8, 8, 1).expand(2, 4, 8, 8, 3)
-    video = to_video(with_colours(frames, 1))
+    video = to_video(with_colours(frames, 1, "clips"))
     assert video.shape == (2, 4, 1, 8, 8)
     assert torch.equal(to_frames(video), frames)
     assert to_frames(torch.tensor([-3.0, 3.0]).reshape(1, 2, 1, 1, 1)).flatten().tolist() == [0] * 3 + [255] * 3
-    assert with_colours(frames, 3) is frames
+    assert with_colours(frames, 3, "clips") is frames
     coloured = frames.clone()
     coloured[1, 2, 3, 4, 1] += 1
-    with pytest.raises(ConfigurationError, match="n_colours = 1 needs grey clips, got clips in colour"):
-        with_colours(coloured, 1)
+    for kind in (coloured, coloured.numpy()):
+        with pytest.raises(ConfigurationError, match=r"of b: model\.n_colours = 1 needs grey clips, got colour"):
+            with_colours(kind, 1, "of b")
+
+
+def test_clips_of_one_colour_are_contiguous_and_refused_by_name_where_they_are_not_grey(store, blue_store):
+    frames, _ = TrainingClips(store, 8, 16, seed=0, n_colours=1).batch(2)
+    assert frames.shape == (8, 16, 32, 32, 1)
+    assert frames.is_contiguous()
+    assert torch.equal(frames.expand(-1, -1, -1, -1, 3), TrainingClips(store, 8, 16, seed=0).batch(2)[0])
+    with pytest.raises(ConfigurationError, match=r"\.mp4: model\.n_colours = 1 needs grey clips"):
+        TrainingClips(blue_store, 8, 16, seed=0, n_colours=1).batch(0)
+
+
+def test_a_file_is_compared_with_grey_when_it_is_first_read_and_not_again(new_store, monkeypatch: pytest.MonkeyPatch):
+    clips, compared = TrainingClips(new_store, 8, 16, seed=0, n_colours=1), []
+
+    def counted(frames: np.ndarray, n_colours: int, name: str) -> np.ndarray:
+        compared.append(name)
+        return with_colours(frames, n_colours, name)
+
+    monkeypatch.setattr("videogan.data.clips.with_colours", counted)
+    for index in range(20):
+        clips.batch(index)
+    assert len(compared) == len(set(compared)) == len(set(clips.selection.shas))
 
 
 def test_batches_are_a_pure_function_of_seed_and_index(store):

@@ -39,3 +39,14 @@ def test_a_training_uses_tf32_in_its_updates_if_asked_and_never_in_its_constrain
     training.step_(1, NoiseClips())
     assert seen == {"generator": {"tf32" if asked else "ieee"}, "constraint": {"ieee"}}
     assert settings() == {"ieee"}
+
+
+def test_updates_of_a_training_have_fused_optimisers_and_kernels_chosen_by_trial_and_nothing_else_has():
+    training = Training(run_config(n_d=1), lambda module: module, Shard(), torch.device("cpu"))
+    seen = set()
+    training.generator.register_forward_pre_hook(lambda *_: seen.add(torch.backends.cudnn.benchmark))
+    training.step_(1, NoiseClips())
+    assert seen == {True}
+    assert not torch.backends.cudnn.benchmark
+    assert training.optimiser_g.defaults["fused"]
+    assert training.optimiser_d.defaults["fused"]

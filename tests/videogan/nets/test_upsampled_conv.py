@@ -44,3 +44,17 @@ def test_under_autocast_it_computes_in_bf16_from_sums_of_taps_in_fp32():
     assert (value - expected).abs().max() < 2**-6 * expected.abs().max()
     value.float().sum().backward()
     assert weight.grad.dtype == torch.float32
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "last"])
+def test_a_compiler_traces_it_with_its_gradients(layout: torch.memory_format):
+    torch.manual_seed(0)
+    x, weight = (torch.randn(s, dtype=F64).contiguous(memory_format=layout) for s in ((2, 3, 5, 4), (2, 3, 3, 3)))
+    inputs = [value.requires_grad_() for value in (x, weight, torch.randn(2, dtype=F64))]
+    traced = torch.compile(upsampled_conv2d, backend="aot_eager", fullgraph=True, dynamic=False)(*inputs)
+    expected = upsampled_conv2d(*inputs)
+    assert torch.equal(traced, expected)
+    pull = torch.randn(expected.shape, dtype=F64)
+    gradients = torch.autograd.grad(traced, inputs, pull)
+    for gradient, right in zip(gradients, torch.autograd.grad(expected, inputs, pull), strict=True):
+        torch.testing.assert_close(gradient, right, rtol=1e-12, atol=1e-11)

@@ -1,6 +1,7 @@
 """A training whose networks torch.compile has compiled has the losses, weights and checkpoints of one without."""
 
 import copy
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ from videogan.training.loop import Training
 from videogan.training.run_config import RunConfig
 
 TWICE = [family for family, gan in FAMILIES.items() if gan.differentiates_twice]
-ROUNDING, ROUNDING_OF_BF16 = {"rel": 1e-4, "abs": 1e-5}, {"rel": 1e-2, "abs": 1e-2}
-"""bf16 has 8 bits; compiled operations round once where others round between them."""
+ROUNDING, MORE_ROUNDING = {"rel": 1e-4, "abs": 1e-5}, {"rel": 1e-2, "abs": 1e-2}
+"""Compiled operations round once where others round between them. More: in bf16, which has 8 bits; and after an update
+of MVT-GAN, whose plain losses change by up to 5e-3, relative, if its first weights are rounded differently."""
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -57,17 +59,32 @@ def test_without_a_compiler_no_training_starts(monkeypatch: pytest.MonkeyPatch):
         a_training(a_run(compile=True))
 
 
-CASES: dict[str, tuple[str, dict[str, Any]]] = {
-    "mvt": ("mvt", {"n_d": 1}),
-    "vgan in parts, averaged": ("vgan", {"accumulate": 2, "ema_decay": 0.9}),
-    "vgan in bf16": ("vgan", {"precision": "bf16"}),
+Bound = dict[str, float]
+CASES: dict[str, tuple[str, dict[str, Any], tuple[Bound, Bound]]] = {
+    "mvt": ("mvt", {"n_d": 1}, (ROUNDING, MORE_ROUNDING)),
+    "vgan in parts, averaged": ("vgan", {"accumulate": 2, "ema_decay": 0.9}, (ROUNDING, ROUNDING)),
+    "vgan in bf16": ("vgan", {"precision": "bf16"}, (MORE_ROUNDING, MORE_ROUNDING)),
 }
+"""Family, loop, and the bounds of the first and the second step."""
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("family", "loop"), CASES.values(), ids=CASES)
-def test_a_compiled_step_has_the_losses_of_one_that_is_not_also_from_its_checkpoint(family: str, loop: dict[str, Any]):
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family not in TWICE])
+def test_the_compiler_can_trace_each_family_that_is_not_refused(family: str, monkeypatch: pytest.MonkeyPatch):
+    # All of torch.compile but the code that it generates, which takes most of its time.
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    plain, traced = (a_training(a_run(family, n_d=1, compile=on)) for on in (False, True))
+    clips = NoiseClips.of(plain.config)
+    assert traced.step_(1, clips).losses == pytest.approx(plain.step_(1, clips).losses, **ROUNDING)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)  # mvt takes 7 minutes of a core
+@pytest.mark.parametrize(("family", "loop", "bounds"), CASES.values(), ids=CASES)
+def test_a_compiled_step_has_the_losses_of_one_that_is_not_also_from_its_checkpoint(
+    family: str, loop: dict[str, Any], bounds: tuple[Bound, Bound]
+):
     plain, compiled, other = (a_training(a_run(family, compile=on, **loop)) for on in (False, True, False))
     clips, checkpoints = NoiseClips(), []
     losses: list[list[dict[str, float]]] = []
@@ -81,8 +98,8 @@ def test_a_compiled_step_has_the_losses_of_one_that_is_not_also_from_its_checkpo
         training.load_(checkpoint)
         losses.append([losses[0][0], training.step_(2, clips).losses])
     for others in losses[1:]:
-        for expected, got in zip(losses[0], others, strict=True):
-            assert got == pytest.approx(expected, **(ROUNDING if loop.get("precision") != "bf16" else ROUNDING_OF_BF16))
+        for expected, got, bound in zip(losses[0], others, bounds, strict=True):
+            assert got == pytest.approx(expected, **bound)
 
 
 @pytest.mark.slow

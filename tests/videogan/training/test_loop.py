@@ -251,12 +251,12 @@ def test_grey_networks_train_on_grey_clips_and_refuse_clips_in_colour():
     class GreyClips(NoiseClips):
         def batch(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
             frames, labels = super().batch(index)
-            return frames[..., :1].expand_as(frames), labels
+            return frames[..., :1], labels
 
     config = run_config(n_steps=1, model={"n_colours": 1})
     (progress,) = train(config, GreyClips())
     assert progress.training.generator.image.output.weight.shape[0] == 1
-    with pytest.raises(ConfigurationError, match="needs grey clips"):
+    with pytest.raises(ValueError, match=r"networks of 1 colour\(s\) have 3"):
         list(train(config, NoiseClips()))
 
 

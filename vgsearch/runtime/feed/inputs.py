@@ -83,15 +83,17 @@ class Inputs:
     def cached_clips(self, config: "RunConfig", rank: int = 0, n_ranks: int = 1) -> "PrefetchedClips":
         """One rank's part of the training split from the cache, fetched one batch ahead; close it."""
         store, size, n_frames = self._store(config.data), config.loop.batch_size, config.model.n_frames
-        data = config.data
+        data, colours = config.data, config.model.colours
         return PrefetchedClips(
-            TrainingClips(store, size, n_frames, config.seed, rank, n_ranks, data.sampling, data.only_class)
+            TrainingClips(store, size, n_frames, config.seed, rank, n_ranks, data.sampling, data.only_class, colours)
         )
 
     def stream_plan(self, config: "RunConfig") -> stream.StreamPlan:
         manifest = read_manifest(self.data)
-        size, n_frames = config.loop.batch_size, config.model.n_frames
-        return stream.stream_plan(manifest, self.preprocessing, config.data, size, n_frames, config.seed)
+        size, model = config.loop.batch_size, config.model
+        return stream.stream_plan(
+            manifest, self.preprocessing, config.data, size, model.n_frames, config.seed, model.colours
+        )
 
     def real_clips(self, data: "DataConfig", n_frames: int, split: str) -> RealClips:
         """The real clips of a split, read from the cache or a stream when they are needed."""

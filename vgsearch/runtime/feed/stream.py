@@ -18,7 +18,7 @@ from videogan.data.journal import signature
 from videogan.data.manifest import DataError, Manifest
 from videogan.data.preprocessing import preprocessing_named
 from videogan.data.shard_repair import why_lost
-from videogan.data.windows import Selection, WindowSchedule, rank_positions, select_clips, span, window
+from videogan.data.windows import Selection, WindowSchedule, rank_positions, select_clips, span, window, with_colours
 
 if TYPE_CHECKING:  # they import torch, which workers that decode do without
     import torch
@@ -40,24 +40,35 @@ class StreamPlan:
     batch_size: int
     preprocessing: str
     limits: Limits
+    n_colours: int
+    """Of the networks that are trained; 1 refuses windows in colour."""
 
     def decoded(self, positions: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
-        """The window at each position of the stream, uint8 (T, H, W, 3), and its label. Raises UnreadableVideo."""
+        """The window at each position of the stream, uint8 (T, H, W, n_colours), and its label.
+
+        Raises UnreadableVideo, and ConfigurationError for a window that is not grey if it must be.
+        """
         for clip, start in zip(*self.schedule.at(positions), strict=True):
             selected = _row(self.selection, clip, start)
             frames = _decoded_window(selected, self.preprocessing, self.limits, self.schedule.n_frames)
-            yield frames, int(self.selection.labels[clip])
+            yield with_colours(frames, self.n_colours, self.selection.paths[clip]), int(self.selection.labels[clip])
 
 
 def stream_plan(
-    manifest: Manifest, preprocessing: str, config: "DataConfig", batch_size: int, n_frames: int, seed: int
+    manifest: Manifest,
+    preprocessing: str,
+    config: "DataConfig",
+    batch_size: int,
+    n_frames: int,
+    seed: int,
+    n_colours: int = 3,
 ) -> StreamPlan:
     """The plan for the training split of `manifest`."""
     named = preprocessing_named(preprocessing)
     selection = select_clips(manifest, "train", named, n_frames, config.short_clips, every_nth=config.every_nth)
     selection = selection.of_class(config.only_class)
     schedule = selection.schedule(n_frames, seed, config.sampling)
-    return StreamPlan(manifest.digest, selection, schedule, batch_size, preprocessing, config.limits)
+    return StreamPlan(manifest.digest, selection, schedule, batch_size, preprocessing, config.limits, n_colours)
 
 
 def stream_datasets(plan: StreamPlan, n_batches: int, start: int = 0, n_ranks: int = 1) -> dict[str, "Dataset"]:

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from vgsearch.runtime.judging.judge import Judge, sampling_copy_of, synthetic_set
 from videogan.data.clip_set import LabelledClips, all_windows, in_batches
-from videogan.data.clips import to_video, with_colours
+from videogan.data.clips import to_video
+from videogan.data.windows import with_colours
 from videogan.metrics.gam import DiscriminatorScores, gam
 from videogan.training.checkpoint import networks_from
 
@@ -72,7 +73,7 @@ class _Model:
 
     def __init__(self, path: str, device: str) -> None:
         self._networks, config = networks_from(path)
-        self._n_colours = config.model.colours
+        self._path, self._n_colours = path, config.model.colours
         for network in self._networks.discriminators.values():
             network.to(device)
         self.synthetic = synthetic_set(sampling_copy_of(self._networks.generator.to(device), config), config)
@@ -92,6 +93,7 @@ class _Model:
     def realness(self, frames: Tensor, labels: Tensor) -> Tensor:
         """Realness (n,), on the CPU, of clips uint8 (n, T, H, W, C); higher is more real."""
         batches = zip(frames.split(CLIPS_AT_ONCE), labels.split(CLIPS_AT_ONCE), strict=True)
-        videos = ((to_video(with_colours(f, self._n_colours).to(self._device)), y) for f, y in batches)
+        shown = ((with_colours(f, self._n_colours, self._path), y) for f, y in batches)
+        videos = ((to_video(f.to(self._device)), y) for f, y in shown)
         scores = [self._networks.realness(video, y.to(self._device)).float().cpu() for video, y in videos]
         return torch.cat(scores)

@@ -47,15 +47,16 @@ class _Search:
             try:
                 found = ray.get(self._answer)
             except ray.exceptions.RayError:
-                return self._give_back()
+                return self.give_back()
             if found == self._gpu:
                 self.holder = self._asked
-                return self._give_back()
+                return self.give_back()
             self._others.append(self._asked)
             self._ask()
-        return time.monotonic() - self._began < SECONDS_OF_A_SEARCH or self._give_back()
+        return time.monotonic() - self._began < SECONDS_OF_A_SEARCH or self.give_back()
 
-    def _give_back(self) -> bool:
+    def give_back(self) -> bool:
+        """End the search: free all GPUs but the one that it has found."""
         for actor in (*self._others, self._asked):
             if actor is not self.holder:
                 ray.kill(actor)
@@ -92,7 +93,9 @@ class BrokenGpus(tune.Callback):
                     self._left_out[gpu] = search.holder
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
-        """Free what the actors hold: the cluster may go on with other work."""
+        """Free what the actors hold or wait for: the cluster may go on with other work."""
+        for search in self._searches.values():
+            search.give_back()
         for holder in self._left_out.values():
             ray.kill(holder)
 

@@ -1,5 +1,7 @@
 import time
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from vgsearch.runtime.feed.decode import build_cache
 from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.feed.stream import (
     StreamedClips,
+    StreamPlan,
     WindowStream,
     refuse_starved_stream,
     stream_data_config,
@@ -129,6 +132,12 @@ def test_moving_mnist_streams_and_caches_every_nth_frame_of_its_array(ray_cluste
     array = np.load(tmp_path / "data" / "moving_mnist.npy")
     numbers = [int(row["group"]) for row in manifest.split("test").to_pylist()]
     np.testing.assert_array_equal(centred[..., 0], array[4:35:2, numbers].swapaxes(0, 1))
+    plan = stream_plan(manifest, "plain_64", config, 1, 16, seed=3, n_colours=1)
+    ((streamed, _),) = plan.decoded(np.arange(1))
+    store = open_cache(build_cache(manifest, "plain_64", config), manifest, every_nth=2)
+    cached = TrainingClips(store, 1, 16, seed=3, n_colours=1)
+    np.testing.assert_array_equal(streamed, cached.batch(0)[0][0])
+    assert streamed.shape == (16, 64, 64, 1)
 
 
 def same_frames(manifest, preprocessing, config, cache, n_frames):
@@ -196,11 +205,14 @@ def test_ranks_that_do_not_divide_the_batch_are_refused(manifest):
         stream_datasets(plan, n_batches=3, n_ranks=3)
 
 
+def fields_of(plan: StreamPlan) -> dict[str, Any]:
+    return {field.name: getattr(plan, field.name) for field in fields(plan)}
+
+
 def test_a_killed_decoding_worker_costs_a_retry_and_no_batch(store, manifest, tmp_path):
     plan = stream_plan(manifest, "plain_32", DataConfig(), BATCH, WINDOW, seed=3)
-    fields = {name: getattr(plan, name) for name in plan.__dataclass_fields__}
     cached = TrainingClips(store, BATCH, WINDOW, seed=3)
-    plan = OnceKilledPlan(**fields, killed=str(tmp_path / "killed"))
+    plan = OnceKilledPlan(**fields_of(plan), killed=str(tmp_path / "killed"))
     stream = stream_datasets(plan, n_batches=6)[stream_name(0)]
     with StreamedClips(plan, stream.iterator()) as streamed:
         for index in range(6):
@@ -225,7 +237,7 @@ def test_a_stream_survives_a_pause_of_the_training_beyond_ray_datas_limit(manife
 @pytest.mark.slow
 def test_a_file_that_crashes_every_worker_ends_the_stream_with_an_error(manifest):
     plan = stream_plan(manifest, "plain_32", DataConfig(), BATCH, WINDOW, seed=3)
-    plan = CrashingPlan(plan.selection, plan.schedule, BATCH, "plain_32", Limits())
+    plan = CrashingPlan(**fields_of(plan))
     stream = stream_datasets(plan, n_batches=4)[stream_name(0)]
     # Batch 2 has position 20; which of the batches before it arrive depends on how far ahead Ray Data is.
     with StreamedClips(plan, stream.iterator()) as streamed, pytest.raises(ray.exceptions.WorkerCrashedError):

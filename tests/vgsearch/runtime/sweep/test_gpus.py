@@ -95,6 +95,19 @@ def test_the_gpu_that_failed_three_trials_is_held_and_not_the_one_that_ray_would
     wait_until(lambda: ray.available_resources().get("GPU") == N_GPUS, ray.available_resources)
 
 
+def test_a_search_that_ends_while_it_looks_for_a_gpu_holds_none(tmp_path: Path, two_gpus: Resources):
+    broken = BrokenGpus(N_GPUS, lambda told: None, lambda reason: None)
+    gpu = Gpu(ray.nodes()[0]["NodeID"], ray.util.get_node_ip_address(), "1")
+    for trial in ("a", "b", "c"):
+        broken.on_trial_error(1, [], failed_on(gpu, trial, tmp_path))
+    broken.on_experiment_end([])
+    users = [ray.remote(num_cpus=1, num_gpus=1)(User).remote() for _ in range(N_GPUS)]
+    assert set(ray.get([user.gpu.remote() for user in users], timeout=300)) == {"0", "1"}
+    for user in users:
+        ray.kill(user)
+    wait_until(lambda: ray.available_resources().get("GPU") == N_GPUS, ray.available_resources)
+
+
 def attempts(folder: Path) -> list[dict[str, Any]]:
     """What the attempts at the trials of an experiment noted so far."""
     log = folder / "attempts.jsonl"
