@@ -86,18 +86,19 @@ def _against_paper(
 
 def _rests_on(score: Score, objective: Objective, record: SweepRecord) -> str:
     """16 test clips of 4 groups; or what the search's own seeds say."""
+    n_seeds = max(map(len, score.over_training_seeds.values()), default=1)
+    trainings = "one training" if n_seeds == 1 else f"{n_seeds} trainings"
     if has_several_seeds(record):
         noise = signal_of_search(record)[objective.name]
         if noise.seeds is not None and noise.seeds.n is not None:
-            n_seeds = max(map(len, score.over_training_seeds.values()), default=1)
             return f"{n_seeds} seeds a point, where {noise.seeds.n} would be needed"
     s3, of_features = score.s3, score.features.get(objective.name)
     if s3 is not None and s3.n_test:
         groups = f" of {s3.n_groups} groups" if s3.n_groups else ""
-        return f"{s3.n_test} {s3.split or 'test'} clips{groups}, one training"
+        return f"{s3.n_test} {s3.split or 'test'} clips{groups}, {trainings}"
     if of_features is not None and (n_clips := of_features.n_real or of_features.n_real_test):
-        return f"{n_clips} {of_features.split or 'test'} clips, one training"
-    return "one training"
+        return f"{n_clips} {of_features.split or 'test'} clips, {trainings}"
+    return trainings
 
 
 def _remedy(best: TrialRecord, experiment: Place) -> str:

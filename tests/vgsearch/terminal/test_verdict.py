@@ -43,6 +43,11 @@ CASES = {
         "not distinguishable from an untrained generator: 16 test clips of 4 groups, one training; "
         "vgsearch confirm /runs/x --seeds 5 --folds 3 would tell more",
     ),
+    "its trainings are counted": (
+        searched(FLOOR, score(0.65, 0.5, n_groups=12, over_training_seeds={"s3": [0.9, 0.6, 0.45]})),
+        "not distinguishable from an untrained generator: 16 test clips of 12 groups, 3 trainings; "
+        "vgsearch confirm /runs/x --seeds 5 would tell more",
+    ),
     "the best scores as the floor does": (
         searched(FLOOR, score(0.26, 0.02, n_groups=12)),
         "not distinguishable from an untrained generator: 16 test clips of 12 groups, one training; "
