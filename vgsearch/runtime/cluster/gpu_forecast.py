@@ -40,7 +40,7 @@ def gpu_forecast(config: RunConfig, sweep: Sweep, prices: Mapping[str, float]) -
 
     The ranges are hours per trial, GPU-hours of the sweep without pruning, and its cost where `prices` has the GPU.
     """
-    n_gpus = sweep.n_trials * sweep.seeds_per_trial * sweep.n_workers
+    n_times = sweep.n_trials * sweep.seeds_per_trial * sweep.n_workers  # a worker trains on a GPU of its own
     costs = {precision: forecast(_at(config, precision), sweep.n_workers) for precision in ("fp32", "bf16")}
     found: dict[Arithmetic, dict[str, Any]] = {}
     for arithmetic in OFFERED:
@@ -49,7 +49,7 @@ def gpu_forecast(config: RunConfig, sweep: Sweep, prices: Mapping[str, float]) -
         holding = [gpu for gpu in GPUS.values() if gpu.memory_bytes >= needed]
         hours = {gpu.name: _hours(gpu, cost, arithmetic, config.loop.n_steps, sweep.n_workers) for gpu in holding}
         known = {name: each for name, each in hours.items() if each}
-        gpu_hours = {name: (least * n_gpus, most * n_gpus) for name, (least, most) in known.items()}
+        gpu_hours = {name: (least * n_times, most * n_times) for name, (least, most) in known.items()}
         paid = {name: prices[name] for name in gpu_hours if name in prices}
         costs_of = {name: tuple(price * each for each in gpu_hours[name]) for name, price in paid.items()}
         found[arithmetic] = {

@@ -156,9 +156,11 @@ def print_forecast(
 ) -> None:
     """Print parameters, memory, FLOPs and disk of the sweep, counted at the paper's point.
 
-    With `prices` of an hour of named GPUs also what it costs on them.
+    With `prices` of an hour of named GPUs also what it costs on them; raises ConfigurationError if that is unknown.
     """
     if sweep.space.is_of_program:
+        if prices:
+            raise ConfigurationError("--price: what another program costs is unknown; leave it out.")
         _print_program(sweep, manifest, console, json_lines)
         return
     config = sweep.family_config(sweep.paper_points[0])

@@ -65,3 +65,9 @@ def test_a_price_without_a_dry_run_is_refused(shapes: Path, tmp_path: Path):
     assert isinstance(run.exception, ConfigurationError)
     assert "--price is for the forecast of --dry-run" in str(run.exception)
     assert not list(tmp_path.rglob("sweep.yaml"))
+
+
+def test_a_price_of_another_program_is_refused(shapes: Path):
+    run = CliRunner().invoke(app, ["tune", "moving_blobs", "--data", str(shapes), "--dry-run", "--price", "H100=2"])
+    assert isinstance(run.exception, ConfigurationError)
+    assert "what another program costs is unknown" in str(run.exception)
