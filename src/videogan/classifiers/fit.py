@@ -3,7 +3,6 @@
 import copy
 import math
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,6 +19,7 @@ from videogan.data.clips import to_video
 from videogan.device import has_room, on_device
 from videogan.divergence import TrainingDiverged
 from videogan.nets.layout import lay_channels_last_
+from videogan.nets.precision import arithmetic
 from videogan.out_of_memory import in_halves
 from videogan.shard import Shard
 
@@ -232,7 +232,7 @@ class _Fit:
 
     def _loss(self, frames: Tensor, labels: Tensor, part: "_Part") -> Tensor:
         """This rank's loss, weighted so that the mean over ranks is the mean of the global batch."""
-        with _precision(self.recipe, self.device):
+        with arithmetic(self.recipe.precision, self.device):
             logits = self.wrapped(to_video(shifted(on_device(frames, self.device), part.shifts)))
         return part.weight * F.cross_entropy(logits.float(), on_device(labels, self.device))
 
@@ -341,7 +341,7 @@ def _outputs(classifier: VideoClassifier, batches: Iterable[Tensor], recipe: Rec
     layers = classifier.features if layer == "penultimate" else classifier
 
     def compute(frames: Tensor) -> Tensor:
-        with _precision(recipe, device):
+        with arithmetic(recipe.precision, device):
             return layers(to_video(on_device(frames, device))).float()
 
     for batch in batches:
@@ -353,14 +353,10 @@ def classes_of(classifier: VideoClassifier, penultimate: Tensor, recipe: Recipe)
     """Predicted labels (n,), on the CPU, from `penultimate` features (n, d); otherwise like `predict`."""
     classifier.eval()
     device = next(classifier.parameters()).device
-    with _precision(recipe, device):
+    with arithmetic(recipe.precision, device):
         return classifier.classify(penultimate.to(device)).argmax(1).cpu()
 
 
 def _shuffled_batches(n: int, n_batches: int, rng: torch.Generator) -> tuple[Tensor, ...]:
     """A random order of n clips in batches of nearly equal size, because batch norm cannot train on a single clip."""
     return torch.randperm(n, generator=rng).tensor_split(n_batches)
-
-
-def _precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[object]:
-    return nullcontext() if recipe.precision == "fp32" else torch.autocast(device.type, torch.bfloat16)

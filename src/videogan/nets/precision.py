@@ -1,8 +1,8 @@
-"""Full precision for some operations of mixed-precision training."""
+"""The precision of networks' operations: fp32, TF32 or bf16, and full precision for some of them."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,11 @@ def tf32(allowed: bool) -> Iterator[None]:
     finally:
         for part, precision in zip(parts, before, strict=True):
             part.fp32_precision = precision
+
+
+def arithmetic(precision: Literal["fp32", "bf16"], device: torch.device) -> AbstractContextManager[object]:
+    """A context in which the operations of networks compute in bf16 where autocast says so; none for fp32."""
+    return nullcontext() if precision == "fp32" else torch.autocast(device.type, torch.bfloat16)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from videogan.losses import total
 from videogan.nets.initialisation import LoadedLater
 from videogan.nets.layer_noise import NOISE_DRAWS
 from videogan.nets.layout import lay_channels_last_
-from videogan.nets.precision import fixed_shapes, tf32
+from videogan.nets.precision import arithmetic, fixed_shapes, tf32
 from videogan.nets.recomputation import recompute_activations_
 from videogan.seeds import seed_of
 from videogan.shard import Shard
@@ -306,8 +306,7 @@ class Training:
         return (labels if self.shard.n_ranks == 1 else self.shard.gathered(self._moved(labels))).cpu()
 
     def _precision(self) -> AbstractContextManager[object]:
-        is_fp32 = self.config.loop.precision == "fp32"
-        return nullcontext() if is_fp32 else torch.autocast(self.device.type, torch.bfloat16)
+        return arithmetic(self.config.loop.precision, self.device)
 
     def norms(self) -> dict[str, float]:
         """Norms of the weights of G and D, and of the gradients of their last updates."""
