@@ -17,7 +17,7 @@ from vgsearch.experiment.paths import Experiment, short_id
 from vgsearch.space.sweep import load_sweep
 from vgsearch.terminal.words import interval
 from videogan.metrics.interval import Interval
-from videogan.metrics.s3 import seed_interval
+from videogan.metrics.seed_interval import seed_interval
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,13 @@ from vgsearch.experiment.signal import signal_of, trainings
 from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.signal_line import signal_line
 from vgsearch.terminal.sweep_table import objective_value
-from vgsearch.terminal.verdict import UNTRAINED, against
+from vgsearch.terminal.verdict import UNTRAINED, WHOLE, against, share_of_untrained
 from vgsearch.terminal.words import interval
 from videogan.config import ConfigurationError
 from videogan.data.manifest import Manifest
 from videogan.metrics.interval import Interval
 from videogan.metrics.retraining_noise import RetrainingNoise
-from videogan.metrics.s3 import MAX_SEEDS, score_interval, seed_interval
+from videogan.metrics.seed_interval import MAX_SEEDS, score_interval, seed_interval
 from videogan.metrics.t_test import paired_p
 from videogan.storage.atomic import write_atomically
 from videogan.storage.json_values import json_values
@@ -84,6 +84,8 @@ class Confirmed:
     ends: dict[int, str]
     interval: Interval
     against_paper: Comparison | None
+    share_of_untrained: Interval | None
+    """Of a distance: the share of the untrained generator's by the same classifiers, over classifiers."""
 
 
 def points_to_confirm(record: SweepRecord, top: int) -> list[TrialRecord]:
@@ -164,6 +166,9 @@ def _confirmed(
         if scores
         else Interval(math.nan, math.nan, math.nan),
         against_paper=None if paper_scores is None else compared(scores, paper_scores, objective),
+        share_of_untrained=share_of_untrained(
+            [run.score for run in runs.values() if run.state == "done"], record, objective
+        ),
     )
 
 
@@ -268,7 +273,10 @@ def verdict_on(points: Sequence[Confirmed], record: SweepRecord) -> str:
         "" if floor is None else f"; that of the untrained one is {interval(floor)}{f' on {split}' if split else ''}"
     )
     measured = f"{LABELS[objective.name]} {interval(best.interval)} on {n} fresh seeds{beside}"
-    return f"{name} is {against(UNTRAINED, best.interval, floor, objective)}: {measured}"
+    if best.share_of_untrained is None:
+        return f"{name} is {against(UNTRAINED, best.interval, floor, objective)}: {measured}"
+    share = f"{interval(best.share_of_untrained)} of it by the same classifiers"
+    return f"{name} is {against(UNTRAINED, best.share_of_untrained, WHOLE, objective)}: {measured}, {share}"
 
 
 def print_confirmation(points: Sequence[Confirmed], record: SweepRecord, console: Console) -> None:

@@ -14,7 +14,7 @@ from videogan.data.cache import cache_folder
 from videogan.data.manifest import Manifest, write_manifest
 from videogan.data.mirrored import reason_of_copy
 from videogan.data.splits import carve_select, folds_by_group
-from videogan.metrics.s3 import MAX_SEEDS, score_interval
+from videogan.metrics.seed_interval import MAX_SEEDS, score_interval
 from videogan.storage.atomic import write_atomically
 from videogan.storage.json_values import json_values
 

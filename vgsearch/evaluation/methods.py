@@ -11,7 +11,7 @@ from vgsearch.experiment.paths import short_id
 from vgsearch.experiment.signal import trainings
 from vgsearch.terminal.words import interval
 from videogan.metrics.interval import Interval
-from videogan.metrics.s3 import score_interval
+from videogan.metrics.seed_interval import score_interval
 from videogan.metrics.t_test import difference
 
 

@@ -120,6 +120,16 @@ class FeatureScore(_Measured):
         """The same score of real clips in place of samples."""
         return _interval(self.real, self.real_low, self.real_high)
 
+    def shares_of(self, other: "FeatureScore") -> list[float]:
+        """This distance divided by another generator's, by classifier; empty unless the same classifiers measured both.
+
+        Each classifier has a unit of its own: three that were trained alike measure 1.4, 1.9 and 7.5 for one untrained
+        generator (reports/search-2026-11-30). Their shares have none.
+        """
+        ours, theirs = self.per_seed or [], other.per_seed or []
+        is_shared = self.protocol == other.protocol and len(ours) == len(theirs) and min(theirs, default=0) > 0
+        return [one / another for one, another in zip(ours, theirs, strict=True)] if is_shared else []
+
     @property
     def covers(self) -> str:
         """What the interval of one generator's score covers."""

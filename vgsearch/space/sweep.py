@@ -18,7 +18,7 @@ from vgsearch.space.yaml_text import read_yaml_file, write_yaml
 from videogan.config import Config, ConfigurationError, flattened, parse_config, suggestion, with_overrides
 from videogan.data.manifest import Manifest, ScoredSplit
 from videogan.families import FAMILIES
-from videogan.metrics.s3 import MAX_SEEDS
+from videogan.metrics.seed_interval import MAX_SEEDS
 from videogan.storage.address_secrets import has_secret, without_secrets
 from videogan.storage.atomic import write_atomically
 from videogan.training.run_config import EvaluationConfig, RunConfig

@@ -1,19 +1,24 @@
 """What the scores of a search say in words: from their 95 % intervals, the floor's, and the signal."""
 
 import math
+from collections.abc import Sequence
+from statistics import fmean
 
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord
-from vgsearch.experiment.objective import COST, LABELS, Objective
+from vgsearch.experiment.objective import COST, DISTANCES, LABELS, Objective
 from vgsearch.experiment.paths import short_id
 from vgsearch.experiment.score import Score
 from vgsearch.experiment.signal import has_several_seeds, signal_of_search
 from vgsearch.terminal.words import typed
 from videogan.metrics.interval import Interval
+from videogan.metrics.seed_interval import seed_interval
 from videogan.storage.places import Place
 
 UNTRAINED, PAPER = "an untrained generator", "the paper's point"
 TRAIN_LONGER = "train longer, by a larger --budget or --set loop.n_steps"
 """The remedy where the best score and the floor's lie in each other's interval."""
+WHOLE = Interval(1.0, 1.0, 1.0)
+"""The untrained generator's share of its own distance."""
 FEW_GROUPS = 10
 """Scored groups below which testing every group, by folds, is worth its cost."""
 
@@ -22,7 +27,8 @@ def verdict(record: SweepRecord, experiment: Place) -> str:
     """Whether the best trial is distinguishable from an untrained generator and from the paper's point, on how much
     data that rests, and what would tell. Empty before a trial is scored.
 
-    Two scores are distinguishable if their intervals do not overlap.
+    Two scores are distinguishable if their intervals do not overlap; of a distance, if the interval of its share of the
+    untrained generator's leaves out 1.
     """
     best, objective = record.best, _objective(record)
     own = None if best is None else best.score.interval(objective.name)
@@ -32,8 +38,10 @@ def verdict(record: SweepRecord, experiment: Place) -> str:
         unknown = f"{LABELS[objective.name]} of {short_id(best.trial_id)} has no interval, so chance may explain it"
         return f"{unknown}; {_remedy(best, experiment)}"
     floor = None if record.floor is None else record.floor.score.interval(objective.name)
-    against_floor = against(UNTRAINED, own, floor, objective)
-    if floor is None or not _differ(own, floor):
+    share = share_of_untrained([best.score], record, objective)
+    compared, untrained = (own, floor) if share is None else (share, WHOLE)
+    against_floor = against(UNTRAINED, compared, untrained, objective)
+    if untrained is None or not _differ(compared, untrained):
         is_alike = floor is not None and _contains(own, floor.mean) and _contains(floor, own.mean)
         remedy = TRAIN_LONGER if is_alike else _remedy(best, experiment)
         return f"{against_floor}: {_rests_on(best.score, objective, record)}; {remedy}"
@@ -43,6 +51,20 @@ def verdict(record: SweepRecord, experiment: Place) -> str:
 def _objective(record: SweepRecord) -> Objective:
     """The first that is a score."""
     return next(objective for objective in record.objectives if objective.name != COST)
+
+
+def share_of_untrained(scores: Sequence[Score], record: SweepRecord, objective: Objective) -> Interval | None:
+    """The mean of some trainings' distances as a share of the untrained generator's by the same classifier.
+
+    The interval is Student's over classifiers. None unless the same classifiers measured all of them.
+    """
+    name = objective.name
+    floor = None if record.floor is None else record.floor.score.features.get(name)
+    if name not in DISTANCES or floor is None:
+        return None
+    measured = [score.features.get(name) for score in scores]
+    shares = [[] if each is None else each.shares_of(floor) for each in measured]
+    return seed_interval(list(map(fmean, zip(*shares, strict=True)))) if shares and all(shares) else None
 
 
 def against(what: str, own: Interval, other: Interval | None, objective: Objective) -> str:

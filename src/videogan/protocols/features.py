@@ -21,7 +21,7 @@ from videogan.metrics.frechet import frechet_distance, moments
 from videogan.metrics.inception_score import inception_score
 from videogan.metrics.interval import Interval
 from videogan.metrics.kernel_distance import kernel_distance
-from videogan.metrics.s3 import MAX_SEEDS, seed_interval
+from videogan.metrics.seed_interval import MAX_SEEDS, seed_interval
 from videogan.protocols.classifier import ClassifierProtocol, DataFacts, digest_of, refuse_other_lengths
 from videogan.protocols.s3 import RealSide, SyntheticSet, different_clips, like_real, warnings_of_copies
 from videogan.storage.json_values import json_values

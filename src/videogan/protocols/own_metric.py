@@ -13,7 +13,7 @@ from videogan.config import Config, ConfigurationError
 from videogan.data.clip_set import ClipSet, all_windows
 from videogan.data.manifest import ScoredSplit
 from videogan.metrics.contract import Better, Metric, Value, checked_values
-from videogan.metrics.s3 import seed_interval
+from videogan.metrics.seed_interval import seed_interval
 from videogan.plug_ins import PlugIns, one_line, package_of
 from videogan.protocols import PROTOCOLS, USUAL_CLASSIFIER
 from videogan.protocols.classifier import DataFacts, digest_of

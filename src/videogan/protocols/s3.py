@@ -19,16 +19,15 @@ from videogan.metrics import ACCURACIES
 from videogan.metrics.interval import Interval
 from videogan.metrics.s3 import (
     FEWEST_GROUPS,
-    MAX_SEEDS,
     Judged,
     accuracy,
     bootstrap_intervals,
     confusion_matrix,
     per_class_accuracy,
     s3_of_guessing,
-    seed_interval,
     whole_interval,
 )
+from videogan.metrics.seed_interval import MAX_SEEDS, seed_interval
 from videogan.protocols.classifier import (
     ClassifierProtocol,
     DataFacts,

@@ -21,12 +21,14 @@ from vgsearch.evaluation.confirmation import (
     remaining_runs,
     save,
     signal_between,
+    verdict_on,
 )
 from vgsearch.experiment.ledger import Ledger, read_ledger
 from vgsearch.experiment.objective import Objective
 from vgsearch.experiment.paths import run_id
 from vgsearch.space.space import load_space
 from videogan.config import ConfigurationError
+from videogan.metrics.seed_interval import seed_interval
 
 S3, KVD = Objective("s3"), Objective("kvd")
 PAPER = load_space("mvt").paper_points[0]
@@ -268,6 +270,22 @@ def test_the_signal_of_a_distance_has_no_seeds_for_a_twentieth(tmp_path: Path):
     assert signal.seeds.apart == pytest.approx(math.sqrt((20.25 - 1.25) / 2))
     (line,) = signal_lines(ledger, points)
     assert "seeds a point tell two points 3.08, the standard deviation between points, apart" in line
+
+
+def test_a_distance_is_told_from_the_untrained_generators_by_each_classifier(tmp_path: Path):
+    ledger = a_search(tmp_path, [0.6], "-kvd")
+    by_classifier = {"protocol": "kvd_r3d18_smoke_v2", "mean": 3.6, "low": -4.8, "high": 12.1}
+    ledger.append("floor", score={"kvd": {**by_classifier, "per_seed": [8.0, 1.6, 2.0]}})
+    for seed, values in {500_000: [0.8, 0.6, 0.6], 500_001: [0.8, 0.2, 0.6]}.items():
+        run = run_id("t0000-abcdef", seed)
+        ledger.append("confirm_trial_started", trial=run, index=seed, overrides=PAPER, is_paper_point=True, n_steps=9)
+        scores = {"scores": {"kvd": 0.6}, "score": {"kvd": {**by_classifier, "mean": 0.6, "per_seed": values}}}
+        ledger.append("confirm_trial_ended", trial=run, state="done", **scores)
+    points = confirmed(ledger.record, 1, SEEDS[:2])
+    assert points[0].share_of_untrained == pytest.approx(seed_interval([0.1, 0.25, 0.3]))
+    said = verdict_on(points, ledger.record)
+    assert said.startswith("t0000 is better than an untrained generator: kernel distance 0.60")
+    assert said.endswith("3.60 [-4.80, 12.10], 0.22 [-0.04, 0.48] of it by the same classifiers")
 
 
 def test_a_seeds_score_on_folds_is_their_mean_once_all_folds_have_one(tmp_path: Path):

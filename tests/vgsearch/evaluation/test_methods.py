@@ -11,7 +11,7 @@ from vgsearch.evaluation.methods import methods, methods_table, note_on_methods
 from vgsearch.experiment.ledger import Ledger, SweepRecord
 from vgsearch.space.space import load_space
 from videogan.config import ConfigurationError
-from videogan.metrics.s3 import seed_interval
+from videogan.metrics.seed_interval import seed_interval
 from videogan.metrics.t_test import difference
 
 NAMES = ["SVC", "clipping", "GAN"]

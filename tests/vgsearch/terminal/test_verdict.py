@@ -1,5 +1,6 @@
 """The plain verdict on a search follows from its intervals, the floor's and the number of scored clips."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,12 @@ from vgsearch.terminal.verdict import verdict
 PLACE = Path("/runs/x")
 
 
-def score(mean: float, margin: float, name: str = "s3", **more: Any) -> dict[str, Any]:
+def score(mean: float, margin: float, name: str = "s3", per_seed: Sequence[float] = (), **more: Any) -> dict[str, Any]:
     part = {"mean": mean, "low": mean - margin, "high": mean + margin}
     facts = (
         {"split": "test", "n_test": 16, "n_groups": 4}
         if name == "s3"
-        else {"metric": name, "split": "test", "n_real": 16}
+        else {"metric": name, "split": "test", "n_real": 16, "per_seed": [*per_seed]}
     )
     return ({"s3": part} | facts if name == "s3" else {name: part | facts}) | more
 
@@ -79,6 +80,23 @@ CASES = {
     "a smaller distance is better": (
         searched(score(9.0, 1.0, "kvd"), score(2.0, 1.0, "kvd"), score(3.0, 1.0, "kvd"), objective="-kvd"),
         "better than an untrained generator; no trial scores higher than the paper's point",
+    ),
+    "a distance is a share of the floor's, classifier by classifier": (
+        searched(
+            score(3.6, 8.5, "kvd", per_seed=[7.5, 1.4, 1.9]),
+            score(0.6, 0.1, "kvd", per_seed=[0.6, 0.6, 0.6]),
+            objective="-kvd",
+        ),
+        "better than an untrained generator; no trial but the paper's point has a score",
+    ),
+    "the classifiers disagree whether a distance is smaller": (
+        searched(
+            score(3.6, 8.5, "kvd", per_seed=[7.5, 1.4, 1.9]),
+            score(1.1, 0.6, "kvd", per_seed=[0.9, 1.5, 0.9]),
+            objective="-kvd",
+        ),
+        "not distinguishable from an untrained generator: 16 test clips, one training; "
+        "vgsearch confirm /runs/x --seeds 5 would tell more",
     ),
     "no floor for a distance": (
         searched(None, score(0.6, 0.1, "kvd"), objective="-kvd"),

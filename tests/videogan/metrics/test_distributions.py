@@ -11,7 +11,7 @@ from videogan.metrics.distributions import (
     regularised_beta,
     regularised_gamma,
 )
-from videogan.metrics.s3 import T_QUANTILES
+from videogan.metrics.seed_interval import T_QUANTILES
 
 PROBABILITIES = (0.025, 0.5, 0.95, 0.975)
 

@@ -14,9 +14,9 @@ from videogan.metrics.s3 import (
     per_class_accuracy,
     s3_chance_corrected,
     s3_score,
-    seed_interval,
     whole_interval,
 )
+from videogan.metrics.seed_interval import seed_interval
 
 NAMES = {"s3", "ser", "res", "rer", "s3_chance_corrected"}
 

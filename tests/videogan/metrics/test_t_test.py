@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from videogan.metrics.s3 import seed_interval
+from videogan.metrics.seed_interval import seed_interval
 from videogan.metrics.t_test import difference, paired_p
 
 

@@ -14,7 +14,7 @@ from videogan.data.clip_set import LabelledClips, all_windows
 from videogan.metrics.features import root_mean_square
 from videogan.metrics.frechet import frechet_distance, moments
 from videogan.metrics.kernel_distance import kernel_distance
-from videogan.metrics.s3 import seed_interval
+from videogan.metrics.seed_interval import seed_interval
 from videogan.protocols import features as module
 from videogan.protocols.classifier import fit_on_real
 from videogan.protocols.features import FeatureProtocol, feature_score, kernel_look, sample_labels

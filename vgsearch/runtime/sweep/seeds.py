@@ -9,7 +9,7 @@ from vgsearch.experiment.metrics_lines import whole_lines
 from vgsearch.experiment.objective import COST, Objective, parsed
 from vgsearch.experiment.trial_records import SCORE
 from vgsearch.runtime.sweep.attempt import Attempt, OpenClips
-from videogan.metrics.s3 import score_interval, seed_interval
+from videogan.metrics.seed_interval import score_interval, seed_interval
 
 APART = 10_000
 """Between the seeds of one point: above the indices of trials in a sweep, below the fresh seeds of `confirm`."""
