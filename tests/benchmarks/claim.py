@@ -77,12 +77,15 @@ def table(searches: list[Search]) -> list[str]:
         )
     differences = [search.difference.mean for search in searches]
     of_paper, n_trainings = [search.paper.mean for search in searches], sum(search.n_trainings for search in searches)
+    floors = [search.floor.mean for search in searches if search.floor is not None]
+    untrained = f" Untrained generators, mean of {len(floors)}: {interval(seed_interval(floors))}." if floors else ""
     n_better = sum(difference > 0 for difference in differences)
     return [
         *rows,
         "",
         f"{better.capitalize()}, mean of {len(searches)} searches: {interval(seed_interval(differences), '+')}; "
-        f"positive in {n_better}. The paper's point, mean of {n_trainings} trainings: {interval(seed_interval(of_paper))}.",
+        f"positive in {n_better}. The paper's point, mean of {n_trainings} trainings: {interval(seed_interval(of_paper))}."
+        + untrained,
     ]
 
 
