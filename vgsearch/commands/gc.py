@@ -15,7 +15,7 @@ def gc(
 ) -> None:
     """Delete checkpoints of ended trials, the worst first, until the rest fits the disk budget.
 
-    --disk-budget defaults to the sweep's own; without either, all of them are deleted.
+    --disk-budget defaults to the sweep's own; without either, only --dry-run is allowed, which lists all of them.
     Never deleted: those of the best trial or Pareto front, of the paper's points, and of trials to resume.
     """
     import json as json_module
@@ -29,12 +29,18 @@ def gc(
     from vgsearch.terminal.console import Terminal
     from vgsearch.terminal.sweep_table import trial_result
     from vgsearch.terminal.words import size
+    from videogan.config import ConfigurationError
 
     folder = Experiment.at(experiment, DRIVEN)
     console = Terminal(quiet=json)
     folder.refuse_missing()
     with folder.lock():
         budget = bytes_of(disk_budget, "--disk-budget") if disk_budget else load_sweep(folder.sweep).disk_budget_bytes
+        if budget is None and not dry_run:
+            raise ConfigurationError(
+                "gc needs --disk-budget SIZE: it deletes the worst trials' checkpoints until the rest fits. --disk-budget "
+                "1B keeps only those of the best trial and the paper's points; --dry-run lists what that deletes."
+            )
         ledger = Ledger.of(folder)
         disk, freed = CheckpointDisk(folder, ledger, budget), 0
         before, dropped = disk.used, list(disk.to_drop())

@@ -27,13 +27,12 @@ def ls(
     from vgsearch.terminal.console import Terminal
     from vgsearch.terminal.sweep_table import best_line
     from vgsearch.terminal.words import duration, plain_table, shown, size
-    from videogan.storage.places import place
 
     listed = [each for each in experiments_in(folder) if set(tag or ()) <= set(each.tags)]
     if json:
         print(json_module.dumps([each.to_json() for each in listed]))
         return
-    console, now, above = Terminal(), time.time(), str(place(folder).absolute())
+    console, now = Terminal(), time.time()
     if not listed:
         wanted = f" tagged {' and '.join(tag)}" if tag else ""
         console.print(f"no experiment{wanted} in {shown(folder)}", soft_wrap=True)
@@ -42,7 +41,7 @@ def ls(
     for each in listed:
         header, record = each.record.header, each.record
         cells = [
-            str(each.experiment.place).removeprefix(above).strip("/") or each.experiment.name,
+            shown(each.experiment.place),
             each.state,
             f"{record.count('done')}/{header.get('n_trials', '-')}",
             best_line(record).removeprefix("best ") or "-",

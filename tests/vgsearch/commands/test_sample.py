@@ -275,12 +275,12 @@ def test_ls_lists_experiments_with_state_best_and_tags(checkpoint, tmp_path, mon
     text = runner.invoke(app, ["ls", "runs", "--tag", "night"], catch_exceptions=False).stdout
     head, row = text.splitlines()
     assert head.split()[:3] == ["experiment", "state", "done"]
-    assert row.split()[:6] == ["x-001", "running", "2/3", "t0001", "s3", "0.60"]
+    assert row.split()[:6] == ["runs/x-001", "running", "2/3", "t0001", "s3", "0.60"]
     assert "no experiment tagged day" in runner.invoke(app, ["ls", "--tag", "day"], catch_exceptions=False).stdout
     (tmp_path / "runs" / "x-002").mkdir()
     (tmp_path / "runs" / "x-002" / "ledger.jsonl").touch()
     assert "x-002" in runner.invoke(app, ["ls"], catch_exceptions=False).stdout
-    assert "x-001       running" in runner.invoke(app, ["ls", "runs/x-001"], catch_exceptions=False).stdout
+    assert "runs/x-001  running" in runner.invoke(app, ["ls", "runs/x-001"], catch_exceptions=False).stdout
     with pytest.raises(ConfigurationError, match="no folder nowhere here; vgsearch tune makes it"):
         runner.invoke(app, ["ls", "nowhere"], catch_exceptions=False)
 

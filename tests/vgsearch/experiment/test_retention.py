@@ -12,6 +12,7 @@ from vgsearch.cli import app
 from vgsearch.experiment.ledger import Ledger, read_ledger
 from vgsearch.experiment.paths import Experiment
 from vgsearch.experiment.retention import CheckpointDisk, droppable
+from videogan.config import ConfigurationError
 
 KB = 1000
 
@@ -118,6 +119,9 @@ def saved(recorded: Recorded) -> Recorded:
     return recorded
 
 
+ALL_BUT_THE_BEST = ("--disk-budget", "1B")
+
+
 def gc(recorded: Recorded, *arguments: str) -> str:
     result = CliRunner().invoke(app, ["gc", str(recorded.experiment.folder), *arguments], catch_exceptions=False)
     assert result.exit_code == 0, result.output
@@ -130,19 +134,26 @@ def test_gc_frees_exactly_what_its_dry_run_lists(saved: Recorded):
     assert saved.kept == before
     assert saved.experiment.ray.exists()
     assert "would free 720 kB: checkpoints of 7 trials" in gc(saved, "--dry-run")
-    freed = json.loads(gc(saved, "--json"))
+    freed = json.loads(gc(saved, *ALL_BUT_THE_BEST, "--json"))
     assert freed["freed_bytes"] == promised["freed_bytes"] == 720 * KB
     assert freed["trials"] == promised["trials"]
     assert saved.kept == [0, 1, 9, 10]
     assert not saved.experiment.ray.exists()
-    assert "freed 0 B: checkpoints of 0 trials" in gc(saved)
+    assert "freed 0 B: checkpoints of 0 trials" in gc(saved, *ALL_BUT_THE_BEST)
+
+
+def test_gc_without_a_budget_deletes_nothing(saved: Recorded):
+    before = saved.kept
+    with pytest.raises(ConfigurationError, match="gc needs --disk-budget SIZE"):
+        gc(saved)
+    assert saved.kept == before
 
 
 def test_gc_deletes_what_a_linked_checkpoints_folder_contains(saved: Recorded, tmp_path: Path):
     elsewhere, linked = tmp_path / "big disk", saved.checkpoints(6)
     linked.rename(elsewhere)
     linked.symlink_to(elsewhere)
-    freed = json.loads(gc(saved, "--json"))
+    freed = json.loads(gc(saved, *ALL_BUT_THE_BEST, "--json"))
     assert freed["freed_bytes"] == 720 * KB
     assert (list(elsewhere.iterdir()), linked.is_symlink()) == ([], True)
     assert read_ledger(saved.experiment.ledger).trials["t0006-aaaaaa"].checkpoints_dropped == "gc"

@@ -82,7 +82,13 @@ def test_a_damaged_file_gives_the_right_answer_or_its_name(
     slow += [["compare", shown, str(whole)]] if file in READ_BY_REPORT[:2] else []
     sample = ["sample", str(trial / "checkpoints/step00000200.pt"), "--codes", "1"]
     slow += [sample] if file == CHECKPOINT or file in READ_BY_REPORT else []
-    for command in (["status", shown], ["show", str(trial)], *slow, ["resume", shown], ["gc", shown]):
+    for command in (
+        ["status", shown],
+        ["show", str(trial)],
+        *slow,
+        ["resume", shown],
+        ["gc", shown, "--disk-budget", "1B"],
+    ):
         error = CliRunner().invoke(app, command).exception
         if error is None or (isinstance(error, SystemExit) and error.code in (0, None)):
             continue

@@ -12,7 +12,7 @@ from vgsearch.evaluation.request import EVALUATIONS, EvaluationPlan, EvaluationR
 from vgsearch.evaluation.tables import Report, Scored, append_to_trial, print_scores, value_text
 from vgsearch.runtime.cluster.cluster import Resources, connect, refuse_impossible_gpus
 from vgsearch.runtime.cluster.node_gpus import least_gpu_memory
-from vgsearch.runtime.judging.prepare import described, prepare
+from vgsearch.runtime.judging.prepare import described, prepare, warn_of_guessing
 from vgsearch.runtime.judging.subjects import subjects_of
 from vgsearch.runtime.judging.tasks import Failure, Measurement, measured
 from vgsearch.terminal.console import Terminal
@@ -113,6 +113,7 @@ def _measure(
     inputs = prepare(plan.manifest, plan.preprocessing, plan.data, plan.n_frames, needed, *workers, console, part)
     for protocol, seeds in needed.items():
         console.print(f"judge  {described(inputs, protocol, seeds)}", soft_wrap=True)
+        warn_of_guessing(inputs, protocol, seeds, console)
     subjects = subjects_of(request, plan, inputs, plan.n_frames, console)
     measurements = [Measurement(subject, measure) for measure in plan.measures for subject in subjects]
     done = 0

@@ -24,6 +24,7 @@ from videogan.config import parse_config
 from videogan.data.cache import cache_folder
 from videogan.data.clips import DataConfig
 from videogan.data.manifest import SPLITS, Manifest, ScoredSplit
+from videogan.metrics.seed_interval import seed_interval
 from videogan.protocols.classifier import ClassifierProtocol, TrainPart
 from videogan.protocols.copies import load_training_windows
 from videogan.protocols.features import FeatureMetric
@@ -63,6 +64,7 @@ def prepare_inputs(sweep: Sweep, manifest: Manifest, scored: ScoredSplit, consol
         f"clips {'cache' if inputs.cache else 'stream'}",
         soft_wrap=True,
     )
+    warn_of_guessing(inputs, protocol.classifier, seeds, console)
     return inputs
 
 
@@ -103,6 +105,22 @@ def described(inputs: Inputs, protocol: ClassifierProtocol, seeds: Sequence[int]
     accuracy = sum(classifier.rer[inputs.scored] for classifier in trained) / len(trained)
     n_seeds = f"{len(trained)} seeds" if len(trained) > 1 else "1 seed"
     return f"{named}, {n_seeds}: ReR {100 * accuracy:.1f} %"
+
+
+def warn_of_guessing(inputs: Inputs, protocol: ClassifierProtocol, seeds: Sequence[int], console: Console) -> None:
+    """Print a warning if the classifiers recognise no more real clips than guessing: then no S3 means anything."""
+    trained = inputs.real_classifiers(protocol, seeds)
+    found = [classifier.rer[inputs.scored] for classifier in trained]
+    over_seeds, n_classes = seed_interval(found), trained[0].n_classes
+    if n_classes < 2 or not min(over_seeds.mean, over_seeds.low) <= 1 / n_classes:
+        return
+    console.print(
+        f"warning: the classifiers recognise {100 * over_seeds.mean:.0f} % of the real {inputs.scored} clips, and "
+        f"guessing among {n_classes} classes {100 / n_classes:.0f} %: no S3 and no look on these data means anything. "
+        "Import more clips of each class, or use --budget laptop, whose classifiers are trained for longer.",
+        style="yellow",
+        soft_wrap=True,
+    )
 
 
 def prepare(

@@ -1,5 +1,6 @@
 """Real-trained classifiers on a real Ray: fitted once, by one process or several workers; failures are reported."""
 
+import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from rich.progress import Progress
 
 from vgsearch.runtime.feed.decode import build_cache
 from vgsearch.runtime.feed.inputs import Inputs
-from vgsearch.runtime.judging.prepare import prepare
+from vgsearch.runtime.judging.prepare import prepare, warn_of_guessing
 from vgsearch.runtime.judging.real_classifiers import fit_real_classifiers
 from vgsearch.runtime.waits.failed_task import TaskFailed
 from videogan.classifiers.fit import Recipe
@@ -19,7 +20,7 @@ from videogan.data.clip_set import all_windows
 from videogan.data.clips import DataConfig
 from videogan.data.manifest import SPLITS
 from videogan.data.synthetic import make_moving_shapes
-from videogan.protocols.classifier import ClassifierProtocol, load_real_classifier
+from videogan.protocols.classifier import ClassifierProtocol, load_real_classifier, save_real_classifier
 
 RECIPE = Recipe(lr=0.05, batch_size=16, max_epochs=8, patience=8, min_updates_per_epoch=10, clip_norm=5, crop_padding=4)
 SEED = 2
@@ -69,6 +70,17 @@ def test_a_fit_leaves_its_classifier_above_chance_and_is_not_repeated(inputs_of,
     assert list(before) == [inputs.classifier_path(TINY, SEED)]
     assert fitted(inputs, {TINY: (SEED,)}) == 1
     assert written(inputs) == before
+
+
+def test_classifiers_that_only_guess_are_warned_of(inputs_of):
+    inputs, said = replace(inputs_of(), scored="test"), io.StringIO()
+    fitted(inputs, {TINY: (SEED,)})
+    warn_of_guessing(inputs, TINY, (SEED,), Console(file=said))
+    assert not said.getvalue()
+    path = inputs.classifier_path(TINY, SEED)
+    save_real_classifier(path, replace(load_real_classifier(path), rer={"select": 0.9, "test": 0.25}))
+    warn_of_guessing(inputs, TINY, (SEED,), Console(file=said))
+    assert "recognise 25 % of the real test clips, and guessing among 4 classes 25 %" in said.getvalue()
 
 
 def test_another_frame_stride_has_its_own_classifiers_on_its_own_frames(tmp_path, monkeypatch):
