@@ -232,6 +232,8 @@ def _next_command(manifest: "Manifest", summary: dict[str, Any]) -> str:
 
 def _print_splits(summary: dict[str, Any], found: dict[str, Any]) -> None:
     """Print the splits, what they lack, and the clips that are in none."""
+    from videogan.metrics.interval import FEWEST_GROUPS
+
     if "split_rule" in found:
         print_line(f"split    {found['split_rule']}")
     for split, part in summary["splits"].items():
@@ -240,6 +242,12 @@ def _print_splits(summary: dict[str, Any], found: dict[str, Any]) -> None:
             print_line(f"{split:<8} {part['n_clips']} clips, {len(part['groups'])} groups: {shown}")
     if summary["no_select"]:
         print_line(f"note     {summary['no_select']}")
+    scored = [len(part["groups"]) for split, part in summary["splits"].items() if split != "train" and part["n_clips"]]
+    if min(scored, default=FEWEST_GROUPS) < FEWEST_GROUPS:
+        print_line(
+            f"note     scores will rest on {min(scored)} groups, fewer than {FEWEST_GROUPS}: their intervals say little. "
+            "Import more groups; vgsearch confirm EXP --folds 3 then tests every group once"
+        )
     if found.get("n_mirrored"):
         kept, n = found["n_mirrored_kept"], found["n_mirrored"]
         print_line(

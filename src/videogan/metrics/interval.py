@@ -3,6 +3,9 @@
 import math
 from typing import NamedTuple
 
+FEWEST_GROUPS = 5
+"""Fewer groups than this vary too little among themselves: resampling them understates the spread."""
+
 
 class Interval(NamedTuple):
     """A mean, such as over classifier seeds, and its 95 % interval; `low` and `high` are NaN if it has none."""

@@ -69,10 +69,6 @@ def per_class_accuracy(confusion: Tensor) -> Tensor:
     return confusion.diagonal().double() / confusion.sum(1)
 
 
-FEWEST_GROUPS = 5
-"""Fewer groups than this vary too little among themselves: resampling them understates the spread."""
-
-
 @dataclass(frozen=True)
 class Judged:
     """What the classifiers of each seed got right; S seeds, n real clips, m synthetic clips a seed."""

@@ -16,9 +16,8 @@ from videogan.config import Config
 from videogan.data.clip_set import CLIPS_AT_ONCE, ClipSet, Grouped, RealSet, Spooled, in_batches
 from videogan.data.manifest import ScoredSplit
 from videogan.metrics import ACCURACIES
-from videogan.metrics.interval import Interval
+from videogan.metrics.interval import FEWEST_GROUPS, Interval
 from videogan.metrics.s3 import (
-    FEWEST_GROUPS,
     Judged,
     accuracy,
     bootstrap_intervals,

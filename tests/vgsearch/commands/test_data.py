@@ -44,7 +44,8 @@ def test_an_import_sets_limits_on_a_video_and_no_other_setting(tmp_path):
     limited = ["import", str(tmp_path / "shapes"), "--out", str(tmp_path / "out"), "--set"]
     with pytest.raises(DataError, match=r"data.max_pixels allows 4000"):
         CliRunner().invoke(app, [*limited, "data.max_pixels=4000"], catch_exceptions=False)
-    vgsearch_data(*limited, "data.max_pixels=5000")
+    printed = vgsearch_data(*limited, "data.max_pixels=5000")
+    assert "scores will rest on 4 groups, fewer than 5" in printed, "16 groups: 8, 4 and 4"
     with pytest.raises(ConfigurationError, match=r"an import takes only data.max_pixels and data.max_seconds"):
         CliRunner().invoke(app, [*limited, "data.short_clips=repeat_last"], catch_exceptions=False)
 
@@ -53,6 +54,7 @@ def test_weizmann_imports_with_persons_as_groups(tmp_path):
     if not (SHARED / "weizmann4").is_dir():
         pytest.skip(f"no real clips at {SHARED}")
     printed = vgsearch_data("import", SHARED / "weizmann4", "--out", tmp_path)
+    assert "scores will rest on 2 groups, fewer than 5" in printed
     assert "layout   plain\n40 clips  4 classes  7 groups (the part before the first underscore)" in printed
     manifest = read_manifest(tmp_path)
     assert manifest.classes == ["bend", "jack", "wave1", "wave2"]
