@@ -94,13 +94,11 @@ def _watch(experiment: "Experiment", reader: "LedgerReader", console: "Console",
     from vgsearch.terminal.sweep_table import SweepView
     from vgsearch.terminal.words import shown, typed
 
-    events = reader.read()
-    n_trials = reader.record.header.get("n_trials", 0)
-    view = SweepView(console, reader.record, n_trials, json_lines, on_interrupt="stop watching")
+    view = SweepView(console, reader.record, None, json_lines, on_interrupt="stop watching")
     try:
+        for event in reader.follow():
+            view.print_event(event)
         with view.live():
-            for event in events:
-                view.print_event(event)
             gone = _follow(experiment, reader, view)
     except KeyboardInterrupt:
         return
@@ -125,7 +123,7 @@ def _follow(experiment: "Experiment", reader: "LedgerReader", view: "SweepView")
         time.sleep(SECONDS_BETWEEN_READINGS if isinstance(reader.place, Path) else SECONDS_BETWEEN_REQUESTS)
         now = time.monotonic()
         gone = driver.gone(now)  # before the reading: what it wrote at its end is read
-        for event in reader.read():
+        for event in reader.follow():
             view.print_event(event)
             telling, heard = Telling(), now
         if gone and not reader.record.ended:

@@ -333,7 +333,12 @@ class LedgerReader:
 
     def read(self) -> list[Event]:
         """The events since the last call, applied to `record`; raises DamagedLedger with the number of the bad line."""
-        return [self._applied(line) for line in self._new_lines()]
+        return list(self.follow())
+
+    def follow(self) -> Iterator[Event]:
+        """As `read`, one at a time: until the next is asked for, `record` holds what was true at this event."""
+        for line in self._new_lines():
+            yield self._applied(line)
 
     def _new_lines(self) -> list[bytes]:
         if isinstance(self.place, RemotePath):

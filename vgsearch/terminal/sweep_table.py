@@ -45,13 +45,21 @@ class SweepView:
         self,
         console: Console,
         record: SweepRecord,
-        n_trials: int,
+        n_trials: int | None,
         json_lines: bool = False,
         on_interrupt: str = "save and stop",
     ) -> None:
         self.console, self._record, self._n_trials, self._json_lines = console, record, n_trials, json_lines
         self._on_interrupt = on_interrupt
-        self._time_left = TimeLeft(record, n_trials, time.monotonic())
+        self._time_left = self._time_left_from_now()
+
+    @property
+    def n_trials(self) -> int:
+        """As given, or of the record's newest header."""
+        return self._record.header.get("n_trials", 0) if self._n_trials is None else self._n_trials
+
+    def _time_left_from_now(self) -> TimeLeft:
+        return TimeLeft(self._record, self.n_trials, time.monotonic())
 
     @contextmanager
     def live(self) -> Iterator[None]:
@@ -59,6 +67,7 @@ class SweepView:
         if not self.console.is_terminal or self._json_lines or is_quiet():
             yield
             return
+        self._time_left = self._time_left_from_now()  # of the rate at which it is seen to go on
         with Live(console=self.console, get_renderable=self.renderable, refresh_per_second=2):
             yield
 
@@ -83,7 +92,7 @@ class SweepView:
             counts += f"   {best}"
         left = self._time_left.seconds(time.monotonic())
         return (
-            f"{_n_ended(self._record)}/{self._n_trials} trials   {counts}   ETA "
+            f"{_n_ended(self._record)}/{self.n_trials} trials   {counts}   ETA "
             f"{'-' if left is None else duration(left)}   Ctrl-C once: {self._on_interrupt}"
         )
 

@@ -87,6 +87,24 @@ def test_watching_prints_what_another_process_writes_and_stops_when_the_sweep_en
     assert watched.output.rstrip().endswith("finished")
 
 
+def test_watching_prints_of_old_events_what_held_then(ledger: Ledger):
+    trial = start(ledger, 0)
+    for step, look in ((50, 0.25), (100, 0.5)):
+        ledger.append("look", trial=trial, step=step, look=look, losses={}, seconds=float(step))
+    ledger.append("trial_ended", trial=trial, state="interrupted", step=120, reason="stopped", seconds=130.0)
+    ledger.append("trial_started", trial=trial, index=0, overrides={}, is_paper_point=True, n_steps=300)
+    ledger.append("trial_ended", trial=trial, state="diverged", step=200, reason="not finite", seconds=70.0)
+    ledger.append("sweep_ended", how="finished")
+    watched = CliRunner().invoke(app, ["status", str(ledger.path.parent), "--watch"])
+    lines = watched.output.splitlines()
+    assert [line for line in lines if " step " in line] == [
+        f"{trial} step 50/300  look 25.0",
+        f"{trial} step 100/300  look 50.0",
+        f"{trial} interrupted at step 120  stopped  2m10s",
+        f"{trial} diverged at step 200  not finite  3m20s",
+    ]
+
+
 def test_watching_with_json_prints_one_event_per_line(ledger: Ledger):
     start(ledger, 0)
     ledger.append("sweep_ended", how="interrupted")
