@@ -25,7 +25,8 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
 
     from rich.text import Text
 
-    from vgsearch.experiment.driver_signs import DriverSigns
+    from vgsearch.experiment.end import KILLED
+    from vgsearch.experiment.found_sweep import found_sweep
     from vgsearch.experiment.ledger import LedgerReader
     from vgsearch.experiment.paths import Experiment
     from vgsearch.experiment.scoring import notes_on_scores
@@ -38,24 +39,22 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
     folder = Experiment.at(experiment)
     if not folder.has_events:
         raise folder.missing()
-    reader = LedgerReader(folder.events)
     console = Terminal()
     if watch:
-        _watch(folder, reader, console, json)
+        _watch(folder, LedgerReader(folder.events), console, json)
         return
-    reader.read()
-    record = reader.record
+    record = found_sweep(folder)
     if json:
         _print_json(record, folder)
         return
     if not record.header:
         console.print(f"{shown(folder.place)}   no events yet", soft_wrap=True)
         return
-    gone = not record.ended and DriverSigns(folder).gone(time.monotonic())
-    state = f"killed; vgsearch resume {typed(folder.place)} continues it" if gone else "running"
+    state = f"killed; vgsearch resume {typed(folder.place)} continues it" if record.ended == KILLED else "running"
     since = f"{state}; last event {duration(max(time.time() - record.last_event, 0.0))} ago"
+    ended = record.ended if record.ended != KILLED else ""
     header = f"{record.header['space']} ({record.header['budget']})"
-    console.print(f"{shown(folder.place)}   {header}   {record.ended or since}", soft_wrap=True)
+    console.print(f"{shown(folder.place)}   {header}   {ended or since}", soft_wrap=True)
     console.print(Text("\n").join(table_lines(sweep_table(record, console.width))), no_wrap=True, overflow="ellipsis")
     told = {
         "": [floor_line(record) if record.floor is not None else "", enough_line(record), pruning_line(record)],

@@ -4,7 +4,8 @@ import math
 import re
 import shlex
 
-from vgsearch.experiment.ledger import SweepRecord, TrialRecord, read_ledger
+from vgsearch.experiment.found_sweep import found_sweep
+from vgsearch.experiment.ledger import SweepRecord, TrialRecord
 from vgsearch.experiment.paths import Experiment, TrialFolder, short_id
 from videogan.config import ConfigurationError
 from videogan.storage.places import Place, RemotePath, place
@@ -46,7 +47,7 @@ def experiment_and_trial(where: Place) -> tuple[Experiment, str]:
 def chosen_trial(where: Place) -> tuple[Experiment, SweepRecord, TrialRecord]:
     """The trial at EXP/TRIAL, or the best trial of EXP; raises ConfigurationError if there is none."""
     experiment, written = experiment_and_trial(where)
-    record = read_ledger(experiment.events)
+    record = found_sweep(experiment)
     trial = find_trial(record, written) if written else record.best
     if trial is None:
         raise ConfigurationError(

@@ -7,6 +7,8 @@ from typing import Any
 
 from vgsearch.experiment.score import Score
 
+KILLED = "killed"
+"""The state of a trial whose driver ended without a word, which no event records; it continues when it is resumed."""
 ENDS = (
     "done",  # the only one with scores
     "pruned",  # its looks, or its health, were worse than `pruning` and `health.stop_on` allow

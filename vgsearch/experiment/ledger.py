@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from vgsearch.experiment.end import End
+from vgsearch.experiment.end import KILLED, End
 from vgsearch.experiment.event_fields import checked_event
 from vgsearch.experiment.moved import MovedExperiment, refuse_moved
 from vgsearch.experiment.names import checked_name
@@ -27,7 +27,7 @@ from videogan.config import ConfigurationError
 from videogan.storage.atomic import sync_folder, write_atomically
 from videogan.storage.places import Place, RemotePath, StorageError
 
-UNFINISHED = ("running", "interrupted")
+UNFINISHED = ("running", "interrupted", KILLED)
 CONFIRM = "confirm_"
 """Prefix of the events of runs that confirm a finished search."""
 GPU_LEFT_OUT = "gpu_left_out"
@@ -74,7 +74,6 @@ class TrialRecord:
     """When it ran: from each start to the last event of that attempt, in seconds since 1970."""
     changed: dict[str, Any] = field(default_factory=dict)
     """Settings of the newest start that differ from the proposal: a fresh seed after a divergence, half the batch."""
-
     parent: dict[str, Any] | None = None
     """"trial", "index" and "step" of the checkpoint it started from; None if it started from step 0."""
 
@@ -89,14 +88,22 @@ class TrialRecord:
 
     def start_again(self, event: Event) -> None:
         """Record a later start: from the newest checkpoint or, if the event has `anew`, from step 0."""
-        if self.state == "running":  # a driver was killed; the time it reported counts
-            self.seconds += self.seconds_of_attempt
+        if self.state == "running":
+            self.kill()
         self.state, self.started, self.reason, self.seconds_of_attempt = "running", event["time"], "", 0.0
         self.attempts.append((event["time"], event["time"]))
         self.checkpoints_dropped = self.log_tail = self.phase = ""
         self.changed = event.get("changed", {})
         if event.get("anew"):
             self.step, self.looks, self.losses, self.health, self.score, self.scores = 0, {}, {}, None, Score(), {}
+
+    def kill(self, step: int = 0, seconds: float = 0.0) -> None:
+        """Record that nothing runs it any more; `step` and `seconds` of its training are the last that are known."""
+        before, (began, ended) = self.seconds, self.attempts[-1]
+        self.state, self.step, self.phase = KILLED, max(self.step, step), ""
+        self.seconds = max(before + self.seconds_of_attempt, seconds)  # the time it reported counts
+        self.attempts[-1] = began, max(ended, began + self.seconds - before)
+        self.seconds_of_attempt = 0.0
 
     def looked(self, event: Event) -> None:
         self.step, self.looks[event["step"]], self.phase = event["step"], event["look"], ""
@@ -236,6 +243,9 @@ class SweepRecord:
         if kind == "sweep_started":
             self.header, self.ended, self.enough = event, "", ""
             self.starts.append(event)
+            for trial in self.trials.values():
+                if trial.state == "running":  # of a driver that was killed
+                    trial.kill()
         elif kind == "sweep_ended":
             self.ended = event["how"]
         elif kind == ENOUGH:

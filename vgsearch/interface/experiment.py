@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from vgsearch.experiment.chosen_checkpoint import chosen_checkpoint, experiment_and_trial, find_trial
-from vgsearch.experiment.ledger import SweepRecord, TrialRecord, read_ledger
+from vgsearch.experiment.found_sweep import found_sweep
+from vgsearch.experiment.ledger import SweepRecord, TrialRecord
 from vgsearch.experiment.opened_trial import opened_checkpoint
 from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.sweep.reporting import write_report
@@ -36,11 +37,11 @@ class SearchedExperiment:
     @property
     def record(self) -> SweepRecord:
         """The whole state of the sweep."""
-        return read_ledger(self._experiment.events)
+        return found_sweep(self._experiment)
 
     @property
     def ended(self) -> str:
-        """ "finished" or "interrupted"; empty while it runs, and after its driver was killed."""
+        """ "finished", "interrupted" or "killed"; empty while it runs."""
         return self.record.ended
 
     @property

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from vgsearch.evaluation.confirmation import confirmed_table, notes_on, verdict_on
 from vgsearch.evaluation.methods import methods, methods_table, note_on_methods
+from vgsearch.experiment.end import KILLED
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord
 from vgsearch.experiment.objective import COST
 from vgsearch.experiment.paths import short_id
@@ -79,7 +80,8 @@ def _methods(record: SweepRecord) -> list[Block]:
 
 def _state(record: SweepRecord) -> str:
     if record.ended:
-        return record.ended
+        killed = f"; last event at {moment(record.last_event)}" if record.ended == KILLED else ""
+        return f"{record.ended}{killed}"
     return f"running, or its driver was killed: last event at {moment(record.last_event)}"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate, cycle, pairwise
 
 from vgsearch.charts.figure import MUTED, Band, Bars, Figure, Note, Points, Series
+from vgsearch.experiment.end import KILLED
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord
 from vgsearch.experiment.objective import COST, LABELS, Objective, looks_at_distance, pareto_front
 from vgsearch.experiment.paths import short_id
@@ -19,7 +20,7 @@ from vgsearch.terminal.words import duration, short_name, value
 # The palette of Okabe and Ito, distinct for the colour-blind and on white and black alike.
 STATE_COLOURS = {
     "done": "#0090d0", "running": "#56b4e9", "pruned": "#8a8f98", "diverged": "#d55e00", "interrupted": "#e69f00",
-    "unscored": "#cc79a7",
+    KILLED: "#e69f00", "unscored": "#cc79a7",
 }  # fmt: skip
 OTHER_STATE, BEST = "#c0392b", "#009e73"
 SERIES = ("#0090d0", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8f98")

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from vgsearch.experiment.end import KILLED
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord
 from vgsearch.experiment.metrics_lines import whole_lines
 from vgsearch.experiment.objective import looks_at_distance
@@ -30,6 +31,8 @@ def print_trial(record: SweepRecord, trial: TrialRecord, folder: TrialFolder, co
     head = Text(f"{shown(folder.place)}   ")
     head.append(trial.state, COLOURS.get(trial.state, ""))
     head.append(f" at step {trial.step}/{trial.n_steps}   {duration(seconds_taken(trial, time.time()))}")
+    if trial.state == KILLED:
+        head.append("   its driver was killed; vgsearch resume continues it")
     console.print(head, soft_wrap=True)
     for label, line in _lines(record, trial, folder):
         # As Text: reasons, values and logs may hold brackets, which rich would read as markup.

@@ -47,18 +47,57 @@ def test_a_following_reader_returns_every_event_once_and_no_partial_line(ledger:
     assert reader.record == ledger.record
 
 
-def test_watching_ends_when_the_driver_is_gone_and_says_how_to_resume(ledger: Ledger):
-    start(ledger, 0)
+def killed(ledger: Ledger) -> int:
+    """Leave the lock of a driver that has ended; returns its process."""
     with subprocess.Popen(["true"]) as driver:
         driver.wait()
-    lock = ledger.path.parent / ".lock"
-    lock.write_text(f"process {driver.pid} on {socket.gethostname()}\n")
+    (ledger.path.parent / ".lock").write_text(f"process {driver.pid} on {socket.gethostname()}\n")
+    return driver.pid
+
+
+def test_watching_ends_when_the_driver_is_gone_and_says_how_to_resume(ledger: Ledger):
+    start(ledger, 0)
+    driver = killed(ledger)
     once = CliRunner().invoke(app, ["status", str(ledger.path.parent)])
     assert f"killed; vgsearch resume {ledger.path.parent} continues it; last event" in once.output
     watched = CliRunner().invoke(app, ["status", str(ledger.path.parent), "--watch"])
     assert watched.exit_code == 1
-    assert f"its driver, process {driver.pid} on {socket.gethostname()}, ended without a word" in watched.output
+    assert f"its driver, process {driver} on {socket.gethostname()}, ended without a word" in watched.output
     assert f"vgsearch resume {ledger.path.parent}" in watched.output
+
+
+def test_a_trial_whose_driver_was_killed_does_not_run_and_its_clock_stands(ledger: Ledger):
+    trial, experiment = start(ledger, 0), Experiment(ledger.path.parent)
+    ledger.append("look", trial=trial, step=50, look=0.25, losses={}, seconds=40.0)
+    metrics = experiment.trial(trial).metrics
+    metrics.parent.mkdir(parents=True)
+    metrics.write_text('{"step": 50, "seconds_training": 38.0}\n{"step": 70, "seconds_training": 61.0}\n{"st')
+    for is_gone, state, step in ((False, "running", 50), (True, "killed", 70)):
+        if is_gone:
+            killed(ledger)
+        table = CliRunner().invoke(app, ["status", str(experiment.folder)]).output.splitlines()
+        assert table[2].split()[:3] == ["t0000", state, f"{step}/300"]
+        head = CliRunner().invoke(app, ["show", str(experiment.folder / "t0000")]).output.splitlines()[0]
+        assert f"{state} at step {step}/300" in head
+    assert head.endswith("killed at step 70/300   1m01s   its driver was killed; vgsearch resume continues it")
+    as_json = json.loads(CliRunner().invoke(app, ["status", str(experiment.folder), "--json"]).output)
+    assert (as_json["ended"], as_json["trials"][0]["state"], as_json["trials"][0]["seconds"]) == (
+        "killed",
+        "killed",
+        61,
+    )
+
+
+def test_a_trial_that_waits_after_its_driver_was_killed_does_not_run(ledger: Ledger):
+    for index in range(2):
+        ledger.append("look", trial=start(ledger, index), step=50, look=0.25, losses={}, seconds=40.0)
+    ledger.append("sweep_started", space="mvt_tsa", budget="smoke", objective=["s3"], n_trials=2, resumed=True)
+    start(ledger, 1)
+    first, second = ledger.record.trials.values()
+    assert [(trial.state, trial.step, trial.seconds) for trial in (first, second)] == [
+        ("killed", 50, 40.0),
+        ("running", 50, 40.0),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState, create_trial
 
+from vgsearch.experiment.end import KILLED
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord, read_ledger
 from vgsearch.experiment.objective import LABELS, looks_at_distance
 from vgsearch.experiment.paths import Experiment, short_id
@@ -19,7 +20,10 @@ from vgsearch.runtime.study.samplers import Noted, suggest_all, values_to_sugges
 from vgsearch.space.sweep import Sweep, load_sweep
 from vgsearch.terminal.words import number
 
-STATES = {"done": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "running": TrialState.RUNNING}
+STATES = {
+    "done": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "running": TrialState.RUNNING,
+    KILLED: TrialState.RUNNING,  # it may be resumed, and a trial with an end takes no more looks
+}  # fmt: skip
 """Of trials; all others are FAIL."""
 
 

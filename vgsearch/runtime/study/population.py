@@ -13,6 +13,7 @@ import optuna
 from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial
 
+from vgsearch.experiment.end import KILLED
 from vgsearch.experiment.ledger import SweepRecord, TrialRecord
 from vgsearch.runtime.study.proposal import Proposal
 from vgsearch.space.budgets import Population
@@ -62,7 +63,7 @@ def successor(record: SweepRecord, sweep: Sweep, index: int) -> Proposal | None:
 
 
 def _can_be_parent(trial: TrialRecord, population: Population) -> bool:
-    return trial.state in ("running", "done") and any(step >= population.every for step in trial.looks)
+    return trial.state in ("running", KILLED, "done") and any(step >= population.every for step in trial.looks)
 
 
 def _recent(trial: TrialRecord, n: int) -> float:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from vgsearch.experiment.ledger import read_ledger
+from vgsearch.experiment.found_sweep import found_sweep
 from vgsearch.experiment.paths import Experiment
 from vgsearch.report.blocks import Page
 from vgsearch.report.compared import comparison_page
@@ -25,7 +25,7 @@ def subject_of(folder: Path) -> ExperimentData:
     sweep = load_sweep(experiment.sweep)
     if not experiment.has_events:
         raise ConfigurationError(f"{experiment.place} has no {experiment.ledger.name}: no sweep has run there.")
-    return ExperimentData(experiment, sweep, read_ledger(experiment.events))
+    return ExperimentData(experiment, sweep, found_sweep(experiment))
 
 
 def _is_drawn(name: str) -> bool:
