@@ -115,6 +115,11 @@ class Sweep(Config):
         """The paper's values of the searched domains; one that only `overrides` activates has its field's default."""
         return [self._completed(point) for point in self.space.paper_points]
 
+    @property
+    def n_generators(self) -> int:
+        """The generators that a trial trains: one, or one for each class."""
+        return self.n_classes if self.run_config(self.paper_points[0], 0).evaluation.one_per_class else 1
+
     def _completed(self, point: Mapping[str, Any]) -> dict[str, Any]:
         chosen = {path: value for path, value in point.items() if path in self.domains}
         config = self.run_config(chosen, 0)

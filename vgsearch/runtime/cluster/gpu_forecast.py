@@ -24,6 +24,8 @@ def read_prices(written: Sequence[str]) -> dict[str, float]:
     prices: dict[str, float] = {}
     for text in written:
         name, _, amount = text.partition("=")
+        if name not in GPUS and "=" not in text:
+            raise ConfigurationError(f"--price {text}: must be a GPU and what an hour of it costs, as H100=2.5.")
         if name not in GPUS:
             raise ConfigurationError(f"--price {text}: no GPU '{name}' in the forecast{suggestion(name, list(GPUS))}")
         try:
@@ -42,12 +44,13 @@ def gpu_forecast(config: RunConfig, sweep: Sweep, prices: Mapping[str, float]) -
     """
     n_times = sweep.n_trials * sweep.seeds_per_trial * sweep.n_workers  # a worker trains on a GPU of its own
     costs = {precision: forecast(_at(config, precision), sweep.n_workers) for precision in ("fp32", "bf16")}
+    n_steps = config.loop.n_steps * sweep.n_generators
     found: dict[Arithmetic, dict[str, Any]] = {}
     for arithmetic in OFFERED:
         cost = costs["bf16" if arithmetic == "bf16" else "fp32"]
         needed = process_bytes(cost)
         holding = [gpu for gpu in GPUS.values() if gpu.memory_bytes >= needed]
-        hours = {gpu.name: _hours(gpu, cost, arithmetic, config.loop.n_steps, sweep.n_workers) for gpu in holding}
+        hours = {gpu.name: _hours(gpu, cost, arithmetic, n_steps, sweep.n_workers) for gpu in holding}
         known = {name: each for name, each in hours.items() if each}
         gpu_hours = {name: (least * n_times, most * n_times) for name, (least, most) in known.items()}
         paid = {name: prices[name] for name in gpu_hours if name in prices}

@@ -24,7 +24,7 @@ from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.words import size
 from videogan.config import ConfigurationError
 from videogan.data.cache import clip_cache_folder, decoded_bytes, is_complete, mirror_folder
-from videogan.data.manifest import Manifest
+from videogan.data.manifest import DataError, Manifest
 from videogan.data.preprocessing import preprocessing_named
 from videogan.data.windows import select_clips
 from videogan.training.forecast import checkpoint_bytes, forecast
@@ -55,6 +55,20 @@ def refuse_unusable_data(sweep: Sweep, manifest: Manifest) -> None:
     named = preprocessing_named(config.preprocessing)
     for split in dict.fromkeys(("train", manifest.search_split, "test")):
         select_clips(manifest, split, named, config.n_frames, config.data.short_clips, every_nth=config.data.every_nth)
+
+
+def refusals(sweep: Sweep, manifest: Manifest, experiment: Experiment) -> list[str]:
+    """What a start refuses of the sweep, as far as no cluster is needed to tell."""
+    checks = [lambda: refuse_unusable_data(sweep, manifest), lambda: refuse_full_disk(sweep, manifest, experiment)]
+    if not sweep.space.is_of_program:
+        checks.append(lambda: _refuse_uneven_batches(sweep))
+    refused = []
+    for check in checks:
+        try:
+            check()
+        except (ConfigurationError, DataError) as error:
+            refused.append(str(error))
+    return refused
 
 
 def _refuse_flips_between_classes(config: ScoredRun, classes: Sequence[str]) -> None:
@@ -166,19 +180,25 @@ def print_forecast(
     config = sweep.family_config(sweep.paper_points[0])
     cost, loop = forecast(config, sweep.n_workers), config.loop
     checkpoints, clips, _ = _disk_bytes(sweep, manifest)
-    flops, trials, seeds = cost.flops_per_step, sweep.n_trials, sweep.seeds_per_trial
+    flops, trials, seeds = cost.flops_per_step * sweep.n_generators, sweep.n_trials, sweep.seeds_per_trial
     needs_gpus = sweep.budget == "paper" or sweep.gpus_per_worker or prices
     on_gpus = gpu_forecast(config, sweep, prices) if needs_gpus else {}
     if json_lines:
         totals = {"disk_bytes": checkpoints + clips, "n_trials": trials, "n_steps": loop.n_steps}
+        totals["n_generators"] = sweep.n_generators
         print(json.dumps({**asdict(cost), **totals, "gpus": on_gpus}))
         return
+    of_each = f" of each of {sweep.n_generators} generators" if sweep.n_generators > 1 else ""
     rows = [(name, f"{n:,}", "parameters") for name, n in cost.parameters.items()]
     rows += [
         ("memory per worker", size(cost.memory_bytes), f"weights, gradients, moments, activations in {loop.precision}"),
-        ("per step", f"{flops / 1e12:.2f} TFLOP", f"{loop.n_d} D updates and 1 G update, batch {loop.batch_size}"),
+        (
+            "per step",
+            f"{cost.flops_per_step / 1e12:.2f} TFLOP",
+            f"{loop.n_d} D updates and 1 G update, batch {loop.batch_size}",
+        ),
         ("", size(cost.bytes_moved_per_step), "of memory traffic, if no operations are fused"),
-        ("per trial", f"{flops * loop.n_steps / 1e15:.2f} PFLOP", f"{loop.n_steps:,} steps"),
+        ("per trial", f"{flops * loop.n_steps / 1e15:.2f} PFLOP", f"{loop.n_steps:,} steps{of_each}"),
         (
             "whole sweep",
             f"{flops * loop.n_steps * trials * seeds / 1e15:.2f} PFLOP",
@@ -266,5 +286,4 @@ def _disk_bytes(sweep: Sweep, manifest: Manifest) -> tuple[float, float, Path]:
 
 
 def _n_checkpoints_per_trial(sweep: Sweep) -> int:
-    n_generators = sweep.n_classes if _paper_config(sweep).evaluation.one_per_class else 1
-    return n_generators * (sweep.keep + BEST_KEPT)
+    return sweep.n_generators * (sweep.keep + BEST_KEPT)

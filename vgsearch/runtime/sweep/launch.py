@@ -35,6 +35,7 @@ from vgsearch.runtime.study.study import open_storage
 from vgsearch.runtime.study.warm_start import as_entries, known_trials
 from vgsearch.runtime.sweep import resuming
 from vgsearch.runtime.sweep.driver import Driver
+from vgsearch.runtime.sweep.dry_run import print_dry_run
 from vgsearch.runtime.sweep.moving import AS_STARTED, SETTINGS_AS_STARTED, OtherSettings, OtherWorkers
 from vgsearch.runtime.sweep.request import (
     SweepRequest,
@@ -112,7 +113,7 @@ def _launched(
     for note in notes_on_weights_of(sweep):
         print_line(f"note: {note}", error=True)
     if dry_run:
-        preflight.print_forecast(sweep, manifest, console, json_lines, prices)
+        print_dry_run(sweep, manifest, experiment, console, json_lines, prices)
         return None
     preflight.refuse_unusable_data(sweep, manifest)
     if sweep.storage is not None:

@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from vgsearch.cli import app
+from vgsearch.experiment.ledger import Ledger
 from vgsearch.runtime.cluster.gpu_forecast import gpu_lines, read_prices
 from videogan.config import ConfigurationError
 from videogan.data.synthetic import make_moving_shapes
@@ -30,6 +32,51 @@ def test_what_a_sweep_costs_is_its_hours_on_all_its_gpus_by_their_price(shapes: 
     assert forecast["cost"]["H100"] == pytest.approx([2.5 * hours for hours in forecast["gpu_hours"]["H100"]])
 
 
+def forecast_of(data: Path, *settings: str) -> dict[str, Any]:
+    run = CliRunner().invoke(app, ["tune", "tgan_svc", "--budget", "smoke", "--data", str(data), "--dry-run", *settings,
+                                   "--price", "H100=2.5", "--json"])  # fmt: skip
+    assert run.exit_code == 0, run.output + repr(run.exception)
+    return json.loads(run.stdout)
+
+
+def test_a_generator_for_each_class_costs_as_many_trainings(shapes: Path):
+    n_classes, one, each = 4, forecast_of(shapes), forecast_of(shapes, "--one-per-class")
+    assert (one["n_generators"], each["n_generators"]) == (1, n_classes)
+    for arithmetic, costs in one["gpus"].items():
+        for part in ("hours_per_trial", "gpu_hours", "cost"):
+            for gpu, ends in costs[part].items():
+                assert each["gpus"][arithmetic][part][gpu] == pytest.approx([n_classes * end for end in ends])
+
+
+def test_the_work_of_a_trial_counts_the_generator_of_each_class(shapes: Path):
+    work = {}
+    for setting in ([], ["--one-per-class"]):
+        command = ["tune", "tgan_svc", "--budget", "smoke", "--data", str(shapes), "--dry-run", *setting]
+        lines = CliRunner().invoke(app, command).output.splitlines()
+        told = [line.split() for line in lines if line.strip().startswith(("per trial", "whole sweep"))]
+        work[bool(setting)] = [float(words[2]) for words in told]
+    assert len(work[True]) == 2
+    assert work[True] == pytest.approx([4 * each for each in work[False]], rel=0.2)  # two decimals
+
+
+def test_a_dry_run_warns_of_data_that_a_start_refuses(shapes: Path):
+    command = ["tune", "tgan_svc", "--data", str(shapes), "--budget", "smoke", "--dry-run"]
+    assert "warning" not in CliRunner().invoke(app, command).stderr
+    run = CliRunner().invoke(app, [*command, "--set", "data.every_nth=8"])
+    assert run.exit_code == 0
+    assert "warning: without --dry-run this is refused: " in run.stderr
+    assert "no usable clip in train. " in run.stderr
+
+
+def test_a_dry_run_makes_the_checks_of_a_warm_start(shapes: Path, tmp_path: Path):
+    ledger = Ledger(tmp_path / "old" / "ledger.jsonl")
+    ledger.append("sweep_started", space="tgan_svc", budget="smoke", objective=["-kvd"], protocol="ab" * 32)
+    run = CliRunner().invoke(app, ["tune", "tgan_svc", "--data", str(shapes), "--budget", "smoke", "--dry-run",
+                                   "--warm-start", str(tmp_path / "old")])  # fmt: skip
+    assert isinstance(run.exception, ConfigurationError)
+    assert "it was scored under protocol ababab, this sweep is scored under" in str(run.exception)
+
+
 def test_a_price_stands_on_the_line_of_its_gpu():
     found = {
         "gpu_memory_bytes": 8e9,
@@ -47,6 +94,7 @@ def test_a_price_stands_on_the_line_of_its_gpu():
     [
         ("H10=2", r"--price H10=2: no GPU 'H10' in the forecast; did you mean 'H100'\?"),
         ("card=2", r"no GPU 'card' in the forecast; it must be one of A100-40GB, A100-80GB"),
+        ("2.5", r"--price 2\.5: must be a GPU and what an hour of it costs, as H100=2\.5"),
         ("H100", r"--price H100: must be a GPU and what an hour of it costs, as H100=2\.5"),
         ("H100=2,5", r"must be a GPU and what an hour of it costs"),
         ("H100=-1", r"must be a GPU and what an hour of it costs"),
