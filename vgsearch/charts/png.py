@@ -93,6 +93,8 @@ def _draw_series(axes: "Axes", series: Series) -> "Artist | BarContainer":
 
 def _label_bars(axes: "Axes", bars: Bars) -> None:
     """Labels inside the bars that are long enough for them."""
+    if not axes.dataLim.width:  # no bar has a length
+        return
     letters_per_unit = LETTERS_PER_LINE / axes.dataLim.width
     for row, start, length, label in zip(bars.rows, bars.starts, bars.lengths, bars.labels, strict=False):
         if len(label) < length * letters_per_unit:

@@ -31,6 +31,12 @@ def figure(*series: object, **options: object) -> Figure:
     return Figure("y", "x", list(series), **options)
 
 
+def test_bars_without_any_length_are_drawn_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert array(png([figure(Bars([0], [0.0], "#ff0000", "running", [0.0], ["t0000"]), rows=["lane 1"])])).size
+
+
 def test_a_line_is_drawn_in_its_colour_and_never_across_a_gap():
     x, whole, gap, nan = [0, 1, 2], [0, 1, 2], [0, None, 2], [0, math.nan, 2]
     assert count(figure(Points(x, whole, "#ff0000", width=2)), RED) > 500
