@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
+from videogan.config import ConfigurationError
 from videogan.storage.atomic import write_atomically
 from videogan.storage.places import Place, RemotePath
 from videogan.storage.set_aside import set_aside
@@ -19,7 +20,7 @@ N_NEWEST = 2
 Stored = TypeVar("Stored")
 
 
-class UnreadableCheckpoint(RuntimeError):
+class UnreadableCheckpoint(ConfigurationError):
     """The file is missing, truncated or not a checkpoint; the message names it and the reason."""
 
 

@@ -90,6 +90,13 @@ def test_an_exported_folder_is_loaded_with_the_names_of_its_classes(checkpoint: 
         videogan.load(tmp_path)
 
 
+def test_a_file_that_is_missing_or_no_checkpoint_is_an_error_of_the_request(tmp_path: Path):
+    (tmp_path / "text.pt").write_text("no checkpoint")
+    for name in ("nope.pt", "text.pt"):
+        with pytest.raises(ConfigurationError, match=name):
+            videogan.load(tmp_path / name)
+
+
 def test_a_device_that_is_not_there_is_told_in_a_line(checkpoint: Path):
     with pytest.raises(ConfigurationError, match="device='gpuu' cannot be used: "):
         videogan.load(checkpoint, device="gpuu")
