@@ -97,13 +97,12 @@ def evaluate(
 
     from vgsearch.evaluation.request import EvaluationRequest
     from vgsearch.evaluation.standard_fvd import FVDOptions
-    from vgsearch.experiment.chosen_checkpoint import chosen_checkpoint
     from vgsearch.experiment.opened_trial import opened_checkpoint
     from vgsearch.runtime.judging.evaluate import evaluate, evaluate_on_folds
 
     with ExitStack() as opened:
         judged, *opponents = (
-            None if path is None else opened.enter_context(opened_checkpoint(chosen_checkpoint(path)))
+            None if path is None else opened.enter_context(opened_checkpoint(options.told_checkpoint(path)))
             for path in (checkpoint, *(against or ()))
         )
         request = EvaluationRequest(

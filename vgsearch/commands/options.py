@@ -215,6 +215,17 @@ Prices = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
 
 
+def told_checkpoint(where: "Place") -> "Place":
+    """The checkpoint file that a user means; of a trial that is not done, prints which one it is and why."""
+    from vgsearch.experiment.chosen_checkpoint import found_checkpoint
+    from vgsearch.terminal.line import print_line
+
+    found, why = found_checkpoint(where)
+    if why:
+        print_line(f"note: {why}", error=True)
+    return found
+
+
 def start_sweep(address: str | None, dry_run: bool, json: bool, **options: Any) -> "Place | None":
     """Run the sweep that a command's options describe; returns its place, None after a dry run.
 

@@ -80,10 +80,9 @@ def sample(
     """Write samples of a checkpoint's generator as GIF, mp4 and PNG, or as loose clips."""
     # Set before torch reads it: otherwise waiting threads spin, and take most of the CPU from a running sweep.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    from vgsearch.experiment.chosen_checkpoint import chosen_checkpoint
     from vgsearch.experiment.opened_trial import opened_checkpoint
     from vgsearch.sampling.sample import SampleRequest, sample
 
-    with opened_checkpoint(chosen_checkpoint(checkpoint)) as file:
+    with opened_checkpoint(options.told_checkpoint(checkpoint)) as file:
         request = SampleRequest(file, show.value, classes, n_codes, steps, n_frames, truncation, seed, out, n_clips)
         sample(request, as_json=json)

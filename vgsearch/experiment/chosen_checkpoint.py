@@ -58,16 +58,23 @@ def chosen_trial(where: Place) -> tuple[Experiment, SweepRecord, TrialRecord]:
 
 
 def chosen_checkpoint(where: Place) -> Place:
-    """The checkpoint file that `where` means: itself, that in an exported folder, or the best of EXP/TRIAL or of EXP.
+    """As `found_checkpoint`, without the reason."""
+    return found_checkpoint(where)[0]
+
+
+def found_checkpoint(where: Place) -> tuple[Place, str]:
+    """The checkpoint file that `where` means, and which step that is and why if the trial is not done.
+
+    It is the file itself, that in an exported folder, or the best of EXP/TRIAL or of EXP.
 
     The best of a done trial is the one that was scored, its last; of another the one with the best look, else the
     newest. Raises ConfigurationError if there is none.
     """
     where = place(where)
     if where.name.endswith(".pt"):
-        return where
+        return where, ""
     if not isinstance(where, RemotePath) and (where.is_file() or (where / GENERATOR).is_file()):
-        return where if where.is_file() else where / GENERATOR
+        return (where if where.is_file() else where / GENERATOR), ""
     experiment, record, trial = chosen_trial(where)
     folder = experiment.trial(trial.trial_id)
     if record.is_of_program:
@@ -80,7 +87,19 @@ def chosen_checkpoint(where: Place) -> Place:
     if not steps:
         raise ConfigurationError(f"{folder.place} {_why_none(folder, trial)}.")
     step = max(steps) if trial.state == "done" else max(steps, key=lambda step: (_look(trial, step), step))
-    return folder.place / folder.checkpoints.name / f"step{step:08d}.pt"
+    file = folder.place / folder.checkpoints.name / f"step{step:08d}.pt"
+    return file, "" if trial.state == "done" else _why(trial, step)
+
+
+def _why(trial: TrialRecord, step: int) -> str:
+    """Which checkpoint of an unfinished or failed trial is taken."""
+    look = _look(trial, step)
+    best = (
+        "its newest checkpoint, none has a look"
+        if look == -math.inf
+        else "of its checkpoints the one with the best look"
+    )
+    return f"{short_id(trial.trial_id)} is {trial.state} at step {trial.step}: step {step} is taken, {best}"
 
 
 def _steps(folder: TrialFolder) -> list[int]:
