@@ -21,6 +21,9 @@ ENDS = (
     "interrupted",  # saved and ended on request, or by a full disk; continues when the sweep is resumed
 )
 
+STOPPED = "stopped; vgsearch resume continues it"
+"""The reason of a trial that was asked to save and end."""
+
 
 @dataclass(frozen=True)
 class End:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vgsearch.experiment.end import End
+from vgsearch.experiment.end import STOPPED, End
 from vgsearch.experiment.metrics_lines import whole_lines
 from vgsearch.experiment.objective import COST, compared_scores, parsed
 from vgsearch.experiment.tensorboard import with_names
@@ -170,7 +170,7 @@ class Attempt(ABC):
         except Unhealthy as error:
             return End("pruned", str(error))
         except StopRequested:
-            return End("interrupted", "stopped; vgsearch resume continues it")
+            return End("interrupted", STOPPED)
         except (StorageError, TryAgain):
             # Not the trial's fault: Ray Tune starts it again, from the newest checkpoint on the storage.
             LOGGER.error(traceback.format_exc())

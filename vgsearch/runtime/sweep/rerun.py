@@ -1,5 +1,6 @@
 """Trains points of a search again on other seeds, on Ray Tune, with separate events and folders."""
 
+from dataclasses import replace
 from typing import Any
 
 from optuna.pruners import NopPruner
@@ -8,6 +9,7 @@ from rich.console import Console
 
 from vgsearch.evaluation.comparable import protocol_digest, refuse_other_protocol
 from vgsearch.evaluation.confirmation import ConfirmationPlan, points_to_confirm, remaining_runs
+from vgsearch.experiment.end import STOPPED, End
 from vgsearch.experiment.ledger import CONFIRM, Ledger, SweepRecord
 from vgsearch.experiment.paths import TrialFolder, run_id
 from vgsearch.runtime.cluster.cluster import Resources
@@ -36,6 +38,11 @@ class RerunDriver(Driver):
 
     def folder_of(self, trial: str) -> TrialFolder:
         return self.experiment.confirm_run(trial)
+
+    def ended(self, parameters: dict[str, Any], end: End) -> Proposal | None:
+        """As of a trial; a run is not what `vgsearch resume` continues."""
+        reason = "stopped; the same vgsearch confirm continues it" if end.reason == STOPPED else end.reason
+        return super().ended(parameters, replace(end, reason=reason))
 
     def _record(self, event: str, **fields: Any) -> None:
         super()._record(CONFIRM + event, **fields)

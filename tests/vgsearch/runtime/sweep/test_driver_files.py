@@ -9,12 +9,13 @@ import pytest
 from rich.console import Console
 
 from tests.builders import tiny_sweep
-from vgsearch.experiment.end import End
+from vgsearch.experiment.end import STOPPED, End
 from vgsearch.experiment.ledger import Event, Ledger, read_events
 from vgsearch.experiment.paths import Experiment
 from vgsearch.runtime.feed.inputs import Inputs
 from vgsearch.runtime.study.proposal import Proposal
 from vgsearch.runtime.sweep.driver import Driver, _tail
+from vgsearch.runtime.sweep.rerun import RerunDriver
 from vgsearch.terminal.sweep_table import SweepView
 from vgsearch.trackers.contract import Search, Tracker
 from vgsearch.trackers.following import tell
@@ -26,6 +27,17 @@ def driver_of(folder: Path, follow: Callable[[Event], None] = lambda event: None
     ledger = Ledger(experiment.ledger)
     view = SweepView(Console(file=io.StringIO()), ledger.record, 8)
     return Driver(experiment, sweep, Inputs("data", "plain_32", None), ledger, view, follow)
+
+
+def test_a_stopped_run_of_a_confirmation_names_the_command_that_continues_it(tmp_path: Path):
+    driver = driver_of(tmp_path / "s")
+    begun(driver, 0)
+    driver.ledger.append("confirm_sweep_started", objective=["s3"], protocol="", split="test", top=1, seeds=[7])
+    again = RerunDriver(driver.experiment, driver.sweep, driver.inputs, driver.ledger, driver.view)
+    run = again.begin(Proposal(0, driver.sweep.paper_points[0], is_paper_point=True, changed={"seed": 7}))
+    again.ended(run, End("interrupted", STOPPED, step=5))
+    (ended,) = again.record.trials.values()
+    assert (ended.state, ended.reason) == ("interrupted", "stopped; the same vgsearch confirm continues it")
 
 
 def begun(driver: Driver, index: int) -> dict:
