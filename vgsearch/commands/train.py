@@ -1,11 +1,25 @@
 """vgsearch train SPACE: one training run, no search."""
 
+from typing import Annotated
+
+import typer
+
 from vgsearch.commands import options
+
+OnePoint = Annotated[
+    str | None,
+    typer.Option(
+        "--point",
+        metavar="NAME",
+        help="A paper point or data set of the space, see `vgsearch spaces`. Default: the first of its points, and the "
+        "data set that was imported.",
+    ),
+]
 
 
 def train(
     space: options.Space,
-    point: options.Point = None,
+    point: OnePoint = None,
     data: options.Data = None,
     folds: options.Folds = None,
     one_per_class: options.OnePerClass = False,

@@ -3,6 +3,7 @@
 import difflib
 import errno
 import re
+import shlex
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -260,6 +261,12 @@ class Experiment(StoredFolder):
 
     def missing(self) -> ConfigurationError:
         """The error for a place without a sweep; it names the experiment beside it whose name is nearest."""
+        above = self.place.parent.parent if self.place.parent.name == self.trials.name else self.place.parent
+        if re.match(r"t\d", self.name) and (above / self.sweep.name).exists():
+            trial = shlex.quote(f"{above}/{self.name}")
+            return ConfigurationError(
+                f"{self.place} is a trial; give its experiment, {above}, or see the trial: vgsearch show {trial}"
+            )
         beside = self.folder.parent
         names = [] if self.address is not None or not beside.is_dir() else sorted(p.name for p in beside.iterdir())
         known = [name for name in names if (beside / name / self.ledger.name).is_file()]

@@ -152,6 +152,15 @@ def test_watching_with_json_prints_one_event_per_line(ledger: Ledger):
     assert events == ["sweep_started", "trial_started", "sweep_ended"]
 
 
+def test_a_trial_in_place_of_its_sweep_is_named_with_both(ledger: Ledger):
+    experiment = Experiment(ledger.path.parent)
+    experiment.sweep.touch()
+    for trial in (experiment.folder / "t0003", experiment.folder / "trials" / "t0003-abcdef"):
+        refused = CliRunner().invoke(app, ["status", str(trial)]).exception
+        assert f"{trial} is a trial; give its experiment, {experiment.folder}, or see the trial: " in str(refused)
+        assert str(refused).endswith(f"vgsearch show {experiment.folder}/{trial.name}")
+
+
 def test_a_sweep_before_its_first_event_says_so(tmp_path: Path):
     (tmp_path / "ledger.jsonl").write_text("")
     shown = CliRunner().invoke(app, ["status", str(tmp_path)])

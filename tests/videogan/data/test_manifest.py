@@ -170,3 +170,10 @@ def test_a_process_that_fails_right_after_reading_a_manifest_never_aborts(tmp_pa
     )
     ends = [subprocess.run([sys.executable, "-c", code, tmp_path], check=False).returncode for _ in range(50)]
     assert ends == [1] * 50
+
+
+def test_a_folder_that_does_not_exist_is_not_said_to_lack_a_file(tmp_path):
+    with pytest.raises(DataError, match="nowhere: there is no such folder"):
+        read_manifest(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"no manifest\.parquet in this folder"):
+        read_manifest(tmp_path)

@@ -1,6 +1,7 @@
 """Shared by the layouts: the videos of a folder, groups from file names, numbered lines of text and CSV files."""
 
 import csv
+import difflib
 import os
 import re
 from collections import Counter
@@ -126,7 +127,8 @@ def matched_group(pattern: str, name: str) -> str:
         raise DataError(f"--group '{pattern}' is not a valid regular expression: {error}.") from None
     group = match and (match[1] if match.re.groups else match[0])
     if not group:
-        raise DataError(f"--group '{pattern}' does not match the name '{name}'; it must match every file name.")
+        near = f" Did you mean {EACH_FILE}?" if difflib.get_close_matches(pattern, [EACH_FILE], cutoff=0.7) else ""
+        raise DataError(f"--group '{pattern}' does not match the name '{name}'; it must match every file name.{near}")
     return group
 
 

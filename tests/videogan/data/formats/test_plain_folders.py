@@ -142,3 +142,5 @@ def test_each_file_is_a_group_even_if_every_class_numbers_its_files_from_one():
     names = ["walk/001.mp4", "walk/002.mp4", "jump/001.mp4", "jump/001_flip.mp4"]
     assert group_by_name(names, "each-file").groups == ("walk/001", "walk/002", "jump/001", "jump/001")
     assert group_by_name(names[:2], "each-file").groups == ("001", "002")
+    with pytest.raises(DataError, match=r"must match every file name\. Did you mean each-file\?"):
+        group_by_name(names, "each_file")
