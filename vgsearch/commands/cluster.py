@@ -118,11 +118,13 @@ def _gpu_need(space: str | None, budget: str) -> "GpuNeed | None":
 def _print_findings(file: Path, findings: "list[Finding]", console: "Console") -> None:
     from rich.text import Text
 
+    from videogan.amounts import n_of
+
     for finding in findings:
         kind = ("note", "") if finding.is_note else ("FAIL", "red")
         head = Text.assemble(kind, f"  {file}:{finding.line}  ", (finding.rule, "bold"), f"  {finding}")
         console.print(head, soft_wrap=True)
     n_failed = sum(not finding.is_note for finding in findings)
     n_notes = len(findings) - n_failed
-    notes = f"{n_notes} note(s)" if n_notes else "no notes"
+    notes = n_of(n_notes, "note") if n_notes else "no notes"
     console.print(f"{file}: {f'{n_failed} to fix' if n_failed else 'ok'}, {notes}", soft_wrap=True)

@@ -29,6 +29,7 @@ from vgsearch.terminal.sweep_table import objective_value, pruning_line
 from vgsearch.terminal.trial import changed_from_paper
 from vgsearch.terminal.verdict import verdict
 from vgsearch.terminal.words import duration, interval, number, short_name, value
+from videogan.amounts import n_of
 from videogan.storage.address_secrets import without_secrets
 
 N_TOP = 4  # trials in the grid of samples
@@ -141,7 +142,7 @@ def _what_ran(subject: ExperimentData, clock: SweepClock) -> Section:
         ("seeds", f"sweep {sweep.seed}; trial n has {sweep.seed} + n"),
         ("started", moment(record.starts[0]["time"]) if record.starts else "-"),
         ("last event", moment(record.last_event)),
-        ("ran for", f"{duration(3600 * clock.total_hours)}, started {max(len(record.starts), 1)} time(s)"),
+        ("ran for", f"{duration(3600 * clock.total_hours)}, started {n_of(max(len(record.starts), 1), 'time')}"),
         ("trials", f"{len(used)} used of {len(record.trials)} started, {sweep.n_trials} planned"),
         ("pruning", pruning_line(record).removeprefix("pruning: ") or "no trial was pruned"),
         ("left out", ", ".join(f"{n} {state}" for state, n in left_out.items()) or "none"),

@@ -19,6 +19,7 @@ from vgsearch.experiment.scoring import notes_on_scores
 from vgsearch.terminal.sweep_table import COLOURS, trial_result
 from vgsearch.terminal.vitals import vitals_lines
 from vgsearch.terminal.words import duration, number, short_name, shown, size, value
+from videogan.amounts import n_of
 
 BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", "_.-~:=*#"
 """Of small to large values; the second where the terminal's encoding lacks the first."""
@@ -181,7 +182,10 @@ def _files(trial: TrialRecord, folder: TrialFolder) -> list[tuple[str, str]]:
     if folder.program.is_dir():  # whose checkpoints have names of their own
         n_bytes = sum(number for _, number in sizes)
         lines.append(
-            ("checkpoints", f"{shown(folder.place_of(folder.checkpoints))}: {len(sizes)} file(s) ({size(n_bytes)})")
+            (
+                "checkpoints",
+                f"{shown(folder.place_of(folder.checkpoints))}: {n_of(len(sizes), 'file')} ({size(n_bytes)})",
+            )
         )
         lines.append(("program", shown(folder.place_of(folder.program))))
     if folder.samples.is_dir():

@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import get_total_norm
 from torch.optim.swa_utils import AveragedModel
 
+from videogan.amounts import n_of
 from videogan.config import ConfigurationError
 from videogan.data.clips import ClipSource, flipped, to_video
 from videogan.device import on_device
@@ -216,7 +217,9 @@ class Training:
     def as_trained_on(self, frames: Tensor, index: int) -> Tensor:
         """This rank's frames of batch `index`, some of them mirrored if `data.flip` is set."""
         if frames.shape[-1] != self.config.model.colours:
-            raise ValueError(f"clips for networks of {self.config.model.colours} colour(s) have {frames.shape[-1]}.")
+            raise ValueError(
+                f"clips for networks of {n_of(self.config.model.colours, 'colour')} have {frames.shape[-1]}."
+            )
         if not self.config.data.flip:
             return frames
         rng = torch.Generator().manual_seed(seed_of("flip", self.config.seed, index))

@@ -10,6 +10,7 @@ from vgsearch.cluster.check.launcher import launcher_plan
 from vgsearch.cluster.check.launcher_schema import ray_accepts_the_file
 from vgsearch.cluster.check.placeholders import placeholders_left
 from vgsearch.cluster.check.plan import ClusterPlan
+from videogan.amounts import n_of
 
 PlanRule = Callable[[ClusterPlan], Iterator[Finding]]
 PLAN_RULES: tuple[PlanRule, ...] = (
@@ -74,7 +75,7 @@ def _of_documents(documents: list[Document], plan_rules: Sequence[PlanRule]) -> 
         must = (
             "the file must be for `ray up`, with cluster_name and provider, or have a RayJob or RayCluster of KubeRay"
         )
-        came = f"{len(documents)} document(s) without these" if documents else "an empty file"
+        came = f"{n_of(len(documents), 'document')} without these" if documents else "an empty file"
         yield Finding("kind", 1, must, came, "Start from `vgsearch cluster init aws`.")
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from vgsearch.cluster.check.finding import Finding
 from vgsearch.cluster.check.plan import ClusterPlan
+from videogan.amounts import n_of
 from videogan.training.gpus import GPUS
 
 
@@ -38,7 +39,7 @@ def there_are_workers(plan: ClusterPlan) -> Iterator[Finding]:
             "no-workers",
             plan.workers[0].line if plan.workers else plan.head.line,
             "at least one worker group must allow a node",
-            f"a maximum of 0 in each of {len(plan.workers)} group(s)",
+            f"a maximum of 0 in each of {n_of(len(plan.workers), 'group')}",
             "Raise the maximum of one of them.",
         )
 

@@ -57,6 +57,7 @@ from vgsearch.terminal.sweep_table import SweepView
 from vgsearch.terminal.words import shown, typed
 from vgsearch.trackers.contract import Search
 from vgsearch.trackers.following import following, refuse_missing_trackers
+from videogan.amounts import n_of
 from videogan.config import ConfigurationError
 from videogan.data.cache import cache_folder
 from videogan.data.manifest import SPLITS, Manifest, read_manifest
@@ -367,7 +368,7 @@ def shared_folders(experiment: Experiment, sweep: Sweep) -> dict[str, Place]:
 
 def _nodes(cluster: Resources) -> str:
     yet = f" ({len(cluster.addable)} of them not started yet)" if cluster.addable else ""
-    return f"{cluster.n_nodes} node(s){yet}, {cluster.n_cpus:g} CPUs, {cluster.n_gpus:g} GPUs"
+    return f"{n_of(cluster.n_nodes, 'node')}{yet}, {cluster.n_cpus:g} CPUs, {cluster.n_gpus:g} GPUs"
 
 
 def _versions() -> dict[str, str]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from videogan.amounts import n_of
 from videogan.data.formats.contract import DRAWN, Found, FoundVideo, ImportOptions, split_named
 from videogan.data.formats.listing import files_in, group_by_name, looks_like_video, read_csv, subfolders
 from videogan.data.formats.passed_over import described, passed_over
@@ -40,7 +41,7 @@ def found_in_classes(
     if not files:
         others = passed_over(folder, ())
         raise DataError(
-            f"{folder}: no video found (looked for {looked_for} in {len(classes) + 1} folders)"
+            f"{folder}: no video found (looked for {looked_for} in {n_of(len(classes) + 1, 'folder')})"
             + (f", but {described(others)}" if others else "")
             + f". Expected {folder}/<class>/{example}. Or list the clips in videos.csv, with the columns file,label; "
             "a file there may be a folder of pictures."

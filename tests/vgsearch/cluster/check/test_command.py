@@ -73,7 +73,7 @@ def test_check_prints_a_line_for_each_finding_and_exits_1(tmp_path: Path):
 def test_check_with_only_notes_exits_0(tmp_path: Path):
     answer = run("check", broken("aws-placeholder", tmp_path))
     assert answer.exit_code == 0
-    assert answer.stdout.splitlines()[-1].endswith("ok, 1 note(s)")
+    assert answer.stdout.splitlines()[-1].endswith("ok, 1 note")
 
 
 def test_check_with_json_prints_every_field_of_a_finding(tmp_path: Path):
