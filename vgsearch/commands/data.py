@@ -141,15 +141,17 @@ def import_folder(
         inspected = inspect_videos(paths, limits, on_progress)
     rows = manifest_rows(folder, found, inspected)
     _refuse_skipped(folder, rows, strict)
+    before = _manifest_in(out or folder)
     manifest = write_manifest(out or folder, rows, found.classes, layout=chosen.NAME)
     warnings = {shown_name(folder, path): seen["warning"] for path, seen in inspected.items() if seen["warning"]}
     rules = {"layout": chosen.NAME, "group_rule": found.group_rule, "split_rule": split_rule(found, rows)}
+    replaced = {} if before is None or before.digest == manifest.digest else {"replaced": before.digest}
     copies = _mirrored_copies(rows)
     # Whoever wrote a list chose its files.
     others = [] if chosen.NAME == "csv" else passed_over(folder, {holder(video.path) for video in found.videos})
     skipped = skip_report((shown_name(folder, row["path"]), row["skipped"]) for row in rows if row["skipped"])
     _print_summary(
-        manifest, rules | copies | {"warnings": warnings, "passed_over": others, "skipped": skipped}, as_json
+        manifest, rules | replaced | copies | {"warnings": warnings, "passed_over": others, "skipped": skipped}, as_json
     )
 
 
@@ -165,6 +167,17 @@ def _refuse_skipped(folder: Path, rows: list[dict[str, Any]], strict: bool) -> N
     if len(skipped) == len(rows) or (strict and skipped):
         listed = "\n".join(f"  {name}: {reason}" for name, reason in skipped.items())
         raise DataError(f"{folder}: {len(skipped)} of {len(rows)} videos cannot be used.\n{listed}")
+
+
+def _manifest_in(folder: Path) -> "Manifest | None":
+    """The manifest that an import is going to replace; None if there is none that can be read."""
+    from videogan.config import ConfigurationError
+    from videogan.data.manifest import read_manifest
+
+    try:
+        return read_manifest(folder)
+    except ConfigurationError:
+        return None
 
 
 def _mirrored_copies(rows: list[dict[str, Any]]) -> dict[str, int]:
@@ -191,6 +204,7 @@ def _limits(overrides: list[str]) -> "Limits":
 def _print_summary(manifest: "Manifest", found: dict[str, Any], as_json: bool) -> None:
     """Print a summary of the data set, as text or as one JSON object."""
     from vgsearch.data_check.check import WINDOW
+    from videogan.amounts import n_of
     from videogan.data.formats.passed_over import counted_by_suffix, described
     from videogan.data.formats.rows import skip_report
 
@@ -205,12 +219,15 @@ def _print_summary(manifest: "Manifest", found: dict[str, Any], as_json: bool) -
         if name in found:
             print_line(f"{name:<8} {found[name]}")
     print_line(
-        f"{summary['n_clips']} clips  {len(summary['classes'])} classes  {n_groups} groups ({found['group_rule']})"
+        f"{n_of(summary['n_clips'], 'clip')}  {n_of(len(summary['classes']), 'class', 'classes')}  "
+        f"{n_of(n_groups, 'group')} ({found['group_rule']})"
     )
     print_line("classes  " + "  ".join(f"{label} {n}" for label, n in summary["classes"].items()))
     shown = [f"{group} {n}" for group, n in list(summary["groups"].items())[:12]]
     print_line("groups   " + "  ".join(shown) + (f"  and {n_groups - 12} more" if n_groups > 12 else ""))
     _print_splits(summary, found)
+    if "replaced" in found:
+        print_line(f"replaced manifest {found['replaced'][:6]}; searches of it need it as it was to go on")
     if found.get("passed_over"):
         print_line(f"passed   over {described(found['passed_over'])}")
     _print_reasons("warning", skip_report(found.get("warnings", {}).items()))
@@ -232,6 +249,7 @@ def _next_command(manifest: "Manifest", summary: dict[str, Any]) -> str:
 
 def _print_splits(summary: dict[str, Any], found: dict[str, Any]) -> None:
     """Print the splits, what they lack, and the clips that are in none."""
+    from videogan.amounts import n_of
     from videogan.metrics.interval import FEWEST_GROUPS
 
     if "split_rule" in found:
@@ -239,13 +257,13 @@ def _print_splits(summary: dict[str, Any], found: dict[str, Any]) -> None:
     for split, part in summary["splits"].items():
         if part["n_clips"]:
             shown = ", ".join(part["groups"][:12])
-            print_line(f"{split:<8} {part['n_clips']} clips, {len(part['groups'])} groups: {shown}")
+            print_line(f"{split:<8} {n_of(part['n_clips'], 'clip')}, {n_of(len(part['groups']), 'group')}: {shown}")
     if summary["no_select"]:
         print_line(f"note     {summary['no_select']}")
     scored = [len(part["groups"]) for split, part in summary["splits"].items() if split != "train" and part["n_clips"]]
     if min(scored, default=FEWEST_GROUPS) < FEWEST_GROUPS:
         print_line(
-            f"note     scores will rest on {min(scored)} groups, fewer than {FEWEST_GROUPS}: their intervals say little. "
+            f"note     scores will rest on {n_of(min(scored), 'group')}, fewer than {FEWEST_GROUPS}: their intervals say little. "
             "Import more groups; vgsearch confirm EXP --folds 3 then tests every group once"
         )
     if found.get("n_mirrored"):

@@ -15,6 +15,7 @@ from vgsearch.runtime.cluster.preflight import refuse_unusable_data
 from vgsearch.runtime.feed.decode import build_cache
 from vgsearch.runtime.sweep.request import SweepRequest, requested_space, requested_sweep
 from vgsearch.space.space import parse_overrides
+from videogan.amounts import n_of
 from videogan.config import ConfigurationError
 from videogan.data.clips import DataConfig, open_cache
 from videogan.data.manifest import SPLITS, DataError, read_manifest
@@ -95,8 +96,21 @@ def test_import_reads_the_data_set_that_was_made(tmp_path):
         vgsearch_data(*arguments, "--strict")
 
 
+def test_an_import_counts_in_words_and_tells_which_manifest_it_replaces(tmp_path):
+    make_moving_shapes(tmp_path / "shapes", n_clips_each=1, n_groups=16)
+    arguments = ("import", tmp_path / "shapes", "--out", tmp_path / "out")
+    assert "replaced" not in vgsearch_data(*arguments)
+    before = read_manifest(tmp_path / "out")
+    assert "replaced" not in vgsearch_data(*arguments), "the same manifest"
+    assert f"replaced manifest {before.digest[:6]}; " in vgsearch_data(*arguments, "--group", "each-file")
+    assert read_manifest(tmp_path / "out").digest != before.digest
+    assert (n_of(1, "class", "classes"), n_of(2, "class", "classes"), n_of(1, "clip")) == (
+        "1 class", "2 classes", "1 clip",
+    )  # fmt: skip
+
+
 def test_a_folder_without_videos_is_refused_before_ray_starts(tmp_path):
-    with pytest.raises(DataError, match="no video found"):
+    with pytest.raises(DataError, match=r"no video found .* in 1 folder\)"):
         vgsearch_data("import", tmp_path)
 
 
