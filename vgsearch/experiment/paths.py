@@ -335,6 +335,7 @@ class Experiment(StoredFolder):
         object.__setattr__(self, "_held", held.enter_context(locked_folder(self.folder, self.place)))
         delete_parts(self.folder)
         held.callback(object.__setattr__, self, "_held", None)
+        held.callback(_remove_if_never_begun, self.folder)
         if self.address is not None:
             try:
                 lease = held.enter_context(Lease(self.address / LOCK, str(self.address)))
@@ -345,6 +346,14 @@ class Experiment(StoredFolder):
                 held.close()
                 raise
         return held
+
+
+def _remove_if_never_begun(folder: Path) -> None:
+    """Remove an experiment's folder that holds its lock alone; call it while it is locked."""
+    with suppress(OSError):  # it was moved
+        if [path.name for path in folder.iterdir()] == [LOCK]:
+            (folder / LOCK).unlink()
+            folder.rmdir()
 
 
 def _refuse_long(folder: Path) -> None:

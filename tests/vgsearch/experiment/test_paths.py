@@ -81,6 +81,16 @@ def test_another_process_is_refused_and_a_killed_one_leaves_no_lock(tmp_path: Pa
         Experiment(tmp_path).lock().close()
 
 
+def test_a_lock_leaves_no_folder_of_an_experiment_that_never_began(tmp_path: Path):
+    experiment = Experiment(tmp_path / "s-001")
+    with pytest.raises(KeyboardInterrupt), experiment.lock():
+        raise KeyboardInterrupt  # as while it waits for a cluster
+    assert list(tmp_path.iterdir()) == []
+    with experiment.lock():
+        experiment.sweep.write_text("a: b\n")
+    assert experiment.sweep.exists()
+
+
 def test_an_attempt_set_aside_keeps_its_records_but_no_checkpoint(tmp_path: Path):
     trial = Experiment(tmp_path).trial("t0000-aaaaaa")
     for attempt in (1, 2):
