@@ -128,3 +128,23 @@ def test_a_drag_over_an_axis_keeps_the_trials_that_pass_there_and_a_click_sorts_
     assert len(seconds) == 12
     assert seconds == sorted(seconds)
     assert len(set(seconds)) > 1
+
+
+NARROW = """<script>
+document.body.style.width = "390px";
+document.querySelectorAll(".samples .row").forEach((row, at) => row.textContent = "a longer name " + at);
+const rows = [...document.querySelectorAll(".samples .row")], slices = [...document.querySelectorAll(".small > *")];
+document.documentElement.dataset.cut = rows.filter(row => row.scrollWidth > row.clientWidth).length + "/" + rows.length;
+document.documentElement.dataset.slice = Math.round(slices[0].getBoundingClientRect().width);
+</script>"""
+
+
+def test_a_narrow_page_cuts_no_name_of_a_class_and_squeezes_no_slice(write_sweep):
+    experiment = write_sweep("s", 15, ends=ENDS, samples=True)
+    path = experiment.folder / "report.html"
+    write_html(page_of(experiment.folder), path)
+    path.write_text(path.read_text("utf-8") + NARROW, "utf-8")
+    result = opened(path, "--dump-dom")
+    cut, rows = map(int, re.search(r'data-cut="(\d+)/(\d+)"', result.stdout).groups())
+    assert (cut, rows > 0) == (0, True)
+    assert int(re.search(r'data-slice="(\d+)"', result.stdout)[1]) >= 200
