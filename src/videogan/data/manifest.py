@@ -134,7 +134,9 @@ def read_manifest(folder: Place | str) -> Manifest:
     folder = place(folder).absolute()
     file = folder / MANIFEST_NAME
     if isinstance(folder, Path) and not folder.is_dir():
-        raise DataError(f"{folder}: there is no such folder; give one that vgsearch data import or data create wrote.")
+        raise DataError(
+            f"{folder}: there is no such folder; give one that vgsearch data import or vgsearch data make wrote."
+        )
     if not file.is_file():
         raise DataError(f"{folder}: no {MANIFEST_NAME} in this folder. Create it with: {_import(folder)}")
     manifest = Manifest(folder, read_table(file))
