@@ -57,7 +57,9 @@ def test_trials_that_wait_while_none_runs_are_told_within_half_a_minute_and_agai
         "waiting for the first trial since 30s",
         "waiting for the first trial since 1m00s",
     ]
-    assert told[0].endswith("not started; it ends when enough are free and its process has started; Ctrl-C stops")
+    assert told[0].endswith(
+        "not started; what is reserved for it counts as taken; it ends when its process has started; Ctrl-C stops"
+    )
 
 
 def test_nothing_is_told_while_a_trial_runs_and_the_time_starts_anew(capsys: pytest.CaptureFixture[str]):
