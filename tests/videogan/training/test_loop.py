@@ -256,7 +256,7 @@ def test_grey_networks_train_on_grey_clips_and_refuse_clips_in_colour():
     config = run_config(n_steps=1, model={"n_colours": 1})
     (progress,) = train(config, GreyClips())
     assert progress.training.generator.image.output.weight.shape[0] == 1
-    with pytest.raises(ValueError, match=r"networks of 1 colour\(s\) have 3"):
+    with pytest.raises(ValueError, match=r"networks of 1 colour have 3"):
         list(train(config, NoiseClips()))
 
 
