@@ -145,7 +145,7 @@ def test_moving_mnist_is_generated_imported_and_decoded_into_the_cache(tmp_path,
     made = read_manifest(tmp_path / "digits")
     printed = vgsearch_data("import", tmp_path / "digits")
     assert "layout   moving_mnist" in printed
-    assert "8 clips  1 classes  8 groups (each sequence its own)" in printed
+    assert "8 clips  1 class  8 groups (each sequence its own)" in printed
     assert read_manifest(tmp_path / "digits").digest == made.digest
     with connect():
         folder = build_cache(made, "plain_64", DataConfig())
