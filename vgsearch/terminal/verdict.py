@@ -56,13 +56,14 @@ def _objective(record: SweepRecord) -> Objective:
 def share_of_untrained(scores: Sequence[Score], record: SweepRecord, objective: Objective) -> Interval | None:
     """The mean of some trainings' distances as a share of the untrained generator's by the same classifier.
 
-    The interval is Student's over classifiers. None unless the same classifiers measured all of them.
+    The interval is Student's over classifiers. None unless the same classifiers measured all of them, and for a score
+    that is itself a mean over trainings, of which only the first has its classifiers' distances.
     """
     name = objective.name
     floor = None if record.floor is None else record.floor.score.features.get(name)
     if name not in DISTANCES or floor is None:
         return None
-    measured = [score.features.get(name) for score in scores]
+    measured = [None if name in score.over_training_seeds else score.features.get(name) for score in scores]
     shares = [[] if each is None else each.shares_of(floor) for each in measured]
     return seed_interval(list(map(fmean, zip(*shares, strict=True)))) if shares and all(shares) else None
 
