@@ -112,8 +112,9 @@ def _measure(
     part: TrainPart = "all" if request.ladder is None else "half"
     inputs = prepare(plan.manifest, plan.preprocessing, plan.data, plan.n_frames, needed, *workers, console, part)
     for protocol, seeds in needed.items():
-        console.print(f"judge  {described(inputs, protocol, seeds)}", soft_wrap=True)
-        warn_of_guessing(inputs, protocol, seeds, console)
+        trained = inputs.real_classifiers(protocol, seeds)
+        console.print(f"judge  {described(trained, protocol, inputs.scored)}", soft_wrap=True)
+        warn_of_guessing(trained, inputs.scored, console)
     subjects = subjects_of(request, plan, inputs, plan.n_frames, console)
     measurements = [Measurement(subject, measure) for measure in plan.measures for subject in subjects]
     done = 0

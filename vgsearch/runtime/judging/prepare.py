@@ -25,7 +25,7 @@ from videogan.data.cache import cache_folder
 from videogan.data.clips import DataConfig
 from videogan.data.manifest import SPLITS, Manifest, ScoredSplit
 from videogan.metrics.seed_interval import seed_interval
-from videogan.protocols.classifier import ClassifierProtocol, TrainPart
+from videogan.protocols.classifier import ClassifierProtocol, RealClassifier, TrainPart
 from videogan.protocols.copies import load_training_windows
 from videogan.protocols.features import FeatureMetric
 from videogan.protocols.training_features import load_training_features
@@ -58,13 +58,14 @@ def prepare_inputs(sweep: Sweep, manifest: Manifest, scored: ScoredSplit, consol
     _prepare_copies(inputs, config, console)
     inputs = replace(inputs, scored=scored)
     names, digest = ", ".join(map(str, objectives)), protocol.digest(inputs.facts, scored)[:DIGITS_OF_DIGEST]
-    judge = described(inputs, protocol.classifier, seeds)
+    classifiers = inputs.real_classifiers(protocol.classifier, seeds)
+    judge = described(classifiers, protocol.classifier, scored)
     console.print(
         f"objective {names} on {scored}   protocol {protocol.name} {digest}   judge {judge}   "
         f"clips {'cache' if inputs.cache else 'stream'}",
         soft_wrap=True,
     )
-    warn_of_guessing(inputs, protocol.classifier, seeds, console)
+    warn_of_guessing(classifiers, scored, console)
     return inputs
 
 
@@ -96,28 +97,25 @@ def _find_windows(inputs: Inputs, data: DataConfig, n_frames: int, protocol: Cla
         Judge(inputs, data, n_frames).prepare_copies(protocol)
 
 
-def described(inputs: Inputs, protocol: ClassifierProtocol, seeds: Sequence[int]) -> str:
-    """A classifier in words, with its ReR on the scored split if it was trained."""
-    trained = inputs.real_classifiers(protocol, seeds)
+def described(trained: Sequence[RealClassifier], protocol: ClassifierProtocol, scored: ScoredSplit) -> str:
+    """The classifiers of each seed in words, with their ReR on the scored split if they were trained."""
     named = f"{protocol.classifier} of width {protocol.width}"
     if trained[0].n_classes < 2 or not protocol.trained:
         return f"{named}, not trained" if protocol.trained else f"{named}, weights as they are in the file"
-    accuracy = sum(classifier.rer[inputs.scored] for classifier in trained) / len(trained)
+    accuracy = sum(classifier.rer[scored] for classifier in trained) / len(trained)
     n_seeds = f"{len(trained)} seeds" if len(trained) > 1 else "1 seed"
     return f"{named}, {n_seeds}: ReR {100 * accuracy:.1f} %"
 
 
-def warn_of_guessing(inputs: Inputs, protocol: ClassifierProtocol, seeds: Sequence[int], console: Console) -> None:
+def warn_of_guessing(trained: Sequence[RealClassifier], scored: ScoredSplit, console: Console) -> None:
     """Print a warning if the classifiers recognise no more real clips than guessing: then no S3 means anything."""
-    trained = inputs.real_classifiers(protocol, seeds)
-    found = [classifier.rer[inputs.scored] for classifier in trained]
-    over_seeds, n_classes = seed_interval(found), trained[0].n_classes
+    over_seeds, n_classes = seed_interval([each.rer[scored] for each in trained]), trained[0].n_classes
     if n_classes < 2 or not min(over_seeds.mean, over_seeds.low) <= 1 / n_classes:
         return
     console.print(
-        f"warning: the classifiers recognise {100 * over_seeds.mean:.0f} % of the real {inputs.scored} clips, and "
+        f"warning: the classifiers recognise {100 * over_seeds.mean:.0f} % of the real {scored} clips, and "
         f"guessing among {n_classes} classes {100 / n_classes:.0f} %: no S3 and no look on these data means anything. "
-        "Import more clips of each class, or use --budget laptop, whose classifiers are trained for longer.",
+        "Import more clips of each class; the laptop budget trains its classifiers for longer than smoke.",
         style="yellow",
         soft_wrap=True,
     )

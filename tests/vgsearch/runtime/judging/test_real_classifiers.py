@@ -73,13 +73,13 @@ def test_a_fit_leaves_its_classifier_above_chance_and_is_not_repeated(inputs_of,
 
 
 def test_classifiers_that_only_guess_are_warned_of(inputs_of):
-    inputs, said = replace(inputs_of(), scored="test"), io.StringIO()
+    inputs, said = inputs_of(), io.StringIO()
     fitted(inputs, {TINY: (SEED,)})
-    warn_of_guessing(inputs, TINY, (SEED,), Console(file=said))
+    warn_of_guessing(inputs.real_classifiers(TINY, (SEED,)), "test", Console(file=said))
     assert not said.getvalue()
     path = inputs.classifier_path(TINY, SEED)
     save_real_classifier(path, replace(load_real_classifier(path), rer={"select": 0.9, "test": 0.25}))
-    warn_of_guessing(inputs, TINY, (SEED,), Console(file=said))
+    warn_of_guessing(inputs.real_classifiers(TINY, (SEED,)), "test", Console(file=said))
     assert "recognise 25 % of the real test clips, and guessing among 4 classes 25 %" in said.getvalue()
 
 
