@@ -227,7 +227,7 @@ def _print_summary(manifest: "Manifest", found: dict[str, Any], as_json: bool) -
     print_line("groups   " + "  ".join(shown) + (f"  and {n_groups - 12} more" if n_groups > 12 else ""))
     _print_splits(summary, found)
     if "replaced" in found:
-        print_line(f"replaced manifest {found['replaced'][:6]}; searches of it need it as it was to go on")
+        print_line(f"replaced manifest {found['replaced'][:6]}; a search that began on it cannot be resumed any more")
     if found.get("passed_over"):
         print_line(f"passed   over {described(found['passed_over'])}")
     _print_reasons("warning", skip_report(found.get("warnings", {}).items()))
@@ -263,8 +263,8 @@ def _print_splits(summary: dict[str, Any], found: dict[str, Any]) -> None:
     scored = [len(part["groups"]) for split, part in summary["splits"].items() if split != "train" and part["n_clips"]]
     if min(scored, default=FEWEST_GROUPS) < FEWEST_GROUPS:
         print_line(
-            f"note     scores will rest on {n_of(min(scored), 'group')}, fewer than {FEWEST_GROUPS}: their intervals say little. "
-            "Import more groups; vgsearch confirm EXP --folds 3 then tests every group once"
+            f"note     scores will rest on {n_of(min(scored), 'group')}, fewer than {FEWEST_GROUPS}: their intervals "
+            "say little. Import more groups, or test every group once: vgsearch confirm EXP --folds 3"
         )
     if found.get("n_mirrored"):
         kept, n = found["n_mirrored_kept"], found["n_mirrored"]

@@ -38,8 +38,8 @@ def gc(
         budget = bytes_of(disk_budget, "--disk-budget") if disk_budget else load_sweep(folder.sweep).disk_budget_bytes
         if budget is None and not dry_run:
             raise ConfigurationError(
-                "gc needs --disk-budget SIZE: it deletes the worst trials' checkpoints until the rest fits. --disk-budget "
-                "1B keeps only those of the best trial and the paper's points; --dry-run lists what that deletes."
+                "gc needs --disk-budget SIZE: it deletes the worst trials' checkpoints until the rest fits. 1B keeps only "
+                "those of the best trial, of the paper's points and of trials to resume; --dry-run lists the others."
             )
         ledger = Ledger.of(folder)
         disk, freed = CheckpointDisk(folder, ledger, budget), 0

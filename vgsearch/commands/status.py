@@ -50,11 +50,11 @@ def status(experiment: options.ExperimentFolder, watch: Watch = False, json: opt
     if not record.header:
         console.print(f"{shown(folder.place)}   no events yet", soft_wrap=True)
         return
-    state = f"killed; vgsearch resume {typed(folder.place)} continues it" if record.ended == KILLED else "running"
+    state = f"killed; vgsearch resume {typed(folder.place)} continues it" if record.ended else "running"
     since = f"{state}; last event {duration(max(time.time() - record.last_event, 0.0))} ago"
-    ended = record.ended if record.ended != KILLED else ""
+    has_ended = record.ended not in ("", KILLED)
     header = f"{record.header['space']} ({record.header['budget']})"
-    console.print(f"{shown(folder.place)}   {header}   {ended or since}", soft_wrap=True)
+    console.print(f"{shown(folder.place)}   {header}   {record.ended if has_ended else since}", soft_wrap=True)
     console.print(Text("\n").join(table_lines(sweep_table(record, console.width))), no_wrap=True, overflow="ellipsis")
     told = {
         "": [floor_line(record) if record.floor is not None else "", enough_line(record), pruning_line(record)],

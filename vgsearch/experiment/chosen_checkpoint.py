@@ -93,13 +93,10 @@ def found_checkpoint(where: Place) -> tuple[Place, str]:
 
 def _why(trial: TrialRecord, step: int) -> str:
     """Which checkpoint of an unfinished or failed trial is taken."""
-    look = _look(trial, step)
-    best = (
-        "its newest checkpoint, none has a look"
-        if look == -math.inf
-        else "of its checkpoints the one with the best look"
+    why = "its newest, as none has a look" if _look(trial, step) == -math.inf else "which has the best look"
+    return (
+        f"{short_id(trial.trial_id)} ({trial.state} at step {trial.step}): using its checkpoint of step {step}, {why}"
     )
-    return f"{short_id(trial.trial_id)} is {trial.state} at step {trial.step}: step {step} is taken, {best}"
 
 
 def _steps(folder: TrialFolder) -> list[int]:

@@ -24,7 +24,7 @@ from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.words import size
 from videogan.config import ConfigurationError
 from videogan.data.cache import clip_cache_folder, decoded_bytes, is_complete, mirror_folder
-from videogan.data.manifest import DataError, Manifest
+from videogan.data.manifest import Manifest
 from videogan.data.preprocessing import preprocessing_named
 from videogan.data.windows import select_clips
 from videogan.training.forecast import checkpoint_bytes, forecast
@@ -66,7 +66,7 @@ def refusals(sweep: Sweep, manifest: Manifest, experiment: Experiment) -> list[s
     for check in checks:
         try:
             check()
-        except (ConfigurationError, DataError) as error:
+        except ConfigurationError as error:
             refused.append(str(error))
     return refused
 

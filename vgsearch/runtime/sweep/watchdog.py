@@ -69,7 +69,7 @@ class Starts:
         if self._telling.is_due(now - self._since):
             tell(
                 f"waiting for the first trial since {duration(now - self._since)}: {not_started()}; "
-                "what is reserved for it counts as taken; it ends when its process has started; Ctrl-C stops"
+                "those reserved for it count as taken; it ends when its process has started; Ctrl-C stops"
             )
 
 

@@ -58,7 +58,7 @@ def test_trials_that_wait_while_none_runs_are_told_within_half_a_minute_and_agai
         "waiting for the first trial since 1m00s",
     ]
     assert told[0].endswith(
-        "not started; what is reserved for it counts as taken; it ends when its process has started; Ctrl-C stops"
+        "not started; those reserved for it count as taken; it ends when its process has started; Ctrl-C stops"
     )
 
 
