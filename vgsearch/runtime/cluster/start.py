@@ -27,6 +27,9 @@ from videogan.config import ConfigurationError
 SECONDS_TO_CONNECT = 10.0
 SECONDS_TO_START = 180.0
 """Ray's own limit, 30 seconds, is too short for a busy machine."""
+MOST_CONNECTIONS = 5
+"""Ray tries 20 times to connect to a cluster, and waits up to 31 seconds for each answer."""
+SECONDS_OF_CONNECTIONS = 31.0 * MOST_CONNECTIONS
 MOST_STARTS = 3
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 """The start of an HTTP/2 connection and an empty SETTINGS frame (RFC 9113, sections 3.4 and 6.5)."""
@@ -57,7 +60,8 @@ def start_ray(address: str | None, **options: Any) -> bool:
     if is_cluster:
         found = _reachable(address or "", source)
         options.setdefault("runtime_env", {"env_vars": _variables_of_workers()})
-        with waiting(f"the cluster at {found}", "Ctrl-C stops"), _own_sigterm(), spared_by_hang_ups():
+        ends = f"it gives up after about {SECONDS_OF_CONNECTIONS:.0f} s; Ctrl-C stops"
+        with waiting(f"the cluster at {found}", ends), _few_connections(), _own_sigterm(), spared_by_hang_ups():
             _init(found, source, options)
         return True
     if problem := unusable_folder():
@@ -128,6 +132,12 @@ def _reachable(address: str, source: str) -> str:
             f"{source}: no cluster answers there ({problem}). Expected {EXPECTED}; start one with "
             "`ray start --head`, or leave the address out for a local Ray."
         )
+    # Ray connects to this machine's address in the network, also where 127.0.0.1 is asked for.
+    if not scheme and (there := services.resolve_ip_for_localhost(host)) != host and no_answer(there, int(port)):
+        raise ConfigurationError(
+            f"{source}: the Ray there listens on {host} only, as the private Ray of one program does; expected "
+            f"{EXPECTED}; start a cluster with `ray start --head`, or leave the address out for a local Ray."
+        )
     return found
 
 
@@ -161,6 +171,11 @@ def replaced(module: Any, name: str, value: Any) -> Iterator[None]:
 def _patient_start() -> AbstractContextManager[None]:
     """Let a local Ray register within SECONDS_TO_START: Ray asks its head for 30 seconds only."""
     return replaced(services, "get_node", _patiently(services.get_node))
+
+
+def _few_connections() -> AbstractContextManager[None]:
+    """Let Ray give up on a cluster that does not answer within minutes, rather than a quarter of an hour."""
+    return replaced(ray_constants, "NUM_REDIS_GET_RETRIES", MOST_CONNECTIONS)
 
 
 def _on_loopback() -> AbstractContextManager[None]:

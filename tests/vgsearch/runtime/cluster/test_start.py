@@ -91,6 +91,27 @@ def test_a_server_of_another_kind_or_one_that_stays_silent_is_no_cluster(monkeyp
         assert no_answer("127.0.0.1", port) == ""
 
 
+def test_a_private_ray_that_listens_on_loopback_only_is_no_cluster(monkeypatch: pytest.MonkeyPatch):
+    """Ray turns 127.0.0.1 into this machine's address in the network, and would wait for minutes there."""
+    monkeypatch.setattr(services, "get_node_ip_address", lambda: "127.0.0.2")
+    with (
+        server(bytes([0, 0, 0, SETTINGS, 0, 0, 0, 0, 0])) as port,
+        pytest.raises(ConfigurationError, match=r"the Ray there listens on 127.0.0.1 only, as the private Ray of one"),
+    ):
+        start_ray(f"127.0.0.1:{port}")
+
+
+@pytest.mark.slow
+def test_a_cluster_that_says_hello_and_then_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(start, "MOST_CONNECTIONS", 1)
+    monkeypatch.setattr(services, "get_node_ip_address", lambda: "127.0.0.1")
+    with (
+        server(bytes([0, 0, 0, SETTINGS, 0, 0, 0, 0, 0])) as port,
+        pytest.raises(ConfigurationError, match=rf"--address 127.0.0.1:{port}: could not connect \("),
+    ):
+        start_ray(f"127.0.0.1:{port}")
+
+
 def test_auto_without_a_ray_on_this_machine_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     monkeypatch.setenv("RAY_ADDRESS", "auto")
