@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from vgsearch.commands import options
+from videogan.amounts import n_of
 
 
 def export(
@@ -23,6 +24,7 @@ def export(
     from vgsearch.terminal.line import print_line
     from vgsearch.terminal.words import shown
 
+    options.told_checkpoint(model)  # `write_model` takes the same
     files = write_model(model, folder)
     if json:
         print_line(json_module.dumps({"folder": str(folder), "files": list(map(str, files))}))
@@ -30,4 +32,4 @@ def export(
     for path in files:
         if path.parent == folder:
             print_line(shown(path))
-    print_line(f"{shown(folder / 'clips')}   {sum(path.suffix == '.mp4' for path in files)} clips")
+    print_line(f"{shown(folder / 'clips')}   {n_of(sum(path.suffix == '.mp4' for path in files), 'clip')}")

@@ -255,8 +255,9 @@ def test_an_experiment_or_a_trial_stands_for_its_best_checkpoint(checkpoint, tmp
     assert chosen_checkpoint(checkpoint) == checkpoint
     printed = sample(experiment.folder, "--codes", 1)
     assert "trials/t0001-abcdef/samples/step00000009-grid-seed0.gif" in printed
-    told = CliRunner().invoke(app, ["sample", str(pruned.folder), "--codes", "1"]).stderr
-    assert "note: t0002 (pruned at step 9): using its checkpoint of step 7, which has the best look" in told
+    for command in (("sample", "--codes", "1"), ("export", str(tmp_path / "exported"))):
+        told = CliRunner().invoke(app, [command[0], str(pruned.folder), *command[1:]]).stderr
+        assert "note: t0002 (pruned at step 9): using its checkpoint of step 7, which has the best look" in told
     for path in pruned.checkpoints.iterdir():
         path.unlink()
     for where, said in (("x-001/t0002", "has no checkpoint"), ("x-001/t7", "no trial begins"), ("y", "no sweep")):
