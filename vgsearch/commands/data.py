@@ -233,7 +233,7 @@ def _print_summary(manifest: "Manifest", found: dict[str, Any], as_json: bool) -
     _print_reasons("warning", skip_report(found.get("warnings", {}).items()))
     if summary["n_short"]:
         print_line(
-            f"short    {summary['n_short']} clips have fewer than {WINDOW} frames; data.short_clips applies to them"
+            f"short    {n_of(summary['n_short'], 'clip')} of fewer than {WINDOW} frames; data.short_clips says what then"
         )
     print_line(f"manifest {summary['manifest']}\nnext     {_next_command(manifest, summary)}")
 
@@ -268,9 +268,7 @@ def _print_splits(summary: dict[str, Any], found: dict[str, Any]) -> None:
         )
     if found.get("n_mirrored"):
         kept, n = found["n_mirrored_kept"], found["n_mirrored"]
-        print_line(
-            f"mirrored {n} clips are mirrored copies: {kept} stay beside their originals, {n - kept} are left out"
-        )
+        print_line(f"mirrored {n_of(n, 'copy', 'copies')}: {kept} beside their originals, {n - kept} left out")
     _print_reasons("skipped", summary["skipped"])
 
 

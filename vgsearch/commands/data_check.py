@@ -8,6 +8,7 @@ import typer
 
 from vgsearch.commands import options
 from vgsearch.terminal.line import print_line
+from videogan.amounts import n_of
 
 if TYPE_CHECKING:
     from vgsearch.data_check.check import DataCheck
@@ -87,8 +88,9 @@ def _print_summary(check: "DataCheck") -> None:
     """Print the main facts, a line each; the page has the rest."""
     spread = check.spread(check.usable)
     print_line(
-        f"{len(check.usable)} of {len(check.videos)} clips usable  {len(check.classes)} classes  "
-        f"{len({video.group for video in check.usable})} groups ({check.group_rule})"
+        f"{len(check.usable)} of {n_of(len(check.videos), 'clip')} usable  "
+        f"{n_of(len(check.classes), 'class', 'classes')}  "
+        f"{n_of(len({video.group for video in check.usable}), 'group')} ({check.group_rule})"
     )
     print_line("classes  " + "  ".join(f"{label} {len(videos)}" for label, videos in check.classes.items()))
     if spread is not None:

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from vgsearch.commands import options
+from videogan.amounts import n_of
 
 
 def gc(
@@ -60,7 +61,7 @@ def gc(
         return
     kept = before - sum(n_bytes for _, n_bytes in dropped)
     console.print(
-        f"{'would free' if dry_run else 'freed'} {size(freed)}: checkpoints of {len(dropped)} trials and Ray's "
+        f"{'would free' if dry_run else 'freed'} {size(freed)}: checkpoints of {n_of(len(dropped), 'trial')} and Ray's "
         f"temporary files; {size(kept)} of checkpoints stay"
     )
     if budget is not None and kept > budget:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vgsearch.commands import options
+from videogan.amounts import n_of
 
 if TYPE_CHECKING:
     from vgsearch.space.space import Space
@@ -57,5 +58,5 @@ def _print_list(loaded: list["Space"]) -> None:
         if space.data_sets:
             console.print(f"  data sets with settings of their own: {', '.join(space.data_sets)}", soft_wrap=True)
         for name, budget in space.budgets.items():
-            console.print(f"  --budget {name}: {budget.n_trials} trials, {budget.purpose}", soft_wrap=True)
+            console.print(f"  --budget {name}: {n_of(budget.n_trials, 'trial')}, {budget.purpose}", soft_wrap=True)
     console.print("vgsearch spaces NAME prints one whole, as YAML to copy", soft_wrap=True)

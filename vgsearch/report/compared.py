@@ -14,6 +14,7 @@ from vgsearch.report.sample_grid import GridColumn, sample_grid
 from vgsearch.report.tables import interval_or_value
 from vgsearch.terminal.sweep_table import objective_value
 from vgsearch.terminal.words import duration
+from videogan.amounts import n_of
 
 _LUCK = (
     "The expected best score after n trials compares families at equal search budget (Lucic et al. 2018): the mean "
@@ -34,7 +35,8 @@ def comparison_page(name: str, subjects: Sequence[ExperimentData]) -> Page:
     sections.append(Section("Samples", _samples(subjects), _SAMPLES))
     sections.append(Section("Commands", [_commands(subjects)]))
     headline = [(subject.name, *_best_score(subject)) for subject in subjects]
-    subtitle = f"{len(subjects)} experiments · {sum(len(subject.record.trials) for subject in subjects)} trials"
+    n_trials = sum(len(subject.record.trials) for subject in subjects)
+    subtitle = f"{n_of(len(subjects), 'experiment')} · {n_of(n_trials, 'trial')}"
     return Page(name, subtitle, headline, [section for section in sections if section.blocks])
 
 

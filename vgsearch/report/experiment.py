@@ -123,7 +123,9 @@ def _on_test(subject: ExperimentData, split: str | None) -> list[tuple[str, str,
     best = points[0]
     n_runs = len(best.by_seed) + len(best.ends)
     mean, _, bounds = interval(best.interval).partition(" ")
-    return [(name, mean, f"{bounds} {short_id(best.trial_id)}, {len(best.by_seed)} of {n_runs} fresh seeds".strip())]
+    return [
+        (name, mean, f"{bounds} {short_id(best.trial_id)}, {len(best.by_seed)} of {n_of(n_runs, 'fresh seed')}".strip())
+    ]
 
 
 def _what_ran(subject: ExperimentData, clock: SweepClock) -> Section:
@@ -135,7 +137,7 @@ def _what_ran(subject: ExperimentData, clock: SweepClock) -> Section:
     pairs = [
         ("search space", f"{space.name}: {space.cited}"),
         ("budget", f"{sweep.budget}: {sweep.limits.purpose}"),
-        ("data", f"{sweep.data}, {sweep.n_classes} classes, manifest {sweep.manifest_digest[:6]}"),
+        ("data", f"{sweep.data}, {n_of(sweep.n_classes, 'class', 'classes')}, manifest {sweep.manifest_digest[:6]}"),
         ("objective", ", ".join(map(str, record.objectives))),
         ("scored on", split_of(record) or "not recorded"),
         ("protocol", subject.protocol or f"S3 {header.get('protocol', '-')[:6]}"),
@@ -219,7 +221,8 @@ def _confirmation(subject: ExperimentData) -> list[Block]:
     points = subject.confirmed()
     if not points:
         return []
-    title = f"Trained again on {max(len(point.by_seed) + len(point.ends) for point in points)} fresh seeds"
+    n_seeds = max(len(point.by_seed) + len(point.ends) for point in points)
+    title = f"Trained again on {n_of(n_seeds, 'fresh seed')}"
     table = dataclasses.replace(as_block(confirmed_table(points, subject.objective)), title=title)
     said = verdict_on(points, subject.record)
     return [table, Text(f"{said}.", warning="not dist" in said), *(Text(note) for note in notes_on(points))]
@@ -234,7 +237,9 @@ def _progress(subject: ExperimentData, clock: SweepClock) -> list[Block]:
     if any(len(trial.looks) > 1 for trial in record.trials.values()):
         blocks.append(Chart("looks", figures.looks(record), _LOOKS, wide=True))
     if subject.scored and len(subject.scored) < FEWEST_DOTS:
-        blocks.append(Text(f"{len(subject.scored)} of {len(record.trials)} trials has a score, too few for a chart."))
+        blocks.append(
+            Text(f"{len(subject.scored)} of {n_of(len(record.trials), 'trial')} scored, too few for a chart.")
+        )
     return blocks or [Text("No trial has had two looks yet.")]
 
 

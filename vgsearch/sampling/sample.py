@@ -23,6 +23,7 @@ from vgsearch.sampling.pictures import (
 from vgsearch.space.yaml_text import read_yaml_file
 from vgsearch.terminal.console import Terminal
 from vgsearch.terminal.words import counted, interval, number, plain_table, shown
+from videogan.amounts import n_of
 from videogan.config import ConfigurationError, suggestion
 from videogan.data.manifest import DataError, read_manifest
 from videogan.families.contract import Generator
@@ -79,7 +80,7 @@ def sample(request: SampleRequest, as_json: bool = False) -> None:
     if request.n_clips is not None:
         with counted("drawing clips", silent=as_json) as on_progress:
             files = write_loose_clips(sampler, folder, settings, request.n_clips, on_progress)
-        said = f"{len(files)} clips, {request.n_clips} of each class, as vgsearch evaluate --videos reads them"
+        said = f"{n_of(len(files), 'clip')}, {request.n_clips} of each class, as vgsearch evaluate --videos reads them"
         _print_written(
             console, as_json, [folder], said, {"n_clips": len(files), "classes": [*settings.classes.values()]}
         )

@@ -10,6 +10,7 @@ from vgsearch.experiment.paths import short_id
 from vgsearch.experiment.score import Score
 from vgsearch.experiment.signal import has_several_seeds, signal_of_search
 from vgsearch.terminal.words import typed
+from videogan.amounts import n_of
 from videogan.metrics.interval import Interval
 from videogan.metrics.seed_interval import seed_interval
 from videogan.storage.places import Place
@@ -117,11 +118,15 @@ def _rests_on(score: Score, objective: Objective, record: SweepRecord) -> str:
             return f"{n_seeds} seeds a point, where {noise.seeds.n} would be needed"
     s3, of_features = score.s3, score.features.get(objective.name)
     if s3 is not None and s3.n_test:
-        groups = f" of {s3.n_groups} groups" if s3.n_groups else ""
-        return f"{s3.n_test} {s3.split or 'test'} clips{groups}, {trainings}"
+        groups = f" of {n_of(s3.n_groups, 'group')}" if s3.n_groups else ""
+        return f"{_clips(s3.n_test, s3.split)}{groups}, {trainings}"
     if of_features is not None and (n_clips := of_features.n_real or of_features.n_real_test):
-        return f"{n_clips} {of_features.split or 'test'} clips, {trainings}"
+        return f"{_clips(n_clips, of_features.split)}, {trainings}"
     return trainings
+
+
+def _clips(n: int, split: str | None) -> str:
+    return n_of(n, f"{split or 'test'} clip")
 
 
 def _remedy(best: TrialRecord, experiment: Place) -> str:

@@ -10,6 +10,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from videogan.amounts import n_of
 from videogan.classifiers.contract import VideoClassifier
 from videogan.classifiers.fit import Epoch, classes_of, fit, predict_windows
 from videogan.config import Config
@@ -154,7 +155,7 @@ class S3Result:
     def __repr__(self) -> str:
         """The scores in one line, for a print in a notebook; `to_json` has every field."""
         scores = ", ".join(f"{name} {getattr(self, name).brief}" for name in ("s3", *ACCURACIES))
-        return f"S3Result({self.protocol} {self.digest[:6]} on {self.n_test} {self.split} clips: {scores})"
+        return f"S3Result({self.protocol} {self.digest[:6]} on {n_of(self.n_test, f'{self.split} clip')}: {scores})"
 
     def to_json(self) -> dict[str, Any]:
         """Values for JSON, with null for NaN."""
@@ -331,7 +332,8 @@ def _result(protocol: S3Protocol, digest: str, predictions: dict[str, Tensor], r
         digest=digest,
         split=real.split,
         **whole,
-        covers=f"{n_groups} groups of {len(scored)} clips" + (f", {n_seeds} classifier seeds" if n_seeds > 1 else ""),
+        covers=f"{n_of(n_groups, 'group')} of {n_of(len(scored), 'clip')}"
+        + (f", {n_seeds} classifier seeds" if n_seeds > 1 else ""),
         s3_of_guessing=s3_of_guessing(whole["rer"].mean, n_classes),
         bootstrap=over_clips,
         over_seeds=over_seeds,

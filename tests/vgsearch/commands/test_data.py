@@ -63,7 +63,7 @@ def test_weizmann_imports_with_persons_as_groups(tmp_path):
     assert {split: len(names) for split, names in groups.items()} == {"train": 3, "select": 2, "test": 2}
     assert all(group.startswith("person") for group in set().union(*groups.values()))
     assert {split: len(manifest.split(split)) for split in SPLITS} == {"train": 24, "select": 8, "test": 8}
-    assert "mirrored 28 clips are mirrored copies: 12 stay beside their originals, 16 are left out" in printed
+    assert "mirrored 28 copies: 12 beside their originals, 16 left out" in printed
     assert "skipped  16: mirrored copies in select or test would count twice (bend/person" in printed
     assert all(Path(path).is_absolute() for path in manifest.table["path"].to_pylist())
 

@@ -18,6 +18,7 @@ from vgsearch.runtime.cluster.signals import interrupt, on_ending_signal, raised
 from vgsearch.runtime.cluster.start import replaced, start_ray
 from vgsearch.runtime.waits.waiting import tell, waiting
 from vgsearch.runtime.waits.watch import stopped_ones_killed, watched
+from videogan.amounts import n_of
 from videogan.config import ConfigurationError
 
 
@@ -72,7 +73,7 @@ class Resources:
         if n_trials < 1:
             kept = f", {reserved_cpus:g} of them reserved for decoding" if reserved_cpus else ""
             raise ConfigurationError(
-                f"a trial needs {n_workers} workers with 1 CPU and {gpus_per_worker:g} GPU each; the cluster has "
+                f"a trial needs {n_of(n_workers, 'worker')} with 1 CPU and {gpus_per_worker:g} GPU each; the cluster has "
                 f"{self.n_cpus:g} CPUs{kept} and {self.n_gpus:g} GPUs. Lower --workers-per-trial or add nodes."
             )
         return n_trials

@@ -351,7 +351,7 @@ def _heading(experiment: Experiment, sweep: Sweep, manifest: Manifest, cluster: 
     groups = [len(set(manifest.split(split)["group"].to_pylist())) for split in splits]
     return (
         f"vgsearch {sweep.space.name} ({sweep.budget})   exp {shown(experiment.place)}   data {manifest.folder.name} "
-        f"{len(usable)} clips {len(manifest.classes)} classes {sum(groups)} groups "
+        f"{n_of(len(usable), 'clip')} {n_of(len(manifest.classes), 'class', 'classes')} {n_of(sum(groups), 'group')} "
         f"({', '.join(f'{n} {split}' for n, split in zip(groups, splits, strict=True))})\n"
         f"{_nodes(cluster)}   "
         f"resume: vgsearch resume {typed(experiment.place)}"

@@ -8,6 +8,7 @@ from vgsearch.experiment.scoring import made_by_earlier_version
 from vgsearch.runtime.study.proposal import Proposal
 from vgsearch.space.space import Space, load_space
 from vgsearch.space.sweep import Sweep, differences, load_sweep
+from videogan.amounts import n_of
 from videogan.config import ConfigurationError, parse_config
 from videogan.training.run_config import LEAST_CLIPS, RunConfig
 
@@ -61,7 +62,7 @@ def _n_trials(trials: str, sweep: Sweep, record: SweepRecord) -> int:
     n_trials = int(trials) + (sweep.n_trials if trials.startswith("+") else 0)
     if n_trials < record.next_index:
         raise ConfigurationError(
-            f"--trials {trials}: {record.next_index} trials have started already. Use --trials +N for N more."
+            f"--trials {trials}: already started: {n_of(record.next_index, 'trial')}. Use --trials +N for N more."
         )
     return n_trials
 

@@ -105,7 +105,7 @@ def test_a_number_of_trials_is_additional_with_a_plus_and_else_total(started, as
 
 
 @pytest.mark.parametrize(
-    ("asked", "says"), [("1", "2 trials have started already"), ("more", "must look like"), ("+0", "must look like")]
+    ("asked", "says"), [("1", "already started: 2 trials"), ("more", "must look like"), ("+0", "must look like")]
 )
 def test_impossible_numbers_of_trials_are_refused(started, asked: str, says: str):
     experiment, ledger = started
