@@ -22,15 +22,15 @@ class StopWhen:
 
     @classmethod
     def parse(cls, written: str) -> "StopWhen":
-        """no-improvement:10, target:0.8, both with a comma, or never; raises ConfigurationError for anything else."""
+        """no-improvement:10, target:0.8, both joined by a comma, or never; raises ConfigurationError for anything else."""
         found: dict[str, str] = {}
         for part in written.split(",") if written != NEVER else ():
             match = re.fullmatch(r"\s*(?:(no-improvement):(\d+)|(target):(-?\d+(?:\.\d+)?(?:e-?\d+)?))\s*", part)
             kind, number = (match[1] or match[3], match[2] or match[4]) if match else ("", "inf")
             if kind in found or math.isinf(float(number)) or (kind == "no-improvement" and not int(number)):
                 raise ConfigurationError(
-                    f"--stop-when must be no-improvement:10 (trials), target:0.8 (score), both with a comma, or never; "
-                    f"got '{written}'."
+                    "--stop-when must be no-improvement:10 (trials), target:0.8 (score), no-improvement:10,target:0.8 "
+                    f"or never; got '{written}'."
                 )
             found[kind] = number
         trials, target = found.get("no-improvement"), found.get("target")
