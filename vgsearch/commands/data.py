@@ -205,6 +205,7 @@ def _print_summary(manifest: "Manifest", found: dict[str, Any], as_json: bool) -
     """Print a summary of the data set, as text or as one JSON object."""
     from vgsearch.data_check.check import WINDOW
     from videogan.amounts import n_of
+    from videogan.data.formats.listing import EACH_NAME_RULE
     from videogan.data.formats.passed_over import counted_by_suffix, described
     from videogan.data.formats.rows import skip_report
 
@@ -225,6 +226,11 @@ def _print_summary(manifest: "Manifest", found: dict[str, Any], as_json: bool) -
     print_line("classes  " + "  ".join(f"{label} {n}" for label, n in summary["classes"].items()))
     shown = [f"{group} {n}" for group, n in list(summary["groups"].items())[:12]]
     print_line("groups   " + "  ".join(shown) + (f"  and {n_groups - 12} more" if n_groups > 12 else ""))
+    if EACH_NAME_RULE in found["group_rule"]:
+        print_line(
+            "note     files whose names have no underscore are groups of their own. Where two show the same person or "
+            "scene, scores are too good: pass --group REGEX, as docs/your-data.md shows"
+        )
     _print_splits(summary, found)
     if "replaced" in found:
         print_line(f"replaced manifest {found['replaced'][:6]}; a search that began on it cannot be resumed any more")
@@ -262,9 +268,10 @@ def _print_splits(summary: dict[str, Any], found: dict[str, Any]) -> None:
         print_line(f"note     {summary['no_select']}")
     scored = [len(part["groups"]) for split, part in summary["splits"].items() if split != "train" and part["n_clips"]]
     if min(scored, default=FEWEST_GROUPS) < FEWEST_GROUPS:
+        n_folds = 2 if summary["no_select"] else 3  # every class has a group in each split
         print_line(
             f"note     scores will rest on {n_of(min(scored), 'group')}, fewer than {FEWEST_GROUPS}: their intervals "
-            "say little. Import more groups, or test every group once: vgsearch confirm EXP --folds 3"
+            f"say little. Import more groups, or test every group once: vgsearch confirm EXP --folds {n_folds}"
         )
     if found.get("n_mirrored"):
         kept, n = found["n_mirrored_kept"], found["n_mirrored"]

@@ -29,6 +29,7 @@ CHECK_PAGE = "check.html"  # marks a folder that `data check` wrote
 _UCF_GROUP = re.compile(r"(?:^|[_\-. ])(g\d+)(?=$|[_\-. ])")
 _KINETICS_NAME = re.compile(r"(.{11})_\d{6}_\d{6}")  # ids may hold and begin with underscores
 _UCF_RULE, _FIRST_PART_RULE = "g<number> between separators", "the part before the first underscore"
+EACH_NAME_RULE = "each file, as its name has no underscore"
 _KINETICS_RULE = "the YouTube id before _<start>_<end>"
 
 
@@ -93,9 +94,9 @@ def group_by_name(names: Sequence[str], pattern: str | None = None) -> Grouping:
     """The group of each file, and the rule that gave it, from names that may have folders in front.
 
     By `pattern` (its first bracket if it has one); by default UCF's g<number> as a whole word, else Kinetics' YouTube
-    id, else the part before the first underscore; underscores at the start are not counted. Raises DataError if the
-    pattern is not a regular expression or does not match a name. By EACH_FILE, a group is a name without its suffix,
-    with its folders if two folders have a file of that name.
+    id, else the part before the first underscore, else the whole name; underscores at the start are not counted. Raises
+    DataError if the pattern is not a regular expression or does not match a name. By EACH_FILE, a group is a name
+    without its suffix, with its folders if two folders have a file of that name.
     """
     stems = [SUFFIX.sub("", Path(name).stem) for name in names]  # a mirrored copy has its original's group
     if pattern == EACH_FILE and len(set(stems)) < len(stems):
@@ -114,7 +115,8 @@ def _default_group(stem: str) -> tuple[str, str]:
         return match[1], _UCF_RULE
     if match := _KINETICS_NAME.fullmatch(stem):
         return match[1], _KINETICS_RULE
-    return stem.lstrip("_").partition("_")[0] or stem, _FIRST_PART_RULE
+    first, underscore, _ = stem.lstrip("_").partition("_")
+    return (first, _FIRST_PART_RULE) if underscore else (first or stem, EACH_NAME_RULE)
 
 
 def matched_group(pattern: str, name: str) -> str:

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from videogan.data.formats.contract import Found, FoundVideo, ImportOptions
-from videogan.data.formats.listing import group_by_name
+from videogan.data.formats.listing import EACH_NAME_RULE, group_by_name
 from videogan.data.formats.plain_folders import find, read_split
 from videogan.data.formats.rows import manifest_rows
 from videogan.data.manifest import DataError, write_manifest
@@ -23,6 +23,7 @@ def test_the_default_group_is_ucfs_number_as_a_whole_word_or_the_first_part():
     assert found.groups == ("g08", "g12", "pig1", "person01", "alone", "g3")
     assert "g<number> between separators (3 files)" in found.rule
     assert group_by_name(names[3:4]).rule == "the part before the first underscore"
+    assert group_by_name(names[4:5]).rule == EACH_NAME_RULE
 
 
 def test_underscores_at_the_start_do_not_put_all_clips_in_one_group():
