@@ -133,5 +133,7 @@ def _remedy(best: TrialRecord, experiment: Place) -> str:
     """The command that would tell more: on folds if few groups were scored."""
     s3 = best.score.s3
     few = s3 is not None and s3.n_groups is not None and s3.n_groups < FEW_GROUPS
-    folds = " --folds 3" if few else ""
+    # Every class has a group in each split, and there may be no select split.
+    n_folds = 3 if s3 is not None and s3.split == "select" else 2
+    folds = f" --folds {n_folds}" if few else ""
     return f"vgsearch confirm {typed(experiment)} --seeds 5{folds} would tell more"

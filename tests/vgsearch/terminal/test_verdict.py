@@ -45,6 +45,11 @@ CASES = {
     "the floor's interval overlaps": (
         searched(FLOOR, score(0.65, 0.37)),
         "not distinguishable from an untrained generator: 16 test clips of 4 groups, one training; "
+        "vgsearch confirm /runs/x --seeds 5 --folds 2 would tell more",
+    ),
+    "with a select split each class has three groups": (
+        searched(FLOOR, score(0.65, 0.37, split="select")),
+        "not distinguishable from an untrained generator: 16 select clips of 4 groups, one training; "
         "vgsearch confirm /runs/x --seeds 5 --folds 3 would tell more",
     ),
     "its trainings are counted": (
@@ -108,7 +113,7 @@ CASES = {
     "no floor": (
         searched(None, score(0.6, 0.1)),
         "not compared with an untrained generator, which has no score: 16 test clips of 4 groups, one training; "
-        "vgsearch confirm /runs/x --seeds 5 --folds 3 would tell more",
+        "vgsearch confirm /runs/x --seeds 5 --folds 2 would tell more",
     ),
     "no trial was scored": (searched(FLOOR), ""),
 }
