@@ -305,7 +305,8 @@ def training_command(sweep: Sweep, trial: TrialRecord) -> str:
     """The command that trains a trial again, with its seed."""
     values = {**sweep.overrides, **trial.overrides, **trial.changed}
     seed = values.pop("seed", sweep.seed + trial.index)
-    typed = ["vgsearch", "train", sweep.space.name, "--budget", sweep.budget, "--data", sweep.data, "--seed", str(seed)]
+    space = sweep.space_source or sweep.space.name
+    typed = ["vgsearch", "train", space, "--budget", sweep.budget, "--data", sweep.data, "--seed", str(seed)]
     for path, chosen in values.items():
         written = write_yaml(chosen, in_one_line=True).removesuffix("\n...\n").strip()
         typed += ["--set", f"{path}={written}"]

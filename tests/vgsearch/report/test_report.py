@@ -169,6 +169,13 @@ def test_the_command_to_retrain_a_trial_gives_the_same_config(write_sweep):
         assert sweep.run_config(sweep.paper_points[0], 0) == config
 
 
+def test_the_command_to_retrain_a_trial_of_a_users_space_names_its_file(write_sweep):
+    subject = subject_of(write_sweep("s", 1).folder)
+    (trial,) = subject.record.trials.values()
+    sweep = subject.sweep.model_copy(update={"space_source": "/home/me/my space.yaml"})
+    assert shlex.split(training_command(sweep, trial))[2] == "/home/me/my space.yaml"
+
+
 def headline(experiment: Experiment) -> dict[str, tuple[str, str]]:
     """Value and note of each number at the top of the report, by its name."""
     return {name: (value, note) for name, value, note in page_of(experiment.folder).headline}
