@@ -1,5 +1,7 @@
 """Settings with which a run fits into a given memory."""
 
+import functools
+import json
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,13 +13,15 @@ from videogan.training.gpus import needed_bytes
 from videogan.training.run_config import RunConfig
 
 
-def settings_that_fit(config: RunConfig, n_bytes: float, n_workers: int = 1) -> dict[str, Any] | None:
+def settings_that_fit(
+    config: RunConfig, n_bytes: float, n_workers: int = 1, has_bf16: bool = True
+) -> dict[str, Any] | None:
     """Settings by path with which one GPU of `n_bytes` holds a worker, those that change a run least; None if none do.
 
     Tried in this order: recomputed activations, which change no number, then with them parts of the batch; the same
-    in bf16. A family that does not recompute is tried without.
+    in bf16 if the GPU has it, else all in fp32. A family that does not recompute is tried without.
     """
-    for settings in _without_parts(config):
+    for settings in _without_parts(config, has_bf16):
         needed = _bytes_with(config, settings, n_workers)
         if needed <= n_bytes:
             return settings
@@ -31,10 +35,13 @@ def settings_that_fit(config: RunConfig, n_bytes: float, n_workers: int = 1) -> 
     return None
 
 
-def _without_parts(config: RunConfig) -> Iterator[dict[str, Any]]:
+def _without_parts(config: RunConfig, has_bf16: bool) -> Iterator[dict[str, Any]]:
     recomputed = {"loop.checkpoint_activations": True} if FAMILIES[config.model.family].recomputes else {}
+    if config.loop.precision == "bf16":
+        yield recomputed if has_bf16 else {"loop.precision": "fp32", **recomputed}
+        return
     yield recomputed
-    if config.loop.precision != "bf16":
+    if has_bf16:
         yield {"loop.precision": "bf16", **recomputed}
 
 
@@ -44,11 +51,15 @@ def _bytes_with(config: RunConfig, settings: dict[str, Any], n_workers: int) -> 
         changed = parse_config(RunConfig, with_overrides(config.model_dump(mode="json"), settings))
     except ConfigurationError:
         return math.inf
-    return (
-        gpu_bytes(changed, n_workers)
-        if changed.loop.batch_size % (n_workers * changed.loop.accumulate) == 0
-        else math.inf
-    )
+    if changed.loop.batch_size % (n_workers * changed.loop.accumulate):
+        return math.inf
+    return _counted_once(changed.model_dump_json(), n_workers)
+
+
+@functools.lru_cache(maxsize=64)
+def _counted_once(config: str, n_workers: int) -> float:
+    """`gpu_bytes` of a configuration as JSON: counting takes seconds at full size, and GPUs share settings."""
+    return gpu_bytes(parse_config(RunConfig, json.loads(config)), n_workers)
 
 
 def gpu_bytes(config: RunConfig, n_workers: int = 1) -> float:

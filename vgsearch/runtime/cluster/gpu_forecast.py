@@ -7,7 +7,7 @@ from typing import Any
 from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.words import size
 from videogan.config import ConfigurationError, parse_config, suggestion, with_overrides
-from videogan.training.fitting import process_bytes
+from videogan.training.fitting import as_options, process_bytes, settings_that_fit
 from videogan.training.forecast import Forecast, forecast
 from videogan.training.gpus import FAST, GPU, GPUS, SLOW, Arithmetic
 from videogan.training.run_config import RunConfig
@@ -64,6 +64,16 @@ def gpu_forecast(config: RunConfig, sweep: Sweep, prices: Mapping[str, float]) -
     return found
 
 
+def settings_for_smaller_gpus(config: RunConfig, n_workers: int) -> dict[str, dict[str, Any] | None]:
+    """For each GPU that holds a worker in no precision it has: settings with which it would; None if none are known."""
+    needed = {precision: process_bytes(forecast(_at(config, precision), n_workers)) for precision in ("fp32", "bf16")}
+    return {
+        gpu.name: settings_that_fit(config, gpu.memory_bytes, n_workers, has_bf16="bf16" in gpu.tflops)
+        for gpu in GPUS.values()
+        if all(gpu.memory_bytes < n_bytes for precision, n_bytes in needed.items() if precision in gpu.tflops)
+    }
+
+
 def _at(config: RunConfig, precision: str) -> RunConfig:
     return parse_config(RunConfig, with_overrides(config.model_dump(mode="json"), {"loop.precision": precision}))
 
@@ -89,6 +99,18 @@ def gpu_lines(found: dict[Arithmetic, dict[str, Any]]) -> Iterator[str]:
     (computing, moving), (slow, slow_moving) = (map(_percent, shares) for shares in (FAST, SLOW))
     yield f"  least: at {computing} of the GPU's peak arithmetic and {moving} of its bandwidth at once;"
     yield f"  most: at {slow} and {slow_moving}, one after the other. Without looks and S3."
+
+
+def settings_lines(found: Mapping[str, Mapping[str, Any] | None]) -> Iterator[str]:
+    """`settings_for_smaller_gpus` as lines of a terminal."""
+    holding = {name: settings for name, settings in found.items() if settings is not None}
+    if holding:
+        yield "  these hold it in no precision, but the same batch with other settings:"
+    for name, settings in holding.items():
+        yield f"    {name:20}{as_options(settings)}"
+    if too_small := [name for name in found if name not in holding]:
+        yield f"  too small for the batch with any of these settings: {', '.join(too_small)}; lower loop.batch_size, add"
+        yield "  --workers-per-trial, or make the network narrower"
 
 
 def _percent(share: float) -> str:

@@ -18,7 +18,7 @@ from vgsearch.program.command import OF_THE_TRIAL, Value
 from vgsearch.program.run import argument_list, environment
 from vgsearch.program.training_videos import refuse_names_of_no_folder
 from vgsearch.runtime.cluster.cluster import Resources
-from vgsearch.runtime.cluster.gpu_forecast import gpu_forecast, gpu_lines
+from vgsearch.runtime.cluster.gpu_forecast import gpu_forecast, gpu_lines, settings_for_smaller_gpus, settings_lines
 from vgsearch.runtime.feed import stream
 from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.words import size
@@ -186,7 +186,8 @@ def print_forecast(
     if json_lines:
         totals = {"disk_bytes": checkpoints + clips, "n_trials": trials, "n_steps": loop.n_steps}
         totals["n_generators"] = sweep.n_generators
-        print(json.dumps({**asdict(cost), **totals, "gpus": on_gpus}))
+        smaller = settings_for_smaller_gpus(config, sweep.n_workers) if needs_gpus else {}
+        print(json.dumps({**asdict(cost), **totals, "gpus": on_gpus, "settings_for_smaller_gpus": smaller}))
         return
     of_each = f" of each of {sweep.n_generators} generators" if sweep.n_generators > 1 else ""
     rows = [(name, f"{n:,}", "parameters") for name, n in cost.parameters.items()]
@@ -219,7 +220,11 @@ def print_forecast(
     console.print(f"{sweep.space.name} ({sweep.budget}), the paper's point; counted, nothing was trained")
     for name, amount, meaning in rows:
         console.print(f"  {name:22}{amount:>16}  {meaning}", soft_wrap=True)
-    for line in gpu_lines(on_gpus) if on_gpus else ():
+    if not needs_gpus:
+        return
+    for line in gpu_lines(on_gpus):
+        console.print(line, soft_wrap=True, highlight=False)
+    for line in settings_lines(settings_for_smaller_gpus(config, sweep.n_workers)):  # takes seconds
         console.print(line, soft_wrap=True, highlight=False)
 
 

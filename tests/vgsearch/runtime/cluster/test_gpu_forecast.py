@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from vgsearch.cli import app
 from vgsearch.experiment.ledger import Ledger
-from vgsearch.runtime.cluster.gpu_forecast import gpu_lines, read_prices
+from vgsearch.runtime.cluster.gpu_forecast import gpu_lines, read_prices, settings_lines
 from videogan.config import ConfigurationError
 from videogan.data.synthetic import make_moving_shapes
 
@@ -119,3 +119,26 @@ def test_a_price_of_another_program_is_refused(shapes: Path):
     run = CliRunner().invoke(app, ["tune", "moving_blobs", "--data", str(shapes), "--dry-run", "--price", "H100=2"])
     assert isinstance(run.exception, ConfigurationError)
     assert "what another program costs is unknown" in str(run.exception)
+
+
+def test_a_gpu_that_is_too_small_comes_with_settings_that_make_it_hold_the_batch(shapes: Path):
+    command = ["tune", "mvt", "--budget", "smoke", "--data", str(shapes), "--price", "H100=2", "--dry-run", "--json"]
+    large = ["--set", "loop.batch_size=4096", "--set", "loop.reuse_fakes=false"]
+    needed = json.loads(CliRunner().invoke(app, [*command, *large]).stdout)
+    settings = needed["settings_for_smaller_gpus"]["T4"]
+    assert all("T4" not in costs["hours_per_trial"] for costs in needed["gpus"].values())
+    changed = [part for path, value in settings.items() for part in ("--set", f"{path}={json.dumps(value)}")]
+    assert (
+        "T4"
+        in json.loads(CliRunner().invoke(app, [*command, *large, *changed]).stdout)["gpus"]["fp32"]["hours_per_trial"]
+    )
+
+
+def test_settings_stand_beside_their_gpu_and_the_others_are_named_with_the_remedy():
+    lines = [
+        " ".join(line.split()) for line in settings_lines({"L4": {"loop.accumulate": 4}, "T4": None, "V100": None})
+    ]
+    assert "L4 --set loop.accumulate=4" in lines
+    assert any(
+        "too small for the batch with any of these settings: T4, V100; lower loop.batch_size" in line for line in lines
+    )
