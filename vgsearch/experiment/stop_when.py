@@ -22,7 +22,7 @@ class StopWhen:
 
     @classmethod
     def parse(cls, written: str) -> "StopWhen":
-        """no-improvement:10, target:0.8, both joined by a comma, or never; raises ConfigurationError for anything else."""
+        """no-improvement:10, target:0.8, both joined by a comma, or never; raises ConfigurationError for others."""
         found: dict[str, str] = {}
         for part in written.split(",") if written != NEVER else ():
             match = re.fullmatch(r"\s*(?:(no-improvement):(\d+)|(target):(-?\d+(?:\.\d+)?(?:e-?\d+)?))\s*", part)
