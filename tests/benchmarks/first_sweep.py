@@ -67,7 +67,8 @@ def transcript(log: list[str]) -> list[str]:
         if line.startswith("t0") and line not in of_first and (" done " in line or " pruned " in line)
     ]
     closing = log[next(i for i, line in enumerate(log) if " trials: " in line) :]
-    chosen = [*header, of_first[0], of_first[-2], of_first[-1], *others[:N_OTHERS], *closing[:4]]
+    verdict = [line for line in closing if line.startswith("verdict ")]
+    chosen = [*header, of_first[0], of_first[-2], of_first[-1], *others[:N_OTHERS], *closing[:4], *verdict]
     return [line if len(line) <= WIDTH else line[: WIDTH - 4].rstrip() + " ..." for line in chosen]
 
 
