@@ -202,7 +202,11 @@ Insecure = Annotated[
 ]
 """Of each command that starts or joins a Ray. Reading it refuses a Ray without a token; no command uses its value."""
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Only print a forecast: parameters, memory, FLOPs, disk space, and at full size hours on named GPUs.")
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Only print a forecast: parameters, memory, FLOPs, disk space, and at full size hours on named GPUs.",
+    ),
 ]
 Prices = Annotated[
     list[str] | None,

@@ -79,7 +79,8 @@ def _confirmed(folder: "Experiment") -> str:
         return ""
     try:
         written = json.loads(path.read_bytes())
-        return "; ".join(str(written[name]) for name in ("verdict", "answer") if name in written)
+        said = [str(written[name]) for name in ("verdict", "answer") if name in written]
+        return "; ".join(said[:1] if said and said[0].startswith("none yet") else said)
     except (ValueError, TypeError):
         return f"{path} is damaged; vgsearch confirm makes it again"
 

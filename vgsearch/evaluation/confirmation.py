@@ -22,6 +22,7 @@ from vgsearch.terminal.signal_line import signal_line
 from vgsearch.terminal.sweep_table import objective_value
 from vgsearch.terminal.verdict import UNTRAINED, WHOLE, against, share_of_untrained
 from vgsearch.terminal.words import interval
+from videogan.amounts import n_of
 from videogan.config import ConfigurationError
 from videogan.data.manifest import Manifest
 from videogan.metrics.interval import Interval
@@ -267,7 +268,7 @@ def verdict_on(points: Sequence[Confirmed], record: SweepRecord) -> str:
     floor = None if record.floor is None else record.floor.score.interval(objective.name)
     name, n = short_id(best.trial_id), len(best.by_seed)
     if n < 2:
-        return f"none yet: {name} has fewer than 2 scored fresh seeds"
+        return f"none yet: {name} has {n_of(n, 'scored fresh seed')}, 2 are needed; the same vgsearch confirm continues"
     split = split_of(record)
     beside = (
         "" if floor is None else f"; that of the untrained one is {interval(floor)}{f' on {split}' if split else ''}"

@@ -218,6 +218,7 @@ def test_the_verdict_and_what_fresh_seeds_say_are_printed_and_the_verdict_is_in_
     ledger.append("floor", score={"s3": {"mean": 0.4, "low": 0.2, "high": 0.6}})
     for written, line in (
         ('{"verdict": "v", "answer": "a"}', "confirm v; a"),
+        ('{"verdict": "none yet: v", "answer": "none yet: a"}', "confirm none yet: v"),
         ("[", f"confirm {experiment.confirm} is damaged; vgsearch confirm makes it again"),
     ):
         experiment.confirm.write_text(written)
