@@ -30,9 +30,9 @@ sweep: $(INSTALLED)
 RAY_TESTS := tests/end_to_end tests/vgsearch/commands tests/vgsearch/runtime
 IN_PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# Also what builds docs/ and runs examples/.
+# Also what builds docs/, runs examples/ and tests the trackers.
 $(DRILLABLE): $(TESTABLE)
-	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,test,docs,notebook]'
+	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,test,docs,notebook,mlflow,wandb,trackio]'
 	@touch $(DRILLABLE)
 
 test: $(TESTABLE)
