@@ -9,7 +9,7 @@ from tests.contracts.source_code import MODULES, nodes_of
 COMMAND = re.compile(r"(?<!<)vgsearch [a-z]+( --?[a-z-]+|[ =][\w.]+|, )* $")
 """What may stand in a command before a value; a heading has more spaces than one."""
 QUOTING = {"typed", "quote", "join"}
-NO_PATH = {"given", "larger[0]", "top", "n_seeds", "shown(plan.experiment.place)"}
+NO_PATH = {"given", "larger[0]", "top", "n_seeds", "n_folds", "shown(plan.experiment.place)"}
 """Numbers, names of budgets, a text whose paths are quoted where it is made; the last is in a heading."""
 
 
