@@ -64,13 +64,15 @@ def gpu_forecast(config: RunConfig, sweep: Sweep, prices: Mapping[str, float]) -
     return found
 
 
-def settings_for_smaller_gpus(config: RunConfig, n_workers: int) -> dict[str, dict[str, Any] | None]:
-    """For each GPU that holds a worker in no precision it has: settings with which it would; None if none are known."""
-    needed = {precision: process_bytes(forecast(_at(config, precision), n_workers)) for precision in ("fp32", "bf16")}
+def settings_for_smaller_gpus(
+    found: Mapping[Arithmetic, Mapping[str, Any]], config: RunConfig, n_workers: int
+) -> dict[str, dict[str, Any] | None]:
+    """For each GPU that holds a worker in none of `gpu_forecast`'s arithmetics: settings that change it, if any."""
+    listed = {name for costs in found.values() for name in costs["hours_per_trial"]}
     return {
         gpu.name: settings_that_fit(config, gpu.memory_bytes, n_workers, has_bf16="bf16" in gpu.tflops)
         for gpu in GPUS.values()
-        if all(gpu.memory_bytes < n_bytes for precision, n_bytes in needed.items() if precision in gpu.tflops)
+        if gpu.name not in listed
     }
 
 

@@ -186,7 +186,7 @@ def print_forecast(
     if json_lines:
         totals = {"disk_bytes": checkpoints + clips, "n_trials": trials, "n_steps": loop.n_steps}
         totals["n_generators"] = sweep.n_generators
-        smaller = settings_for_smaller_gpus(config, sweep.n_workers) if needs_gpus else {}
+        smaller = settings_for_smaller_gpus(on_gpus, config, sweep.n_workers) if needs_gpus else {}
         print(json.dumps({**asdict(cost), **totals, "gpus": on_gpus, "settings_for_smaller_gpus": smaller}))
         return
     of_each = f" of each of {sweep.n_generators} generators" if sweep.n_generators > 1 else ""
@@ -224,7 +224,7 @@ def print_forecast(
         return
     for line in gpu_lines(on_gpus):
         console.print(line, soft_wrap=True, highlight=False)
-    for line in settings_lines(settings_for_smaller_gpus(config, sweep.n_workers)):  # takes seconds
+    for line in settings_lines(settings_for_smaller_gpus(on_gpus, config, sweep.n_workers)):  # takes seconds
         console.print(line, soft_wrap=True, highlight=False)
 
 
