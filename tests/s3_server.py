@@ -19,6 +19,8 @@ class Holding:
 
     key: str | None = None
     """Part of the object's key."""
+    silence: str | None = None
+    """Part of the key of the object whose next request is never answered."""
     arrived: threading.Event = field(default_factory=threading.Event)
     ignores_conditions: bool = False
     """Whether If-None-Match and If-Match have no effect, as on old servers."""
@@ -29,6 +31,13 @@ class Holding:
             self.arrived.set()
         return refused
 
+    def silences(self, path: str) -> bool:
+        """Whether this request is never answered; only one is."""
+        silenced = self.silence is not None and re.search(self.silence, path) is not None
+        if silenced:
+            self.silence = None
+        return silenced
+
 
 @contextmanager
 def s3_server(failing_every: int, host: str = "127.0.0.1") -> Iterator[tuple[str, Holding]]:
@@ -37,12 +46,14 @@ def s3_server(failing_every: int, host: str = "127.0.0.1") -> Iterator[tuple[str
     from werkzeug.serving import make_server
 
     app = moto_server.DomainDispatcherApplication(moto_server.create_backend_app)
-    counted, holding = itertools.count(1), Holding()
+    counted, holding, ended = itertools.count(1), Holding(), threading.Event()
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        if holding.silences(environ["PATH_INFO"]):
+            ended.wait()
         fails = failing_every and next(counted) % failing_every == 0
         if fails or holding.refuses(environ["REQUEST_METHOD"], environ["PATH_INFO"]):
-            environ["wsgi.input"].read()
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))  # the connection stays open after it
             start_response("503 Slow Down", [("Content-Type", "application/xml")])
             return [b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"]
         for header in ("HTTP_IF_NONE_MATCH", "HTTP_IF_MATCH") if holding.ignores_conditions else ():
@@ -62,4 +73,5 @@ def s3_server(failing_every: int, host: str = "127.0.0.1") -> Iterator[tuple[str
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         S3FileSystem(endpoint_override=address, scheme="http", allow_bucket_creation=True).create_dir(name)
         yield f"s3://{name}", holding
+    ended.set()
     server.shutdown()

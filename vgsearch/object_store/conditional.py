@@ -18,9 +18,10 @@ if TYPE_CHECKING:  # imported inside functions: only drivers write, and only if 
 Tag = dict[str, str]
 """The version of an object's content: its ETag, or its generation on Google's storage."""
 Result = TypeVar("Result")
-RETRIES = {"max_retries": 3, "retry_timeout": timedelta(seconds=30)}
+SECONDS_OF_AN_ANSWER = 10
+"""After which a request without an answer is sent again; obstore repeats none that took its whole retry_timeout."""
+N_RETRIES = 3
 """Of one request; `retry.with_retries` repeats whole actions for longer."""
-CONNECTS = {"connect_timeout": "5s", "timeout": "30s"}
 _KEYS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 
 
@@ -85,7 +86,13 @@ def _store(root: str) -> "ObjectStore":
     scheme, _, bucket = root.partition("://")
     is_plain = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http:")
     # Any: obstore types the settings of each kind of store apart.
-    settings: dict[str, Any] = {"client_options": {"allow_http": is_plain, **CONNECTS}, "retry_config": RETRIES}
+    settings: dict[str, Any] = {
+        "client_options": {"allow_http": is_plain, "connect_timeout": "5s", "timeout": f"{SECONDS_OF_AN_ANSWER}s"},
+        "retry_config": {
+            "max_retries": N_RETRIES,
+            "retry_timeout": timedelta(seconds=N_RETRIES * SECONDS_OF_AN_ANSWER),
+        },
+    }
     return from_url(root, **settings, **(_settings(bucket) if scheme == "s3" else {}))
 
 

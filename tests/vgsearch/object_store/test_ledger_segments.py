@@ -293,6 +293,20 @@ def test_an_object_is_created_once_and_replaced_only_by_who_read_it_last(kept: R
         conditional.create(place("s3://no-such-bucket-here/x"), b"1")
 
 
+def test_a_request_that_is_never_answered_is_sent_again(
+    s3: tuple[str, Holding], kept: RemotePath, monkeypatch: pytest.MonkeyPatch
+):
+    conditional.create(kept / "x", b"1")
+    monkeypatch.setattr(conditional, "SECONDS_OF_AN_ANSWER", 1)
+    conditional._store.cache_clear()
+    s3[1].silence = f"{kept.key}/x"
+    found = conditional.read(kept / "x")
+    conditional._store.cache_clear()
+    assert s3[1].silence is None, "the request came"
+    assert found is not None
+    assert found[0] == b"1"
+
+
 def test_keys_of_a_profile_are_used_unless_the_environment_has_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     file = tmp_path / "credentials"
     file.write_text("[default]\naws_access_key_id = a\n[lab]\naws_access_key_id = b\naws_secret_access_key = c%d\n")
