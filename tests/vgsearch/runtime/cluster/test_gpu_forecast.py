@@ -122,8 +122,8 @@ def test_a_price_of_another_program_is_refused(shapes: Path):
 
 
 def test_a_gpu_that_is_too_small_comes_with_settings_that_make_it_hold_the_batch(shapes: Path):
-    command = ["tune", "mvt", "--budget", "smoke", "--data", str(shapes), "--price", "H100=2", "--dry-run", "--json"]
-    large = ["--set", "loop.batch_size=4096", "--set", "loop.reuse_fakes=false"]
+    command = ["tune", "vgan", "--budget", "smoke", "--data", str(shapes), "--price", "H100=2", "--dry-run", "--json"]
+    large = ["--set", "loop.batch_size=16384", "--set", "loop.reuse_fakes=false"]
     needed = json.loads(CliRunner().invoke(app, [*command, *large]).stdout)
     settings = needed["settings_for_smaller_gpus"]["T4"]
     assert all("T4" not in costs["hours_per_trial"] for costs in needed["gpus"].values())
