@@ -15,6 +15,7 @@ from tests.contracts.tiny_families import CASES, NONE, tiny_config
 from videogan.config import ConfigurationError
 from videogan.families import FAMILIES
 from videogan.families.contract import AnyGAN, Generator, Settings
+from videogan.losses import CROSS_ENTROPY_OF_GUESSING
 from videogan.nets.layout import lay_channels_last_
 from videogan.sampling.sampling import between_classes, between_codes, codes, frames_between, render, sampling_copy
 from videogan.sampling.subspaces import resample, subspaces_of
@@ -290,6 +291,14 @@ def test_realness_is_one_finite_score_per_clip_and_depends_on_no_other_clip(fami
 
 def sampler_of(family: str, settings: Settings = NONE) -> Generator:
     return sampling_copy(built(family, settings).generator, n_classes=3, n_batches=2, batch_size=8)
+
+
+@EVERY_CASE
+def test_zero_is_undecided_exactly_where_realness_is_the_logit_of_one_cross_entropy(family: str, settings: Settings):
+    networks = built(family, settings)
+    losses = list(networks.losses_of_guessing(networks.config).values())
+    is_one_logit = len(networks.discriminators) == 1 and losses == [pytest.approx(CROSS_ENTROPY_OF_GUESSING)]
+    assert networks.zero_is_undecided(networks.config) == is_one_logit
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -181,7 +181,10 @@ class GAN(ABC, Generic[ConfigT, FakesT]):
 
     @abstractmethod
     def realness(self, videos: Tensor, labels: Tensor) -> Tensor:
-        """Scores (b,) of videos (b, T, 3, R, R) with labels (b,): higher is more real; zero has no meaning."""
+        """Scores (b,) of videos (b, T, 3, R, R) with labels (b,): higher is more real.
+
+        Zero has no meaning, except under `zero_is_undecided`.
+        """
 
     def begin_step_(self, n_clips_seen: int) -> None:
         """Prepare the networks for a step, before which the discriminators have seen `n_clips_seen` (growth).
@@ -223,6 +226,14 @@ class GAN(ABC, Generic[ConfigT, FakesT]):
         `config` is a `config_type`.
         """
         return {}
+
+    @classmethod
+    def zero_is_undecided(cls, config: Any) -> bool:
+        """Whether `realness` is the logit of one cross entropy, so that above 0 a video is called real (TGAN sec. 6.5).
+
+        `config` is a `config_type`.
+        """
+        return False
 
 
 AnyGAN: TypeAlias = GAN[Any, Any]  # for code that learns the family from a configuration

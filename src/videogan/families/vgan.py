@@ -226,6 +226,10 @@ class VideoGAN(GAN[VGANConfig, MaskedFakes]):
     def losses_of_guessing(cls, config: VGANConfig) -> dict[str, float]:
         return {"video": CROSS_ENTROPY_OF_GUESSING} if config.loss == "bce" else {}
 
+    @classmethod
+    def zero_is_undecided(cls, config: VGANConfig) -> bool:
+        return config.loss == "bce"
+
     def draw(self, n: int, rng: torch.Generator, label_counts: Tensor, real_labels: Tensor) -> dict[str, Tensor]:
         """All random inputs of one update on n clips, on the CPU; see the contract.
 

@@ -18,8 +18,8 @@ class DiscriminatorScores(NamedTuple):
     test: Tensor
     """Real clips, not used to choose the threshold."""
     threshold: float | None = None
-    """The score above which it calls a clip real: 0 if it was trained by cross entropy (TGAN, sec. 6.5); None: the
-    `best_threshold`."""
+    """The score above which it calls a clip real: 0 if it is the logit of one cross entropy (TGAN, sec. 6.5);
+    None: the `best_threshold`."""
 
 
 class GAM(NamedTuple):

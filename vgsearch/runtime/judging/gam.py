@@ -26,7 +26,7 @@ class GAMResult:
     r_test: float
     """Error of the checkpoint's discriminator on real test clips over that of the other's."""
     threshold: float
-    """Chosen, or 0 for a discriminator trained by cross entropy."""
+    """Chosen, or 0 for a discriminator whose score is the logit of one cross entropy."""
     threshold_of_other: float
     against: str
     n_fakes: int
@@ -54,7 +54,7 @@ def gam_of(path: str, against: str, judge: Judge, device: str, n_fakes: int) -> 
             own_fakes=judged[own][own],
             other_fakes=judged[own][1 - own],
             test=model.realness(test.frames[halves[1]], test.labels[halves[1]]),
-            threshold=0.0 if model.by_cross_entropy else None,
+            threshold=0.0 if model.zero_is_undecided else None,
         )
         for own, model in enumerate(models)
     ]
@@ -78,8 +78,7 @@ class _Model:
             network.to(device)
         self.synthetic = synthetic_set(sampling_copy_of(self._networks.generator.to(device), config), config)
         self._device = device
-        of_guessing = self._networks.losses_of_guessing(config.model)
-        self.by_cross_entropy = set(of_guessing) == set(self._networks.discriminators)
+        self.zero_is_undecided = self._networks.zero_is_undecided(config.model)
 
     def judged_by(self, judges: list["_Model"], labels: Tensor) -> list[Tensor]:
         """The realness (n,) of fakes with `labels` (n,) for each judge."""

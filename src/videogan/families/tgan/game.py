@@ -156,6 +156,10 @@ class VolumeGAN(GAN[VolumeConfigT, Fakes], Generic[VolumeConfigT]):
     def losses_of_guessing(cls, config: VolumeGANConfig) -> dict[str, float]:
         return {"video": CROSS_ENTROPY_OF_GUESSING} if config.regulariser == "none" else {}
 
+    @classmethod
+    def zero_is_undecided(cls, config: VolumeGANConfig) -> bool:
+        return config.regulariser == "none"
+
     def draw(self, n: int, rng: torch.Generator, label_counts: Tensor, real_labels: Tensor) -> dict[str, Tensor]:
         """All random inputs of one update on n clips, on the CPU; see the contract.
 
