@@ -81,9 +81,9 @@ def non_saturating_generator_loss(fake_logits: Tensor) -> Tensor:
 def r1_penalty(judge: Callable[..., Tensor], clips: Tensor, *others: Tensor) -> tuple[Tensor, Tensor]:
     """Scores judge(clips, *others) of real clips (b, ...), (b,), and the mean of |d score / d clip|^2 over the clips.
 
-    R1 of Mescheder et al. 2018 (arXiv 1801.04406, eq. 9) without its factor; TGANv2 sec. 3. Both have a gradient into
-    the judge's weights, not into the clips. In full precision also under autocast: the penalty's gradient is a second
-    derivative.
+    R1 of Mescheder et al. 2018 (arXiv 1801.04406, eq. 9) without its factor, as TGANv2 uses it. Both have a gradient
+    into the judge's weights, not into the clips. In full precision also under autocast: the penalty's gradient is a
+    second derivative.
     """
     clips = clips.detach().requires_grad_()
     with torch.enable_grad(), without_autocast(clips):

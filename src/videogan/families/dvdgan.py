@@ -1,6 +1,7 @@
 """DVD-GAN (Clark, Donahue, Simonyan, arXiv 1907.06571 v2): a recurrent BigGAN, judged by frames and at low resolution.
 
-Its authors released no code. Where the paper is silent this follows BigGAN, as its comments say.
+Its authors released no code, so this follows accounts of the paper: the widths of its levels, the GRU's activation and
+Adam's betas are from memory, all else from readers' notes. Where those are silent it follows BigGAN.
 """
 
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ from videogan.nets.volume_resblocks import DownBlock3d
 
 _FIRST_MULTIPLE = 8
 _GENERATOR_MULTIPLES = {32: (8, 4, 2), 64: (8, 8, 4, 2), 96: (8, 8, 4, 2, 1), 128: (8, 8, 4, 2, 1)}
-"""Channels of G's first map and after each of its groups, in multiples of a; 64 and 128 px are the paper's."""
+"""Channels of G's first map and after each of its groups, in multiples of a; the paper trains at 64 and 128 px."""
 _DISCRIMINATOR_MULTIPLES = {
     32: (4, 8, 16, 16),
     64: (2, 4, 8, 16, 16),
@@ -55,12 +56,14 @@ class DVDGANConfig(FamilyConfig):
     resolution: Literal[32, 64, 96, 128] = Field(128, description="Side of a frame (paper: 64, 128)")
     n_classes: int = Field(ge=1, description="K, rows of the class embeddings")
     n_colours: Colours = 3
-    conditional: bool = Field(True, description="Labels; without them e(y) is one learned vector (sec. 4.2, UCF-101)")
-    channels: int = Field(96, ge=1, description="a, the width of all networks (paper: 128 at 64 px, else 96)")
+    conditional: bool = Field(True, description="Labels; without them e(y) is one learned vector, our choice")
+    channels: int = Field(96, ge=1, description="a, the width of all networks (from memory: 128 at 64 px, else 96)")
     n_frames: int = Field(16, ge=2, description="T, clip length (UCF-101: 16)")
     dim_z: int = Field(120, ge=1, description="Size of z (paper: 120)")
     dim_embedding: int = Field(120, ge=1, description="Size of e(y) (paper: 120)")
-    gru_activation: CandidateActivation = Field("relu", description="Activation of a ConvGRU's candidate (paper: relu)")
+    gru_activation: CandidateActivation = Field(
+        "relu", description="Activation of a ConvGRU's candidate (from memory: relu)"
+    )
     n_frames_image: int = Field(8, ge=1, description="k, frames that D_S sees (paper: 8)")
     phi: Literal[1, 2, 4] = Field(2, description="Factor of the pooling before D_T (paper: 2)")
     lambda_temporal: float = Field(1.0, gt=0, description="Weight of D_T's terms (paper: none, 1)")
@@ -134,9 +137,9 @@ class Group(nn.Module):
 
 
 class DVDGANGenerator(Generator, Recomputing):
-    """G: c = [z; e(y)] -> linear -> groups -> BN-ReLU-conv-tanh; c also sets each group's conditional norms (sec. 3.1).
+    """G: c = [z; e(y)] -> linear -> groups -> BN-ReLU-conv-tanh; c also sets each group's conditional norms.
 
-    No attention: recurrence in each group is what version 2 of the paper has in its place.
+    No attention, our choice: version 2 of the paper has recurrence in each group, and may keep some beside it.
     """
 
     config: DVDGANConfig
@@ -192,7 +195,7 @@ class DVDGANGenerator(Generator, Recomputing):
 
 
 class SpatialDiscriminator(Recomputing):
-    """D_S: BigGAN's residual discriminator on k frames; the frames' features are summed before the head (sec. 3.2).
+    """D_S: BigGAN's residual discriminator on k frames; the frames' features are summed before the head.
 
     forward: frames (B, k, 3, R, R) in [-1, 1], y (B,) integer labels -> (B,) logits.
     """
@@ -216,7 +219,7 @@ class SpatialDiscriminator(Recomputing):
 
 
 class TemporalDiscriminator(Recomputing):
-    """D_T: whole clips, pooled by phi; D_S's blocks, the first two of them with 3-D kernels (sec. 3.2).
+    """D_T: whole clips, pooled by phi; D_S's blocks, the first two of them with 3-D kernels.
 
     Time is never pooled: the paper changes nothing but the kernels.
     forward: video (B, T, 3, R, R) in [-1, 1], y (B,) integer labels -> (B,) logits.
@@ -254,6 +257,7 @@ _FACTS = Facts(
         "model.channels": 96,
         "loop.batch_size": 512,
         "loop.n_d": 2,
+        "loop.n_steps": 300_000,
         "loop.ema_decay": 0.9999,
         "optimiser.name": "adam",
         "optimiser.rate_g": 1e-4,
@@ -312,7 +316,7 @@ class DVDGAN(GAN[DVDGANConfig, Fakes]):
     def discriminator_losses(
         self, discriminators: Discriminators, real: Tensor, real_labels: Tensor, fakes: Fakes, draws: Draws
     ) -> Losses:
-        """Hinge terms of D_S and D_T, each for itself (sec. 3.2; MVT-GAN eq. 2)."""
+        """Hinge terms of D_S and D_T, each for itself (MVT-GAN eq. 2)."""
         spatial, temporal, fake = discriminators["spatial"], discriminators["temporal"], fakes.videos.detach()
         labels = self._rows(real_labels)
         spatial_loss = hinge_discriminator_loss(

@@ -1,7 +1,12 @@
 """Progressive VGAN (Acharya, Huang, Paudel, Van Gool, arXiv 1810.02419): grows in space and time, with a sliced
 Wasserstein loss.
 
-The networks and settings are those of its authors' code (released); comments name what differs.
+The networks and settings are those of its authors' code (released), but for these:
+- an enlarging convolution's fan-in counts all taps of its kernel, k^3, where the code counts k^2;
+- the groups of the minibatch deviation are consecutive clips, where the code's are a quarter of the batch apart;
+- while a level fades in, real clips are averaged over time only where it doubles the frames; the code always does;
+- G's output ends in tanh, batches have one size, and Adam keeps its moments from phase to phase;
+- T is 16 above 64 px too, so that the third doubling of time, behind 64 px, is left out.
 """
 
 import math
@@ -47,8 +52,8 @@ from videogan.nets.width import scaled
 from videogan.penalties import gradient_norms
 
 _FIRST_FRAMES = 4
-_DOUBLES_TIME = (1, 3, 5)
-"""Levels, counted from 0, that have twice the frames of the level before; the third doubling is left out at T = 16."""
+_DOUBLES_TIME = (1, 3)
+"""Levels, counted from 0, that have twice the frames of the level before."""
 _SLOPE_TARGET = 0.01
 _IDLE = {"swgan": ("lambda_gp", "lambda_drift"), "wgan_gp": ("lambda_gradient", "lambda_feature")}
 """Settings without effect, by loss."""
@@ -102,10 +107,7 @@ class PVGANConfig(FamilyConfig):
         first = 3 if self.resolution % 3 == 0 else 4
         n_levels = int(math.log2(self.resolution // first)) + 1
         doublings = [sum(level >= at for at in _DOUBLES_TIME) for level in range(n_levels)]
-        return [
-            (min(_FIRST_FRAMES << n, self.n_frames), first << level, first << level)
-            for level, n in enumerate(doublings)
-        ]
+        return [(_FIRST_FRAMES << n, first << level, first << level) for level, n in enumerate(doublings)]
 
 
 def _active(x: Tensor) -> Tensor:
@@ -118,6 +120,7 @@ class FirstBlock(nn.Module):
     def __init__(self, config: PVGANConfig) -> None:
         super().__init__()
         self.shape = (config.dim, *config.sizes[0])
+        # The released gain, a quarter of that of the other layers.
         self.linear = EqualisedLinear(config.dim, math.prod(self.shape), math.sqrt(2) / 4, bias=False)
         self.bias = nn.Parameter(torch.zeros(config.dim))
         self.convolution = EqualisedConv3d(config.dim, config.dim, 3)
@@ -142,7 +145,7 @@ class EnlargingBlock(nn.Module):
 
 
 class PVGANGenerator(Generator, Growing):
-    """G: a block for each level, and a 1x1x1 convolution with tanh from its map to colours (sec. 3; released code).
+    """G: a block for each level, and a 1x1x1 convolution with tanh from its map to colours (released code).
 
     Clips have their full size at every phase: those of smaller levels are repeated. While level k + 1 fades in by t, a
     clip is (1 - t) * level k's + t * level k + 1's. The released colours have no tanh; here clips lie in [-1, 1].
@@ -223,7 +226,7 @@ class LastBlock(nn.Module):
 
 
 class PVGANDiscriminator(Growing):
-    """D: the generator's mirror image; from the largest working level down to features (sec. 3; released code).
+    """D: the generator's mirror image; from the largest working level down to features (released code).
 
     forward: videos (B, T, 3, R, R) in [-1, 1], averaged down to the working levels -> features (B, dim) in fp32.
     """

@@ -1,7 +1,12 @@
 """TGANv2 (Saito, Saito, Koyama, Kobayashi, arXiv 1811.09245; IJCV 2020): levels of rising size and falling frame rate.
 
 The generator drops every second frame between its levels in training, and each level has a discriminator of its own.
-Where paper and released code differ, this follows the code, which made the published figures.
+Where paper and released code differ, this follows the code, which made the published figures, but for these:
+- D is updated before G, and G then meets fakes of its own, where the code updates G first and makes one batch of them;
+- each fake clip has phases of its own, as real clips have, where the code draws one for the batch;
+- D leaves axes of length 1 alone, where the code pads them to 3 before it pools;
+- batch norms are not synchronised over GPUs;
+- sizes below 192 px are ours, and labels enter as the paper says: the code's own path for them cannot run.
 """
 
 import math
@@ -134,7 +139,7 @@ class Level(nn.Module):
 
 
 class TGANv2Generator(Generator):
-    """G: z -> linear -> ConvLSTM, whose input is zero after the first step -> levels frame by frame (sec. 3, released).
+    """G: z -> linear -> ConvLSTM, whose input is zero after the first step -> levels frame by frame (released code).
 
     In training each level but the first sees every second frame of the one before, and is rendered.
     """

@@ -15,7 +15,7 @@ class ConditionalNorm(nn.Module):
 
     L_g and L_b have no bias. norm="none" does not normalise, so that no sample depends on others.
     n_steps: frames of each condition. Each of them is normalised by its own statistics over the batch and positions, so
-    that no frame learns of others (DVD-GAN sec. 3.2).
+    that no frame learns of others (DVD-GAN).
     x: (B n_steps, C, H, W), frames of a sample in order; condition: (B, dim_condition) -> (B n_steps, C, H, W).
     """
 

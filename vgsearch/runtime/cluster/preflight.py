@@ -22,7 +22,7 @@ from vgsearch.runtime.cluster.gpu_forecast import gpu_forecast, gpu_lines, setti
 from vgsearch.runtime.feed import stream
 from vgsearch.space.sweep import Sweep
 from vgsearch.terminal.words import size
-from videogan.config import ConfigurationError
+from videogan.config import ConfigurationError, flattened
 from videogan.data.cache import clip_cache_folder, decoded_bytes, is_complete, mirror_folder
 from videogan.data.manifest import Manifest
 from videogan.data.preprocessing import preprocessing_named
@@ -40,10 +40,12 @@ BEST_KEPT = 1  # each trial keeps its best checkpoint in addition to the newest
 
 
 def tell_what_data_sets(sweep: Sweep, console: Console) -> None:
-    """Print which settings follow from the data set."""
+    """Print which settings follow from the data set: those that neither the budget nor the user replaces."""
+    taken = flattened(sweep.run_config(sweep.paper_points[0], 0).model_dump(mode="json"))
     for name, settings in sweep.space.data_sets.items():
-        told = ", ".join(f"{path}={value}" for path, value in settings.items())
-        console.print(f"data set {name}: the paper's {told}; --set changes them", soft_wrap=True)
+        told = [f"{path}={value}" for path, value in settings.items() if taken.get(path) == value]
+        if told:
+            console.print(f"data set {name}: the paper's {', '.join(told)}; --set changes them", soft_wrap=True)
     if sweep.makes_grey_clips:
         console.print("grey clips: networks of one colour; --set model.n_colours=3 gives them three", soft_wrap=True)
 
