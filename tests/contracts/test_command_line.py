@@ -37,8 +37,8 @@ dashboard EXP --port=8080
 train SPACE --point= --data= --folds= --one-per-class --budget=laptop --set=* --classifier-weights= --out=runs
     --name= --tag=* --seed=0 --workers-per-trial=1
     --gpus-per-worker= --address= --insecure --dry-run --price=* --json
-study SPACE --data= --one-per-class --gam --seeds=5 --budget=laptop --set=* --classifier-weights= --out=runs --name=
-    --tag=* --seed=0 --workers-per-trial=1 --gpus-per-worker= --address= --insecure --dry-run --price=* --json
+study SPACE --data= --one-per-class --gam --fakes= --seeds=5 --budget=laptop --set=* --classifier-weights= --out=runs
+    --name= --tag=* --seed=0 --workers-per-trial=1 --gpus-per-worker= --address= --insecure --dry-run --price=* --json
 evaluate CKPT? --videos= --ladder= --rung=* --data= --folds= --metrics= --against=* --fakes=1000 --trust-torchscript=
     --fvd-clips=2048 --fvd-frames=16 --fvd-real=train --budget=
     --preprocessing= --classifier-weights=

@@ -127,8 +127,8 @@ def test_a_study_compares_every_paper_point_with_the_first_on_the_test_clips(tun
 def test_a_study_ends_with_the_adversarial_metric_of_its_first_point_on_grey_digits(tmp_path: Path):
     data = make_moving_mnist(tmp_path / "digits", n_clips=24).folder
     settings = ["--set", "model.width=0.03", "--set", "loop.n_steps=2", "--set", "loop.look_every=2"]
-    run = vgsearch("study", "table4", "--data", data, "--budget", "smoke", "--seeds", 2, *settings, "--gam", "--json",
-                   "--name", "t", folder=tmp_path)  # fmt: skip
+    run = vgsearch("study", "table4", "--data", data, "--budget", "smoke", "--seeds", 2, *settings, "--gam", "--fakes", 24,
+                   "--json", "--name", "t", folder=tmp_path)  # fmt: skip
     experiment = Experiment(tmp_path / "runs" / "t")
     first, *others = sorted(trial.trial_id for trial in read_ledger(experiment.ledger).done)
     assert len(others) == 2
@@ -137,3 +137,4 @@ def test_a_study_ends_with_the_adversarial_metric_of_its_first_point_on_grey_dig
     assert [other for row in rows for other in others if other in row["found"]["against"]] == others
     told = [event for event in map(json.loads, run.stdout.splitlines()) if event["event"] == "gam"]
     assert [event["found"] for event in told] == [row["found"] for row in rows]
+    assert {row["found"]["n_fakes"] for row in rows} == {24}

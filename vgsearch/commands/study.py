@@ -23,6 +23,10 @@ Gam = Annotated[
         "first seed.",
     ),
 ]
+Fakes = Annotated[
+    int | None,
+    typer.Option("--fakes", metavar="N", min=2, help="Clips that each generator makes for --gam (default: 1000)."),
+]
 Seeds = Annotated[int, typer.Option("--seeds", metavar="N", min=2, max=10, help="Trainings of each point.")]
 
 
@@ -31,6 +35,7 @@ def study(
     data: options.Data = None,
     one_per_class: options.OnePerClass = False,
     gam: Gam = False,
+    fakes: Fakes = None,
     seeds_per_trial: Seeds = 5,
     budget: options.BudgetName = "laptop",
     overrides: options.Overrides = None,
@@ -62,10 +67,12 @@ def study(
         )
     if gam and one_per_class:
         raise ConfigurationError("--gam compares single generators; leave out --one-per-class.")
+    if fakes is not None and not gam:
+        raise ConfigurationError("--fakes is for the adversarial metric; add --gam.")
     fixed = {"n_trials": n_points, "prunes": False, "scored": "test", "confirm_best": False}
-    del given["gam"]
+    del given["gam"], given["fakes"]
     experiment = options.start_sweep(**given | fixed)
     if gam and experiment is not None:
         from vgsearch.runtime.judging.points import first_against_others
 
-        first_against_others(experiment, n_points, address, json)
+        first_against_others(experiment, n_points, fakes, address, json)
