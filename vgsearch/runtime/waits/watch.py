@@ -231,12 +231,13 @@ def state_of_tasks(what: str) -> Callable[[], str]:
 
 
 def not_started() -> str:
-    """That a task waits, and the CPUs and GPUs that are free."""
+    """That a task waits, the CPUs and GPUs that are free, and the tasks, which are no trials, that run meanwhile."""
+    tasks = "".join(f"; {task}" for watch in _current for task in watch.silences.tasks())
     with suppress(ray.exceptions.RayError):
         free, whole = ray.available_resources(), ray.cluster_resources()
         shares = [f"{free.get(name, 0):g} of {whole[name]:g} {name}s" for name in ("CPU", "GPU") if whole.get(name)]
-        return f"not started; {' and '.join(shares)} are free"
-    return "not started"
+        return f"not started; {' and '.join(shares)} are free{tasks}"
+    return f"not started{tasks}"
 
 
 def why_ended(what: str) -> str:

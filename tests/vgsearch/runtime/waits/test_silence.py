@@ -13,7 +13,7 @@ from vgsearch.runtime.waits import silence
 from vgsearch.runtime.waits.beats import Beat, beating, kill, state_of_beat
 from vgsearch.runtime.waits.processes import started, state_of
 from vgsearch.runtime.waits.silence import UNREACHABLE, Silences
-from vgsearch.runtime.waits.workers import stopped_workers
+from vgsearch.runtime.waits.workers import TRIAL, stopped_workers
 
 
 @pytest.fixture
@@ -55,6 +55,12 @@ def test_a_stopped_process_is_named_within_half_a_minute_and_killed_at_the_limit
     assert sleeper.wait(60) == -signal.SIGKILL
     assert "no sign of life for 10m00s" in silences.ended["a fit"]
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_tasks_that_run_are_named_with_their_process_and_trials_are_not(beat: Beat):
+    silences = Silences(state_of_beat, kill)
+    silences.look({"k": beat, "t": replace(beat, what=f"{TRIAL}.train()")}, 0.0)
+    assert silences.tasks() == [f"a fit runs in process {beat.pid} on 10.0.0.7"]
 
 
 def test_a_process_that_beats_again_is_told_and_starts_anew(beat: Beat, capsys: pytest.CaptureFixture[str]):
