@@ -21,7 +21,8 @@ from vgsearch.experiment.paths import Experiment
 from vgsearch.space.space import installed_spaces, load_space
 from vgsearch.space.sweep import Sweep, load_sweep
 from vgsearch.terminal.sweep_table import objective_value
-from vgsearch.terminal.words import duration
+from vgsearch.terminal.verdict import share_of_untrained
+from vgsearch.terminal.words import duration, interval
 from videogan.sampling.pictures import GRID_GAP, labelled_grid
 from videogan.training.forecast import forecast
 
@@ -30,8 +31,8 @@ NOT_A_SYSTEM = {"moving_blobs", "mvt_mc_pbt", "table2", "table3", "table4"}
 """Another program, another search of mvt_mc, and comparisons of systems that have spaces of their own."""
 HEAD = [
     "| space | parameters of G + D at the paper's size, millions | steps | time | score | its value | untrained "
-    "| health |",
-    "|---|---|---|---|---|---|---|---|",
+    "| share of it | health |",
+    "|---|---|---|---|---|---|---|---|---|",
 ]
 FRAMES = (0, 4, 8, 12, 15)
 """Shown of each clip."""
@@ -68,8 +69,10 @@ def row(space: str, record: SweepRecord) -> str:
         if trial.state == "done"
         else f"{trial.state}: {trial.reason}"
     )
+    share = share_of_untrained([trial.score], record, objective)
+    of_it = "-" if share is None else interval(share)
     cells = [space, n_parameters_of_paper(space), trial.step, duration(trial.seconds), objective.name, score, floor]
-    return f"| {' | '.join(map(str, cells))} | {trial.worst_health or '-'} |"
+    return f"| {' | '.join(map(str, cells))} | {of_it} | {trial.worst_health or '-'} |"
 
 
 def frames_shown(picture: Path, side: int) -> Tensor:
