@@ -15,13 +15,14 @@ import pytest
 
 @dataclass
 class Holding:
-    """A server's refusal to take one object: `arrived` is set when a client sends it; with `key` None it is taken."""
+    """How a server treats single objects: it refuses to take one, or never answers one request."""
 
     key: str | None = None
-    """Part of the object's key."""
+    """Part of the key of the object that it refuses to take."""
     silence: str | None = None
     """Part of the key of the object whose next request is never answered."""
     arrived: threading.Event = field(default_factory=threading.Event)
+    """Set when a client sends the refused object."""
     ignores_conditions: bool = False
     """Whether If-None-Match and If-Match have no effect, as on old servers."""
 
@@ -50,7 +51,7 @@ def s3_server(failing_every: int, host: str = "127.0.0.1") -> Iterator[tuple[str
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         if holding.silences(environ["PATH_INFO"]):
-            ended.wait()
+            ended.wait(600)
         fails = failing_every and next(counted) % failing_every == 0
         if fails or holding.refuses(environ["REQUEST_METHOD"], environ["PATH_INFO"]):
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))  # the connection stays open after it

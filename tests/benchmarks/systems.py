@@ -91,7 +91,7 @@ def frames_shown(picture: Path, side: int) -> Tensor:
 
 
 def draw(out: Path, records: dict[str, SweepRecord], file: Path) -> None:
-    """Write a picture with a row of samples for each system that has some."""
+    """Write a picture with a row of samples for each system that has some, if any has."""
     shown = {}
     for space, record in records.items():
         (trial,) = record.trials.values()
@@ -99,6 +99,8 @@ def draw(out: Path, records: dict[str, SweepRecord], file: Path) -> None:
         if (picture := experiment.trial(trial.trial_id).samples / "grid.gif").exists():
             sweep = load_sweep(experiment.sweep)
             shown[space] = frames_shown(picture, sweep.run_config(sweep.paper_points[0], 0).model.resolution)
+    if not shown:
+        return
     columns = [f"t = {frame + 1}" for _ in range(N_CLIPS) for frame in FRAMES]
     (sheet,) = labelled_grid(torch.stack(list(shown.values())), list(shown), columns)
     Image.fromarray(sheet.numpy()).save(file)
@@ -111,11 +113,11 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="SPACE", default=sorted({*installed_spaces()} - NOT_A_SYSTEM))
     chosen, options = parser.parse_known_args()
     chosen.report.mkdir(parents=True, exist_ok=True)
-    records = {}
+    records, rows = {}, []
     for space in chosen.only:
         records[space] = trained(space, chosen.out, options)
-        print(row(space, records[space]), flush=True)
-        rows = [row(name, record) for name, record in records.items()]
+        rows.append(row(space, records[space]))
+        print(rows[-1], flush=True)
         command = f"`vgsearch train SPACE {' '.join(options)}`, one training of each paper's point."
         (chosen.report / "README.md").write_text("\n".join([command, "", *HEAD, *rows, ""]), "utf-8")
     draw(chosen.out, records, chosen.report / "samples.png")

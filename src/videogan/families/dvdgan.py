@@ -1,7 +1,7 @@
 """DVD-GAN (Clark, Donahue, Simonyan, arXiv 1907.06571 v2): a recurrent BigGAN, judged by frames and at low resolution.
 
-Its authors released no code, so this follows accounts of the paper: the widths of its levels, the GRU's activation and
-Adam's betas are from memory, all else from readers' notes. Where those are silent it follows BigGAN.
+Its authors released no code, so this follows readers' notes on the paper, and BigGAN where they are silent. The widths
+of the levels, the GRU's activation and Adam's betas could not be checked against the paper.
 """
 
 from dataclasses import dataclass
@@ -57,12 +57,14 @@ class DVDGANConfig(FamilyConfig):
     n_classes: int = Field(ge=1, description="K, rows of the class embeddings")
     n_colours: Colours = 3
     conditional: bool = Field(True, description="Labels; without them e(y) is one learned vector, our choice")
-    channels: int = Field(96, ge=1, description="a, the width of all networks (from memory: 128 at 64 px, else 96)")
+    channels: int = Field(
+        96, ge=1, description="a, the width of all networks (paper, unchecked: 128 at 64 px, else 96)"
+    )
     n_frames: int = Field(16, ge=2, description="T, clip length (UCF-101: 16)")
     dim_z: int = Field(120, ge=1, description="Size of z (paper: 120)")
     dim_embedding: int = Field(120, ge=1, description="Size of e(y) (paper: 120)")
     gru_activation: CandidateActivation = Field(
-        "relu", description="Activation of a ConvGRU's candidate (from memory: relu)"
+        "relu", description="Activation of a ConvGRU's candidate (paper, unchecked: relu)"
     )
     n_frames_image: int = Field(8, ge=1, description="k, frames that D_S sees (paper: 8)")
     phi: Literal[1, 2, 4] = Field(2, description="Factor of the pooling before D_T (paper: 2)")

@@ -67,7 +67,7 @@ class Silences:
         return [pulse.beat for pulse in list(self._pulses.values()) if pulse.beat.what.startswith(what)]
 
     def tasks(self) -> list[str]:
-        """The tasks, which are no trials, that run, each with its process."""
+        """The running tasks other than trials, each with its process."""
         return [f"{beat.what} runs in {beat.process}" for beat in self.running("") if not beat.what.startswith(TRIAL)]
 
     def _lives(self, pulse: _Pulse, beat: Beat) -> None:

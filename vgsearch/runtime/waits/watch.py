@@ -231,7 +231,7 @@ def state_of_tasks(what: str) -> Callable[[], str]:
 
 
 def not_started() -> str:
-    """That a task waits, the CPUs and GPUs that are free, and the tasks, which are no trials, that run meanwhile."""
+    """That a task waits, which CPUs and GPUs are free, and which tasks other than trials run meanwhile."""
     tasks = "".join(f"; {task}" for watch in _current for task in watch.silences.tasks())
     with suppress(ray.exceptions.RayError):
         free, whole = ray.available_resources(), ray.cluster_resources()
