@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from vgsearch.cluster.check.finding import Finding
     from vgsearch.cluster.check.workers import GpuNeed
+    from videogan.training.gpus import GPU
 
 UCF_101 = 101
 """Classes of the papers' largest data set."""
@@ -112,7 +113,11 @@ def _gpu_need(space: str | None, budget: str) -> "GpuNeed | None":
     sweep = Sweep(space=found, budget=budget, data="", manifest_digest="0" * 64, n_classes=UCF_101, n_trials=1)
     config = sweep.family_config(sweep.paper_points[0])
     search = f"the paper's point of {found.name} at --budget {budget}"
-    return GpuNeed(search, gpu_bytes(config), lambda n_bytes: as_options(settings_that_fit(config, n_bytes) or {}))
+
+    def options(gpu: "GPU") -> str:
+        return as_options(settings_that_fit(config, gpu.memory_bytes, has_bf16=gpu.has_bf16) or {})
+
+    return GpuNeed(search, gpu_bytes(config), options)
 
 
 def _print_findings(file: Path, findings: "list[Finding]", console: "Console") -> None:

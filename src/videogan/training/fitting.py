@@ -14,7 +14,7 @@ from videogan.training.run_config import RunConfig
 
 
 def settings_that_fit(
-    config: RunConfig, n_bytes: float, n_workers: int = 1, has_bf16: bool = True
+    config: RunConfig, n_bytes: float, n_workers: int = 1, *, has_bf16: bool
 ) -> dict[str, Any] | None:
     """Settings by path with which one GPU of `n_bytes` holds a worker, those that change a run least; None if none do.
 

@@ -28,6 +28,11 @@ class GPU:
         """Bytes of its memory."""
         return self.memory_mib * MIB
 
+    @property
+    def has_bf16(self) -> bool:
+        """Whether it computes in bf16; PyTorch emulates it elsewhere, slowly."""
+        return "bf16" in self.tflops
+
     def seconds(self, flops: float, bytes_moved: float, arithmetic: Arithmetic) -> tuple[float, float] | None:
         """The least and most seconds of counted costs; None if it has no such arithmetic."""
         if arithmetic not in self.tflops:

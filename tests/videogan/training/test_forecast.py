@@ -79,12 +79,24 @@ def test_the_forecast_memory_is_the_peak_of_a_real_second_step(model: dict[str, 
 
 
 def test_a_family_that_keeps_its_activations_is_offered_parts_of_the_batch():
+    config = _small_vgan(batch_size=64)
+    tensors = gpu_bytes(config) - CONTEXT_BYTES
+    assert settings_that_fit(config, CONTEXT_BYTES + 0.8 * tensors, has_bf16=False) == {"loop.accumulate": 2}
+    assert settings_that_fit(config, CONTEXT_BYTES, has_bf16=True) is None
+
+
+def test_bf16_is_proposed_only_for_a_gpu_that_computes_in_it():
+    # Three clips have no equal parts, so only the precision is left to save memory.
+    config = _small_vgan(batch_size=3)
+    between = (gpu_bytes(config) + gpu_bytes(_small_vgan(batch_size=3, precision="bf16"))) / 2
+    assert settings_that_fit(config, between, has_bf16=GPUS["L4"].has_bf16) == {"loop.precision": "bf16"}
+    assert settings_that_fit(config, between, has_bf16=GPUS["T4"].has_bf16) is None
+
+
+def _small_vgan(**loop: object) -> RunConfig:
     model = {"family": "vgan", "n_classes": 3, "resolution": 32, "n_frames": 16, "width": 1 / 16}
     evaluation = {"protocol": "s3_r3d18_smoke_v2", "objective": "-kvd"}
-    config = parse_config(RunConfig, {"model": model, "loop": {"batch_size": 64}, "evaluation": evaluation})
-    tensors = gpu_bytes(config) - CONTEXT_BYTES
-    assert settings_that_fit(config, CONTEXT_BYTES + 0.8 * tensors) == {"loop.accumulate": 2}
-    assert settings_that_fit(config, CONTEXT_BYTES) is None
+    return parse_config(RunConfig, {"model": model, "loop": loop, "evaluation": evaluation})
 
 
 def test_the_hours_of_a_gpu_lie_between_its_peak_and_a_part_of_it():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from vgsearch.cluster.check.finding import Finding
 from vgsearch.cluster.check.plan import ClusterPlan
 from videogan.amounts import n_of
-from videogan.training.gpus import GPUS
+from videogan.training.gpus import GPU, GPUS
 
 
 def head_runs_no_trials(plan: ClusterPlan) -> Iterator[Finding]:
@@ -56,12 +56,12 @@ def autoscaler_runs(plan: ClusterPlan) -> Iterator[Finding]:
 class GpuNeed:
     """What a search needs of a GPU: its name, e.g. 'mvt_tsa at --budget paper', and the bytes of a trial's worker.
 
-    options: those with which a worker fits into so many bytes, for a finding's remedy; "" if there are none.
+    options: those with which a worker fits into a GPU, for a finding's remedy; "" if there are none.
     """
 
     search: str
     n_bytes: float
-    options: Callable[[float], str]
+    options: Callable[[GPU], str]
 
 
 def gpus_hold_a_trial(need: GpuNeed) -> Callable[[ClusterPlan], Iterator[Finding]]:
@@ -71,7 +71,7 @@ def gpus_hold_a_trial(need: GpuNeed) -> Callable[[ClusterPlan], Iterator[Finding
         for group in plan.workers:
             if group.gpu is None or group.gpu.memory_bytes >= need.n_bytes:
                 continue
-            options = need.options(group.gpu.memory_bytes)
+            options = need.options(group.gpu)
             larger = [gpu.name for gpu in GPUS.values() if gpu.memory_bytes >= need.n_bytes]
             yield Finding(
                 "gpu-memory",

@@ -70,7 +70,7 @@ def settings_for_smaller_gpus(
     """For each GPU that holds a worker in none of `gpu_forecast`'s arithmetics: settings that change it, if any."""
     listed = {name for costs in found.values() for name in costs["hours_per_trial"]}
     return {
-        gpu.name: settings_that_fit(config, gpu.memory_bytes, n_workers, has_bf16="bf16" in gpu.tflops)
+        gpu.name: settings_that_fit(config, gpu.memory_bytes, n_workers, has_bf16=gpu.has_bf16)
         for gpu in GPUS.values()
         if gpu.name not in listed
     }

@@ -4,7 +4,7 @@ import math
 import resource
 from collections.abc import Callable
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import ray
 import torch
@@ -61,12 +61,13 @@ def refuse_what_memory_cannot_hold(
         return
     config = largest_corner(sweep, checkpoint_bytes)
     console.print("memory: training one step of the largest trial", soft_wrap=True)
-    peak, capacity = _measured(sweep, config, share)
-    capacity = min(capacity, least_gpu * (sweep.gpus_per_worker or 1))
+    measured = _measured(sweep, config, share)
+    capacity = min(measured.available, least_gpu * (sweep.gpus_per_worker or 1))
     where = "GPU memory" if sweep.gpus_per_worker else "memory"
-    needed = peak + bucket_bytes(config, sweep.n_workers) + (0 if sweep.gpus_per_worker else clips)
+    needed = measured.peak + bucket_bytes(config, sweep.n_workers) + (0 if sweep.gpus_per_worker else clips)
     if needed > capacity:
-        raise ConfigurationError(_refusal(sweep, config, n_trials, needed, capacity, where))
+        savings = _savings(sweep, config, capacity, measured.has_bf16)
+        raise ConfigurationError(_refusal(sweep, config, n_trials, needed, capacity, where, savings))
     console.print(f"memory: the largest trial takes {size(needed)} of {size(capacity)} of {where}", soft_wrap=True)
 
 
@@ -119,37 +120,50 @@ def _clip_bytes(config: RunConfig, manifest: Manifest) -> float:
     return 2 * len(manifest.usable) * config.model.n_frames * 3 * config.model.resolution**2
 
 
-def _measured(sweep: Sweep, config: RunConfig, share: float) -> tuple[float, float]:
-    """Peak bytes of one step on a worker (infinite if it ran out of memory), and the bytes that it may take."""
+class MeasuredStep(NamedTuple):
+    """Of one step: peak bytes, infinite if memory ran out; the bytes available; whether its device computes in bf16."""
+
+    peak: float
+    available: float
+    has_bf16: bool
+
+
+def _measured(sweep: Sweep, config: RunConfig, share: float) -> MeasuredStep:
+    """One step on a worker; `available` is a worker's share.
+
+    A worker that died did not say whether its device computes in bf16: a GPU is then taken for one that does not.
+    """
+    died = MeasuredStep(math.inf, share, has_bf16=not sweep.gpus_per_worker)
     gpus = sweep.gpus_per_worker
     # A separate process, so that its peak memory is that of the step.
     task = ray.remote(num_cpus=1, num_gpus=gpus, max_calls=1, max_retries=0)(_peak_of_a_step)
     running = task.remote(config.model_dump(mode="json"), sweep.n_workers, "cuda" if gpus else "cpu")
     try:
         with waiting(STEP, "it ends after the step; Ctrl-C stops", state_of_tasks(STEP)):
-            peak, of_gpu = ray.get(running)
+            measured: MeasuredStep = ray.get(running)
     except (ray.exceptions.OutOfMemoryError, ray.exceptions.WorkerCrashedError) as error:
         if reason := why_ended(STEP):
             raise TaskStalled(reason) from error
-        return math.inf, share
+        return died
     except ray.exceptions.RayTaskError as error:
         if is_out_of_memory(error.cause):
-            return math.inf, share
+            return died
         raise TaskFailed(f"{STEP} failed: {why_failed(error)}") from error
     # Workers that share a GPU share its memory; a worker with several computes on one of them.
-    return peak, of_gpu * min(gpus, 1) if gpus else share
+    return measured._replace(available=measured.available * min(gpus, 1) if gpus else share)
 
 
-def _peak_of_a_step(values: dict[str, Any], n_workers: int, device: str) -> tuple[float, float]:
-    """Peak bytes of this process or its GPU in a second step on noise, and the GPU's total bytes (0 on a CPU).
+def _peak_of_a_step(values: dict[str, Any], n_workers: int, device: str) -> MeasuredStep:
+    """A second step on noise in this process; `available` are the GPU's total bytes, 0 on a CPU.
 
-    Of a GPU it is all that is taken from it: also the CUDA context, and the memory of other programs.
+    Of a GPU the peak is all that is taken from it: also the CUDA context, and the memory of other programs.
     """
     torch.set_num_threads(1)
     config = parse_config(RunConfig, values)
     loop = config.loop.model_copy(update={"batch_size": config.loop.batch_size // n_workers})
     config = config.model_copy(update={"loop": loop})
     total = torch.cuda.get_device_properties(0).total_memory if device == "cuda" else 0
+    has_bf16 = device == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
     try:
         with beating(STEP):
             training = Training(config, lambda network: network, Shard(), torch.device(device))
@@ -158,12 +172,12 @@ def _peak_of_a_step(values: dict[str, Any], n_workers: int, device: str) -> tupl
             for step in (1, config.loop.n_steps) if training.networks.has_idle else (1,):
                 training.step_(step, _NoiseClips(config))
     except torch.OutOfMemoryError:
-        return math.inf, total
+        return MeasuredStep(math.inf, total, has_bf16)
     if device == "cuda":
         free, total = torch.cuda.mem_get_info()
         beside = total - free - torch.cuda.memory_reserved()
-        return torch.cuda.max_memory_reserved() + beside, total
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, 0
+        return MeasuredStep(torch.cuda.max_memory_reserved() + beside, total, has_bf16)
+    return MeasuredStep(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, 0, has_bf16)
 
 
 def _make_moments_(training: Training) -> None:
@@ -190,7 +204,9 @@ class _NoiseClips:
         return self._batch
 
 
-def _refusal(sweep: Sweep, config: RunConfig, n_trials: int, needed: float, capacity: float, where: str) -> str:
+def _refusal(
+    sweep: Sweep, config: RunConfig, n_trials: int, needed: float, capacity: float, where: str, savings: str
+) -> str:
     corner = ", ".join(f"{path} = {value}" for path, value in _sizes(sweep, config).items())
     takes = "more than the available memory" if math.isinf(needed) else size(needed)
     n_fit = 0 if math.isinf(needed) else math.floor(capacity * n_trials / needed)
@@ -198,13 +214,13 @@ def _refusal(sweep: Sweep, config: RunConfig, n_trials: int, needed: float, capa
     return (
         f"{where}: the largest trial ({corner}) takes {takes}; with {n_trials} trials in parallel "
         f"each has {size(capacity)}. "
-        f"{fewer} its size, e.g. --set loop.batch_size={max(2, config.loop.batch_size // 2)}{_savings(sweep, config, capacity)}."
+        f"{fewer} its size, e.g. --set loop.batch_size={max(2, config.loop.batch_size // 2)}{savings}."
     )
 
 
-def _savings(sweep: Sweep, config: RunConfig, capacity: float) -> str:
+def _savings(sweep: Sweep, config: RunConfig, capacity: float, has_bf16: bool) -> str:
     """Settings with which the same batch fits by the forecast, if any do."""
-    settings = settings_that_fit(config, capacity, sweep.n_workers)
+    settings = settings_that_fit(config, capacity, sweep.n_workers, has_bf16=has_bf16)
     return f"; the same batch fits with {as_options(settings)}" if settings else ""
 
 

@@ -20,7 +20,7 @@ NEEDS_GPUS = "mvt_tsa at --budget paper"
 
 PAPERS_POINT = 39e9
 """Bytes that a dry run forecasts for a worker of mvt_tsa's paper's point in fp32."""
-NEED = GpuNeed(NEEDS_GPUS, 20e9, lambda n_bytes: f"--set loop.accumulate={round(40e9 / n_bytes)}")
+NEED = GpuNeed(NEEDS_GPUS, 20e9, lambda gpu: f"--set loop.accumulate={round(40e9 / gpu.memory_bytes)}")
 
 
 def found_in(text: str, needs_gpus: str | None = NEEDS_GPUS, need: GpuNeed | None = NEED) -> list[Finding]:
