@@ -1,4 +1,4 @@
-"""A sweep on an S3 server that sometimes fails: killed, resumed from a second machine, shown on a third."""
+"""Drills of a sweep on an S3 server that sometimes fails: killed, resumed from a second machine, shown on a third."""
 
 import json
 import re
@@ -14,6 +14,7 @@ from vgsearch.experiment.paths import Experiment
 from videogan.data.synthetic import make_moving_shapes
 from videogan.storage.places import place
 
+pytestmark = pytest.mark.slow
 STEPS = ["--set", "loop.n_steps=6", "--set", "loop.look_every=2"]
 
 

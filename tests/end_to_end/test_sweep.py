@@ -47,13 +47,44 @@ def record(folder: Path, name: str) -> SweepRecord:
 
 
 @pytest.fixture(scope="module")
-def sweep(shapes, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
+def interrupted(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SweepRecord]:
+    """The folder of a sweep of two trials after Ctrl-C, and its record at that moment."""
     folder = tmp_path_factory.mktemp("sweep")
-    run = vgsearch(
-        "tune", "mvt_tsa", "--data", shapes, "--trials", 2, "--name", "s", *TINY, *steps(4, 2), folder=folder
-    )
+    arguments = ["tune", "mvt_tsa", "--data", str(shapes), "--trials", "2", "--name", "s", *TINY, *steps(4, 2)]
+    # One trial at a time: under any load, one trial is running or waiting at Ctrl-C.
+    arguments += ["--max-concurrent", "1"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with open(folder / "log", "w") as log:
+        run = subprocess.Popen(
+            [*VGSEARCH, *arguments], cwd=folder, stdout=log, stderr=log, env=environment, start_new_session=True
+        )
+        log_text = (folder / "log").read_text
+        wait_until(lambda: run.poll() is not None or "step 2/4" in log_text(), log_text)
+        assert run.poll() is None, log_text()
+        os.killpg(run.pid, signal.SIGINT)  # a terminal sends Ctrl-C to the whole group, Ray's processes included
+        assert run.wait(timeout=1500) == 130, log_text()
+    assert "vgsearch resume runs/s" in log_text()
+    return folder, record(folder, "s")
+
+
+@pytest.fixture(scope="module")
+def sweep(interrupted: tuple[Path, SweepRecord]) -> tuple[Path, subprocess.CompletedProcess]:
+    """The same sweep after `vgsearch resume` finished it."""
+    folder, _ = interrupted
+    run = vgsearch("resume", "runs/s", folder=folder)
     assert run.returncode == 0, run.stdout + run.stderr
     return folder, run
+
+
+def test_ctrl_c_saves_and_resume_continues_from_there(interrupted, sweep):
+    folder, stopped = interrupted
+    finished = record(folder, "s")
+    assert "interrupted" in [trial.state for trial in stopped.trials.values()]
+    for trial_id, trial in stopped.trials.items():
+        assert finished.trials[trial_id].overrides == trial.overrides
+        metrics = Experiment(folder / "runs/s").trial(trial_id).metrics.read_text().splitlines()
+        trained = [line["step"] for line in map(json.loads, metrics) if "d_video" in line]
+        assert trained == [1, 2, 3, 4], "no step was trained twice"
 
 
 def test_a_sweep_scores_its_trials_and_starts_at_the_papers_point(sweep):
@@ -144,38 +175,6 @@ def test_a_name_in_use_is_refused_with_the_command_to_resume(sweep, shapes):
     run = vgsearch("tune", "mvt", "--data", shapes, "--name", "s", *TINY, folder=folder)
     assert run.returncode == 1
     assert "already holds a sweep of 'mvt_tsa'. Resume it with vgsearch resume" in run.stderr
-
-
-def test_ctrl_c_saves_and_resume_continues_from_there(shapes, tmp_path):
-    arguments = ["tune", "mvt_tsa", "--data", str(shapes), "--trials", "2", "--name", "s", *TINY, *BY_DISTANCE]
-    # One trial at a time: under any load, one trial is running or waiting at Ctrl-C.
-    arguments += ["--max-concurrent", "1", *steps(12, 4)]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with open(tmp_path / "log", "w") as log:
-        run = subprocess.Popen(
-            [*VGSEARCH, *arguments], cwd=tmp_path, stdout=log, stderr=log, env=environment, start_new_session=True
-        )
-        log_text = (tmp_path / "log").read_text
-        wait_until(lambda: run.poll() is not None or "step 4/12" in log_text(), log_text)
-        assert run.poll() is None, log_text()
-        os.killpg(run.pid, signal.SIGINT)  # a terminal sends Ctrl-C to the whole group, Ray's processes included
-        assert run.wait(timeout=1500) == 130
-    assert "vgsearch resume runs/s" in (tmp_path / "log").read_text()
-    stopped = record(tmp_path, "s")
-    interrupted = [trial.trial_id for trial in stopped.trials.values() if trial.state == "interrupted"]
-    assert interrupted
-    resumed = vgsearch("resume", "runs/s", folder=tmp_path)
-    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    finished = record(tmp_path, "s")
-    assert [trial.state for trial in finished.trials.values()] == ["done"] * 2
-    for trial_id, trial in stopped.trials.items():
-        assert finished.trials[trial_id].overrides == trial.overrides
-        logged = [
-            json.loads(line)
-            for line in Experiment(tmp_path / "runs/s").trial(trial_id).metrics.read_text().splitlines()
-        ]
-        trained = [line["step"] for line in logged if "d_video" in line]
-        assert trained == list(range(1, 13))
 
 
 @pytest.mark.slow
