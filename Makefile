@@ -47,7 +47,6 @@ drills: $(DRILLABLE)
 	@PATH="$$PATH:/usr/sbin"; command -v sshd >/dev/null && command -v ssh >/dev/null && command -v rsync >/dev/null && command -v ip >/dev/null || \
 	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends openssh-server openssh-client rsync iproute2 >/dev/null; } || echo "no ssh hosts: apt-get could not install openssh-server, rsync and iproute2"
 	$(BIN)/python -m pytest -m slow
-	$(BIN)/python -m pytest tests/vgsearch/report/test_browser.py
 	$(BIN)/python -m tests.fuzzing.fuzz
 	$(BIN)/python -m tests.end_to_end.process_faults
 

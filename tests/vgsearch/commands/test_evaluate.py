@@ -106,6 +106,7 @@ def ladder(data, tmp_path_factory) -> tuple[dict[Any, Any], Path]:
     return evaluated("--ladder", data, "--budget", "smoke", "--metrics", "kvd", "--out", out), out
 
 
+@pytest.mark.slow
 def test_the_ladder_ranks_noise_last_and_counts_what_its_score_is_measured_on(ladder, data):
     found, out = ladder
     assert [subject for _, subject in found] == list(RUNGS)

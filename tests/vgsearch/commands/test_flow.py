@@ -61,6 +61,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return folder, fit(*TINY, "--out", folder).output
 
 
+@pytest.mark.slow
 def test_a_killed_fit_resumes_to_the_same_bits(whole, tmp_path: Path):
     folder = tmp_path / "killed"
     killed(folder)

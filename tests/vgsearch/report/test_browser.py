@@ -13,7 +13,10 @@ from vgsearch.report.writing import write_html
 from vgsearch.runtime.sweep.reporting import comparison_of, page_of, subject_of
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: make drills installs one")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: make drills installs one"),
+]
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync", "--hide-scrollbars",
          "--disable-background-networking", "--disable-component-update", "--enable-logging=stderr",
          "--virtual-time-budget=30000"]  # fmt: skip

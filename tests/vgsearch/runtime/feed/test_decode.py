@@ -95,6 +95,7 @@ def shards(folder: Path) -> dict[str, tuple[int, int]]:
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.glob("*.arrow")}
 
 
+@pytest.mark.slow
 def test_a_killed_import_resumes_without_decoding_a_file_twice(ray_cluster, manifest, monkeypatch, tmp_path):
     cache, videos = tmp_path / "cache", manifest.table["path"].to_pylist()
     for copy in ("a", "b", "last"):
